@@ -1,0 +1,1 @@
+"""The control loop: robot protocol, limits, interpolation, recording."""

@@ -1,0 +1,64 @@
+"""What a robot is to the control loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from vagus.specs import RobotSpec
+from vagus.types import ActionArray, FloatArray, Image
+
+__all__ = ["Robot"]
+
+
+class Robot(Protocol):
+    """A robot that takes one action per tick.
+
+    `read_state`, `command` and `stop` are called by the control thread only. `read_images` is called by the
+    camera thread, at the same time as the others.
+    """
+
+    @property
+    def spec(self) -> RobotSpec:
+        """Names, units, kinds, limits and cameras; known before `connect`."""
+        ...
+
+    def connect(self) -> None:
+        """Open the hardware. Nothing moves.
+
+        Raises:
+            RobotError: it is not there, or not ready.
+        """
+        ...
+
+    def read_state(self) -> FloatArray:
+        """Return the measured state in the order of the spec, (state_dim,), float32.
+
+        Raises:
+            RobotError: no reading; the loop stops the robot.
+        """
+        ...
+
+    def read_images(self) -> Mapping[str, Image]:
+        """Return the newest frame of every camera, RGB uint8 (height, width, 3).
+
+        Raises:
+            RobotError: a camera gave no frame; this request is skipped and counted.
+        """
+        ...
+
+    def command(self, action: ActionArray) -> None:
+        """Take one limited action, (action_dim,), float64, in the order of the spec.
+
+        Raises:
+            RobotError: the hardware refused; the loop stops the robot.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Bring the robot to a safe stand and take no further command. Twice is harmless."""
+        ...
+
+    def close(self) -> None:
+        """Release the hardware. Twice is harmless."""
+        ...

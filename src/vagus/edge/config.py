@@ -1,0 +1,106 @@
+"""Every setting of the robot's side, spelled once; the defaults of the documentation are these."""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass
+
+from vagus.errors import ConfigError
+
+__all__ = ["EdgeConfig", "ImageCodec", "MergeMode", "PlanClock"]
+
+
+class MergeMode(enum.Enum):
+    """How a new chunk takes over from the running plan."""
+
+    AUTO = "auto"
+    """`rtc` where the server conditions on our prefix, else `switch`."""
+    RTC = "rtc"
+    SWITCH = "switch"
+    FINISH = "finish"
+
+
+class PlanClock(enum.Enum):
+    """What makes the plan advance."""
+
+    STEP = "step"
+    """A commanded action; a hold consumes nothing."""
+    TIME = "time"
+    """The local clock; a hold consumes the actions that fell due (velocity robots, moving targets)."""
+
+
+class ImageCodec(enum.Enum):
+    """How frames travel."""
+
+    AUTO = "auto"
+    """Raw to a server on this host, JPEG otherwise."""
+    RAW = "raw"
+    JPEG = "jpeg"
+    PNG = "png"
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeConfig:
+    """Settings of the engine and of the worker that talks to the server."""
+
+    buffer_time_s: float = 0.5
+    """Ask for a new chunk when this much playback is left."""
+    max_action_age_s: float = 3.0
+    """No action is commanded whose observation is older than this."""
+    execute_horizon: int | None = None
+    """Ask for a new chunk after this many actions of the running one; unset: by buffer time alone."""
+    prefix_horizon: int | None = None
+    """End of the real-time-chunking guidance in steps; unset: what the policy recommends."""
+    rtc: bool = True
+    """Use real-time chunking where the policy offers it."""
+    merge: MergeMode = MergeMode.AUTO
+    """How a new chunk takes over from the running plan."""
+    plan_clock: PlanClock = PlanClock.STEP
+    """What makes the plan advance: commanded steps, or time."""
+    image_codec: ImageCodec = ImageCodec.AUTO
+    """How frames travel; auto: raw to a server on this host, JPEG otherwise."""
+    degraded_after_s: float = 1.0
+    """The link counts as degraded when a request is unanswered for this long."""
+    connect_timeout_s: float = 5.0
+    """Give up the first contact after this long; the robot is not connected before it succeeds."""
+    handshake_timeout_s: float = 2.0
+    """Longest wait for the answer to one session open."""
+    backoff_initial_s: float = 0.5
+    """First pause between tries to reach a server again; doubles each time."""
+    backoff_max_s: float = 10.0
+    """Longest pause between tries."""
+    max_offline_s: float = 60.0
+    """Stop the robot for good when nothing could be merged for this long."""
+    max_worker_errors: int = 10
+    """Stop the robot for good after this many unexpected errors of the worker in a row."""
+    pin_server: str = ""
+    """Talk to this server only; empty: any replica of the service."""
+    trust_units: bool = False
+    """Vouch for units that robot or policy does not state."""
+
+    def __post_init__(self) -> None:
+        for name in (
+            "buffer_time_s",
+            "max_action_age_s",
+            "degraded_after_s",
+            "connect_timeout_s",
+            "handshake_timeout_s",
+            "backoff_initial_s",
+            "backoff_max_s",
+            "max_offline_s",
+        ):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ConfigError(name, wanted="seconds above 0", got=repr(value))
+        for name in ("execute_horizon", "prefix_horizon"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(name, wanted="at least 1 step, or unset", got=repr(value))
+        if self.buffer_time_s >= self.max_action_age_s:
+            raise ConfigError(
+                "buffer_time_s",
+                wanted=f"less than max_action_age_s ({self.max_action_age_s})",
+                got=repr(self.buffer_time_s),
+                fix="a plan older than max_action_age_s is never played",
+            )

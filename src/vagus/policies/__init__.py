@@ -1,0 +1,1 @@
+"""Policies: the protocol, and backends loaded by name."""

@@ -1,0 +1,88 @@
+"""What a policy is to the server: a batch of rows in, one result per row out."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from vagus.errors import PolicyError
+from vagus.specs import PolicySpec
+from vagus.types import ActionChunk, Observation, Prefix
+
+__all__ = ["Policy", "Row", "ServingMode"]
+
+SessionT = TypeVar("SessionT")
+
+
+class ServingMode(enum.Enum):
+    """How many robots one policy object can serve; a property of the family, never inferred."""
+
+    SHARED = "shared"
+    """Any number: all state lives in the session."""
+    EXCLUSIVE = "exclusive"
+    """One robot: state lives in the policy object."""
+    REFUSED = "refused"
+    """Cannot be served in chunks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row(Generic[SessionT]):
+    """One request in a batch.
+
+    Attributes:
+        session: this robot's state, made by `open_session`.
+        observation: decoded; images RGB uint8 HWC.
+        step: s0; `chunk[i]` is the action for step `step + i`.
+        prefix: the robot's running plan from s0 on, or None.
+        inference_delay: first steps of the prefix that will be executed whatever is answered.
+        prefix_horizon: step at which guidance by the prefix ends.
+        seed: the only source of noise for this row.
+    """
+
+    session: SessionT
+    observation: Observation
+    step: int
+    prefix: Prefix | None
+    inference_delay: int
+    prefix_horizon: int
+    seed: int
+
+
+class Policy(Protocol[SessionT]):
+    """A policy that maps observations to action chunks. All methods are called on one thread.
+
+    A row depends on nothing but its own fields and its session: not on the other rows, not on history.
+    """
+
+    @property
+    def spec(self) -> PolicySpec:
+        """What it wants and gives."""
+        ...
+
+    @property
+    def serving_mode(self) -> ServingMode:
+        """How many robots it can serve."""
+        ...
+
+    @property
+    def model_hash(self) -> str:
+        """Hex digest over all that changes its outputs: weights, code, configuration."""
+        ...
+
+    def open_session(self) -> SessionT:
+        """Return fresh per-robot state."""
+        ...
+
+    def begin_episode(self, session: SessionT) -> None:
+        """Forget what this robot's last episode left in `session`."""
+        ...
+
+    def infer(self, batch: Sequence[Row[SessionT]]) -> Sequence[ActionChunk | PolicyError]:
+        """Return one result per row, in order. A bad row gets a PolicyError and harms no other."""
+        ...
+
+    def close(self) -> None:
+        """Free the device."""
+        ...

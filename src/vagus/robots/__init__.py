@@ -1,0 +1,1 @@
+"""Robots, loaded by name."""

@@ -1,0 +1,1 @@
+"""The server: one policy, many robots."""

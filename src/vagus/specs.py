@@ -1,0 +1,251 @@
+"""What a robot offers and what a policy wants: names, units, kinds, limits, cameras."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from vagus.errors import SpecError
+
+__all__ = [
+    "ActionFeature",
+    "ActionKind",
+    "CameraSpec",
+    "Limits",
+    "PolicySpec",
+    "RobotSpec",
+    "RtcSpec",
+    "StateFeature",
+    "rename_robot_spec",
+]
+
+UNKNOWN_UNIT = ""
+"""A unit that nobody stated; refused at session open unless `--trust-units`."""
+
+
+class ActionKind(enum.Enum):
+    """What the number in an action means to the actuator."""
+
+    POSITION = "position"
+    VELOCITY = "velocity"
+    DELTA = "delta"
+    EFFORT = "effort"
+    BINARY = "binary"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one action feature, in its unit and seconds; None: no bound.
+
+    For a position: `lower`/`upper` bound the value, `velocity`, `acceleration`, `jerk` its derivatives.
+    For a velocity: `lower`/`upper` bound the value, `acceleration` its rate, `jerk` the rate of that.
+    For a delta: `lower`/`upper` bound the value per policy step, `velocity` the rate.
+    For an effort: `lower`/`upper` bound the value, `velocity` its rate.
+    """
+
+    lower: float | None = None
+    upper: float | None = None
+    velocity: float | None = None
+    acceleration: float | None = None
+    jerk: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("velocity", "acceleration", "jerk"):
+            bound = getattr(self, name)
+            if bound is not None and not (math.isfinite(bound) and bound > 0):
+                raise SpecError(f"limit {name}", wanted="a finite number above 0", got=repr(bound))
+        for name in ("lower", "upper"):
+            bound = getattr(self, name)
+            if bound is not None and not math.isfinite(bound):
+                raise SpecError(f"limit {name}", wanted="a finite number or nothing", got=repr(bound))
+        if self.lower is not None and self.upper is not None and self.lower >= self.upper:
+            raise SpecError("limits", wanted="lower below upper", got=f"{self.lower} and {self.upper}")
+
+
+@dataclass(frozen=True, slots=True)
+class ActionFeature:
+    """One number of an action.
+
+    Attributes:
+        name: unique name, e.g. "shoulder_pan.pos".
+        unit: "rad", "m", "m/s", "lerobot_norm" …; "" when nobody stated it.
+        kind: what the number means; decides interpolation, limits and fallback.
+        feedback: name of the state feature that measures it, or None where nothing does.
+        limits: bounds applied to every command.
+        rotation: name of the rotation group (e.g. "wrist:rotvec") that this feature belongs to, or None.
+        safe: value commanded as fallback for `kind` EFFORT; required there.
+    """
+
+    name: str
+    unit: str
+    kind: ActionKind = ActionKind.POSITION
+    feedback: str | None = None
+    limits: Limits = Limits()
+    rotation: str | None = None
+    safe: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StateFeature:
+    """One number of the state vector."""
+
+    name: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class CameraSpec:
+    """One camera: RGB uint8 frames of (height, width, 3). `is_required` False: a policy can do without."""
+
+    name: str
+    height: int
+    width: int
+    is_required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RtcSpec:
+    """Real-time chunking that a policy offers.
+
+    Attributes:
+        prefix_horizon: default end of the guidance by the running plan, in steps.
+        schedule: weights of the guidance ("exp", "linear", "ones", "zeros").
+        max_guidance: bound of the guidance weight (β of the paper).
+    """
+
+    prefix_horizon: int
+    schedule: str = "exp"
+    max_guidance: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class RobotSpec:
+    """What a robot offers.
+
+    Attributes:
+        robot_type: kind of robot, e.g. "sim", "so101_follower".
+        actions: features of an action, in the robot's order.
+        state: features of the state vector, in the robot's order.
+        cameras: cameras that can be read.
+        rate_hz: rate at which the robot takes commands (ticks per second).
+    """
+
+    robot_type: str
+    actions: tuple[ActionFeature, ...]
+    state: tuple[StateFeature, ...]
+    cameras: tuple[CameraSpec, ...]
+    rate_hz: float
+
+    def __post_init__(self) -> None:
+        check_unique("action", (feature.name for feature in self.actions))
+        check_unique("state", (feature.name for feature in self.state))
+        check_unique("camera", (camera.name for camera in self.cameras))
+        check_positive("rate_hz", self.rate_hz)
+        if not self.actions:
+            raise SpecError("actions", wanted="at least one action feature", got="none")
+        known = {feature.name for feature in self.state}
+        for feature in self.actions:
+            if feature.feedback is not None and feature.feedback not in known:
+                raise SpecError(
+                    f"feedback of {feature.name}",
+                    wanted=f"one of the state features {sorted(known)}",
+                    got=repr(feature.feedback),
+                )
+            if feature.kind is ActionKind.EFFORT and feature.safe is None:
+                raise SpecError(
+                    f"effort action {feature.name}",
+                    wanted="a declared safe value for when no plan is there",
+                    got="none",
+                    fix="set safe= in the robot's spec",
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySpec:
+    """What a policy wants and gives.
+
+    Attributes:
+        policy_type: family, e.g. "reach", "act", "pi05".
+        actions: features of an action, in the policy's order (limits and feedback are the robot's business).
+        state: features of the state vector it was trained on, in its order.
+        cameras: cameras it looks at.
+        horizon: actions in a chunk (H).
+        model_dim: width of an action in the policy's own (normalised) space.
+        rate_hz: policy steps per second it was trained at.
+        rtc: real-time chunking it offers, or None.
+        default_instruction: used where a robot gives none.
+    """
+
+    policy_type: str
+    actions: tuple[ActionFeature, ...]
+    state: tuple[StateFeature, ...]
+    cameras: tuple[CameraSpec, ...]
+    horizon: int
+    model_dim: int
+    rate_hz: float
+    rtc: RtcSpec | None = None
+    default_instruction: str = ""
+
+    def __post_init__(self) -> None:
+        check_unique("action", (feature.name for feature in self.actions))
+        check_unique("state", (feature.name for feature in self.state))
+        check_unique("camera", (camera.name for camera in self.cameras))
+        check_positive("rate_hz", self.rate_hz)
+        check_positive("horizon", self.horizon)
+        check_positive("model_dim", self.model_dim)
+        if not self.actions:
+            raise SpecError("actions", wanted="at least one action feature", got="none")
+
+    @property
+    def action_dim(self) -> int:
+        """Numbers in one action, in the robot's units."""
+        return len(self.actions)
+
+    @property
+    def state_dim(self) -> int:
+        """Numbers in the state vector."""
+        return len(self.state)
+
+
+def rename_robot_spec(spec: RobotSpec, rename: Mapping[str, str]) -> RobotSpec:
+    """Return `spec` in the policy's names.
+
+    Args:
+        spec: the robot's spec in its own names.
+        rename: robot name → policy name, for actions, state features and cameras alike.
+
+    Raises:
+        SpecError: a key of `rename` names nothing of the robot, or two names become one.
+    """
+    names = {f.name for f in spec.actions} | {f.name for f in spec.state} | {c.name for c in spec.cameras}
+    unknown = sorted(set(rename) - names)
+    if unknown:
+        raise SpecError("rename", wanted=f"names of the robot ({sorted(names)})", got=repr(unknown))
+    actions = tuple(
+        replace(
+            f, name=rename.get(f.name, f.name), feedback=f.feedback and rename.get(f.feedback, f.feedback)
+        )
+        for f in spec.actions
+    )
+    state = tuple(replace(f, name=rename.get(f.name, f.name)) for f in spec.state)
+    cameras = tuple(replace(c, name=rename.get(c.name, c.name)) for c in spec.cameras)
+    return replace(spec, actions=actions, state=state, cameras=cameras)
+
+
+def check_unique(what: str, names: Iterable[str]) -> None:
+    """Raise SpecError if a name occurs twice or is empty."""
+    seen: set[str] = set()
+    for name in names:
+        if not name:
+            raise SpecError(f"{what} name", wanted="a non-empty name", got="''")
+        if name in seen:
+            raise SpecError(f"{what} names", wanted="each name once", got=f"{name!r} twice")
+        seen.add(name)
+
+
+def check_positive(what: str, value: float) -> None:
+    """Raise SpecError unless `value` is finite and above 0."""
+    if not (math.isfinite(value) and value > 0):
+        raise SpecError(what, wanted="a finite number above 0", got=repr(value))

@@ -1,0 +1,1 @@
+"""Keys, delivery classes and links."""

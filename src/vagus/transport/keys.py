@@ -1,0 +1,160 @@
+"""The address of every message: `@vagus/<model>/<revision>/<name>/<server>/…`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from vagus.errors import ProtocolError
+
+__all__ = ["ALL_SERVERS_ALIVE", "ClientKey", "ServerKey", "ServiceKey", "sanitise", "server_from_key"]
+
+ROOT = "@vagus"
+"""A verbatim chunk: wildcards of other programs never match it."""
+
+ALL_SERVERS_ALIVE = f"{ROOT}/*/*/*/*/alive"
+"""Tokens of all servers of all services."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.]+(?:-[A-Za-z0-9_.]+)*")
+_HASHED_TAIL = re.compile(r".*-[0-9a-f]{8}")
+_OTHER = re.compile(r"[^A-Za-z0-9_.]+")
+_MAX_SEGMENT = 64
+
+
+def sanitise(segment: str) -> str:
+    """Return `segment` as one key chunk; distinct inputs give distinct outputs.
+
+    A segment of plain characters stays as it is. Any other is cleaned and gets `-` and eight hex digits
+    of its hash; so does a plain one that already ends in such a tail, or it could pass for a cleaned one.
+
+    Raises:
+        ProtocolError: the segment is empty.
+    """
+    if not segment:
+        raise ProtocolError("a key segment must not be empty")
+    is_plain = _PLAIN.fullmatch(segment) is not None and len(segment) <= _MAX_SEGMENT
+    if is_plain and not _HASHED_TAIL.fullmatch(segment):
+        return segment
+    digest = hashlib.sha256(segment.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    cleaned = _OTHER.sub("_", segment)[: _MAX_SEGMENT - 9].strip("-") or "_"
+    return f"{cleaned}-{digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceKey:
+    """`<model>/<revision>/<name>`; segments are sanitised on construction by `of`."""
+
+    model: str
+    revision: str
+    name: str
+
+    @classmethod
+    def of(cls, model: str, revision: str, name: str = "default") -> ServiceKey:
+        """Return the service key for raw names."""
+        return cls(sanitise(model), sanitise(revision), sanitise(name))
+
+    @property
+    def path(self) -> str:
+        """`@vagus/<model>/<revision>/<name>`."""
+        return f"{ROOT}/{self.model}/{self.revision}/{self.name}"
+
+    @property
+    def all_alive(self) -> str:
+        """Tokens of all servers of this service."""
+        return f"{self.path}/*/alive"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerKey:
+    """One server process of a service; `server` is its configured name and a random suffix."""
+
+    service: ServiceKey
+    server: str
+
+    @property
+    def path(self) -> str:
+        """`@vagus/<service>/<server>`."""
+        return f"{self.service.path}/{self.server}"
+
+    @property
+    def status(self) -> str:
+        """Queryable: capabilities and load."""
+        return f"{self.path}/status"
+
+    @property
+    def alive(self) -> str:
+        """Liveliness token of the server."""
+        return f"{self.path}/alive"
+
+    @property
+    def any_client(self) -> ClientKey:
+        """Patterns over all clients, for the server's own declarations."""
+        return ClientKey(self, "*")
+
+    def client(self, name: str) -> ClientKey:
+        """Return the keys of the client with this raw name."""
+        return ClientKey(self, sanitise(name))
+
+
+@dataclass(frozen=True, slots=True)
+class ClientKey:
+    """What one client and one server say to each other."""
+
+    server: ServerKey
+    client: str
+
+    @property
+    def path(self) -> str:
+        """`@vagus/<service>/<server>/<client>`."""
+        return f"{self.server.path}/{self.client}"
+
+    @property
+    def session(self) -> str:
+        """Queryable: open and close."""
+        return f"{self.path}/session"
+
+    @property
+    def reset(self) -> str:
+        """Queryable: episode boundary."""
+        return f"{self.path}/reset"
+
+    @property
+    def observation(self) -> str:
+        """Published by the client."""
+        return f"{self.path}/obs"
+
+    @property
+    def chunk(self) -> str:
+        """Published by the server: chunks and events."""
+        return f"{self.path}/chunk"
+
+    def alive(self, instance: str) -> str:
+        """Liveliness token of the client process."""
+        return f"{self.path}/{instance}/alive"
+
+
+def server_from_key(key: str) -> ServerKey:
+    """Return the server whose `alive` or `status` key this is.
+
+    Raises:
+        ProtocolError: it is no such key.
+    """
+    parts = key.split("/")
+    if len(parts) != 6 or parts[0] != ROOT or parts[5] not in ("alive", "status"):
+        raise ProtocolError(
+            f"not a server key: {key!r}; wanted {ROOT}/<model>/<revision>/<name>/<server>/alive"
+        )
+    return ServerKey(ServiceKey(*parts[1:4]), parts[4])
+
+
+def client_segment(key: str) -> str:
+    """Return the `<client>` segment of a session, reset, obs or chunk key.
+
+    Raises:
+        ProtocolError: it is no such key.
+    """
+    parts = key.split("/")
+    if len(parts) < 7 or parts[0] != ROOT:
+        raise ProtocolError(f"not a client key: {key!r}")
+    return parts[5]

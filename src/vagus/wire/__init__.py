@@ -1,0 +1,1 @@
+"""Messages and bytes: what travels between robot and server."""
