@@ -1,0 +1,218 @@
+"""What robot and policy must agree on before anything moves: specs on the wire, and how two are compared.
+
+Both sides compare: the server before it accepts a session, the client again when it has the answer.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+from vagus.errors import ProtocolError, SpecError
+from vagus.specs import (
+    UNKNOWN_UNIT,
+    ActionFeature,
+    ActionKind,
+    CameraSpec,
+    PolicySpec,
+    RtcSpec,
+    StateFeature,
+)
+from vagus.wire.schema import Capabilities, WireAction, WireCamera, WireRtc, WireState
+
+__all__ = [
+    "check_actions",
+    "check_cameras",
+    "check_states",
+    "policy_spec_from",
+    "suggest_renames",
+    "to_wire_actions",
+    "to_wire_cameras",
+    "to_wire_rtc",
+    "to_wire_states",
+]
+
+ASPECT_TOLERANCE = 0.01
+"""Relative difference of width/height below which two frames have one shape (640×480 and 322×241)."""
+
+UNITS_FIX = (
+    "state the unit in the manifest or in the robot's configuration, or vouch for it with --trust-units"
+)
+
+
+def to_wire_actions(features: Iterable[ActionFeature]) -> tuple[WireAction, ...]:
+    """Return the action features as they travel; limits and feedback stay with the robot."""
+    return tuple(WireAction(name=f.name, unit=f.unit, kind=f.kind.value) for f in features)
+
+
+def to_wire_states(features: Iterable[StateFeature]) -> tuple[WireState, ...]:
+    """Return the state features as they travel."""
+    return tuple(WireState(name=f.name, unit=f.unit) for f in features)
+
+
+def to_wire_cameras(cameras: Iterable[CameraSpec]) -> tuple[WireCamera, ...]:
+    """Return the cameras as they travel."""
+    return tuple(
+        WireCamera(name=c.name, height=c.height, width=c.width, is_required=c.is_required) for c in cameras
+    )
+
+
+def to_wire_rtc(rtc: RtcSpec | None) -> WireRtc | None:
+    """Return the offer of real-time chunking as it travels, or None."""
+    if rtc is None:
+        return None
+    return WireRtc(prefix_horizon=rtc.prefix_horizon, schedule=rtc.schedule, max_guidance=rtc.max_guidance)
+
+
+def policy_spec_from(capabilities: Capabilities) -> PolicySpec:
+    """Return what a server says its policy wants and gives.
+
+    Raises:
+        ProtocolError: an action kind that this version does not know.
+        SpecError: names that repeat, no actions, or sizes and rates that are not above 0.
+    """
+    rtc = capabilities.rtc
+    return PolicySpec(
+        policy_type=capabilities.policy_type,
+        actions=tuple(_action_from(action) for action in capabilities.actions),
+        state=tuple(StateFeature(s.name, s.unit) for s in capabilities.state),
+        cameras=tuple(CameraSpec(c.name, c.height, c.width, c.is_required) for c in capabilities.cameras),
+        horizon=capabilities.horizon,
+        model_dim=capabilities.model_dim,
+        rate_hz=capabilities.rate_hz,
+        rtc=None if rtc is None else RtcSpec(rtc.prefix_horizon, rtc.schedule, rtc.max_guidance),
+        default_instruction=capabilities.default_instruction,
+    )
+
+
+def _action_from(action: WireAction) -> ActionFeature:
+    try:
+        kind = ActionKind(action.kind)
+    except ValueError as error:
+        known = ", ".join(kind.value for kind in ActionKind)
+        raise ProtocolError(
+            f"action {action.name!r}: unknown kind {action.kind!r}; this version knows {known}"
+        ) from error
+    return ActionFeature(name=action.name, unit=action.unit, kind=kind)
+
+
+def check_actions(
+    client: Sequence[WireAction], server: Sequence[WireAction], *, trust_units: bool = False
+) -> list[str]:
+    """Check that both sides mean the same numbers by an action; return warnings.
+
+    Names, order, kinds and units must be equal. A unit that a side does not state is refused, or with
+    `trust_units` only warned of.
+
+    Raises:
+        SpecError: they differ.
+    """
+    _check_names("action", [a.name for a in client], [a.name for a in server])
+    for ours, theirs in zip(client, server, strict=True):
+        if ours.kind != theirs.kind:
+            raise SpecError(f"kind of action {ours.name!r}", wanted=repr(theirs.kind), got=repr(ours.kind))
+    units = [(ours.name, ours.unit, theirs.unit) for ours, theirs in zip(client, server, strict=True)]
+    return _check_units("action", units, trust_units=trust_units)
+
+
+def check_states(
+    client: Sequence[WireState], server: Sequence[WireState], *, trust_units: bool = False
+) -> list[str]:
+    """Check that both sides mean the same numbers by the state vector; return warnings.
+
+    Names, order and units must be equal. A unit that a side does not state is refused, or with
+    `trust_units` only warned of.
+
+    Raises:
+        SpecError: they differ.
+    """
+    _check_names("state", [s.name for s in client], [s.name for s in server])
+    units = [(ours.name, ours.unit, theirs.unit) for ours, theirs in zip(client, server, strict=True)]
+    return _check_units("state", units, trust_units=trust_units)
+
+
+def check_cameras(client: Sequence[WireCamera], server: Sequence[WireCamera]) -> list[str]:
+    """Check that the client has every camera that the policy requires; return warnings on aspect ratios.
+
+    Raises:
+        SpecError: a required camera is missing; the error proposes a rename map.
+    """
+    offered = {camera.name: camera for camera in client}
+    missing = [c.name for c in server if c.is_required and c.name not in offered]
+    if missing:
+        spare = [name for name in offered if name not in {c.name for c in server}]
+        raise SpecError(
+            "cameras",
+            wanted=f"{[c.name for c in server if c.is_required]}",
+            got=f"{sorted(offered)}",
+            fix=_rename_advice(missing, spare),
+        )
+    return [
+        f"camera {theirs.name!r}: the policy saw {theirs.width}×{theirs.height}, this robot sends "
+        f"{offered[theirs.name].width}×{offered[theirs.name].height}: another aspect ratio, so the picture "
+        "is distorted or cropped"
+        for theirs in server
+        if theirs.name in offered and not _has_equal_aspect(offered[theirs.name], theirs)
+    ]
+
+
+def suggest_renames(missing: Sequence[str], spare: Sequence[str]) -> dict[str, str]:
+    """Return a map from spare names of the robot to missing names of the policy, as far as one is likely.
+
+    The nearest spelling is taken first; a single one on either side is paired whatever it is called.
+    """
+    renames: dict[str, str] = {}
+    for wanted in missing:
+        free = [name for name in spare if name not in renames]
+        for name in difflib.get_close_matches(wanted, free, n=1, cutoff=0.5):
+            renames[name] = wanted
+    rest_missing = [name for name in missing if name not in renames.values()]
+    rest_spare = [name for name in spare if name not in renames]
+    if len(rest_missing) == len(rest_spare) == 1:
+        renames[rest_spare[0]] = rest_missing[0]
+    return renames
+
+
+def _check_names(what: str, client: Sequence[str], server: Sequence[str]) -> None:
+    """Raise SpecError unless the names are the same in the same order."""
+    if list(client) == list(server):
+        return
+    missing = [name for name in server if name not in client]
+    spare = [name for name in client if name not in server]
+    if not missing and not spare:
+        fix = "the names are the same but the order is not; give them in the policy's order"
+    else:
+        fix = _rename_advice(missing, spare)
+    raise SpecError(f"{what} names", wanted=f"{list(server)}", got=f"{list(client)}", fix=fix)
+
+
+def _rename_advice(missing: Sequence[str], spare: Sequence[str]) -> str:
+    renames = suggest_renames(missing, spare)
+    if renames:
+        pairs = ", ".join(f"{ours}={theirs}" for ours, theirs in renames.items())
+        return f"if they mean the same, rename them: {pairs}"
+    if missing:
+        return f"this robot lacks {list(missing)}"
+    return f"the policy does not know {list(spare)}"
+
+
+def _check_units(what: str, units: Iterable[tuple[str, str, str]], *, trust_units: bool) -> list[str]:
+    """Return warnings for units that a side does not state; `units` holds (name, client's, server's)."""
+    unstated: list[str] = []
+    for name, ours, theirs in units:
+        if UNKNOWN_UNIT in (ours, theirs):
+            unstated.append(name)
+        elif ours != theirs:
+            raise SpecError(f"unit of {what} {name!r}", wanted=repr(theirs), got=repr(ours))
+    if unstated and not trust_units:
+        raise SpecError(
+            f"{what} units", wanted="a unit stated by both sides", got=f"none for {unstated}", fix=UNITS_FIX
+        )
+    return [
+        f"{what} {name!r}: its unit is not stated by both sides and is taken on trust" for name in unstated
+    ]
+
+
+def _has_equal_aspect(ours: WireCamera, theirs: WireCamera) -> bool:
+    left, right = ours.width * theirs.height, theirs.width * ours.height
+    return abs(left - right) <= ASPECT_TOLERANCE * max(left, right)

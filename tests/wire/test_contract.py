@@ -1,0 +1,168 @@
+"""What both sides compare before anything moves."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from vagus.errors import ProtocolError, SpecError
+from vagus.specs import ActionFeature, ActionKind, CameraSpec, PolicySpec, RtcSpec, StateFeature
+from vagus.wire.contract import (
+    check_actions,
+    check_cameras,
+    check_states,
+    policy_spec_from,
+    suggest_renames,
+    to_wire_actions,
+    to_wire_cameras,
+    to_wire_rtc,
+    to_wire_states,
+)
+from vagus.wire.schema import Capabilities, WireAction, WireCamera, WireState
+
+SPEC = PolicySpec(
+    policy_type="reach",
+    actions=(ActionFeature("pan.pos", "rad"), ActionFeature("grip", "m/s", kind=ActionKind.VELOCITY)),
+    state=(StateFeature("pan.pos", "rad"),),
+    cameras=(CameraSpec("front", 480, 640), CameraSpec("wrist", 480, 640, is_required=False)),
+    horizon=50,
+    model_dim=4,
+    rate_hz=30.0,
+    rtc=RtcSpec(25, "linear", 3.0),
+    default_instruction="reach",
+)
+
+
+def capabilities_of(spec: PolicySpec) -> Capabilities:
+    return Capabilities(
+        server="s",
+        model="m",
+        revision="r",
+        model_hash="h",
+        policy_type=spec.policy_type,
+        actions=to_wire_actions(spec.actions),
+        state=to_wire_states(spec.state),
+        cameras=to_wire_cameras(spec.cameras),
+        horizon=spec.horizon,
+        model_dim=spec.model_dim,
+        rate_hz=spec.rate_hz,
+        rtc=to_wire_rtc(spec.rtc),
+        default_instruction=spec.default_instruction,
+    )
+
+
+def actions(*names: str, unit: str = "rad", kind: str = "position") -> tuple[WireAction, ...]:
+    return tuple(WireAction(name=name, unit=unit, kind=kind) for name in names)
+
+
+def states(*names: str, unit: str = "rad") -> tuple[WireState, ...]:
+    return tuple(WireState(name=name, unit=unit) for name in names)
+
+
+def cameras(*names: str, height: int = 480, width: int = 640) -> tuple[WireCamera, ...]:
+    return tuple(WireCamera(name=name, height=height, width=width) for name in names)
+
+
+def test_a_policy_spec_survives_the_wire() -> None:
+    assert policy_spec_from(capabilities_of(SPEC)) == SPEC
+
+
+def test_a_policy_without_real_time_chunking_survives_the_wire() -> None:
+    capabilities = msgspec.structs.replace(capabilities_of(SPEC), rtc=None)
+    assert policy_spec_from(capabilities).rtc is None
+
+
+def test_an_action_kind_of_a_newer_version_is_refused() -> None:
+    capabilities = msgspec.structs.replace(capabilities_of(SPEC), actions=actions("a", kind="impedance"))
+    with pytest.raises(ProtocolError, match="impedance"):
+        policy_spec_from(capabilities)
+
+
+def test_a_spec_that_makes_no_sense_is_refused() -> None:
+    with pytest.raises(SpecError):
+        policy_spec_from(msgspec.structs.replace(capabilities_of(SPEC), horizon=0))
+
+
+def test_equal_actions_pass_without_a_warning() -> None:
+    assert check_actions(actions("a", "b"), actions("a", "b")) == []
+
+
+def test_another_order_of_actions_is_refused() -> None:
+    with pytest.raises(SpecError, match="order"):
+        check_actions(actions("b", "a"), actions("a", "b"))
+
+
+def test_a_missing_action_is_refused() -> None:
+    with pytest.raises(SpecError, match=r"lacks \['grip'\]"):
+        check_actions(actions("a"), actions("a", "grip"))
+
+
+def test_an_action_too_many_is_refused() -> None:
+    with pytest.raises(SpecError, match=r"does not know \['grip'\]"):
+        check_actions(actions("a", "grip"), actions("a"))
+
+
+def test_an_action_of_another_name_is_refused_with_a_proposed_rename() -> None:
+    with pytest.raises(SpecError, match=r"shoulder_pan\.pos=shoulder_pan"):
+        check_actions(actions("shoulder_pan.pos"), actions("shoulder_pan"))
+
+
+def test_another_kind_of_action_is_refused() -> None:
+    with pytest.raises(SpecError, match="kind of action 'a'"):
+        check_actions(actions("a", kind="velocity"), actions("a"))
+
+
+def test_another_unit_of_an_action_is_refused_even_on_trust() -> None:
+    with pytest.raises(SpecError, match="unit of action 'a'"):
+        check_actions(actions("a", unit="deg"), actions("a"), trust_units=True)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("", "rad"), ("rad", ""), ("", "")])
+def test_an_unstated_unit_is_refused_or_taken_on_trust(ours: str, theirs: str) -> None:
+    with pytest.raises(SpecError, match="trust-units"):
+        check_actions(actions("a", unit=ours), actions("a", unit=theirs))
+    with pytest.raises(SpecError, match="trust-units"):
+        check_states(states("a", unit=ours), states("a", unit=theirs))
+    assert len(check_actions(actions("a", unit=ours), actions("a", unit=theirs), trust_units=True)) == 1
+    assert len(check_states(states("a", unit=ours), states("a", unit=theirs), trust_units=True)) == 1
+
+
+def test_equal_states_pass_and_other_sizes_or_units_do_not() -> None:
+    assert check_states(states("a", "b"), states("a", "b")) == []
+    with pytest.raises(SpecError, match="state names"):
+        check_states(states("a"), states("a", "b"))
+    with pytest.raises(SpecError, match="unit of state 'a'"):
+        check_states(states("a", unit="deg"), states("a"))
+
+
+def test_a_robot_may_have_more_cameras_than_the_policy_wants() -> None:
+    assert check_cameras(cameras("front", "top"), cameras("front")) == []
+
+
+def test_an_optional_camera_may_be_missing() -> None:
+    optional = WireCamera(name="wrist", height=480, width=640, is_required=False)
+    assert check_cameras(cameras("front"), (*cameras("front"), optional)) == []
+
+
+def test_a_missing_camera_is_refused_with_a_proposed_rename() -> None:
+    with pytest.raises(SpecError, match="cam_front=front"):
+        check_cameras(cameras("cam_front", "zed"), cameras("front"))
+
+
+def test_a_missing_camera_without_a_spare_one_says_what_is_lacking() -> None:
+    with pytest.raises(SpecError, match=r"lacks \['front'\]"):
+        check_cameras((), cameras("front"))
+
+
+def test_another_aspect_ratio_is_warned_of_and_another_size_is_not() -> None:
+    assert len(check_cameras(cameras("a", height=720, width=1280), cameras("a"))) == 1
+    assert check_cameras(cameras("a", height=240, width=320), cameras("a")) == []
+
+
+def test_a_single_pair_left_over_is_proposed_whatever_it_is_called() -> None:
+    assert suggest_renames(["image"], ["zed"]) == {"zed": "image"}
+    assert suggest_renames(["image", "depth"], ["zed"]) == {}
+    assert suggest_renames(["left_cam", "right_cam"], ["right_camera", "left_camera"]) == {
+        "left_camera": "left_cam",
+        "right_camera": "right_cam",
+    }
