@@ -8,7 +8,15 @@ from dataclasses import dataclass
 
 from vagus.errors import ProtocolError
 
-__all__ = ["ALL_SERVERS_ALIVE", "ClientKey", "ServerKey", "ServiceKey", "sanitise", "server_from_key"]
+__all__ = [
+    "ALL_SERVERS_ALIVE",
+    "ClientKey",
+    "ServerKey",
+    "ServiceKey",
+    "keys_intersect",
+    "sanitise",
+    "server_from_key",
+]
 
 ROOT = "@vagus"
 """A verbatim chunk: wildcards of other programs never match it."""
@@ -158,3 +166,12 @@ def client_segment(key: str) -> str:
     if len(parts) < 7 or parts[0] != ROOT:
         raise ProtocolError(f"not a client key: {key!r}")
     return parts[5]
+
+
+def keys_intersect(left: str, right: str) -> bool:
+    """Return whether two keys name something in common; `*` stands for one segment without a leading `@`."""
+    ours, theirs = left.split("/"), right.split("/")
+    return len(ours) == len(theirs) and all(
+        a == b or (a == "*" and not b.startswith("@")) or (b == "*" and not a.startswith("@"))
+        for a, b in zip(ours, theirs, strict=True)
+    )
