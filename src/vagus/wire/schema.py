@@ -1,12 +1,15 @@
 """Messages of the native wire, schema version 1 (msgspec structs, msgpack maps).
 
 Evolution is additive: new fields have defaults, types never change, unknown fields are ignored. An
-incompatible change is a new schema version, and the range is agreed at session open.
+incompatible change is a new schema version, and the range is agreed at session open. Every list and map has
+a longest length, checked before its elements are decoded. The text under a field is its line in the tables of
+docs/wire-protocol.md.
 """
 
 from __future__ import annotations
 
 import enum
+from typing import Annotated
 
 import msgspec
 
@@ -36,6 +39,14 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
+
+MAX_NDIM = 8
+MAX_FEATURES = 1024
+"""Longest list of actions or state features."""
+MAX_CAMERAS = 32
+MAX_NOTES = 64
+"""Longest list of tags or warnings."""
+MAX_LATENCY_ROWS = 256
 
 
 class Kind(enum.IntEnum):
@@ -69,14 +80,17 @@ class Header(msgspec.Struct, frozen=True):
     """The 27-byte attachment of every observation, chunk and event (`<HBQIqI`)."""
 
     kind: Kind
+    """1 observation, 2 chunk, 3 event."""
     seq: int
     """Request number within the session epoch, from 1; 0 in an event about the session itself."""
     episode: int
+    """Raised by the client at every reset; echoed."""
     client_mono_ns: int
     """The client's capture stamp; opaque to the server, which echoes it."""
     epoch: int
     """Random per session open, never reused; decides whether a message belongs to this session."""
     schema: int = SCHEMA_VERSION
+    """Version of header and body."""
 
 
 class TensorMessage(msgspec.Struct, frozen=True):
@@ -84,8 +98,10 @@ class TensorMessage(msgspec.Struct, frozen=True):
 
     dtype: str
     """numpy type string, little-endian, e.g. "<f4"."""
-    shape: tuple[int, ...]
+    shape: Annotated[tuple[int, ...], msgspec.Meta(max_length=MAX_NDIM)]
+    """At most 8 sizes, none negative."""
     data: memoryview
+    """product(shape) · itemsize bytes, exactly."""
 
 
 class ImageMessage(msgspec.Struct, frozen=True):
@@ -94,8 +110,11 @@ class ImageMessage(msgspec.Struct, frozen=True):
     codec: str
     """"raw", "jpeg" or "png"."""
     height: int
+    """Pixels; equal to what an encoded frame says of itself."""
     width: int
+    """Pixels; equal to what an encoded frame says of itself."""
     data: memoryview
+    """The encoded frame, or height · width · 3 bytes."""
 
 
 class ObservationMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,10 +122,12 @@ class ObservationMessage(msgspec.Struct, frozen=True, kw_only=True):
 
     state: TensorMessage
     """(state_dim,) float32, in the policy's order."""
-    images: dict[str, ImageMessage] = {}
+    images: Annotated[dict[str, ImageMessage], msgspec.Meta(max_length=MAX_CAMERAS)] = {}
+    """Camera name → frame, in the policy's names."""
     points: TensorMessage | None = None
     """(n, 3 or more) float32 point cloud, or nothing."""
     instruction: str = ""
+    """What the human asks."""
     step: int = 0
     """s0: the policy step at whose boundary the observation was captured."""
     episode_start: bool = False
@@ -131,7 +152,9 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     """How busy a server is."""
 
     sessions: int = 0
+    """Sessions that are open."""
     max_sessions: int = 0
+    """Sessions that can be open."""
     waiting: int = 0
     """Sessions with a request that is not in a batch yet."""
     busy: float = 0.0
@@ -148,13 +171,19 @@ class ChunkMessage(msgspec.Struct, frozen=True, kw_only=True):
     chunk_robot: TensorMessage
     """(valid_len, action_dim) in the robot's units."""
     valid_len: int
+    """Actions in the chunk, at most the policy's horizon."""
     queue_wait_ms: float = 0.0
+    """From arrival to the start of the batch, without decoding."""
     decode_ms: float = 0.0
+    """Time spent on turning bytes into arrays."""
     inference_ms: float = 0.0
+    """Time the batch spent in the policy."""
     batch_size: int = 1
+    """Rows of the batch that this one was in."""
     superseded: int = 0
     """Older requests of this session that this one replaced in the mailbox."""
     load: Load = Load()
+    """How busy the server is."""
 
 
 class EventMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,6 +192,7 @@ class EventMessage(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     """One of EventCode; an unknown code of a newer server is treated as a failed request."""
     message: str = ""
+    """The same for people."""
     seq: int = 0
     """Request answered; 0: about the session."""
 
@@ -171,32 +201,44 @@ class WireAction(msgspec.Struct, frozen=True, kw_only=True):
     """One action feature as both sides name it."""
 
     name: str
+    """Unique among the actions."""
     unit: str = ""
+    """Empty: nobody stated it."""
     kind: str = "position"
+    """position, velocity, delta, effort or binary."""
 
 
 class WireState(msgspec.Struct, frozen=True, kw_only=True):
     """One state feature."""
 
     name: str
+    """Unique in the state."""
     unit: str = ""
+    """Empty: nobody stated it."""
 
 
 class WireCamera(msgspec.Struct, frozen=True, kw_only=True):
     """One camera."""
 
     name: str
+    """Unique among the cameras."""
     height: int
+    """Pixels."""
     width: int
+    """Pixels."""
     is_required: bool = True
+    """False: the policy can do without."""
 
 
 class WireRtc(msgspec.Struct, frozen=True, kw_only=True):
     """Real-time chunking that a server offers."""
 
     prefix_horizon: int
+    """Recommended end of the guidance, in steps."""
     schedule: str = "exp"
+    """How the guidance falls off over the prefix."""
     max_guidance: float = 5.0
+    """Bound of the guidance weight."""
 
 
 class OpenMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,101 +247,153 @@ class OpenMessage(msgspec.Struct, frozen=True, kw_only=True):
     instance: str
     """Random per client process; tells a restart from a second robot of the same name."""
     robot_type: str
+    """Kind of robot, e.g. "so101_follower"."""
     policy_type: str | None = None
-    actions: tuple[WireAction, ...] = ()
-    state: tuple[WireState, ...] = ()
-    cameras: tuple[WireCamera, ...] = ()
+    """The family the client insists on, or nothing."""
+    actions: Annotated[tuple[WireAction, ...], msgspec.Meta(max_length=MAX_FEATURES)] = ()
+    """What the robot takes, in the order it will read a chunk."""
+    state: Annotated[tuple[WireState, ...], msgspec.Meta(max_length=MAX_FEATURES)] = ()
+    """What the robot will send as state, in that order."""
+    cameras: Annotated[tuple[WireCamera, ...], msgspec.Meta(max_length=MAX_CAMERAS)] = ()
+    """What the robot can see."""
     rate_hz: float = 0.0
     """Policy steps per second at which the client will execute."""
     wants_rtc: bool = False
+    """The client will send prefixes where the policy takes them."""
     instruction: str = ""
-    tags: dict[str, str] = {}
+    """First instruction; a server that pins its task compares it."""
+    tags: Annotated[dict[str, str], msgspec.Meta(max_length=MAX_NOTES)] = {}
+    """Free text for logs and audit."""
     model_hash: str | None = None
     """Given on failover: only a replica with equal weights may answer yes."""
     host_id: str = ""
     """Salted hash of the boot id: equal means same host, so raw frames in shared memory pay."""
     buffer_time_s: float = 0.0
+    """Playback left when the client asks for more; 0: not said."""
     max_action_age_s: float = 0.0
+    """Age at which the client discards an action; 0: not said."""
     trust_units: bool = False
     """The operator vouches for units that one side does not state; logged and audited."""
     schema_min: int = SCHEMA_VERSION
+    """Oldest schema version the client speaks."""
     schema_max: int = SCHEMA_VERSION
+    """Newest schema version the client speaks."""
 
 
 class LatencyRow(msgspec.Struct, frozen=True, kw_only=True):
     """Measured inference time of one batch size."""
 
     batch_size: int
+    """Rows in the batch."""
     p50_ms: float
+    """Median of the warm-up runs."""
     max_ms: float
+    """Slowest of the warm-up runs."""
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What a server serves; the reply of the status query and part of every ack."""
 
     server: str
+    """Segment of the server in its keys: configured name and a random suffix."""
     model: str
+    """Model as configured."""
     revision: str
+    """Revision as configured."""
     service_name: str = "default"
+    """Name of the service."""
     model_hash: str
+    """Hex digest over weights, processors, configuration and code: all that changes outputs."""
     policy_type: str
-    actions: tuple[WireAction, ...]
-    state: tuple[WireState, ...]
-    cameras: tuple[WireCamera, ...] = ()
+    """Family of the policy."""
+    actions: Annotated[tuple[WireAction, ...], msgspec.Meta(max_length=MAX_FEATURES)]
+    """What a chunk holds, in its order."""
+    state: Annotated[tuple[WireState, ...], msgspec.Meta(max_length=MAX_FEATURES)]
+    """What the policy was trained on, in its order."""
+    cameras: Annotated[tuple[WireCamera, ...], msgspec.Meta(max_length=MAX_CAMERAS)] = ()
+    """What the policy looks at."""
     horizon: int
+    """Longest chunk, in actions."""
     model_dim: int
+    """Width of an action in the policy's own space."""
     rate_hz: float
+    """Policy steps per second it was trained at."""
     rtc: WireRtc | None = None
+    """Real-time chunking, or nothing."""
     default_instruction: str = ""
+    """Used where a client gives none."""
     serving_mode: str = "shared"
+    """shared or exclusive."""
     phase: str = "ready"
     """loading, warming, ready, draining or stopped."""
     load: Load = Load()
-    latency: tuple[LatencyRow, ...] = ()
+    """How busy the server is."""
+    latency: Annotated[tuple[LatencyRow, ...], msgspec.Meta(max_length=MAX_LATENCY_ROWS)] = ()
+    """Measured at warm-up, per batch size."""
     host_id: str = ""
+    """As in OpenMessage."""
     max_image_pixels: int = 0
+    """Largest height · width of one frame; larger ones are refused."""
     schema_min: int = SCHEMA_VERSION
+    """Oldest schema version the server speaks."""
     schema_max: int = SCHEMA_VERSION
+    """Newest schema version the server speaks."""
     vagus_version: str = ""
+    """For logs."""
 
 
 class Ack(msgspec.Struct, frozen=True, kw_only=True):
     """Server → client: yes or no to a session open."""
 
     accepted: bool
+    """Yes or no."""
     code: str = ""
+    """With a no: one of EventCode."""
     error: str = ""
-    warnings: tuple[str, ...] = ()
+    """With a no: the reason, for people."""
+    warnings: Annotated[tuple[str, ...], msgspec.Meta(max_length=MAX_NOTES)] = ()
+    """With a yes: what is odd but allowed."""
     session_id: str = ""
+    """Names the session in logs and audit."""
     epoch: int = 0
+    """Goes into every header of this session; random, unsigned 32 bit."""
     image_codec: str = "jpeg"
     """What the server would like frames in; the client may pin another."""
     capabilities: Capabilities | None = None
+    """What the server serves; the client compares it before its robot moves."""
 
 
 class ResetMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Client → server: a new episode begins."""
 
     epoch: int
+    """The session."""
     episode: int
+    """Number of the new episode."""
 
 
 class ResetAck(msgspec.Struct, frozen=True, kw_only=True):
     """Server → client: the boundary has been applied by the policy thread."""
 
     applied: bool
+    """False: the session is unknown, or the server is going."""
     code: str = ""
+    """With a no: one of EventCode."""
     error: str = ""
+    """With a no: the reason, for people."""
 
 
 class CloseMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Client → server on the session key, with `epoch`: the session is over."""
 
     epoch: int
+    """The session to end."""
 
 
 class SessionRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What travels on the session key: exactly one of the two."""
 
     open: OpenMessage | None = None
+    """Ask for a session; answered by an Ack."""
     close: CloseMessage | None = None
+    """End one."""
