@@ -121,6 +121,7 @@ class SnapshotDraft:
         inference_delay: steps that will be executed before the reply can act; 0 without a prefix.
         episode_start: no chunk of this episode has been merged yet.
         slack_ns: playback left in the plan when this was taken.
+        prefix_horizon: steps after s0 at which guidance by the prefix ends; 0 without a prefix.
     """
 
     ticket: int
@@ -132,6 +133,7 @@ class SnapshotDraft:
     inference_delay: int
     episode_start: bool
     slack_ns: int
+    prefix_horizon: int = 0
 
 
 @dataclass(frozen=True, slots=True)

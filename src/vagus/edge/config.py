@@ -52,6 +52,8 @@ class EdgeConfig:
     """Ask for a new chunk after this many actions of the running one; unset: by buffer time alone."""
     prefix_horizon: int | None = None
     """End of the real-time-chunking guidance in steps; unset: what the policy recommends."""
+    rate_hz: float | None = None
+    """Policy steps per second; unset: the rate the policy was trained at."""
     rtc: bool = True
     """Use real-time chunking where the policy offers it."""
     merge: MergeMode = MergeMode.AUTO
@@ -78,6 +80,8 @@ class EdgeConfig:
     """Talk to this server only; empty: any replica of the service."""
     trust_units: bool = False
     """Vouch for units that robot or policy does not state."""
+    seed: int | None = None
+    """Seed of the policy's noise, for runs that must repeat; unset: random."""
 
     def __post_init__(self) -> None:
         for name in (
@@ -97,6 +101,8 @@ class EdgeConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(name, wanted="at least 1 step, or unset", got=repr(value))
+        if self.rate_hz is not None and not (math.isfinite(self.rate_hz) and self.rate_hz > 0):
+            raise ConfigError("rate_hz", wanted="steps per second above 0, or unset", got=repr(self.rate_hz))
         if self.buffer_time_s >= self.max_action_age_s:
             raise ConfigError(
                 "buffer_time_s",

@@ -1,0 +1,76 @@
+"""Where a tick lies within its policy step, as an exact fraction."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from vagus.clock import NS_PER_S
+from vagus.errors import ConfigError
+
+__all__ = ["StepClock", "TickPhase"]
+
+MAX_DENOMINATOR = 1_000_000
+"""Rates are floats; below a millionth of a step their ratio is noise."""
+
+
+class TickPhase:
+    """Divides each step into ticks; what one step does not use is carried into the next."""
+
+    def __init__(self, *, step_rate_hz: float, tick_rate_hz: float) -> None:
+        """Prepare for `tick_rate_hz` ticks and `step_rate_hz` policy steps per second.
+
+        Raises:
+            ConfigError: the robot ticks slower than the policy steps.
+        """
+        ratio = (Fraction(step_rate_hz) / Fraction(tick_rate_hz)).limit_denominator(MAX_DENOMINATOR)
+        if ratio > 1:
+            raise ConfigError(
+                "rate_hz",
+                wanted=f"a robot that ticks at least as fast as the policy steps ({step_rate_hz:g} Hz)",
+                got=f"{tick_rate_hz:g} Hz",
+                fix="raise the robot's rate or lower rate_hz",
+            )
+        self._advance, self._whole = ratio.numerator, ratio.denominator
+        self._position = 0
+        self._begin = 0
+
+    def restart(self) -> None:
+        """The next tick begins a step."""
+        self._position = self._begin = 0
+
+    def tick(self) -> tuple[float, float, bool]:
+        """Advance by one tick; return the phase at its begin and end, and whether the step is done."""
+        begin = self._begin / self._whole
+        self._position += self._advance
+        if self._position >= self._whole:
+            self._position -= self._whole
+            self._begin = 0
+            return begin, 1.0, True
+        self._begin = self._position
+        return begin, self._position / self._whole, False
+
+
+class StepClock:
+    """Which step is due by the local clock (plan clock `time`)."""
+
+    def __init__(self, *, step_rate_hz: float, tick_rate_hz: float) -> None:
+        self._rate = Fraction(step_rate_hz).limit_denominator(MAX_DENOMINATOR)
+        self._half_tick_ns = round(NS_PER_S / tick_rate_hz / 2)
+        self._anchor_ns: int | None = None
+        self._anchor_step = 0
+
+    def restart(self) -> None:
+        """Forget the anchor; the next `anchor` sets it."""
+        self._anchor_ns = None
+
+    def anchor(self, step: int, now_ns: int) -> None:
+        """Let `step` fall due at `now_ns`, unless an anchor stands already."""
+        if self._anchor_ns is None:
+            self._anchor_ns, self._anchor_step = now_ns, step
+
+    def due_step(self, now_ns: int) -> int | None:
+        """Return the step that is due at the tick nearest `now_ns`, or None before an anchor stands."""
+        if self._anchor_ns is None:
+            return None
+        elapsed_ns = now_ns + self._half_tick_ns - self._anchor_ns  # half a tick: jitter must not skip a step
+        return self._anchor_step + int(elapsed_ns * self._rate / NS_PER_S)
