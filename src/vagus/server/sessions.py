@@ -1,0 +1,192 @@
+"""Who talks to this server: one session per client name, told apart by its epoch."""
+
+from __future__ import annotations
+
+import enum
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from vagus.errors import SessionRefusedError
+from vagus.wire.schema import EventCode
+
+__all__ = ["EpochSource", "Found", "Reminders", "Session", "SessionTable"]
+
+MAX_TOKENS = 4096
+"""Client tokens remembered; more come only from a mistake, and their clients are judged by their messages."""
+
+EPOCHS = 2**32
+
+
+class EpochSource:
+    """Session numbers that one server process never uses twice; the start and the stride are random."""
+
+    def __init__(self, start: int, stride: int) -> None:
+        self._next = start % EPOCHS
+        self._stride = stride % EPOCHS | 1  # an odd stride visits every number before it repeats one
+
+    def take(self) -> int:
+        """Return the next epoch, never 0."""
+        epoch = self._next or self._advance()
+        self._advance()
+        return epoch
+
+    def _advance(self) -> int:
+        self._next = (self._next + self._stride) % EPOCHS
+        return self._next
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """One robot's conversation.
+
+    Attributes:
+        client: segment of the client in its keys.
+        instance: random per client process.
+        epoch: random per session; never reused.
+        opened_ns: when it was opened.
+        heard_ns: when its client was last heard.
+        gone_ns: since when the client's token is gone, or None.
+    """
+
+    client: str
+    instance: str
+    epoch: int
+    opened_ns: int
+    heard_ns: int
+    gone_ns: int | None = None
+
+    @property
+    def session_id(self) -> str:
+        """The name of the session in logs and audit lines."""
+        return f"{self.client}:{self.epoch:08x}"
+
+
+class Found(enum.Enum):
+    """Why no session was found for a message."""
+
+    UNKNOWN = "unknown_session"
+    """The epoch is of no session here."""
+    MISROUTED = "misrouted"
+    """The epoch is of the session of another client than the one that the key names."""
+
+
+class SessionTable:
+    """Open, replace, find and close sessions. Not thread-safe: its owner holds one lock around each call.
+
+    Args:
+        max_sessions: sessions at one time.
+        grace_ns: how long a client may be without its token, and for how long it counts as recently heard.
+        idle_ns: a session not heard for this long is closed.
+    """
+
+    def __init__(self, *, max_sessions: int, grace_ns: int, idle_ns: int) -> None:
+        self.max_sessions = max_sessions
+        self._grace_ns = grace_ns
+        self._idle_ns = idle_ns
+        self._by_client: dict[str, Session] = {}
+        self._by_epoch: dict[int, Session] = {}
+        self._tokens: set[tuple[str, str]] = set()
+
+    def __len__(self) -> int:
+        return len(self._by_client)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(tuple(self._by_client.values()))
+
+    def open(self, client: str, instance: str, epoch: int, now_ns: int) -> tuple[Session, Session | None]:
+        """Return the new session and the one that it replaces.
+
+        Raises:
+            SessionRefusedError: another process uses this client name, or all sessions are taken.
+        """
+        old = self._by_client.get(client)
+        if old is not None and old.instance != instance and self._is_in_use(old, now_ns):
+            raise SessionRefusedError(
+                EventCode.CLIENT_IN_USE.value,
+                f"another process is connected as {client!r}; give each robot its own --name",
+            )
+        if old is None and len(self) >= self.max_sessions:
+            raise SessionRefusedError(
+                EventCode.SESSIONS_FULL.value,
+                f"all {self.max_sessions} sessions are taken; ask another replica, or raise max_sessions",
+            )
+        if old is not None:
+            self.close(old)
+        session = Session(client, instance, epoch, opened_ns=now_ns, heard_ns=now_ns)
+        self._by_client[client] = session
+        self._by_epoch[epoch] = session
+        return session, old
+
+    def find(self, client: str, epoch: int) -> Session | Found:
+        """Return the session of `client` if `epoch` is its epoch, else why there is none."""
+        session = self._by_epoch.get(epoch)
+        if session is None:
+            return Found.UNKNOWN
+        return session if session.client == client else Found.MISROUTED
+
+    def is_open(self, session: Session) -> bool:
+        """Whether this very session is in the table, not a replacement of the same client."""
+        return self._by_client.get(session.client) is session
+
+    def close(self, session: Session) -> bool:
+        """Take this very session out; False, and no change, if it is closed or was replaced."""
+        if not self.is_open(session):
+            return False
+        del self._by_client[session.client]
+        del self._by_epoch[session.epoch]
+        return True
+
+    def token_changed(self, client: str, instance: str, now_ns: int, *, is_alive: bool) -> None:
+        """Note that the token of a client process appeared or vanished."""
+        session = self._by_client.get(client)
+        if session is not None and session.instance == instance:
+            session.gone_ns = None if is_alive else now_ns
+        if not is_alive:
+            self._tokens.discard((client, instance))
+        elif len(self._tokens) < MAX_TOKENS:
+            self._tokens.add((client, instance))
+
+    def gone(self, now_ns: int) -> list[Session]:
+        """Return the sessions whose token has been gone for the grace period; ask before closing them."""
+        return [
+            session
+            for session in self._by_client.values()
+            if session.gone_ns is not None and now_ns - session.gone_ns >= self._grace_ns
+        ]
+
+    def idle(self, now_ns: int) -> list[Session]:
+        """Return the sessions not heard for so long that they are to be closed."""
+        return [s for s in self._by_client.values() if now_ns - s.heard_ns >= self._idle_ns]
+
+    def _is_in_use(self, session: Session, now_ns: int) -> bool:
+        if (session.client, session.instance) in self._tokens:
+            return True
+        was_heard_lately = now_ns - session.heard_ns < self._grace_ns
+        return was_heard_lately and (session.gone_ns is None or session.heard_ns > session.gone_ns)
+
+
+class Reminders:
+    """Bounds how often each unknown client is told so, and how many of them are remembered."""
+
+    def __init__(self, *, interval_ns: int, max_clients: int) -> None:
+        self._interval_ns = interval_ns
+        self._max_clients = max_clients
+        self._told_ns: OrderedDict[str, int] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._told_ns)
+
+    def is_due(self, client: str, now_ns: int) -> bool:
+        """Whether to tell `client` now; the answer yes is remembered."""
+        told_ns = self._told_ns.get(client)
+        if told_ns is not None and now_ns - told_ns < self._interval_ns:
+            return False
+        if told_ns is None and len(self._told_ns) >= self._max_clients:
+            oldest, oldest_ns = next(iter(self._told_ns.items()))
+            if now_ns - oldest_ns < self._interval_ns:
+                return False  # more strangers than we remember: silence is cheaper than a storm
+            del self._told_ns[oldest]
+        self._told_ns[client] = now_ns
+        self._told_ns.move_to_end(client)
+        return True
