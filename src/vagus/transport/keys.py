@@ -13,6 +13,7 @@ __all__ = [
     "ClientKey",
     "ServerKey",
     "ServiceKey",
+    "client_segment",
     "keys_intersect",
     "sanitise",
     "server_from_key",
@@ -27,7 +28,10 @@ ALL_SERVERS_ALIVE = f"{ROOT}/*/*/*/*/alive"
 _PLAIN = re.compile(r"[A-Za-z0-9_.]+(?:-[A-Za-z0-9_.]+)*")
 _HASHED_TAIL = re.compile(r".*-[0-9a-f]{8}")
 _OTHER = re.compile(r"[^A-Za-z0-9_.]+")
+_CHUNK = re.compile(r"[A-Za-z0-9_.-]+")
+"""What `sanitise` returns, and so no wildcard."""
 _MAX_SEGMENT = 64
+_OF_CLIENT = ("session", "reset", "obs", "chunk")
 
 
 def sanitise(segment: str) -> str:
@@ -45,7 +49,7 @@ def sanitise(segment: str) -> str:
     if is_plain and not _HASHED_TAIL.fullmatch(segment):
         return segment
     digest = hashlib.sha256(segment.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    cleaned = _OTHER.sub("_", segment)[: _MAX_SEGMENT - 9].strip("-") or "_"
+    cleaned = _OTHER.sub("_", segment)[: _MAX_SEGMENT - 9]
     return f"{cleaned}-{digest}"
 
 
@@ -71,6 +75,10 @@ class ServiceKey:
     def all_alive(self) -> str:
         """Tokens of all servers of this service."""
         return f"{self.path}/*/alive"
+
+    def server(self, name: str) -> ServerKey:
+        """Return the keys of the server with this raw name."""
+        return ServerKey(self, sanitise(name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,24 +156,35 @@ def server_from_key(key: str) -> ServerKey:
     Raises:
         ProtocolError: it is no such key.
     """
-    parts = key.split("/")
-    if len(parts) != 6 or parts[0] != ROOT or parts[5] not in ("alive", "status"):
+    parts = _segments(key)
+    if len(parts) != 5 or parts[4] not in ("alive", "status"):
         raise ProtocolError(
             f"not a server key: {key!r}; wanted {ROOT}/<model>/<revision>/<name>/<server>/alive"
         )
-    return ServerKey(ServiceKey(*parts[1:4]), parts[4])
+    return ServerKey(ServiceKey(*parts[:3]), parts[3])
 
 
 def client_segment(key: str) -> str:
-    """Return the `<client>` segment of a session, reset, obs or chunk key.
+    """Return the `<client>` segment of a session, reset, obs or chunk key, or of a client's token.
 
     Raises:
-        ProtocolError: it is no such key.
+        ProtocolError: it is no such key, or names more than one client.
     """
-    parts = key.split("/")
-    if len(parts) < 7 or parts[0] != ROOT:
-        raise ProtocolError(f"not a client key: {key!r}")
-    return parts[5]
+    parts = _segments(key)
+    is_stream = len(parts) == 6 and parts[5] in _OF_CLIENT
+    is_token = len(parts) == 7 and parts[6] == "alive"
+    if not (is_stream or is_token):
+        raise ProtocolError(
+            f"not a client key: {key!r}; wanted {ROOT}/<model>/<revision>/<name>/<server>/<client>/"
+            f"{'|'.join(_OF_CLIENT)}"
+        )
+    return parts[4]
+
+
+def _segments(key: str) -> list[str]:
+    """Return the segments after the root; none if one of them is a wildcard or was never sanitised."""
+    root, *parts = key.split("/")
+    return parts if root == ROOT and all(_CHUNK.fullmatch(part) for part in parts) else []
 
 
 def keys_intersect(left: str, right: str) -> bool:

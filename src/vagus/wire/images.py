@@ -1,0 +1,103 @@
+"""Camera frames as they travel: raw, JPEG or PNG; RGB uint8 (height, width, 3) at both ends."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vagus.errors import ProtocolError, SpecError
+from vagus.types import Image
+from vagus.wire.jpeg import decode_jpeg, encode_jpeg
+from vagus.wire.png import decode_png, encode_png
+from vagus.wire.schema import ImageMessage
+
+__all__ = ["CODECS", "DEFAULT_QUALITY", "MAX_SIDE", "decode_image", "encode_image"]
+
+CODECS = ("raw", "jpeg", "png")
+"""How a frame can travel; a codec of "auto" is settled at session open."""
+
+DEFAULT_QUALITY = 90
+MAX_SIDE = 8192
+"""Longest side of a frame in pixels; bounds the passes over a PNG."""
+
+_CHANNELS = 3
+_MAX_HEADROOM_BYTES = 128 << 10
+"""What an encoded frame may hold besides pixels: two segments of metadata."""
+
+
+def encode_image(frame: Image, codec: str, *, quality: int = DEFAULT_QUALITY) -> ImageMessage:
+    """Return `frame` as it travels. "raw" shares the memory of a contiguous frame.
+
+    Args:
+        frame: (height, width, 3) uint8 RGB; any strides.
+        codec: one of CODECS.
+        quality: of "jpeg", 1 to 100.
+
+    Raises:
+        SpecError: not such a frame, an unknown codec, or a quality out of range.
+    """
+    _check_frame(frame)
+    height, width, _ = frame.shape
+    pixels = np.ascontiguousarray(frame)
+    if codec == "raw":
+        return ImageMessage(codec, height, width, pixels.reshape(-1).data)
+    if codec == "jpeg":
+        if not 1 <= quality <= 100:
+            raise SpecError("JPEG quality", wanted="1 to 100", got=str(quality))
+        return ImageMessage(codec, height, width, memoryview(encode_jpeg(pixels, quality=quality)))
+    if codec == "png":
+        return ImageMessage(codec, height, width, memoryview(encode_png(pixels)))
+    raise SpecError("image codec", wanted=f"one of {', '.join(CODECS)}", got=repr(codec))
+
+
+def decode_image(message: ImageMessage, *, max_pixels: int) -> Image:
+    """Return the frame in `message`, (height, width, 3) uint8 RGB; "raw" gives a read-only view.
+
+    Args:
+        message: as it came.
+        max_pixels: largest height · width; checked first, and again against what the file says of itself.
+
+    Raises:
+        ProtocolError: too large, an unknown codec, damaged, or another size than announced.
+    """
+    height, width = message.height, message.width
+    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
+        raise _refusal(f"sides of 1 to {MAX_SIDE} pixels", f"{height}×{width}")
+    if height * width > max_pixels:
+        raise _refusal(f"at most {max_pixels} pixels", f"{height}×{width} = {height * width}")
+    size = height * width * _CHANNELS
+    if message.codec == "raw":
+        return _decode_raw(message, size=size)
+    if len(message.data) > 2 * size + _MAX_HEADROOM_BYTES:
+        raise _refusal(
+            f"at most {2 * size + _MAX_HEADROOM_BYTES} bytes for {height}×{width}", f"{len(message.data)}"
+        )
+    if message.codec == "jpeg":
+        return decode_jpeg(message.data, height=height, width=width)
+    if message.codec == "png":
+        return decode_png(message.data, height=height, width=width)
+    raise _refusal(f"a codec of {', '.join(CODECS)}", repr(message.codec[:16]))
+
+
+def _decode_raw(message: ImageMessage, *, size: int) -> Image:
+    if len(message.data) != size:
+        raise _refusal(f"{size} bytes for {message.height}×{message.width}", f"{len(message.data)}")
+    frame = np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, _CHANNELS)
+    frame.flags.writeable = False
+    return frame
+
+
+def _check_frame(frame: Image) -> None:
+    is_rgb = frame.ndim == 3 and frame.shape[2] == _CHANNELS
+    if frame.dtype != np.uint8 or not is_rgb:
+        raise SpecError(
+            "image",
+            wanted="uint8 RGB (height, width, 3)",
+            got=f"{frame.dtype} {frame.shape}",
+            fix="repeat a grey channel three times, scale floats to 0–255",
+        )
+    if not (1 <= frame.shape[0] <= MAX_SIDE and 1 <= frame.shape[1] <= MAX_SIDE):
+        raise SpecError("image", wanted=f"sides of 1 to {MAX_SIDE} pixels", got=str(frame.shape[:2]))
+
+
+def _refusal(wanted: str, got: str) -> ProtocolError:
+    return ProtocolError(f"image: wanted {wanted}, got {got}")

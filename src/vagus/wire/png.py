@@ -1,0 +1,186 @@
+"""The one PNG that travels: 8-bit RGB, not interlaced, strictly formed.
+
+Nothing is inflated before the file's own header agrees with the size that was announced, and never more than
+that size needs.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vagus.errors import ProtocolError
+from vagus.types import Image
+
+__all__ = ["decode_png", "encode_png"]
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_IHDR = struct.Struct(">IIBBBBB")
+_RGB8 = (8, 2, 0, 0, 0)
+"""Bit depth 8, colour type RGB, deflate, adaptive filters, not interlaced."""
+_CHUNK_OVERHEAD = 12
+_MAX_CHUNKS = 16384
+"""Bounds the time spent on walking through a file of empty chunks."""
+_COMPRESSION_LEVEL = 1
+"""On a noisy camera frame level 6 saves 3 % of the bytes and takes twice as long."""
+
+_NONE, _SUB, _UP, _AVERAGE, _PAETH = range(5)
+
+
+def encode_png(frame: Image) -> bytes:
+    """Return `frame`, (height, width, 3) uint8 RGB, as a PNG."""
+    height, width, _ = frame.shape
+    rows = np.empty((height, 1 + 3 * width), np.uint8)
+    rows[:, 0] = _UP
+    pixels = rows[:, 1:]
+    pixels[...] = frame.reshape(height, 3 * width)
+    pixels[1:] -= frame[:-1].reshape(height - 1, 3 * width)
+    return b"".join(
+        (
+            _SIGNATURE,
+            _chunk(b"IHDR", _IHDR.pack(width, height, *_RGB8)),
+            _chunk(b"IDAT", zlib.compress(rows.data, _COMPRESSION_LEVEL)),
+            _chunk(b"IEND", b""),
+        )
+    )
+
+
+def decode_png(png: bytes | memoryview, *, height: int, width: int) -> Image:
+    """Return the frame in `png`, (height, width, 3) uint8 RGB.
+
+    Raises:
+        ProtocolError: another size or format than announced, a wrong checksum, too few or too many pixels.
+    """
+    chunks = _chunks(memoryview(png))
+    _check_header(*next(chunks), height=height, width=width)
+    stride = 1 + 3 * width
+    rows = np.frombuffer(_inflate(chunks, size=height * stride), np.uint8).reshape(height, stride)
+    residuals = rows[:, 1:].reshape(height, width, 3)
+    filters: list[int] = rows[:, 0].tolist()
+    if max(filters) > _PAETH:
+        raise ProtocolError(f"PNG: wanted row filters of 0 to {_PAETH}, got {max(filters)}")
+    if max(filters) <= _UP:
+        return _unfilter_by_row(filters, residuals)
+    return _unfilter_by_diagonal(filters, residuals)
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def _chunks(png: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    """Yield (kind, body) of every chunk to IEND, which must be the last; checksums are checked."""
+    if png[: len(_SIGNATURE)] != _SIGNATURE:
+        raise ProtocolError("PNG: wanted its signature, got other bytes")
+    at = len(_SIGNATURE)
+    for _ in range(_MAX_CHUNKS):
+        if len(png) - at < _CHUNK_OVERHEAD:
+            raise ProtocolError("PNG: it ends before its IEND chunk")
+        (size,) = struct.unpack_from(">I", png, at)
+        end = at + _CHUNK_OVERHEAD + size
+        if end > len(png):
+            raise ProtocolError(
+                f"PNG: a chunk claims {size} bytes, {len(png) - at - _CHUNK_OVERHEAD} are left"
+            )
+        kind = bytes(png[at + 4 : at + 8])
+        (checksum,) = struct.unpack_from(">I", png, end - 4)
+        if zlib.crc32(png[at + 4 : end - 4]) != checksum:
+            raise ProtocolError(f"PNG: wrong checksum of chunk {kind!r}")
+        yield kind, png[at + 8 : end - 4]
+        if kind == b"IEND":
+            if size or end != len(png):
+                raise ProtocolError("PNG: bytes after its end")
+            return
+        at = end
+    raise ProtocolError(f"PNG: wanted at most {_MAX_CHUNKS} chunks, got more")
+
+
+def _check_header(kind: bytes, body: memoryview, *, height: int, width: int) -> None:
+    if kind != b"IHDR" or len(body) != _IHDR.size:
+        raise ProtocolError(f"PNG: wanted IHDR of {_IHDR.size} bytes first, got {kind!r} of {len(body)}")
+    own_width, own_height, *form = _IHDR.unpack(body)
+    if tuple(form) != _RGB8:
+        raise ProtocolError(f"PNG: wanted 8-bit RGB, not interlaced {_RGB8}, got {tuple(form)}")
+    if (own_height, own_width) != (height, width):
+        raise ProtocolError(f"PNG: wanted the {height}×{width} announced, got {own_height}×{own_width}")
+
+
+def _inflate(chunks: Iterator[tuple[bytes, memoryview]], *, size: int) -> bytes:
+    """Return the `size` bytes compressed in the IDAT chunks; not one byte more is inflated."""
+    inflater = zlib.decompressobj()
+    parts: list[bytes] = []
+    left = size
+    for body in _image_bodies(chunks):
+        try:
+            # one byte of room more than is left: the end of the stream is seen, and so is one byte too many
+            part = inflater.decompress(body, left + 1)
+        except zlib.error as error:
+            raise ProtocolError(f"PNG: broken compression: {error}") from error
+        parts.append(part)
+        left -= len(part)
+        if left < 0 or inflater.unconsumed_tail or inflater.unused_data:
+            raise ProtocolError(f"PNG: more than the {size} bytes its size needs")
+    if left or not inflater.eof:
+        raise ProtocolError(f"PNG: wanted {size} bytes of pixels, got {size - left} in a stream cut short")
+    return b"".join(parts)
+
+
+def _image_bodies(chunks: Iterator[tuple[bytes, memoryview]]) -> Iterator[memoryview]:
+    """Yield the bodies of the IDAT chunks, which must follow each other; skip what does not change pixels."""
+    is_over = False
+    is_begun = False
+    for kind, body in chunks:
+        if kind == b"IDAT":
+            if is_over:
+                raise ProtocolError("PNG: wanted its IDAT chunks together, got them apart")
+            is_begun = True
+            yield body
+            continue
+        is_over = is_begun
+        is_ancillary = bool(kind[0] & 0x20)
+        if not is_ancillary and kind not in (b"PLTE", b"IEND"):
+            raise ProtocolError(f"PNG: unknown critical chunk {kind!r}")
+
+
+def _unfilter_by_row(filters: list[int], residuals: Image) -> Image:
+    """Undo the filters none, sub and up; additions wrap at 256, as the format wants."""
+    frame: Image = residuals.copy()
+    for y, kind in enumerate(filters):
+        if kind == _SUB:
+            np.add.accumulate(frame[y], axis=0, out=frame[y])
+        elif kind == _UP and y:
+            frame[y] += frame[y - 1]
+    return frame
+
+
+def _unfilter_by_diagonal(filters: list[int], residuals: Image) -> Image:
+    """Undo any filters. Pixels of one anti-diagonal need those of the two before it, so each is one step."""
+    height, width, _ = residuals.shape
+    frame = np.empty_like(residuals)
+    kinds = np.array(filters, np.intp)
+    # entry y + 1 of a diagonal is of row y; entry 0 and rows not begun are the zeros around the frame
+    last, before_last = np.zeros((2, height + 1, 3), np.int16)
+    for diagonal in range(height + width - 1):
+        top, bottom = max(0, diagonal - width + 1), min(height, diagonal + 1)
+        y = np.arange(top, bottom)
+        left, up, corner = last[top + 1 : bottom + 1], last[top:bottom], before_last[top:bottom]
+        guesses = np.stack((np.zeros_like(left), left, up, (left + up) >> 1, _paeth(left, up, corner)))
+        pixels = (residuals[y, diagonal - y] + guesses[kinds[y], y - top]) & 0xFF
+        frame[y, diagonal - y] = pixels
+        last, before_last = np.zeros_like(last), last
+        last[top + 1 : bottom + 1] = pixels
+    return frame
+
+
+def _paeth(left: NDArray[np.int16], up: NDArray[np.int16], corner: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Return whichever neighbour is nearest to left + up - corner; ties go to left, then up."""
+    to_left = np.abs(up - corner)
+    to_up = np.abs(left - corner)
+    to_corner = np.abs(left + up - 2 * corner)
+    guess = np.where(to_up <= to_corner, up, corner)
+    np.copyto(guess, left, where=(to_left <= to_up) & (to_left <= to_corner))
+    return guess
