@@ -1,0 +1,156 @@
+"""One observation message turned into a row for the policy; what must not reach a policy is refused here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from vagus.errors import ProtocolError
+from vagus.policies.policy import Row
+from vagus.server.validate import Terms
+from vagus.specs import PolicySpec
+from vagus.types import FloatArray, Image, Observation, Prefix
+from vagus.wire.codec import decode, decode_tensor
+from vagus.wire.images import decode_image
+from vagus.wire.schema import ImageMessage, ObservationMessage, TensorMessage
+
+__all__ = ["Request", "decode_request"]
+
+SessionT = TypeVar("SessionT")
+
+MAX_STEP = 2**53
+"""Steps stay exact in every number format."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request whose arrays are there.
+
+    Attributes:
+        observation: decoded; `captured_ns` is the client's opaque stamp.
+        step: s0.
+        prefix: the robot's running plan from s0 on, or None.
+        inference_delay: first steps of the prefix that are executed whatever is answered.
+        prefix_horizon: step at which guidance by the prefix ends.
+        seed: source of noise.
+        is_episode_start: no chunk of this episode has reached the robot yet.
+        slack_ms: playback left at capture.
+        traceparent: trace context of the client, or None.
+    """
+
+    observation: Observation
+    step: int
+    prefix: Prefix | None
+    inference_delay: int
+    prefix_horizon: int
+    seed: int
+    is_episode_start: bool
+    slack_ms: float
+    traceparent: str | None
+
+    def row(self, session: SessionT) -> Row[SessionT]:
+        """Return this request as a row of a batch."""
+        return Row(
+            session=session,
+            observation=self.observation,
+            step=self.step,
+            prefix=self.prefix,
+            inference_delay=self.inference_delay,
+            prefix_horizon=self.prefix_horizon,
+            seed=self.seed,
+        )
+
+
+def decode_request(payload: bytes, spec: PolicySpec, terms: Terms, captured_ns: int) -> Request:
+    """Return the request in `payload`.
+
+    Args:
+        payload: an encoded ObservationMessage.
+        spec: what the policy wants.
+        terms: what was agreed with this client.
+        captured_ns: the client's stamp.
+
+    Raises:
+        ProtocolError: malformed, of another shape, not finite, or not what was agreed.
+    """
+    message = decode(payload, ObservationMessage)
+    _check_numbers(message)
+    prefix = _prefix(message, spec, terms)
+    delay = message.inference_delay
+    if not 0 <= delay <= (0 if prefix is None else len(prefix)):
+        raise ProtocolError(
+            f"inference_delay: wanted 0 to the length of the prefix "
+            f"({0 if prefix is None else len(prefix)}), got {delay}"
+        )
+    return Request(
+        observation=Observation(
+            state=_floats(message.state, (spec.state_dim,), "state"),
+            images=_images(message.images, spec, terms.max_pixels),
+            instruction=_instruction(message.instruction, spec, terms),
+            captured_ns=captured_ns,
+        ),
+        step=message.step,
+        prefix=prefix,
+        inference_delay=delay,
+        prefix_horizon=max(_within("prefix_horizon", message.prefix_horizon, 0, spec.horizon), delay),
+        seed=message.seed,
+        is_episode_start=message.episode_start,
+        slack_ms=message.slack_ms,
+        traceparent=message.traceparent,
+    )
+
+
+def _check_numbers(message: ObservationMessage) -> None:
+    _within("step", message.step, 0, MAX_STEP)
+    _within("seed", message.seed, 0, 2**64 - 1)
+    if not math.isfinite(message.slack_ms):
+        raise ProtocolError(f"slack_ms: wanted a finite number, got {message.slack_ms}")
+
+
+def _within(name: str, value: int, low: int, high: int) -> int:
+    if not low <= value <= high:
+        raise ProtocolError(f"{name}: wanted {low} to {high}, got {value}")
+    return value
+
+
+def _instruction(instruction: str, spec: PolicySpec, terms: Terms) -> str:
+    if terms.is_pinned and instruction not in ("", terms.instruction):
+        raise ProtocolError(f"instruction: this server does {terms.instruction!r} only, got {instruction!r}")
+    return instruction or terms.instruction or spec.default_instruction
+
+
+def _prefix(message: ObservationMessage, spec: PolicySpec, terms: Terms) -> Prefix | None:
+    model, robot = message.prefix_model, message.prefix_robot
+    if model is None and robot is None:
+        return None
+    if not terms.uses_rtc:
+        raise ProtocolError("prefix: real-time chunking was not agreed for this session")
+    if model is None or robot is None:
+        raise ProtocolError("prefix: wanted both prefix_model and prefix_robot, got one of them")
+    in_robot = _floats(robot, (None, len(spec.actions)), "prefix_robot")
+    length = _within("prefix length", in_robot.shape[0], 1, spec.horizon)
+    return Prefix(model=_floats(model, (length, spec.model_dim), "prefix_model"), robot=in_robot)
+
+
+def _images(images: Mapping[str, ImageMessage], spec: PolicySpec, max_pixels: int) -> dict[str, Image]:
+    """Return the frames that the policy looks at; others are not even decoded."""
+    missing = [c.name for c in spec.cameras if c.is_required and c.name not in images]
+    if missing:
+        raise ProtocolError(f"images: wanted a frame of {missing}, got {sorted(images)}")
+    wanted = [camera.name for camera in spec.cameras if camera.name in images]
+    return {name: decode_image(images[name], max_pixels=max_pixels) for name in wanted}
+
+
+def _floats(message: TensorMessage, shape: tuple[int | None, ...], name: str) -> FloatArray:
+    array = decode_tensor(message, shape=shape, name=name)
+    if array.dtype.kind != "f":
+        raise ProtocolError(f"{name}: wanted floating point numbers, got {message.dtype}")
+    with np.errstate(over="ignore"):  # what overflows becomes infinite and is refused below
+        floats = array.astype(np.float32, copy=False)
+    if not np.isfinite(floats).all():
+        raise ProtocolError(f"{name}: wanted finite numbers, got NaN or infinity")
+    return floats

@@ -1,0 +1,185 @@
+"""May this client have a session? The rules of the session open that need no look at other sessions."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from vagus.errors import SessionRefusedError, SpecError
+from vagus.wire.contract import check_actions, check_cameras, check_states
+from vagus.wire.schema import SCHEMA_VERSION, Capabilities, EventCode, OpenMessage
+
+__all__ = ["Offer", "Terms", "check_open"]
+
+INSTANCE = re.compile(r"[0-9A-Za-z_]{1,64}")
+"""A client instance is a segment of its liveliness key."""
+
+RATE_TOLERANCE = 1e-3
+"""Relative difference below which two rates are one (29.97 and 30 are two)."""
+
+MAX_WARNINGS = 32
+"""An answer holds no more than this many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What this server demands of every client.
+
+    Attributes:
+        capabilities: what it serves.
+        pin_task: only the default instruction is accepted.
+        strict_rate: only the trained rate is accepted.
+    """
+
+    capabilities: Capabilities
+    pin_task: bool = False
+    strict_rate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What was agreed with one client.
+
+    Attributes:
+        uses_rtc: requests may carry a prefix.
+        image_codec: what frames should travel in.
+        max_pixels: largest height · width of one frame.
+        instruction: used where a request brings none.
+        is_pinned: no other instruction is accepted.
+        warnings: what is odd but allowed.
+    """
+
+    uses_rtc: bool
+    image_codec: str
+    max_pixels: int
+    instruction: str
+    is_pinned: bool
+    warnings: tuple[str, ...] = ()
+
+
+def check_open(request: OpenMessage, offer: Offer) -> Terms:
+    """Return what is agreed.
+
+    Raises:
+        SessionRefusedError: a rule is broken; the code says which kind.
+    """
+    server = offer.capabilities
+    _check_schema(request, server)
+    _check_numbers(request)
+    _check_identity(request, server)
+    warnings = _check_specs(request, server)
+    _check_instruction(request, offer)
+    warnings += _check_rate(request, offer)
+    warnings += _check_ages(request, server)
+    if request.wants_rtc and server.rtc is None:
+        warnings.append(
+            "this policy has no real-time chunking; its chunks will not continue the running plan"
+        )
+    return Terms(
+        uses_rtc=request.wants_rtc and server.rtc is not None,
+        image_codec="raw" if request.host_id and request.host_id == server.host_id else "jpeg",
+        max_pixels=_pixel_limit(request, server),
+        instruction=server.default_instruction if offer.pin_task else request.instruction,
+        is_pinned=offer.pin_task,
+        warnings=tuple(warnings[:MAX_WARNINGS]),
+    )
+
+
+def _refuse(code: EventCode, reason: str) -> SessionRefusedError:
+    return SessionRefusedError(code.value, reason)
+
+
+def _check_schema(request: OpenMessage, server: Capabilities) -> None:
+    low = max(request.schema_min, server.schema_min)
+    high = min(request.schema_max, server.schema_max)
+    if not low <= SCHEMA_VERSION <= high:
+        raise _refuse(
+            EventCode.SCHEMA_MISMATCH,
+            f"this server speaks schema {server.schema_min} to {server.schema_max}, the client "
+            f"{request.schema_min} to {request.schema_max}; install versions of vagus that share one",
+        )
+
+
+def _check_numbers(request: OpenMessage) -> None:
+    """Refuse numbers that no rule could be applied to, and an instance that is no key segment."""
+    if not INSTANCE.fullmatch(request.instance):
+        raise _refuse(EventCode.INVALID_INPUT, "instance: wanted 1 to 64 letters and digits")
+    for name in ("rate_hz", "buffer_time_s", "max_action_age_s"):
+        value = getattr(request, name)
+        if not (math.isfinite(value) and value >= 0):
+            raise _refuse(EventCode.INVALID_INPUT, f"{name}: wanted a finite number, got {value!r}")
+    if request.rate_hz == 0:
+        raise _refuse(EventCode.INVALID_INPUT, "rate_hz: wanted a number above 0, got 0")
+
+
+def _check_identity(request: OpenMessage, server: Capabilities) -> None:
+    if request.policy_type is not None and request.policy_type != server.policy_type:
+        raise _refuse(
+            EventCode.SPEC_MISMATCH,
+            f"policy type: the client wants {request.policy_type!r}, this is {server.policy_type!r}",
+        )
+    if request.model_hash is not None and request.model_hash != server.model_hash:
+        raise _refuse(
+            EventCode.MODEL_CHANGED,
+            f"model: the client's plan comes from {request.model_hash[:12]}…, this server has "
+            f"{server.model_hash[:12]}…; a running robot does not change models",
+        )
+
+
+def _check_specs(request: OpenMessage, server: Capabilities) -> list[str]:
+    try:
+        unstated = check_actions(request.actions, server.actions, trust_units=True)
+        unstated += check_states(request.state, server.state, trust_units=True)
+        warnings = check_cameras(request.cameras, server.cameras)
+        if not request.trust_units:
+            check_actions(request.actions, server.actions)
+            check_states(request.state, server.state)
+    except SpecError as error:
+        code = EventCode.UNKNOWN_UNITS if error.subject.endswith(" units") else EventCode.SPEC_MISMATCH
+        raise _refuse(code, str(error)) from error
+    return unstated + warnings
+
+
+def _check_instruction(request: OpenMessage, offer: Offer) -> None:
+    default = offer.capabilities.default_instruction
+    if offer.pin_task and request.instruction not in ("", default):
+        raise _refuse(
+            EventCode.INSTRUCTION_PINNED,
+            f"instruction: this server does {default!r} only, got {request.instruction!r}",
+        )
+
+
+def _check_rate(request: OpenMessage, offer: Offer) -> list[str]:
+    trained_hz = offer.capabilities.rate_hz
+    if math.isclose(request.rate_hz, trained_hz, rel_tol=RATE_TOLERANCE):
+        return []
+    text = f"rate: the policy was trained at {trained_hz:g} Hz, the robot will execute at {request.rate_hz:g}"
+    if offer.strict_rate:
+        raise _refuse(EventCode.RATE_MISMATCH, f"{text}; this server is strict about it")
+    return [f"{text}; it will move {request.rate_hz / trained_hz:.2g} times as fast"]
+
+
+def _check_ages(request: OpenMessage, server: Capabilities) -> list[str]:
+    """Warn of a plan whose last actions are too old before they are due; 0 means that nobody said."""
+    needed_s = server.horizon / request.rate_hz + request.buffer_time_s
+    if not request.max_action_age_s or needed_s <= request.max_action_age_s:
+        return []
+    return [
+        f"ages: a chunk lasts {server.horizon / request.rate_hz:.3g} s and is asked for "
+        f"{request.buffer_time_s:g} s early, but no action older than {request.max_action_age_s:g} s is "
+        f"commanded; its last actions are never used (max_action_age_s {needed_s:.3g} would use all)"
+    ]
+
+
+def _pixel_limit(request: OpenMessage, server: Capabilities) -> int:
+    wanted = {camera.name for camera in server.cameras}
+    sizes = [c.height * c.width for c in request.cameras if c.name in wanted]
+    largest = max(sizes, default=0)
+    if largest > server.max_image_pixels or any(c.height < 1 or c.width < 1 for c in request.cameras):
+        raise _refuse(
+            EventCode.SPEC_MISMATCH,
+            f"cameras: wanted frames of 1 to {server.max_image_pixels} pixels, got "
+            f"{[(c.name, c.width, c.height) for c in request.cameras]}; send smaller frames",
+        )
+    return largest
