@@ -1,0 +1,297 @@
+"""One robot's conversation with a service: first contact, then a worker beside the control thread."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+
+from vagus.clock import NS_PER_MS, NS_PER_S, Clock, MonotonicClock, seconds_to_ns
+from vagus.edge.engine import Engine, EngineContract
+from vagus.edge.handshake import TRANSIENT_REFUSALS, Contract, check_replica
+from vagus.edge.latency import LatencyWindow
+from vagus.edge.opening import Opener, fetch_capabilities, find_service, living_servers
+from vagus.edge.replicas import Backoff, Replicas
+from vagus.edge.uplink import Session, Uplink
+from vagus.edge.worker import Conversation, Worker
+from vagus.errors import LinkError, ProtocolError, SessionRefusedError, SpecError, StateError, VagusError
+from vagus.transport.keys import ServerKey, ServiceKey, server_from_key
+from vagus.transport.link import Declaration, Link
+from vagus.types import LinkState, Snapshot
+
+__all__ = ["ClientStatus", "PolicyClient"]
+
+logger = logging.getLogger(__name__)
+
+REFRESH_S = 5.0
+"""Pause between two looks at who else is alive."""
+RETRY_S = 0.1
+"""Pause between tries of the first contact."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientStatus:
+    """What a status line shows.
+
+    Attributes:
+        link: link state.
+        server: server that the session is with, "" without one.
+        latency_ms: last round trip, None before the first.
+        dead_reason: why the link is dead.
+        lost_reason: why the last session was lost.
+    """
+
+    link: LinkState
+    server: str
+    latency_ms: float | None
+    dead_reason: str
+    lost_reason: str
+
+
+class PolicyClient:
+    """The robot's side of a session.
+
+    `open` makes the first contact and starts the worker; from then on the control thread drives `engine`
+    and hands over snapshots by `offer`. Nothing here raises into the control thread.
+    """
+
+    def __init__(
+        self,
+        opener: Opener,
+        *,
+        service: ServiceKey | None = None,
+        instruction: str = "",
+        clock: Clock | None = None,
+    ) -> None:
+        """Prepare; nothing is sent before `open`.
+
+        Args:
+            opener: link (not closed by this object), robot spec in the policy's names, settings, identity.
+            service: whom to talk to; None: the only service on the network.
+            instruction: what the robot is to do.
+            clock: time, for tests.
+        """
+        config = opener.config
+        self._opener = opener
+        self._config = config
+        self._link: Link = opener.link
+        self._service = service
+        self._instruction = instruction
+        self._clock = clock or MonotonicClock()
+        self._latency = LatencyWindow()
+        self._replicas = Replicas(
+            Backoff(seconds_to_ns(config.backoff_initial_s), seconds_to_ns(config.backoff_max_s))
+        )
+        run_seed = random.getrandbits(64) if config.seed is None else config.seed
+        self._worker = Worker(config, opener, self._clock, run_seed=run_seed)
+        self._stopping = threading.Event()
+        self._watch: Declaration | None = None
+        self._refresher: threading.Thread | None = None
+        self._talk: Conversation | None = None
+
+    # -- first contact ----------------------------------------------------------------------------------
+
+    def open(self) -> Contract:
+        """Make the first contact, start the worker, and return what was agreed on.
+
+        Raises:
+            LinkError: nobody to talk to within `connect_timeout_s`.
+            SessionRefusedError: every server said no.
+            SpecError: robot and policy do not fit.
+            ConfigError: several services and none chosen, or the robot ticks slower than the policy steps.
+        """
+        if self._talk is not None:
+            raise StateError("this client is open already")
+        session, contract = self._first_session()
+        rates = EngineContract(
+            contract.step_rate_hz, self._opener.robot.rate_hz, contract.uses_rtc, contract.prefix_horizon
+        )
+        self._latency = LatencyWindow(initial_ns=_expected_latency_ns(contract))
+        uplink = Uplink(self._config, contract.policy, self._latency)
+        talk = Conversation(Engine(self._config, rates), uplink, contract, self._replicas)
+        talk.instruction = self._instruction
+        uplink.opened(session, self._clock.now_ns())
+        talk.engine.link_view = uplink.view
+        self._talk = talk
+        self._worker.start(talk)
+        self._watch = self._link.watch(session.server.service.all_alive, self._on_token)
+        self._link.on_reopen(self._on_reopen)
+        self._refresher = threading.Thread(
+            target=self._refresh_replicas, args=(session.server.service,), name="vagus-replicas", daemon=True
+        )
+        self._refresher.start()
+        return contract
+
+    def _first_session(self) -> tuple[Session, Contract]:
+        deadline_ns = self._clock.now_ns() + seconds_to_ns(self._config.connect_timeout_s)
+        while True:
+            try:
+                return self._try_first_session()
+            except (LinkError, SessionRefusedError) as error:
+                is_final = isinstance(error, SessionRefusedError) and error.code not in TRANSIENT_REFUSALS
+                if is_final or self._clock.now_ns() >= deadline_ns:
+                    self._worker.presence.leave()
+                    raise
+            except VagusError:
+                self._worker.presence.leave()
+                raise
+            self._clock.wait_until_ns(self._clock.now_ns() + seconds_to_ns(RETRY_S), self._stopping)
+
+    def _try_first_session(self) -> tuple[Session, Contract]:
+        timeout_s = self._config.handshake_timeout_s
+        service = self._service or find_service(self._link, timeout_s=timeout_s)
+        servers = self._usable(living_servers(self._link, service.all_alive, timeout_s=timeout_s))
+        self._replicas.set_all_alive(servers)
+        self._replicas.retry_now()
+        server = self._replicas.choose(self._clock.now_ns())
+        if server is None:
+            raise LinkError(f"no server of {service.path} is alive; start one with `vagus serve`")
+        try:
+            wanted = fetch_capabilities(self._link, server)
+            self._worker.presence.move_to(server)
+            return self._opener.open(server, wanted, instruction=self._instruction, contract=None)
+        except (LinkError, SessionRefusedError):
+            self._replicas.set_back(server, self._clock.now_ns())  # so that the next try asks another
+            raise
+
+    # -- for the control thread -------------------------------------------------------------------------
+
+    @property
+    def engine(self) -> Engine:
+        """The plan and what to do in each tick; belongs to the control thread."""
+        return self._open_talk.engine
+
+    @property
+    def contract(self) -> Contract:
+        """What the sessions agreed on."""
+        return self._open_talk.contract
+
+    def offer(self, snapshot: Snapshot) -> None:
+        """Hand over a snapshot to be sent (control or camera thread); its arrays are the client's now."""
+        self._worker.post(partial(self._worker.send, snapshot))
+
+    def draft_failed(self, ticket: int) -> None:
+        """No images could be had for this draft (control or camera thread)."""
+        self._worker.post(lambda talk: talk.uplink.draft_failed(ticket, self._clock.now_ns()))
+
+    def set_instruction(self, instruction: str) -> None:
+        """Ask for something else from the next request on (any thread)."""
+        self._open_talk.instruction = instruction
+
+    def status(self) -> ClientStatus:
+        """Return how the conversation stands (any thread)."""
+        uplink = self._open_talk.uplink
+        session, newest_ns = uplink.session, self._latency.newest_ns
+        return ClientStatus(
+            link=uplink.state,
+            server="" if session is None else session.server.server,
+            latency_ms=None if newest_ns is None else newest_ns / NS_PER_MS,
+            dead_reason=uplink.dead_reason,
+            lost_reason=uplink.lost_reason,
+        )
+
+    def counters(self) -> Mapping[str, int]:
+        """Return everything counted so far by engine, uplink and worker (any thread)."""
+        talk = self._open_talk
+        total = Counter[str]()
+        for part in (talk.engine.counters, talk.uplink.counters, self._worker.counters):
+            total.update(part.copy())
+        return total
+
+    # -- end --------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """End the session and the worker; the link stays open. Twice does nothing."""
+        self._stopping.set()
+        self._worker.stop()
+        session = None if self._talk is None else self._talk.uplink.session
+        if session is not None and self._watch is not None and self._link.health().is_connected:
+            self._opener.close(session)
+        if self._watch is not None:
+            self._watch.undeclare()
+            self._watch = None
+
+    def __enter__(self) -> PolicyClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- what the link tells ----------------------------------------------------------------------------
+
+    def _on_token(self, key: str, is_alive: bool) -> None:  # noqa: FBT001 - the link's callback
+        try:
+            servers = self._usable(frozenset({server_from_key(key)}))
+        except ProtocolError:
+            return  # a token of another program is none of our servers
+        for server in servers:
+            self._worker.post(partial(_token_changed, server, is_alive))
+
+    def _on_reopen(self, generation: int) -> None:
+        logger.warning("the transport was lost and reopened (generation %d)", generation)
+        self._worker.post(_link_reopened)
+
+    # -- replicas ---------------------------------------------------------------------------------------
+
+    def _refresh_replicas(self, service: ServiceKey) -> None:
+        """Keep an eye on who else could serve; never on the path of a failover."""
+        while not self._stopping.wait(REFRESH_S):
+            try:
+                servers = self._usable(living_servers(self._link, service.all_alive, timeout_s=1.0))
+            except LinkError:
+                continue  # the worker knows that the network is away
+            self._worker.post(partial(_replicas_listed, servers))
+            for server in servers:
+                self._check_replica(server)
+
+    def _check_replica(self, server: ServerKey) -> None:
+        try:
+            check_replica(fetch_capabilities(self._link, server), self.contract)
+        except SpecError as error:
+            self._worker.post(partial(_replica_contradicts, server, str(error)))
+        except (LinkError, ProtocolError):
+            return  # told by its silence when its turn comes
+
+    def _usable(self, servers: frozenset[ServerKey]) -> frozenset[ServerKey]:
+        """Return those that may be talked to: all, or the pinned one, named with or without its suffix."""
+        pin = self._config.pin_server
+        return frozenset(s for s in servers if pin in ("", s.server, s.server.rpartition("-")[0]))
+
+    @property
+    def _open_talk(self) -> Conversation:
+        if self._talk is None:
+            raise StateError("this client is not open; call open() first")
+        return self._talk
+
+
+def _token_changed(server: ServerKey, is_alive: bool, talk: Conversation) -> None:  # noqa: FBT001 - for partial
+    talk.replicas.set_alive(server, is_alive=is_alive)
+    session = talk.uplink.session
+    if not is_alive and session is not None and session.server == server:
+        talk.uplink.lost("its liveliness token is gone")
+
+
+def _link_reopened(talk: Conversation) -> None:
+    talk.replicas.retry_now()
+    talk.uplink.lost("the transport was lost and reopened")
+
+
+def _replicas_listed(servers: frozenset[ServerKey], talk: Conversation) -> None:
+    talk.replicas.set_all_alive(servers)
+
+
+def _replica_contradicts(server: ServerKey, why: str, talk: Conversation) -> None:
+    talk.replicas.exclude(server, why)
+
+
+def _expected_latency_ns(contract: Contract) -> int:
+    """Return what the server's warm-up measured for one robot, or a second where it did not say."""
+    rows = [row.max_ms for row in contract.capabilities.latency if row.batch_size == 1]
+    return round(rows[0] * NS_PER_MS) if rows and rows[0] > 0 else NS_PER_S

@@ -1,0 +1,205 @@
+"""What is said when a session opens, and what the robot's side checks before it believes the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeVar
+
+from vagus.edge.config import EdgeConfig, ImageCodec
+from vagus.errors import ProtocolError, SessionRefusedError, SpecError
+from vagus.specs import PolicySpec, RobotSpec
+from vagus.wire.contract import (
+    check_actions,
+    check_cameras,
+    check_states,
+    policy_spec_from,
+    to_wire_actions,
+    to_wire_cameras,
+    to_wire_rtc,
+    to_wire_states,
+)
+from vagus.wire.schema import (
+    SCHEMA_VERSION,
+    Ack,
+    Capabilities,
+    EventCode,
+    OpenMessage,
+)
+
+__all__ = ["TRANSIENT_REFUSALS", "Contract", "Identity", "check_ack", "check_replica", "open_message"]
+
+TRANSIENT_REFUSALS = frozenset(
+    {
+        EventCode.NOT_READY.value,
+        EventCode.DRAINING.value,
+        EventCode.SESSIONS_FULL.value,
+        EventCode.CLIENT_IN_USE.value,
+        EventCode.OVERLOADED.value,
+    }
+)
+"""Refusals that may end by themselves; after any other the server is excluded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this client is.
+
+    Attributes:
+        name: the robot's name, unique among the clients of a server.
+        instance: random per process; tells a restart from a second robot of the same name.
+        host_id: salted hash of the machine's boot id.
+        tags: free text for logs and audits.
+    """
+
+    name: str
+    instance: str
+    host_id: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What the first session agreed on; every later one must agree on the same.
+
+    Attributes:
+        policy: what the policy wants and gives.
+        model_hash: identity of everything that changes its outputs.
+        step_rate_hz: policy steps per second that this robot executes.
+        uses_rtc: requests carry a prefix.
+        prefix_horizon: where guidance by it ends, in steps.
+        image_codec: how frames travel.
+        warnings: what server and client found worth saying.
+        capabilities: all that the server said about itself.
+    """
+
+    policy: PolicySpec
+    model_hash: str
+    step_rate_hz: float
+    uses_rtc: bool
+    prefix_horizon: int
+    image_codec: str
+    warnings: tuple[str, ...]
+    capabilities: Capabilities
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+_NamedT = TypeVar("_NamedT", bound=_Named)
+
+
+def open_message(
+    robot: RobotSpec,
+    wanted: Capabilities,
+    config: EdgeConfig,
+    identity: Identity,
+    *,
+    instruction: str,
+    contract: Contract | None,
+) -> OpenMessage:
+    """Return the request for a session, the robot's features in the policy's order.
+
+    Args:
+        robot: what the robot offers, in the policy's names.
+        wanted: what the server says of itself.
+        config: settings of this side.
+        identity: who we are.
+        instruction: what the robot is to do.
+        contract: what the first session agreed on; None for the first.
+    """
+    return OpenMessage(
+        instance=identity.instance,
+        robot_type=robot.robot_type,
+        policy_type=None if contract is None else contract.policy.policy_type,
+        actions=_ordered(to_wire_actions(robot.actions), [a.name for a in wanted.actions]),
+        state=_ordered(to_wire_states(robot.state), [s.name for s in wanted.state]),
+        cameras=to_wire_cameras(robot.cameras),
+        rate_hz=config.rate_hz or wanted.rate_hz,
+        wants_rtc=config.rtc if contract is None else contract.uses_rtc,
+        instruction=instruction,
+        tags=dict(identity.tags),
+        model_hash=None if contract is None else contract.model_hash,
+        host_id=identity.host_id,
+        buffer_time_s=config.buffer_time_s,
+        max_action_age_s=config.max_action_age_s,
+        trust_units=config.trust_units,
+    )
+
+
+def check_ack(ack: Ack, asked: OpenMessage, config: EdgeConfig, contract: Contract | None) -> Contract:
+    """Return what was agreed on.
+
+    Raises:
+        SessionRefusedError: the server said no.
+        SpecError: it said yes to something that the robot must not be driven by.
+        ProtocolError: the answer contradicts itself.
+    """
+    if not ack.accepted:
+        raise SessionRefusedError(ack.code or "unknown", ack.error or "the server gave no reason")
+    capabilities = ack.capabilities
+    if capabilities is None or ack.epoch == 0:
+        raise ProtocolError("a session was accepted without an epoch or without capabilities")
+    if not capabilities.schema_min <= SCHEMA_VERSION <= capabilities.schema_max:
+        raise SpecError(
+            "wire schema",
+            wanted=f"a server that speaks version {SCHEMA_VERSION}",
+            got=f"versions {capabilities.schema_min} to {capabilities.schema_max}",
+        )
+    spec = policy_spec_from(capabilities)
+    warnings = [
+        *check_actions(asked.actions, capabilities.actions, trust_units=config.trust_units),
+        *check_states(asked.state, capabilities.state, trust_units=config.trust_units),
+        *check_cameras(asked.cameras, capabilities.cameras),
+    ]
+    if contract is not None:
+        check_replica(capabilities, contract)
+        return replace(contract, image_codec=_image_codec(ack, config), capabilities=capabilities)
+    uses_rtc = asked.wants_rtc and spec.rtc is not None
+    own_horizon = config.prefix_horizon or (0 if spec.rtc is None else spec.rtc.prefix_horizon)
+    return Contract(
+        policy=spec,
+        model_hash=capabilities.model_hash,
+        step_rate_hz=asked.rate_hz,
+        uses_rtc=uses_rtc,
+        prefix_horizon=min(own_horizon, spec.horizon) if uses_rtc else 0,
+        image_codec=_image_codec(ack, config),
+        warnings=tuple(dict.fromkeys([*ack.warnings, *warnings])),
+        capabilities=capabilities,
+    )
+
+
+def check_replica(capabilities: Capabilities, contract: Contract) -> None:
+    """Raise SpecError unless this server can take over in the middle of a plan."""
+    agreed = contract.policy
+    pairs: tuple[tuple[str, object, object], ...] = (
+        ("model_hash", contract.model_hash, capabilities.model_hash),
+        ("actions", to_wire_actions(agreed.actions), capabilities.actions),
+        ("state", to_wire_states(agreed.state), capabilities.state),
+        ("horizon", agreed.horizon, capabilities.horizon),
+        ("model_dim", agreed.model_dim, capabilities.model_dim),
+        ("rate_hz", agreed.rate_hz, capabilities.rate_hz),
+    )
+    for what, wanted, got in pairs:
+        if wanted != got:
+            raise SpecError(f"{what} of the replica", wanted=repr(wanted), got=repr(got))
+    if contract.uses_rtc and to_wire_rtc(agreed.rtc) != capabilities.rtc:
+        raise SpecError(
+            "real-time chunking of the replica",
+            wanted=repr(to_wire_rtc(agreed.rtc)),
+            got=repr(capabilities.rtc),
+        )
+
+
+def _ordered(features: Sequence[_NamedT], names: Sequence[str]) -> tuple[_NamedT, ...]:
+    """Return `features` in the order of `names` where both hold the same names, else as they are."""
+    by_name = {feature.name: feature for feature in features}
+    if set(by_name) != set(names):
+        return tuple(features)
+    return tuple(by_name[name] for name in names)
+
+
+def _image_codec(ack: Ack, config: EdgeConfig) -> str:
+    return ack.image_codec if config.image_codec is ImageCodec.AUTO else config.image_codec.value

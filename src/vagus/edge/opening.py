@@ -1,0 +1,123 @@
+"""Opening a session over a link: find the service, ask what it is, say who we are, check the answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vagus.edge.config import EdgeConfig
+from vagus.edge.handshake import Contract, Identity, check_ack, open_message
+from vagus.edge.uplink import Session
+from vagus.errors import ConfigError, LinkError, ProtocolError, VagusError
+from vagus.specs import RobotSpec
+from vagus.transport.keys import ALL_SERVERS_ALIVE, ServerKey, ServiceKey, server_from_key
+from vagus.transport.link import Link
+from vagus.wire.codec import decode, encode
+from vagus.wire.schema import Ack, Capabilities, CloseMessage, SessionRequest
+
+__all__ = ["Opener", "fetch_capabilities", "find_service", "living_servers"]
+
+STATUS_TIMEOUT_S = 1.0
+"""Longest wait for a server to say what it is; only an answered question proves life."""
+
+
+def living_servers(link: Link, pattern: str, *, timeout_s: float) -> frozenset[ServerKey]:
+    """Return the servers whose tokens match `pattern`.
+
+    Raises:
+        LinkError: the network is away.
+    """
+    servers = map(_server_from, link.tokens(pattern, timeout_s=timeout_s))
+    return frozenset(server for server in servers if server is not None)
+
+
+def find_service(link: Link, *, timeout_s: float) -> ServiceKey:
+    """Return the only service on this network.
+
+    Raises:
+        LinkError: there is none, or the network is away.
+        ConfigError: there are several; the error lists them.
+    """
+    services = {server.service for server in living_servers(link, ALL_SERVERS_ALIVE, timeout_s=timeout_s)}
+    if not services:
+        raise LinkError("no vagus server on this network; start one with `vagus serve`, or check --connect")
+    if len(services) > 1:
+        listed = ", ".join(sorted(f"{s.model}/{s.revision}/{s.name}" for s in services))
+        raise ConfigError(
+            "service", wanted="one of those on this network", got="none given", fix=f"--service: {listed}"
+        )
+    return services.pop()
+
+
+def fetch_capabilities(link: Link, server: ServerKey, *, timeout_s: float = STATUS_TIMEOUT_S) -> Capabilities:
+    """Return what a server says of itself.
+
+    Raises:
+        LinkError: it is not reachable or does not answer.
+        ProtocolError: its answer is malformed.
+    """
+    answers = link.query(server.status, b"", timeout_s=timeout_s)
+    if not answers:
+        raise LinkError(f"server {server.server} serves its status but gave no answer")
+    return decode(answers[0], Capabilities)
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """Opens sessions for one robot.
+
+    Attributes:
+        link: the network.
+        robot: what the robot offers, in the policy's names.
+        config: settings of this side.
+        identity: who we are.
+    """
+
+    link: Link
+    robot: RobotSpec
+    config: EdgeConfig
+    identity: Identity
+
+    def open(
+        self, server: ServerKey, wanted: Capabilities, *, instruction: str, contract: Contract | None
+    ) -> tuple[Session, Contract]:
+        """Return the session and what was agreed on.
+
+        Raises:
+            LinkError: the server is not reachable or does not answer.
+            SessionRefusedError: it said no.
+            SpecError: it said yes to something that the robot must not be driven by.
+            ProtocolError: its answer is malformed.
+        """
+        asked = open_message(
+            self.robot, wanted, self.config, self.identity, instruction=instruction, contract=contract
+        )
+        key = server.client(self.identity.name).session
+        payload = encode(SessionRequest(open=asked))
+        answers = self.link.query(key, payload, timeout_s=self.config.handshake_timeout_s)
+        if not answers:
+            raise LinkError(f"server {server.server} gave no answer to the session open")
+        ack = decode(answers[0], Ack)
+        try:
+            agreed = check_ack(ack, asked, self.config, contract)
+        except VagusError:
+            if ack.accepted:
+                self.close(Session(server, ack.epoch))
+            raise
+        return Session(server, ack.epoch), agreed
+
+    def close(self, session: Session) -> bool:
+        """Tell the server that the session is over; return whether it heard."""
+        key = session.server.client(self.identity.name).session
+        payload = encode(SessionRequest(close=CloseMessage(epoch=session.epoch)))
+        try:
+            self.link.query(key, payload, timeout_s=STATUS_TIMEOUT_S)
+        except LinkError:
+            return False  # it closes the session itself once our token is gone
+        return True
+
+
+def _server_from(key: str) -> ServerKey | None:
+    try:
+        return server_from_key(key)
+    except ProtocolError:
+        return None  # a token of another program under our root is none of our servers

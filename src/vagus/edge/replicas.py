@@ -1,0 +1,113 @@
+"""The servers of one service as a robot knows them: alive, set back after a failure, or excluded for good."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from vagus.transport.keys import ServerKey
+
+__all__ = ["Backoff", "Replicas"]
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Pauses between tries at one server: the first at once, then doubling up to a bound."""
+
+    initial_ns: int
+    max_ns: int
+
+    def pause_ns(self, failures: int) -> int:
+        """Return the pause after this many failures in a row (at least 1)."""
+        doublings = min(failures - 1, 32)  # beyond, the bound has long been reached
+        return min(self.initial_ns << doublings, self.max_ns)
+
+
+@dataclass(slots=True)
+class _Replica:
+    """One server: failures in a row, when it may be tried again, and why never."""
+
+    failures: int = 0
+    not_before_ns: int = 0
+    last_tried_ns: int = -1
+    excluded: str = ""
+
+
+class Replicas:
+    """Which server to open a session with next."""
+
+    def __init__(self, backoff: Backoff) -> None:
+        self._backoff = backoff
+        self._known: dict[ServerKey, _Replica] = {}
+        self._alive: set[ServerKey] = set()
+
+    @property
+    def alive(self) -> frozenset[ServerKey]:
+        """Servers whose token is there."""
+        return frozenset(self._alive)
+
+    @property
+    def excluded(self) -> dict[ServerKey, str]:
+        """Living servers that must not be used, and why."""
+        return {
+            key: self._known[key].excluded for key in sorted(self._alive, key=str) if self._is_excluded(key)
+        }
+
+    def set_alive(self, server: ServerKey, *, is_alive: bool) -> None:
+        """A token came or went. One that comes back may be tried at once."""
+        if not is_alive:
+            self._alive.discard(server)
+            return
+        replica = self._known.setdefault(server, _Replica())
+        if server not in self._alive:
+            replica.not_before_ns = 0
+            self._alive.add(server)
+
+    def set_all_alive(self, servers: Iterable[ServerKey]) -> None:
+        """Take over a complete list of the tokens that are there."""
+        listed = set(servers)
+        for gone in self._alive - listed:
+            self.set_alive(gone, is_alive=False)
+        for server in listed:
+            self.set_alive(server, is_alive=True)
+
+    def exclude(self, server: ServerKey, why: str) -> None:
+        """Never use this server again: it contradicts what this run is built on."""
+        self._known.setdefault(server, _Replica()).excluded = why
+
+    def set_back(self, server: ServerKey, now_ns: int) -> None:
+        """A try failed, or the server failed us; wait a little longer each time."""
+        replica = self._known.setdefault(server, _Replica())
+        replica.failures += 1
+        replica.not_before_ns = now_ns + self._backoff.pause_ns(replica.failures)
+
+    def succeeded(self, server: ServerKey) -> None:
+        """A chunk of this server was merged: its failures are forgotten."""
+        if server in self._known:
+            self._known[server].failures = 0
+
+    def retry_now(self) -> None:
+        """The network is back: no need to wait any longer."""
+        for replica in self._known.values():
+            replica.not_before_ns = 0
+
+    def choose(self, now_ns: int) -> ServerKey | None:
+        """Return the server to try now, the one that failed least and was tried longest ago; or None."""
+        candidates = [
+            (replica.failures, replica.last_tried_ns, str(key), key)
+            for key, replica in self._known.items()
+            if key in self._alive and not replica.excluded and replica.not_before_ns <= now_ns
+        ]
+        if not candidates:
+            return None
+        chosen = min(candidates)[-1]
+        self._known[chosen].last_tried_ns = now_ns
+        return chosen
+
+    @property
+    def are_all_excluded(self) -> bool:
+        """Whether somebody is alive and nobody of them may be used."""
+        return bool(self._alive) and all(self._is_excluded(key) for key in self._alive)
+
+    def _is_excluded(self, server: ServerKey) -> bool:
+        return bool(self._known[server].excluded)
