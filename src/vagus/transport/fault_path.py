@@ -1,0 +1,191 @@
+"""One TCP connection forwarded over a bad path: delay, rate limit, stall and black hole, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import random
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from vagus.errors import ConfigError
+
+__all__ = ["Ends", "FaultPath", "Faults", "reset_writer"]
+
+logger = logging.getLogger(__name__)
+
+CHUNK_BYTES = 1 << 16
+"""Read at once, and what the rate limit lets through in one go after a pause."""
+
+QUEUE_BYTES = 1 << 18
+"""May wait for the rate limit; more stays with the sender, as with a router's short queue."""
+
+FLIGHT_BYTES = 1 << 25
+"""May be under way inside the delay: 150 ms at 1.7 Gbit/s."""
+
+
+Ends: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+"""Both directions of one socket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """What is wrong with the path; the default is nothing."""
+
+    delay_ms: float = 0.0
+    """Added to each byte's way, in each direction; the throughput stays."""
+    jitter_ms: float = 0.0
+    """Random addition to the delay, from 0 to this; the order stays."""
+    rate_mbit: float = 0.0
+    """Megabits per second in each direction; 0: no limit."""
+    stall: bool = False
+    """Accept connections and hold every byte; all are delivered afterwards."""
+    black_hole: bool = False
+    """Accept connections and swallow every byte; those that lost any are reset afterwards."""
+    cut: bool = False
+    """Reset all connections and refuse new ones."""
+
+    def __post_init__(self) -> None:
+        for name in ("delay_ms", "jitter_ms", "rate_mbit"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ConfigError(name, wanted="a finite number, 0 or more", got=repr(value))
+
+
+class FaultPath:
+    """One connection through the proxy: a pipe in each direction."""
+
+    def __init__(self, near: Ends, far: Ends, faults: Faults) -> None:
+        self._writers = (near[1], far[1])
+        self._pipes = (_Pipe(near[0], far[1], faults), _Pipe(far[0], near[1], faults))
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def has_lost(self) -> bool:
+        """A black hole has swallowed some of its bytes."""
+        return any(pipe.has_lost for pipe in self._pipes)
+
+    def notice(self, faults: Faults) -> None:
+        """Forward like this from now on."""
+        for pipe in self._pipes:
+            pipe.notice(faults)
+
+    async def run(self) -> None:
+        """Forward until both directions have ended or one breaks."""
+        self._task = asyncio.current_task()
+        halves = [asyncio.ensure_future(half) for pipe in self._pipes for half in (pipe.read(), pipe.write())]
+        try:
+            await asyncio.gather(*halves)
+        except OSError as error:
+            logger.debug("connection ended: %s", error)
+            self.reset()
+        finally:
+            for half in halves:
+                half.cancel()
+            await asyncio.gather(*halves, return_exceptions=True)
+            for writer in self._writers:
+                writer.close()
+
+    def reset(self) -> None:
+        """Break it, both ways."""
+        for writer in self._writers:
+            reset_writer(writer)
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
+
+
+class _Pipe:
+    """One direction: bytes wait for the rate limit, then for their delay, and leave in order."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, faults: Faults) -> None:
+        self.has_lost = False
+        self._reader = reader
+        self._writer = writer
+        self._faults = faults
+        self._flight: deque[tuple[float, bytes]] = deque()
+        self._flight_bytes = 0
+        self._changed = asyncio.Event()
+        self._sent_at_s = 0.0  # when the rate limit will have let through all that was read
+        self._last_due_s = 0.0
+
+    def notice(self, faults: Faults) -> None:
+        if faults.rate_mbit != self._faults.rate_mbit:
+            self._sent_at_s = 0.0
+        self._faults = faults
+        self._changed.set()
+
+    async def read(self) -> None:
+        while True:
+            await self._until(lambda: not self._faults.stall and self._flight_bytes < FLIGHT_BYTES)
+            await self._until_queue_is_short()
+            chunk = await self._reader.read(CHUNK_BYTES)
+            if chunk and self._faults.black_hole:
+                self.has_lost = True
+                continue
+            self._flight.append((self._due_s(len(chunk)), chunk))
+            self._flight_bytes += len(chunk)
+            self._changed.set()
+            if not chunk:
+                return
+
+    async def write(self) -> None:
+        while True:
+            await self._until(lambda: bool(self._flight))
+            due_s, chunk = self._flight[0]
+            await asyncio.sleep(max(0.0, due_s - _now_s()))
+            await self._until(lambda: not self._faults.stall)
+            self._flight.popleft()
+            self._flight_bytes -= len(chunk)
+            self._changed.set()
+            if not chunk:
+                self._writer.write_eof()
+                return
+            if self._faults.black_hole:
+                self.has_lost = True
+                continue
+            self._writer.write(chunk)
+            await self._writer.drain()
+
+    def _due_s(self, size: int) -> float:
+        now_s, faults = _now_s(), self._faults
+        if faults.rate_mbit:
+            start_s = max(self._sent_at_s, now_s - self._seconds(CHUNK_BYTES))
+            self._sent_at_s = start_s + self._seconds(size)
+        delay_s = (faults.delay_ms + random.uniform(0.0, faults.jitter_ms)) / 1e3  # noqa: S311 - not a secret
+        self._last_due_s = max(self._last_due_s, max(now_s, self._sent_at_s) + delay_s)
+        return self._last_due_s
+
+    def _seconds(self, size: int) -> float:
+        return size * 8 / (self._faults.rate_mbit * 1e6)
+
+    async def _until_queue_is_short(self) -> None:
+        while self._faults.rate_mbit:
+            excess_s = self._sent_at_s - _now_s() - self._seconds(QUEUE_BYTES)
+            if excess_s <= 0:
+                return
+            self._changed.clear()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), excess_s)
+
+    async def _until(self, is_true: Callable[[], bool]) -> None:
+        while not is_true():
+            self._changed.clear()
+            await self._changed.wait()
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def reset_writer(writer: asyncio.StreamWriter) -> None:
+    """Close with RST, as a broken path does, not with a goodbye."""
+    end = writer.get_extra_info("socket")
+    with contextlib.suppress(OSError):  # closed already
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
