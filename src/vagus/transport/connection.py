@@ -1,0 +1,123 @@
+"""One connection to the network, and the declarations that outlive it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from vagus.transport.link import Declaration, Delivery, Query, Sample
+
+__all__ = ["Connection", "Entry", "Watch"]
+
+TOKENS_TIMEOUT_S = 2.0
+"""Longest wait for the list of tokens after a reopen."""
+
+
+class Connection(Protocol):
+    """One connection to the network, from open to loss; the methods of `Link` without its memory."""
+
+    @property
+    def is_live(self) -> bool:
+        """Neither lost nor closed."""
+        ...
+
+    @property
+    def is_connected(self) -> bool:
+        """There is a router or a peer at the other end."""
+        ...
+
+    def publish(self, key: str, header: bytes, payload: bytes, delivery: Delivery) -> None:
+        """Send one message, or lose it."""
+        ...
+
+    def subscribe(self, key: str, on_sample: Callable[[Sample], None]) -> Declaration:
+        """See `Link.subscribe`."""
+        ...
+
+    def serve(self, key: str, on_query: Callable[[Query], None]) -> Declaration:
+        """See `Link.serve`."""
+        ...
+
+    def token(self, key: str) -> Declaration:
+        """See `Link.token`."""
+        ...
+
+    def watch(self, key: str, on_change: Callable[[str, bool], None]) -> Declaration:
+        """See `Link.watch`."""
+        ...
+
+    def query(self, key: str, payload: bytes, timeout_s: float) -> tuple[bytes, ...]:
+        """See `Link.query`."""
+        ...
+
+    def tokens(self, key: str, timeout_s: float) -> frozenset[str]:
+        """See `Link.tokens`."""
+        ...
+
+    def abandon(self) -> None:
+        """Deliver nothing more; returns at once."""
+        ...
+
+    def close(self) -> None:
+        """End the connection; may take seconds."""
+        ...
+
+
+class Entry:
+    """Something declared by the user of the link, on whatever connection there is."""
+
+    def __init__(self, declare: Callable[[Connection], Declaration], remove: Callable[[Entry], None]) -> None:
+        self._declare = declare
+        self._remove = remove
+        self._on_connection: Declaration | None = None
+
+    def attach(self, connection: Connection) -> None:
+        """Declare it on `connection`."""
+        self._on_connection = self._declare(connection)
+
+    def detach(self) -> None:
+        """Take it back from the connection it is declared on."""
+        declaration, self._on_connection = self._on_connection, None
+        if declaration is not None:
+            declaration.undeclare()
+
+    def undeclare(self) -> None:
+        """See `Declaration.undeclare`."""
+        self._remove(self)
+
+
+class Watch(Entry):
+    """A watch remembers what it reported, so that a reopen reports only what changed."""
+
+    def __init__(
+        self, key: str, on_change: Callable[[str, bool], None], remove: Callable[[Entry], None]
+    ) -> None:
+        super().__init__(self._declare_watch, remove)
+        self._key = key
+        self._on_change = on_change
+        self._lock = threading.RLock()  # reports are in order, whichever thread they come from
+        self._known: set[str] = set()
+        self._confirmed: set[str] = set()
+
+    def _declare_watch(self, connection: Connection) -> Declaration:
+        with self._lock:
+            self._confirmed.clear()
+        return connection.watch(self._key, self._report)
+
+    def _report(self, key: str, is_alive: bool) -> None:  # noqa: FBT001 - the signature of a watch callback
+        with self._lock:
+            if is_alive:
+                self._confirmed.add(key)
+            if is_alive == (key in self._known):
+                return
+            (self._known.add if is_alive else self._known.discard)(key)
+            self._on_change(key, is_alive)
+
+    def settle(self, connection: Connection) -> None:
+        """Report the tokens that went while no connection was there."""
+        alive = connection.tokens(self._key, TOKENS_TIMEOUT_S)
+        with self._lock:
+            gone = sorted(self._known - self._confirmed - alive)
+            for key in gone if connection.is_live else ():
+                self._report(key, is_alive=False)

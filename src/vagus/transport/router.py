@@ -1,0 +1,83 @@
+"""A Zenoh router in this process: what `vagus router` runs and what tests connect to."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import socket
+
+from vagus.errors import ConfigError, LinkError
+from vagus.transport.zenoh import open_zenoh_session
+from vagus.transport.zenoh_config import RouterConfig
+
+__all__ = ["Router"]
+
+FREE_PORT_TRIES = 5
+"""Somebody else may take a free port between its finding and its use."""
+
+
+class Router:
+    """A router from `open` to `close`: `with Router(RouterConfig()) as router:`."""
+
+    def __init__(self, config: RouterConfig) -> None:
+        self._config = config
+        self._resources = contextlib.ExitStack()
+        self.endpoints: tuple[str, ...] = ()
+        """Endpoints it listens on, with the ports it really has."""
+
+    def __enter__(self) -> Router:
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """Listen; a port once picked is kept when the router is closed and opened again.
+
+        Raises:
+            LinkError: an endpoint cannot be listened on.
+            ConfigError: Zenoh does not know a setting.
+        """
+        wanted = self.endpoints or self._config.listen
+        is_picking = any(endpoint.endswith(":0") for endpoint in wanted)
+        for attempt in range(FREE_PORT_TRIES if is_picking else 1):
+            endpoints = tuple(_with_port(endpoint) for endpoint in wanted)
+            try:
+                session = open_zenoh_session(self._config.to_json5(endpoints), self._extra())
+            except LinkError as error:
+                if is_picking and attempt < FREE_PORT_TRIES - 1:
+                    continue
+                raise LinkError(
+                    f"router cannot listen on {', '.join(endpoints)} ({error}); is another one running there?"
+                ) from error
+            self._resources.enter_context(session)
+            self.endpoints = endpoints
+            atexit.register(self.close)
+            return
+
+    def close(self) -> None:
+        """Close all connections. Twice does nothing."""
+        self._resources.close()
+        atexit.unregister(self.close)
+
+    def _extra(self) -> tuple[str, ...]:
+        rules = self._config.access_control
+        if rules is None:
+            return self._config.extra
+        try:
+            text = rules.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError("access_control", wanted="a JSON5 text file", got=str(error)) from error
+        return (f"access_control={text}", *self._config.extra)
+
+
+def _with_port(endpoint: str) -> str:
+    """Return `endpoint` with a free port in the place of 0."""
+    address, _, port = endpoint.rpartition(":")
+    if port != "0":
+        return endpoint
+    host = address.partition("/")[2].strip("[]")
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
+        return f"{address}:{probe.getsockname()[1]}"

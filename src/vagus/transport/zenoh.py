@@ -1,0 +1,303 @@
+"""One Zenoh session behind our own types; the only importer of zenoh.
+
+A callback handed to Zenoh runs on the thread that receives (`indirect=False`): a queue in between would
+hold back everybody's messages when one receiver is slow, and its thread keeps the interpreter from exiting.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import zenoh
+
+from vagus.errors import ConfigError, LinkError, ProtocolError, QueryTimeoutError
+from vagus.transport.link import Declaration, Delivery, Query, Sample
+from vagus.transport.reopening import ReopeningLink
+from vagus.transport.zenoh_config import LinkMode, ZenohConfig, parse_extra
+
+__all__ = ["QUALITY", "Quality", "ZenohConnection", "ZenohLink", "open_zenoh_session"]
+
+logger = logging.getLogger(__name__)
+
+QUERY_MARGIN_S = 0.5
+"""Zenoh ends a query by its own timer; this much later we stop waiting for that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What Zenoh is told about a published message."""
+
+    congestion_control: zenoh.CongestionControl
+    priority: zenoh.Priority
+    is_express: bool
+
+
+QUALITY = {
+    # how long a message waits before it is dropped is the session's setting; blocking would stop everybody
+    Delivery.OBSERVATION: Quality(zenoh.CongestionControl.DROP, zenoh.Priority.DATA, is_express=False),
+    Delivery.CHUNK: Quality(zenoh.CongestionControl.DROP, zenoh.Priority.REAL_TIME, is_express=True),
+}
+
+
+def open_zenoh_session(json5: str, extra: tuple[str, ...]) -> zenoh.Session:
+    """Open a session with this configuration; `extra` is applied last.
+
+    Raises:
+        ConfigError: Zenoh does not know a setting.
+        LinkError: nothing to connect to, or nowhere to listen.
+    """
+    try:
+        config = zenoh.Config.from_json5(json5)
+        for path, value in parse_extra(extra):
+            config.insert_json5(path, value)
+    except zenoh.ZError as error:
+        raise ConfigError("Zenoh settings", wanted="settings that Zenoh knows", got=_text(error)) from error
+    try:
+        return zenoh.open(config)
+    except zenoh.ZError as error:
+        raise LinkError(_text(error)) from error
+
+
+def _text(error: zenoh.ZError) -> str:
+    """Return what Zenoh said without the path of its source file."""
+    return str(error).partition(" at /")[0].strip()
+
+
+def _check_key(key: str) -> None:
+    try:
+        zenoh.KeyExpr(key)
+    except zenoh.ZError as error:
+        raise ProtocolError(f"not a key: {key!r}: {_text(error)}") from error
+
+
+class _ZenohQuery:
+    """One query received; ends when answered or dropped."""
+
+    def __init__(self, query: zenoh.Query, key: str) -> None:
+        self.key = key
+        self.payload = query.payload.to_bytes() if query.payload is not None else b""
+        self._query: zenoh.Query | None = query
+
+    def reply(self, payload: bytes) -> None:
+        query, self._query = self._query, None
+        if query is None:
+            return
+        try:
+            # the default would wait for seconds on an asker that has stopped reading
+            query.reply(self.key, payload, congestion_control=zenoh.CongestionControl.DROP, express=True)
+        except zenoh.ZError as error:
+            logger.debug("answer to %s is lost: %s", self.key, _text(error))
+        query.drop()  # type: ignore[no-untyped-call]
+
+    def drop(self) -> None:
+        query, self._query = self._query, None
+        if query is not None:
+            query.drop()  # type: ignore[no-untyped-call]
+
+
+class ZenohConnection:
+    """One Zenoh session, from open until it is closed or its transport is lost."""
+
+    def __init__(
+        self, session: zenoh.Session, on_lost: Callable[[], None] | None, *, is_listening: bool
+    ) -> None:
+        self._session = session
+        self._on_lost = on_lost
+        self._is_listening = is_listening
+        self._is_live = True
+        self._waiting: set[queue.SimpleQueue[zenoh.Reply | None]] = set()
+        listener = zenoh.handlers.Callback(self._on_transport, indirect=False)
+        self._events = session.info.declare_transport_events_listener(listener)
+        if on_lost is not None and not self.is_connected:
+            self._is_live = False  # lost between the open and the listener
+
+    @property
+    def is_live(self) -> bool:
+        """Neither lost nor closed."""
+        return self._is_live
+
+    @property
+    def is_connected(self) -> bool:
+        """There is a router or a peer at the other end, or we are the end that others connect to."""
+        if not self._is_live or self._is_listening:
+            return self._is_live
+        return bool(self._session.info.routers_zid() or self._session.info.peers_zid())
+
+    def abandon(self) -> None:
+        """Deliver nothing more and end the waiting queries, at once; `close` does the rest."""
+        self._is_live = False
+        for replies in tuple(self._waiting):
+            replies.put(None)
+
+    def close(self) -> None:
+        """End the session; takes seconds when the network is a black hole."""
+        self.abandon()
+        try:
+            self._session.close()  # type: ignore[no-untyped-call]
+        except zenoh.ZError as error:
+            logger.debug("closing a session: %s", _text(error))
+
+    def publish(self, key: str, header: bytes, payload: bytes, delivery: Delivery) -> None:
+        """Send one message; lost without an error when the network is away."""
+        quality = QUALITY[delivery]
+        try:
+            # no declared publisher: it sends nothing until a router has told it of a subscriber
+            self._session.put(
+                key,
+                payload,
+                attachment=header,
+                congestion_control=quality.congestion_control,
+                priority=quality.priority,
+                express=quality.is_express,
+            )
+        except zenoh.ZError as error:
+            _check_key(key)
+            logger.debug("message to %s is lost: %s", key, _text(error))
+
+    def subscribe(self, key: str, on_sample: Callable[[Sample], None]) -> Declaration:
+        """Deliver what is published under `key`."""
+
+        def deliver(sample: zenoh.Sample) -> None:
+            if self._is_live and sample.kind == zenoh.SampleKind.PUT:
+                header = sample.attachment.to_bytes() if sample.attachment is not None else b""
+                self._call(key, on_sample, Sample(str(sample.key_expr), header, sample.payload.to_bytes()))
+
+        callback = zenoh.handlers.Callback(deliver, indirect=False)
+        return self._declared(key, partial(self._session.declare_subscriber, key, callback))
+
+    def serve(self, key: str, on_query: Callable[[Query], None]) -> Declaration:
+        """Deliver the queries under `key`."""
+
+        def deliver(asked: zenoh.Query) -> None:
+            query = _ZenohQuery(asked, str(asked.key_expr) if "*" in key else key)
+            if not self._is_live or not self._call(key, on_query, query):
+                query.drop()
+
+        callback = zenoh.handlers.Callback(deliver, indirect=False)
+        return self._declared(key, partial(self._session.declare_queryable, key, callback))
+
+    def token(self, key: str) -> Declaration:
+        """Declare that this process is alive under `key`."""
+        return self._declared(key, partial(self._session.liveliness().declare_token, key))
+
+    def watch(self, key: str, on_change: Callable[[str, bool], None]) -> Declaration:
+        """Report the tokens under `key`, those already there first."""
+
+        def deliver(sample: zenoh.Sample) -> None:
+            if self._is_live:
+                is_alive = sample.kind == zenoh.SampleKind.PUT
+                self._call(key, on_change, str(sample.key_expr), is_alive)
+
+        callback = zenoh.handlers.Callback(deliver, indirect=False)
+        declare = self._session.liveliness().declare_subscriber
+        return self._declared(key, partial(declare, key, callback, history=True))
+
+    def query(self, key: str, payload: bytes, timeout_s: float) -> tuple[bytes, ...]:
+        """Ask everybody who serves `key`; see `Link.query`."""
+        ask = partial(
+            self._session.get,
+            key,
+            payload=payload,
+            target=zenoh.QueryTarget.ALL,
+            consolidation=zenoh.ConsolidationMode.NONE,  # others hold every answer back until the last is in
+            congestion_control=zenoh.CongestionControl.DROP,  # the default can block for 5 s
+            express=True,
+        )
+        replies, has_ended = self._ask(key, ask, timeout_s)
+        answers = tuple(reply.ok.payload.to_bytes() for reply in replies if reply.ok is not None)
+        if answers:
+            return answers
+        if not has_ended or any(reply.err is not None for reply in replies):
+            raise QueryTimeoutError(f"no answer from {key} within {timeout_s:g} s")
+        raise LinkError(f"nobody serves {key}, or whoever does ended the query without an answer")
+
+    def tokens(self, key: str, timeout_s: float) -> frozenset[str]:
+        """Return the keys of the tokens under `key` that are alive now."""
+        replies, has_ended = self._ask(key, partial(self._session.liveliness().get, key), timeout_s)
+        if not has_ended or any(reply.err is not None for reply in replies):
+            raise QueryTimeoutError(f"tokens under {key} were not told within {timeout_s:g} s")
+        return frozenset(str(reply.ok.key_expr) for reply in replies if reply.ok is not None)
+
+    def _ask(self, key: str, ask: Callable[..., object], timeout_s: float) -> tuple[list[zenoh.Reply], bool]:
+        """Return the replies and whether Zenoh ended the query in time."""
+        _check_key(key)
+        arrived: queue.SimpleQueue[zenoh.Reply | None] = queue.SimpleQueue()
+        self._waiting.add(arrived)
+        try:
+            callback = zenoh.handlers.Callback(arrived.put, lambda: arrived.put(None), indirect=False)
+            ask(handler=callback, timeout=timeout_s)
+            replies, has_ended = _collect(arrived, timeout_s)
+        except zenoh.ZError as error:
+            raise LinkError(f"cannot ask {key}: {_text(error)}") from error
+        finally:
+            self._waiting.discard(arrived)
+        if not replies and not self._is_live:
+            raise LinkError(f"the network was lost while asking {key}")
+        return replies, has_ended
+
+    def _declared(self, key: str, declare: Callable[[], Declaration]) -> Declaration:
+        _check_key(key)
+        try:
+            return declare()
+        except zenoh.ZError as error:
+            raise LinkError(f"cannot declare {key}: {_text(error)}") from error
+
+    def _call(self, key: str, callback: Callable[..., None], *args: object) -> bool:
+        try:
+            callback(*args)
+        except Exception:  # the callback's owner must not end the network
+            logger.exception("callback for %s raised", key)
+            return False
+        return True
+
+    def _on_transport(self, event: zenoh.TransportEvent) -> None:
+        if event.kind == zenoh.SampleKind.DELETE and self._is_live and self._on_lost is not None:
+            self.abandon()
+            self._on_lost()
+
+
+def _collect(
+    arrived: queue.SimpleQueue[zenoh.Reply | None], timeout_s: float
+) -> tuple[list[zenoh.Reply], bool]:
+    deadline_s = time.monotonic() + timeout_s + QUERY_MARGIN_S
+    replies: list[zenoh.Reply] = []
+    while True:
+        try:
+            reply = arrived.get(timeout=max(0.0, deadline_s - time.monotonic()))
+        except queue.Empty:
+            return replies, False
+        if reply is None:
+            return replies, True
+        replies.append(reply)
+
+
+class ZenohLink(ReopeningLink):
+    """A `Link` over Zenoh: `with ZenohLink(config) as link:`."""
+
+    def __init__(self, config: ZenohConfig) -> None:
+        self._config = config
+        self._is_listening = config.mode is LinkMode.PEER and bool(config.listen)
+        super().__init__(
+            self._connect,
+            address=", ".join(config.connect or config.listen),
+            open_timeout_s=config.open_timeout_s,
+            # a listening peer loses a transport whenever a robot leaves; the robot's end is reopened
+            watchdog_s=0.0 if self._is_listening else config.watchdog_s,
+        )
+
+    def _connect(self, on_lost: Callable[[], None]) -> ZenohConnection:
+        config = self._config
+        session = open_zenoh_session(config.to_json5(), config.extra)
+        is_replaced = config.reopen_on_loss and not self._is_listening
+        connection = ZenohConnection(
+            session, on_lost if is_replaced else None, is_listening=self._is_listening
+        )
+        if config.mode is LinkMode.PEER and config.connect and not connection.is_connected:
+            connection.close()  # a client's open fails by itself; a peer's succeeds with nobody there
+            raise LinkError(f"nobody answers at {', '.join(config.connect)}")
+        return connection

@@ -1,0 +1,286 @@
+"""Settings of a Zenoh link and of a router, each spelled once, and the Zenoh configuration they stand for."""
+
+from __future__ import annotations
+
+import enum
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from vagus.errors import ConfigError
+
+__all__ = ["LinkMode", "RouterConfig", "TlsConfig", "ZenohConfig", "parse_extra"]
+
+MAX_MESSAGE_BYTES = 32 << 20
+"""Larger messages are dropped by the receiver before they are put together."""
+
+OPEN_TIMEOUT_MS = 2000
+"""Bounds one try to reach a router that accepts and then says nothing; open() cannot be interrupted."""
+
+DATA_QUEUE_BATCHES = 16
+"""64 kB batches that may wait for the socket; the default of 2 cannot take one 150 kB observation."""
+
+WAIT_BEFORE_DROP_US = 100_000
+"""How long a message waits for room. The default, 1 ms, loses most observations at 3 % packet loss."""
+
+WAIT_BEFORE_DROP_FRAGMENTS_US = 400_000
+"""The same for all fragments of one message together."""
+
+WAIT_BEFORE_CLOSE_US = 1_000_000
+"""Below any lease: waiting longer than the lease leaves sessions behind that no router takes back."""
+
+RX_BUFFER_BYTES = 1 << 20
+"""Halves the CPU per large message."""
+
+SHORT_RETRY = {"period_init_ms": 200, "period_max_ms": 1000, "period_increase_factor": 1.5}
+"""Zenoh's own reconnecting, for routers and for links told not to reopen."""
+
+
+class LinkMode(enum.Enum):
+    """How a process joins the network."""
+
+    CLIENT = "client"
+    """Through one router; the next endpoint is tried when it is gone."""
+    PEER = "peer"
+    """Directly: a server that listens, or a robot that connects to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsConfig:
+    """Certificates for mutual TLS: all three files, or none."""
+
+    ca: Path | None = None
+    """PEM file of the authority that signed everybody's certificate."""
+    certificate: Path | None = None
+    """PEM file of our certificate; its common name is the identity that access rules name."""
+    private_key: Path | None = None
+    """PEM file of our certificate's key."""
+    verify_name: bool = True
+    """Refuse a router whose certificate does not name the host that was asked for."""
+
+    def __post_init__(self) -> None:
+        files = {"ca": self.ca, "certificate": self.certificate, "private_key": self.private_key}
+        missing = [name for name, path in files.items() if path is None]
+        if missing and len(missing) < len(files):
+            raise ConfigError(
+                "tls",
+                wanted="ca, certificate and private_key, or none of them",
+                got=f"no {' and no '.join(missing)}",
+            )
+        for name, path in files.items():
+            if path is not None and not path.is_file():
+                raise ConfigError(f"tls {name}", wanted="a PEM file", got=f"{path}, which is not there")
+
+    @property
+    def is_on(self) -> bool:
+        """The files are given."""
+        return self.ca is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ZenohConfig:
+    """How a robot, server or tool reaches the network."""
+
+    mode: LinkMode = LinkMode.CLIENT
+    """client: through a router; peer: directly between server and robots, without one."""
+    connect: tuple[str, ...] = ("tcp/127.0.0.1:7447",)
+    """Endpoints to connect to, e.g. tls/router.lab:7447; a client uses the first that answers."""
+    listen: tuple[str, ...] = ()
+    """Endpoints to listen on; peer mode only, and then without connect."""
+    tls: TlsConfig = TlsConfig()
+    """Certificates for mutual TLS."""
+    open_timeout_s: float = 3.0
+    """Give up the first contact after this long."""
+    lease_s: float = 2.0
+    """The other side takes us for gone after this long without a sign of life."""
+    send_buffer_bytes: int = 131_072
+    """Kernel send buffer; small keeps urgent messages from queueing behind large ones. 0: the system's."""
+    shared_memory: bool = True
+    """Large messages between processes of one host go through /dev/shm."""
+    reopen_on_loss: bool = True
+    """Replace the session when its transport is lost; without it messages can arrive under a wrong key."""
+    watchdog_s: float = 3.0
+    """Replace a session that has had no router for this long although one answers; 0: never."""
+    extra: tuple[str, ...] = ()
+    """More Zenoh settings as path=JSON5, e.g. transport/link/tx/keep_alive=8; applied last."""
+
+    def __post_init__(self) -> None:
+        check_seconds("open_timeout_s", self.open_timeout_s)
+        check_seconds("lease_s", self.lease_s)
+        if not (math.isfinite(self.watchdog_s) and self.watchdog_s >= 0):
+            raise ConfigError("watchdog_s", wanted="seconds, or 0 for never", got=repr(self.watchdog_s))
+        if self.lease_s * 1e6 <= WAIT_BEFORE_CLOSE_US:
+            raise ConfigError("lease_s", wanted="more than 1 second", got=f"{self.lease_s:g}")
+        self._check_endpoints()
+        parse_extra(self.extra)
+
+    def _check_endpoints(self) -> None:
+        if self.mode is LinkMode.CLIENT and (self.listen or not self.connect):
+            raise ConfigError(
+                "client mode",
+                wanted="endpoints to connect to and none to listen on",
+                got=f"connect {list(self.connect)}, listen {list(self.listen)}",
+            )
+        if self.mode is LinkMode.PEER and bool(self.listen) == bool(self.connect):
+            raise ConfigError(
+                "peer mode",
+                wanted="endpoints to listen on (a server) or to connect to (a robot), not both",
+                got=f"connect {list(self.connect)}, listen {list(self.listen)}",
+                fix="several parties that all reach each other need a router: vagus router",
+            )
+        check_endpoints((*self.connect, *self.listen), self.tls)
+
+    def to_json5(self) -> str:
+        """Return the Zenoh configuration, without `extra`."""
+        settings = {
+            "mode": self.mode.value,
+            "connect": {"endpoints": list(self.connect), "timeout_ms": 0, "retry": SHORT_RETRY},
+            "listen": {"endpoints": list(self.listen)},
+            "scouting": scouting(),
+            "transport": transport(self, (*self.connect, *self.listen)),
+        }
+        return json.dumps(settings)
+
+
+@dataclass(frozen=True, slots=True)
+class RouterConfig:
+    """A Zenoh router in this process."""
+
+    listen: tuple[str, ...] = ("tcp/0.0.0.0:7447",)
+    """Endpoints to listen on; port 0 picks a free one."""
+    connect: tuple[str, ...] = ()
+    """Other routers to connect to; asked again and again until they answer."""
+    tls: TlsConfig = TlsConfig()
+    """Certificates for mutual TLS: without one signed by the same authority nobody gets in."""
+    access_control: Path | None = None
+    """JSON5 file with the access rules (see docs/security.md); unset: everybody may do everything."""
+    max_sessions: int = 5000
+    """Robots, servers and tools that may be connected at once."""
+    lease_s: float = 2.0
+    """The other side takes us for gone after this long without a sign of life."""
+    send_buffer_bytes: int = 131_072
+    """Kernel send buffer; small keeps urgent messages from queueing behind large ones. 0: the system's."""
+    shared_memory: bool = True
+    """Large messages between processes of one host go through /dev/shm."""
+    extra: tuple[str, ...] = ()
+    """More Zenoh settings as path=JSON5; applied last."""
+
+    def __post_init__(self) -> None:
+        check_seconds("lease_s", self.lease_s)
+        if not self.listen:
+            raise ConfigError("router", wanted="at least one endpoint to listen on", got="none")
+        if self.max_sessions < 1:
+            raise ConfigError("max_sessions", wanted="at least 1", got=str(self.max_sessions))
+        if self.access_control is not None and not self.access_control.is_file():
+            raise ConfigError(
+                "access_control", wanted="a JSON5 file", got=f"{self.access_control}, which is not there"
+            )
+        check_endpoints((*self.listen, *self.connect), self.tls)
+        parse_extra(self.extra)
+
+    def to_json5(self, listen: tuple[str, ...]) -> str:
+        """Return the Zenoh configuration for these endpoints, without `extra` and access rules."""
+        settings = {
+            "mode": "router",
+            "connect": {
+                "endpoints": list(self.connect),
+                "timeout_ms": -1,  # in the background, for ever
+                "exit_on_failure": False,
+                "retry": SHORT_RETRY,
+            },
+            "listen": {"endpoints": list(listen), "exit_on_failure": True},
+            "scouting": scouting(),
+            "adminspace": {"enabled": False},
+            "transport": transport(self, (*self.listen, *self.connect), self.max_sessions),
+        }
+        return json.dumps(settings)
+
+
+def parse_extra(extra: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return (path, JSON5) for each `path=JSON5`.
+
+    Raises:
+        ConfigError: an entry has no path or no value.
+    """
+    pairs = tuple(
+        (path.strip(), value.strip()) for path, _, value in (entry.partition("=") for entry in extra)
+    )
+    for entry, (path, value) in zip(extra, pairs, strict=True):
+        if not path or not value:
+            raise ConfigError("extra", wanted="path=JSON5, e.g. transport/link/tx/keep_alive=8", got=entry)
+    return pairs
+
+
+def check_seconds(name: str, value: float) -> None:
+    """Raise ConfigError unless `value` is finite and above 0."""
+    if not (math.isfinite(value) and value > 0):
+        raise ConfigError(name, wanted="seconds above 0", got=repr(value))
+
+
+def check_endpoints(endpoints: tuple[str, ...], tls: TlsConfig) -> None:
+    """Raise ConfigError for an endpoint that is malformed, or plain where certificates are given."""
+    for endpoint in endpoints:
+        protocol, _, address = endpoint.partition("/")
+        if not protocol or (":" not in address and protocol != "unixsock-stream"):
+            raise ConfigError("endpoint", wanted="protocol/host:port, e.g. tcp/10.0.0.5:7447", got=endpoint)
+        if tls.is_on != (protocol in ("tls", "quic")):
+            raise ConfigError(
+                "endpoint",
+                wanted="tls/host:port with certificates, tcp/host:port without",
+                got=f"{endpoint} {'with' if tls.is_on else 'without'} certificates",
+            )
+
+
+def scouting() -> dict[str, object]:
+    """Return settings under which nobody is found who was not named."""
+    return {"delay": 0, "multicast": {"enabled": False}, "gossip": {"enabled": False}}
+
+
+def transport(
+    config: ZenohConfig | RouterConfig, endpoints: tuple[str, ...], max_sessions: int = 1000
+) -> dict[str, object]:
+    """Return the `transport` section."""
+    protocols = sorted({endpoint.partition("/")[0] for endpoint in endpoints})
+    buffers = {"so_sndbuf": config.send_buffer_bytes} if config.send_buffer_bytes else {}
+    drop = {
+        "wait_before_drop": WAIT_BEFORE_DROP_US,
+        "max_wait_before_drop_fragments": WAIT_BEFORE_DROP_FRAGMENTS_US,
+    }
+    congestion = {"drop": drop, "block": {"wait_before_close": WAIT_BEFORE_CLOSE_US}}
+    return {
+        "unicast": {
+            "open_timeout": OPEN_TIMEOUT_MS,
+            "accept_timeout": OPEN_TIMEOUT_MS,
+            "accept_pending": 1000,
+            "max_sessions": max_sessions,
+        },
+        "shared_memory": {"enabled": config.shared_memory},
+        "link": {
+            "protocols": protocols,
+            "tx": {
+                "lease": round(config.lease_s * 1000),
+                "keep_alive": 4,
+                "queue": {"size": {"data": DATA_QUEUE_BATCHES}, "congestion_control": congestion},
+            },
+            "rx": {"buffer_size": RX_BUFFER_BYTES, "max_message_size": MAX_MESSAGE_BYTES},
+            "tcp": buffers,
+            "tls": tls_section(config.tls) | (buffers if config.tls.is_on else {}),
+        },
+    }
+
+
+def tls_section(tls: TlsConfig) -> dict[str, object]:
+    """Return the `transport/link/tls` section: the same certificate to listen and to connect."""
+    if not tls.is_on:
+        return {}
+    return {
+        "root_ca_certificate": str(tls.ca),
+        "enable_mtls": True,
+        "listen_certificate": str(tls.certificate),
+        "listen_private_key": str(tls.private_key),
+        "connect_certificate": str(tls.certificate),
+        "connect_private_key": str(tls.private_key),
+        "verify_name_on_connect": tls.verify_name,
+        "close_link_on_expiration": True,
+    }
