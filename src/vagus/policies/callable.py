@@ -1,0 +1,207 @@
+"""Your own policy by import path: a function of an observation, or a class with `spec` and `infer`."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TypeAlias, cast
+
+import numpy as np
+
+from vagus.errors import ConfigError, PolicyError, VagusError
+from vagus.policies.declare import Declaration, declaration_of
+from vagus.policies.policy import Policy, Row, ServingMode
+from vagus.specs import PolicySpec
+from vagus.types import ActionChunk
+
+__all__ = ["Option", "load_callable"]
+
+Option: TypeAlias = "bool | int | float | str"
+"""What a backend can be told on the command line or in a manifest."""
+
+Scratch: TypeAlias = "dict[str, object]"
+"""What a function keeps for one robot's episode."""
+
+
+class FunctionPolicy:
+    """A function as a policy: one call per row, and a row that raises fails alone."""
+
+    def __init__(self, act: Callable[..., object], declaration: Declaration, model_hash: str) -> None:
+        self._act = act
+        self._takes_row = _takes_row(act)
+        self.spec = declaration.spec
+        self.serving_mode = ServingMode.SHARED if declaration.is_shared else ServingMode.EXCLUSIVE
+        self.model_hash = model_hash
+
+    def open_session(self) -> Scratch:
+        """Return an empty dict."""
+        return {}
+
+    def begin_episode(self, session: Scratch) -> None:
+        """Empty it."""
+        session.clear()
+
+    def infer(self, batch: Sequence[Row[Scratch]]) -> list[ActionChunk | PolicyError]:
+        """Call the function once per row."""
+        return [self._infer_row(row) for row in batch]
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+    def _infer_row(self, row: Row[Scratch]) -> ActionChunk | PolicyError:
+        try:
+            result = self._act(row.observation, row) if self._takes_row else self._act(row.observation)
+            actions = np.array(result, dtype=np.float32)
+        except Exception as error:  # noqa: BLE001 - the user's code may raise anything; its robot is told
+            return PolicyError(f"{type(error).__name__}: {error}")
+        return ActionChunk(step=row.step, model=actions, robot=actions)
+
+
+class CompletedPolicy:
+    """A user's object with `spec` and `infer`, and defaults for what else a policy has."""
+
+    def __init__(self, inner: object, model_hash: str) -> None:
+        self._inner = inner
+        self.spec: PolicySpec = inner.spec  # type: ignore[attr-defined] # checked by `load_callable`
+        self.infer = inner.infer  # type: ignore[attr-defined] # likewise
+        self.serving_mode: ServingMode = getattr(inner, "serving_mode", ServingMode.EXCLUSIVE)
+        self.model_hash: str = getattr(inner, "model_hash", model_hash)
+
+    def open_session(self) -> object:
+        """Return what the object's `open_session` does, else an empty dict."""
+        return getattr(self._inner, "open_session", dict)()
+
+    def begin_episode(self, session: object) -> None:
+        """Call the object's `begin_episode`, else empty the dict."""
+        begin = getattr(self._inner, "begin_episode", None)
+        if begin is not None:
+            begin(session)
+        elif isinstance(session, dict):
+            session.clear()
+
+    def close(self) -> None:
+        """Call the object's `close` if it has one."""
+        getattr(self._inner, "close", lambda: None)()
+
+
+def load_callable(
+    target: str, *, spec: PolicySpec | None = None, options: Mapping[str, Option] | None = None
+) -> Policy[object]:
+    """Return the policy at `target`.
+
+    Args:
+        target: "package.module:name" or "path/to/file.py:name".
+        spec: what a function wants and gives; None: it says so itself with `@policy`.
+        options: keyword arguments for the constructor of a class.
+
+    Raises:
+        ConfigError: nothing is there, it cannot be imported, or it does not say what it wants.
+    """
+    module, name = _module(target)
+    found = getattr(module, name, None)
+    if found is None:
+        public = sorted(n for n, value in vars(module).items() if callable(value) and not n.startswith("_"))
+        raise ConfigError(f"policy {target!r}", wanted=f"one of {public}", got=repr(name))
+    thing = _construct(target, found, dict(options or {}))
+    declaration = declaration_of(thing)
+    version = declaration.version if declaration is not None else str(getattr(thing, "version", ""))
+    digest = _model_hash(module, version, options or {})
+    if hasattr(thing, "spec") and hasattr(thing, "infer"):
+        return cast("Policy[object]", CompletedPolicy(thing, digest))
+    if spec is not None:
+        is_shared = declaration is not None and declaration.is_shared
+        declaration = Declaration(spec, version, is_shared)
+    if declaration is None or not callable(thing):
+        raise ConfigError(
+            f"policy {target!r}",
+            wanted="a function with @policy(actions=…, state=…), or a class with spec and infer",
+            got=f"a {type(thing).__name__} that says nothing about its actions",
+            fix="decorate it with vagus.policies.declare.policy, or give a [spec] in the manifest",
+        )
+    return cast("Policy[object]", FunctionPolicy(thing, declaration, digest))
+
+
+def _construct(target: str, found: object, options: dict[str, Option]) -> object:
+    if not inspect.isclass(found):
+        if options:
+            raise ConfigError(
+                f"policy {target!r}",
+                wanted="no options, because it is not a class",
+                got=f"options {sorted(options)}",
+            )
+        return found
+    try:
+        return found(**options)
+    except VagusError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"policy {target!r}",
+            wanted=f"a class that can be made with {options}",
+            got=f"{type(error).__name__}: {error}",
+        ) from error
+
+
+def _module(target: str) -> tuple[ModuleType, str]:
+    """Import the module of "module:name" or "file.py:name"."""
+    place, _, name = target.rpartition(":")
+    if not place or not name:
+        raise ConfigError("policy", wanted="package.module:name or path/to/file.py:name", got=repr(target))
+    path = Path(place)
+    try:
+        if path.suffix == ".py":
+            return _module_from_file(path), name
+        _make_importable(Path.cwd())
+        return importlib.import_module(place), name
+    except VagusError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"policy {target!r}",
+            wanted="a module that can be imported",
+            got=f"{type(error).__name__}: {error}",
+        ) from error
+
+
+def _module_from_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise ConfigError("policy", wanted="a Python file", got=f"{path}, which is not there")
+    loader = importlib.util.spec_from_file_location(path.stem, path.resolve())
+    if loader is None or loader.loader is None:
+        raise ConfigError("policy", wanted="a Python file", got=str(path))
+    _make_importable(path.resolve().parent)
+    module = importlib.util.module_from_spec(loader)
+    sys.modules[path.stem] = module
+    loader.loader.exec_module(module)
+    return module
+
+
+def _make_importable(folder: Path) -> None:
+    """Let the user's module import its neighbours, as when it is run itself."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
+def _model_hash(module: ModuleType, version: str, options: Mapping[str, Option]) -> str:
+    """Return the digest of the source file, the declared version and the options."""
+    digest = hashlib.sha256()
+    if module.__file__ is not None:
+        digest.update(Path(module.__file__).read_bytes())
+    digest.update(repr((version, sorted(options.items()))).encode())
+    return digest.hexdigest()
+
+
+def _takes_row(act: Callable[..., object]) -> bool:
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    required = [
+        p
+        for p in inspect.signature(act).parameters.values()
+        if p.kind in kinds and p.default is inspect.Parameter.empty
+    ]
+    return len(required) > 1

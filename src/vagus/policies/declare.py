@@ -1,0 +1,140 @@
+"""How a function of your own says what it wants and gives.
+
+    from vagus.policies.declare import policy
+
+    @policy(actions={"x": "m", "y": "m"}, state={"x": "m", "y": "m"}, horizon=16, rate_hz=10, shared=True)
+    def act(observation):
+        return np.repeat(observation.state[None], 16, axis=0)
+
+The function returns actions in the robot's units, (n, action_dim) with n up to the horizon. One with a second
+parameter is given the whole `Row`: step, prefix, delay, seed, and `row.session`, a dict that lasts for the
+episode of one robot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from vagus.errors import ConfigError
+from vagus.specs import ActionFeature, ActionKind, CameraSpec, PolicySpec, RtcSpec, StateFeature
+
+__all__ = ["Declaration", "SpecTable", "declaration_of", "policy"]
+
+ActT = TypeVar("ActT", bound=Callable[..., object])
+
+DECLARED = "__vagus_policy__"
+
+
+@dataclass(frozen=True, slots=True)
+class SpecTable:
+    """What a policy of your own wants and gives, in a manifest or in `@policy`."""
+
+    actions: dict[str, str] = field(default_factory=dict)
+    """Action name → unit, in order; empty: the policy says it itself."""
+    kinds: dict[str, str] = field(default_factory=dict)
+    """Action name → kind, where it is not a position: velocity, delta, effort, binary."""
+    state: dict[str, str] = field(default_factory=dict)
+    """State feature name → unit, in order."""
+    cameras: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Camera name → height and width."""
+    horizon: int = 1
+    """Actions in a chunk, at most."""
+    rate_hz: float = 30.0
+    """Policy steps per second."""
+    prefix_horizon: int | None = None
+    """The policy continues `row.prefix` (real-time chunking) up to here; unset: it does not."""
+    instruction: str = ""
+    """Used where a robot gives none."""
+
+    def to_spec(self) -> PolicySpec:
+        """Return the spec.
+
+        Raises:
+            ConfigError: a kind that does not exist, or of an action that does not.
+            SpecError: sizes that make no sense.
+        """
+        unknown = sorted(set(self.kinds) - set(self.actions))
+        if unknown:
+            raise ConfigError("kinds", wanted=f"names of actions ({list(self.actions)})", got=f"{unknown}")
+        return PolicySpec(
+            policy_type="callable",
+            actions=tuple(ActionFeature(n, unit, kind=self._kind(n)) for n, unit in self.actions.items()),
+            state=tuple(StateFeature(name, unit) for name, unit in self.state.items()),
+            cameras=tuple(CameraSpec(name, *size) for name, size in self.cameras.items()),
+            horizon=self.horizon,
+            model_dim=max(len(self.actions), 1),
+            rate_hz=self.rate_hz,
+            rtc=None if self.prefix_horizon is None else RtcSpec(self.prefix_horizon),
+            default_instruction=self.instruction,
+        )
+
+    def _kind(self, name: str) -> ActionKind:
+        kind = self.kinds.get(name, ActionKind.POSITION.value)
+        try:
+            return ActionKind(kind)
+        except ValueError as error:
+            choices = ", ".join(k.value for k in ActionKind)
+            raise ConfigError(f"kind of {name}", wanted=f"one of {choices}", got=repr(kind)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What `@policy` says about a function."""
+
+    spec: PolicySpec
+    version: str
+    is_shared: bool
+
+
+def policy(  # noqa: PLR0913 - each is one line of the user's decorator
+    *,
+    actions: Mapping[str, str],
+    state: Mapping[str, str],
+    horizon: int,
+    rate_hz: float,
+    cameras: Mapping[str, tuple[int, int]] | None = None,
+    kinds: Mapping[str, str] | None = None,
+    prefix_horizon: int | None = None,
+    instruction: str = "",
+    version: str = "",
+    shared: bool = False,
+) -> Callable[[ActT], ActT]:
+    """Declare what a function wants and gives, so that it can be served.
+
+    Args:
+        actions: action name → unit, in order.
+        state: state feature name → unit, in order.
+        horizon: actions it returns, at most.
+        rate_hz: policy steps per second.
+        cameras: camera name → (height, width).
+        kinds: action name → kind where it is not "position".
+        prefix_horizon: it continues `row.prefix` up to here; None: it does not look at it.
+        instruction: used where a robot gives none.
+        version: part of the model's identity, with the source file; raise it when weights change.
+        shared: it keeps nothing outside `row.session`, so one process may serve many robots.
+    """
+    table = SpecTable(
+        actions=dict(actions),
+        kinds=dict(kinds or {}),
+        state=dict(state),
+        cameras=dict(cameras or {}),
+        horizon=horizon,
+        rate_hz=rate_hz,
+        prefix_horizon=prefix_horizon,
+        instruction=instruction,
+    )
+    declaration = Declaration(table.to_spec(), version, shared)
+
+    def declare(act: ActT) -> ActT:
+        setattr(act, DECLARED, declaration)
+        return act
+
+    return declare
+
+
+def declaration_of(thing: object) -> Declaration | None:
+    """Return what `@policy` said about `thing`, or None where it said nothing."""
+    declaration = getattr(thing, DECLARED, None)
+    return declaration if isinstance(declaration, Declaration) else None

@@ -1,0 +1,80 @@
+"""Policies by name. A backend's module is imported only when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import cast
+
+from vagus.errors import ConfigError
+from vagus.policies.callable import Option, load_callable
+from vagus.policies.policy import Policy
+from vagus.specs import PolicySpec
+
+__all__ = ["BACKENDS", "load_policy"]
+
+BACKENDS: Mapping[str, str] = {"reach": "vagus.policies.reach:ReachPolicy"}
+"""Name → module:class. What a backend needs beyond the base package is in the extra of its name."""
+
+LABELS = frozenset({"model", "revision"})
+"""Settings that name what is served, and that a backend without a choice of weights need not take."""
+
+
+def load_policy(
+    name: str,
+    *,
+    options: Mapping[str, Option] | None = None,
+    settings: Mapping[str, Option] | None = None,
+    spec: PolicySpec | None = None,
+    backends: Mapping[str, str] = BACKENDS,
+) -> Policy[object]:
+    """Return the policy called `name`, loaded.
+
+    Args:
+        name: one of `backends`, or a path to a policy of your own ("file.py:name", "package.module:name").
+        options: keyword arguments of that backend's constructor.
+        settings: keyword arguments that any backend may take (model, revision, dtype, device …).
+        spec: what a function of your own wants and gives.
+        backends: name → module:class.
+
+    Raises:
+        ConfigError: an unknown name, a missing extra, or an option that the backend does not take.
+        PolicyError: it cannot be loaded.
+    """
+    options, settings = options or {}, settings or {}
+    if name not in backends and ":" in name:
+        _check_taken(name, settings, LABELS)
+        return load_callable(name, spec=spec, options=options)
+    make = _constructor(name, backends)
+    accepted = frozenset(inspect.signature(make).parameters)
+    _check_taken(name, options, accepted)
+    _check_taken(name, settings, accepted | LABELS)
+    given = {key: value for key, value in settings.items() if key in accepted}
+    return make(**given, **options)
+
+
+def _constructor(name: str, backends: Mapping[str, str]) -> Callable[..., Policy[object]]:
+    if name not in backends:
+        choices = ", ".join(sorted(backends))
+        raise ConfigError(
+            "policy", wanted=f"one of {choices}, or your own as file.py:name or package.module:name", got=name
+        )
+    place, _, attribute = backends[name].partition(":")
+    try:
+        module = importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"policy {name!r}",
+            wanted=f"the package {error.name}",
+            got="an installation without it",
+            fix=f'pip install "vagus[{name}]"',
+        ) from error
+    return cast("Callable[..., Policy[object]]", getattr(module, attribute))
+
+
+def _check_taken(name: str, given: Mapping[str, Option], accepted: frozenset[str]) -> None:
+    unknown = sorted(set(given) - accepted)
+    if unknown:
+        choices = ", ".join(sorted(accepted)) or "none"
+        raise ConfigError(f"options of policy {name!r}", wanted=f"some of: {choices}", got=", ".join(unknown))
