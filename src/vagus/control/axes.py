@@ -1,0 +1,253 @@
+"""Bounded motion of many independent axes: value, speed, acceleration and jerk, one tick at a time.
+
+Everything is discrete: speed is the difference of two commands over one tick, acceleration that of two
+speeds, jerk that of two accelerations. The state kept is always stoppable: braking with the acceleration
+bound from here on ends inside the value bounds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vagus.types import ActionArray
+
+__all__ = ["UNBOUNDED", "AxisBounds", "AxisLimiter", "BoolArray", "Reason", "brake_speed"]
+
+BoolArray: TypeAlias = NDArray[np.bool_]
+
+UNBOUNDED = 1e150
+"""Stands for "no bound": finite, so that products and differences of bounds never become NaN."""
+
+SLACK = 1e-10
+"""Share of a bound by which a value may miss it and still pass untouched; rounding makes such misses."""
+
+ROUNDING = 8 * float(np.finfo(np.float64).eps)
+"""Relative error of a difference of two commands."""
+
+
+class Reason:
+    """Rows of `AxisLimiter.limited`: which bound changed an axis."""
+
+    VALUE = 0
+    SPEED = 1
+    ACCELERATION = 2
+    JERK = 3
+    COUNT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class AxisBounds:
+    """Bounds of n axes, each array (n,), float64; `UNBOUNDED` where there is none.
+
+    Attributes:
+        lower: smallest value.
+        upper: largest value.
+        speed: bound of |value'|, per second.
+        acceleration: bound of |value''|.
+        jerk: bound of |value'''|; only where acceleration is bounded too.
+    """
+
+    lower: ActionArray
+    upper: ActionArray
+    speed: ActionArray
+    acceleration: ActionArray
+    jerk: ActionArray
+
+
+def brake_speed(distance: ActionArray, change: ActionArray, tick_s: float) -> ActionArray:
+    """Return the largest speed of this tick from which braking covers at most `distance`, this tick included.
+
+    Braking at `change` per tick from speed v runs v, v - change, … while above 0, each for one tick.
+    """
+    ticks = np.ceil((np.sqrt(1.0 + 8.0 * distance / (change * tick_s)) - 1.0) * 0.5)
+    np.maximum(ticks, 1.0, out=ticks)
+    result: ActionArray = (distance / tick_s + change * (ticks * (ticks - 1.0) * 0.5)) / ticks
+    return result
+
+
+class AxisLimiter:
+    """Moves n axes towards targets inside their bounds; priority value > speed > acceleration > jerk.
+
+    A target sequence that keeps the bounds passes bit for bit. A target that stands still is not overshot
+    where the bounds leave a choice.
+    """
+
+    def __init__(self, bounds: AxisBounds, tick_s: float) -> None:
+        self._bounds = bounds
+        self._tick_s = tick_s
+        size = bounds.lower.size
+        self._change = np.minimum(bounds.acceleration * tick_s, UNBOUNDED)
+        self._jolt = np.minimum(bounds.jerk * tick_s * tick_s, UNBOUNDED)
+        self._has_jerk: BoolArray = bounds.jerk < UNBOUNDED
+        self._any_jerk = bool(self._has_jerk.any())
+        self._ramp_s = np.where(self._has_jerk, bounds.acceleration / bounds.jerk, 0.0)
+        self._snap = np.minimum(self._change, self._jolt) * tick_s
+        self._slack = SLACK * np.minimum(np.minimum(bounds.speed, self._change), self._jolt)
+        np.minimum(self._slack, SLACK, out=self._slack)
+        self.position: ActionArray = np.zeros(size)
+        self.velocity: ActionArray = np.zeros(size)
+        self._acceleration: ActionArray = np.zeros(size)
+        self._target: ActionArray = np.zeros(size)
+        self._target_velocity: ActionArray = np.zeros(size)
+        self._target_change: ActionArray = np.zeros(size)
+        self._is_known: BoolArray = np.zeros(size, dtype=np.bool_)
+        self.limited: BoolArray = np.zeros((Reason.COUNT, size), dtype=np.bool_)
+        self.excess: ActionArray = np.zeros(size)
+
+    @property
+    def acceleration(self) -> ActionArray:
+        """Acceleration of the last tick, (n,)."""
+        return self._acceleration
+
+    @property
+    def is_known(self) -> BoolArray:
+        """Whether the position of an axis is known, (n,)."""
+        return self._is_known
+
+    def seed(self, position: ActionArray) -> None:
+        """Stand still at `position`, (n,); NaN: not measured, the last position stays.
+
+        An axis that was never measured takes its first target as it comes, inside the value bounds.
+        """
+        is_measured = np.isfinite(position)
+        self.position = np.where(is_measured, position, self.position)
+        self._is_known = self._is_known | is_measured
+        for array in (self.velocity, self._acceleration, self._target_velocity, self._target_change):
+            array[:] = 0.0
+        self._target = self.position.copy()
+
+    def step(self, target: ActionArray, is_braking: BoolArray) -> ActionArray:
+        """Move one tick towards `target` and return the new position, (n,).
+
+        Where `is_braking`, the target is ignored and the axis decelerates to a stand.
+        `limited` (4, n) then says which bound changed which axis, `excess` how far the target lies outside
+        the value bounds.
+        """
+        bounds = self._bounds
+        inside = np.minimum(np.maximum(target, bounds.lower), bounds.upper)
+        self._meet_unknown(inside, is_braking)
+        low, high = self._speed_interval()
+        wanted, is_exact = self._wanted_speed(inside)
+        speed = np.minimum(np.maximum(np.where(is_braking, self._braking_speed(), wanted), low), high)
+        raw = (inside - self.position) / self._tick_s
+        slack = self._slack + ROUNDING * (np.abs(inside) + np.abs(self.position)) / self._tick_s
+        is_reached = is_exact & ~is_braking & (raw >= low - slack) & (raw <= high + slack)
+        moved = self.position + speed * self._tick_s
+        moved = np.minimum(
+            np.maximum(moved, np.minimum(bounds.lower, self.position)),
+            np.maximum(bounds.upper, self.position),
+        )
+        position: ActionArray = np.where(is_reached, inside, moved)
+        self._explain(target, position, raw, is_braking)
+        self._commit(position, inside, is_braking)
+        return position
+
+    def _meet_unknown(self, inside: ActionArray, is_braking: BoolArray) -> None:
+        is_first = ~self._is_known & ~is_braking
+        if is_first.any():
+            self.position = np.where(is_first, inside, self.position)
+            self._target = np.where(is_first, inside, self._target)
+            self._is_known = self._is_known | is_first
+
+    def _speed_interval(self) -> tuple[ActionArray, ActionArray]:
+        """Return the speeds allowed in this tick; a bound of lower priority gives way to a higher one."""
+        bounds, tick_s = self._bounds, self._tick_s
+        above = np.maximum(bounds.upper - self.position, 0.0)
+        below = np.maximum(self.position - bounds.lower, 0.0)
+        high = np.minimum(brake_speed(above, self._change, tick_s), bounds.speed)
+        low = -np.minimum(brake_speed(below, self._change, tick_s), bounds.speed)
+        low_change, high_change = self._change, self._change
+        if self._any_jerk:
+            rise = brake_speed(np.maximum(bounds.speed - self.velocity, 0.0), self._jolt, 1.0)
+            fall = brake_speed(np.maximum(bounds.speed + self.velocity, 0.0), self._jolt, 1.0)
+            high_change = np.minimum(self._change, np.where(self._has_jerk, rise, UNBOUNDED))
+            low_change = np.minimum(self._change, np.where(self._has_jerk, fall, UNBOUNDED))
+        low, high = _narrow(low, high, self.velocity - low_change, self.velocity + high_change)
+        if self._any_jerk:
+            drift = self.velocity + self._acceleration * tick_s
+            low, high = _narrow(low, high, drift - self._jolt, drift + self._jolt)
+        return low, high
+
+    def _braking_speed(self) -> ActionArray:
+        """Return the speed that comes to a stand soonest; with a jerk bound, without swinging back."""
+        if not self._any_jerk:
+            return np.zeros(self.velocity.size)
+        size = np.abs(self.velocity)
+        slower = size - brake_speed(size, self._jolt, 1.0)
+        result: ActionArray = np.where(self._has_jerk, np.sign(self.velocity) * slower, 0.0)
+        return result
+
+    def _wanted_speed(self, inside: ActionArray) -> tuple[ActionArray, BoolArray]:
+        """Return the speed that follows the target, and where the target itself is to be hit in this tick.
+
+        A target that accelerates no more than the axis may is followed at its own speed, and a gap to it is
+        closed on top; any other target is a place to stop at.
+        """
+        tick_s = self._tick_s
+        target_velocity = (inside - self._target) / tick_s
+        slack = self._slack + ROUNDING * (np.abs(inside) + np.abs(self._target)) / tick_s
+        change = target_velocity - self._target_velocity
+        is_smooth = np.abs(change) <= self._change + slack
+        if self._any_jerk:
+            is_smooth &= np.abs(change - self._target_change) <= self._jolt + 2.0 * slack
+        self._target_change = change
+        speed = self._bounds.speed
+        forward = np.where(is_smooth, np.minimum(np.maximum(target_velocity, -speed), speed), 0.0)
+        gap = np.where(is_smooth, self._target, inside) - self.position
+        distance = np.abs(gap)
+        closing = brake_speed(distance, self._change, tick_s)
+        if self._any_jerk:
+            side = np.sign(gap)
+            closing = np.minimum(closing, self._closing_with_jerk(distance, side * (self.velocity - forward)))
+        self._target_velocity = target_velocity
+        is_exact: BoolArray = distance <= self._snap
+        raw = (inside - self.position) / tick_s
+        return np.where(is_exact, raw, forward + np.sign(gap) * closing), is_exact
+
+    def _closing_with_jerk(self, distance: ActionArray, closing: ActionArray) -> ActionArray:
+        """Return the closing speed that leaves room to build the braking up and down again within the jerk.
+
+        The speed v(distance) of v²/2A + v·A/J = distance needs a jerk of J/6.75 at most to follow; the
+        acceleration towards it fades as a speed does towards its bound.
+        """
+        acceleration, ramp_s = self._bounds.acceleration, self._ramp_s
+        curve = acceleration * (np.sqrt(ramp_s * ramp_s + 2.0 * distance / acceleration) - ramp_s)
+        braking = self._change * curve / np.maximum(curve + acceleration * ramp_s, 1.0 / UNBOUNDED)
+        room = curve - closing
+        change = np.sign(room) * brake_speed(np.abs(room), self._jolt, 1.0) - braking
+        result: ActionArray = np.where(self._has_jerk, np.minimum(curve, closing + change), UNBOUNDED)
+        return result
+
+    def _explain(
+        self, target: ActionArray, position: ActionArray, raw: ActionArray, is_braking: BoolArray
+    ) -> None:
+        bounds, limited = self._bounds, self.limited
+        is_changed = (position != target) & ~is_braking
+        self.excess = np.where(is_changed, np.maximum(bounds.lower - target, target - bounds.upper), 0.0)
+        limited[Reason.VALUE] = is_changed & (self.excess > 0.0)
+        limited[Reason.SPEED] = is_changed & (np.abs(raw) > bounds.speed)
+        is_rest = is_changed & ~limited[Reason.VALUE] & ~limited[Reason.SPEED]
+        is_jerk = is_rest & self._has_jerk & (np.abs(raw - self.velocity) <= self._change)
+        limited[Reason.JERK] = is_jerk
+        limited[Reason.ACCELERATION] = is_rest & ~is_jerk
+
+    def _commit(self, position: ActionArray, inside: ActionArray, is_braking: BoolArray) -> None:
+        velocity = (position - self.position) / self._tick_s
+        self._acceleration = (velocity - self.velocity) / self._tick_s
+        self.velocity = velocity
+        self.position = position
+        self._target = np.where(is_braking, position, inside)
+        if is_braking.any():
+            self._target_velocity = np.where(is_braking, velocity, self._target_velocity)
+            self._target_change = np.where(is_braking, self._acceleration * self._tick_s, self._target_change)
+
+
+def _narrow(
+    low: ActionArray, high: ActionArray, lower: ActionArray, upper: ActionArray
+) -> tuple[ActionArray, ActionArray]:
+    """Return [low, high] ∩ [lower, upper], or the end of [low, high] next to it where they do not meet."""
+    return np.minimum(np.maximum(lower, low), high), np.minimum(np.maximum(upper, low), high)

@@ -1,0 +1,136 @@
+"""The way from the last command to the next knot of the plan: continuous, monotone, no overshoot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vagus.control.rotation import from_quaternion, rotation_groups, slerp, to_quaternion
+from vagus.specs import ActionFeature, ActionKind
+from vagus.types import ActionArray
+
+__all__ = ["Interpolator", "hermite"]
+
+STEEPEST = 3.0
+"""Slope over mean slope up to which a cubic between two points stays monotone (Fritsch and Carlson)."""
+
+
+class Interpolator:
+    """Ticks between the knots of a plan.
+
+    Positions follow a monotone cubic from the last position and velocity, rotations the shortest arc,
+    velocities a straight line; deltas are shared out by time; efforts and binaries jump to the knot.
+    Only positions of the present knot and those after it change when the plan does.
+
+    Args:
+        actions: features in the order of the vectors.
+    """
+
+    def __init__(self, actions: Sequence[ActionFeature]) -> None:
+        self._groups = tuple(
+            (group.convention, np.array(group.columns, dtype=np.intp)) for group in rotation_groups(actions)
+        )
+        grouped = [feature.rotation is not None for feature in actions]
+        kinds = [feature.kind for feature in actions]
+        self._is_cubic = np.array(
+            [kind is ActionKind.POSITION and not g for kind, g in zip(kinds, grouped, strict=True)]
+        )
+        self._is_linear = np.array([kind is ActionKind.VELOCITY for kind in kinds])
+        self._is_delta = np.array([kind is ActionKind.DELTA for kind in kinds])
+        self.position: ActionArray = np.zeros(len(actions))
+        self.velocity: ActionArray = np.zeros(len(actions))
+
+    def seed(self, position: ActionArray, velocity: ActionArray) -> None:
+        """Go on from `position` and `velocity` (per second), each (action_dim,): as commanded."""
+        self.position = position.copy()
+        self.velocity = velocity.copy()
+
+    def advance(
+        self, knot: ActionArray, next_knot: ActionArray | None, *, begin: float, end: float, step_s: float
+    ) -> ActionArray:
+        """Return the target at phase `end` of a step that ends at `knot`; at 1 it is `knot` bit for bit.
+
+        Args:
+            knot: (action_dim,), reached at the end of this step.
+            next_knot: the one after it, which shapes the velocity of arrival; None: arrive at a stand.
+            begin: phase in [0, 1) at which the last target was current.
+            end: phase in (begin, 1].
+            step_s: seconds in a step.
+        """
+        share = 1.0 if end >= 1.0 else (end - begin) / (1.0 - begin)
+        position, velocity = self._cubic(knot, next_knot, share, begin, step_s)
+        target = np.where(self._is_cubic, position, knot)
+        if share < 1.0:
+            linear = self.position + share * (knot - self.position)
+            target = np.where(self._is_linear, linear, target)
+            for convention, columns in self._groups:
+                target[columns] = self._arc(knot[columns], columns, convention, share)
+        target = np.where(self._is_delta, (end - begin) * knot, target)
+        self.position = target.copy()
+        self.velocity = np.where(self._is_cubic, velocity, 0.0)
+        return target
+
+    def _cubic(
+        self, knot: ActionArray, next_knot: ActionArray | None, share: float, begin: float, step_s: float
+    ) -> tuple[ActionArray, ActionArray]:
+        rest_s = (1.0 - begin) * step_s
+        if rest_s <= 0.0:
+            return knot, np.zeros(knot.size)
+        mean = (knot - self.position) / rest_s
+        after = np.zeros(knot.size) if next_knot is None else (next_knot - knot) / step_s
+        return hermite(
+            self.position, knot, self.velocity, monotone_slope(mean, after), share=share, duration_s=rest_s
+        )
+
+    def _arc(
+        self, knot: ActionArray, columns: NDArray[np.intp], convention: str, share: float
+    ) -> ActionArray:
+        last = self.position[columns]
+        start, stop = to_quaternion(last, convention), to_quaternion(knot, convention)
+        if start is None or stop is None:
+            return knot
+        return from_quaternion(slerp(start, stop, share), convention, last)
+
+
+def monotone_slope(before: ActionArray, after: ActionArray) -> ActionArray:
+    """Return a slope at a point between two secants: 0 at a turning point, else their harmonic mean."""
+    product = before * after
+    is_same_way = product > 0.0
+    total = np.where(is_same_way, before + after, 1.0)
+    result: ActionArray = np.where(is_same_way, 2.0 * product / total, 0.0)
+    return result
+
+
+def hermite(
+    start: ActionArray,
+    stop: ActionArray,
+    start_slope: ActionArray,
+    stop_slope: ActionArray,
+    *,
+    share: float,
+    duration_s: float,
+) -> tuple[ActionArray, ActionArray]:
+    """Return position and velocity at `share` of a cubic that never leaves [start, stop].
+
+    Slopes (per second) that would make it leave are cut; at `share` 1 the position is `stop` bit for bit.
+    """
+    mean = (stop - start) / duration_s
+    bound = STEEPEST * np.abs(mean)
+    side = np.sign(mean)
+    first = side * np.minimum(np.maximum(side * start_slope, 0.0), bound)
+    last = side * np.minimum(np.maximum(side * stop_slope, 0.0), bound)
+    if share >= 1.0:
+        return stop.copy(), last
+    s = share
+    position = (
+        start
+        + (stop - start) * (s * s * (3.0 - 2.0 * s))
+        + duration_s * (first * (s * (1.0 - s) ** 2) - last * (s * s * (1.0 - s)))
+    )
+    velocity = (
+        mean * (6.0 * s * (1.0 - s)) + first * ((1.0 - s) * (1.0 - 3.0 * s)) + last * (s * (3.0 * s - 2.0))
+    )
+    inside = np.minimum(np.maximum(position, np.minimum(start, stop)), np.maximum(start, stop))
+    return inside, velocity

@@ -1,0 +1,62 @@
+"""From the robot's order of names to the policy's, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vagus.errors import SpecError
+from vagus.specs import ActionFeature, PolicySpec, RobotSpec, rename_robot_spec
+from vagus.types import ActionArray, FloatArray
+
+__all__ = ["OrderMapping"]
+
+
+class OrderMapping:
+    """Index arrays between a robot's own order and a policy's, by (renamed) name.
+
+    Args:
+        robot: the robot's spec in its own names and order.
+        policy: the policy's spec; its action names must be the robot's, its state names among the robot's.
+        rename: robot name → policy name.
+
+    Raises:
+        SpecError: a name of one side is missing on the other.
+
+    Attributes:
+        actions: features in the policy's order and names, with the robot's kinds, limits and feedback.
+        state_names: the robot's state features in the robot's order, in the policy's names.
+    """
+
+    def __init__(self, robot: RobotSpec, policy: PolicySpec, rename: Mapping[str, str] | None = None) -> None:
+        renamed = rename_robot_spec(robot, rename or {})
+        offered = [feature.name for feature in renamed.actions]
+        wanted = [feature.name for feature in policy.actions]
+        extra = sorted(set(offered) - set(wanted))
+        if extra:
+            raise SpecError("actions", wanted=f"{wanted}", got=f"{extra} that the policy does not give")
+        self._policy_of_robot = _indices("actions", wanted=offered, among=wanted)
+        robot_of_policy = _indices("actions", wanted=wanted, among=offered)
+        self.actions: tuple[ActionFeature, ...] = tuple(renamed.actions[i] for i in robot_of_policy.tolist())
+        self.state_names: tuple[str, ...] = tuple(feature.name for feature in renamed.state)
+        self._state_of_policy = _indices(
+            "state", wanted=[feature.name for feature in policy.state], among=self.state_names
+        )
+
+    def action_to_robot(self, action: ActionArray) -> ActionArray:
+        """Return an action of the policy's order in the robot's, (action_dim,)."""
+        return action[self._policy_of_robot]
+
+    def state_to_policy(self, state: FloatArray) -> FloatArray:
+        """Return the state that the policy wants from the robot's, a copy."""
+        return state[self._state_of_policy]
+
+
+def _indices(what: str, *, wanted: Sequence[str], among: Sequence[str]) -> NDArray[np.intp]:
+    missing = sorted(set(wanted) - set(among))
+    if missing:
+        raise SpecError(what, wanted=f"{missing}", got=f"{list(among)}", fix="map names with `rename`")
+    place = {name: index for index, name in enumerate(among)}
+    return np.array([place[name] for name in wanted], dtype=np.intp)

@@ -1,0 +1,186 @@
+"""From what the engine decides to what the robot gets: interpolation, fallback by kind, limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from vagus.control.axes import BoolArray
+from vagus.control.fallback import FallbackMode, Fallbacks
+from vagus.control.interpolate import Interpolator
+from vagus.control.limits import Limiter
+from vagus.errors import StateError
+from vagus.specs import ActionFeature, ActionKind
+from vagus.types import ActionArray, Command, Directive, FloatArray, MotionState
+
+__all__ = ["Motion"]
+
+SAME = 1e-9
+"""Largest difference of two fallback commands that does not count as moving."""
+
+
+class Motion:
+    """Turns one directive per tick into one command.
+
+    While no plan is there, positions decelerate and then hold the pose measured at their stand (taken once,
+    so that nothing creeps), velocities ramp to zero, deltas are zero, efforts go to their safe value,
+    binaries keep theirs. Before the first command after a start or a pause, nothing is commanded, unless an action is
+    a velocity or an effort: these get their zero or safe value at once, provided that everything else is
+    measured.
+
+    Args:
+        actions: features in the policy's order, with the robot's limits and feedback.
+        state_names: names of the state vector that `advance` gets.
+        tick_s: length of a tick.
+        fallbacks: fallback of every kind; `check_fallbacks` has accepted it.
+        max_limited_s: see `stop_reason`.
+    """
+
+    def __init__(
+        self,
+        actions: Sequence[ActionFeature],
+        state_names: Sequence[str],
+        *,
+        tick_s: float,
+        fallbacks: Fallbacks | None = None,
+        max_limited_s: float = 5.0,
+    ) -> None:
+        modes = fallbacks or Fallbacks()
+        self.tick_s = tick_s
+        self._limiter = Limiter(actions, tick_s=tick_s, max_limited_s=max_limited_s)
+        self._interpolator = Interpolator(actions)
+        self._feedback = _Feedback(actions, state_names)
+        kinds = [feature.kind for feature in actions]
+        self._is_position = np.array([kind is ActionKind.POSITION for kind in kinds])
+        self._holds_measured = self._is_position & (modes.position is not FallbackMode.REPEAT_LAST)
+        self._is_kept = np.array([kind is ActionKind.BINARY for kind in kinds])
+        self._rest = np.array([_rest(feature, modes) for feature in actions])
+        self._no_brake: BoolArray = np.zeros(len(kinds), dtype=np.bool_)
+        self._must_command = any(kind in (ActionKind.VELOCITY, ActionKind.EFFORT) for kind in kinds)
+        self._is_driven = False
+        self._is_seeded = False
+        self._is_falling_back = False
+        self._hold: ActionArray | None = None
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why the robot must be stopped: a feature that was limited for too long; None: no reason."""
+        name = self._limiter.limited_too_long
+        return None if name is None else f"{name} was limited for longer than allowed"
+
+    @property
+    def limited_counts(self) -> dict[str, int]:
+        """Name of a limit → ticks in which it changed a command."""
+        return dict(self._limiter.counts)
+
+    @property
+    def position(self) -> ActionArray:
+        """The last command, or the seed before the first, (action_dim,)."""
+        return self._limiter.position
+
+    def advance(self, directive: Directive, state: FloatArray) -> Command:
+        """Return the command of this tick.
+
+        Args:
+            directive: what the engine decided.
+            state: measured state, in the order of `state_names`.
+
+        Raises:
+            PolicyError: a target is not finite; nothing was changed.
+            StateError: PLAYING without a knot.
+        """
+        if directive.reseed or not self._is_seeded:
+            self._seed(state)
+        motion = directive.motion
+        if motion is MotionState.PLAYING:
+            return self._play(directive)
+        if motion in (MotionState.PAUSED, MotionState.STOPPED):
+            self._is_driven = False
+            self._is_seeded = False
+            return Command(action=None, provenance=directive.provenance)
+        return self._fall_back(directive, state)
+
+    def _seed(self, state: FloatArray) -> None:
+        measured = self._feedback.measured(state)
+        self._limiter.seed(np.where(self._feedback.is_measured, measured, self._feedback.presumed))
+        self._interpolator.seed(self._limiter.position, self._limiter.velocity)
+        self._is_seeded = True
+        self._is_falling_back = False
+        self._hold = None
+
+    def _play(self, directive: Directive) -> Command:
+        knot = directive.knot
+        if knot is None:
+            raise StateError("a directive to play carries a knot; nothing was commanded")
+        if self._is_falling_back:
+            self._interpolator.seed(self._limiter.position, self._limiter.velocity)
+        self._is_falling_back = False
+        self._hold = None
+        target = self._interpolator.advance(
+            knot, directive.next_knot, begin=directive.begin, end=directive.end, step_s=directive.step_s
+        )
+        action = self._limiter.step(target, is_braking=self._no_brake, share=self._share(directive))
+        self._is_driven = True
+        return Command(action=action, provenance=directive.provenance, limited=self._limiter.limited)
+
+    def _fall_back(self, directive: Directive, state: FloatArray) -> Command:
+        if not self._is_driven and not (self._must_command and self._limiter.is_known):
+            return Command(action=None, provenance=directive.provenance)
+        before = self._limiter.position
+        target, is_braking = self._fallback_target(before, state)
+        action = self._limiter.step(target, is_braking=is_braking, share=self._share(directive))
+        self._is_driven = True
+        self._is_falling_back = True
+        moved = bool((np.abs(action - before) > SAME).any())
+        return Command(
+            action=action, provenance=directive.provenance, limited=self._limiter.limited, is_moving=moved
+        )
+
+    def _fallback_target(self, last: ActionArray, state: FloatArray) -> tuple[ActionArray, BoolArray]:
+        if self._hold is None and self._limiter.is_standing:
+            measured = self._feedback.measured(state)
+            self._hold = np.where(
+                self._holds_measured & self._feedback.is_measured, self._limiter.clip(measured), last
+            )
+        target = np.where(self._is_kept, last, self._rest)
+        if self._hold is None:
+            return target, self._is_position
+        return np.where(self._is_position, self._hold, target), self._no_brake
+
+    def _share(self, directive: Directive) -> float:
+        return self.tick_s / directive.step_s if directive.step_s > 0.0 else 1.0
+
+
+class _Feedback:
+    """Which number of the state measures which action."""
+
+    def __init__(self, actions: Sequence[ActionFeature], state_names: Sequence[str]) -> None:
+        place = {name: index for index, name in enumerate(state_names)}
+        self.is_measured = np.array([feature.feedback is not None for feature in actions])
+        self._source = np.array(
+            [0 if feature.feedback is None else place[feature.feedback] for feature in actions], dtype=np.intp
+        )
+        self._size = len(state_names)
+        self.presumed = np.array([_presumed(feature) for feature in actions])
+
+    def measured(self, state: FloatArray) -> ActionArray:
+        """Return what the state says of each action, (action_dim,); anything where nothing measures it."""
+        if not self._size:
+            return self.presumed.copy()
+        return state.astype(np.float64)[self._source]
+
+
+def _presumed(feature: ActionFeature) -> float:
+    """Return where an unmeasured action starts; NaN: nobody knows, the last command or the first target."""
+    if feature.kind in (ActionKind.VELOCITY, ActionKind.DELTA):
+        return 0.0
+    if feature.kind in (ActionKind.EFFORT, ActionKind.BINARY) and feature.safe is not None:
+        return feature.safe
+    return float("nan")
+
+
+def _rest(feature: ActionFeature, modes: Fallbacks) -> float:
+    """Return what a feature that is no position goes to without a plan."""
+    is_safe = feature.kind is ActionKind.EFFORT and modes.effort is not FallbackMode.ZERO
+    return feature.safe if is_safe and feature.safe is not None else 0.0
