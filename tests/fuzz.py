@@ -1,0 +1,313 @@
+"""Throw mutated bytes at every decoder until the time is over: `python tests/fuzz.py --seconds 300`.
+
+A finding is an exception other than ProtocolError, a run over its time or memory, or growth of the process.
+Exit status 1 on any finding. The tests use the same targets and mutators in small doses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import faulthandler
+import random
+import resource
+import struct
+import sys
+import time
+import tracemalloc
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from samples import SAMPLES
+from vagus.errors import ProtocolError
+from vagus.transport.keys import client_segment, server_from_key
+from vagus.wire.codec import decode, decode_header, decode_tensor, encode, encode_header
+from vagus.wire.images import decode_image, encode_image
+from vagus.wire.schema import Header, ImageMessage, Kind, TensorMessage
+
+HEIGHT, WIDTH = 12, 16
+MAX_PIXELS = 1 << 16
+
+MAX_CPU_S = 2.0
+"""Of one run; real runs take microseconds, so only a decoder that loops comes near."""
+MAX_MEMORY_BYTES = 2 << 20
+"""Of one run, and 64 bytes for each byte of input; a frame of MAX_PIXELS takes 200 kB, decoded thrice."""
+MAX_ERROR_TEXT = 2000
+"""Characters; a log line must not be the attacker's to fill."""
+MAX_GROWTH_BYTES = 512 << 20
+"""Of the whole process, for memory that Python does not count (libjpeg, zlib)."""
+MAX_HANG_S = 60.0
+"""A C loop that never returns ends the program with a traceback and status 1."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One decoder, and valid inputs to begin from."""
+
+    name: str
+    run: Callable[[bytes], object]
+    seeds: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One mutation. `at` and `until` are shares of the input's length."""
+
+    kind: str
+    at: float
+    until: float
+    insert: bytes
+
+
+def _flip(mutated: bytearray, at: int, until: int, insert: bytes) -> None:
+    if at < len(mutated):
+        mutated[at] ^= 1 << (insert[0] % 8 if insert else 0)
+
+
+def _delete(mutated: bytearray, at: int, until: int, insert: bytes) -> None:
+    del mutated[at:until]
+
+
+def _truncate(mutated: bytearray, at: int, until: int, insert: bytes) -> None:
+    del mutated[at:]
+
+
+def _insert(mutated: bytearray, at: int, until: int, insert: bytes) -> None:
+    mutated[at:at] = insert
+
+
+def _overwrite(mutated: bytearray, at: int, until: int, insert: bytes) -> None:
+    mutated[at : at + len(insert)] = insert
+
+
+def _repeat(mutated: bytearray, at: int, until: int, insert: bytes) -> None:
+    mutated[at:at] = mutated[at:until]
+
+
+EDITS = {
+    "flip": _flip,
+    "truncate": _truncate,
+    "insert": _insert,
+    "overwrite": _overwrite,
+    "delete": _delete,
+    "repeat": _repeat,
+}
+EDIT_KINDS = (*EDITS, "splice")
+INTERESTING = (
+    b"\x00", b"\xff", b"\x7f", b"\x80", b"\xff\xff", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\x00" * 8,
+    b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\x91" * 40,
+    b"\x81\xa1a" * 20,
+    b"\xff\xd8", b"\xff\xc0", b"\xff\xc2", b"\xff\xda", b"\xff\xd9", b"IDAT", b"IEND", b"\xcf" + b"\xff" * 8,
+)  # fmt: skip
+
+
+def mutate(seed: bytes, edits: Iterable[Edit], other: bytes) -> bytes:
+    """Return `seed` after `edits`; "splice" goes on with the rest of `other`."""
+    mutated = bytearray(seed)
+    for edit in edits:
+        at = int(edit.at * len(mutated))
+        until = max(at, int(edit.until * len(mutated)))
+        if edit.kind == "splice":
+            mutated[at:] = other[int(edit.until * len(other)) :]
+        else:
+            EDITS[edit.kind](mutated, at, until, edit.insert)
+    return bytes(mutated)
+
+
+def random_edits(chance: random.Random) -> list[Edit]:
+    """Return one to four edits."""
+    return [
+        Edit(
+            chance.choice(EDIT_KINDS),
+            chance.random(),
+            chance.random(),
+            chance.choice(INTERESTING) if chance.random() < 0.5 else chance.randbytes(chance.randrange(1, 9)),
+        )
+        for _ in range(chance.randrange(1, 5))
+    ]
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    """Return a PNG chunk with the right length and checksum."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png_file(*chunks: tuple[bytes, bytes]) -> bytes:
+    """Return a PNG of these chunks."""
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(kind, body) for kind, body in chunks)
+
+
+def png_header(height: int, width: int, form: Sequence[int] = (8, 2, 0, 0, 0)) -> tuple[bytes, bytes]:
+    """Return an IHDR chunk's kind and body."""
+    return b"IHDR", struct.pack(">II5B", width, height, *form)
+
+
+def png_of_rows(rows: bytes, height: int = HEIGHT, width: int = WIDTH) -> bytes:
+    """Return a PNG whose filtered rows are these bytes."""
+    return png_file(png_header(height, width), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+
+
+def check(target: Target, payload: bytes) -> str | None:
+    """Return what is wrong with how `target` treats `payload`, or None."""
+    tracemalloc.start()
+    began = time.process_time()
+    try:
+        target.run(payload)
+    except ProtocolError as error:
+        if len(str(error)) > MAX_ERROR_TEXT:
+            return f"an error text of {len(str(error))} characters"
+    except Exception as error:  # noqa: BLE001 - finding them is what this program is for
+        return f"{type(error).__name__}: {error}"
+    finally:
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    took_s = time.process_time() - began
+    if took_s > MAX_CPU_S:
+        return f"took {took_s:.1f} s"
+    if used > MAX_MEMORY_BYTES + 64 * len(payload):
+        return f"allocated {used} bytes for {len(payload)}"
+    return None
+
+
+def fuzz(targets: Sequence[Target], *, seconds: float, seed: int, most: int = sys.maxsize) -> int:
+    """Run the mutators over `targets`; print counts and findings; return how many were found."""
+    executions, findings, reported_s = 0, 0, 0.0
+    began, rss_at_start = time.monotonic(), _peak_rss_bytes()
+    try:
+        while executions < most and time.monotonic() - began < seconds:
+            faulthandler.dump_traceback_later(MAX_HANG_S, exit=True, file=2)
+            for target in targets:
+                chance = random.Random(f"{seed}/{target.name}/{executions}")
+                payload = mutate(
+                    chance.choice(target.seeds), random_edits(chance), chance.choice(target.seeds)
+                )
+                executions += 1
+                wrong = check(target, payload)
+                if wrong is not None:
+                    findings += 1
+                    _say(f"FINDING in {target.name}: {wrong}\n  input: {base64.b64encode(payload).decode()}")
+            if time.monotonic() - began - reported_s >= 10:
+                reported_s = time.monotonic() - began
+                _say(f"{reported_s:.0f} s: {executions} executions, {findings} findings")
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+    grown = _peak_rss_bytes() - rss_at_start
+    if grown > MAX_GROWTH_BYTES:
+        findings += 1
+        _say(f"FINDING: the process grew by {grown} bytes")
+    _say(f"{executions} executions of {len(targets)} decoders, {findings} findings, {grown >> 20} MiB grown")
+    return findings
+
+
+def _peak_rss_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _decode_deeply(payload: bytes, kind: type[msgspec.Struct]) -> None:
+    """Decode a message, then every array and frame in it, as a receiver does."""
+    message = decode(payload, kind)
+    parts = (message, *(getattr(message, name) for name in message.__struct_fields__))
+    leaves = [leaf for part in parts for leaf in (part.values() if isinstance(part, dict) else (part,))]
+    failed = [error for error in map(_leaf_error, leaves) if error is not None]
+    if failed:
+        raise failed[0]
+
+
+def _leaf_error(leaf: object) -> ProtocolError | None:
+    try:
+        _decode_leaf(leaf)
+    except ProtocolError as error:
+        return error
+    return None
+
+
+def _decode_leaf(leaf: object) -> None:
+    if isinstance(leaf, TensorMessage):
+        decode_tensor(leaf, shape=(None,) * len(leaf.shape), name="x").sum()
+    elif isinstance(leaf, ImageMessage):
+        decode_image(leaf, max_pixels=MAX_PIXELS)
+
+
+def _frame_target(
+    codec: str, seeds: tuple[bytes, ...], wrap: Callable[[bytes], bytes] | None = None
+) -> Target:
+    def run(payload: bytes) -> None:
+        data = payload if wrap is None else wrap(payload)
+        decode_image(ImageMessage(codec, HEIGHT, WIDTH, memoryview(data)), max_pixels=MAX_PIXELS)
+
+    return Target(codec if wrap is None else f"{codec} {wrap.__name__}", run, seeds)
+
+
+def _pixels() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+
+
+def with_checksums(stream: bytes) -> bytes:
+    """Return a PNG around a mutated compressed stream."""
+    return png_file(png_header(HEIGHT, WIDTH), (b"IDAT", stream), (b"IEND", b""))
+
+
+def from_rows(rows: bytes) -> bytes:
+    """Return a PNG around mutated filtered rows, cut or filled to their length."""
+    size = HEIGHT * (1 + 3 * WIDTH)
+    return png_of_rows(rows[:size].ljust(size, b"\x00"))
+
+
+def _rows() -> bytes:
+    """Return filtered rows that use every filter."""
+    return b"".join(bytes([y % 5]) + row.tobytes() for y, row in enumerate(_pixels()))
+
+
+def _targets() -> tuple[Target, ...]:
+    frame = _pixels()
+    encoded = {codec: bytes(encode_image(frame, codec).data) for codec in ("raw", "jpeg", "png")}
+    frames = tuple(encode(encode_image(frame, codec)) for codec in encoded)
+    names = (b"@vagus/m/r/n/s-1/alive", b"@vagus/m/r/n/s-1/c/chunk", b"@vagus/m/r/n/s-1/c/i/alive")
+    key_text = "utf-8", "surrogateescape"
+    header = encode_header(Header(Kind.CHUNK, 1, 2, 3, 4))
+    messages: dict[str, list[msgspec.Struct]] = {}
+    for sample in SAMPLES.values():
+        messages.setdefault(type(sample).__name__, []).append(sample)
+    return (
+        Target("header", decode_header, (header,)),
+        *(_message_target(samples) for samples in messages.values() if not isinstance(samples[0], Header)),
+        Target("frame message", lambda payload: _decode_deeply(payload, ImageMessage), frames),
+        *(_frame_target(codec, (data,)) for codec, data in encoded.items()),
+        _frame_target("png", (zlib.compress(_rows()),), with_checksums),
+        _frame_target("png", (_rows(),), from_rows),
+        Target("server key", lambda payload: server_from_key(payload.decode(*key_text)), names),
+        Target("client key", lambda payload: client_segment(payload.decode(*key_text)), names),
+    )
+
+
+def _message_target(samples: Sequence[msgspec.Struct]) -> Target:
+    kind = type(samples[0])
+    return Target(kind.__name__, lambda payload: _decode_deeply(payload, kind), tuple(map(encode, samples)))
+
+
+TARGETS = _targets()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Return 1 on any finding."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=300.0)
+    parser.add_argument("--seed", type=int, default=None, help="repeat an earlier run")
+    options = parser.parse_args(arguments)
+    seed = random.SystemRandom().randrange(2**32) if options.seed is None else options.seed
+    _say(f"seed {seed}, {len(TARGETS)} decoders, {options.seconds:g} s")
+    return 1 if fuzz(TARGETS, seconds=options.seconds, seed=seed) else 0
+
+
+if __name__ == "__main__":
+    faulthandler.enable()
+    raise SystemExit(main())

@@ -1,0 +1,154 @@
+"""Bytes of schema version 1, committed.
+
+`PYTHONPATH=tests python tests/wire/test_golden.py` writes those that are missing.
+
+A file here is never written over. A change that makes one fail is a change of the wire: undo it, or make it
+a new schema version. Only a new field with a default is allowed: then the file that fails to be written moves
+to OLDER, where it must stay readable, and the sample gets a new one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from samples import SAMPLES
+from vagus.wire import schema
+from vagus.wire.codec import decode, decode_header, encode, encode_header
+from vagus.wire.images import CODECS, decode_image, encode_image
+from vagus.wire.schema import Header, ImageMessage
+
+GOLDEN = Path(__file__).parent / "golden"
+STRUCTS = tuple(
+    value
+    for value in (getattr(schema, name) for name in schema.__all__)
+    if isinstance(value, type) and issubclass(value, msgspec.Struct)
+)
+
+
+MINIMAL = {name: sample for name, sample in SAMPLES.items() if name.startswith("minimal_")}
+OLDER = {name.replace("minimal", "older"): sample for name, sample in MINIMAL.items()}
+"""What a sender writes that knows only the fields which version 1 requires, and how it is read."""
+
+
+def to_bytes(message: msgspec.Struct) -> bytes:
+    return encode_header(message) if isinstance(message, Header) else encode(message)
+
+
+def from_bytes(data: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
+    return decode_header(data) if kind is Header else decode(data, kind)
+
+
+def scene() -> np.ndarray:
+    """Red grows to the right, green downwards, blue is even."""
+    y, x = np.mgrid[0:32, 0:48]
+    return np.stack((x * 5, y * 7, np.full_like(x, 40)), -1).astype(np.uint8)
+
+
+def read(name: str) -> bytes:
+    return (GOLDEN / f"{name}.bin").read_bytes()
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_we_still_write_the_committed_bytes(name: str) -> None:
+    assert to_bytes(SAMPLES[name]) == read(name)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_we_still_read_the_committed_bytes(name: str) -> None:
+    assert from_bytes(read(name), type(SAMPLES[name])) == SAMPLES[name]
+
+
+@pytest.mark.parametrize("name", OLDER)
+def test_what_an_older_sender_leaves_out_takes_its_default(name: str) -> None:
+    assert decode(read(name), type(OLDER[name])) == OLDER[name]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_we_still_read_the_committed_frames(codec: str) -> None:
+    decoded = decode_image(decode(read(f"frame_{codec}"), ImageMessage), max_pixels=32 * 48)
+    error = np.abs(decoded.astype(int) - scene()).mean()
+    assert error < 3 if codec == "jpeg" else error == 0
+
+
+def test_every_committed_file_has_its_sample() -> None:
+    wanted = set(SAMPLES) | set(OLDER) | {f"frame_{codec}" for codec in CODECS}
+    assert {path.stem for path in GOLDEN.iterdir()} == wanted
+
+
+@pytest.mark.parametrize("kind", STRUCTS, ids=lambda kind: kind.__name__)
+def test_every_field_of_every_message_is_in_a_sample_with_a_value_that_is_not_its_default(
+    kind: type[msgspec.Struct],
+) -> None:
+    samples = [sample for sample in SAMPLES.values() if type(sample) is kind]
+    for field in msgspec.structs.fields(kind):
+        values = [getattr(sample, field.name) for sample in samples]
+        # another schema version in a header is another header
+        assert any(value != field.default for value in values) or (kind, field.name) == (Header, "schema")
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLES if not name.startswith("header")])
+def test_a_reader_ignores_the_fields_of_a_newer_sender(name: str) -> None:
+    fields = msgspec.msgpack.decode(read(name))
+    newer = {"a_new_field": {"deep": [1, None, b"x"]}, **fields, "another": msgspec.msgpack.Ext(1, b"y")}
+    assert decode(msgspec.msgpack.encode(newer), type(SAMPLES[name])) == SAMPLES[name]
+
+
+REQUIRED = {
+    "TensorMessage": {"dtype", "shape", "data"},
+    "ImageMessage": {"codec", "height", "width", "data"},
+    "ObservationMessage": {"state"},
+    "ChunkMessage": {"step", "chunk_model", "chunk_robot", "valid_len"},
+    "EventMessage": {"code"},
+    "WireAction": {"name"},
+    "WireState": {"name"},
+    "WireCamera": {"name", "height", "width"},
+    "WireRtc": {"prefix_horizon"},
+    "OpenMessage": {"instance", "robot_type"},
+    "LatencyRow": {"batch_size", "p50_ms", "max_ms"},
+    "Capabilities": {
+        *("server", "model", "revision", "model_hash", "policy_type", "actions", "state"),
+        *("horizon", "model_dim", "rate_hz"),
+    },
+    "Ack": {"accepted"},
+    "ResetMessage": {"epoch", "episode"},
+    "ResetAck": {"applied"},
+    "CloseMessage": {"epoch"},
+    "Load": set(),
+    "SessionRequest": set(),
+}
+"""What schema version 1 requires, for ever."""
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in STRUCTS if kind is not Header], ids=lambda kind: kind.__name__
+)
+def test_a_field_added_later_has_a_default_and_no_message_forbids_unknown_ones(
+    kind: type[msgspec.Struct],
+) -> None:
+    required = {field.name for field in msgspec.structs.fields(kind) if field.required}
+    assert required == REQUIRED[kind.__name__]
+    assert not kind.__struct_config__.forbid_unknown_fields
+
+
+def only_required(message: msgspec.Struct) -> bytes:
+    fields = msgspec.structs.fields(message)
+    return msgspec.msgpack.encode({f.name: getattr(message, f.name) for f in fields if f.required})
+
+
+def write_missing() -> None:
+    GOLDEN.mkdir(exist_ok=True)
+    frames = {f"frame_{codec}": encode(encode_image(scene(), codec)) for codec in CODECS}
+    messages = {name: to_bytes(message) for name, message in SAMPLES.items()}
+    older = {name: only_required(sample) for name, sample in OLDER.items()}
+    for name, data in {**messages, **frames, **older}.items():
+        path = GOLDEN / f"{name}.bin"
+        if not path.exists():
+            path.write_bytes(data)
+
+
+if __name__ == "__main__":
+    write_missing()
