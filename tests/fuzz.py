@@ -232,7 +232,7 @@ def _leaf_error(leaf: object) -> ProtocolError | None:
 
 def _decode_leaf(leaf: object) -> None:
     if isinstance(leaf, TensorMessage):
-        decode_tensor(leaf, shape=(None,) * len(leaf.shape), name="x").sum()
+        decode_tensor(leaf, shape=(None,) * len(leaf.shape), name="x").copy()
     elif isinstance(leaf, ImageMessage):
         decode_image(leaf, max_pixels=MAX_PIXELS)
 
