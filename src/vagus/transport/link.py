@@ -33,7 +33,7 @@ class Query(Protocol):
 
     @property
     def key(self) -> str:
-        """The concrete key asked for."""
+        """The key asked for; the key served where a pattern was asked for."""
         ...
 
     @property
@@ -95,13 +95,14 @@ class Link(Protocol):
         ...
 
     def query(self, key: str, payload: bytes, *, timeout_s: float) -> tuple[bytes, ...]:
-        """Ask everybody who serves `key`; return the answers that came, as they came.
+        """Ask everybody who serves `key`; return the answers that came, as they came, at least one.
 
-        Returns no later than `timeout_s` (plus scheduling), sooner once all have answered.
+        Returns no later than `timeout_s` (plus scheduling), sooner once all have answered. Never call it
+        from a callback: it would wait for the thread that it runs on.
 
         Raises:
             QueryTimeoutError: somebody serves the key but nobody answered in time.
-            LinkError: nobody serves the key, or the network is away.
+            LinkError: nobody serves the key, whoever does dropped the query, or the network is away.
         """
         ...
 
@@ -110,7 +111,11 @@ class Link(Protocol):
         ...
 
     def watch(self, key: str, on_change: Callable[[str, bool], None]) -> Declaration:
-        """Report (token key, is alive) for tokens under `key`, those already there first."""
+        """Report (token key, is alive) for tokens under `key`, those already there first.
+
+        Only changes are reported. After a reopen those that went meanwhile are reported gone; while the
+        network is away a token may be reported gone and, once it is back, alive again.
+        """
         ...
 
     def tokens(self, key: str, *, timeout_s: float) -> frozenset[str]:
@@ -122,7 +127,10 @@ class Link(Protocol):
         ...
 
     def on_reopen(self, callback: Callable[[int], None]) -> None:
-        """Call `callback(generation)` each time a lost transport was replaced by a new one."""
+        """Call `callback(generation)` each time a lost transport was replaced by a new one.
+
+        Everything is declared again by then. What was received before is not delivered any more.
+        """
         ...
 
     def health(self) -> LinkHealth:

@@ -88,8 +88,7 @@ class _ZenohQuery:
         if query is None:
             return
         try:
-            # the default would wait for seconds on an asker that has stopped reading
-            query.reply(self.key, payload, congestion_control=zenoh.CongestionControl.DROP, express=True)
+            query.reply(self.key, payload)  # travels like the query that it answers: droppable, express
         except zenoh.ZError as error:
             logger.debug("answer to %s is lost: %s", self.key, _text(error))
         query.drop()  # type: ignore[no-untyped-call]
