@@ -43,8 +43,8 @@ MessageT = TypeVar("MessageT", bound=msgspec.Struct)
 _HEADER = struct.Struct("<HBQIqI")
 HEADER_SIZE = _HEADER.size
 
-MAX_OBSERVATION_BYTES = 64 << 20
-"""Eight raw 1080p frames and a point cloud."""
+MAX_OBSERVATION_BYTES = (32 << 20) - (64 << 10)
+"""Five raw 1080p frames; below the 32 MiB at which a receiving link drops a message without a word."""
 MAX_CHUNK_BYTES = 8 << 20
 """A thousand actions of a thousand numbers, twice."""
 MAX_CONTROL_BYTES = 1 << 20

@@ -1,7 +1,7 @@
 """The one JPEG that travels: baseline, three components, one scan.
 
-A progressive file of a few bytes can keep a decoder busy for minutes, so its kind is refused by its header,
-as is a size that differs from the one announced, before libjpeg sees it.
+A progressive file may hold thousands of scans, each of which passes over the whole frame; its kind is refused
+by its header, as is a size that differs from the one announced, before libjpeg sees it.
 """
 
 from __future__ import annotations

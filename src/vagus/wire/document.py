@@ -1,0 +1,107 @@
+"""The field tables of the wire's documentation, made from the schema.
+
+`python -m vagus.wire.document docs/wire-protocol.md` brings them up to date.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import itertools
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import msgspec
+from msgspec import inspect as types
+
+from vagus.wire import schema
+
+__all__ = ["fill_tables", "main", "table"]
+
+_PLACE = re.compile(r"(<!-- table (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+_PLAIN: dict[type[types.Type], str] = {
+    types.StrType: "text",
+    types.IntType: "integer",
+    types.FloatType: "float",
+    types.BoolType: "boolean",
+    types.MemoryViewType: "bytes",
+    types.NoneType: "nil",
+}
+
+
+def fill_tables(markdown: str) -> str:
+    """Return `markdown` with the table of each message between `<!-- table Name -->` and `<!-- end -->`."""
+    return _PLACE.sub(lambda place: f"{place[1]}{table(_message(place[2]))}{place[4]}", markdown)
+
+
+def table(kind: type[msgspec.Struct]) -> str:
+    """Return the markdown table of a message: field, type, default, meaning."""
+    texts = _field_texts(kind)
+    rows = ["| field | type | default | meaning |", "|---|---|---|---|"]
+    hints = {field.name: field.type for field in types.type_info(kind).fields}  # type: ignore[attr-defined]
+    for field in msgspec.structs.fields(kind):
+        default = "required" if field.required else _default_text(field.default, field.default_factory)
+        rows.append(f"| `{field.name}` | {_type_text(hints[field.name])} | {default} | {texts[field.name]} |")
+    return "\n".join(rows) + "\n"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Rewrite the tables of each named file."""
+    for name in arguments:
+        path = Path(name)
+        path.write_text(fill_tables(path.read_text(encoding="utf-8")), encoding="utf-8")
+    return 0
+
+
+def _message(name: str) -> type[msgspec.Struct]:
+    kind: type[msgspec.Struct] = getattr(schema, name)
+    return kind
+
+
+def _type_text(kind: types.Type) -> str:
+    if isinstance(kind, types.UnionType):
+        return " or ".join(_type_text(part) for part in kind.types)
+    if isinstance(kind, types.VarTupleType):
+        return f"list of {_type_text(kind.item_type)}{_length_text(kind.max_length)}"
+    if isinstance(kind, types.DictType):
+        pair = f"{_type_text(kind.key_type)} → {_type_text(kind.value_type)}"
+        return f"map of {pair}{_length_text(kind.max_length)}"
+    if isinstance(kind, types.StructType):
+        return f"[{kind.cls.__name__}](#{kind.cls.__name__.lower()})"
+    if isinstance(kind, types.EnumType):
+        return "integer"
+    return _PLAIN[type(kind)]
+
+
+def _length_text(longest: int | None) -> str:
+    return "" if longest is None else f", at most {longest}"
+
+
+def _default_text(default: object, factory: object) -> str:
+    """Return the default as JSON; an empty map has a factory, a message its own table."""
+    if factory is not msgspec.NODEFAULT:
+        return "`{}`"
+    if isinstance(default, msgspec.Struct):
+        return "its defaults"
+    return f"`{json.dumps(default)}`".replace("null", "nil")
+
+
+def _field_texts(kind: type[msgspec.Struct]) -> dict[str, str]:
+    """Return field → the string under it; without one there is no entry, and no table."""
+    body = cast("ast.ClassDef", ast.parse(inspect.getsource(kind)).body[0]).body
+    return {
+        field.target.id: inspect.cleandoc(below.value.value).replace("\n", " ").replace("|", "\\|")
+        for field, below in itertools.pairwise(body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
+        if isinstance(below.value.value, str)
+    }
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
