@@ -29,6 +29,13 @@ ROUNDING = 8 * float(np.finfo(np.float64).eps)
 """Relative error of a difference of two commands."""
 
 
+FADE = 0.4
+"""Share of the jerk bound with which braking before a target fades out; the rest is there to steer with."""
+
+BRAKING = 0.9
+"""Share of the acceleration bound with which an axis with a jerk bound brakes before a target; as above."""
+
+
 class Reason:
     """Rows of `AxisLimiter.limited`: which bound changed an axis."""
 
@@ -84,7 +91,9 @@ class AxisLimiter:
         self._jolt = np.minimum(bounds.jerk * tick_s * tick_s, UNBOUNDED)
         self._has_jerk: BoolArray = bounds.jerk < UNBOUNDED
         self._any_jerk = bool(self._has_jerk.any())
-        self._ramp_s = np.where(self._has_jerk, bounds.acceleration / bounds.jerk, 0.0)
+        self._fade = np.where(self._has_jerk, FADE * bounds.jerk, 1.0)
+        self._fade_s = np.where(self._has_jerk, BRAKING * bounds.acceleration / self._fade, 1.0)
+        self._jolt_to_curve = np.where(self._has_jerk, (1.0 - FADE) * self._jolt, UNBOUNDED)
         self._snap = np.minimum(self._change, self._jolt) * tick_s
         self._slack = SLACK * np.minimum(np.minimum(bounds.speed, self._change), self._jolt)
         np.minimum(self._slack, SLACK, out=self._slack)
@@ -211,15 +220,23 @@ class AxisLimiter:
     def _closing_with_jerk(self, distance: ActionArray, closing: ActionArray) -> ActionArray:
         """Return the closing speed that leaves room to build the braking up and down again within the jerk.
 
-        The speed v(distance) of v²/2A + v·A/J = distance needs a jerk of J/6.75 at most to follow; the
-        acceleration towards it fades as a speed does towards its bound.
+        It keeps to the curve of `_curve`; the rest of the jerk is there to reach that curve smoothly.
         """
-        acceleration, ramp_s = self._bounds.acceleration, self._ramp_s
-        curve = acceleration * (np.sqrt(ramp_s * ramp_s + 2.0 * distance / acceleration) - ramp_s)
-        braking = self._change * curve / np.maximum(curve + acceleration * ramp_s, 1.0 / UNBOUNDED)
-        room = curve - closing
-        change = np.sign(room) * brake_speed(np.abs(room), self._jolt, 1.0) - braking
-        result: ActionArray = np.where(self._has_jerk, np.minimum(curve, closing + change), UNBOUNDED)
+        room = self._curve(np.maximum(distance + closing * self._tick_s, 0.0)) - closing
+        rest = room - np.sign(room) * brake_speed(np.abs(room), self._jolt_to_curve, 1.0)
+        curve = self._curve(distance)
+        result: ActionArray = np.where(self._has_jerk, np.minimum(curve, curve - rest), UNBOUNDED)
+        return result
+
+    def _curve(self, distance: ActionArray) -> ActionArray:
+        """Return the speed from which gentle braking that fades out (`BRAKING`, `FADE`) ends in `distance`.
+
+        In ticks: the last speeds of such a fade are j·n(n+1)/2 for n = …, 2, 1, j its change per tick.
+        """
+        time_s = np.minimum(np.cbrt(6.0 * distance / self._fade), self._fade_s)
+        beyond = np.maximum(distance - self._fade * time_s**3 / 6.0, 0.0)
+        slow = 0.5 * self._fade * time_s * np.maximum(time_s - self._tick_s, 0.0)
+        result: ActionArray = np.sqrt(slow * slow + 2.0 * self._fade * time_s * beyond)
         return result
 
     def _explain(

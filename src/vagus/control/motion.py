@@ -25,9 +25,9 @@ class Motion:
 
     While no plan is there, positions decelerate and then hold the pose measured at their stand (taken once,
     so that nothing creeps), velocities ramp to zero, deltas are zero, efforts go to their safe value,
-    binaries keep theirs. Before the first command after a start or a pause, nothing is commanded, unless an action is
-    a velocity or an effort: these get their zero or safe value at once, provided that everything else is
-    measured.
+    binaries keep theirs. Before the first command after a start or a pause, nothing is commanded, unless an
+    action is a velocity or an effort: these get their zero or safe value at once, provided that everything
+    else is measured.
 
     Args:
         actions: features in the policy's order, with the robot's limits and feedback.
