@@ -92,20 +92,20 @@ class ReopeningLink:
         self._keeper.start()
 
     def close(self) -> None:
-        """See `Link.close`."""
+        """See `Link.close`; returns in seconds even if the goodbye goes into a black hole."""
         with self._lock:
             if self._is_closed.is_set():
                 return
             self._is_closed.set()
-            connection, self._connection = self._connection, None
             self._entries.clear()
+            if self._connection is not None:
+                self._connection.abandon()
         atexit.unregister(self.close)
         self._wake.set()
-        if connection is not None:
-            connection.close()
+        deadline_s = time.monotonic() + CLOSE_TIMEOUT_S
         for thread in (self._keeper, *self._closers):
             if thread.is_alive() and thread is not threading.current_thread():
-                thread.join(CLOSE_TIMEOUT_S)
+                thread.join(max(0.0, deadline_s - time.monotonic()))
 
     def publish(self, key: str, *, header: bytes, payload: bytes, delivery: Delivery) -> None:
         """See `Link.publish`."""
@@ -205,6 +205,9 @@ class ReopeningLink:
             except Exception:  # without this thread a lost link would stay lost
                 logger.exception("looking after the link to %s failed; trying again", self._address)
                 self._is_closed.wait(RETRY_MAX_S)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def _look_after(self, connection: Connection | None) -> None:
         if self._is_closed.is_set():

@@ -43,6 +43,9 @@ QUALITY = {
     Delivery.CHUNK: Quality(zenoh.CongestionControl.DROP, zenoh.Priority.REAL_TIME, is_express=True),
 }
 
+QUERY_QUALITY = Quality(zenoh.CongestionControl.DROP, zenoh.Priority.DATA, is_express=True)
+"""Of queries and their answers; Zenoh's default can block for 5 s, whatever the timeout."""
+
 
 def open_zenoh_session(json5: str, extra: tuple[str, ...]) -> zenoh.Session:
     """Open a session with this configuration; `extra` is applied last.
@@ -204,8 +207,9 @@ class ZenohConnection:
             payload=payload,
             target=zenoh.QueryTarget.ALL,
             consolidation=zenoh.ConsolidationMode.NONE,  # others hold every answer back until the last is in
-            congestion_control=zenoh.CongestionControl.DROP,  # the default can block for 5 s
-            express=True,
+            congestion_control=QUERY_QUALITY.congestion_control,
+            priority=QUERY_QUALITY.priority,
+            express=QUERY_QUALITY.is_express,
         )
         replies, has_ended = self._ask(key, ask, timeout_s)
         answers = tuple(reply.ok.payload.to_bytes() for reply in replies if reply.ok is not None)

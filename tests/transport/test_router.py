@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from transport.rig import eventually, is_served
+from vagus.errors import ConfigError, LinkError
+from vagus.transport.router import Router
+from vagus.transport.zenoh import ZenohLink
+from vagus.transport.zenoh_config import RouterConfig, ZenohConfig
+
+ANY_PORT = ("tcp/127.0.0.1:0",)
+
+
+def test_port_zero_becomes_a_real_port_that_is_kept_over_a_restart() -> None:
+    router = Router(RouterConfig(listen=ANY_PORT))
+    with router:
+        first = router.endpoints
+        assert int(first[0].rpartition(":")[2]) > 0
+    with router:
+        assert router.endpoints == first
+    router.close()
+
+
+def test_a_taken_port_says_so() -> None:
+    with (
+        Router(RouterConfig(listen=ANY_PORT)) as router,
+        pytest.raises(LinkError, match="is another one running there"),
+        Router(RouterConfig(listen=router.endpoints)),
+    ):
+        pass
+
+
+def test_routers_that_are_linked_serve_each_others_clients() -> None:
+    with (
+        Router(RouterConfig(listen=ANY_PORT)) as first,
+        Router(RouterConfig(listen=ANY_PORT, connect=first.endpoints)) as second,
+        ZenohLink(ZenohConfig(connect=first.endpoints)) as server,
+        ZenohLink(ZenohConfig(connect=second.endpoints)) as robot,
+    ):
+        server.serve("@vagus/x", lambda query: query.reply(b""))
+        assert eventually(lambda: is_served(robot, "@vagus/x"))
+
+
+def test_a_router_waits_for_another_that_starts_later() -> None:
+    later = Router(RouterConfig(listen=ANY_PORT))
+    with later:
+        endpoints = later.endpoints
+    with (
+        Router(RouterConfig(listen=ANY_PORT, connect=endpoints)) as router,
+        later,
+        ZenohLink(ZenohConfig(connect=endpoints)) as server,
+        ZenohLink(ZenohConfig(connect=router.endpoints)) as robot,
+    ):
+        server.serve("@vagus/x", lambda query: query.reply(b""))
+        assert eventually(lambda: is_served(robot, "@vagus/x"))
+
+
+def test_access_rules_come_from_a_file(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.json5"
+    rules.write_text("{ enabled: true, default_permission: 'deny', rules: [], subjects: [], policies: [] }")
+    with (
+        Router(RouterConfig(listen=ANY_PORT, access_control=rules)) as router,
+        ZenohLink(ZenohConfig(connect=router.endpoints)) as server,
+        ZenohLink(ZenohConfig(connect=router.endpoints)) as robot,
+    ):
+        server.serve("@vagus/x", lambda query: query.reply(b""))
+        assert is_served(server, "@vagus/x")  # on its own side of the router
+        assert not is_served(robot, "@vagus/x")
+
+
+def test_access_rules_that_zenoh_does_not_know_are_refused(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.json5"
+    rules.write_text("{ enabeld: true }")
+    with (
+        pytest.raises(ConfigError, match="Zenoh settings"),
+        Router(RouterConfig(listen=ANY_PORT, access_control=rules)),
+    ):
+        pass
+    rules.write_bytes(b"\xff")
+    with (
+        pytest.raises(ConfigError, match="text file"),
+        Router(RouterConfig(listen=ANY_PORT, access_control=rules)),
+    ):
+        pass
