@@ -56,6 +56,10 @@ class Mailbox(Generic[ItemT]):
         letter, self._letter = self._letter, None
         return letter
 
+    def put_back(self, letter: Letter[ItemT]) -> None:
+        """Undo `take`; nothing may have been deposited since."""
+        self._letter = letter
+
     def pass_over(self, letter: Letter[ItemT]) -> None:
         """Count a request that was taken and is not served, because a newer one is here or on its way."""
         count = letter.superseded + 1

@@ -1,0 +1,130 @@
+"""The answer to each request, sent and put on record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vagus.clock import NS_PER_MS
+from vagus.errors import ProtocolError
+from vagus.server.journal import CHUNK, Journal, Outcome
+from vagus.server.lane import Parcel, Ready
+from vagus.server.outbox import Outbox
+from vagus.server.sessions import Session
+from vagus.server.traffic import Next
+from vagus.types import ActionChunk
+from vagus.wire.codec import encode_tensor
+from vagus.wire.schema import ChunkMessage, EventCode, Load
+
+__all__ = ["Answers", "Cost"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a batch took.
+
+    Attributes:
+        begin_ns: when its rows left the queue.
+        inference_ns: time in the policy.
+        batch_size: rows; 0: the row did not get as far.
+    """
+
+    begin_ns: int
+    inference_ns: int = 0
+    batch_size: int = 0
+
+
+class Answers:
+    """Sends what a request is answered with, and records what became of it."""
+
+    def __init__(self, outbox: Outbox, journal: Journal, load: Callable[[], Load]) -> None:
+        self._outbox = outbox
+        self._journal = journal
+        self._load = load
+
+    def chunk(self, session: Session, ready: Ready, chunk: ActionChunk, cost: Cost) -> None:
+        """Send actions."""
+        message = ChunkMessage(
+            step=chunk.step,
+            chunk_model=encode_tensor(chunk.model),
+            chunk_robot=encode_tensor(chunk.robot),
+            valid_len=len(chunk),
+            queue_wait_ms=_queue_wait_ns(ready, cost) / NS_PER_MS,
+            decode_ms=ready.decode_ns / NS_PER_MS,
+            inference_ms=cost.inference_ns / NS_PER_MS,
+            batch_size=cost.batch_size,
+            superseded=ready.letter.superseded,
+            load=self._load(),
+        )
+        try:
+            reply = self._outbox.chunk(session.client, ready.header, message)
+        except ProtocolError as error:
+            self.failed_row(session, ready, EventCode.POLICY_ERROR, str(error), cost)
+            return
+        self._record_row(session, ready, CHUNK, cost, reply=reply)
+
+    def failed_row(self, session: Session, ready: Ready, code: EventCode, message: str, cost: Cost) -> None:
+        """Send an event for a request that reached the policy."""
+        reply = self._outbox.event(session.client, ready.header, code, message)
+        self._record_row(session, ready, code.value, cost, reply=reply, message=message)
+
+    def dropped_row(self, session: Session, ready: Ready, why: Next, cost: Cost) -> None:
+        """Record a request that was inferred and whose answer nobody wants any more."""
+        self._record_row(session, ready, why.value, cost)
+
+    def failed(self, session: Session, parcel: Parcel, code: EventCode, message: str) -> None:
+        """Send an event for a request that never reached the policy."""
+        reply = self._outbox.event(session.client, parcel.header, code, message)
+        self._record(session, parcel, code.value, reply=reply, message=message)
+
+    def dropped(self, session: Session, parcel: Parcel, why: Next) -> None:
+        """Record a request that is not answered, because its sender does not wait for it any more."""
+        self._record(session, parcel, why.value)
+
+    def _record(
+        self, session: Session, parcel: Parcel, result: str, *, reply: bytes = b"", message: str = ""
+    ) -> None:
+        self._journal.record(
+            Outcome(
+                session_id=session.session_id,
+                client=session.client,
+                header=parcel.header,
+                result=result,
+                payload=parcel.payload,
+                reply=reply,
+                message=message,
+            )
+        )
+
+    def _record_row(
+        self,
+        session: Session,
+        ready: Ready,
+        result: str,
+        cost: Cost,
+        *,
+        reply: bytes = b"",
+        message: str = "",
+    ) -> None:
+        self._journal.record(
+            Outcome(
+                session_id=session.session_id,
+                client=session.client,
+                header=ready.header,
+                result=result,
+                payload=ready.letter.item.payload,
+                reply=reply,
+                step=ready.request.step,
+                queue_wait_ns=_queue_wait_ns(ready, cost),
+                decode_ns=ready.decode_ns,
+                inference_ns=cost.inference_ns,
+                batch_size=cost.batch_size,
+                superseded=ready.letter.superseded,
+                traceparent=ready.request.traceparent,
+                message=message,
+            )
+        )
+
+
+def _queue_wait_ns(ready: Ready, cost: Cost) -> int:
+    return max(cost.begin_ns - ready.letter.arrived_ns - ready.decode_ns, 0)

@@ -1,0 +1,90 @@
+"""One JSON line per request: who asked what, when, and what came of it."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from vagus.clock import NS_PER_MS
+from vagus.server.journal import Outcome
+
+__all__ = ["AuditFile", "AuditLine"]
+
+
+class AuditLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A line of the audit file. `ts` is for reading only; join by `epoch` and `seq`."""
+
+    ts: str
+    session: str
+    client: str
+    epoch: int
+    seq: int
+    episode: int
+    outcome: str
+    step: int | None = None
+    queue_wait_ms: float = 0.0
+    decode_ms: float = 0.0
+    inference_ms: float = 0.0
+    batch_size: int = 0
+    superseded: int = 0
+    traceparent: str | None = None
+    message: str = ""
+
+
+def line_of(outcome: Outcome, ts: datetime.datetime) -> AuditLine:
+    """Return the line for `outcome`."""
+    return AuditLine(
+        ts=ts.isoformat(timespec="milliseconds"),
+        session=outcome.session_id,
+        client=outcome.client,
+        epoch=outcome.header.epoch,
+        seq=outcome.header.seq,
+        episode=outcome.header.episode,
+        outcome=outcome.result,
+        step=outcome.step,
+        queue_wait_ms=round(outcome.queue_wait_ns / NS_PER_MS, 3),
+        decode_ms=round(outcome.decode_ns / NS_PER_MS, 3),
+        inference_ms=round(outcome.inference_ns / NS_PER_MS, 3),
+        batch_size=outcome.batch_size,
+        superseded=outcome.superseded,
+        traceparent=outcome.traceparent,
+        message=outcome.message,
+    )
+
+
+class AuditFile:
+    """Appends lines to a file that is rotated at a size; one older file is kept. One thread only."""
+
+    def __init__(self, path: Path, *, max_bytes: int) -> None:
+        self.path = path
+        self._max_bytes = max_bytes
+        self._file: BinaryIO | None = None
+
+    def write(self, outcome: Outcome) -> None:
+        """Append one line.
+
+        Raises:
+            OSError: the disk is full or the folder is not there; the next line tries again.
+        """
+        line = msgspec.json.encode(line_of(outcome, datetime.datetime.now(datetime.timezone.utc)))
+        file = self._open()
+        file.write(line + b"\n")
+        file.flush()
+        if file.tell() >= self._max_bytes:
+            self.close()
+            self.path.replace(self.path.with_name(self.path.name + ".1"))
+
+    def close(self) -> None:
+        """Close the file. Twice is harmless."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
+
+    def _open(self) -> BinaryIO:
+        if self._file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("ab")
+        return self._file

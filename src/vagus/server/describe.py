@@ -1,0 +1,59 @@
+"""What a server says of itself."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from vagus import __version__
+from vagus.server.config import ServeConfig
+from vagus.server.model import Model
+from vagus.transport.host import host_id
+from vagus.transport.keys import ServerKey
+from vagus.wire.contract import to_wire_actions, to_wire_cameras, to_wire_rtc, to_wire_states
+from vagus.wire.schema import Capabilities, LatencyRow
+
+__all__ = ["loaded", "unloaded"]
+
+SessionT = TypeVar("SessionT")
+
+
+def unloaded(config: ServeConfig, server: ServerKey) -> Capabilities:
+    """Return what can be said before the policy is loaded: who we are, but not what we want."""
+    return Capabilities(
+        server=server.server,
+        model=config.model_name,
+        revision=config.revision,
+        service_name=config.service_name,
+        model_hash="",
+        policy_type="",
+        actions=(),
+        state=(),
+        horizon=0,
+        model_dim=0,
+        rate_hz=0.0,
+        host_id=host_id(),
+        max_image_pixels=config.max_image_pixels,
+        vagus_version=__version__,
+    )
+
+
+def loaded(known: Capabilities, model: Model[SessionT], latency: tuple[LatencyRow, ...]) -> Capabilities:
+    """Return `known` with all that the model and its warm-up add."""
+    spec = model.spec
+    return msgspec.structs.replace(
+        known,
+        model_hash=model.model_hash,
+        policy_type=spec.policy_type,
+        actions=to_wire_actions(spec.actions),
+        state=to_wire_states(spec.state),
+        cameras=to_wire_cameras(spec.cameras),
+        horizon=spec.horizon,
+        model_dim=spec.model_dim,
+        rate_hz=spec.rate_hz,
+        rtc=to_wire_rtc(spec.rtc),
+        default_instruction=spec.default_instruction,
+        serving_mode="exclusive" if model.is_exclusive else "shared",
+        latency=latency,
+    )

@@ -1,0 +1,101 @@
+"""What one session has in flight: at most one request past the mailbox."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from vagus.server.mailbox import Letter, Mailbox
+from vagus.server.request import Request
+from vagus.server.sessions import Session
+from vagus.server.validate import Terms
+from vagus.wire.schema import Header, ResetAck
+
+__all__ = ["Lane", "Parcel", "PendingReset", "Ready", "Seat", "Stage"]
+
+SessionT = TypeVar("SessionT")
+
+
+class Stage(enum.Enum):
+    """Where the request past the mailbox is."""
+
+    IDLE = "idle"
+    DECODING = "decoding"
+    READY = "ready"
+    INFERRING = "inferring"
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A request as it came."""
+
+    header: Header
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A request whose arrays are there."""
+
+    letter: Letter[Parcel]
+    request: Request
+    decode_ns: int
+    ready_ns: int
+
+    @property
+    def header(self) -> Header:
+        """The header that it came with."""
+        return self.letter.item.header
+
+
+@dataclass(frozen=True, slots=True)
+class PendingReset:
+    """An episode boundary that the policy thread is to apply and answer."""
+
+    epoch: int
+    episode: int
+    answer: Callable[[ResetAck], None]
+
+
+@dataclass(slots=True)
+class Seat(Generic[SessionT]):
+    """The policy's state for one robot. Touched by the policy thread only.
+
+    Attributes:
+        session: made by the policy.
+        episode: whose boundary was applied last, or None before the first.
+        is_fresh: nothing was inferred since that boundary.
+    """
+
+    session: SessionT
+    episode: int | None = None
+    is_fresh: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Lane(Generic[SessionT]):
+    """One session on its way through the server. All but `seat` is touched under the pipeline's lock.
+
+    Attributes:
+        session: whose it is.
+        terms: what was agreed.
+        last_served: number of the batch that served it last.
+        episode: newest episode heard of; results of older ones are not published.
+        mailbox: the newest request that is not past it.
+        stage: where the request past the mailbox is.
+        ready: that request in stage READY.
+        is_closed: the session is over; nothing is published any more.
+        seat: the policy's state.
+    """
+
+    session: Session
+    terms: Terms
+    last_served: int
+    episode: int = 0
+    mailbox: Mailbox[Parcel] = field(default_factory=Mailbox)
+    stage: Stage = Stage.IDLE
+    ready: Ready | None = None
+    is_closed: bool = False
+    seat: Seat[SessionT] | None = None

@@ -1,0 +1,207 @@
+"""/healthz, /readyz and /metrics over HTTP. Health needs nothing; metrics need the extra `metrics`."""
+
+from __future__ import annotations
+
+import http.server
+import importlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import ModuleType
+
+from vagus.errors import ConfigError
+from vagus.server.lifecycle import Phase
+from vagus.server.telemetry import Histogram, Telemetry
+from vagus.wire.schema import Load
+
+__all__ = ["HealthServer", "Vitals", "exposition"]
+
+REQUEST_TIMEOUT_S = 5.0
+"""A probe that sends nothing is dropped."""
+
+COUNTERS = {
+    "requests": ("vagus_requests", "Requests by what became of them.", "outcome"),
+    "dropped": ("vagus_dropped", "Messages dropped, by reason.", "reason"),
+    "opens": ("vagus_session_opens", "Session opens by answer.", "answer"),
+    "closed": ("vagus_session_closes", "Sessions closed, by reason.", "reason"),
+}
+HISTOGRAMS = {
+    "queue_wait": ("vagus_queue_wait_seconds", "From arrival to batch, without decoding."),
+    "decode": ("vagus_decode_seconds", "Turning bytes into arrays."),
+    "inference": ("vagus_inference_seconds", "One batch in the policy."),
+    "publish": ("vagus_publish_seconds", "Handing one answer to the network."),
+    "batch_size": ("vagus_batch_rows", "Rows per batch."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """What probes may ask for.
+
+    Attributes:
+        phase: where the server stands.
+        is_healthy: the policy thread lives.
+        load: how busy it is.
+        telemetry: counters and histograms.
+    """
+
+    phase: Callable[[], Phase]
+    is_healthy: Callable[[], bool]
+    load: Callable[[], Load]
+    telemetry: Telemetry
+
+
+def exposition(vitals: Vitals) -> bytes:
+    """Return all metrics in the Prometheus text format.
+
+    Raises:
+        ConfigError: prometheus_client is not installed.
+    """
+    try:
+        client = importlib.import_module("prometheus_client")
+        core = importlib.import_module("prometheus_client.core")
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "metrics",
+            wanted="the package prometheus_client",
+            got="an installation without it",
+            fix='pip install "vagus[metrics]"',
+        ) from error
+    registry = client.CollectorRegistry()
+    registry.register(_Collector(vitals, core))
+    text = client.generate_latest(registry)
+    return bytes(text)
+
+
+class _Collector:
+    """Hands our numbers to prometheus_client when it asks."""
+
+    def __init__(self, vitals: Vitals, core: ModuleType) -> None:
+        self._vitals = vitals
+        self._core = core
+
+    def collect(self) -> Iterator[object]:
+        """Yield every family."""
+        yield from self._counters()
+        yield from self._histograms()
+        yield from self._gauges()
+
+    def _counters(self) -> Iterator[object]:
+        counters = self._vitals.telemetry.counters()
+        for family, (name, text, label) in COUNTERS.items():
+            metric = self._core.CounterMetricFamily(name, text, labels=[label])
+            for (counted, value), amount in sorted(counters.items()):
+                if counted == family:
+                    metric.add_metric([value], amount)
+            yield metric
+
+    def _histograms(self) -> Iterator[object]:
+        histograms = self._vitals.telemetry.histograms()
+        for family, (name, text) in HISTOGRAMS.items():
+            metric = self._core.HistogramMetricFamily(name, text)
+            metric.add_metric([], buckets=_buckets(histograms[family]), sum_value=histograms[family].total)
+            yield metric
+
+    def _gauges(self) -> Iterator[object]:
+        load, phase = self._vitals.load(), self._vitals.phase()
+        for name, text, value in (
+            ("vagus_sessions", "Robots connected.", load.sessions),
+            ("vagus_sessions_max", "Robots that can be connected.", load.max_sessions),
+            ("vagus_sessions_waiting", "Robots whose request is not in a batch yet.", load.waiting),
+            ("vagus_busy_ratio", "Share of the last seconds spent on inference.", load.busy),
+        ):
+            yield self._core.GaugeMetricFamily(name, text, value=value)
+        metric = self._core.GaugeMetricFamily("vagus_phase", "1 for the present phase.", labels=["phase"])
+        for candidate in Phase:
+            metric.add_metric([candidate.value], float(candidate is phase))
+        yield metric
+
+
+def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
+    """Return cumulative counts, as the format wants them."""
+    bounds = [*(str(bound) for bound in histogram.bounds), "+Inf"]
+    total = 0
+    buckets: list[tuple[str, float]] = []
+    for bound, count in zip(bounds, histogram.counts, strict=True):
+        total += count
+        buckets.append((bound, float(total)))
+    return buckets
+
+
+class HealthServer:
+    """Answers probes on threads of its own. A context of `start` and `stop`."""
+
+    def __init__(self, host: str, port: int, vitals: Vitals) -> None:
+        self._address = (host, port)
+        self._vitals = vitals
+        self._http: http.server.ThreadingHTTPServer | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on, 0 when it does not."""
+        return 0 if self._http is None else int(self._http.server_address[1])
+
+    def start(self) -> None:
+        """Listen.
+
+        Raises:
+            ConfigError: the address is taken or not ours.
+        """
+        vitals = self._vitals
+
+        class Probe(_Probe):
+            def reply(self) -> tuple[int, bytes]:
+                return answer(self.path, vitals)
+
+        try:
+            self._http = http.server.ThreadingHTTPServer(self._address, Probe)
+        except OSError as error:
+            host, port = self._address
+            raise ConfigError(
+                "health_port", wanted="a free address", got=f"{host}:{port} ({error})"
+            ) from error
+        self._http.daemon_threads = True
+        self._thread = threading.Thread(target=self._http.serve_forever, name="vagus-health", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop listening. Twice is harmless."""
+        http_server, self._http = self._http, None
+        if http_server is not None and self._thread is not None:
+            http_server.shutdown()
+            http_server.server_close()
+            self._thread.join()
+
+
+def answer(path: str, vitals: Vitals) -> tuple[int, bytes]:
+    """Return status and body for a probe of `path`."""
+    phase = vitals.phase()
+    if path == "/healthz":
+        return (200, b"ok\n") if vitals.is_healthy() else (503, b"the policy thread has ended\n")
+    if path == "/readyz":
+        return (200 if phase is Phase.READY else 503), f"{phase.value}\n".encode()
+    if path == "/metrics":
+        try:
+            return 200, exposition(vitals)
+        except ConfigError as error:
+            return 501, f"{error}\n".encode()
+    return 404, b"/healthz, /readyz or /metrics\n"
+
+
+class _Probe(http.server.BaseHTTPRequestHandler):
+    timeout = REQUEST_TIMEOUT_S
+
+    def reply(self) -> tuple[int, bytes]:
+        raise NotImplementedError
+
+    def do_GET(self) -> None:
+        status, body = self.reply()
+        self.send_response(status)
+        self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name http.server passes
+        """Say nothing: probes come every few seconds."""

@@ -1,0 +1,150 @@
+"""The policy as this server offers it: loaded, in the operator's terms, with one identity."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from vagus.errors import ConfigError, PolicyError
+from vagus.policies.callable import Option
+from vagus.policies.policy import Policy, Row, ServingMode
+from vagus.policies.registry import load_policy
+from vagus.server.config import ServeConfig, ServingChoice
+from vagus.specs import PolicySpec
+from vagus.types import ActionChunk
+
+__all__ = ["Model", "check_result", "infer_rows", "load_model"]
+
+SessionT = TypeVar("SessionT")
+
+
+@dataclass(frozen=True, slots=True)
+class Model(Generic[SessionT]):
+    """A policy and what it is offered as.
+
+    Attributes:
+        policy: loaded.
+        spec: its spec with the operator's settings applied.
+        model_hash: over the policy's own hash and every setting that changes outputs.
+        is_exclusive: one robot at a time.
+    """
+
+    policy: Policy[SessionT]
+    spec: PolicySpec
+    model_hash: str
+    is_exclusive: bool
+
+    @classmethod
+    def of(cls, policy: Policy[SessionT], config: ServeConfig) -> Model[SessionT]:
+        """Return `policy` as `config` offers it.
+
+        Raises:
+            ConfigError: the family cannot be served, or there is no task to pin.
+        """
+        if policy.serving_mode is ServingMode.REFUSED:
+            raise ConfigError(
+                f"policy {config.policy!r}",
+                wanted="a policy that gives chunks of actions",
+                got="one that needs every single observation",
+                fix="run it beside the robot",
+            )
+        spec = _offered(policy.spec, config)
+        if config.pin_task and not spec.default_instruction:
+            raise ConfigError("pin_task", wanted="a default task to pin", got="none", fix="set default_task")
+        is_exclusive = (
+            policy.serving_mode is ServingMode.EXCLUSIVE or config.serving_mode is ServingChoice.EXCLUSIVE
+        )
+        return cls(policy, spec, _identity(policy.model_hash, spec, config), is_exclusive)
+
+
+def load_model(config: ServeConfig) -> Policy[object]:
+    """Return the policy that `config` names, loaded.
+
+    Raises:
+        ConfigError: an unknown name, a missing extra, or an option that the policy does not take.
+        PolicyError: it cannot be loaded.
+    """
+    settings: dict[str, Option | None] = {
+        "model": config.model or None,
+        "revision": config.revision,
+        "dtype": config.dtype or None,
+        "device": config.device or None,
+        "rtc_schedule": config.rtc_schedule or None,
+        "rtc_max_guidance": config.rtc_max_guidance,
+    }
+    return load_policy(
+        config.policy,
+        options=config.options,
+        settings={name: value for name, value in settings.items() if value is not None},
+        spec=config.spec.to_spec() if config.spec.actions else None,
+    )
+
+
+def infer_rows(
+    policy: Policy[SessionT], spec: PolicySpec, rows: Sequence[Row[SessionT]]
+) -> list[ActionChunk | PolicyError]:
+    """Return one checked result per row; a policy that raises fails every row of this batch and no other."""
+    try:
+        results = list(policy.infer(rows))
+    except Exception as error:  # noqa: BLE001 - a policy may raise anything; each robot is told, none is hurt
+        return [PolicyError(f"the policy raised {type(error).__name__}: {error}")] * len(rows)
+    if len(results) != len(rows):
+        return [PolicyError(f"the policy gave {len(results)} results for {len(rows)} rows")] * len(rows)
+    return [check_result(result, spec, row.step) for result, row in zip(results, rows, strict=True)]
+
+
+def check_result(result: object, spec: PolicySpec, step: int) -> ActionChunk | PolicyError:
+    """Return `result` as a chunk that may be commanded, or a PolicyError that says why it may not."""
+    if isinstance(result, PolicyError):
+        return result
+    if not isinstance(result, ActionChunk):
+        return PolicyError(f"the policy gave a {type(result).__name__}, not an ActionChunk")
+    if result.step != step:
+        return PolicyError(f"the policy answered for step {result.step}, asked for {step}")
+    for name, actions, width in (
+        ("model", result.model, spec.model_dim),
+        ("robot", result.robot, len(spec.actions)),
+    ):
+        fault = _fault(actions, width, spec.horizon)
+        if fault:
+            return PolicyError(f"actions ({name}): {fault}")
+    if len(result.model) != len(result.robot):
+        return PolicyError(f"{len(result.model)} actions in model space, {len(result.robot)} in the robot's")
+    return result
+
+
+def _fault(actions: object, width: int, horizon: int) -> str:
+    """Return what is wrong with an array of actions, or nothing."""
+    if not isinstance(actions, np.ndarray) or actions.dtype.kind != "f":
+        return f"wanted an array of floating point numbers, got {getattr(actions, 'dtype', type(actions))}"
+    if actions.ndim != 2 or actions.shape[1] != width or not 1 <= actions.shape[0] <= horizon:
+        return f"wanted shape (1 to {horizon}, {width}), got {actions.shape}"
+    return "" if np.isfinite(actions).all() else "NaN or infinity"
+
+
+def _offered(spec: PolicySpec, config: ServeConfig) -> PolicySpec:
+    rtc = spec.rtc if config.rtc else None
+    if rtc is not None:
+        rtc = replace(
+            rtc,
+            prefix_horizon=config.rtc_prefix_horizon or rtc.prefix_horizon,
+            schedule=config.rtc_schedule or rtc.schedule,
+            max_guidance=config.rtc_max_guidance or rtc.max_guidance,
+        )
+    return replace(
+        spec,
+        rate_hz=config.rate_hz or spec.rate_hz,
+        rtc=rtc,
+        default_instruction=config.default_task or spec.default_instruction,
+    )
+
+
+def _identity(policy_hash: str, spec: PolicySpec, config: ServeConfig) -> str:
+    """Return the hash over all that changes outputs; the policy's own hash covers its weights and options."""
+    digest = hashlib.sha256(policy_hash.encode())
+    digest.update(repr((config.dtype, spec.rtc, spec.default_instruction)).encode())
+    return digest.hexdigest()

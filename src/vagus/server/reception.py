@@ -1,0 +1,300 @@
+"""The counter of the server: sessions opened, closed and swept, observations let in or turned away.
+
+Everything here runs on the link's threads and returns at once; only `sweep` may wait.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from typing import Generic, TypeVar
+
+from msgspec import structs
+
+from vagus.clock import NS_PER_S, Clock, seconds_to_ns
+from vagus.errors import LinkError, ProtocolError, SessionRefusedError
+from vagus.server.config import ServeConfig
+from vagus.server.outbox import Outbox
+from vagus.server.pipeline import Pipeline
+from vagus.server.sessions import EPOCHS, EpochSource, Found, Reminders, Session, SessionTable
+from vagus.server.telemetry import Telemetry
+from vagus.server.validate import Offer, check_open
+from vagus.transport.keys import ClientKey, ServerKey, client_segment
+from vagus.transport.link import Link, Query, Sample
+from vagus.wire.codec import decode, decode_header
+from vagus.wire.schema import (
+    Ack,
+    CloseMessage,
+    EventCode,
+    Header,
+    Kind,
+    OpenMessage,
+    ResetAck,
+    ResetMessage,
+    SessionRequest,
+)
+
+__all__ = ["Reception"]
+
+SessionT = TypeVar("SessionT")
+
+REMINDER_NS = NS_PER_S
+"""A client of an unknown session is told so once per second."""
+
+MAX_REMINDED = 256
+"""Strangers remembered."""
+
+CONFIRM_TIMEOUT_S = 1.0
+"""Longest wait for the answer whether a client is really gone."""
+
+logger = logging.getLogger(__name__)
+
+
+class Reception(Generic[SessionT]):
+    """Who may talk to the pipeline.
+
+    Args:
+        link: the network.
+        server: keys of this server.
+        config: settings.
+        outbox: where answers go.
+        telemetry: where turned away messages are counted.
+        clock: monotonic.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        server: ServerKey,
+        config: ServeConfig,
+        *,
+        outbox: Outbox,
+        telemetry: Telemetry,
+        clock: Clock,
+    ) -> None:
+        self._link = link
+        self._server = server
+        self._outbox = outbox
+        self._telemetry = telemetry
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._sessions = SessionTable(
+            max_sessions=config.max_sessions,
+            grace_ns=seconds_to_ns(config.client_grace_s),
+            idle_ns=seconds_to_ns(config.session_idle_timeout_s),
+        )
+        self._epochs = EpochSource(secrets.randbelow(EPOCHS), secrets.randbelow(EPOCHS))
+        self._reminders = Reminders(interval_ns=REMINDER_NS, max_clients=MAX_REMINDED)
+        self._pipeline: Pipeline[SessionT] | None = None
+        self._offer: Offer | None = None
+        self._closed_code = EventCode.NOT_READY
+
+    def admit(self, pipeline: Pipeline[SessionT], offer: Offer, *, max_sessions: int) -> None:
+        """Accept sessions from now on."""
+        with self._lock:
+            self._sessions.max_sessions = max_sessions
+            self._pipeline, self._offer = pipeline, offer
+
+    def refuse(self) -> None:
+        """Accept no more sessions, and tell those that are open to go elsewhere."""
+        with self._lock:
+            self._offer = None
+            self._closed_code = EventCode.DRAINING
+            sessions = tuple(self._sessions)
+        for session in sessions:
+            header = Header(Kind.EVENT, seq=0, episode=0, client_mono_ns=0, epoch=session.epoch)
+            self._outbox.event(
+                session.client, header, EventCode.DRAINING, "the server is going; ask a replica"
+            )
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._sessions)
+
+    # what the link calls
+
+    def on_session(self, query: Query) -> None:
+        """Open or close a session."""
+        try:
+            client = client_segment(query.key)
+            request = decode(query.payload, SessionRequest)
+        except ProtocolError as error:
+            self._refuse_open(query, EventCode.INVALID_INPUT.value, str(error))
+            return
+        if request.open is not None and request.close is None:
+            self._open(query, client, request.open)
+        elif request.close is not None and request.open is None:
+            self._close(query, client, request.close)
+        else:
+            self._refuse_open(query, EventCode.INVALID_INPUT.value, "wanted either open or close")
+
+    def on_reset(self, query: Query) -> None:
+        """Begin an episode; the answer comes once the policy thread has applied it."""
+        try:
+            client = client_segment(query.key)
+            request = decode(query.payload, ResetMessage)
+        except ProtocolError as error:
+            refusal = ResetAck(applied=False, code=EventCode.INVALID_INPUT.value, error=str(error))
+            self._outbox.answer(query, refusal)
+            return
+        session = self._find(client, request.epoch)
+        if isinstance(session, Found) or self._pipeline is None:
+            reason = "this session is not open; open a new one"
+            self._outbox.answer(
+                query, ResetAck(applied=False, code=EventCode.UNKNOWN_SESSION.value, error=reason)
+            )
+            return
+        self._pipeline.reset(session, request.episode, lambda ack: self._outbox.answer(query, ack))
+
+    def on_observation(self, sample: Sample) -> None:
+        """Let an observation in. The key it came under is not to be trusted: the epoch decides."""
+        try:
+            header = decode_header(sample.header)
+            client = client_segment(sample.key)
+        except ProtocolError as error:
+            self._telemetry.count("dropped", "malformed_header")
+            logger.debug("dropped a message under %s: %s", sample.key, error)
+            return
+        if header.kind is not Kind.OBSERVATION or header.seq < 1:
+            self._telemetry.count("dropped", "malformed_header")
+            return
+        session = self._find(client, header.epoch)
+        if isinstance(session, Found):
+            self._turn_away(client, header, session)
+        elif self._pipeline is not None:
+            self._pipeline.submit(session, header, sample.payload)
+
+    def on_token(self, key: str, is_alive: bool) -> None:  # noqa: FBT001 - the link's signature
+        """Note that a client process appeared or vanished."""
+        try:
+            client = client_segment(key)
+        except ProtocolError:
+            return
+        instance = key.split("/")[-2]
+        with self._lock:
+            self._sessions.token_changed(client, instance, self._clock.now_ns(), is_alive=is_alive)
+
+    # the sweeper
+
+    def sweep(self) -> None:
+        """Close the sessions of clients that are gone or silent for too long."""
+        now_ns = self._clock.now_ns()
+        with self._lock:
+            idle, gone = self._sessions.idle(now_ns), self._sessions.gone(now_ns)
+        for session in idle:
+            self._end(session, "idle")
+        for session in gone:
+            if self._is_really_gone(session):
+                self._end(session, "gone")
+
+    def _is_really_gone(self, session: Session) -> bool:
+        """Ask the network; a token that is there after all clears the suspicion."""
+        key = ClientKey(self._server, session.client).alive(session.instance)
+        try:
+            alive = self._link.tokens(key, timeout_s=CONFIRM_TIMEOUT_S)
+        except LinkError:
+            return False  # we cannot know, so nobody is closed
+        if key in alive:
+            self.on_token(key, True)  # noqa: FBT003 - the link's signature
+            return False
+        return session.gone_ns is not None
+
+    def _end(self, session: Session, why: str) -> bool:
+        """Close this very session, not one that replaced it."""
+        with self._lock:
+            is_closed = self._sessions.close(session)
+            pipeline = self._pipeline
+        if is_closed and pipeline is not None:
+            pipeline.close(session)
+            self._telemetry.count("closed", why)
+            logger.info("session %s closed: %s", session.session_id, why)
+        return is_closed
+
+    # sessions
+
+    def _open(self, query: Query, client: str, request: OpenMessage) -> None:
+        try:
+            ack = self._opened(client, request)
+        except SessionRefusedError as refusal:
+            self._refuse_open(query, refusal.code, refusal.reason)
+            return
+        self._telemetry.count("opens", "accepted")
+        self._outbox.answer(query, ack)
+
+    def _opened(self, client: str, request: OpenMessage) -> Ack:
+        """Return the yes.
+
+        Raises:
+            SessionRefusedError: why not.
+        """
+        with self._lock:
+            offer, pipeline = self._offer, self._pipeline
+            if offer is None or pipeline is None:
+                reason = "the server is loading" if pipeline is None else "the server is going; ask a replica"
+                raise SessionRefusedError(self._closed_code.value, reason)
+            terms = check_open(request, offer)
+            session, old = self._sessions.open(
+                client, request.instance, self._epochs.take(), self._clock.now_ns()
+            )
+            pipeline.open(session, terms)
+            if old is not None:
+                pipeline.close(old)
+        for warning in terms.warnings:
+            logger.warning("session %s: %s", session.session_id, warning)
+        logger.info(
+            "session %s opened: robot %s, instance %s, tags %s, trust_units %s, %s frames, replaces %s",
+            session.session_id,
+            request.robot_type,
+            request.instance,
+            request.tags,
+            request.trust_units,
+            terms.image_codec,
+            None if old is None else old.session_id,
+        )
+        return Ack(
+            accepted=True,
+            warnings=terms.warnings,
+            session_id=session.session_id,
+            epoch=session.epoch,
+            image_codec=terms.image_codec,
+            capabilities=structs.replace(offer.capabilities, load=pipeline.load()),
+        )
+
+    def _refuse_open(self, query: Query, code: str, reason: str) -> None:
+        self._telemetry.count("opens", code)
+        logger.info("session open under %s refused (%s): %s", query.key, code, reason)
+        with self._lock:
+            offer, pipeline = self._offer, self._pipeline
+        capabilities = None
+        if offer is not None and pipeline is not None:
+            capabilities = structs.replace(offer.capabilities, load=pipeline.load())
+        self._outbox.answer(query, Ack(accepted=False, code=code, error=reason, capabilities=capabilities))
+
+    def _close(self, query: Query, client: str, request: CloseMessage) -> None:
+        session = self._find(client, request.epoch)
+        if not isinstance(session, Found) and self._end(session, "by_client"):
+            self._outbox.answer(query, Ack(accepted=True))
+            return
+        reason = "this session is not open"
+        self._outbox.answer(query, Ack(accepted=False, code=EventCode.UNKNOWN_SESSION.value, error=reason))
+
+    def _find(self, client: str, epoch: int) -> Session | Found:
+        """Return the session that the key names if the epoch is its own; it was heard now."""
+        now_ns = self._clock.now_ns()
+        with self._lock:
+            session = self._sessions.find(client, epoch)
+            if not isinstance(session, Found):
+                session.heard_ns = now_ns
+        return session
+
+    def _turn_away(self, client: str, header: Header, why: Found) -> None:
+        self._telemetry.count("dropped", why.value)
+        if why is Found.MISROUTED:
+            return  # the network's fault: whoever the key names did not send this
+        with self._lock:
+            is_due = self._reminders.is_due(client, self._clock.now_ns())
+        if is_due:
+            self._outbox.event(
+                client, header, EventCode.UNKNOWN_SESSION, "this session is not open; open a new one"
+            )

@@ -1,0 +1,72 @@
+"""The files that want to know about every request, each behind a thread of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vagus.server.audit import AuditFile
+from vagus.server.capture import CaptureRing
+from vagus.server.config import ServeConfig
+from vagus.server.journal import Outcome
+from vagus.server.spool import Spool
+from vagus.server.telemetry import Telemetry
+
+__all__ = ["Records"]
+
+CAPACITY = 1024
+"""Audit lines that may wait for the disk."""
+
+CAPTURE_CAPACITY = 32
+"""Sampled requests that may wait; each holds its images."""
+
+
+class Records:
+    """Audit file and capture folder, as far as the settings ask for them."""
+
+    def __init__(self, config: ServeConfig, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+        self._spools: list[Spool[Outcome]] = []
+        self._audit: AuditFile | None = None
+        self._to_audit: Spool[Outcome] | None = None
+        self._to_capture: Spool[Outcome] | None = None
+        if config.audit_path is not None:
+            self._audit = AuditFile(config.audit_path, max_bytes=config.audit_max_mb << 20)
+            self._to_audit = self._spool("audit", self._audit.write, CAPACITY)
+        if config.capture_dir is not None:
+            ring = CaptureRing(config.capture_dir, max_bytes=config.capture_max_mb << 20)
+            self._to_capture = self._spool("capture", ring.write, CAPTURE_CAPACITY)
+        self._every = config.capture_every
+        self._seen = 0
+
+    def start(self) -> None:
+        """Start the threads."""
+        for spool in self._spools:
+            spool.start()
+
+    def write(self, outcome: Outcome) -> None:
+        """Hand over one request. Never waits; what a slow disk cannot take is dropped and counted."""
+        if self._to_audit is not None:
+            self._to_audit.put(outcome)
+        if self._to_capture is None:
+            return
+        self._seen += 1
+        if self._seen % self._every == 1 % self._every:
+            self._to_capture.put(outcome)
+
+    def stop(self, timeout_s: float) -> None:
+        """Write what waits, and close the files."""
+        for spool in self._spools:
+            spool.stop(timeout_s)
+        if self._audit is not None:
+            self._audit.close()
+
+    def _spool(self, name: str, write: Callable[[Outcome], None], capacity: int) -> Spool[Outcome]:
+        spool = Spool(
+            f"vagus-{name}",
+            write,
+            capacity=capacity,
+            on_drop=lambda: self._telemetry.count("dropped", f"{name}_full"),
+            on_error=lambda: self._telemetry.count("dropped", f"{name}_error"),
+        )
+        self._spools.append(spool)
+        return spool

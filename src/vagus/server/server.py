@@ -1,0 +1,297 @@
+"""One process, one warm policy, many robots: the parts of the server, started and ended in order."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Generic, TypeVar
+
+import msgspec
+
+from vagus.clock import Clock, MonotonicClock
+from vagus.errors import PolicyError, StateError, VagusError
+from vagus.policies.policy import Policy
+from vagus.server.config import ServeConfig
+from vagus.server.describe import loaded, unloaded
+from vagus.server.journal import Journal
+from vagus.server.lifecycle import TRANSITIONS, Event, Phase, advance
+from vagus.server.metrics import HealthServer, Vitals
+from vagus.server.model import Model
+from vagus.server.outbox import Outbox
+from vagus.server.pipeline import Pipeline, PipelineOptions
+from vagus.server.reception import Reception
+from vagus.server.records import Records
+from vagus.server.telemetry import Telemetry
+from vagus.server.validate import Offer
+from vagus.server.warmup import warm_up
+from vagus.transport.keys import ServerKey, ServiceKey, sanitise
+from vagus.transport.link import Declaration, Link, Query
+from vagus.wire.schema import Capabilities, LatencyRow, Load
+
+__all__ = ["Server"]
+
+SessionT = TypeVar("SessionT")
+
+SWEEP_PERIOD_S = 1.0
+"""How often gone and silent clients are looked for."""
+
+JOIN_TIMEOUT_S = 5.0
+"""Longest wait for a thread at the end; a policy that hangs is left behind."""
+
+logger = logging.getLogger(__name__)
+
+
+class Server(Generic[SessionT]):
+    """Serves a policy on a link, from `start` to `drain` or `close`. A context manager.
+
+    Args:
+        link: the network; stays open.
+        factory: loads the policy; called on the policy thread, as is everything else that touches it.
+        config: settings.
+        clock: monotonic.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        factory: Callable[[], Policy[SessionT]],
+        config: ServeConfig,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        self.config = config
+        self.telemetry = Telemetry()
+        name = f"{sanitise(config.server_name)}-{secrets.token_hex(3)}"
+        service = ServiceKey.of(config.model_name, config.revision, config.service_name)
+        self.key = ServerKey(service, name)
+        self._link = link
+        self._factory = factory
+        self._clock: Clock = clock or MonotonicClock()
+        self._lock = threading.Lock()
+        self._phase = Phase.LOADING
+        self._failure: VagusError | None = None
+        self._ready = threading.Event()
+        self._stopped = threading.Event()
+        self._outbox = Outbox(link, self.key, self.telemetry)
+        self._records = Records(config, self.telemetry)
+        self._journal = Journal(self.telemetry, self._records.write)
+        self._reception: Reception[SessionT] = Reception(
+            link, self.key, config, outbox=self._outbox, telemetry=self.telemetry, clock=self._clock
+        )
+        self._pipeline: Pipeline[SessionT] | None = None
+        self._capabilities = unloaded(config, self.key)
+        self._surface: list[Declaration] = []
+        self._presence: list[Declaration] = []
+        self._health: HealthServer | None = None
+        self._policy_thread = threading.Thread(target=self._run, name="vagus-policy", daemon=True)
+        self._sweeper = threading.Thread(target=self._sweep, name="vagus-sweep", daemon=True)
+
+    # for the owner
+
+    def __enter__(self) -> Server[SessionT]:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start loading; the status can be asked for from now on.
+
+        Raises:
+            ConfigError: the health port is taken.
+        """
+        if self.config.health_port:
+            vitals = Vitals(lambda: self.phase, self._policy_thread.is_alive, self.load, self.telemetry)
+            self._health = HealthServer(self.config.health_host, self.config.health_port, vitals)
+            self._health.start()
+        self._outbox.start()
+        self._records.start()
+        self._presence.append(self._link.serve(self.key.status, self._on_status))
+        clients = self.key.any_client
+        self._surface += [
+            self._link.serve(clients.session, self._reception.on_session),
+            self._link.serve(clients.reset, self._reception.on_reset),
+            self._link.subscribe(clients.observation, self._reception.on_observation),
+            self._link.watch(clients.alive("*"), self._reception.on_token),
+        ]
+        self._policy_thread.start()
+        self._sweeper.start()
+
+    @property
+    def phase(self) -> Phase:
+        """Where the server stands."""
+        with self._lock:
+            return self._phase
+
+    def load(self) -> Load:
+        """Return how busy it is."""
+        pipeline = self._pipeline
+        return Load(max_sessions=self.config.max_sessions) if pipeline is None else pipeline.load()
+
+    def capabilities(self) -> Capabilities:
+        """Return what the status query is answered with."""
+        return msgspec.structs.replace(self._capabilities, phase=self.phase.value, load=self.load())
+
+    def wait_ready(self, timeout_s: float | None = None) -> bool:
+        """Wait until sessions are accepted; False: not within `timeout_s`.
+
+        Raises:
+            VagusError: the policy could not be loaded, or was stopped before it was ready.
+        """
+        is_ready = self._ready.wait(timeout_s)
+        self._raise_failure()
+        if is_ready and self.phase is Phase.STOPPED:
+            raise StateError("the server was stopped before it was ready")
+        return is_ready
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until the server has stopped; False: it still runs.
+
+        Raises:
+            VagusError: what it stopped for, unless it was told to.
+        """
+        is_stopped = self._stopped.wait(timeout_s)
+        self._raise_failure()
+        return is_stopped
+
+    def drain(self) -> None:
+        """Refuse opens, send clients elsewhere, finish what was accepted, and end. Twice does nothing."""
+        with self._lock:
+            if self._phase in (Phase.DRAINING, Phase.STOPPED):
+                return
+            self._phase = advance(self._phase, Event.DRAIN)
+            pipeline = self._pipeline if self._phase is Phase.DRAINING else None
+        if pipeline is not None:
+            logger.info("draining: %d sessions are sent elsewhere", len(self._reception))
+            self._reception.refuse()
+            if not pipeline.drain(self.config.drain_timeout_s):
+                logger.warning("not all requests were finished in %g s", self.config.drain_timeout_s)
+        self.close()
+
+    def close(self) -> None:
+        """End at once: what is in flight is dropped, clients see the token vanish. Twice does nothing."""
+        self._stop(None)
+        for declaration in (*self._surface, *reversed(self._presence)):
+            declaration.undeclare()
+        self._surface.clear()
+        self._presence.clear()
+        if self._pipeline is not None:
+            self._pipeline.stop()
+        self._join(self._policy_thread)
+        self._join(self._sweeper)
+        self._outbox.stop(JOIN_TIMEOUT_S)
+        self._records.stop(JOIN_TIMEOUT_S)
+        if self._health is not None:
+            self._health.stop()
+
+    def _join(self, thread: threading.Thread) -> None:
+        if thread.ident is None or thread is threading.current_thread():
+            return
+        thread.join(JOIN_TIMEOUT_S)
+        if thread.is_alive():
+            logger.warning("%s did not end in %g s and is left behind", thread.name, JOIN_TIMEOUT_S)
+
+    # policy thread
+
+    def _run(self) -> None:
+        try:
+            policy = self._factory()
+            try:
+                self._serve(policy)
+            finally:
+                policy.close()
+        except VagusError as error:
+            self._stop(error)
+        except Exception as error:
+            logger.exception("the policy thread failed")
+            self._stop(PolicyError(f"policy {self.config.policy!r}: {type(error).__name__}: {error}"))
+
+    def _serve(self, policy: Policy[SessionT]) -> None:
+        model = Model.of(policy, self.config)
+        if not self._advance(Event.LOADED):
+            return
+        max_batch = 1 if model.is_exclusive else self.config.max_batch
+        max_sessions = 1 if model.is_exclusive else self.config.max_sessions
+        rows = self._warm(model, max_batch)
+        self._capabilities = loaded(self._capabilities, model, rows)
+        options = PipelineOptions(
+            max_batch=max_batch,
+            max_sessions=max_sessions,
+            decode_workers=self.config.decode_workers,
+            profile={row.batch_size: row.p50_ms for row in rows},
+        )
+        pipeline = Pipeline(model, options, outbox=self._outbox, journal=self._journal, clock=self._clock)
+        with self._lock:
+            if self._phase is not Phase.WARMING:
+                return
+            self._phase = advance(self._phase, Event.WARMED)
+            self._pipeline = pipeline
+        pipeline.start()
+        capabilities = msgspec.structs.replace(self._capabilities, phase=Phase.READY.value)
+        offer = Offer(capabilities, pin_task=self.config.pin_task, strict_rate=self.config.strict_rate)
+        self._reception.admit(pipeline, offer, max_sessions=max_sessions)
+        self._appear()
+        pipeline.serve()
+
+    def _appear(self) -> None:
+        """Declare the token that says: sessions are accepted here."""
+        token = self._link.token(self.key.alive)
+        with self._lock:
+            is_wanted = self._phase is Phase.READY
+            if is_wanted:
+                self._presence.append(token)
+        if not is_wanted:
+            token.undeclare()
+        self._ready.set()
+
+    def _warm(self, model: Model[SessionT], max_batch: int) -> tuple[LatencyRow, ...]:
+        if not self.config.warm_up:
+            return ()
+        return warm_up(
+            model,
+            max_batch=max_batch,
+            max_pixels=self.config.max_image_pixels,
+            runs=self.config.warm_up_runs,
+            clock=self._clock,
+        )
+
+    # other threads
+
+    def _sweep(self) -> None:
+        while not self._stopped.wait(min(SWEEP_PERIOD_S, self.config.client_grace_s)):
+            self._reception.sweep()
+
+    def _on_status(self, query: Query) -> None:
+        self._outbox.answer(query, self.capabilities())
+
+    # phases
+
+    def _advance(self, event: Event) -> bool:
+        """Take a step of the life, unless the server was stopped meanwhile."""
+        with self._lock:
+            if self._phase is Phase.STOPPED:
+                return False
+            self._phase = advance(self._phase, event)
+        return True
+
+    def _stop(self, failure: VagusError | None) -> None:
+        """Turn to STOPPED from wherever we are."""
+        events = (Event.DRAIN, Event.DRAINED) if failure is None else (Event.FAILED,)
+        with self._lock:
+            if failure is not None and self._phase is not Phase.STOPPED:
+                self._failure = failure
+            for event in events:
+                if event in TRANSITIONS[self._phase]:
+                    self._phase = advance(self._phase, event)
+        self._ready.set()
+        self._stopped.set()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure

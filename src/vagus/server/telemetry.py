@@ -1,0 +1,98 @@
+"""What the server counts and times, as plain numbers that any thread may add to."""
+
+from __future__ import annotations
+
+import bisect
+import threading
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+__all__ = ["BusyMeter", "Histogram", "Telemetry"]
+
+SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+ROWS = (1, 2, 4, 8, 16, 32, 64)
+
+
+@dataclass(slots=True)
+class Histogram:
+    """Counts per bucket; a value belongs to the first bucket whose bound it does not exceed."""
+
+    bounds: tuple[float, ...]
+    counts: list[int] = field(default_factory=list)
+    total: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.counts = self.counts or [0] * (len(self.bounds) + 1)
+
+    def add(self, value: float) -> None:
+        """Count one value."""
+        self.counts[bisect.bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def copy(self) -> Histogram:
+        """Return the same counts, to be read at leisure."""
+        return Histogram(self.bounds, list(self.counts), self.total)
+
+
+class Telemetry:
+    """Counters by (family, label) and histograms by name."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counters: Counter[tuple[str, str]] = Counter()
+        self._histograms = {
+            "queue_wait": Histogram(SECONDS),
+            "decode": Histogram(SECONDS),
+            "inference": Histogram(SECONDS),
+            "publish": Histogram(SECONDS),
+            "batch_size": Histogram(ROWS),
+        }
+
+    def count(self, family: str, label: str, amount: int = 1) -> None:
+        """Add to a counter: family "requests", "dropped" or "opens"."""
+        with self._lock:
+            self._counters[family, label] += amount
+
+    def observe(self, name: str, value: float) -> None:
+        """Add to a histogram: seconds, or rows for "batch_size"."""
+        with self._lock:
+            self._histograms[name].add(value)
+
+    def counter(self, family: str, label: str) -> int:
+        """Return one counter."""
+        with self._lock:
+            return self._counters[family, label]
+
+    def counters(self) -> dict[tuple[str, str], int]:
+        """Return all counters."""
+        with self._lock:
+            return dict(self._counters)
+
+    def histograms(self) -> dict[str, Histogram]:
+        """Return copies of all histograms."""
+        with self._lock:
+            return {name: histogram.copy() for name, histogram in self._histograms.items()}
+
+
+class BusyMeter:
+    """Share of the last seconds that was spent on inference. Pure; not thread-safe."""
+
+    def __init__(self, window_ns: int) -> None:
+        self._window_ns = window_ns
+        self._spans: deque[tuple[int, int]] = deque()
+
+    def add(self, begin_ns: int, end_ns: int) -> None:
+        """Note that the policy was busy from `begin_ns` to `end_ns`."""
+        self._spans.append((begin_ns, end_ns))
+        self._forget(end_ns)
+
+    def share(self, now_ns: int) -> float:
+        """Return the busy share of the window that ends now, 0 to 1."""
+        self._forget(now_ns)
+        since_ns = now_ns - self._window_ns
+        busy_ns = sum(end - max(begin, since_ns) for begin, end in self._spans)
+        return min(max(busy_ns / self._window_ns, 0.0), 1.0)
+
+    def _forget(self, now_ns: int) -> None:
+        while self._spans and self._spans[0][1] <= now_ns - self._window_ns:
+            self._spans.popleft()

@@ -1,0 +1,95 @@
+"""The whole request path, run and timed before the first robot depends on it."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TypeVar
+
+import numpy as np
+
+from vagus.clock import NS_PER_MS, Clock
+from vagus.errors import PolicyError
+from vagus.policies.policy import Row
+from vagus.server.model import Model, infer_rows
+from vagus.server.request import decode_request
+from vagus.server.validate import Terms
+from vagus.specs import PolicySpec
+from vagus.wire.codec import encode, encode_tensor
+from vagus.wire.images import encode_image
+from vagus.wire.schema import LatencyRow, ObservationMessage
+
+__all__ = ["batch_sizes", "warm_up"]
+
+SessionT = TypeVar("SessionT")
+
+
+def batch_sizes(max_batch: int) -> tuple[int, ...]:
+    """Return every size that can occur, largest last."""
+    return tuple(range(1, max_batch + 1))
+
+
+def warm_up(
+    model: Model[SessionT], *, max_batch: int, max_pixels: int, runs: int, clock: Clock
+) -> tuple[LatencyRow, ...]:
+    """Encode, decode and infer for every batch size, with and without a prefix; return what inference took.
+
+    Raises:
+        PolicyError: the policy cannot answer an observation of its own spec.
+    """
+    payloads = [_observation(model.spec, has_prefix=False)]
+    if model.spec.rtc is not None:
+        payloads.append(_observation(model.spec, has_prefix=True))
+    rows: list[LatencyRow] = []
+    for size in batch_sizes(max_batch):
+        times_ms = [
+            _run(model, payload, size, max_pixels, clock) for _ in range(runs + 1) for payload in payloads
+        ]
+        timed = times_ms[len(payloads) :]  # the first runs pay for what is made once
+        rows.append(LatencyRow(batch_size=size, p50_ms=statistics.median(timed), max_ms=max(timed)))
+    return tuple(rows)
+
+
+def _run(model: Model[SessionT], payload: bytes, size: int, max_pixels: int, clock: Clock) -> float:
+    """Return the milliseconds that one batch spent in the policy."""
+    policy, spec = model.policy, model.spec
+    terms = Terms(
+        uses_rtc=spec.rtc is not None,
+        image_codec="jpeg",
+        max_pixels=max_pixels,
+        instruction="",
+        is_pinned=False,
+    )
+    rows: list[Row[SessionT]] = []
+    for _ in range(size):
+        request = decode_request(payload, spec, terms, captured_ns=0)
+        session = policy.open_session()
+        policy.begin_episode(session)
+        rows.append(request.row(session))
+    begin_ns = clock.now_ns()
+    results = infer_rows(policy, spec, rows)
+    elapsed_ms = (clock.now_ns() - begin_ns) / NS_PER_MS
+    failures = [result for result in results if isinstance(result, PolicyError)]
+    if failures:
+        raise PolicyError(f"warm-up with {size} rows failed: {failures[0]}") from failures[0]
+    return elapsed_ms
+
+
+def _observation(spec: PolicySpec, *, has_prefix: bool) -> bytes:
+    """Return an encoded observation as the policy wants it: grey frames, a state of zeros."""
+    length = 0 if spec.rtc is None else min(spec.rtc.prefix_horizon, spec.horizon)
+    prefix_model = encode_tensor(np.zeros((length, spec.model_dim), np.float32))
+    prefix_robot = encode_tensor(np.zeros((length, len(spec.actions)), np.float32))
+    images = {
+        camera.name: encode_image(np.full((camera.height, camera.width, 3), 128, np.uint8), "jpeg")
+        for camera in spec.cameras
+    }
+    message = ObservationMessage(
+        state=encode_tensor(np.zeros(spec.state_dim, np.float32)),
+        images=images,
+        episode_start=True,
+        inference_delay=min(1, length) if has_prefix else 0,
+        prefix_horizon=length if has_prefix else 0,
+        prefix_model=prefix_model if has_prefix else None,
+        prefix_robot=prefix_robot if has_prefix else None,
+    )
+    return encode(message)
