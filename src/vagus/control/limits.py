@@ -85,12 +85,14 @@ class Limiter:
     @property
     def position(self) -> ActionArray:
         """The last command, (action_dim,)."""
-        return self._output.copy()
+        output: ActionArray = self._output.copy()
+        return output
 
     @property
     def velocity(self) -> ActionArray:
         """Rate of the last command, (action_dim,), per second; 0 for rotation groups and deltas."""
-        return self._velocity.copy()
+        velocity: ActionArray = self._velocity.copy()
+        return velocity
 
     @property
     def is_known(self) -> bool:
@@ -107,7 +109,7 @@ class Limiter:
     @property
     def limited_too_long(self) -> str | None:
         """Name of a feature limited without a break for longer than `max_limited_s`, or None."""
-        worst = int(self._limited_s.argmax())
+        worst = int(np.argmax(self._limited_s))
         return self._names[worst] if self._limited_s[worst] > self._max_limited_s else None
 
     def seed(self, position: ActionArray) -> None:
@@ -126,7 +128,7 @@ class Limiter:
 
     def clip(self, values: ActionArray) -> ActionArray:
         """Return `values`, (action_dim,), inside the value bounds."""
-        result = values.copy()
+        result: ActionArray = values.copy()
         result[self._axes] = np.minimum(
             np.maximum(values[self._axes], self._bounds.lower), self._bounds.upper
         )
@@ -151,7 +153,8 @@ class Limiter:
         for _, columns, rotation in self._rotations:
             self._output[columns] = rotation.step(target[columns], is_braking=bool(is_braking[columns[0]]))
         self._note_limited()
-        return self._output.copy()
+        output: ActionArray = self._output.copy()
+        return output
 
     def _step_axes(self, target: ActionArray, is_braking: BoolArray, share: float) -> None:
         braking = is_braking[self._axes]

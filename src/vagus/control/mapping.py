@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vagus.errors import SpecError
+from vagus.errors import RobotError, SpecError
 from vagus.specs import ActionFeature, PolicySpec, RobotSpec, rename_robot_spec
-from vagus.types import ActionArray, FloatArray
+from vagus.types import ActionArray, FloatArray, Image
 
 __all__ = ["OrderMapping"]
 
@@ -44,6 +44,15 @@ class OrderMapping:
         self._state_of_policy = _indices(
             "state", wanted=[feature.name for feature in policy.state], among=self.state_names
         )
+        source = {new.name: old.name for old, new in zip(robot.cameras, renamed.cameras, strict=True)}
+        missing = sorted(c.name for c in policy.cameras if c.is_required and c.name not in source)
+        if missing:
+            raise SpecError(
+                "cameras", wanted=f"{missing}", got=f"{sorted(source)}", fix="map names with `rename`"
+            )
+        self._cameras = tuple(
+            (c.name, source[c.name], c.is_required) for c in policy.cameras if c.name in source
+        )
 
     def action_to_robot(self, action: ActionArray) -> ActionArray:
         """Return an action of the policy's order in the robot's, (action_dim,)."""
@@ -52,6 +61,17 @@ class OrderMapping:
     def state_to_policy(self, state: FloatArray) -> FloatArray:
         """Return the state that the policy wants from the robot's, a copy."""
         return state[self._state_of_policy]
+
+    def images_to_policy(self, images: Mapping[str, Image]) -> dict[str, Image]:
+        """Return the frames that the policy looks at, in its names.
+
+        Raises:
+            RobotError: a required one is missing.
+        """
+        missing = [own for _, own, is_required in self._cameras if is_required and own not in images]
+        if missing:
+            raise RobotError(f"no frame from the cameras {missing}")
+        return {name: images[own] for name, own, _ in self._cameras if own in images}
 
 
 def _indices(what: str, *, wanted: Sequence[str], among: Sequence[str]) -> NDArray[np.intp]:

@@ -12,7 +12,7 @@ from vagus.control.interpolate import Interpolator
 from vagus.control.limits import Limiter
 from vagus.errors import StateError
 from vagus.specs import ActionFeature, ActionKind
-from vagus.types import ActionArray, Command, Directive, FloatArray, MotionState
+from vagus.types import ActionArray, Command, Directive, FloatArray, MotionState, Provenance
 
 __all__ = ["Motion"]
 
@@ -101,6 +101,24 @@ class Motion:
             return Command(action=None, provenance=directive.provenance)
         return self._fall_back(directive, state)
 
+    @property
+    def is_driven(self) -> bool:
+        """Whether something was commanded since the start or the last pause."""
+        return self._is_driven
+
+    def measured(self, state: FloatArray) -> ActionArray:
+        """Return the measured value of each action, (action_dim,); NaN where nothing measures it."""
+        return np.where(self._feedback.is_measured, self._feedback.measured(state), np.nan)
+
+    def go(self, goal: ActionArray, provenance: Provenance) -> Command:
+        """Return one tick's command towards `goal` without a plan; NaN: stay. What is no position rests."""
+        before = self._limiter.position
+        target = np.where(self._is_position, np.where(np.isfinite(goal), goal, before), self._rest)
+        target = np.where(self._is_kept, before, target)
+        action = self._limiter.step(target, is_braking=self._no_brake)
+        self._is_falling_back = True
+        return Command(action=action, provenance=provenance, limited=self._limiter.limited)
+
     def _seed(self, state: FloatArray) -> None:
         measured = self._feedback.measured(state)
         self._limiter.seed(np.where(self._feedback.is_measured, measured, self._feedback.presumed))
@@ -162,13 +180,14 @@ class _Feedback:
             [0 if feature.feedback is None else place[feature.feedback] for feature in actions], dtype=np.intp
         )
         self._size = len(state_names)
-        self.presumed = np.array([_presumed(feature) for feature in actions])
+        self.presumed: ActionArray = np.array([_presumed(feature) for feature in actions])
 
     def measured(self, state: FloatArray) -> ActionArray:
         """Return what the state says of each action, (action_dim,); anything where nothing measures it."""
         if not self._size:
             return self.presumed.copy()
-        return state.astype(np.float64)[self._source]
+        measured: ActionArray = state.astype(np.float64)[self._source]
+        return measured
 
 
 def _presumed(feature: ActionFeature) -> float:

@@ -147,7 +147,8 @@ def _multiply(left: Vector, right: Vector) -> Vector:
 
 
 def _conjugate(quaternion: Vector) -> Vector:
-    return quaternion * np.array((-1.0, -1.0, -1.0, 1.0))
+    conjugate: Vector = quaternion * np.array((-1.0, -1.0, -1.0, 1.0))
+    return conjugate
 
 
 def _exp(vector: Vector) -> Vector:

@@ -1,0 +1,107 @@
+"""The camera thread: reads images for a request and hands the whole over, however long a camera takes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from vagus.errors import RobotError
+from vagus.types import Image, Snapshot, SnapshotDraft
+
+__all__ = ["CameraThread", "ClientPort"]
+
+logger = logging.getLogger(__name__)
+
+IDLE_S = 0.5
+"""How late a stop is noticed when nobody asks for images."""
+
+
+class ClientPort(Protocol):
+    """What the loop needs of the policy client; called by the camera thread."""
+
+    def offer(self, snapshot: Snapshot) -> None:
+        """Hand over a request with its images."""
+        ...
+
+    def draft_failed(self, ticket: int) -> None:
+        """No images could be had for this request."""
+        ...
+
+
+class CameraThread:
+    """Turns drafts into snapshots. The newest draft wins; one that waits behind a hanging camera is dropped.
+
+    Args:
+        read_images: called on this thread; returns frames in the policy's names.
+        client: gets the snapshots.
+        on_images: sees what was read, e.g. the recorder.
+    """
+
+    def __init__(
+        self,
+        read_images: Callable[[], Mapping[str, Image]],
+        client: ClientPort,
+        on_images: Callable[[SnapshotDraft, Mapping[str, Image]], None] | None = None,
+    ) -> None:
+        self._read_images = read_images
+        self._client = client
+        self._on_images = on_images
+        self._drafts: deque[SnapshotDraft] = deque(maxlen=1)
+        self._asked = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="vagus-camera", daemon=True)
+        self._is_failing = False
+        self.errors = 0
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def ask(self, draft: SnapshotDraft) -> None:
+        """Want images for `draft` (control thread); returns at once."""
+        self._drafts.append(draft)
+        self._asked.set()
+
+    def stop(self, timeout_s: float) -> None:
+        """End the thread; one that hangs in a camera is left behind after `timeout_s`."""
+        self._stopping.set()
+        self._asked.set()
+        if not self._thread.is_alive():
+            return
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            logger.warning("a camera hangs; its thread is left behind")
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._asked.wait(IDLE_S)
+            self._asked.clear()
+            if self._drafts and not self._stopping.is_set():
+                self._serve(self._drafts.popleft())
+
+    def _serve(self, draft: SnapshotDraft) -> None:
+        try:
+            images = self._read_images()
+        except Exception as error:  # noqa: BLE001 - a driver's fault costs one request, not the robot
+            self._fail(draft, error)
+            return
+        if self._is_failing:
+            logger.warning("the cameras are back")
+        self._is_failing = False
+        if self._stopping.is_set():
+            return
+        self._client.offer(Snapshot(draft, images))
+        if self._on_images is not None:
+            self._on_images(draft, images)
+
+    def _fail(self, draft: SnapshotDraft, error: Exception) -> None:
+        self.errors += 1
+        if not self._is_failing:
+            logger.warning(
+                "no images for this request: %s", error, exc_info=not isinstance(error, RobotError)
+            )
+        self._is_failing = True
+        self._client.draft_failed(draft.ticket)

@@ -1,0 +1,79 @@
+"""Every setting of the control loop and the recorder, spelled once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from vagus.control.fallback import Fallbacks
+from vagus.errors import ConfigError
+
+__all__ = ["LoopConfig", "RecorderConfig"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoopConfig:
+    """Settings of the control loop."""
+
+    duration_s: float | None = None
+    """End after this long; unset: run until stopped."""
+    episodes: int | None = None
+    """End after this many episodes; needs `episode_s`."""
+    episode_s: float | None = None
+    """Begin a new episode after this long; unset: one episode."""
+    max_limited_s: float = 5.0
+    """Stop the robot when one action was limited without a break for longer than this."""
+    fallback: Fallbacks = field(default_factory=Fallbacks)
+    """What each action kind does while there is no plan."""
+    keep_plan_within: float | None = None
+    """After a pause, keep the plan if the robot is within this of its last planned action; unset: never."""
+    return_to_start: bool = False
+    """After a normal end, move slowly back to where the robot stood at the beginning."""
+    return_time_s: float = 4.0
+    """Time for the way back."""
+    realtime_priority: int | None = None
+    """Real-time priority (1 to 99) of the control thread; needs the right to it; unset: none."""
+
+    def __post_init__(self) -> None:
+        for name in ("duration_s", "episode_s", "max_limited_s", "return_time_s", "keep_plan_within"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise ConfigError(name, wanted="a finite number above 0", got=repr(value))
+        if self.episodes is not None and self.episodes < 1:
+            raise ConfigError("episodes", wanted="at least 1, or unset", got=repr(self.episodes))
+        if self.episodes is not None and self.episode_s is None:
+            raise ConfigError(
+                "episodes", wanted="episode_s with it", got="none", fix="say how long an episode lasts"
+            )
+        if self.realtime_priority is not None and not 1 <= self.realtime_priority <= 99:
+            raise ConfigError(
+                "realtime_priority", wanted="1 to 99, or unset", got=repr(self.realtime_priority)
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderConfig:
+    """Settings of the recorder."""
+
+    directory: str = ""
+    """Where session folders are made; empty: nothing is recorded."""
+    images: bool = True
+    """Record the camera frames that went with requests."""
+    jpeg_quality: int = 90
+    """Quality of the recorded frames, 1 to 100."""
+    max_waiting_steps: int = 6000
+    """Steps waiting for the disk; further ones are dropped and counted."""
+    max_waiting_images: int = 16
+    """Sets of frames waiting for the disk; further ones are dropped and counted."""
+    flush_s: float = 1.0
+    """Steps reach the disk at least this often."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.jpeg_quality <= 100:
+            raise ConfigError("jpeg_quality", wanted="1 to 100", got=repr(self.jpeg_quality))
+        for name in ("max_waiting_steps", "max_waiting_images"):
+            value = getattr(self, name)
+            if value < 1:
+                raise ConfigError(name, wanted="at least 1", got=repr(value))
+        if not (math.isfinite(self.flush_s) and self.flush_s > 0):
+            raise ConfigError("flush_s", wanted="seconds above 0", got=repr(self.flush_s))

@@ -1,0 +1,140 @@
+"""What a control loop is made of, what it needs of each part, and what it shows of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from vagus.control.camera import ClientPort
+from vagus.control.mapping import OrderMapping
+from vagus.control.motion import Motion
+from vagus.control.robot import Robot
+from vagus.control.tally import LoopSummary
+from vagus.types import (
+    ActionArray,
+    Command,
+    Directive,
+    FloatArray,
+    Image,
+    LinkState,
+    MotionState,
+    SnapshotDraft,
+)
+
+__all__ = ["EnginePort", "LoopParts", "LoopStatus", "RecorderPort"]
+
+
+class EnginePort(Protocol):
+    """What the loop needs of the engine; all of it on the control thread."""
+
+    stop_reason: str
+
+    @property
+    def link(self) -> LinkState:
+        """How the link stands."""
+        ...
+
+    @property
+    def motion(self) -> MotionState:
+        """What the robot is doing."""
+        ...
+
+    @property
+    def episode(self) -> int:
+        """Episode number."""
+        ...
+
+    @property
+    def step(self) -> int:
+        """Next policy step to be commanded."""
+        ...
+
+    @property
+    def playback_left_ns(self) -> int:
+        """Playback left in the plan."""
+        ...
+
+    def advance(self, now_ns: int, state: FloatArray) -> Directive:
+        """Return what to do in this tick."""
+        ...
+
+    def take_draft(self) -> SnapshotDraft | None:
+        """Return the request that became due, once."""
+        ...
+
+    def fallback_moved(self, now_ns: int) -> None:
+        """A fallback command moved the robot."""
+        ...
+
+    def pause(self, now_ns: int) -> None:
+        """A human takes over."""
+        ...
+
+    def resume(
+        self, now_ns: int, *, measured: ActionArray | None = None, keep_plan_within: float | None = None
+    ) -> bool:
+        """Go on after a pause."""
+        ...
+
+    def reset(self, *, was_moved: bool = False) -> None:
+        """Begin a new episode."""
+        ...
+
+    def stop(self, reason: str) -> None:
+        """Stop for good."""
+        ...
+
+
+class RecorderPort(Protocol):
+    """What the loop needs of a recorder; nothing here may block."""
+
+    def record_step(self, now_ns: int, command: Command, state: FloatArray) -> None:
+        """Take one command (control thread)."""
+        ...
+
+    def record_images(self, draft: SnapshotDraft, images: Mapping[str, Image]) -> None:
+        """Take the images of one request (camera thread)."""
+        ...
+
+    def close(self, summary: LoopSummary) -> None:
+        """Write what is left, and the summary; after the robot was stopped."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoopParts:
+    """What a loop is made of.
+
+    Attributes:
+        robot: not connected yet.
+        engine: of an open client.
+        client: takes the snapshots.
+        motion: made from the mapping's actions and state names.
+        mapping: between the robot's order and the policy's.
+        recorder: closed by the loop, after the robot; None: nothing is recorded.
+    """
+
+    robot: Robot
+    engine: EnginePort
+    client: ClientPort
+    motion: Motion
+    mapping: OrderMapping
+    recorder: RecorderPort | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoopStatus:
+    """How the loop stood at its last tick; for a status line on another thread."""
+
+    now_ns: int
+    link: LinkState
+    motion: MotionState
+    episode: int
+    step: int
+    playback_left_s: float
+    age_ms: float | None
+    lateness_ms: float
+    ticks: int
+    missed: int
+    limited: frozenset[str]
