@@ -185,7 +185,8 @@ class _Feedback:
     def measured(self, state: FloatArray) -> ActionArray:
         """Return what the state says of each action, (action_dim,); anything where nothing measures it."""
         if not self._size:
-            return self.presumed.copy()
+            presumed: ActionArray = self.presumed.copy()
+            return presumed
         measured: ActionArray = state.astype(np.float64)[self._source]
         return measured
 

@@ -1,0 +1,100 @@
+"""The files of one recorded session, written so that a full disk or a killed process leaves them readable.
+
+`metadata.json`: what was recorded, and at the end what happened. `steps.jsonl`: one line per command.
+`images/<camera>/e<episode>_s<step>_t<ticket>.jpg`: the frames that went with requests.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+from vagus.errors import ConfigError
+
+__all__ = ["Json", "SessionFolder"]
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
+RESERVED_BYTES = 32 << 10
+"""Room that metadata.json takes from the start, so that the summary still fits on a disk that is full."""
+
+
+class SessionFolder:
+    """Opens the files of a session; every write is whole or undone.
+
+    Args:
+        path: folder to be made; must not exist.
+        metadata: what is known at the beginning.
+
+    Raises:
+        ConfigError: the folder cannot be made or written.
+    """
+
+    def __init__(self, path: Path, metadata: Mapping[str, Json]) -> None:
+        self.path = path
+        self._metadata = dict(metadata)
+        self._cameras: set[str] = set()
+        try:
+            path.mkdir(parents=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            self._metadata_file = os.open(path / "metadata.json", flags, 0o644)
+            self._steps_file = os.open(path / "steps.jsonl", flags | os.O_APPEND, 0o644)
+            self._write_metadata()
+        except OSError as error:
+            raise ConfigError(
+                "recorder directory", wanted="a folder that can be written", got=f"{path}: {error}"
+            ) from error
+
+    def write_steps(self, lines: bytes) -> None:
+        """Append whole lines.
+
+        Raises:
+            OSError: the disk is full or fails; nothing was appended.
+        """
+        before = os.fstat(self._steps_file).st_size
+        written = os.write(self._steps_file, lines)
+        if written != len(lines):
+            os.ftruncate(self._steps_file, before)
+            raise OSError(errno.ENOSPC, f"the disk took {written} of {len(lines)} bytes")
+
+    def write_image(self, camera: str, name: str, jpeg: bytes | memoryview) -> None:
+        """Write one frame.
+
+        Raises:
+            OSError: the disk is full or fails; no file is left.
+        """
+        folder = self.path / "images" / safe_name(camera)
+        if camera not in self._cameras:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._cameras.add(camera)
+        target = folder / name
+        try:
+            target.write_bytes(jpeg)
+        except OSError:
+            target.unlink(missing_ok=True)
+            raise
+
+    def close(self, summary: Mapping[str, Json]) -> None:
+        """Write the summary and close. Twice is harmless."""
+        if self._metadata_file < 0:
+            return
+        self._metadata["summary"] = dict(summary)
+        try:
+            self._write_metadata()
+        finally:
+            os.close(self._metadata_file)
+            os.close(self._steps_file)
+            self._metadata_file = self._steps_file = -1
+
+    def _write_metadata(self) -> None:
+        content = json.dumps(self._metadata, indent=1).encode()
+        os.pwrite(self._metadata_file, content.ljust(RESERVED_BYTES) + b"\n", 0)
+
+
+def safe_name(name: str) -> str:
+    """Return `name` as the name of a folder."""
+    return "".join(char if char.isalnum() or char in "-_" else "_" for char in name) or "_"
