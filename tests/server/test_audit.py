@@ -1,0 +1,67 @@
+"""One JSON line per request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from vagus.server.audit import AuditFile, AuditLine
+from vagus.server.journal import Outcome
+from vagus.wire.schema import Header, Kind
+
+
+def outcome(seq: int) -> Outcome:
+    return Outcome(
+        session_id="arm:0000002a",
+        client="arm",
+        header=Header(Kind.OBSERVATION, seq, 3, 0, 42),
+        result="chunk",
+        payload=b"",
+        step=7,
+        queue_wait_ns=1_234_567,
+        inference_ns=20_000_000,
+        batch_size=2,
+        superseded=1,
+    )
+
+
+def lines(path: Path) -> list[AuditLine]:
+    return [msgspec.json.decode(line, type=AuditLine) for line in path.read_bytes().splitlines()]
+
+
+def test_a_line_says_all_that_joins_it_with_the_robots_own_record(tmp_path: Path) -> None:
+    audit = AuditFile(tmp_path / "deep" / "audit.jsonl", max_bytes=10_000)
+    audit.write(outcome(5))
+    audit.close()
+    audit.close()
+    (line,) = lines(audit.path)
+    assert (line.session, line.client, line.epoch, line.seq) == ("arm:0000002a", "arm", 42, 5)
+    assert (line.episode, line.step, line.outcome) == (3, 7, "chunk")
+    assert (line.queue_wait_ms, line.inference_ms, line.batch_size, line.superseded) == (1.235, 20.0, 2, 1)
+    assert line.ts.endswith("+00:00")
+
+
+def test_the_file_is_rotated_and_one_older_is_kept(tmp_path: Path) -> None:
+    audit = AuditFile(tmp_path / "audit.jsonl", max_bytes=600)
+    for seq in range(1, 30):
+        audit.write(outcome(seq))
+    audit.close()
+    older = tmp_path / "audit.jsonl.1"
+    kept = [line.seq for line in lines(older)]
+    kept += [line.seq for line in lines(audit.path)] if audit.path.exists() else []
+    assert kept == list(range(kept[0], 30))
+    assert {path.name for path in tmp_path.iterdir()} <= {"audit.jsonl", "audit.jsonl.1"}
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 3 * 600
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_of_that_line_only(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    audit = AuditFile(tmp_path / "file" / "audit.jsonl", max_bytes=600)
+    with pytest.raises(OSError, match="file"):
+        audit.write(outcome(1))
+    (tmp_path / "file").unlink()
+    audit.write(outcome(2))
+    audit.close()
+    assert [line.seq for line in lines(audit.path)] == [2]

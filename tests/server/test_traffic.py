@@ -1,0 +1,294 @@
+"""The rules by which requests move."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from vagus.server.lane import Lane, Parcel, Ready, Stage
+from vagus.server.mailbox import Letter
+from vagus.server.request import Request
+from vagus.server.scheduler import round_robin
+from vagus.server.sessions import Session
+from vagus.server.traffic import Next, Traffic
+from vagus.server.validate import Terms
+from vagus.types import Observation
+from vagus.wire.schema import Header, Kind
+
+TERMS = Terms(uses_rtc=False, image_codec="raw", max_pixels=0, instruction="", is_pinned=False)
+REQUEST = Request(
+    observation=Observation(np.zeros(1, np.float32), {}, "", 0),
+    step=0,
+    prefix=None,
+    inference_delay=0,
+    prefix_horizon=0,
+    seed=0,
+    is_episode_start=False,
+    slack_ms=0.0,
+    traceparent=None,
+)
+
+
+def traffic(*epochs: int) -> Traffic[None]:
+    made: Traffic[None] = Traffic(round_robin)
+    for epoch in epochs:
+        made.open(Session(f"c{epoch}", "i", epoch, opened_ns=0, heard_ns=0), TERMS)
+    return made
+
+
+def lane_of(made: Traffic[None], epoch: int) -> Lane[None]:
+    lane = made.lane(epoch)
+    assert lane is not None
+    return lane
+
+
+def parcel(seq: int, episode: int = 0, epoch: int = 1) -> Parcel:
+    return Parcel(Header(Kind.OBSERVATION, seq, episode, 0, epoch), b"")
+
+
+def decode(made: Traffic[None], lane: Lane[None]) -> tuple[Next, Ready]:
+    letter = made.take(lane)
+    assert letter is not None
+    ready = Ready(letter, REQUEST, decode_ns=0, ready_ns=0)
+    return made.decoded(lane, ready), ready
+
+
+def test_a_request_goes_from_mailbox_to_answer() -> None:
+    made = traffic(1)
+    lane = lane_of(made, 1)
+    assert made.submit(lane, parcel(1), 0) is Next.DECODE
+    assert (made.waiting, made.is_idle, made.has_ready) == (1, False, False)
+    assert decode(made, lane)[0] is Next.READY
+    assert made.has_ready
+    ((chosen, ready),) = made.choose({}, 0, 4)
+    assert chosen is lane
+    assert ready.header.seq == 1
+    assert made.inferred(lane, 0) is Next.PUBLISH
+    assert made.release(lane) is Next.WAIT
+    assert made.is_idle
+    assert made.choose({}, 0, 4) == []
+
+
+def test_a_request_waits_while_the_one_before_it_is_in_the_policy() -> None:
+    made = traffic(1)
+    lane = lane_of(made, 1)
+    made.submit(lane, parcel(1), 0)
+    decode(made, lane)
+    made.choose({}, 0, 1)
+    assert made.submit(lane, parcel(2), 0) is Next.WAIT
+    assert made.choose({}, 0, 1) == []
+    assert made.release(lane) is Next.DECODE
+
+
+def test_a_newer_request_replaces_one_that_is_ready() -> None:
+    made = traffic(1)
+    lane = lane_of(made, 1)
+    made.submit(lane, parcel(1), 0)
+    decode(made, lane)
+    assert made.submit(lane, parcel(2), 0) is Next.DECODE
+    assert not made.has_ready
+    assert decode(made, lane)[1].letter.superseded == 1
+
+
+def test_a_newer_request_replaces_one_that_is_being_decoded() -> None:
+    made = traffic(1)
+    lane = lane_of(made, 1)
+    made.submit(lane, parcel(1), 0)
+    letter = made.take(lane)
+    assert letter is not None
+    assert made.submit(lane, parcel(2), 0) is Next.WAIT
+    assert made.decoded(lane, Ready(letter, REQUEST, 0, 0)) is Next.SUPERSEDED
+    assert made.release(lane) is Next.DECODE
+    assert decode(made, lane)[1].letter.superseded == 1
+
+
+def test_what_is_old_repeated_or_of_a_closed_session_is_not_taken() -> None:
+    made = traffic(1)
+    lane = lane_of(made, 1)
+    made.submit(lane, parcel(2, episode=1), 0)
+    assert made.submit(lane, parcel(2, episode=1), 0) is Next.DUPLICATE
+    assert made.submit(lane, parcel(1, episode=1), 0) is Next.DUPLICATE
+    assert made.submit(lane, parcel(3, episode=0), 0) is Next.OLD_EPISODE
+    made.close(1)
+    made.close(1)
+    assert made.submit(lane, parcel(4, episode=1), 0) is Next.CLOSED
+    assert made.lane(1) is None
+    assert len(made) == 0
+
+
+def test_a_new_episode_takes_back_what_waits_of_the_old_one() -> None:
+    made = traffic(1, 2, 3)
+    in_mailbox, ready, running = (lane_of(made, epoch) for epoch in (1, 2, 3))
+    made.submit(running, parcel(1), 0)
+    decode(made, running)
+    made.choose({}, 0, 1)
+    made.submit(ready, parcel(1), 0)
+    decode(made, ready)
+    made.submit(in_mailbox, parcel(1), 0)
+    for lane in (in_mailbox, ready, running):
+        assert made.begin_episode(lane, 1)
+        assert made.begin_episode(lane, 1)
+        assert not made.begin_episode(lane, 0)
+    assert made.take(in_mailbox) is None
+    assert in_mailbox.stage is Stage.IDLE
+    assert not made.has_ready
+    assert made.inferred(running, 0) is Next.OLD_EPISODE
+    assert made.submit(ready, parcel(2, episode=1), 0) is Next.DECODE
+
+
+def test_a_request_of_a_new_episode_survives_the_reset_that_announces_it() -> None:
+    made = traffic(1)
+    lane = lane_of(made, 1)
+    made.submit(lane, parcel(1, episode=1), 0)
+    assert made.begin_episode(lane, 1)
+    assert decode(made, lane)[0] is Next.READY
+    made.submit(lane, parcel(2, episode=2), 0)
+    assert lane.episode == 2
+
+
+def test_a_request_decoded_after_its_episode_or_session_ended_is_dropped() -> None:
+    made = traffic(1, 2)
+    for epoch, end in ((1, Next.OLD_EPISODE), (2, Next.CLOSED)):
+        lane = lane_of(made, epoch)
+        made.submit(lane, parcel(1), 0)
+        letter = made.take(lane)
+        assert letter is not None
+        if end is Next.CLOSED:
+            made.close(epoch)
+        else:
+            made.begin_episode(lane, 1)
+        assert made.decoded(lane, Ready(letter, REQUEST, 0, 0)) is end
+
+
+def test_a_newcomer_waits_for_those_who_were_ready_before_it() -> None:
+    made = traffic(1)
+    first = lane_of(made, 1)
+    for seq in (1, 2):
+        made.submit(first, parcel(seq), 0)
+        decode(made, first)
+        made.choose({}, 0, 1)
+        made.release(first)
+    made.submit(first, parcel(3), 0)
+    decode(made, first)
+    made.open(Session("new", "i", 9, opened_ns=0, heard_ns=0), TERMS)
+    newcomer = lane_of(made, 9)
+    made.submit(newcomer, parcel(1, epoch=9), 0)
+    letter = made.take(newcomer)
+    assert letter is not None
+    made.decoded(newcomer, Ready(letter, REQUEST, decode_ns=0, ready_ns=1))
+    assert made.choose({}, 0, 1)[0][0] is first
+
+
+class Movement(RuleBasedStateMachine):
+    """Whatever arrives in whatever order: every request is accounted for, the newest is the one served."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made = traffic(1, 2)
+        self.lanes = [lane_of(self.made, 1), lane_of(self.made, 2)]
+        self.sent = [0, 0]
+        self.taken: dict[int, Letter[Parcel]] = {}
+        self.running: dict[int, Ready] = {}
+        self.queue: list[int] = []
+        self.accounted = [0, 0]
+        self.served: list[list[int]] = [[], []]
+
+    def count(self, which: int, letter: Letter[Parcel]) -> None:
+        self.accounted[which] += 1 + letter.superseded
+
+    def wake(self, which: int, what: Next) -> None:
+        if what is Next.DECODE:
+            assert which not in self.queue
+            assert which not in self.taken
+            self.queue.append(which)
+
+    @rule(which=st.integers(0, 1), is_new_episode=st.booleans())
+    def submit(self, which: int, is_new_episode: bool) -> None:
+        lane = self.lanes[which]
+        self.sent[which] += 1
+        episode = lane.episode + is_new_episode
+        self.wake(which, self.made.submit(lane, parcel(self.sent[which], episode, which + 1), 0))
+
+    @rule(which=st.integers(0, 1))
+    def reset(self, which: int) -> None:
+        assert self.made.begin_episode(self.lanes[which], self.lanes[which].episode + 1)
+
+    @precondition(lambda self: self.queue)
+    @rule()
+    def take(self) -> None:
+        which = self.queue.pop(0)
+        letter = self.made.take(self.lanes[which])
+        if letter is not None:
+            self.taken[which] = letter
+
+    @precondition(lambda self: self.taken)
+    @rule(is_readable=st.booleans())
+    def decoded(self, is_readable: bool) -> None:
+        which, letter = self.taken.popitem()
+        lane = self.lanes[which]
+        if not is_readable:
+            self.count(which, letter)
+            self.wake(which, self.made.release(lane))
+            return
+        verdict = self.made.decoded(lane, Ready(letter, REQUEST, 0, 0))
+        if verdict is Next.READY:
+            return
+        if verdict is Next.OLD_EPISODE:
+            self.count(which, letter)
+        self.wake(which, self.made.release(lane))
+
+    @precondition(lambda self: not self.running)
+    @rule(max_batch=st.integers(1, 2))
+    def choose(self, max_batch: int) -> None:
+        for lane, ready in self.made.choose({}, 0, max_batch):
+            which = self.lanes.index(lane)
+            assert which not in self.taken
+            assert ready.header.episode == lane.episode
+            assert lane.mailbox.is_empty
+            self.running[which] = ready
+
+    @precondition(lambda self: self.running)
+    @rule()
+    def finish(self) -> None:
+        which, ready = self.running.popitem()
+        lane = self.lanes[which]
+        verdict = self.made.inferred(lane, ready.header.episode)
+        assert (verdict is Next.PUBLISH) == (ready.header.episode == lane.episode)
+        self.count(which, ready.letter)
+        self.served[which].append(ready.header.seq)
+        self.wake(which, self.made.release(lane))
+
+    @invariant()
+    def requests_are_served_in_order_and_none_twice(self) -> None:
+        for seqs in self.served:
+            assert seqs == sorted(set(seqs))
+
+    @invariant()
+    def at_most_one_request_per_session_is_past_the_mailbox(self) -> None:
+        for which, lane in enumerate(self.lanes):
+            past = (which in self.taken) + (which in self.running) + (lane.ready is not None)
+            assert past <= 1
+            assert (lane.stage is Stage.READY) == (lane.ready is not None)
+            assert (lane.stage is Stage.INFERRING) == (which in self.running)
+
+    def teardown(self) -> None:
+        while self.queue or self.taken or self.running or self.made.has_ready:
+            if self.queue:
+                self.take()
+            elif self.taken:
+                self.decoded(is_readable=True)
+            elif self.running:
+                self.finish()
+            else:
+                self.choose(max_batch=2)
+        for which, lane in enumerate(self.lanes):
+            self.sent[which] += 1
+            assert self.made.submit(lane, parcel(self.sent[which], lane.episode, which + 1), 0) is Next.DECODE
+            letter = self.made.take(lane)
+            assert letter is not None
+            self.count(which, letter)
+            assert self.accounted[which] == self.sent[which]
+
+
+TestMovement = Movement.TestCase

@@ -1,0 +1,78 @@
+"""The whole request path, run and timed."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from server.raw_client import SPEC, Calls, CountingPolicy
+from vagus.clock import NS_PER_MS
+from vagus.errors import PolicyError, ProtocolError
+from vagus.policies.policy import Row
+from vagus.server.config import ServeConfig
+from vagus.server.model import Model
+from vagus.server.warmup import warm_up
+from vagus.types import ActionChunk
+
+
+class TimedPolicy(CountingPolicy):
+    """Takes as many milliseconds as there are rows, ten times as many the first time, by its own clock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time_ns = 0
+        self.rows: list[list[Row[Calls]]] = []
+
+    def now_ns(self) -> int:
+        return self.time_ns
+
+    def wait_until_ns(self, deadline_ns: int, stop: threading.Event) -> None:
+        raise AssertionError("nobody waits here")
+
+    def infer(self, batch: Sequence[Row[Calls]]) -> list[ActionChunk | PolicyError]:
+        is_first = not any(len(rows) == len(batch) for rows in self.rows)
+        self.rows.append(list(batch))
+        self.time_ns += len(batch) * NS_PER_MS * (10 if is_first else 1)
+        return super().infer(batch)
+
+
+def test_every_batch_size_is_run_with_and_without_a_prefix_and_the_first_run_is_not_timed() -> None:
+    policy = TimedPolicy()
+    rows = warm_up(Model.of(policy, ServeConfig()), max_batch=3, max_pixels=10_000, runs=2, clock=policy)
+    assert [(row.batch_size, row.p50_ms, row.max_ms) for row in rows] == [
+        (1, 1.0, 1.0),
+        (2, 2.0, 2.0),
+        (3, 3.0, 3.0),
+    ]
+    kinds = {(len(batch), batch[0].prefix is None) for batch in policy.rows}
+    assert kinds == {(size, is_plain) for size in (1, 2, 3) for is_plain in (True, False)}
+    assert all(set(row.observation.images) == {"front"} for batch in policy.rows for row in batch)
+
+
+def test_a_policy_without_real_time_chunking_is_run_without_a_prefix() -> None:
+    policy = TimedPolicy()
+    model = Model.of(policy, ServeConfig(rtc=False))
+    warm_up(model, max_batch=1, max_pixels=10_000, runs=1, clock=policy)
+    assert all(row.prefix is None for batch in policy.rows for row in batch)
+
+
+def test_a_policy_that_cannot_answer_its_own_spec_is_refused() -> None:
+    class Failing(TimedPolicy):
+        def infer(self, batch: Sequence[Row[Calls]]) -> list[ActionChunk | PolicyError]:
+            return [PolicyError("out of memory") for _ in batch]
+
+    policy = Failing()
+    with pytest.raises(PolicyError, match="out of memory"):
+        warm_up(Model.of(policy, ServeConfig()), max_batch=1, max_pixels=10_000, runs=1, clock=policy)
+
+
+def test_a_policy_whose_frames_are_larger_than_allowed_is_refused() -> None:
+    class Wide(TimedPolicy):
+        spec = dataclasses.replace(SPEC)
+
+    policy = Wide()
+    with pytest.raises(ProtocolError, match="pixels"):
+        warm_up(Model.of(policy, ServeConfig()), max_batch=1, max_pixels=10, runs=1, clock=policy)
