@@ -1,0 +1,1 @@
+"""Benchmarks: programs that print ratios against named peers and limits of the same run."""

@@ -1,0 +1,76 @@
+"""The floor for JPEG: the same JPEG bytes over a bare TCP connection. `client FRAMES PORT` or `server`.
+
+Same encoder, same quality and as many encoder threads as the robot's side of vagus has; no sessions, no
+checks, no router, one client.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.programs.driver import ACTION_DIM, Frames, Sizes, announce, chunk, drive, state
+from vagus.edge.worker import ENCODE_THREADS
+from vagus.wire.images import DEFAULT_QUALITY
+from vagus.wire.jpeg import decode_jpeg, encode_jpeg
+
+LENGTHS = struct.Struct("<4I")
+"""Bytes of state and of three frames."""
+CHUNK_LENGTH = struct.Struct("<I")
+
+
+def run_server() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=_accept, args=(listener,), daemon=True).start()
+    announce(port=listener.getsockname()[1])
+    sys.stdin.read()
+
+
+def _accept(listener: socket.socket) -> None:
+    while True:
+        connection, _ = listener.accept()
+        threading.Thread(target=_serve, args=(connection,), daemon=True).start()
+
+
+def _serve(connection: socket.socket) -> None:
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with connection, connection.makefile("rb") as stream:
+        while head := stream.read(LENGTHS.size):
+            state_bytes, *lengths = LENGTHS.unpack(head)
+            received = np.frombuffer(stream.read(state_bytes), np.float32)
+            for length in lengths:
+                decode_jpeg(stream.read(length), height=480, width=640)
+            reply = chunk(received).tobytes()
+            connection.sendall(CHUNK_LENGTH.pack(len(reply)) + reply)
+
+
+def run_client(frames_path: str, port: int) -> None:
+    connection = socket.create_connection(("127.0.0.1", port))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    stream = connection.makefile("rb")
+    encoders = ThreadPoolExecutor(ENCODE_THREADS)
+
+    def call(images: dict[str, Frames]) -> tuple[NDArray[np.float32], Sizes]:
+        joints = state().tobytes()
+        jpegs = list(encoders.map(lambda frame: encode_jpeg(frame, quality=DEFAULT_QUALITY), images.values()))
+        request = b"".join([LENGTHS.pack(len(joints), *map(len, jpegs)), joints, *jpegs])
+        connection.sendall(request)
+        (length,) = CHUNK_LENGTH.unpack(stream.read(CHUNK_LENGTH.size))
+        reply = stream.read(length)
+        actions = np.frombuffer(reply, np.float32).reshape(-1, ACTION_DIM)
+        return actions, Sizes(len(request), CHUNK_LENGTH.size + length)
+
+    drive(frames_path, call)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "server":
+        run_server()
+    else:
+        run_client(sys.argv[2], int(sys.argv[3]))
