@@ -255,6 +255,16 @@ def test_tokens_are_listed(rig: Rig) -> None:
     assert robot.tokens(ANY_ALIVE, timeout_s=5.0) == frozenset({ALIVE})
 
 
+def test_tokens_are_listed_truly_while_they_are_watched(rig: Rig) -> None:
+    """A Zenoh session that watches is told of none now and then; acting on that drops live robots."""
+    server, robot = rig.link(), rig.link()
+    server.token(ALIVE)
+    robot.watch(ANY_ALIVE, lambda key, is_alive: None)
+    settle(server, robot)
+    listed = [robot.tokens(ANY_ALIVE, timeout_s=5.0) for _ in range(300)]
+    assert listed == [frozenset({ALIVE})] * 300
+
+
 def test_a_closed_link_takes_its_tokens_and_answers_along(rig: Rig) -> None:
     server, robot = rig.link(), rig.link()
     server.token(ALIVE)

@@ -130,7 +130,7 @@ def test_the_watchdog_replaces_a_session_that_stays_without_a_router(proxy: Faul
         time.sleep(0.1)  # Zenoh tries once at once, into the cut
         proxy.heal()
         assert eventually(lambda: link.health().zombies == 1)
-        assert link.health().is_connected
+        assert eventually(lambda: link.health().is_connected)
         assert link.health().generation == 1
         assert not left_alone.health().is_connected
 
@@ -234,6 +234,16 @@ def test_what_is_no_key_is_refused(router: Router, key: str) -> None:
             link.query(key, b"", timeout_s=0.1)
         with pytest.raises(ProtocolError, match="not a key"):
             send(link, b"", key=key)
+
+
+def test_asking_once_for_tokens_would_miss_live_ones(router: Router, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zenoh_module, "EMPTY_TRIES", 1)
+    config = ZenohConfig(connect=router.endpoints)
+    with ZenohLink(config) as server, ZenohLink(config) as robot:
+        server.token(KEY)
+        robot.watch(KEY, lambda key, is_alive: None)
+        settle(server, robot)
+        assert eventually(lambda: not robot.tokens(KEY, timeout_s=1.0))
 
 
 # leaving

@@ -27,6 +27,11 @@ logger = logging.getLogger(__name__)
 QUERY_MARGIN_S = 0.5
 """Zenoh ends a query by its own timer; this much later we stop waiting for that."""
 
+EMPTY_TRIES = 3
+EMPTY_PAUSE_S = 0.03
+"""A session that watches tokens is told of none in 4–11 % of lists that follow each other at once; one that
+is asked again after a pause is told of all. Found is believed, nothing found is asked three times."""
+
 
 @dataclass(frozen=True, slots=True)
 class Quality:
@@ -221,6 +226,17 @@ class ZenohConnection:
 
     def tokens(self, key: str, timeout_s: float) -> frozenset[str]:
         """Return the keys of the tokens under `key` that are alive now."""
+        deadline_s = time.monotonic() + timeout_s
+        found = self._tokens_once(key, timeout_s)
+        for _ in range(EMPTY_TRIES - 1):
+            remaining_s = deadline_s - time.monotonic() - EMPTY_PAUSE_S
+            if found or remaining_s <= 0:
+                break
+            time.sleep(EMPTY_PAUSE_S)
+            found = self._tokens_once(key, remaining_s)
+        return found
+
+    def _tokens_once(self, key: str, timeout_s: float) -> frozenset[str]:
         replies, has_ended = self._ask(key, partial(self._session.liveliness().get, key), timeout_s)
         if not has_ended or any(reply.err is not None for reply in replies):
             raise QueryTimeoutError(f"tokens under {key} were not told within {timeout_s:g} s")

@@ -1,0 +1,145 @@
+"""Who may do what on a router: the access rules that confine each robot to its own keys.
+
+Everything not allowed is denied, and nothing is ever denied by a rule: where a party fits two subjects,
+Zenoh lets the one that allows win. A subject is the common name of a certificate, never a pattern.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
+
+from vagus.errors import ConfigError
+from vagus.transport.keys import ROOT, sanitise
+
+__all__ = ["access_control"]
+
+Rule: TypeAlias = Mapping[str, object]
+
+INGRESS = "ingress"
+"""From the party to the router."""
+
+EGRESS = "egress"
+"""From the router to the party."""
+
+ANY_SERVER = f"{ROOT}/*/*/*/*"
+"""Every server of every service; a verbatim first chunk must be written out."""
+
+
+def access_control(
+    robots: Iterable[str], servers: Iterable[str], *, tools: Iterable[str] = ()
+) -> dict[str, object]:
+    """Return the `access_control` section of a router's configuration.
+
+    Args:
+        robots: client names; each is the common name of that robot's certificate.
+        servers: configured server names; each is the common name of that server's certificate.
+        tools: common names of operators' certificates, which may look (`vagus status`) and not touch.
+
+    Raises:
+        ConfigError: one server's keys would cover another's, or a name has two parts to play.
+    """
+    robots, servers, tools = tuple(robots), tuple(servers), tuple(tools)
+    _check_names(robots, servers, tools)
+    rules: list[Rule] = []
+    subjects: list[dict[str, object]] = []
+    policies: list[dict[str, object]] = []
+    parties = (
+        *((f"robot {name}", name, _robot(name)) for name in robots),
+        *((f"server {name}", name, _server(name)) for name in servers),
+        *((f"tool {name}", name, _seeing(name)) for name in tools),
+    )
+    for party, name, granted in parties:
+        rules += granted
+        subjects.append({"id": party, "cert_common_names": [name]})
+        policies.append({"rules": [rule["id"] for rule in granted], "subjects": [party]})
+    return {
+        "enabled": True,
+        "default_permission": "deny",
+        "rules": rules,
+        "subjects": subjects,
+        "policies": policies,
+    }
+
+
+def _check_names(robots: tuple[str, ...], servers: tuple[str, ...], tools: tuple[str, ...]) -> None:
+    names = (*robots, *servers, *tools)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError("access", wanted="each name once, in one role", got=f"{', '.join(twice)} twice")
+    for name in servers:
+        longer = [other for other in servers if other.startswith(f"{name}-")]
+        if longer:  # a server's keys are its name, a dash and a random end
+            raise ConfigError(
+                "access",
+                wanted="no server name that is another's with a dash and more",
+                got=f"{name!r} and {longer[0]!r}",
+            )
+
+
+def _allow(name: str, flow: str, messages: tuple[str, ...], *keys: str) -> Rule:
+    return {
+        "id": name,
+        "permission": "allow",
+        "flows": [flow],
+        "messages": list(messages),
+        "key_exprs": list(keys),
+    }
+
+
+def _robot(name: str) -> tuple[Rule, ...]:
+    own = f"{ANY_SERVER}/{sanitise(name)}"
+    asked = (f"{own}/session", f"{own}/reset")
+    return (
+        _allow(f"{name}: sends observations", INGRESS, ("put",), f"{own}/obs"),
+        _allow(f"{name}: asks", INGRESS, ("query",), *asked),
+        _allow(f"{name}: gets answers", EGRESS, ("reply",), *asked),
+        _allow(f"{name}: listens", INGRESS, ("declare_subscriber",), f"{own}/chunk"),
+        _allow(f"{name}: gets chunks", EGRESS, ("put",), f"{own}/chunk"),
+        # without being told who listens and answers, its publishers and queriers send nothing
+        _allow(f"{name}: sees subscriptions", EGRESS, ("declare_subscriber",), f"{ANY_SERVER}/*/obs"),
+        _allow(
+            f"{name}: sees queryables",
+            EGRESS,
+            ("declare_queryable",),
+            f"{ANY_SERVER}/*/session",
+            f"{ANY_SERVER}/*/reset",
+        ),
+        _allow(f"{name}: is alive", INGRESS, ("liveliness_token",), f"{own}/*/alive"),
+        *_seeing(name),
+    )
+
+
+def _server(name: str) -> tuple[Rule, ...]:
+    own = f"{ROOT}/*/*/*/{sanitise(name)}-$*"
+    asked = (f"{own}/*/session", f"{own}/*/reset", f"{own}/status")
+    return (
+        _allow(f"{name}: listens", INGRESS, ("declare_subscriber",), f"{own}/*/obs"),
+        _allow(f"{name}: gets observations", EGRESS, ("put",), f"{own}/*/obs"),
+        _allow(f"{name}: sends chunks", INGRESS, ("put",), f"{own}/*/chunk"),
+        _allow(f"{name}: sees subscriptions", EGRESS, ("declare_subscriber",), f"{ANY_SERVER}/*/chunk"),
+        _allow(f"{name}: serves", INGRESS, ("declare_queryable",), *asked),
+        _allow(f"{name}: is asked", EGRESS, ("query",), *asked, f"{ANY_SERVER}/status"),
+        _allow(f"{name}: answers", INGRESS, ("reply",), *asked),
+        _allow(f"{name}: is alive", INGRESS, ("liveliness_token",), f"{own}/alive"),
+        _allow(
+            f"{name}: watches robots",
+            INGRESS,
+            ("declare_liveliness_subscriber", "liveliness_query"),
+            f"{own}/*/*/alive",
+        ),
+        _allow(f"{name}: sees robots", EGRESS, ("liveliness_token",), f"{own}/*/*/alive"),
+    )
+
+
+def _seeing(name: str) -> tuple[Rule, ...]:
+    status, alive = f"{ANY_SERVER}/status", f"{ANY_SERVER}/alive"
+    return (
+        _allow(f"{name}: asks for status", INGRESS, ("query",), status),
+        _allow(f"{name}: gets status", EGRESS, ("reply",), status),
+        _allow(f"{name}: sees status", EGRESS, ("declare_queryable",), status),
+        _allow(
+            f"{name}: watches servers", INGRESS, ("declare_liveliness_subscriber", "liveliness_query"), alive
+        ),
+        _allow(f"{name}: sees servers", EGRESS, ("liveliness_token",), alive),
+    )
