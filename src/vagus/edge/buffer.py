@@ -93,7 +93,8 @@ class Plan:
         """Keep what was planned as far as it stays within `max_age_ns`, then go on with `chunk`."""
         kept: deque[PlanAction] = deque()
         for ahead, action in enumerate(self._actions):
-            if action.is_stale(now_ns + (ahead + 1) * step_ns, max_age_ns):
+            # one step for the action in play, one for this action itself
+            if action.is_stale(now_ns + (ahead + 2) * step_ns, max_age_ns):
                 break
             kept.append(action)
         follow = kept[-1].step + 1 if kept else next_step

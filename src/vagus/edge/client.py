@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import threading
 from collections import Counter
@@ -13,23 +12,20 @@ from types import TracebackType
 
 from vagus.clock import NS_PER_MS, NS_PER_S, Clock, MonotonicClock, seconds_to_ns
 from vagus.edge.engine import Engine, EngineContract
-from vagus.edge.handshake import TRANSIENT_REFUSALS, Contract, check_replica
+from vagus.edge.handshake import TRANSIENT_REFUSALS, Contract
 from vagus.edge.latency import LatencyWindow
+from vagus.edge.lookout import Lookout, pinned
 from vagus.edge.opening import Opener, fetch_capabilities, find_service, living_servers
 from vagus.edge.replicas import Backoff, Replicas
 from vagus.edge.uplink import Session, Uplink
 from vagus.edge.worker import Conversation, Worker
-from vagus.errors import LinkError, ProtocolError, SessionRefusedError, SpecError, StateError, VagusError
-from vagus.transport.keys import ServerKey, ServiceKey, server_from_key
-from vagus.transport.link import Declaration, Link
+from vagus.errors import LinkError, SessionRefusedError, StateError, VagusError
+from vagus.transport.keys import ServiceKey
+from vagus.transport.link import Link
 from vagus.types import LinkState, Snapshot
 
 __all__ = ["ClientStatus", "PolicyClient"]
 
-logger = logging.getLogger(__name__)
-
-REFRESH_S = 5.0
-"""Pause between two looks at who else is alive."""
 RETRY_S = 0.1
 """Pause between tries of the first contact."""
 
@@ -90,8 +86,7 @@ class PolicyClient:
         run_seed = random.getrandbits(64) if config.seed is None else config.seed
         self._worker = Worker(config, opener, self._clock, run_seed=run_seed)
         self._stopping = threading.Event()
-        self._watch: Declaration | None = None
-        self._refresher: threading.Thread | None = None
+        self._lookout: Lookout | None = None
         self._talk: Conversation | None = None
 
     # -- first contact ----------------------------------------------------------------------------------
@@ -105,27 +100,32 @@ class PolicyClient:
             SpecError: robot and policy do not fit.
             ConfigError: several services and none chosen, or the robot ticks slower than the policy steps.
         """
-        if self._talk is not None:
-            raise StateError("this client is open already")
+        if self._talk is not None or self._stopping.is_set():
+            raise StateError("a client is opened once; make a new one")
         session, contract = self._first_session()
+        try:
+            talk = self._begin_talk(session, contract)
+        except VagusError:
+            self._leave(session)
+            raise
+        self._talk = talk
+        self._worker.start(talk)
+        self._lookout = Lookout(self._link, self._worker, session.server.service, pin=self._config.pin_server)
+        self._lookout.start(contract)
+        return contract
+
+    def _begin_talk(self, session: Session, contract: Contract) -> Conversation:
         rates = EngineContract(
             contract.step_rate_hz, self._opener.robot.rate_hz, contract.uses_rtc, contract.prefix_horizon
         )
+        engine = Engine(self._config, rates)
         self._latency = LatencyWindow(initial_ns=_expected_latency_ns(contract))
         uplink = Uplink(self._config, contract.policy, self._latency)
-        talk = Conversation(Engine(self._config, rates), uplink, contract, self._replicas)
-        talk.instruction = self._instruction
         uplink.opened(session, self._clock.now_ns())
-        talk.engine.link_view = uplink.view
-        self._talk = talk
-        self._worker.start(talk)
-        self._watch = self._link.watch(session.server.service.all_alive, self._on_token)
-        self._link.on_reopen(self._on_reopen)
-        self._refresher = threading.Thread(
-            target=self._refresh_replicas, args=(session.server.service,), name="vagus-replicas", daemon=True
-        )
-        self._refresher.start()
-        return contract
+        engine.link_view = uplink.view
+        talk = Conversation(engine, uplink, contract, self._replicas)
+        talk.instruction = self._instruction
+        return talk
 
     def _first_session(self) -> tuple[Session, Contract]:
         deadline_ns = self._clock.now_ns() + seconds_to_ns(self._config.connect_timeout_s)
@@ -145,7 +145,8 @@ class PolicyClient:
     def _try_first_session(self) -> tuple[Session, Contract]:
         timeout_s = self._config.handshake_timeout_s
         service = self._service or find_service(self._link, timeout_s=timeout_s)
-        servers = self._usable(living_servers(self._link, service.all_alive, timeout_s=timeout_s))
+        listed = living_servers(self._link, service.all_alive, timeout_s=timeout_s)
+        servers = pinned(listed, self._config.pin_server)
         self._replicas.set_all_alive(servers)
         self._replicas.retry_now()
         server = self._replicas.choose(self._clock.now_ns())
@@ -207,14 +208,19 @@ class PolicyClient:
 
     def close(self) -> None:
         """End the session and the worker; the link stays open. Twice does nothing."""
+        if self._stopping.is_set():
+            return
         self._stopping.set()
+        if self._lookout is not None:
+            self._lookout.stop()
         self._worker.stop()
-        session = None if self._talk is None else self._talk.uplink.session
-        if session is not None and self._watch is not None and self._link.health().is_connected:
+        self._leave(None if self._talk is None else self._talk.uplink.session)
+
+    def _leave(self, session: Session | None) -> None:
+        """Be found nowhere any more, and tell the server so while there is a network."""
+        if session is not None and self._link.health().is_connected:
             self._opener.close(session)
-        if self._watch is not None:
-            self._watch.undeclare()
-            self._watch = None
+        self._worker.presence.leave()
 
     def __enter__(self) -> PolicyClient:
         return self
@@ -224,71 +230,11 @@ class PolicyClient:
     ) -> None:
         self.close()
 
-    # -- what the link tells ----------------------------------------------------------------------------
-
-    def _on_token(self, key: str, is_alive: bool) -> None:  # noqa: FBT001 - the link's callback
-        try:
-            servers = self._usable(frozenset({server_from_key(key)}))
-        except ProtocolError:
-            return  # a token of another program is none of our servers
-        for server in servers:
-            self._worker.post(partial(_token_changed, server, is_alive))
-
-    def _on_reopen(self, generation: int) -> None:
-        logger.warning("the transport was lost and reopened (generation %d)", generation)
-        self._worker.post(_link_reopened)
-
-    # -- replicas ---------------------------------------------------------------------------------------
-
-    def _refresh_replicas(self, service: ServiceKey) -> None:
-        """Keep an eye on who else could serve; never on the path of a failover."""
-        while not self._stopping.wait(REFRESH_S):
-            try:
-                servers = self._usable(living_servers(self._link, service.all_alive, timeout_s=1.0))
-            except LinkError:
-                continue  # the worker knows that the network is away
-            self._worker.post(partial(_replicas_listed, servers))
-            for server in servers:
-                self._check_replica(server)
-
-    def _check_replica(self, server: ServerKey) -> None:
-        try:
-            check_replica(fetch_capabilities(self._link, server), self.contract)
-        except SpecError as error:
-            self._worker.post(partial(_replica_contradicts, server, str(error)))
-        except (LinkError, ProtocolError):
-            return  # told by its silence when its turn comes
-
-    def _usable(self, servers: frozenset[ServerKey]) -> frozenset[ServerKey]:
-        """Return those that may be talked to: all, or the pinned one, named with or without its suffix."""
-        pin = self._config.pin_server
-        return frozenset(s for s in servers if pin in ("", s.server, s.server.rpartition("-")[0]))
-
     @property
     def _open_talk(self) -> Conversation:
         if self._talk is None:
             raise StateError("this client is not open; call open() first")
         return self._talk
-
-
-def _token_changed(server: ServerKey, is_alive: bool, talk: Conversation) -> None:  # noqa: FBT001 - for partial
-    talk.replicas.set_alive(server, is_alive=is_alive)
-    session = talk.uplink.session
-    if not is_alive and session is not None and session.server == server:
-        talk.uplink.lost("its liveliness token is gone")
-
-
-def _link_reopened(talk: Conversation) -> None:
-    talk.replicas.retry_now()
-    talk.uplink.lost("the transport was lost and reopened")
-
-
-def _replicas_listed(servers: frozenset[ServerKey], talk: Conversation) -> None:
-    talk.replicas.set_all_alive(servers)
-
-
-def _replica_contradicts(server: ServerKey, why: str, talk: Conversation) -> None:
-    talk.replicas.exclude(server, why)
 
 
 def _expected_latency_ns(contract: Contract) -> int:

@@ -101,6 +101,8 @@ class EdgeConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(name, wanted="at least 1 step, or unset", got=repr(value))
+        if self.max_worker_errors < 1:
+            raise ConfigError("max_worker_errors", wanted="at least 1", got=repr(self.max_worker_errors))
         if self.rate_hz is not None and not (math.isfinite(self.rate_hz) and self.rate_hz > 0):
             raise ConfigError("rate_hz", wanted="steps per second above 0, or unset", got=repr(self.rate_hz))
         if self.buffer_time_s >= self.max_action_age_s:

@@ -7,7 +7,24 @@ from dataclasses import dataclass
 from vagus.edge.buffer import Source
 from vagus.types import ActionChunk, LinkState, MotionState, SnapshotDraft
 
-__all__ = ["LinkView", "PlanView", "Proposal"]
+__all__ = ["EngineContract", "LinkView", "PlanView", "Proposal"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineContract:
+    """What the engine must know of the policy.
+
+    Attributes:
+        step_rate_hz: policy steps per second.
+        tick_rate_hz: robot ticks per second.
+        uses_rtc: requests carry a prefix.
+        prefix_horizon: where guidance ends, in steps.
+    """
+
+    step_rate_hz: float
+    tick_rate_hz: float
+    uses_rtc: bool
+    prefix_horizon: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +33,7 @@ class LinkView:
 
     Attributes:
         state: link state.
-        epoch: session whose chunks may be merged; None before the first.
+        epoch: session whose chunks may be merged; None while there is none.
         ticket: the worker's newest ask; a draft answers it at most once.
         latency_ns: worst round trip of the window.
     """
@@ -47,23 +64,20 @@ class PlanView:
     """Control thread → worker: how the plan stands.
 
     Attributes:
-        now_ns: time of the tick.
         episode: episode number; requests of older ones are void.
         motion: motion state.
         not_before_ns: replies to observations captured up to here would be discarded.
-        merged: request behind the newest merge.
-        merges: how many there were.
-        playback_left_ns: playback left in the plan.
-        step: next step to be commanded.
-        is_over: nothing will be commanded any more.
+        merges: chunks merged so far.
+        gave_up: why the engine stopped for want of a server; "" while it did not.
     """
 
-    now_ns: int
-    episode: int
-    motion: MotionState
-    not_before_ns: int
-    merged: Source | None
-    merges: int
-    playback_left_ns: int
-    step: int
-    is_over: bool
+    episode: int = 0
+    motion: MotionState = MotionState.WAITING
+    not_before_ns: int = -1
+    merges: int = 0
+    gave_up: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing will be commanded any more."""
+        return self.motion is MotionState.STOPPED

@@ -19,6 +19,7 @@ from vagus.wire.contract import (
     to_wire_rtc,
     to_wire_states,
 )
+from vagus.wire.images import CODECS
 from vagus.wire.schema import (
     SCHEMA_VERSION,
     Ack,
@@ -39,6 +40,7 @@ TRANSIENT_REFUSALS = frozenset(
     }
 )
 """Refusals that may end by themselves; after any other the server is excluded."""
+MAX_EPOCH = (1 << 32) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +116,8 @@ def open_message(
         instance=identity.instance,
         robot_type=robot.robot_type,
         policy_type=None if contract is None else contract.policy.policy_type,
-        actions=_ordered(to_wire_actions(robot.actions), [a.name for a in wanted.actions]),
-        state=_ordered(to_wire_states(robot.state), [s.name for s in wanted.state]),
+        actions=_in_order(to_wire_actions(robot.actions), [a.name for a in wanted.actions]),
+        state=_chosen(to_wire_states(robot.state), [s.name for s in wanted.state]),
         cameras=to_wire_cameras(robot.cameras),
         rate_hz=config.rate_hz or wanted.rate_hz,
         wants_rtc=config.rtc if contract is None else contract.uses_rtc,
@@ -140,7 +142,7 @@ def check_ack(ack: Ack, asked: OpenMessage, config: EdgeConfig, contract: Contra
     if not ack.accepted:
         raise SessionRefusedError(ack.code or "unknown", ack.error or "the server gave no reason")
     capabilities = ack.capabilities
-    if capabilities is None or ack.epoch == 0:
+    if capabilities is None or not 1 <= ack.epoch <= MAX_EPOCH:
         raise ProtocolError("a session was accepted without an epoch or without capabilities")
     if not capabilities.schema_min <= SCHEMA_VERSION <= capabilities.schema_max:
         raise SpecError(
@@ -193,13 +195,24 @@ def check_replica(capabilities: Capabilities, contract: Contract) -> None:
         )
 
 
-def _ordered(features: Sequence[_NamedT], names: Sequence[str]) -> tuple[_NamedT, ...]:
+def _in_order(features: Sequence[_NamedT], names: Sequence[str]) -> tuple[_NamedT, ...]:
     """Return `features` in the order of `names` where both hold the same names, else as they are."""
+    return _chosen(features, names) if len(features) == len(names) else tuple(features)
+
+
+def _chosen(features: Sequence[_NamedT], names: Sequence[str]) -> tuple[_NamedT, ...]:
+    """Return the features called `names`, in that order; where one is missing, all as they are."""
     by_name = {feature.name: feature for feature in features}
-    if set(by_name) != set(names):
+    if not set(names) <= set(by_name):
         return tuple(features)
     return tuple(by_name[name] for name in names)
 
 
 def _image_codec(ack: Ack, config: EdgeConfig) -> str:
-    return ack.image_codec if config.image_codec is ImageCodec.AUTO else config.image_codec.value
+    if config.image_codec is not ImageCodec.AUTO:
+        return str(config.image_codec.value)
+    if ack.image_codec not in CODECS:
+        raise ProtocolError(
+            f"the server wants images as {ack.image_codec[:16]!r}; known: {', '.join(CODECS)}"
+        )
+    return ack.image_codec

@@ -6,6 +6,8 @@ import enum
 from collections import Counter
 from dataclasses import dataclass
 
+import numpy as np
+
 from vagus.clock import NS_PER_S, seconds_to_ns
 from vagus.edge.buffer import Plan, PlanAction, Source
 from vagus.edge.config import EdgeConfig, MergeMode, PlanClock
@@ -57,20 +59,23 @@ class Playhead:
         self._phase = TickPhase(step_rate_hz=step_rate_hz, tick_rate_hz=tick_rate_hz)
         self._clock = StepClock(step_rate_hz=step_rate_hz, tick_rate_hz=tick_rate_hz)
         self._current: PlanAction | None = None
+        self._last_knot: ActionArray | None = None
 
     # -- playing ----------------------------------------------------------------------------------------
 
-    def is_at_boundary(self, now_ns: int) -> bool:
+    @property
+    def is_at_boundary(self) -> bool:
         """Whether this tick begins a policy step."""
-        due = self._due_step(now_ns)
-        if self._current is not None and due is not None and due > self._current.step:
-            self.let_go()
         return self._current is None
 
     def follow_clock(self, now_ns: int) -> None:
-        """With plan clock `time`, let the actions that fell due pass."""
-        due = self._due_step(now_ns)
-        if due is not None and due > self.step:
+        """With plan clock `time`, let the actions that fell due pass, the one in play included."""
+        due = self._clock.due_step(now_ns) if self._is_timed else None
+        if due is None:
+            return
+        if self._current is not None and due > self._current.step:
+            self.let_go()
+        if due > self.step:
             self.counters["passed_by_clock"] += self.plan.drop_before(due)
             self.step = due
 
@@ -98,12 +103,23 @@ class Playhead:
         begin, end, is_done = self._phase.tick()
         if is_done:
             self._current = None
+        self._last_knot = action.robot
         following = self.plan.peek()
         return Playing(action, None if following is None else following.robot, begin, end)
 
     def playback_left_ns(self, now_ns: int) -> int:
         """Return how long the plan can be played from now on before it runs out or grows stale."""
         return self.plan.playable(now_ns, self._max_age_ns, self.step_ns) * self.step_ns
+
+    def is_near(self, pose: ActionArray, *, tolerance: float) -> bool:
+        """Whether the plan could go on from a robot at `pose`, (action_dim,), NaN where nothing measures it.
+
+        Each measured feature must lie within `tolerance` of the last action played, in its own unit.
+        """
+        if self._last_knot is None or not len(self.plan):
+            return False
+        known = np.isfinite(pose)
+        return bool(known.any() and (np.abs(pose - self._last_knot)[known] <= tolerance).all())
 
     # -- changing the plan ------------------------------------------------------------------------------
 
@@ -136,11 +152,9 @@ class Playhead:
         """Forget the plan and count steps from 0 again."""
         self.drop_plan()
         self.step = 0
+        self._last_knot = None
         self.restart_clock()
 
     def restart_clock(self) -> None:
         """Let the next request say which step is due (plan clock `time`)."""
         self._clock.restart()
-
-    def _due_step(self, now_ns: int) -> int | None:
-        return self._clock.due_step(now_ns) if self._is_timed else None

@@ -12,24 +12,26 @@ __all__ = ["Backoff", "Replicas"]
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Pauses between tries at one server: the first at once, then doubling up to a bound."""
+    """Pauses between tries at one server: one at once, then doubling up to a bound."""
 
     initial_ns: int
     max_ns: int
 
     def pause_ns(self, failures: int) -> int:
-        """Return the pause after this many failures in a row (at least 1)."""
-        doublings = min(failures - 1, 32)  # beyond, the bound has long been reached
+        """Return the pause after this many failures in a row (at least 1); after the first there is none."""
+        if failures <= 1:
+            return 0
+        doublings = min(failures - 2, 32)  # beyond, the bound has long been reached
         return min(self.initial_ns << doublings, self.max_ns)
 
 
 @dataclass(slots=True)
 class _Replica:
-    """One server: failures in a row, when it may be tried again, and why never."""
+    """One server: failures in a row, when it may be tried again, which try was its last, and why never."""
 
     failures: int = 0
     not_before_ns: int = 0
-    last_tried_ns: int = -1
+    tried: int = 0
     excluded: str = ""
 
 
@@ -40,6 +42,7 @@ class Replicas:
         self._backoff = backoff
         self._known: dict[ServerKey, _Replica] = {}
         self._alive: set[ServerKey] = set()
+        self._tries = 0
 
     @property
     def alive(self) -> frozenset[ServerKey]:
@@ -94,14 +97,15 @@ class Replicas:
     def choose(self, now_ns: int) -> ServerKey | None:
         """Return the server to try now, the one that failed least and was tried longest ago; or None."""
         candidates = [
-            (replica.failures, replica.last_tried_ns, str(key), key)
+            (replica.failures, replica.tried, str(key), key)
             for key, replica in self._known.items()
             if key in self._alive and not replica.excluded and replica.not_before_ns <= now_ns
         ]
         if not candidates:
             return None
         chosen = min(candidates)[-1]
-        self._known[chosen].last_tried_ns = now_ns
+        self._tries += 1
+        self._known[chosen].tried = self._tries
         return chosen
 
     @property

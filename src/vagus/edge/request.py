@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from vagus.edge.uplink import Request
+from vagus.edge.flight import Request
 from vagus.errors import RobotError
 from vagus.specs import PolicySpec
 from vagus.types import Image, Snapshot
@@ -52,7 +52,7 @@ def encode_request(
 
     Raises:
         RobotError: a camera that the policy requires gave no frame.
-        ProtocolError: a frame is no RGB uint8 image.
+        SpecError: a frame is no RGB uint8 image.
     """
     draft, prefix = snapshot.draft, snapshot.draft.prefix
     frames = _wanted_frames(snapshot.images, spec)

@@ -1,33 +1,31 @@
-"""The conversation with one server, without a network: requests, time limits, what replies are worth."""
+"""The conversation with one server, without a network: when to ask, and what replies are worth."""
 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from dataclasses import dataclass
 
-import numpy as np
-
 from vagus.clock import NS_PER_MS, NS_PER_S, seconds_to_ns
 from vagus.edge.buffer import Source
 from vagus.edge.config import EdgeConfig
 from vagus.edge.exchange import LinkView, PlanView, Proposal
+from vagus.edge.flight import Flight, Misfit, Request
 from vagus.edge.latency import LatencyWindow
+from vagus.edge.reply import Fault, read_chunk
 from vagus.edge.states import LINK_TABLE, LinkEvent, next_state
 from vagus.errors import ProtocolError
 from vagus.specs import PolicySpec
 from vagus.transport.keys import ServerKey
-from vagus.types import ActionChunk, FloatArray, LinkState, MotionState, Snapshot, SnapshotDraft
-from vagus.wire.codec import decode, decode_tensor
-from vagus.wire.schema import ChunkMessage, EventCode, EventMessage, Header, Kind, TensorMessage
+from vagus.types import LinkState, MotionState, Snapshot
+from vagus.wire.codec import decode
+from vagus.wire.schema import EventCode, EventMessage, Header, Kind
 
 __all__ = ["Request", "Session", "Uplink"]
 
-MIN_TIMEOUT_NS = 250 * NS_PER_MS
-MAX_TIMEOUT_NS = 5 * NS_PER_S
 MISSES_UNTIL_LOST = 2
 """Unanswered requests in a row after which the server counts as lost; one may be a hiccup."""
-REMEMBERED_REQUESTS = 64
-"""Requests whose late replies are still recognised."""
+REFUSALS_UNTIL_LOST = 5
+"""Requests in a row answered by an event, or by a chunk that must be refused, after which it is lost, too."""
 REMEMBERED_EPOCHS = 256
 FIRST_PAUSE_NS = 100 * NS_PER_MS
 """Pause before the next request after a failed one; doubles, so that a failing server is not hammered."""
@@ -35,6 +33,7 @@ MAX_PAUSE_NS = NS_PER_S
 
 SESSION_OVER = frozenset({EventCode.UNKNOWN_SESSION.value, EventCode.DRAINING.value})
 """Events after which this server will not answer this session again."""
+_OPEN = (LinkState.STREAMING, LinkState.DEGRADED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,42 +44,21 @@ class Session:
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request as it was sent."""
-
-    epoch: int
-    seq: int
-    draft: SnapshotDraft
-    sent_ns: int
-    deadline_ns: int
-
-    @property
-    def header(self) -> Header:
-        """Header of the observation; the reply echoes it."""
-        draft = self.draft
-        return Header(Kind.OBSERVATION, self.seq, draft.episode, draft.captured_ns, self.epoch)
-
-
 class Uplink:
-    """Link state, the one request in flight, and the checks on every reply. Owned by the worker thread."""
+    """Link state, the asks of the worker, and the checks on every reply. Owned by the worker thread."""
 
     def __init__(self, config: EdgeConfig, spec: PolicySpec, latency: LatencyWindow) -> None:
         self._spec = spec
         self._latency = latency
         self._degraded_after_ns = seconds_to_ns(config.degraded_after_s)
-        self._sent: OrderedDict[int, Request] = OrderedDict()
+        self._flight = Flight(latency)
+        self._plan = PlanView()
         self._past_epochs: OrderedDict[int, None] = OrderedDict()
-        self._outstanding: Request | None = None
-        self._is_slow_reported = False
         self._is_asking = False
         self._ask_at_ns = 0
-        self._failures = 0
-        self._misses = 0
-        self._seq = 0
         self._ticket = 0
-        self._merges_seen = 0
-        self._episode = 0
+        self._failures = 0
+        self._refusals = 0
         self.state = LinkState.CONNECTING
         self.session: Session | None = None
         self.dead_reason = ""
@@ -96,23 +74,21 @@ class Uplink:
     @property
     def outstanding(self) -> Request | None:
         """The request in flight."""
-        return self._outstanding
+        return self._flight.outstanding
 
     # -- session ----------------------------------------------------------------------------------------
 
     def opened(self, session: Session, now_ns: int) -> None:
         """A server accepted us: requests start afresh under the new epoch."""
         self._transit(LinkEvent.OPENED)
-        self._forget_session()
         self.session = session
-        self._seq = self._misses = self._failures = 0
+        self._failures = self._refusals = 0
         self._ask_at_ns = now_ns
-        self._is_asking = False
         self.counters["sessions_opened"] += 1
 
     def lost(self, why: str) -> None:
         """The server is of no use any more; replies of its epoch are void."""
-        if self.state in (LinkState.DEAD, LinkState.CONNECTING):
+        if self.session is None:
             return
         self._transit(LinkEvent.LOST)
         self.lost_reason = why
@@ -136,32 +112,18 @@ class Uplink:
             self.counters["snapshots_unwanted"] += 1
             return None
         self._is_asking = False
-        if draft.episode != self._episode:
-            self.counters["snapshots_of_old_episode"] += 1
+        if draft.episode != self._plan.episode or draft.captured_ns <= self._plan.not_before_ns:
+            self.counters["snapshots_void"] += 1
             return None
-        self._seq += 1
-        deadline_ns = now_ns + self._timeout_ns(draft.slack_ns)
-        request = Request(self.session.epoch, self._seq, draft, now_ns, deadline_ns)
-        self._outstanding = request
-        self._is_slow_reported = False
-        self._sent[request.seq] = request
-        if len(self._sent) > REMEMBERED_REQUESTS:
-            self._sent.popitem(last=False)
         self.counters["requests"] += 1
-        return request
+        return self._flight.send(self.session.epoch, draft, now_ns)
 
     def draft_failed(self, ticket: int, now_ns: int) -> None:
         """No images could be had, or the observation could not be encoded: ask again a little later."""
         if ticket != self._ticket:
             return
-        self._is_asking = False
-        self._outstanding = None
+        self._abandon()
         self._fail("drafts_failed", now_ns)
-
-    def _timeout_ns(self, slack_ns: int) -> int:
-        grown = 3 * self._latency.windowed_ns << self._misses
-        latest = MAX_TIMEOUT_NS if slack_ns <= 0 else min(MAX_TIMEOUT_NS, slack_ns << self._misses)
-        return max(MIN_TIMEOUT_NS, min(grown, latest))
 
     # -- replies ----------------------------------------------------------------------------------------
 
@@ -183,126 +145,92 @@ class Uplink:
         return self._receive_chunk(header, payload, now_ns)
 
     def _receive_chunk(self, header: Header, payload: bytes, now_ns: int) -> Proposal | None:
-        request = self._sent.get(header.seq)
-        if request is None or request.draft.captured_ns != header.client_mono_ns:
-            self.counters["duplicated_or_unknown"] += 1
+        request = self._flight.match(header)
+        if isinstance(request, Misfit):
+            self.counters[request.value] += 1
             return None
-        if header.episode != self._episode or request.draft.episode != self._episode:
-            self.counters["old_episode"] += 1
+        is_superseded = self._flight.is_superseded(request)
+        self._flight.settle(request)
+        draft = request.draft
+        if draft.episode != self._plan.episode or is_superseded:
+            self.counters["superseded" if is_superseded else "old_episode"] += 1
             return None
-        del self._sent[header.seq]  # answered: the same reply again is a duplicate
-        try:
-            chunk = self._decode_chunk(payload, request)
-        except ProtocolError:
-            self._answered(header.seq)
-            self._fail("rejected_chunks", now_ns)
+        chunk = read_chunk(payload, self._spec, step=draft.step)
+        if isinstance(chunk, Fault):
+            self.counters[chunk.value] += 1
+            self._refused("rejected_chunks", now_ns)
             return None
-        self._latency.add(now_ns - request.draft.captured_ns)
-        self._answered(header.seq)
-        self._misses = self._failures = 0
+        self._latency.add(now_ns - draft.captured_ns)
+        self._failures = self._refusals = 0
         self._ask_at_ns = now_ns
-        return Proposal(chunk, Source(request.epoch, request.seq, request.draft.captured_ns), request.draft)
-
-    def _decode_chunk(self, payload: bytes, request: Request) -> ActionChunk:
-        try:
-            message = decode(payload, ChunkMessage)
-            robot = self._tensor(
-                message.chunk_robot, (message.valid_len, self._spec.action_dim), "chunk_robot"
-            )
-            model = self._tensor(
-                message.chunk_model, (message.valid_len, self._spec.model_dim), "chunk_model"
-            )
-        except ProtocolError:
-            self.counters["rejected_malformed"] += 1
-            raise
-        if not 1 <= message.valid_len <= self._spec.horizon or message.step != request.draft.step:
-            self.counters["rejected_shape"] += 1
-            raise ProtocolError("chunk of another length or step than asked for")
-        if not (np.isfinite(robot).all() and np.isfinite(model).all()):
-            self.counters["rejected_not_finite"] += 1
-            raise ProtocolError("chunk with NaN or infinity")
-        return ActionChunk(message.step, model, robot)
-
-    @staticmethod
-    def _tensor(message: TensorMessage, shape: tuple[int, int], name: str) -> FloatArray:
-        array = decode_tensor(message, shape=shape, name=name)
-        if array.dtype != np.float32:
-            raise ProtocolError(f"{name}: wanted float32, got {array.dtype}")
-        return np.array(array, dtype=np.float32)  # owned: the plan outlives the message
+        return Proposal(chunk, Source(request.epoch, request.seq, draft.captured_ns), draft)
 
     def _receive_event(self, header: Header, payload: bytes, now_ns: int) -> None:
         try:
             event = decode(payload, EventMessage)
         except ProtocolError:
-            self.counters["rejected_malformed"] += 1
+            self.counters[Fault.MALFORMED.value] += 1
             return
         self.counters[f"event_{_known_code(event.code)}"] += 1
         if event.code in SESSION_OVER:
             self.lost(f"{event.code}: {event.message}")
             return
-        self._sent.pop(header.seq, None)
-        if self._answered(header.seq):
-            self._fail("requests_refused", now_ns)
-
-    def _answered(self, seq: int) -> bool:
-        is_awaited = self._outstanding is not None and self._outstanding.seq == seq
-        if is_awaited:
-            self._outstanding = None
-        return is_awaited
+        request = self._flight.match(header)
+        if not isinstance(request, Misfit) and self._flight.settle(request):
+            self._refused("requests_refused", now_ns)
 
     # -- time -------------------------------------------------------------------------------------------
 
-    def advance(self, plan: PlanView, now_ns: int) -> None:
-        """Take note of time and of how the plan stands; ask for a snapshot where one is wanted."""
-        if plan.merges != self._merges_seen:
-            self._merges_seen = plan.merges
-            if self.state not in (LinkState.DEAD, LinkState.CONNECTING):
-                self._transit(LinkEvent.MERGED)
-        if plan.episode != self._episode:
-            self._episode = plan.episode
+    def follow(self, plan: PlanView) -> None:
+        """Take note of how the plan stands; what it makes void is not waited for."""
+        last, self._plan = self._plan, plan
+        if plan.gave_up:
+            self.kill(plan.gave_up)
+        if plan.merges != last.merges and self.state not in (LinkState.DEAD, LinkState.CONNECTING):
+            self._transit(LinkEvent.MERGED)
+        is_idle = plan.is_over or plan.motion is MotionState.PAUSED
+        awaited = self._flight.outstanding
+        has_moved = awaited is not None and awaited.draft.captured_ns <= plan.not_before_ns
+        if is_idle or has_moved or plan.episode != last.episode:
             self._abandon()
-        if plan.is_over:
-            self._abandon()
-            return
-        self._check_outstanding(plan, now_ns)
-        is_streaming = self.state in (LinkState.STREAMING, LinkState.DEGRADED)
-        is_idle = self._outstanding is None and not self._is_asking
-        if is_streaming and is_idle and now_ns >= self._ask_at_ns and plan.motion is not MotionState.PAUSED:
+
+    def advance(self, now_ns: int) -> None:
+        """Take note of time; ask for a snapshot where one is wanted."""
+        awaited = self._flight.outstanding
+        if awaited is not None and now_ns >= awaited.deadline_ns:
+            self._miss(now_ns)
+        if self.state is LinkState.STREAMING and self._flight.waited_ns(now_ns) > self._degraded_after_ns:
+            self._transit(LinkEvent.FAILED)
+        is_busy = self._flight.outstanding is not None or self._is_asking
+        is_wanted = not self._plan.is_over and self._plan.motion is not MotionState.PAUSED
+        if self.state in _OPEN and is_wanted and not is_busy and now_ns >= self._ask_at_ns:
             self._is_asking = True
             self._ticket += 1
 
-    def _check_outstanding(self, plan: PlanView, now_ns: int) -> None:
-        request = self._outstanding
-        if request is None:
-            return
-        if plan.motion is MotionState.PAUSED or request.draft.captured_ns <= plan.not_before_ns:
-            self._abandon()
-        elif now_ns >= request.deadline_ns:
-            self._miss(now_ns)
-        elif now_ns - request.sent_ns > self._degraded_after_ns and not self._is_slow_reported:
-            self._is_slow_reported = True
-            self._transit(LinkEvent.FAILED)
-
     def _miss(self, now_ns: int) -> None:
         self.counters["timeouts"] += 1
-        self._outstanding = None  # its late reply is still merged if nothing newer was
-        self._misses += 1
+        self._flight.miss()
         self._ask_at_ns = now_ns
-        if self._misses >= MISSES_UNTIL_LOST:
-            self.lost(f"{self._misses} requests in a row without an answer")
-        else:
-            self._transit(LinkEvent.FAILED)
+        if self._flight.misses >= MISSES_UNTIL_LOST:
+            self.lost(f"{self._flight.misses} requests in a row without an answer")
+
+    # -- the rest ---------------------------------------------------------------------------------------
 
     def _abandon(self) -> None:
-        """What was asked is void: the robot has moved, or another episode began."""
-        self._outstanding = None
+        self._flight.abandon()
         self._is_asking = False
+
+    def _refused(self, counter: str, now_ns: int) -> None:
+        self._fail(counter, now_ns)
+        self._refusals += 1
+        if self._refusals >= REFUSALS_UNTIL_LOST:
+            self.lost(f"{self._refusals} requests in a row refused")
 
     def _fail(self, counter: str, now_ns: int) -> None:
         self.counters[counter] += 1
         self._failures += 1
         self._ask_at_ns = now_ns + min(FIRST_PAUSE_NS << min(self._failures - 1, 8), MAX_PAUSE_NS)
-        if self.state in (LinkState.STREAMING, LinkState.DEGRADED):
+        if self.state in _OPEN:
             self._transit(LinkEvent.FAILED)
 
     def _forget_session(self) -> None:
@@ -311,7 +239,7 @@ class Uplink:
             if len(self._past_epochs) > REMEMBERED_EPOCHS:
                 self._past_epochs.popitem(last=False)
         self.session = None
-        self._sent.clear()
+        self._flight.begin_session()
         self._abandon()
 
     def _transit(self, event: LinkEvent) -> None:

@@ -19,8 +19,8 @@ from vagus.edge.opening import Opener
 from vagus.edge.presence import Presence
 from vagus.edge.replicas import Replicas
 from vagus.edge.request import RequestCoding, encode_request, request_seed
-from vagus.edge.uplink import Uplink
-from vagus.errors import LinkError, ProtocolError, RobotError, SessionRefusedError, SpecError, VagusError
+from vagus.edge.uplink import Session, Uplink
+from vagus.errors import LinkError, ProtocolError, SessionRefusedError, VagusError
 from vagus.transport.keys import ServerKey
 from vagus.transport.link import Delivery, Sample
 from vagus.types import LinkState, Snapshot
@@ -33,8 +33,10 @@ logger = logging.getLogger(__name__)
 
 POLL_S = 0.01
 """Bounds how late the worker notices time and the plan; arrivals wake it at once."""
-INBOX_SIZE = 256
-"""Messages kept for the worker; more means that somebody floods us, and the surplus is dropped."""
+INBOX_SIZE = 1024
+"""Pieces of work kept for the worker; more means that somebody floods us, and the surplus is dropped."""
+MAX_SAMPLES = 256
+"""Samples are dropped from here on, so that a flood of them leaves room for what this process must do."""
 RESET_TIMEOUT_S = 0.5
 """Longest wait for the word that a reset was applied; the next observation carries the boundary anyway."""
 JOIN_TIMEOUT_S = 5.0
@@ -62,12 +64,13 @@ class Worker:
         self._link = opener.link
         self._clock = clock
         self._run_seed = run_seed
-        self._inbox: queue.Queue[Callable[[], None]] = queue.Queue(INBOX_SIZE)
+        self._inbox: queue.Queue[Callable[[Conversation], None]] = queue.Queue(INBOX_SIZE)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._encoders = ThreadPoolExecutor(ENCODE_THREADS, thread_name_prefix="vagus-encode")
         self._requests_made = 0
         self._errors_in_row = 0
+        self._last_session: Session | None = None
         self._merges_seen = 0
         self._announced_episode = 0
         self._talk: Conversation | None = None
@@ -79,27 +82,23 @@ class Worker:
     def start(self, conversation: Conversation) -> None:
         """Begin to serve the engine; the first session is open."""
         self._talk = conversation
+        self._last_session = conversation.uplink.session
         self._thread = threading.Thread(target=self._run, name="vagus-worker", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; what is in the inbox is dropped. Twice does nothing."""
+        """End the threads; what is in the inbox is dropped. Twice does nothing."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(JOIN_TIMEOUT_S)
-        self.presence.leave()
-        self._encoders.shutdown(wait=False)
+        self._encoders.shutdown()
 
     def post(self, work: Callable[[Conversation], None]) -> None:
         """Have `work` done on the worker thread (any thread); dropped and counted if it is flooded."""
         try:
-            self._inbox.put_nowait(partial(self._do, work))
+            self._inbox.put_nowait(work)
         except queue.Full:
             self.counters["inbox_full"] += 1
-
-    def _do(self, work: Callable[[Conversation], None]) -> None:
-        if self._talk is not None:
-            work(self._talk)
 
     # -- loop -------------------------------------------------------------------------------------------
 
@@ -118,27 +117,52 @@ class Worker:
             if self._errors_in_row >= self._config.max_worker_errors:
                 talk.uplink.kill(f"{self._errors_in_row} worker errors in a row, the last: {error!r}")
             talk.uplink.draft_failed(talk.uplink.view.ticket, self._clock.now_ns())
+        self._publish(talk)
+
+    @staticmethod
+    def _publish(talk: Conversation) -> None:
         talk.engine.link_view = talk.uplink.view
 
     def _turn(self, talk: Conversation) -> None:
-        try:
-            work = self._inbox.get(timeout=POLL_S)
-        except queue.Empty:
-            pass
-        else:
-            work()
+        """Do what lies in the inbox, then what time and the plan ask for."""
+        self._empty_inbox(talk)
         plan = talk.engine.plan_view
-        had_session = talk.uplink.session
-        talk.uplink.advance(plan, self._clock.now_ns())
-        if had_session is not None and talk.uplink.session is None:
-            self._note_lost(talk, had_session.server)
+        talk.uplink.follow(plan)
+        talk.uplink.advance(self._clock.now_ns())
+        self._note_session(talk)
         if plan.merges != self._merges_seen:
             self._note_merge(talk, plan)
         if plan.episode != self._announced_episode:
             self._announced_episode = plan.episode
+            self._publish(talk)  # before anything that waits for the network
             self._announce_reset(talk, plan.episode)
         if talk.uplink.state is LinkState.RECONNECTING and not plan.is_over:
+            self._publish(talk)
             self._reconnect(talk)
+
+    def _empty_inbox(self, talk: Conversation) -> None:
+        timeout_s = POLL_S
+        for _ in range(INBOX_SIZE):
+            try:
+                work = self._inbox.get(timeout=timeout_s) if timeout_s else self._inbox.get_nowait()
+            except queue.Empty:
+                return
+            talk.uplink.follow(talk.engine.plan_view)  # a snapshot may be of an episode that just began
+            work(talk)
+            timeout_s = 0.0
+
+    def leave_server(self, why: str, talk: Conversation) -> None:
+        """Go to the next server through no fault of this one (worker thread)."""
+        if talk.uplink.session is not None:
+            logger.warning("left server %s: %s", talk.uplink.session.server.server, why)
+        talk.uplink.lost(why)
+        self._last_session = None
+
+    def _note_session(self, talk: Conversation) -> None:
+        lost, self._last_session = self._last_session, talk.uplink.session
+        if lost is not None and self._last_session is None:
+            logger.warning("lost server %s: %s", lost.server.server, talk.uplink.lost_reason)
+            talk.replicas.set_back(lost.server, self._clock.now_ns())
 
     def _note_merge(self, talk: Conversation, plan: PlanView) -> None:
         self._merges_seen = plan.merges
@@ -146,13 +170,12 @@ class Worker:
         if self.presence.server is not None:
             talk.replicas.succeeded(self.presence.server)
 
-    def _note_lost(self, talk: Conversation, server: ServerKey) -> None:
-        logger.warning("lost server %s: %s", server.server, talk.uplink.lost_reason)
-        talk.replicas.set_back(server, self._clock.now_ns())
-
     # -- receive ----------------------------------------------------------------------------------------
 
     def _on_sample(self, sample: Sample) -> None:
+        if self._inbox.qsize() >= MAX_SAMPLES:
+            self.counters["inbox_full"] += 1
+            return
         self.post(partial(self._receive, sample))
 
     def _receive(self, sample: Sample, talk: Conversation) -> None:
@@ -161,12 +184,9 @@ class Worker:
         except ProtocolError:
             talk.uplink.counters["rejected_malformed"] += 1
             return
-        had_session = talk.uplink.session
         proposal = talk.uplink.receive(header, sample.payload, self._clock.now_ns())
         if proposal is not None:
             talk.engine.propose(proposal)
-        if had_session is not None and talk.uplink.session is None:
-            self._note_lost(talk, had_session.server)
 
     # -- send -------------------------------------------------------------------------------------------
 
@@ -185,7 +205,7 @@ class Worker:
         )
         try:
             header, body = encode_request(request, snapshot, talk.contract.policy, coding)
-        except (RobotError, ProtocolError) as error:
+        except VagusError as error:  # no frame, or one that cannot be sent
             logger.warning("observation not sent: %s", error)
             talk.uplink.draft_failed(snapshot.draft.ticket, self._clock.now_ns())
             return
@@ -222,15 +242,16 @@ class Worker:
             session, contract = self._opener.open(
                 server, talk.contract.capabilities, instruction=talk.instruction, contract=talk.contract
             )
-        except (SessionRefusedError, SpecError, ProtocolError, LinkError) as error:
+        except VagusError as error:
             self._on_open_failed(talk, server, error)
             return
         talk.contract = contract
         talk.uplink.opened(session, self._clock.now_ns())
+        self._last_session = session
         logger.warning("session open with server %s", server.server)
 
     def _on_open_failed(self, talk: Conversation, server: ServerKey, error: VagusError) -> None:
-        is_transient = isinstance(error, LinkError) or (
+        is_transient = isinstance(error, (LinkError, ProtocolError)) or (
             isinstance(error, SessionRefusedError) and error.code in TRANSIENT_REFUSALS
         )
         logger.warning("server %s: %s", server.server, error)

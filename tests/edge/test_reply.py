@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from edge.rig import ACTION_DIM, HORIZON, MODEL_DIM, POLICY, actions_of, chunk_payload
+from vagus.edge.reply import Fault, read_chunk
+from vagus.types import ActionChunk
+from vagus.wire.codec import encode, encode_tensor
+from vagus.wire.schema import ChunkMessage
+
+
+def payload(
+    robot: NDArray[np.generic], model: NDArray[np.generic], *, step: int = 3, valid_len: int | None = None
+) -> bytes:
+    return encode(
+        ChunkMessage(
+            step=step,
+            chunk_model=encode_tensor(model),
+            chunk_robot=encode_tensor(robot),
+            valid_len=robot.shape[0] if valid_len is None else valid_len,
+        )
+    )
+
+
+ROBOT, MODEL = actions_of(3, 4), actions_of(3, 4, MODEL_DIM)
+
+
+def with_value(value: float) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = ROBOT.copy()
+    array[1, 1] = value
+    return array
+
+
+def test_a_good_chunk_owns_its_arrays() -> None:
+    read = read_chunk(payload(ROBOT, MODEL), POLICY, step=3)
+    assert isinstance(read, ActionChunk)
+    assert read.step == 3
+    assert read.robot.tolist() == ROBOT.tolist()
+    assert read.model.tolist() == MODEL.tolist()
+    assert read.robot.flags.owndata
+    assert read.robot.flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        (b"", Fault.MALFORMED),
+        (b"\xc1garbage", Fault.MALFORMED),
+        (payload(ROBOT.astype(np.float64), MODEL), Fault.MALFORMED),
+        (payload(ROBOT, MODEL[:, 0]), Fault.MALFORMED),
+        (payload(ROBOT, MODEL[:, :2]), Fault.SHAPE),
+        (payload(actions_of(3, 4, ACTION_DIM + 1), MODEL), Fault.SHAPE),
+        (payload(ROBOT, MODEL[:3]), Fault.SHAPE),
+        (payload(ROBOT, MODEL, valid_len=3), Fault.SHAPE),
+        (payload(ROBOT[:0], MODEL[:0]), Fault.SHAPE),
+        (chunk_payload(3, HORIZON + 1), Fault.SHAPE),
+        (payload(ROBOT, MODEL, step=4), Fault.STEP),
+        (payload(with_value(np.nan), MODEL), Fault.NOT_FINITE),
+        (payload(with_value(-np.inf), MODEL), Fault.NOT_FINITE),
+        (payload(ROBOT, np.full_like(MODEL, np.nan)), Fault.NOT_FINITE),
+    ],
+)
+def test_a_chunk_with_a_fault_is_refused_whole(body: bytes, fault: Fault) -> None:
+    assert read_chunk(body, POLICY, step=3) is fault
+
+
+@given(st.data())
+def test_changed_bytes_never_give_a_chunk_that_may_not_be_played(data: st.DataObject) -> None:
+    body = bytearray(payload(ROBOT, MODEL))
+    for _ in range(data.draw(st.integers(1, 8))):
+        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    read = read_chunk(bytes(body), POLICY, step=3)
+    if isinstance(read, ActionChunk):
+        assert read.step == 3
+        assert read.robot.shape == (len(read), ACTION_DIM)
+        assert read.model.shape == (len(read), MODEL_DIM)
+        assert np.isfinite(read.robot).all()
+        assert np.isfinite(read.model).all()
