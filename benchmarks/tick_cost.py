@@ -1,0 +1,152 @@
+"""What one tick of engine, interpolation and limits costs on the control thread, as a share of a tick."""
+
+from __future__ import annotations
+
+import gc
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from benchmarks.report import Report, Table, number
+from benchmarks.sampling import percentile, turns
+from vagus.clock import NS_PER_MS, NS_PER_S
+from vagus.control.motion import Motion
+from vagus.edge.buffer import Source
+from vagus.edge.config import EdgeConfig
+from vagus.edge.engine import Engine
+from vagus.edge.exchange import EngineContract, LinkView, Proposal
+from vagus.specs import ActionFeature, Limits
+from vagus.types import ActionChunk, FloatArray, LinkState, MotionState, SnapshotDraft
+
+__all__ = ["run"]
+
+TICK_HZ, STEP_HZ = 250.0, 30.0
+TICK_NS = round(NS_PER_S / TICK_HZ)
+HORIZON, PREFIX_HORIZON = 50, 20
+LATENCY_TICKS = 25
+"""100 ms from a request to its chunk."""
+EPOCH = 1
+LIMITS = Limits(lower=-3.0, upper=3.0, velocity=2.5, acceleration=15.0, jerk=400.0)
+BLOCK, ROUNDS, QUICK_ROUNDS = 2500, 12, 2
+SETTLING_TICKS = 250
+
+
+@dataclass(slots=True)
+class Arm:
+    """A control thread without a loop: time is counted, not waited for; chunks come when they are due.
+
+    Attributes:
+        joints: positions with feedback, velocity, acceleration and jerk limits.
+        uses_rtc: requests carry a prefix of the plan.
+        engine_us: what each `Engine.advance` took, with `take_draft`.
+        motion_us: what each `Motion.advance` took.
+    """
+
+    joints: int
+    uses_rtc: bool
+    engine_us: list[float] = field(default_factory=list)
+    motion_us: list[float] = field(default_factory=list)
+    plan_ticks: int = 0
+    _ticks: int = 0
+    _engine: Engine = field(init=False)
+    _motion: Motion = field(init=False)
+    _due: list[tuple[int, Proposal]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        names = [f"joint_{number}" for number in range(self.joints)]
+        actions = [ActionFeature(name, "rad", feedback=name, limits=LIMITS) for name in names]
+        contract = EngineContract(STEP_HZ, TICK_HZ, self.uses_rtc, PREFIX_HORIZON)
+        self._engine = Engine(EdgeConfig(), contract)
+        self._motion = Motion(actions, names, tick_s=1.0 / TICK_HZ)
+        self._ask(ticket=1)
+        self.take_turn(SETTLING_TICKS)
+        self.engine_us.clear()
+        self.motion_us.clear()
+        self.plan_ticks = 0
+
+    @property
+    def name(self) -> str:
+        """For the table."""
+        return f"{self.joints} joints, {'with' if self.uses_rtc else 'without'} RTC prefix"
+
+    def take_turn(self, ticks: int) -> None:
+        """Run and time this many ticks."""
+        state = np.zeros(self.joints, np.float32)
+        for _ in range(ticks):
+            self._ticks += 1
+            self._deliver()
+            begin_ns = time.perf_counter_ns()
+            directive = self._engine.advance(self._ticks * TICK_NS, state)
+            draft = self._engine.take_draft()
+            middle_ns = time.perf_counter_ns()
+            command = self._motion.advance(directive, state)
+            end_ns = time.perf_counter_ns()
+            self.engine_us.append((middle_ns - begin_ns) / 1000)
+            self.motion_us.append((end_ns - middle_ns) / 1000)
+            self.plan_ticks += directive.motion is MotionState.PLAYING
+            if draft is not None:
+                self._due.append((self._ticks + LATENCY_TICKS, self._answer(draft)))
+            if command.action is not None:
+                state = command.action.astype(np.float32)
+
+    def _answer(self, draft: SnapshotDraft) -> Proposal:
+        steps = np.arange(draft.step, draft.step + HORIZON, dtype=np.float32)[:, None]
+        actions: FloatArray = np.repeat(np.sin(steps / 12.0), self.joints, axis=1)
+        source = Source(EPOCH, draft.ticket, draft.captured_ns)
+        return Proposal(ActionChunk(draft.step, actions, actions), source, draft)
+
+    def _deliver(self) -> None:
+        if self._due and self._due[0][0] <= self._ticks:
+            _, proposal = self._due.pop(0)
+            self._engine.propose(proposal)
+            self._ask(ticket=proposal.draft.ticket + 1)
+
+    def _ask(self, *, ticket: int) -> None:
+        self._engine.link_view = LinkView(LinkState.STREAMING, EPOCH, ticket, 100 * NS_PER_MS)
+
+
+def run(*, quick: bool) -> Report:
+    """Time arms of 6 and 14 joints, with and without a prefix."""
+    arms = [Arm(joints, uses_rtc) for joints in (6, 14) for uses_rtc in (False, True)]
+    gc.collect()
+    gc.disable()  # as the loop does
+    try:
+        for arm in turns(arms, QUICK_ROUNDS if quick else ROUNDS):
+            arm.take_turn(BLOCK)
+    finally:
+        gc.enable()
+    return _report(arms)
+
+
+def _report(arms: list[Arm]) -> Report:
+    tick_us = TICK_NS / 1000
+    rows = []
+    for arm in arms:
+        both = [engine + motion for engine, motion in zip(arm.engine_us, arm.motion_us, strict=True)]
+        rows.append(
+            (
+                arm.name,
+                f"{percentile(both, 50) / tick_us:.2%}",
+                f"{percentile(both, 99) / tick_us:.2%}",
+                number(percentile(arm.engine_us, 50)),
+                number(percentile(arm.engine_us, 99)),
+                number(percentile(arm.motion_us, 50)),
+                number(percentile(arm.motion_us, 99)),
+                f"{arm.plan_ticks / len(both):.0%}",
+            )
+        )
+    columns = (
+        "",
+        "p50 share",
+        "p99 share",
+        "engine p50 µs",
+        "engine p99 µs",
+        "motion p50 µs",
+        "motion p99 µs",
+        "with a plan",
+    )
+    report = Report("Cost of a tick: engine, interpolation, limits")
+    caption = f"{len(arms[0].engine_us)} ticks each; share of a tick at {TICK_HZ:.0f} Hz ({tick_us:.0f} µs)"
+    report.tables.append(Table(caption, columns, rows))
+    return report
