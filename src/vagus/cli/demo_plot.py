@@ -1,0 +1,96 @@
+"""The demo as a picture: joints, link and motion state, and the faults over time."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from vagus.cli.demo_report import Fault, Tick
+from vagus.clock import NS_PER_S
+from vagus.errors import ConfigError
+from vagus.types import LinkState, MotionState
+
+__all__ = ["save_plot"]
+
+STATE_COLOURS = {
+    MotionState.PLAYING.value: "#4c9f70",
+    MotionState.WAITING.value: "#b8c4cc",
+    MotionState.FALLBACK.value: "#d1495b",
+    MotionState.PAUSED.value: "#8d99ae",
+    MotionState.STOPPED.value: "#2b2d42",
+    LinkState.CONNECTING.value: "#b8c4cc",
+    LinkState.STREAMING.value: "#4c9f70",
+    LinkState.DEGRADED.value: "#edae49",
+    LinkState.RECONNECTING.value: "#d1495b",
+    LinkState.DEAD.value: "#2b2d42",
+}
+
+
+def save_plot(path: Path, ticks: Sequence[Tick], faults: Sequence[Fault]) -> None:
+    """Save a PNG.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    try:
+        matplotlib = importlib.import_module("matplotlib")
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "plot", wanted="matplotlib", got="an installation without it", fix='pip install "vagus[plot]"'
+        ) from error
+    matplotlib.use("Agg")
+    pyplot = importlib.import_module("matplotlib.pyplot")
+    figure, (joints, states) = pyplot.subplots(
+        2, 1, figsize=(13, 7), sharex=True, height_ratios=(4, 1), constrained_layout=True
+    )
+    start_ns = ticks[0].t_ns
+    seconds = [(tick.t_ns - start_ns) / NS_PER_S for tick in ticks]
+    for joint in range(len(ticks[0].action)):
+        joints.plot(seconds, [tick.state[joint] for tick in ticks], linewidth=1.2, label=f"joint {joint + 1}")
+    joints.set_ylabel("measured joint position (rad)")
+    joints.legend(loc="upper left", ncols=6, fontsize=8)
+    joints.set_title("One robot, one policy in another process, and what went wrong between them")
+    for axis in (joints, states):
+        for fault in faults:
+            axis.axvspan(
+                (fault.begin_ns - start_ns) / NS_PER_S,
+                (fault.end_ns - start_ns) / NS_PER_S,
+                color="#d1495b",
+                alpha=0.13,
+            )
+    for fault in faults:
+        joints.annotate(
+            fault.name,
+            ((fault.begin_ns - start_ns) / NS_PER_S, 0.01),
+            xycoords=("data", "axes fraction"),
+            fontsize=9,
+            color="#8a1c2c",
+        )
+    for row, kind in enumerate(("motion", "link")):
+        for state, spans in _spans(ticks, kind, start_ns).items():
+            states.broken_barh(spans, (row - 0.4, 0.8), color=STATE_COLOURS[state], label=state)
+    handles, labels = states.get_legend_handles_labels()
+    unique = dict(zip(labels, handles, strict=True))
+    states.legend(
+        unique.values(), unique.keys(), loc="upper center", bbox_to_anchor=(0.5, -0.3), ncols=8, fontsize=8
+    )
+    states.set_yticks([0, 1], ["motion", "link"])
+    states.set_xlabel("time (s)")
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def _spans(ticks: Sequence[Tick], kind: str, start_ns: int) -> dict[str, list[tuple[float, float]]]:
+    """Return state → (begin, length) in seconds, neighbours merged."""
+    spans: dict[str, list[tuple[float, float]]] = {}
+    begin = 0
+    names = [tick.motion if kind == "motion" else tick.link for tick in ticks]
+    for i in range(1, len(ticks) + 1):
+        if i < len(ticks) and names[i] == names[begin]:
+            continue
+        last = min(i, len(ticks) - 1)
+        seconds = (ticks[last].t_ns - ticks[begin].t_ns) / NS_PER_S
+        spans.setdefault(names[begin], []).append(((ticks[begin].t_ns - start_ns) / NS_PER_S, seconds))
+        begin = i
+    return spans

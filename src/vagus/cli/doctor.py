@@ -1,0 +1,167 @@
+"""`vagus doctor`: can this machine drive a robot from that server, and with which buffer?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from vagus.cli.exit_code import ExitCode
+from vagus.cli.survey import Found, parse_service, survey
+from vagus.clock import NS_PER_MS
+from vagus.edge.config import EdgeConfig
+from vagus.errors import ConfigError, LinkError
+from vagus.transport.link import Link
+from vagus.transport.zenoh import ZenohLink
+from vagus.transport.zenoh_config import ZenohConfig
+from vagus.wire.schema import SCHEMA_VERSION, Capabilities
+
+__all__ = ["Advice", "DoctorCommand", "Probe", "advise", "probe"]
+
+JPEG_BYTES_PER_PIXEL = 1 / 6
+"""640×480 at quality 90 is about 50 kB."""
+SMALL_OBSERVATION_BYTES = 4096
+PROBE_TIMEOUT_S = 2.0
+SAFETY_FACTOR = 1.5
+"""Playback kept beyond the worst round trip seen: the worst of a few probes is not the worst of a day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Round trips of questions as large as an observation.
+
+    Attributes:
+        sent: questions asked.
+        round_trips_ms: time to each answer that came.
+    """
+
+    sent: int
+    round_trips_ms: tuple[float, ...]
+
+    @property
+    def loss(self) -> float:
+        """Share of the questions without an answer."""
+        return 1 - len(self.round_trips_ms) / self.sent
+
+    def quantile_ms(self, share: float) -> float:
+        """Return the round trip that `share` of the answers did not exceed."""
+        ordered = sorted(self.round_trips_ms)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One finding. `is_problem`: the robot would not run well, or not at all."""
+
+    text: str
+    is_problem: bool = False
+
+
+@dataclass(frozen=True)
+class DoctorCommand:
+    """Check reachability, latency, loss and settings, and recommend a buffer time."""
+
+    service: str = ""
+    """model/revision/name; empty: all."""
+    count: int = 20
+    """Questions per server."""
+    zenoh: Annotated[ZenohConfig, tyro.conf.arg(name="")] = field(default_factory=ZenohConfig)
+    edge: Annotated[EdgeConfig, tyro.conf.arg(name="")] = field(default_factory=EdgeConfig)
+
+    def run(self) -> int:
+        """Print findings; exit 0 if a robot could run."""
+        if self.count < 1:
+            raise ConfigError("count", wanted="at least 1", got=str(self.count))
+        console = Console()
+        started_ns = time.monotonic_ns()
+        with ZenohLink(self.zenoh) as link:
+            opened_ms = (time.monotonic_ns() - started_ns) / NS_PER_MS
+            console.print(
+                f"[green]ok[/] router reached in {opened_ms:.0f} ms ({', '.join(self.zenoh.connect)})"
+            )
+            found = survey(link, parse_service(self.service))
+            if not found:
+                raise LinkError("the router answers but no server is there; start one with `vagus serve`")
+            usable = [self._examine(console, link, server) for server in found]
+        return ExitCode.OK if any(usable) else ExitCode.REFUSED
+
+    def _examine(self, console: Console, link: Link, server: Found) -> bool:
+        console.print(f"\n[bold]{server.service}[/] server {server.key.server}", highlight=False)
+        if server.capabilities is None:
+            console.print(
+                f"  [red]problem[/] alive but silent, it may hang: {server.trouble}", highlight=False
+            )
+            return False
+        measured = probe(link, server, self.count)
+        findings = list(advise(server.capabilities, measured, self.edge))
+        for finding in findings:
+            mark = "[red]problem[/]" if finding.is_problem else "[green]ok[/]"
+            console.print(f"  {mark} {finding.text}", highlight=False)
+        return not any(finding.is_problem for finding in findings)
+
+
+def probe(link: Link, server: Found, count: int) -> Probe:
+    """Ask a server `count` questions as large as an observation of its cameras."""
+    cameras = () if server.capabilities is None else server.capabilities.cameras
+    size = SMALL_OBSERVATION_BYTES + sum(round(c.height * c.width * JPEG_BYTES_PER_PIXEL) for c in cameras)
+    payload = bytes(size)
+    return Probe(count, tuple(_round_trips_ms(link, server.key.status, payload, count)))
+
+
+def _round_trips_ms(link: Link, key: str, payload: bytes, count: int) -> Iterator[float]:
+    for _ in range(count):
+        asked_ns = time.monotonic_ns()
+        answers: Sequence[bytes] = _answers(link, key, payload)
+        if answers:
+            yield (time.monotonic_ns() - asked_ns) / NS_PER_MS
+
+
+def _answers(link: Link, key: str, payload: bytes) -> tuple[bytes, ...]:
+    try:
+        return link.query(key, payload, timeout_s=PROBE_TIMEOUT_S)
+    except LinkError:
+        return ()  # counted as lost
+
+
+def advise(said: Capabilities, measured: Probe, edge: EdgeConfig) -> Iterator[Advice]:
+    """Yield findings about one server from what it said and what was measured."""
+    if not said.schema_min <= SCHEMA_VERSION <= said.schema_max:
+        yield Advice(
+            f"speaks wire schema {said.schema_min}–{said.schema_max}, this machine {SCHEMA_VERSION}",
+            is_problem=True,
+        )
+    yield Advice(f"phase {said.phase}", is_problem=said.phase != "ready")
+    if said.load.sessions >= said.load.max_sessions:
+        yield Advice(f"all {said.load.max_sessions} sessions are taken", is_problem=True)
+    if not measured.round_trips_ms:
+        yield Advice("no answer to questions as large as an observation", is_problem=True)
+        return
+    yield Advice(
+        f"round trip p50 {measured.quantile_ms(0.5):.1f} ms, worst {measured.quantile_ms(1.0):.1f} ms, "
+        f"loss {measured.loss:.0%}",
+        is_problem=measured.loss > 0,
+    )
+    inference_ms = max((row.max_ms for row in said.latency), default=0.0)
+    total_ms = measured.quantile_ms(1.0) + inference_ms
+    recommended_s = max(0.1, round(SAFETY_FACTOR * total_ms / 1000 + 2 / said.rate_hz, 2))
+    is_short = edge.buffer_time_s < recommended_s
+    yield Advice(
+        f"inference takes up to {inference_ms:.0f} ms: --buffer-time-s {recommended_s:g} or more "
+        f"(set: {edge.buffer_time_s:g})",
+        is_problem=is_short,
+    )
+    playback_s = said.horizon / said.rate_hz
+    if recommended_s > playback_s:
+        yield Advice(
+            f"a chunk lasts only {playback_s:.2f} s, less than that buffer: it will stop and go",
+            is_problem=True,
+        )
+    if playback_s + edge.buffer_time_s > edge.max_action_age_s:
+        yield Advice(
+            f"the last actions of a chunk ({playback_s:.1f} s) are older than --max-action-age-s "
+            f"{edge.max_action_age_s:g} when their turn comes; they are never played"
+        )

@@ -1,0 +1,57 @@
+"""What the process's exit code tells a script."""
+
+from __future__ import annotations
+
+import enum
+
+from vagus.errors import (
+    ConfigError,
+    LinkError,
+    PolicyError,
+    RobotError,
+    SessionRefusedError,
+    SpecError,
+    VagusError,
+)
+
+__all__ = ["ExitCode", "exit_code_of"]
+
+
+class ExitCode(enum.IntEnum):
+    """Exit codes of every command."""
+
+    OK = 0
+    """Did what was asked."""
+    FAILED = 1
+    """An error that none of the others names."""
+    CONFIG = 2
+    """A flag, manifest or settings file is wrong."""
+    UNREACHABLE = 3
+    """No router, or no server of the service."""
+    REFUSED = 4
+    """Robot and policy do not fit, or every server refused the session."""
+    DEAD = 5
+    """The link was lost for good while running; the robot was stopped."""
+    ROBOT = 6
+    """The robot could not be connected, read or commanded."""
+    LIMITED = 7
+    """Commands were limited for too long; the robot was stopped."""
+    POLICY = 8
+    """The policy could not be loaded, or failed its warm-up."""
+    INTERRUPTED = 130
+    """Ctrl-C or SIGTERM; the robot was stopped first."""
+
+
+_BY_ERROR: tuple[tuple[type[VagusError], ExitCode], ...] = (
+    (ConfigError, ExitCode.CONFIG),
+    (LinkError, ExitCode.UNREACHABLE),
+    (SessionRefusedError, ExitCode.REFUSED),
+    (SpecError, ExitCode.REFUSED),
+    (RobotError, ExitCode.ROBOT),
+    (PolicyError, ExitCode.POLICY),
+)
+
+
+def exit_code_of(error: VagusError) -> ExitCode:
+    """Return the exit code for an error that ended a command."""
+    return next((code for kind, code in _BY_ERROR if isinstance(error, kind)), ExitCode.FAILED)

@@ -1,0 +1,167 @@
+"""`vagus run`: drive a robot from a served policy."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import msgspec
+import tyro
+from rich.console import Console
+from rich.markup import escape
+
+from vagus import __version__
+from vagus.cli.live_line import LiveLine
+from vagus.cli.run_report import exit_code_for, summarise, summary_table
+from vagus.cli.survey import parse_service
+from vagus.control.config import LoopConfig, RecorderConfig
+from vagus.control.fallback import check_fallbacks
+from vagus.control.loop import ControlLoop
+from vagus.control.mapping import OrderMapping
+from vagus.control.motion import Motion
+from vagus.control.parts import LoopParts
+from vagus.control.recorder import Recorder
+from vagus.control.robot import Robot
+from vagus.control.session_folder import Json, SessionFolder
+from vagus.edge.client import PolicyClient
+from vagus.edge.config import EdgeConfig
+from vagus.edge.handshake import Contract, Identity
+from vagus.edge.opening import Opener
+from vagus.errors import LinkError, SessionRefusedError
+from vagus.robots.registry import Option, load_robot
+from vagus.specs import rename_robot_spec
+from vagus.transport.host import host_id
+from vagus.transport.keys import sanitise
+from vagus.transport.link import Link
+from vagus.transport.zenoh import ZenohLink
+from vagus.transport.zenoh_config import ZenohConfig
+
+__all__ = ["RunCommand"]
+
+_ResultT = TypeVar("_ResultT")
+
+
+@dataclass(frozen=True)
+class RunCommand:
+    """Drive a robot from a served policy.
+
+    The robot is connected only after a server accepted the session and is warm. Ctrl-C stops the robot first.
+    Example: vagus run --robot sim --connect tcp/gpu-server:7447
+    """
+
+    robot: str = "sim"
+    """sim, gym:<environment id>, or your own class as file.py:Class or package.module:Class."""
+    options: dict[str, Option] = field(default_factory=dict)
+    """Settings of the robot, e.g. --options rate_hz 100 seed 3."""
+    service: str = ""
+    """model/revision/name; empty: the only service on the network."""
+    name: str = field(default_factory=socket.gethostname)
+    """Name of this robot, unique among the robots of a server."""
+    instruction: str = ""
+    """What the robot is to do; empty: the policy's default."""
+    rename: dict[str, str] = field(default_factory=dict)
+    """Robot name → policy name, for actions, state features and cameras, e.g. --rename front cam_high."""
+    tags: dict[str, str] = field(default_factory=dict)
+    """Free text for the server's log and audit, e.g. --tags site lab2."""
+    wait: bool = False
+    """Keep trying until a server is there, instead of giving up after --connect-timeout-s."""
+    json: bool = False
+    """Print the summary for a program."""
+    zenoh: Annotated[ZenohConfig, tyro.conf.arg(name="")] = field(default_factory=ZenohConfig)
+    edge: Annotated[EdgeConfig, tyro.conf.arg(name="")] = field(default_factory=EdgeConfig)
+    loop: Annotated[LoopConfig, tyro.conf.arg(name="")] = field(default_factory=LoopConfig)
+    record: RecorderConfig = field(default_factory=RecorderConfig)
+
+    def run(self) -> int:
+        """Run until the end, Ctrl-C, or the link is dead."""
+        console = Console(stderr=self.json)
+        robot = load_robot(self.robot, self.options)
+        check_fallbacks(robot.spec, self.loop.fallback)
+        with self._keep_trying(lambda: ZenohLink(self.zenoh), console) as link:
+            return self._run_on(link, robot, console)
+
+    def _run_on(self, link: Link, robot: Robot, console: Console) -> int:
+        identity = Identity(self.name, secrets.token_hex(8), host_id(), self.tags)
+        opener = Opener(link, rename_robot_spec(robot.spec, self.rename), self.edge, identity)
+        service = parse_service(self.service)
+        with PolicyClient(opener, service=service, instruction=self.instruction) as client:
+            contract = self._keep_trying(client.open, console)
+            self._greet(contract, console)
+            loop, recording = self._assemble(robot, client, contract)
+            console.print(f"robot running: {escape(self.robot)} as {escape(self.name)}", highlight=False)
+            with LiveLine(console, lambda: loop.status, client.status):
+                summary = loop.run()
+            result = summarise(summary, client.counters(), robot, recording)
+        if self.json:
+            sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
+        else:
+            console.print(summary_table(result))
+        return exit_code_for(summary.reason)
+
+    def _keep_trying(self, attempt: Callable[[], _ResultT], console: Console) -> _ResultT:
+        """Return what `attempt` returns; with `--wait` try until it does not fail for want of a server."""
+        while True:
+            try:
+                return attempt()
+            except (LinkError, SessionRefusedError) as error:  # noqa: PERF203 - a try takes seconds
+                if not self.wait:
+                    raise
+                console.print(f"waiting: {escape(str(error))}", highlight=False, soft_wrap=True)
+
+    def _greet(self, contract: Contract, console: Console) -> None:
+        said = contract.capabilities
+        console.print(
+            f"session with {said.server} ({said.model}/{said.revision}/{said.service_name}), "
+            f"{contract.step_rate_hz:g} Hz, frames {contract.image_codec}, "
+            f"{'real-time chunking' if contract.uses_rtc else 'plain chunks'}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        for warning in contract.warnings:
+            console.print(f"[yellow]warning[/] {escape(warning)}", highlight=False, soft_wrap=True)
+
+    def _assemble(self, robot: Robot, client: PolicyClient, contract: Contract) -> tuple[ControlLoop, str]:
+        mapping = OrderMapping(robot.spec, contract.policy, self.rename)
+        motion = Motion(
+            mapping.actions,
+            mapping.state_names,
+            tick_s=1 / robot.spec.rate_hz,
+            fallbacks=self.loop.fallback,
+            max_limited_s=self.loop.max_limited_s,
+        )
+        recorder = self._recorder(mapping, robot, contract)
+        parts = LoopParts(robot, client.engine, client, motion, mapping, recorder)
+        return ControlLoop(parts, self.loop), "" if recorder is None else str(self._recording)
+
+    def _recorder(self, mapping: OrderMapping, robot: Robot, contract: Contract) -> Recorder | None:
+        if not self.record.directory:
+            return None
+        said = contract.capabilities
+        metadata: dict[str, Json] = {
+            "vagus": __version__,
+            "robot": self.robot,
+            "robot_type": robot.spec.robot_type,
+            "name": self.name,
+            "service": f"{said.model}/{said.revision}/{said.service_name}",
+            "model_hash": contract.model_hash,
+            "instruction": self.instruction or said.default_instruction,
+            "tick_rate_hz": robot.spec.rate_hz,
+            "step_rate_hz": contract.step_rate_hz,
+            "actions": [feature.name for feature in mapping.actions],
+            "state": list(mapping.state_names),
+            "tags": dict(self.tags),
+        }
+        return Recorder(SessionFolder(self._recording, metadata), self.record).start()
+
+    @cached_property
+    def _recording(self) -> Path:
+        """The folder of this run: named by date and robot, for people; nothing is computed from it."""
+        stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
+        return Path(self.record.directory) / f"{stamp}-{sanitise(self.name)}-{secrets.token_hex(2)}"

@@ -1,0 +1,128 @@
+"""What `vagus run` says at the end: for a person a table, for a program one line of JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+from rich.table import Table
+
+from vagus.cli.exit_code import ExitCode
+from vagus.control.tally import EndReason, LoopSummary
+
+__all__ = ["RunSummary", "exit_code_for", "summarise", "summary_table"]
+
+_StateT = TypeVar("_StateT", bound=enum.Enum)
+
+_EXIT_CODES = {
+    EndReason.FINISHED: ExitCode.OK,
+    EndReason.INTERRUPTED: ExitCode.INTERRUPTED,
+    EndReason.DEAD: ExitCode.DEAD,
+    EndReason.LIMITED: ExitCode.LIMITED,
+    EndReason.ROBOT_ERROR: ExitCode.ROBOT,
+    EndReason.ERROR: ExitCode.FAILED,
+}
+
+
+class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of a robot, as `--json` prints it."""
+
+    reason: str
+    error: str
+    exit_code: int
+    duration_s: float
+    ticks: int
+    missed: int
+    lateness_ms: dict[str, float]
+    link_s: dict[str, float]
+    motion_s: dict[str, float]
+    starved_s: float
+    longest_gap_s: float
+    plan_actions: int
+    commands: int
+    limited: dict[str, int]
+    camera_errors: int
+    episodes: int
+    counters: dict[str, int]
+    robot: dict[str, object]
+    """What the robot reports about itself, where it does."""
+    recording: str
+    """Folder of the recording, or ""."""
+
+
+def exit_code_for(reason: EndReason) -> ExitCode:
+    """Return the exit code of a run that ended for this reason."""
+    return _EXIT_CODES[reason]
+
+
+def summarise(
+    summary: LoopSummary, counters: Mapping[str, int], robot: object, recording: str = ""
+) -> RunSummary:
+    """Return what there is to say about a run.
+
+    Args:
+        summary: of the loop.
+        counters: of the client.
+        robot: its `report()` is included if it has one that returns a dataclass.
+        recording: folder of the recording, or "".
+    """
+    report = getattr(robot, "report", None)
+    said = report() if callable(report) else None
+    return RunSummary(
+        reason=summary.reason.value,
+        error=summary.error,
+        exit_code=int(exit_code_for(summary.reason)),
+        duration_s=summary.duration_s,
+        ticks=summary.ticks,
+        missed=summary.missed,
+        lateness_ms=dict(summary.lateness_ms),
+        link_s=_by_value(summary.link_s),
+        motion_s=_by_value(summary.motion_s),
+        starved_s=summary.starved_s,
+        longest_gap_s=summary.longest_gap_s,
+        plan_actions=summary.plan_actions,
+        commands=summary.commands,
+        limited=dict(summary.limited),
+        camera_errors=summary.camera_errors,
+        episodes=summary.episodes,
+        counters=dict(counters),
+        robot=_fields(said),
+        recording=recording,
+    )
+
+
+def summary_table(run: RunSummary) -> Table:
+    """Return the summary for a person."""
+    table = Table(title=f"run ended: {run.reason}", show_header=False, title_justify="left")
+    rows = {
+        "duration": f"{run.duration_s:.1f} s, {run.ticks} ticks, {run.missed} missed",
+        "lateness": ", ".join(f"{name} {value:.2f} ms" for name, value in run.lateness_ms.items()),
+        "link": _seconds(run.link_s),
+        "motion": _seconds(run.motion_s),
+        "plan": f"{run.plan_actions} actions; without one for {run.starved_s:.2f} s",
+        "limited": ", ".join(f"{name} {ticks} ticks" for name, ticks in run.limited.items()) or "never",
+        "counted": ", ".join(f"{name} {count}" for name, count in sorted(run.counters.items())),
+        "recording": run.recording,
+        "error": run.error,
+    }
+    for name, text in rows.items():
+        if text:
+            table.add_row(name, text)
+    return table
+
+
+def _fields(said: object) -> dict[str, object]:
+    if not dataclasses.is_dataclass(said) or isinstance(said, type):
+        return {}
+    return dataclasses.asdict(said)
+
+
+def _by_value(seconds: Mapping[_StateT, float]) -> dict[str, float]:
+    return {str(state.value): spent for state, spent in seconds.items()}
+
+
+def _seconds(spent: Mapping[str, float]) -> str:
+    return ", ".join(f"{state} {seconds:.1f} s" for state, seconds in spent.items() if seconds)

@@ -1,0 +1,107 @@
+"""`vagus status`: the servers on the network, their load and their latency."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import msgspec
+import tyro
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from vagus.cli.exit_code import ExitCode
+from vagus.cli.signals import stop_event
+from vagus.cli.survey import Found, parse_service, survey
+from vagus.errors import LinkError
+from vagus.transport.keys import ServiceKey
+from vagus.transport.zenoh import ZenohLink
+from vagus.transport.zenoh_config import ZenohConfig
+
+__all__ = ["StatusCommand"]
+
+COLUMNS = ("service", "server", "phase", "sessions", "waiting", "busy", "inference")
+
+
+@dataclass(frozen=True)
+class StatusCommand:
+    """List the servers on the network and how busy they are."""
+
+    service: str = ""
+    """model/revision/name; empty: all."""
+    watch: bool = False
+    """Refresh until Ctrl-C."""
+    interval_s: float = 1.0
+    """Pause between two looks."""
+    json: bool = False
+    """Print for a program instead of a person."""
+    zenoh: Annotated[ZenohConfig, tyro.conf.arg(name="")] = field(default_factory=ZenohConfig)
+
+    def run(self) -> int:
+        """Look once, or until Ctrl-C."""
+        service = parse_service(self.service)
+        stopping = stop_event()
+        console = Console()
+        with ZenohLink(self.zenoh) as link:
+            found = survey(link, service)
+            if self.json:
+                console.print_json(as_json(found))
+            elif not self.watch:
+                console.print(as_table(found))
+            else:
+                with Live(as_table(found), console=console, refresh_per_second=4) as live:
+                    while not stopping.wait(self.interval_s):
+                        live.update(_look(link, service))
+        return ExitCode.OK if found or self.watch else ExitCode.UNREACHABLE
+
+
+def as_json(found: Iterable[Found]) -> str:
+    """Return one JSON array, an object per server."""
+    rows = [
+        {
+            "service": server.service,
+            "server": server.key.server,
+            "answers": server.capabilities is not None,
+            "trouble": server.trouble,
+            "capabilities": None if server.capabilities is None else msgspec.to_builtins(server.capabilities),
+        }
+        for server in found
+    ]
+    return msgspec.json.encode(rows).decode()
+
+
+def as_table(found: Iterable[Found]) -> Table:
+    """Return a table, a row per server."""
+    table = Table(*COLUMNS)
+    for server in found:
+        table.add_row(*_row(server))
+    if not table.row_count:
+        table.title = "no server on this network"
+    return table
+
+
+def _look(link: ZenohLink, service: ServiceKey | None) -> Table:
+    try:
+        return as_table(survey(link, service))
+    except LinkError as error:
+        table = Table("network")
+        table.add_row(f"away: {error}")
+        return table
+
+
+def _row(server: Found) -> tuple[str, ...]:
+    said = server.capabilities
+    if said is None:
+        return (server.service, server.key.server, f"no answer: {server.trouble}", *[""] * (len(COLUMNS) - 3))
+    load, first = said.load, said.latency[0] if said.latency else None
+    return (
+        server.service,
+        server.key.server,
+        said.phase,
+        f"{load.sessions}/{load.max_sessions}",
+        str(load.waiting),
+        f"{load.busy:.0%}",
+        f"{first.p50_ms:.0f}–{first.max_ms:.0f} ms" if first else "",
+    )
