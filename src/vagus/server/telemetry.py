@@ -80,19 +80,24 @@ class BusyMeter:
     def __init__(self, window_ns: int) -> None:
         self._window_ns = window_ns
         self._spans: deque[tuple[int, int]] = deque()
+        self._total_ns = 0
+        """Of all spans: every answer asks, and a fast policy leaves thousands in the window."""
 
     def add(self, begin_ns: int, end_ns: int) -> None:
-        """Note that the policy was busy from `begin_ns` to `end_ns`."""
+        """Note that the policy was busy from `begin_ns` to `end_ns`, after what was noted before."""
         self._spans.append((begin_ns, end_ns))
+        self._total_ns += end_ns - begin_ns
         self._forget(end_ns)
 
     def share(self, now_ns: int) -> float:
         """Return the busy share of the window that ends now, 0 to 1."""
         self._forget(now_ns)
-        since_ns = now_ns - self._window_ns
-        busy_ns = sum(end - max(begin, since_ns) for begin, end in self._spans)
-        return min(max(busy_ns / self._window_ns, 0.0), 1.0)
+        if not self._spans:
+            return 0.0
+        cut_ns = max(now_ns - self._window_ns - self._spans[0][0], 0)
+        return min(max((self._total_ns - cut_ns) / self._window_ns, 0.0), 1.0)
 
     def _forget(self, now_ns: int) -> None:
         while self._spans and self._spans[0][1] <= now_ns - self._window_ns:
-            self._spans.popleft()
+            begin_ns, end_ns = self._spans.popleft()
+            self._total_ns -= end_ns - begin_ns
