@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -76,6 +78,13 @@ class CountingPolicy:
         self.batches: list[int] = []
         self.threads: set[str] = set()
         self.is_closed = False
+        self.work_s = 0.0
+        self.served: Counter[float] = Counter()
+        self.widest = 0
+
+    def begin_count(self, states: Iterable[float]) -> None:
+        """Count from now on how often each robot, known by its state, is served."""
+        self.served = Counter(dict.fromkeys(states, 0))
 
     def open_session(self) -> Calls:
         self.threads.add(threading.current_thread().name)
@@ -93,6 +102,10 @@ class CountingPolicy:
         assert self.gate.wait(PATIENCE_S)
         self.batches.append(len(batch))
         states = [float(row.observation.state[0]) for row in batch]
+        if self.served:
+            self.served.update(states)
+            self.widest = max(self.widest, max(self.served.values()) - min(self.served.values()))
+        time.sleep(self.work_s)
         if -1.0 in states:
             raise RuntimeError("no such place")
         results = [self._answer(row) for row in batch]
@@ -147,6 +160,7 @@ class RawClient:
         self.epoch = 0
         self.seq = 0
         self.replies: queue.SimpleQueue[Reply] = queue.SimpleQueue()
+        self.on_reply: Callable[[Reply], None] = self.replies.put
         self.foreign: list[Header] = []
         self.token = link.token(self.keys.alive(instance))
         link.subscribe(self.keys.chunk, self._receive)
@@ -228,9 +242,9 @@ class RawClient:
         if header.epoch != self.epoch:
             self.foreign.append(header)
         elif header.kind is Kind.CHUNK:
-            self.replies.put(Reply(header, decode(sample.payload, ChunkMessage), None))
+            self.on_reply(Reply(header, decode(sample.payload, ChunkMessage), None))
         else:
-            self.replies.put(Reply(header, None, decode(sample.payload, EventMessage)))
+            self.on_reply(Reply(header, None, decode(sample.payload, EventMessage)))
 
 
 class Stand:
@@ -273,3 +287,34 @@ def serving(config: ServeConfig | None = None, policy: CountingPolicy | None = N
         assert server.wait_ready(PATIENCE_S)
         yield Stand(network, server, counting)
         counting.gate.set()
+
+
+class Asker:
+    """A robot that asks again in the moment it is answered, and checks every answer."""
+
+    def __init__(self, client: RawClient, number: int) -> None:
+        self.client = client
+        self.number = number
+        self.answers = 0
+        self.faults: list[str] = []
+        self.is_asking = True
+        self._calls: float | None = None
+        client.on_reply = self._answered
+
+    def start(self) -> None:
+        """Ask for the first time."""
+        self.client.send(float(self.number))
+
+    def _answered(self, reply: Reply) -> None:
+        if reply.chunk is None:
+            self.faults.append(f"event {reply.event}")
+            return
+        calls, state = reply.values
+        if state != self.number or (self._calls is not None and calls != self._calls + 1):
+            self.faults.append(f"after {self._calls} calls of {self.number}: {reply.values}")
+        if reply.header.seq != self.client.seq:
+            self.faults.append(f"asked {self.client.seq}, answered {reply.header.seq}")
+        self._calls = calls
+        self.answers += 1
+        if self.is_asking:
+            self.start()

@@ -27,7 +27,7 @@ def chunk(*, step: int = 3, length: int = 2) -> ActionChunk:
 
 def test_the_operators_settings_win_over_the_policys() -> None:
     spec = model(
-        rate_hz=20.0,
+        trained_rate_hz=20.0,
         default_task="other",
         rtc_prefix_horizon=1,
         rtc_schedule="ones",
@@ -42,7 +42,7 @@ def test_the_operators_settings_win_over_the_policys() -> None:
 
 def test_the_identity_changes_with_all_that_changes_outputs_and_with_nothing_else() -> None:
     same = model().model_hash
-    assert model(max_sessions=3, server_name="x", service_name="y", rate_hz=20.0).model_hash == same
+    assert model(max_sessions=3, server_name="x", service_name="y", trained_rate_hz=20.0).model_hash == same
     changes: list[dict[str, object]] = [
         {"dtype": "bf16"},
         {"rtc_schedule": "ones"},

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.raw_client import IMAGE, PATIENCE_S, SPEC, Calls, CountingPolicy, RawClient, Stand, serving
+from server.raw_client import IMAGE, PATIENCE_S, SPEC, Asker, Calls, CountingPolicy, RawClient, Stand, serving
 from vagus.errors import ConfigError, LinkError, PolicyError, StateError
 from vagus.policies.policy import Policy, Row, ServingMode
 from vagus.server.config import ServeConfig, ServingChoice
@@ -175,27 +175,27 @@ def test_a_repeated_or_older_request_is_not_served_again() -> None:
         assert stand.outcomes("duplicate") == 1
 
 
-def test_every_request_is_answered_or_counted_and_all_are_served_alike() -> None:
-    robots, rounds = 64, 12
+def test_sixty_four_robots_are_served_alike_and_nothing_is_lost_mixed_or_left_behind() -> None:
+    robots, answers = 64, 2000
     with serving(ServeConfig(warm_up=False, max_batch=8)) as stand:
-        clients = [stand.opened(f"arm{n}") for n in range(robots)]
-        for client in clients:
-            client.ask(0.0)
-        threads_before = threading.active_count()
-        served = [0] * robots
-        for number, client in enumerate(clients):
-            client.send(float(number))
-        for _ in range(rounds * robots):
-            number, client = next((n, c) for n, c in enumerate(clients) if served[n] == min(served))
-            reply = client.receive()
-            served[number] += 1
-            assert reply.values == [served[number] + 1, number]
-            assert max(served) - min(served) <= 2
-            client.send(float(number))
-        assert threading.active_count() <= threads_before
-        for client in clients:
-            client.receive()
-        assert stand.outcomes("chunk") == robots * (rounds + 2)
+        askers = [Asker(stand.opened(f"arm{number}"), number) for number in range(robots)]
+        stand.policy.gate.clear()
+        stand.policy.begin_count(range(robots))
+        for asker in askers:
+            asker.start()
+        threads = threading.active_count()
+        stand.policy.work_s = 0.001
+        stand.policy.gate.set()
+        wait_until(lambda: sum(asker.answers for asker in askers) >= answers)
+        assert threading.active_count() <= threads
+        for asker in askers:
+            asker.is_asking = False
+        wait_until(
+            lambda: stand.server.load().waiting == 0 and all(a.answers == a.client.seq for a in askers)
+        )
+        assert [asker.faults for asker in askers if asker.faults] == []
+        assert stand.policy.widest <= 2
+        assert stand.outcomes("chunk") == sum(asker.answers for asker in askers)
 
 
 # failures are answered

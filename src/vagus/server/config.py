@@ -32,7 +32,7 @@ POSITIVES = (
     "client_grace_s",
     "session_idle_timeout_s",
     "drain_timeout_s",
-    "rate_hz",
+    "trained_rate_hz",
     "rtc_max_guidance",
 )
 
@@ -73,7 +73,7 @@ class ServeConfig:
     """Instruction used where a robot gives none; empty: the policy's default."""
     pin_task: bool = False
     """Refuse every other instruction."""
-    rate_hz: float | None = None
+    trained_rate_hz: float | None = None
     """Rate the policy was trained at, where it does not know; robots at another rate are warned."""
     strict_rate: bool = False
     """Refuse robots at another rate instead."""

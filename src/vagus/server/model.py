@@ -137,7 +137,7 @@ def _offered(spec: PolicySpec, config: ServeConfig) -> PolicySpec:
         )
     return replace(
         spec,
-        rate_hz=config.rate_hz or spec.rate_hz,
+        rate_hz=config.trained_rate_hz or spec.rate_hz,
         rtc=rtc,
         default_instruction=config.default_task or spec.default_instruction,
     )
