@@ -15,7 +15,7 @@ from benchmarks.report import Report
 
 __all__ = ["NAMES", "main"]
 
-NAMES = ("control_isolation", "round_trip", "throughput", "tick_cost")
+NAMES = ("control_isolation", "round_trip", "delivery", "throughput", "tick_cost")
 """In the order of docs/benchmarks.md; each is a module of this package."""
 
 
