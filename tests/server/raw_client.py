@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
+import pytest
 
 from vagus.errors import PolicyError
 from vagus.policies.policy import Policy, Row, ServingMode
@@ -245,6 +246,16 @@ class RawClient:
             self.on_reply(Reply(header, decode(sample.payload, ChunkMessage), None))
         else:
             self.on_reply(Reply(header, None, decode(sample.payload, EventMessage)))
+
+
+def wait_until(is_true: Callable[[], bool]) -> None:
+    """Return when it is true, or fail the test."""
+    waiter = threading.Event()
+    for _ in range(2000):
+        if is_true():
+            return
+        waiter.wait(0.005)
+    pytest.fail("it did not happen")
 
 
 class Stand:

@@ -14,7 +14,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.raw_client import IMAGE, PATIENCE_S, SPEC, Asker, Calls, CountingPolicy, RawClient, Stand, serving
+from server.raw_client import (
+    IMAGE,
+    PATIENCE_S,
+    SPEC,
+    Asker,
+    Calls,
+    CountingPolicy,
+    RawClient,
+    Stand,
+    serving,
+    wait_until,
+)
 from vagus.errors import ConfigError, LinkError, PolicyError, StateError
 from vagus.policies.policy import Policy, Row, ServingMode
 from vagus.server.config import ServeConfig, ServingChoice
@@ -45,15 +56,6 @@ def all_ready(stand: Stand) -> bool:
     with pipeline._changed:
         lanes = [lane for lane in pipeline._traffic._lanes.values() if lane.stage.value == "decoding"]
     return not lanes
-
-
-def wait_until(is_true: Callable[[], bool]) -> None:
-    waiter = threading.Event()
-    for _ in range(2000):
-        if is_true():
-            return
-        waiter.wait(0.005)
-    pytest.fail("it did not happen")
 
 
 # what a client gets

@@ -1,0 +1,168 @@
+"""The threads of the server meeting what seldom happens."""
+
+from __future__ import annotations
+
+import queue
+import threading
+
+import pytest
+
+import vagus.server.pipeline as pipeline_module
+from server.raw_client import PATIENCE_S, Stand, serving, wait_until
+from vagus.errors import ProtocolError
+from vagus.server.pipeline import MAX_PENDING_RESETS, Pipeline
+from vagus.server.request import Request, decode_request
+from vagus.server.sessions import Found, Session
+from vagus.server.validate import Terms
+from vagus.specs import PolicySpec
+from vagus.wire.schema import Header, Kind, ResetAck
+
+
+def pipeline_of(stand: Stand) -> Pipeline[list[int]]:
+    pipeline = stand.server._pipeline
+    assert pipeline is not None
+    return pipeline
+
+
+def session_of(stand: Stand, name: str, epoch: int) -> Session:
+    session = stand.server._reception._sessions.find(name, epoch)
+    assert not isinstance(session, Found)
+    return session
+
+
+class SlowDecoder:
+    """Stands in for the decoder: stops in the middle until it is let go, or fails as told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, failure: Exception | None = None) -> None:
+        self.entered = threading.Event()
+        self.gate = threading.Event()
+        self.failure = failure
+        monkeypatch.setattr(pipeline_module, "decode_request", self)
+
+    def __call__(self, payload: bytes, spec: PolicySpec, terms: Terms, captured_ns: int) -> Request:
+        self.entered.set()
+        assert self.gate.wait(PATIENCE_S)
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            raise failure
+        return decode_request(payload, spec, terms, captured_ns)
+
+
+def test_a_bug_in_a_decoder_costs_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder = SlowDecoder(monkeypatch, ZeroDivisionError("a bug"))
+    decoder.gate.set()
+    with serving() as stand:
+        client = stand.opened("arm")
+        reply = client.ask(1.0)
+        assert reply.code == "invalid_input"
+        assert reply.event is not None
+        assert "a bug" in reply.event.message
+        assert client.ask(1.0).values == [1.0, 1.0]
+
+
+def test_a_session_that_ends_while_its_request_is_decoded_gets_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    decoder = SlowDecoder(monkeypatch)
+    with serving() as stand:
+        client, other = stand.opened("arm"), stand.opened("other")
+        client.send(1.0)
+        assert decoder.entered.wait(PATIENCE_S)
+        assert client.close().accepted
+        decoder.gate.set()
+        assert other.ask(1.0).values == [1.0, 1.0]
+        assert stand.outcomes("closed") == 1
+        assert client.replies.empty()
+
+
+def test_a_request_that_is_decoded_after_a_reset_is_not_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder = SlowDecoder(monkeypatch)
+    with serving() as stand:
+        client = stand.opened("arm")
+        client.send(1.0)
+        assert decoder.entered.wait(PATIENCE_S)
+        assert client.reset(1).applied
+        decoder.gate.set()
+        assert client.ask(2.0, episode=1).values == [1.0, 2.0]
+        assert stand.outcomes("old_episode") == 1
+
+
+def test_a_newer_request_that_comes_while_one_is_decoded_is_served_in_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    decoder = SlowDecoder(monkeypatch)
+    with serving() as stand:
+        client = stand.opened("arm")
+        client.send(1.0)
+        assert decoder.entered.wait(PATIENCE_S)
+        client.send(2.0)
+        decoder.gate.set()
+        reply = client.receive()
+        assert reply.values == [1.0, 2.0]
+        assert reply.chunk is not None
+        assert reply.chunk.superseded == 1
+
+
+def test_resets_without_end_are_refused_and_those_that_wait_are_answered_at_the_end() -> None:
+    answers: queue.SimpleQueue[ResetAck] = queue.SimpleQueue()
+    with serving() as stand:
+        client = stand.opened("arm")
+        session = session_of(stand, "arm", client.epoch)
+        stand.hold(client)
+        for episode in range(1, MAX_PENDING_RESETS + 2):
+            pipeline_of(stand).reset(session, episode, answers.put)
+        assert answers.get(timeout=PATIENCE_S).code == "overloaded"
+        threading.Timer(0.05, stand.policy.gate.set).start()
+        stand.server.close()
+    codes = {answers.get(timeout=PATIENCE_S).code for _ in range(MAX_PENDING_RESETS)}
+    assert codes == {"draining"}
+
+
+def test_a_reset_of_a_session_that_ends_before_it_is_applied_is_refused() -> None:
+    answers: queue.SimpleQueue[ResetAck] = queue.SimpleQueue()
+    with serving() as stand:
+        client = stand.opened("arm")
+        session = session_of(stand, "arm", client.epoch)
+        stand.hold(client)
+        pipeline_of(stand).reset(session, 1, answers.put)
+        assert client.close().accepted
+        stand.policy.gate.set()
+        assert answers.get(timeout=PATIENCE_S).code == "unknown_session"
+
+
+def test_what_reaches_the_pipeline_for_a_closed_session_is_counted() -> None:
+    with serving() as stand:
+        client = stand.opened("arm")
+        session = session_of(stand, "arm", client.epoch)
+        client.close()
+        pipeline_of(stand).submit(session, Header(Kind.OBSERVATION, 1, 0, 0, client.epoch), b"")
+        answers: queue.SimpleQueue[ResetAck] = queue.SimpleQueue()
+        pipeline_of(stand).reset(session, 1, answers.put)
+        assert answers.get(timeout=PATIENCE_S).code == "unknown_session"
+        assert stand.outcomes("closed") == 1
+
+
+def test_an_answer_that_cannot_be_encoded_becomes_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> bytes:
+        raise ProtocolError("too large")
+
+    with serving() as stand:
+        client = stand.opened("arm")
+        monkeypatch.setattr(stand.server._outbox, "chunk", refuse)
+        assert client.ask(1.0).code == "policy_error"
+
+
+def test_a_link_that_fails_to_publish_costs_that_answer_only() -> None:
+    with serving() as stand:
+        client = stand.opened("arm")
+        link = stand.server._link
+        publish = link.publish
+
+        def fail_once(*args: object, **kwargs: object) -> None:
+            link.publish = publish  # type: ignore[method-assign]
+            raise OSError("the socket is gone")
+
+        link.publish = fail_once  # type: ignore[method-assign]
+        client.send(1.0)
+        wait_until(lambda: stand.dropped("publish_error") == 1)
+        assert client.ask(2.0).values == [2.0, 2.0]
