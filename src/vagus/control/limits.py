@@ -55,8 +55,7 @@ class Limiter:
     def __init__(
         self, actions: Sequence[ActionFeature], *, tick_s: float, max_limited_s: float = 5.0
     ) -> None:
-        self._tick_s = tick_s
-        self._max_limited_s = max_limited_s
+        self._max_limited_ticks = round(max_limited_s / tick_s)
         self._names = tuple(feature.name for feature in actions)
         groups = rotation_groups(actions)
         self._rotations = tuple((group, _columns(group), RotationLimiter(group, tick_s)) for group in groups)
@@ -76,7 +75,7 @@ class Limiter:
         range_ = np.minimum(bounds.upper - bounds.lower, UNBOUNDED)
         self._tolerated = np.where(range_ < UNBOUNDED, TOLERATED_EXCESS * range_, 0.0)
         self._reasons = tuple(REASONS[feature.kind] for feature in axes)
-        self._limited_s = np.zeros(len(actions))
+        self._limited_ticks = np.zeros(len(actions), dtype=np.int64)
         self._output: ActionArray = np.zeros(len(actions))
         self._velocity: ActionArray = np.zeros(len(actions))
         self.limited: frozenset[str] = NOTHING
@@ -109,8 +108,8 @@ class Limiter:
     @property
     def limited_too_long(self) -> str | None:
         """Name of a feature limited without a break for longer than `max_limited_s`, or None."""
-        worst = int(np.argmax(self._limited_s))
-        return self._names[worst] if self._limited_s[worst] > self._max_limited_s else None
+        worst = int(np.argmax(self._limited_ticks))
+        return self._names[worst] if self._limited_ticks[worst] > self._max_limited_ticks else None
 
     def seed(self, position: ActionArray) -> None:
         """Start from a stand at `position`, (action_dim,); NaN where nothing measures it.
@@ -123,7 +122,7 @@ class Limiter:
             rotation.seed(position[columns])
             self._output[columns] = rotation.values
         self._velocity[:] = 0.0
-        self._limited_s[:] = 0.0
+        self._limited_ticks[:] = 0
         self.limited = NOTHING
 
     def clip(self, values: ActionArray) -> ActionArray:
@@ -183,13 +182,13 @@ class Limiter:
         is_long = limited.any(axis=0) & (
             ~limited[Reason.VALUE] | (self._limiter.excess > self._tolerated) | self._is_delta
         )
-        self._limited_s[self._axes] = np.where(is_long, self._limited_s[self._axes] + self._tick_s, 0.0)
+        self._limited_ticks[self._axes] = np.where(is_long, self._limited_ticks[self._axes] + 1, 0)
         for _, columns, rotation in self._rotations:
             if rotation.limited_by is not None:
                 names.add(rotation.limited_by)
-                self._limited_s[columns] += self._tick_s
+                self._limited_ticks[columns] += 1
             else:
-                self._limited_s[columns] = 0.0
+                self._limited_ticks[columns] = 0
         for name in names:
             self.counts[name] = self.counts.get(name, 0) + 1
         self.limited = frozenset(names) if names else NOTHING
