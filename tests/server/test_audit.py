@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from vagus.server.audit import AuditFile, AuditLine
+from vagus.server.audit import AuditFile, AuditLine, line_of
 from vagus.server.journal import Outcome
 from vagus.wire.schema import Header, Kind
 
@@ -33,7 +33,7 @@ def lines(path: Path) -> list[AuditLine]:
 
 def test_a_line_says_all_that_joins_it_with_the_robots_own_record(tmp_path: Path) -> None:
     audit = AuditFile(tmp_path / "deep" / "audit.jsonl", max_bytes=10_000)
-    audit.write(outcome(5))
+    audit.write(line_of(outcome(5)))
     audit.close()
     audit.close()
     (line,) = lines(audit.path)
@@ -46,7 +46,7 @@ def test_a_line_says_all_that_joins_it_with_the_robots_own_record(tmp_path: Path
 def test_the_file_is_rotated_and_one_older_is_kept(tmp_path: Path) -> None:
     audit = AuditFile(tmp_path / "audit.jsonl", max_bytes=600)
     for seq in range(1, 30):
-        audit.write(outcome(seq))
+        audit.write(line_of(outcome(seq)))
     audit.close()
     older = tmp_path / "audit.jsonl.1"
     kept = [line.seq for line in lines(older)]
@@ -60,8 +60,8 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_that_line_only(tmp_path: Pa
     (tmp_path / "file").write_text("")
     audit = AuditFile(tmp_path / "file" / "audit.jsonl", max_bytes=600)
     with pytest.raises(OSError, match="file"):
-        audit.write(outcome(1))
+        audit.write(line_of(outcome(1)))
     (tmp_path / "file").unlink()
-    audit.write(outcome(2))
+    audit.write(line_of(outcome(2)))
     audit.close()
     assert [line.seq for line in lines(audit.path)] == [2]

@@ -465,6 +465,17 @@ def test_a_policy_that_cannot_be_loaded_gives_one_message() -> None:
         server.wait(0)
 
 
+def test_a_policy_that_leaves_the_process_is_a_failure_like_any_other() -> None:
+    def leaving() -> Policy[object]:
+        raise SystemExit(3)
+
+    with (
+        Server(MemoryNetwork().link(), leaving, COLD) as server,
+        pytest.raises(PolicyError, match="SystemExit"),
+    ):
+        server.wait_ready(PATIENCE_S)
+
+
 def test_a_policy_that_fails_its_warm_up_is_not_served() -> None:
     class Failing(CountingPolicy):
         def infer(self, batch: Sequence[Row[Calls]]) -> list[ActionChunk | PolicyError]:

@@ -11,7 +11,7 @@ import msgspec
 from vagus.clock import NS_PER_MS
 from vagus.server.journal import Outcome
 
-__all__ = ["AuditFile", "AuditLine"]
+__all__ = ["AuditFile", "AuditLine", "line_of"]
 
 
 class AuditLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -34,10 +34,10 @@ class AuditLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     message: str = ""
 
 
-def line_of(outcome: Outcome, ts: datetime.datetime) -> AuditLine:
-    """Return the line for `outcome`."""
+def line_of(outcome: Outcome) -> AuditLine:
+    """Return the line for `outcome`, stamped now; it holds no image, so many may wait."""
     return AuditLine(
-        ts=ts.isoformat(timespec="milliseconds"),
+        ts=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds"),
         session=outcome.session_id,
         client=outcome.client,
         epoch=outcome.header.epoch,
@@ -63,15 +63,14 @@ class AuditFile:
         self._max_bytes = max_bytes
         self._file: BinaryIO | None = None
 
-    def write(self, outcome: Outcome) -> None:
+    def write(self, line: AuditLine) -> None:
         """Append one line.
 
         Raises:
             OSError: the disk is full or the folder is not there; the next line tries again.
         """
-        line = msgspec.json.encode(line_of(outcome, datetime.datetime.now(datetime.timezone.utc)))
         file = self._open()
-        file.write(line + b"\n")
+        file.write(msgspec.json.encode(line) + b"\n")
         file.flush()
         if file.tell() >= self._max_bytes:
             self.close()

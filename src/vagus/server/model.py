@@ -90,7 +90,7 @@ def infer_rows(
     """Return one checked result per row; a policy that raises fails every row of this batch and no other."""
     try:
         results = list(policy.infer(rows))
-    except Exception as error:  # noqa: BLE001 - a policy may raise anything; each robot is told, none is hurt
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - it may raise anything; its robots are told
         return [PolicyError(f"the policy raised {type(error).__name__}: {error}")] * len(rows)
     if len(results) != len(rows):
         return [PolicyError(f"the policy gave {len(results)} results for {len(rows)} rows")] * len(rows)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
-from vagus.server.audit import AuditFile
+from vagus.server.audit import AuditFile, AuditLine, line_of
 from vagus.server.capture import CaptureRing
 from vagus.server.config import ServeConfig
 from vagus.server.journal import Outcome
@@ -12,6 +13,8 @@ from vagus.server.spool import Spool
 from vagus.server.telemetry import Telemetry
 
 __all__ = ["Records"]
+
+ItemT = TypeVar("ItemT")
 
 CAPACITY = 1024
 """Audit lines that may wait for the disk."""
@@ -25,9 +28,8 @@ class Records:
 
     def __init__(self, config: ServeConfig, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
-        self._spools: list[Spool[Outcome]] = []
         self._audit: AuditFile | None = None
-        self._to_audit: Spool[Outcome] | None = None
+        self._to_audit: Spool[AuditLine] | None = None
         self._to_capture: Spool[Outcome] | None = None
         if config.audit_path is not None:
             self._audit = AuditFile(config.audit_path, max_bytes=config.audit_max_mb << 20)
@@ -40,13 +42,15 @@ class Records:
 
     def start(self) -> None:
         """Start the threads."""
-        for spool in self._spools:
-            spool.start()
+        if self._to_audit is not None:
+            self._to_audit.start()
+        if self._to_capture is not None:
+            self._to_capture.start()
 
     def write(self, outcome: Outcome) -> None:
         """Hand over one request. Never waits; what a slow disk cannot take is dropped and counted."""
         if self._to_audit is not None:
-            self._to_audit.put(outcome)
+            self._to_audit.put(line_of(outcome))
         if self._to_capture is None:
             return
         self._seen += 1
@@ -55,18 +59,18 @@ class Records:
 
     def stop(self, timeout_s: float) -> None:
         """Write what waits, and close the files."""
-        for spool in self._spools:
-            spool.stop(timeout_s)
+        if self._to_audit is not None:
+            self._to_audit.stop(timeout_s)
+        if self._to_capture is not None:
+            self._to_capture.stop(timeout_s)
         if self._audit is not None:
             self._audit.close()
 
-    def _spool(self, name: str, write: Callable[[Outcome], None], capacity: int) -> Spool[Outcome]:
-        spool = Spool(
+    def _spool(self, name: str, write: Callable[[ItemT], None], capacity: int) -> Spool[ItemT]:
+        return Spool(
             f"vagus-{name}",
             write,
             capacity=capacity,
             on_drop=lambda: self._telemetry.count("dropped", f"{name}_full"),
             on_error=lambda: self._telemetry.count("dropped", f"{name}_error"),
         )
-        self._spools.append(spool)
-        return spool

@@ -208,7 +208,7 @@ class Server(Generic[SessionT]):
                 policy.close()
         except VagusError as error:
             self._stop(error)
-        except Exception as error:
+        except BaseException as error:
             logger.exception("the policy thread failed")
             self._stop(PolicyError(f"policy {self.config.policy!r}: {type(error).__name__}: {error}"))
 
