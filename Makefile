@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 FUZZ_SECONDS ?= 300
 
-.PHONY: install demo test lint unit test-pythons bench fuzz clean
+.PHONY: install demo test lint unit test-pythons bench bench-smoke fuzz clean
 
 install: $(VENV)/.installed
 
@@ -34,6 +34,9 @@ test-pythons: install  ## the robot's side on every Python from 3.10 on that is 
 
 bench: install  ## ratios against named peers; results in docs/benchmarks.md
 	$(BIN)/python -m benchmarks
+
+bench-smoke: install  ## every benchmark for a few seconds; shows that they work, asserts no times
+	$(BIN)/python -m benchmarks --quick
 
 fuzz: install  ## random and mutated bytes into every decoder
 	$(BIN)/python tests/fuzz.py --seconds $(FUZZ_SECONDS)
