@@ -51,6 +51,7 @@ class Contestant:
     client_cpu_ms: list[float] = field(default_factory=list)
     behind_cpu_ms: list[float] = field(default_factory=list)
     request_bytes: int = 0
+    parts_ms: dict[str, list[float]] = field(default_factory=dict)
 
     def take_turn(self, requests: int) -> None:
         """Make requests and note what they took."""
@@ -62,6 +63,11 @@ class Contestant:
         self.client_cpu_ms.append(_number_in(answer, "cpu_ns") / 1e6 / requests)
         self.behind_cpu_ms.append((sum(p.cpu_ns for p in self.behind) - before) / 1e6 / requests)
         self.request_bytes = round(_number_in(answer, "request_bytes"))
+        parts_ms = answer["parts_ms"]
+        assert isinstance(parts_ms, list)
+        for parts in parts_ms:
+            for name, value in parts.items():
+                self.parts_ms.setdefault(name, []).append(value)
 
     @property
     def p50_ms(self) -> float:
@@ -188,8 +194,17 @@ def _tell(report: Report, path: str, contestants: Sequence[Contestant], bound: f
     columns = ("", "p50 ratio", "p50 ms", "p99 ms", "CPU client ms", "CPU server side ms", "request MB")
     count = len(ours.spent_ms)
     report.tables.append(Table(f"{path}; {count} requests each, ratio to {fastest.name}", columns, rows))
+    report.notes += [f"{path}, {c.name}: {_where(c)}" for c in contestants if c.parts_ms]
     kind = "fastest peer" if near else "fastest peer with raw frames"
     report.aims.append(Aim(f"{path}: p50 against the {kind}", ours.p50_ms / fastest.p50_ms, bound))
+
+
+def _where(contestant: Contestant) -> str:
+    """Return where the time of a median request went."""
+    parts = {name: percentile(values, 50) for name, values in contestant.parts_ms.items()}
+    rest = contestant.p50_ms - sum(parts.values())
+    told = ", ".join(f"{name} {number(value)}" for name, value in parts.items())
+    return f"{told}, path and hand-overs {number(rest)} of {number(contestant.p50_ms)} ms"
 
 
 def _number_in(answer: dict[str, object], name: str) -> float:

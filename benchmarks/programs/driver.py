@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ACTION_DIM", "CAMERAS", "HORIZON", "STATE_DIM", "Sizes", "announce", "chunk", "drive", "state"]
+__all__ = ["ACTION_DIM", "CAMERAS", "HORIZON", "STATE_DIM", "Notes", "announce", "chunk", "drive", "state"]
 
 CAMERAS = ("front", "side", "wrist")
 STATE_DIM = 14
@@ -26,11 +26,18 @@ Frames = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """Bytes of one request and its reply as they were written, without what the transport adds."""
+class Notes:
+    """What is known of one round trip besides its time.
 
-    request: int
-    reply: int
+    Attributes:
+        request_bytes: as written, without what the transport adds.
+        reply_bytes: likewise.
+        parts_ms: where the time went, as far as the client is told.
+    """
+
+    request_bytes: int
+    reply_bytes: int
+    parts_ms: Mapping[str, float] = field(default_factory=dict)
 
 
 def state() -> NDArray[np.float32]:
@@ -51,7 +58,7 @@ def announce(**said: object) -> None:
     sys.stdout.flush()
 
 
-def drive(frames_path: str, call: Callable[[dict[str, Frames]], tuple[NDArray[np.float32], Sizes]]) -> None:
+def drive(frames_path: str, call: Callable[[dict[str, Frames]], tuple[NDArray[np.float32], Notes]]) -> None:
     """Make requests until the benchmark hangs up.
 
     Args:
@@ -63,18 +70,20 @@ def drive(frames_path: str, call: Callable[[dict[str, Frames]], tuple[NDArray[np
     announce(ready=True)
     for line in sys.stdin:
         count = json.loads(line)["requests"]
-        spent_ns = []
-        sizes = Sizes(0, 0)
+        spent_ns, parts_ms = [], []
+        notes = Notes(0, 0)
         begin_cpu_ns = time.process_time_ns()
         for number in range(count):
             begin_ns = time.perf_counter_ns()
-            actions, sizes = call(moments[number % len(moments)])
+            actions, notes = call(moments[number % len(moments)])
             spent_ns.append(time.perf_counter_ns() - begin_ns)
+            parts_ms.append(dict(notes.parts_ms))
             if actions.shape != (HORIZON, ACTION_DIM) or not np.array_equal(actions[-1], state()):
                 raise ValueError(f"not the answer that was due: {actions.shape}")
         announce(
             spent_ns=spent_ns,
             cpu_ns=time.process_time_ns() - begin_cpu_ns,
-            request_bytes=sizes.request,
-            reply_bytes=sizes.reply,
+            request_bytes=notes.request_bytes,
+            reply_bytes=notes.reply_bytes,
+            parts_ms=parts_ms,
         )

@@ -15,7 +15,7 @@ from openpi_client import msgpack_numpy
 from openpi_client.websocket_client_policy import WebsocketClientPolicy
 from websockets.asyncio.server import ServerConnection, serve
 
-from benchmarks.programs.driver import Frames, Sizes, announce, chunk, drive, state
+from benchmarks.programs.driver import Frames, Notes, announce, chunk, drive, state
 
 
 async def answer(connection: ServerConnection) -> None:
@@ -43,14 +43,14 @@ async def run_server() -> None:
 
 def run_client(frames_path: str, port: int) -> None:
     policy = WebsocketClientPolicy("127.0.0.1", port)
-    sizes: list[Sizes] = []
+    notes: list[Notes] = []
 
-    def call(images: dict[str, Frames]) -> tuple[NDArray[np.float32], Sizes]:
+    def call(images: dict[str, Frames]) -> tuple[NDArray[np.float32], Notes]:
         observation = {"state": state(), "images": images, "prompt": "put the cup on the shelf"}
         reply = policy.infer(observation)
-        if not sizes:
-            sizes.append(Sizes(len(msgpack_numpy.packb(observation)), len(msgpack_numpy.packb(reply))))
-        return reply["actions"], sizes[0]
+        if not notes:
+            notes.append(Notes(len(msgpack_numpy.packb(observation)), len(msgpack_numpy.packb(reply))))
+        return reply["actions"], notes[0]
 
     drive(frames_path, call)
 

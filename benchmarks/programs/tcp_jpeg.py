@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.programs.driver import ACTION_DIM, Frames, Sizes, announce, chunk, drive, state
+from benchmarks.programs.driver import ACTION_DIM, Frames, Notes, announce, chunk, drive, state
 from vagus.edge.worker import ENCODE_THREADS
 from vagus.wire.images import DEFAULT_QUALITY
 from vagus.wire.jpeg import decode_jpeg, encode_jpeg
@@ -56,7 +56,7 @@ def run_client(frames_path: str, port: int) -> None:
     stream = connection.makefile("rb")
     encoders = ThreadPoolExecutor(ENCODE_THREADS)
 
-    def call(images: dict[str, Frames]) -> tuple[NDArray[np.float32], Sizes]:
+    def call(images: dict[str, Frames]) -> tuple[NDArray[np.float32], Notes]:
         joints = state().tobytes()
         jpegs = list(encoders.map(lambda frame: encode_jpeg(frame, quality=DEFAULT_QUALITY), images.values()))
         request = b"".join([LENGTHS.pack(len(joints), *map(len, jpegs)), joints, *jpegs])
@@ -64,7 +64,7 @@ def run_client(frames_path: str, port: int) -> None:
         (length,) = CHUNK_LENGTH.unpack(stream.read(CHUNK_LENGTH.size))
         reply = stream.read(length)
         actions = np.frombuffer(reply, np.float32).reshape(-1, ACTION_DIM)
-        return actions, Sizes(len(request), CHUNK_LENGTH.size + length)
+        return actions, Notes(len(request), CHUNK_LENGTH.size + length)
 
     drive(frames_path, call)
 

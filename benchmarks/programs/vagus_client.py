@@ -15,9 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.programs.driver import Frames, Sizes, drive, state
+from benchmarks.programs.driver import Frames, Notes, drive, state
 from benchmarks.programs.policies import echo_spec
-from vagus.clock import MonotonicClock
+from vagus.clock import NS_PER_MS, MonotonicClock
 from vagus.edge.config import EdgeConfig, ImageCodec
 from vagus.edge.flight import Request
 from vagus.edge.handshake import Contract, Identity
@@ -32,8 +32,8 @@ from vagus.transport.link import Delivery, Sample
 from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import ZenohConfig
 from vagus.types import Image, Snapshot, SnapshotDraft
-from vagus.wire.codec import decode_header
-from vagus.wire.schema import Header, Kind
+from vagus.wire.codec import decode, decode_header
+from vagus.wire.schema import ChunkMessage, Header, Kind
 
 REPLY_TIMEOUT_S = 30.0
 
@@ -61,8 +61,9 @@ class Caller:
         self._key = keys.observation
         return session, contract
 
-    def call(self, images: Mapping[str, Image]) -> tuple[NDArray[np.float32], Sizes]:
+    def call(self, images: Mapping[str, Image]) -> tuple[NDArray[np.float32], Notes]:
         """Return the actions of the reply."""
+        begin_ns = self._clock.now_ns()
         request, snapshot = self._request(images)
         coding = RequestCoding(
             codec=self.contract.image_codec,
@@ -71,13 +72,20 @@ class Caller:
             encode_all=self._encoders.map,
         )
         header, body = encode_request(request, snapshot, self.contract.policy, coding)
+        encoded_ns = self._clock.now_ns()
         self._link.publish(self._key, header=header, payload=body, delivery=Delivery.OBSERVATION)
         sample = self._reply_to(request.header)
         chunk = read_chunk(sample.payload, self.contract.policy, step=0)
         if isinstance(chunk, Fault):
             raise TypeError(f"the reply was refused: {chunk}")
-        sizes = Sizes(len(header) + len(body), len(sample.header) + len(sample.payload))
-        return chunk.robot, sizes
+        told = decode(sample.payload, ChunkMessage)
+        parts_ms = {
+            "encode": (encoded_ns - begin_ns) / NS_PER_MS,
+            "decode": told.decode_ms,
+            "wait": told.queue_wait_ms + told.inference_ms,
+        }
+        sizes = len(header) + len(body), len(sample.header) + len(sample.payload)
+        return chunk.robot, Notes(*sizes, parts_ms)
 
     def _request(self, images: Mapping[str, Image]) -> tuple[Request, Snapshot]:
         self._seq += 1
@@ -119,7 +127,7 @@ def main(frames_path: str, endpoint: str, codec: str, place: str) -> None:
     with ZenohLink(ZenohConfig(connect=(endpoint,), shared_memory=is_near)) as link:
         caller = Caller(link, Opener(link, robot, config, identity))
 
-        def call(images: dict[str, Frames]) -> tuple[NDArray[np.float32], Sizes]:
+        def call(images: dict[str, Frames]) -> tuple[NDArray[np.float32], Notes]:
             return caller.call(images)
 
         drive(frames_path, call)

@@ -11,7 +11,7 @@ import numpy as np
 import zmq
 from numpy.typing import NDArray
 
-from benchmarks.programs.driver import Frames, Sizes, announce, chunk, drive, state
+from benchmarks.programs.driver import Frames, Notes, announce, chunk, drive, state
 
 STATE = "state.joints"
 ACTION = "action.joints"
@@ -55,11 +55,11 @@ def run_client(frames_path: str, port: int) -> None:
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.REQ)
     socket.connect(f"tcp://127.0.0.1:{port}")
 
-    def call(images: dict[str, Frames]) -> tuple[NDArray[np.float32], Sizes]:
+    def call(images: dict[str, Frames]) -> tuple[NDArray[np.float32], Notes]:
         request = pack({STATE: state()} | {f"video.{name}": frame for name, frame in images.items()})
         socket.send(request)
         reply = socket.recv()
-        return np.asarray(unpack(reply)[ACTION], np.float32), Sizes(len(request), len(reply))
+        return np.asarray(unpack(reply)[ACTION], np.float32), Notes(len(request), len(reply))
 
     drive(frames_path, call)
 
