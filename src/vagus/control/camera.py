@@ -100,8 +100,9 @@ class CameraThread:
     def _fail(self, draft: SnapshotDraft, error: Exception) -> None:
         self.errors += 1
         if not self._is_failing:
+            what = str(error) if isinstance(error, RobotError) else f"{type(error).__name__}: {error}"
             logger.warning(
-                "no images for this request: %s", error, exc_info=not isinstance(error, RobotError)
+                "no images for this request: %s", what, exc_info=logger.isEnabledFor(logging.DEBUG)
             )
         self._is_failing = True
         self._client.draft_failed(draft.ticket)

@@ -9,7 +9,8 @@ import enum
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -29,6 +30,10 @@ logger = logging.getLogger(__name__)
 
 CAMERA_JOIN_S = 1.0
 """How long a hanging camera may hold up the end, after the robot was stopped."""
+
+
+CLOSEST_SHARE = 4
+"""A tick whose deadline is nearer than a period over this to the last command is skipped."""
 
 
 class _Request(enum.Enum):
@@ -56,6 +61,7 @@ class ControlLoop:
         self._start_pose: ActionArray | None = None
         self._episode_began_ns = 0
         self._deadline_ns = 0
+        self._commanded_ns = 0
         self._lateness_ms = 0.0
         self._error = ""
         self.status: LoopStatus | None = None
@@ -86,7 +92,8 @@ class ControlLoop:
         cause: Exception | None = None
         with self._interrupt, quiet_runtime(self._config.realtime_priority):
             try:
-                self._parts.robot.connect()
+                with robot_call("connect"):
+                    self._parts.robot.connect()
                 self._camera.start()
                 reason = self._drive()
             except Exception as error:  # noqa: BLE001 - whatever it is, the robot is stopped and it is told
@@ -103,6 +110,7 @@ class ControlLoop:
     def _drive(self) -> EndReason:
         began_ns = self._clock.now_ns()
         self._deadline_ns = self._episode_began_ns = began_ns
+        self._commanded_ns = began_ns - self._period_ns
         while True:
             now_ns = self._await_tick()
             end = self._end_due(now_ns, began_ns)
@@ -113,12 +121,18 @@ class ControlLoop:
                 return end
 
     def _await_tick(self) -> int:
-        """Wait for the next deadline and return the time; deadlines that passed meanwhile are skipped."""
+        """Wait for the next deadline and return the time; deadlines that passed meanwhile are skipped.
+
+        So are those that follow a late command too closely: the robot is not commanded in bursts.
+        """
+        early_ns = self._commanded_ns + self._period_ns // CLOSEST_SHARE - self._deadline_ns
+        skipped = max(-(-early_ns // self._period_ns), 0)
+        self._deadline_ns += skipped * self._period_ns
         self._clock.wait_until_ns(self._deadline_ns, self._stop)
         now_ns = self._clock.now_ns()
         lateness_ns = max(now_ns - self._deadline_ns, 0)
         missed = lateness_ns // self._period_ns
-        self._tally.note_tick(now_ns, lateness_ns, missed)
+        self._tally.note_tick(now_ns, lateness_ns, missed + skipped)
         self._lateness_ms = lateness_ns / NS_PER_MS
         self._deadline_ns += (missed + 1) * self._period_ns
         return now_ns
@@ -163,7 +177,8 @@ class ControlLoop:
         return None
 
     def _read_state(self) -> FloatArray:
-        state = self._parts.robot.read_state()
+        with robot_call("read_state"):
+            state = np.asarray(self._parts.robot.read_state(), dtype=np.float32)
         if state.shape != (len(self._parts.mapping.state_names),) or not np.isfinite(state).all():
             raise RobotError(
                 f"state: wanted {len(self._parts.mapping.state_names)} finite numbers, got {state.tolist()}"
@@ -189,7 +204,9 @@ class ControlLoop:
 
     def _command(self, command: Command, state: FloatArray, now_ns: int) -> None:
         if command.action is not None:
-            self._parts.robot.command(self._parts.mapping.action_to_robot(command.action))
+            with robot_call("command"):
+                self._parts.robot.command(self._parts.mapping.action_to_robot(command.action))
+            self._commanded_ns = self._clock.now_ns()
             if self._parts.recorder is not None:
                 self._parts.recorder.record_step(now_ns, command, state)
         self._tally.note_command(now_ns, command.provenance, is_commanded=command.action is not None)
@@ -243,7 +260,7 @@ class ControlLoop:
     def _tear_down(self, reason: EndReason, cause: Exception | None) -> LoopSummary:
         if cause is not None:
             self._error = f"{type(cause).__name__}: {cause}"
-            is_fault = reason is EndReason.ERROR
+            is_fault = reason is EndReason.ERROR or logger.isEnabledFor(logging.DEBUG)
             logger.error("the control loop failed: %s", self._error, exc_info=cause if is_fault else None)
         parts = self._parts
         _attempt("engine.stop()", partial(parts.engine.stop, self._error or reason.value))
@@ -255,6 +272,17 @@ class ControlLoop:
         if parts.recorder is not None:
             _attempt("closing the recorder", partial(parts.recorder.close, summary))
         return summary
+
+
+@contextmanager
+def robot_call(what: str) -> Iterator[None]:
+    """Turn whatever a driver raises into a RobotError that names the call."""
+    try:
+        yield
+    except RobotError:
+        raise
+    except Exception as error:
+        raise RobotError(f"{what}: {type(error).__name__}: {error}") from error
 
 
 def _attempt(what: str, call: Callable[[], None]) -> bool:

@@ -150,7 +150,8 @@ class Motion:
         action = self._limiter.step(target, is_braking=is_braking, share=self._share(directive))
         self._is_driven = True
         self._is_falling_back = True
-        moved = bool((np.abs(action - before) > SAME).any())
+        is_settled = self._hold is not None  # else it stands for a tick and then moves to the measured pose
+        moved = not is_settled or bool((np.abs(action - before) > SAME).any())
         return Command(
             action=action, provenance=directive.provenance, limited=self._limiter.limited, is_moving=moved
         )

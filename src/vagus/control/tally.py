@@ -76,7 +76,7 @@ class LatenessHistogram:
 
     GROWTH = 1.02
     SMALLEST_NS = 1000
-    BINS = 905
+    BINS = 907
 
     def __init__(self) -> None:
         self._counts = np.zeros(self.BINS, dtype=np.int64)

@@ -1,0 +1,188 @@
+"""A control loop on a fake clock, with the real engine and a client that answers at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from vagus.clock import NS_PER_S
+from vagus.control.config import LoopConfig
+from vagus.control.loop import ControlLoop
+from vagus.control.mapping import OrderMapping
+from vagus.control.motion import Motion
+from vagus.control.parts import LoopParts, RecorderPort
+from vagus.edge.buffer import Source
+from vagus.edge.config import EdgeConfig
+from vagus.edge.engine import Engine, EngineContract
+from vagus.edge.exchange import LinkView, Proposal
+from vagus.specs import ActionFeature, CameraSpec, Limits, PolicySpec, RobotSpec, StateFeature
+from vagus.types import ActionArray, ActionChunk, FloatArray, Image, LinkState, Snapshot, SnapshotDraft
+
+LIMITS = Limits(-2.0, 2.0, velocity=2.0, acceleration=20.0)
+JOINTS = ("a", "b")
+CAMERA = CameraSpec("cam", 4, 4)
+STEP_HZ = 25.0
+HORIZON = 25
+
+
+class FakeClock:
+    """A clock that jumps to each deadline; `hooks` run at the tick of their number, before it."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000_000
+        self.ticks = 0
+        self.hooks: dict[int, Callable[[], None]] = {}
+        self.before_tick: Callable[[], None] = lambda: None
+
+    def now_ns(self) -> int:
+        return self.now
+
+    def wait_until_ns(self, deadline_ns: int, stop: threading.Event) -> None:
+        if not stop.is_set():
+            self.now = max(self.now, deadline_ns)
+        self.ticks += 1
+        self.before_tick()
+        hook = self.hooks.pop(self.ticks, None)
+        if hook is not None:
+            hook()
+
+    def stall(self, seconds: float) -> None:
+        self.now += round(seconds * NS_PER_S)
+
+
+class FakeRobot:
+    """Follows every command at once and writes down what it was asked to do, and when."""
+
+    def __init__(self, clock: FakeClock, rate_hz: float) -> None:
+        self.spec = RobotSpec(
+            "fake",
+            tuple(ActionFeature(name, "rad", feedback=name, limits=LIMITS) for name in JOINTS),
+            tuple(StateFeature(name, "rad") for name in JOINTS),
+            (CAMERA,),
+            rate_hz,
+        )
+        self._clock = clock
+        self.joints = np.zeros(2)
+        self.calls: list[str] = []
+        self.commands: list[ActionArray] = []
+        self.command_ns: list[int] = []
+        self.failing: dict[str, Exception] = {}
+        self.camera_gate = threading.Event()
+        self.camera_gate.set()
+
+    def _note(self, call: str) -> None:
+        self.calls.append(call)
+        error = self.failing.get(call)
+        if error is not None:
+            raise error
+
+    def connect(self) -> None:
+        self._note("connect")
+
+    def read_state(self) -> FloatArray:
+        self._note("read_state")
+        return self.joints.astype(np.float32)
+
+    def read_images(self) -> Mapping[str, Image]:
+        self.camera_gate.wait()
+        error = self.failing.get("read_images")
+        if error is not None:
+            raise error
+        return {"cam": np.zeros((4, 4, 3), dtype=np.uint8)}
+
+    def command(self, action: ActionArray) -> None:
+        self._note("command")
+        self.commands.append(action.copy())
+        self.command_ns.append(self._clock.now_ns())
+        self.joints = action.copy()
+
+    def stop(self) -> None:
+        self._note("stop")
+
+    def close(self) -> None:
+        self._note("close")
+
+
+class WatchedEngine(Engine):
+    """The engine, which remembers what it asked for last."""
+
+    drafted = 0
+
+    def take_draft(self) -> SnapshotDraft | None:
+        draft = super().take_draft()
+        if draft is not None:
+            self.drafted = draft.ticket
+        return draft
+
+
+class AnsweringClient:
+    """Answers each request with a chunk that moves every joint by `pace` per step from where it is."""
+
+    def __init__(self, engine: Engine, pace: float) -> None:
+        self.engine = engine
+        self.pace = pace
+        self.is_answering = True
+        self.offered = threading.Semaphore(0)
+        self.failed: list[int] = []
+        self.seq = 0
+        self._set_view(1, LinkState.STREAMING)
+
+    def offer(self, snapshot: Snapshot) -> None:
+        draft = snapshot.draft
+        self.seq += 1
+        if self.is_answering:
+            steps = np.arange(1, HORIZON + 1, dtype=np.float32)[:, None]
+            robot = (draft.state + self.pace * steps).astype(np.float32)
+            source = Source(epoch=7, seq=self.seq, captured_ns=draft.captured_ns)
+            self.engine.propose(Proposal(ActionChunk(draft.step, robot, robot), source, draft))
+        self._set_view(draft.ticket + 1, LinkState.STREAMING)
+        self.offered.release()
+
+    def draft_failed(self, ticket: int) -> None:
+        self.failed.append(ticket)
+        self._set_view(ticket + 1, LinkState.STREAMING)
+        self.offered.release()
+
+    def die(self) -> None:
+        self._set_view(self.engine.link_view.ticket, LinkState.DEAD)
+
+    def _set_view(self, ticket: int, link: LinkState) -> None:
+        self.engine.link_view = LinkView(link, 7, ticket, 1_000_000)
+
+
+class Rig:
+    """Everything together; `run` ends after `ticks` ticks unless something ends it earlier."""
+
+    def __init__(
+        self,
+        *,
+        rate_hz: float = 100.0,
+        pace: float = 0.004,
+        config: LoopConfig | None = None,
+        recorder: RecorderPort | None = None,
+        max_limited_s: float = 5.0,
+    ) -> None:
+        self.clock = FakeClock()
+        self.robot = FakeRobot(self.clock, rate_hz)
+        spec = self.robot.spec
+        actions = tuple(reversed(spec.actions))  # the policy's order is another
+        policy = PolicySpec("p", actions, tuple(reversed(spec.state)), (CAMERA,), HORIZON, 2, STEP_HZ)
+        mapping = OrderMapping(spec, policy)
+        self.engine = WatchedEngine(EdgeConfig(buffer_time_s=0.2), EngineContract(STEP_HZ, rate_hz, False, 0))
+        self.client = AnsweringClient(self.engine, pace)
+        motion = Motion(
+            mapping.actions, mapping.state_names, tick_s=1.0 / rate_hz, max_limited_s=max_limited_s
+        )
+        parts = LoopParts(self.robot, self.engine, self.client, motion, mapping, recorder)
+        self.loop = ControlLoop(parts, config or LoopConfig(), self.clock)
+        self.clock.before_tick = self.await_answer
+
+    def await_answer(self) -> None:
+        """Wait for the camera thread: the fake clock runs faster than any thread."""
+        while self.engine.drafted >= self.engine.link_view.ticket:
+            assert self.client.offered.acquire(timeout=10.0)
+
+    def at(self, tick: int, hook: Callable[[], None]) -> None:
+        self.clock.hooks[tick] = hook

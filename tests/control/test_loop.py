@@ -1,0 +1,324 @@
+"""The loop keeps its beat, stops the robot first on every way out, and commands nothing afterwards."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import threading
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pytest
+
+from control.rig import Rig
+from vagus.control.config import LoopConfig
+from vagus.control.tally import EndReason, LoopSummary
+from vagus.errors import RobotError
+from vagus.types import Command, FloatArray, Image, LinkState, MotionState, SnapshotDraft
+
+SHORT = LoopConfig(duration_s=0.5)
+
+
+class NotingRecorder:
+    def __init__(self) -> None:
+        self.steps: list[Command] = []
+        self.images: list[str] = []
+        self.summaries: list[LoopSummary] = []
+        self.calls: list[str] = []
+        self.error: Exception | None = None
+
+    def record_step(self, now_ns: int, command: Command, state: FloatArray) -> None:
+        self.steps.append(command)
+
+    def record_images(self, draft: SnapshotDraft, images: Mapping[str, Image]) -> None:
+        self.images.extend(images)
+
+    def close(self, summary: LoopSummary) -> None:
+        self.calls.append("recorder.close")
+        self.summaries.append(summary)
+        if self.error is not None:
+            raise self.error
+
+
+def assert_stopped_and_then_quiet(calls: list[str]) -> None:
+    last = len(calls) - 1 - calls[::-1].index("stop")
+    first = calls.index("stop")
+    assert set(calls[first : last + 1]) == {"stop"}
+    assert calls[last + 1] == "close"
+    assert "command" not in calls[last:]
+
+
+def test_a_loop_plays_the_plan_and_ends_in_time() -> None:
+    rig = Rig(config=SHORT)
+    summary = rig.loop.run()
+    assert summary.reason is EndReason.FINISHED
+    assert summary.ticks == 51
+    assert summary.plan_actions > 40
+    assert summary.missed == 0
+    assert summary.motion_s[MotionState.PLAYING] > 0.4
+    assert summary.link_s[LinkState.STREAMING] == pytest.approx(0.49)
+    assert_stopped_and_then_quiet(rig.robot.calls)
+    assert gc.isenabled()
+
+
+def test_the_plan_moves_the_robots_joints_by_name() -> None:
+    rig = Rig(config=SHORT)
+    rig.robot.joints = np.array([0.5, -0.5])
+    rig.loop.run()
+    moved = np.array(rig.robot.commands)
+    assert (moved[:, 0] >= 0.5 - 1e-6).all()
+    assert (moved[:, 1] >= -0.5 - 1e-6).all()
+    assert moved[-1] == pytest.approx([0.5 + moved[-1][1] + 0.5, moved[-1][1]])
+
+
+def test_missed_ticks_are_skipped_and_the_limiter_moves_one_tick() -> None:
+    rig = Rig(rate_hz=250.0, pace=0.05, config=LoopConfig(duration_s=1.0))
+    rig.at(100, lambda: rig.clock.stall(0.06))
+    summary = rig.loop.run()
+    assert summary.missed == 15
+    assert summary.lateness_ms["max"] == 60.0
+    assert summary.ticks == 251 - 15
+    gaps = np.diff(rig.robot.command_ns)
+    assert (gaps >= 4_000_000 - 1).all()  # no burst
+    path = np.array(rig.robot.commands)
+    speed = np.diff(path, axis=0) * 250.0
+    assert np.abs(speed).max() <= 2.0 * (1 + 1e-9)
+    assert np.abs(np.diff(speed, axis=0)).max() * 250.0 <= 20.0 * (1 + 1e-6)
+
+
+def test_after_a_pause_in_which_the_joints_were_moved_there_is_no_jump() -> None:
+    rig = Rig(config=LoopConfig(duration_s=2.0))
+    commands_at: dict[str, int] = {}
+
+    def push() -> None:
+        commands_at["pause"] = len(rig.robot.commands)
+        rig.robot.joints = np.array([1.0, -1.0])
+
+    rig.at(50, rig.loop.pause)
+    rig.at(60, push)
+    rig.at(80, rig.loop.resume)
+    summary = rig.loop.run()
+    assert summary.motion_s[MotionState.PAUSED] == pytest.approx(0.3, abs=0.02)
+    after = np.array(rig.robot.commands[commands_at["pause"] :])
+    speed = np.diff(np.vstack([[1.0, -1.0], [1.0, -1.0], after]), axis=0) * 100.0
+    assert np.abs(speed).max() <= 2.0 * (1 + 1e-9)
+    assert np.abs(np.diff(speed, axis=0)).max() * 100.0 <= 20.0 * (1 + 1e-6)
+    assert len(after) > 50
+
+
+def test_a_pause_twice_is_ignored_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig(config=SHORT)
+    rig.at(10, rig.loop.pause)
+    rig.at(11, rig.loop.pause)
+    rig.loop.run()
+    assert "pause was ignored" in caplog.text
+
+
+def test_a_plan_that_runs_out_is_a_fallback_and_not_an_error() -> None:
+    rig = Rig(config=LoopConfig(duration_s=2.0))
+
+    def fall_silent() -> None:
+        rig.client.is_answering = False
+
+    rig.at(3, fall_silent)
+    summary = rig.loop.run()
+    assert summary.reason is EndReason.FINISHED
+    assert summary.starved_s > 0.5
+    assert summary.longest_gap_s == pytest.approx(summary.starved_s, abs=0.05)
+    assert rig.robot.commands[-1].tolist() == rig.robot.commands[-2].tolist()
+
+
+def break_state(rig: Rig) -> None:
+    rig.robot.failing["read_state"] = RobotError("bus lost")
+
+
+def break_command(rig: Rig) -> None:
+    rig.robot.failing["command"] = RobotError("refused")
+
+
+def break_program(rig: Rig) -> None:
+    rig.robot.failing["read_state"] = ZeroDivisionError("a bug")
+
+
+def break_reading(rig: Rig) -> None:
+    rig.robot.joints = np.array([np.nan, 0.0])
+
+
+def shorten_reading(rig: Rig) -> None:
+    rig.robot.joints = np.zeros(1)
+
+
+def interrupt(rig: Rig) -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def terminate(rig: Rig) -> None:
+    signal.raise_signal(signal.SIGTERM)
+
+
+WAYS_OUT: list[tuple[Callable[[Rig], None], EndReason, str]] = [
+    (break_state, EndReason.ROBOT_ERROR, "bus lost"),
+    (break_command, EndReason.ROBOT_ERROR, "refused"),
+    (break_reading, EndReason.ROBOT_ERROR, "finite"),
+    (shorten_reading, EndReason.ROBOT_ERROR, "finite"),
+    (break_program, EndReason.ERROR, "ZeroDivisionError: a bug"),
+    (interrupt, EndReason.INTERRUPTED, ""),
+    (terminate, EndReason.INTERRUPTED, ""),
+    (lambda rig: rig.loop.stop(), EndReason.INTERRUPTED, ""),
+    (lambda rig: rig.client.die(), EndReason.DEAD, "dead"),
+]
+
+
+@pytest.mark.parametrize(("break_it", "reason", "words"), WAYS_OUT)
+def test_whatever_ends_the_loop_the_robot_is_stopped_first(
+    break_it: Callable[[Rig], None], reason: EndReason, words: str
+) -> None:
+    recorder = NotingRecorder()
+    rig = Rig(config=LoopConfig(duration_s=1.0, return_to_start=True), recorder=recorder)
+    recorder.calls = rig.robot.calls
+    count: list[int] = []
+
+    def at_tick_30() -> None:
+        count.append(len(rig.robot.commands))
+        break_it(rig)
+
+    rig.at(30, at_tick_30)
+    summary = rig.loop.run()
+    assert summary.reason is reason
+    assert words in summary.error
+    assert_stopped_and_then_quiet(rig.robot.calls)
+    assert rig.robot.calls[-1] == "recorder.close"
+    assert len(rig.robot.commands) == count[0]
+    assert rig.engine.motion is MotionState.STOPPED
+    assert summary.ticks == 30
+
+
+def test_limited_for_too_long_stops_the_robot() -> None:
+    rig = Rig(pace=0.5, config=LoopConfig(duration_s=5.0), max_limited_s=0.3)
+    summary = rig.loop.run()
+    assert summary.reason is EndReason.LIMITED
+    assert "was limited for longer" in summary.error
+    assert summary.limited["velocity"] > 0
+    assert_stopped_and_then_quiet(rig.robot.calls)
+
+
+def test_a_robot_that_cannot_be_connected_is_stopped_and_closed() -> None:
+    rig = Rig(config=SHORT)
+    rig.robot.failing["connect"] = RobotError("no power")
+    summary = rig.loop.run()
+    assert summary.reason is EndReason.ROBOT_ERROR
+    assert rig.robot.calls == ["connect", "stop", "close"]
+
+
+def test_a_stop_that_fails_is_tried_again_and_all_else_is_still_closed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    recorder = NotingRecorder()
+    recorder.error = OSError("disk gone")
+    rig = Rig(config=SHORT, recorder=recorder)
+    rig.robot.failing["stop"] = RobotError("bus busy")
+    rig.robot.failing["close"] = RobotError("bus busy")
+    summary = rig.loop.run()
+    assert summary.reason is EndReason.FINISHED
+    assert rig.robot.calls[-3:] == ["stop", "stop", "close"]
+    assert len(recorder.summaries) == 1
+    assert "closing the recorder failed" in caplog.text
+
+
+def test_a_second_signal_leaves_a_call_that_hangs_and_the_robot_is_stopped() -> None:
+    rig = Rig(config=SHORT)
+
+    def twice() -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    rig.at(5, twice)
+    with pytest.raises(KeyboardInterrupt):
+        rig.loop.run()
+    assert_stopped_and_then_quiet(rig.robot.calls)
+
+
+def test_a_camera_that_fails_costs_requests_and_nothing_else() -> None:
+    rig = Rig(config=SHORT)
+    rig.robot.failing["read_images"] = RobotError("no frame")
+    summary = rig.loop.run()
+    assert summary.reason is EndReason.FINISHED
+    assert summary.camera_errors == len(rig.client.failed) >= 1
+    assert rig.robot.commands == []
+
+
+def test_a_hanging_camera_delays_no_tick_and_not_the_end() -> None:
+    rig = Rig(config=SHORT)
+    rig.clock.before_tick = lambda: None
+    rig.robot.camera_gate.clear()
+    summary = rig.loop.run()
+    assert summary.reason is EndReason.FINISHED
+    assert summary.ticks == 51
+    assert summary.missed == 0
+    rig.robot.camera_gate.set()
+
+
+def test_the_way_back_ends_at_the_start_and_is_within_the_limits() -> None:
+    rig = Rig(config=LoopConfig(duration_s=1.0, return_to_start=True, return_time_s=1.0))
+    rig.robot.joints = np.array([0.25, -0.25])
+    summary = rig.loop.run()
+    assert summary.reason is EndReason.FINISHED
+    path = np.array(rig.robot.commands)
+    assert np.abs(path[:, 0] - 0.25).max() > 0.02
+    assert path[-1] == pytest.approx([0.25, -0.25], abs=1e-3)
+    speed = np.diff(path, axis=0) * 100.0
+    assert np.abs(np.diff(speed, axis=0)).max() * 100.0 <= 20.0 * (1 + 1e-6)
+    assert_stopped_and_then_quiet(rig.robot.calls)
+
+
+def test_the_way_back_is_broken_off_by_a_signal() -> None:
+    rig = Rig(config=LoopConfig(duration_s=0.5, return_to_start=True, return_time_s=1.0))
+    rig.at(80, lambda: signal.raise_signal(signal.SIGINT))
+    assert rig.loop.run().reason is EndReason.INTERRUPTED
+    assert_stopped_and_then_quiet(rig.robot.calls)
+
+
+def test_a_robot_that_was_never_moved_does_not_go_back() -> None:
+    rig = Rig(config=LoopConfig(duration_s=0.1, return_to_start=True))
+    rig.client.is_answering = False
+    assert rig.loop.run().reason is EndReason.FINISHED
+    assert rig.robot.commands == []
+
+
+def test_episodes_begin_anew_and_end_the_run() -> None:
+    rig = Rig(config=LoopConfig(episodes=2, episode_s=0.5))
+    summary = rig.loop.run()
+    assert summary.reason is EndReason.FINISHED
+    assert summary.episodes == 2
+    assert rig.engine.episode == 1
+    assert summary.ticks == pytest.approx(101, abs=1)
+
+
+def test_the_last_tick_is_shown_to_whoever_looks() -> None:
+    rig = Rig(config=SHORT)
+    rig.loop.run()
+    status = rig.loop.status
+    assert status is not None
+    assert (status.motion, status.link) == (MotionState.PLAYING, LinkState.STREAMING)
+    assert status.step > 5
+    assert status.ticks == 50
+    assert status.age_ms is not None
+
+
+def test_every_command_is_recorded_with_where_it_came_from() -> None:
+    recorder = NotingRecorder()
+    rig = Rig(config=SHORT, recorder=recorder)
+    summary = rig.loop.run()
+    assert len(recorder.steps) == len(rig.robot.commands) == summary.commands
+    assert {step.provenance.epoch for step in recorder.steps} == {7}
+    assert recorder.images[0] == "cam"
+    assert recorder.summaries == [summary]
+
+
+def test_a_loop_runs_outside_the_main_thread() -> None:
+    rig = Rig(config=SHORT)
+    summaries: list[LoopSummary] = []
+    thread = threading.Thread(target=lambda: summaries.append(rig.loop.run()))
+    thread.start()
+    thread.join(30.0)
+    assert summaries[0].reason is EndReason.FINISHED

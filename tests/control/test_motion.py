@@ -1,0 +1,296 @@
+"""Directives become commands: plan, fallback by kind, nothing while paused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vagus.control.fallback import FallbackMode, Fallbacks
+from vagus.control.motion import Motion
+from vagus.errors import PolicyError, StateError
+from vagus.specs import ActionFeature, ActionKind, Limits
+from vagus.types import Command, Directive, FloatArray, LinkState, MotionState, Provenance
+
+TICK_S = 0.01
+STEP_S = 0.04
+LIMITS = Limits(-2.0, 2.0, velocity=2.0, acceleration=20.0)
+ARM = ActionFeature("arm", "rad", feedback="arm", limits=LIMITS)
+BLIND = ActionFeature("blind", "rad", limits=LIMITS)
+BASE = ActionFeature("base", "m/s", ActionKind.VELOCITY, limits=Limits(-1.0, 1.0, acceleration=2.0))
+NUDGE = ActionFeature("nudge", "m", ActionKind.DELTA, limits=Limits(-0.5, 0.5))
+TORQUE = ActionFeature("torque", "N", ActionKind.EFFORT, safe=0.25)
+GRIPPER = ActionFeature("gripper", "", ActionKind.BINARY)
+ALL = (ARM, BASE, NUDGE, TORQUE, GRIPPER)
+
+
+def provenance(motion: MotionState) -> Provenance:
+    is_plan = motion is MotionState.PLAYING
+    return Provenance(
+        1 if is_plan else None,
+        2 if is_plan else None,
+        0,
+        3 if is_plan else None,
+        4 if is_plan else None,
+        5 if is_plan else None,
+        LinkState.STREAMING,
+        motion,
+    )
+
+
+def state(arm: float = 0.0) -> FloatArray:
+    return np.array([9.0, arm], dtype=np.float32)
+
+
+def motion_of(*actions: ActionFeature, fallbacks: Fallbacks | None = None, seconds: float = 5.0) -> Motion:
+    return Motion(actions, ("other", "arm"), tick_s=TICK_S, fallbacks=fallbacks, max_limited_s=seconds)
+
+
+def play(motion: Motion, *knot: float, arm: float = 0.0, ticks: int = 4, reseed: bool = False) -> Command:
+    """Play one step to `knot` and return its last command."""
+    target = np.array(knot)
+    for tick in range(ticks):
+        directive = Directive(
+            MotionState.PLAYING,
+            provenance(MotionState.PLAYING),
+            knot=target,
+            begin=tick / ticks,
+            end=(tick + 1) / ticks,
+            step_s=STEP_S,
+            reseed=reseed and tick == 0,
+        )
+        command = motion.advance(directive, state(arm))
+    return command
+
+
+def idle(motion: Motion, which: MotionState, arm: float = 0.0, reseed: bool = False) -> Command:
+    return motion.advance(Directive(which, provenance(which), step_s=STEP_S, reseed=reseed), state(arm))
+
+
+def fall_back(motion: Motion, arm: float = 0.0) -> Command:
+    return idle(motion, MotionState.FALLBACK, arm)
+
+
+def values(command: Command) -> list[float]:
+    assert command.action is not None
+    return [float(value) for value in command.action]
+
+
+def test_a_plan_reaches_its_knots_and_says_where_it_comes_from() -> None:
+    motion = motion_of(*ALL)
+    command = play(motion, 0.01, 0.02, 0.4, 1.5, 1.0)
+    assert values(command) == pytest.approx([0.01, 0.02, 0.1, 1.5, 1.0])
+    assert command.provenance == provenance(MotionState.PLAYING)
+    assert command.limited == frozenset()
+    assert not command.is_moving
+    assert motion.position.tolist() == values(command)
+
+
+def test_a_plan_starts_from_the_measured_pose() -> None:
+    motion = motion_of(ARM)
+    first = play(motion, 0.5, arm=0.5, ticks=1)
+    assert values(first) == [0.5]
+    assert first.limited == frozenset()
+
+
+def test_before_the_first_plan_a_position_robot_gets_no_command() -> None:
+    assert idle(motion_of(ARM), MotionState.WAITING, arm=0.3).action is None
+
+
+def test_before_the_first_plan_a_velocity_robot_gets_zeros_and_holds_what_is_measured() -> None:
+    motion = motion_of(BASE, ARM, TORQUE, NUDGE)
+    for _ in range(3):
+        assert values(idle(motion, MotionState.WAITING, arm=0.5)) == [0.0, 0.5, 0.25, 0.0]
+
+
+def test_before_the_first_plan_nothing_is_commanded_while_a_position_is_unknown() -> None:
+    assert idle(motion_of(BASE, BLIND), MotionState.WAITING).action is None
+    known = replace(GRIPPER, safe=1.0)
+    assert values(idle(motion_of(BASE, known), MotionState.WAITING)) == [0.0, 1.0]
+
+
+def test_without_a_plan_a_position_decelerates_and_then_holds_the_pose_measured_at_its_stand() -> None:
+    motion = motion_of(ARM)
+    for knot in (0.02, 0.06, 0.12, 0.18):
+        play(motion, knot)
+    path = [motion.position[0]]
+    while fall_back(motion, arm=0.1).is_moving:
+        path.append(motion.position[0])
+    speed = np.diff(path) / TICK_S
+    assert np.abs(np.diff(speed)).max() / TICK_S <= 20.0 * (1 + 1e-9)
+    assert max(path) > 0.18
+    assert motion.position[0] == pytest.approx(float(np.float32(0.1)))
+
+
+def test_the_held_pose_does_not_follow_a_drifting_measurement() -> None:
+    motion = motion_of(ARM)
+    play(motion, 0.0)
+    fall_back(motion, arm=0.05)
+    for tick in range(100):
+        fall_back(motion, arm=0.05 - 0.001 * tick)
+    assert motion.position[0] == pytest.approx(0.05)
+    assert not fall_back(motion, arm=-1.0).is_moving
+
+
+@pytest.mark.parametrize(
+    ("action", "fallbacks"),
+    [(BLIND, Fallbacks()), (ARM, Fallbacks(position=FallbackMode.REPEAT_LAST))],
+)
+def test_a_position_that_is_not_measured_or_told_so_holds_the_last_command(
+    action: ActionFeature, fallbacks: Fallbacks
+) -> None:
+    motion = motion_of(action, fallbacks=fallbacks)
+    play(motion, 0.0)
+    for _ in range(20):
+        command = fall_back(motion, arm=0.7)
+    assert values(command) == [0.0]
+
+
+def test_a_pose_measured_outside_the_bounds_is_held_at_the_bound() -> None:
+    motion = motion_of(ARM, seconds=0.5)
+    play(motion, 1.99, arm=1.99)
+    for _ in range(200):
+        fall_back(motion, arm=3.0)
+    assert motion.position[0] == 2.0
+    assert motion.stop_reason is None
+
+
+def test_without_a_plan_every_kind_does_its_own_thing() -> None:
+    motion = motion_of(*ALL)
+    for _ in range(20):
+        play(motion, 0.0, 0.4, 0.1, 1.5, 1.0)
+    first = values(fall_back(motion))
+    assert first[1] == pytest.approx(0.38)
+    assert first[2:] == [0.0, 0.25, 1.0]
+    for _ in range(30):
+        last = fall_back(motion)
+    assert values(last) == [0.0, 0.0, 0.0, 0.25, 1.0]
+    assert not last.is_moving
+
+
+def test_an_effort_may_be_told_to_fall_to_zero() -> None:
+    motion = motion_of(TORQUE, fallbacks=Fallbacks(effort=FallbackMode.ZERO))
+    play(motion, 1.0)
+    assert values(fall_back(motion)) == [0.0]
+
+
+@pytest.mark.parametrize("idle_state", [MotionState.PAUSED, MotionState.STOPPED])
+def test_nothing_is_commanded_while_paused_or_stopped(idle_state: MotionState) -> None:
+    motion = motion_of(*ALL)
+    play(motion, 0.1, 0.1, 0.1, 0.1, 1.0)
+    assert motion.is_driven
+    assert idle(motion, idle_state).action is None
+    assert not motion.is_driven
+
+
+def test_after_a_pause_in_which_the_joints_were_moved_there_is_no_jump() -> None:
+    motion = motion_of(ARM)
+    play(motion, 0.5, arm=0.5)
+    idle(motion, MotionState.PAUSED, arm=-1.0)
+    assert idle(motion, MotionState.WAITING, arm=-1.0, reseed=True).action is None
+    path = [values(play(motion, 0.5, arm=-1.0, ticks=1))[0] for _ in range(10)]
+    speed = np.diff([-1.0, -1.0, *path]) / TICK_S
+    assert np.abs(np.diff(speed)).max() / TICK_S <= 20.0 * (1 + 1e-6)
+
+
+def test_a_reset_while_driving_decelerates_instead_of_leaving_the_robot_at_speed() -> None:
+    motion = motion_of(ARM)
+    for knot in (0.02, 0.06, 0.12):
+        play(motion, knot)
+    before = motion.position[0]
+    command = idle(motion, MotionState.WAITING, arm=0.1)
+    assert command.is_moving
+    assert values(command)[0] > before
+
+
+def test_a_plan_after_a_fallback_goes_on_from_the_last_command() -> None:
+    motion = motion_of(ARM)
+    play(motion, 0.0)
+    for _ in range(10):
+        fall_back(motion, arm=0.001)
+    held = motion.position[0]
+    command = play(motion, held + 0.004, arm=0.3, ticks=4)
+    assert values(command)[0] == pytest.approx(held + 0.004)
+    assert command.limited == frozenset()
+
+
+def test_reseed_starts_afresh_from_the_measured_pose() -> None:
+    motion = motion_of(ARM)
+    play(motion, 0.5, arm=0.5)
+    assert values(play(motion, 0.9, arm=0.9, ticks=1, reseed=True)) == pytest.approx([0.9])
+
+
+def test_limited_for_too_long_is_a_reason_to_stop() -> None:
+    motion = motion_of(ARM, seconds=0.1)
+    for _ in range(11):
+        assert motion.stop_reason is None
+        play(motion, 50.0, ticks=1)
+    assert motion.stop_reason == "arm was limited for longer than allowed"
+    assert motion.limited_counts["position"] == 11
+
+
+def test_a_knot_that_is_not_finite_raises() -> None:
+    motion = motion_of(ARM)
+    with pytest.raises(PolicyError):
+        play(motion, float("nan"))
+
+
+def test_to_play_without_a_knot_is_illegal() -> None:
+    with pytest.raises(StateError):
+        idle(motion_of(ARM), MotionState.PLAYING)
+
+
+def test_go_moves_positions_within_limits_and_rests_the_others() -> None:
+    motion = motion_of(*ALL)
+    play(motion, 0.0, 0.02, 0.1, 1.0, 1.0)
+    where = provenance(MotionState.FALLBACK)
+    for _ in range(100):
+        command = motion.go(np.array([0.3, np.nan, np.nan, np.nan, np.nan]), where)
+    assert values(command) == [0.3, 0.0, 0.0, 0.25, 1.0]
+    assert values(motion.go(np.full(5, np.nan), where)) == [0.3, 0.0, 0.0, 0.25, 1.0]
+
+
+def test_measured_is_nan_where_nothing_measures() -> None:
+    measured = motion_of(ARM, BLIND).measured(state(0.5))
+    assert measured[0] == 0.5
+    assert np.isnan(measured[1])
+
+
+def test_a_robot_without_any_state_can_be_moved() -> None:
+    motion = Motion((BLIND,), (), tick_s=TICK_S)
+    directive = Directive(
+        MotionState.PLAYING, provenance(MotionState.PLAYING), knot=np.array([0.5]), step_s=STEP_S
+    )
+    assert values(motion.advance(directive, np.zeros(0, dtype=np.float32))) == [0.5]
+
+
+phases = st.sampled_from([MotionState.PLAYING, MotionState.FALLBACK, MotionState.WAITING, MotionState.PAUSED])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(phases, st.integers(1, 15), st.floats(-3.0, 3.0)), max_size=12))
+def test_limits_hold_through_any_sequence_of_plan_fallback_and_pause(
+    parts: list[tuple[MotionState, int, float]],
+) -> None:
+    motion = motion_of(ARM)
+    arm = 0.0
+    last: list[float] = []  # commands since the last start from a measurement
+    for which, ticks, goal in parts:
+        for _ in range(ticks):
+            if which is MotionState.PLAYING:
+                command = play(motion, goal, arm=arm, ticks=1)
+            else:
+                command = idle(motion, which, arm=arm)
+            if command.action is None:
+                last = []
+                continue
+            last = last or [arm, arm]
+            last.append(values(command)[0])
+            arm = float(np.float32(last[-1]))
+            speed = np.diff(last[-3:]) / TICK_S
+            assert abs(last[-1]) <= 2.0
+            assert np.abs(speed).max() <= 2.0 * (1 + 1e-9)
+            assert np.abs(np.diff(speed)).max() / TICK_S <= 20.0 * (1 + 1e-9) + 1e-9
