@@ -18,7 +18,16 @@ from vagus.edge.config import EdgeConfig
 from vagus.edge.engine import Engine, EngineContract
 from vagus.edge.exchange import LinkView, Proposal
 from vagus.specs import ActionFeature, CameraSpec, Limits, PolicySpec, RobotSpec, StateFeature
-from vagus.types import ActionArray, ActionChunk, FloatArray, Image, LinkState, Snapshot, SnapshotDraft
+from vagus.types import (
+    ActionArray,
+    ActionChunk,
+    Directive,
+    FloatArray,
+    Image,
+    LinkState,
+    Snapshot,
+    SnapshotDraft,
+)
 
 LIMITS = Limits(-2.0, 2.0, velocity=2.0, acceleration=20.0)
 JOINTS = ("a", "b")
@@ -69,6 +78,7 @@ class FakeRobot:
         self.commands: list[ActionArray] = []
         self.command_ns: list[int] = []
         self.failing: dict[str, Exception] = {}
+        self.command_takes_s = 0.0
         self.camera_gate = threading.Event()
         self.camera_gate.set()
 
@@ -97,6 +107,7 @@ class FakeRobot:
         self.commands.append(action.copy())
         self.command_ns.append(self._clock.now_ns())
         self.joints = action.copy()
+        self._clock.stall(self.command_takes_s)
 
     def stop(self) -> None:
         self._note("stop")
@@ -109,6 +120,12 @@ class WatchedEngine(Engine):
     """The engine, which remembers what it asked for last."""
 
     drafted = 0
+    fault: Exception | None = None
+
+    def advance(self, now_ns: int, state: FloatArray) -> Directive:
+        if self.fault is not None:
+            raise self.fault
+        return super().advance(now_ns, state)
 
     def take_draft(self) -> SnapshotDraft | None:
         draft = super().take_draft()

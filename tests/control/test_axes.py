@@ -147,7 +147,7 @@ def test_a_standing_target_is_reached_and_not_overshot(axis: Axis, start: float,
     assert abs(path[-1] - goal) <= grain
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(axes, st.lists(st.floats(-1.0, 1.5), min_size=1, max_size=5))
 def test_moves_between_standing_targets_keep_the_jerk_bound(axis: Axis, goals: list[float]) -> None:
     if axis.jerk >= UNBOUNDED:

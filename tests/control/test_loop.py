@@ -86,6 +86,22 @@ def test_missed_ticks_are_skipped_and_the_limiter_moves_one_tick() -> None:
     assert np.abs(np.diff(speed, axis=0)).max() * 250.0 <= 20.0 * (1 + 1e-6)
 
 
+def test_a_driver_that_takes_most_of_a_tick_for_a_command_loses_no_tick() -> None:
+    rig = Rig(config=SHORT)
+    rig.robot.command_takes_s = 0.008
+    summary = rig.loop.run()
+    assert summary.missed == 0
+    assert summary.ticks == 51
+
+
+def test_a_tick_that_would_follow_a_late_command_at_once_is_skipped() -> None:
+    rig = Rig(config=SHORT)
+    rig.at(20, lambda: rig.clock.stall(0.0295))
+    summary = rig.loop.run()
+    assert summary.missed == 3
+    assert (np.diff(rig.robot.command_ns) >= 2_500_000).all()
+
+
 def test_after_a_pause_in_which_the_joints_were_moved_there_is_no_jump() -> None:
     rig = Rig(config=LoopConfig(duration_s=2.0))
     commands_at: dict[str, int] = {}
@@ -136,8 +152,12 @@ def break_command(rig: Rig) -> None:
     rig.robot.failing["command"] = RobotError("refused")
 
 
+def break_driver(rig: Rig) -> None:
+    rig.robot.failing["read_state"] = ZeroDivisionError("a driver's bug")
+
+
 def break_program(rig: Rig) -> None:
-    rig.robot.failing["read_state"] = ZeroDivisionError("a bug")
+    rig.engine.fault = ZeroDivisionError("a bug")
 
 
 def break_reading(rig: Rig) -> None:
@@ -161,6 +181,7 @@ WAYS_OUT: list[tuple[Callable[[Rig], None], EndReason, str]] = [
     (break_command, EndReason.ROBOT_ERROR, "refused"),
     (break_reading, EndReason.ROBOT_ERROR, "finite"),
     (shorten_reading, EndReason.ROBOT_ERROR, "finite"),
+    (break_driver, EndReason.ROBOT_ERROR, "read_state: ZeroDivisionError"),
     (break_program, EndReason.ERROR, "ZeroDivisionError: a bug"),
     (interrupt, EndReason.INTERRUPTED, ""),
     (terminate, EndReason.INTERRUPTED, ""),

@@ -204,9 +204,9 @@ class ControlLoop:
 
     def _command(self, command: Command, state: FloatArray, now_ns: int) -> None:
         if command.action is not None:
+            self._commanded_ns = self._clock.now_ns()  # as it is given: a slow driver must not cost ticks
             with robot_call("command"):
                 self._parts.robot.command(self._parts.mapping.action_to_robot(command.action))
-            self._commanded_ns = self._clock.now_ns()
             if self._parts.recorder is not None:
                 self._parts.recorder.record_step(now_ns, command, state)
         self._tally.note_command(now_ns, command.provenance, is_commanded=command.action is not None)

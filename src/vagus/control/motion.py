@@ -59,7 +59,6 @@ class Motion:
         self._no_brake: BoolArray = np.zeros(len(kinds), dtype=np.bool_)
         self._must_command = any(kind in (ActionKind.VELOCITY, ActionKind.EFFORT) for kind in kinds)
         self._is_driven = False
-        self._is_seeded = False
         self._is_falling_back = False
         self._hold: ActionArray | None = None
 
@@ -90,14 +89,15 @@ class Motion:
             PolicyError: a target is not finite; nothing was changed.
             StateError: PLAYING without a knot.
         """
-        if directive.reseed or not self._is_seeded:
+        if directive.reseed:
+            self._is_driven = False
+        if not self._is_driven:  # it may still be moved by others, until the first command
             self._seed(state)
         motion = directive.motion
         if motion is MotionState.PLAYING:
             return self._play(directive)
         if motion in (MotionState.PAUSED, MotionState.STOPPED):
             self._is_driven = False
-            self._is_seeded = False
             return Command(action=None, provenance=directive.provenance)
         return self._fall_back(directive, state)
 
@@ -123,7 +123,6 @@ class Motion:
         measured = self._feedback.measured(state)
         self._limiter.seed(np.where(self._feedback.is_measured, measured, self._feedback.presumed))
         self._interpolator.seed(self._limiter.position, self._limiter.velocity)
-        self._is_seeded = True
         self._is_falling_back = False
         self._hold = None
 
