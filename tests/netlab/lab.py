@@ -12,6 +12,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
 SOURCE = Path(__file__).with_name("shaper.c")
+PREFIX = "vagus-lab-"
 NETWORK = "10.77.0.0/24"
 ROBOT_ADDRESS = "10.77.0.1"
 SERVER_ADDRESS = "10.77.0.2"
@@ -53,7 +54,7 @@ def why_not() -> str | None:
     missing = [tool for tool in ("ip", "cc") if shutil.which(tool) is None]
     if missing:
         return f"no {' and no '.join(missing)}"
-    name = f"vagus-try-{secrets.token_hex(3)}"
+    name = f"{PREFIX}{os.getpid()}-try-{secrets.token_hex(3)}"
     tried = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
     subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
     return None if tried.returncode == 0 else f"no network namespaces: {tried.stderr.strip()}"
@@ -71,8 +72,8 @@ class Lab:
 
     def __init__(self, shaper: Path, *, congestion_control: str = "cubic", seed: int = 1) -> None:
         mark = secrets.token_hex(3)
-        self.robot = f"vagus-robot-{mark}"
-        self.server = f"vagus-server-{mark}"
+        self.robot = f"{PREFIX}{os.getpid()}-robot-{mark}"
+        self.server = f"{PREFIX}{os.getpid()}-server-{mark}"
         self._devices = {self.robot: f"vgr{mark}", self.server: f"vgs{mark}"}
         self._command: list[str | Path] = [shaper, *self._devices.values(), str(seed)]
         self._congestion_control = congestion_control
@@ -125,6 +126,7 @@ class Lab:
         return program
 
     def _open(self) -> None:
+        sweep()
         self._shaper = subprocess.Popen(
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -149,6 +151,15 @@ class Lab:
         shaper.stdin.write(line + "\n")
         shaper.stdin.flush()
         return shaper.stdout.readline()
+
+
+def sweep() -> None:
+    """Take away the hosts of laboratories whose program was killed."""
+    listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
+    for name in (line.split()[0] for line in listed.splitlines() if line.startswith(PREFIX)):
+        owner = name.removeprefix(PREFIX).partition("-")[0]
+        if not Path(f"/proc/{owner}").exists():
+            subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
 
 
 def _ip(*words: str) -> None:

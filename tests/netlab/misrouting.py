@@ -1,8 +1,9 @@
 # ruff: noqa: T201 - a program that speaks over its output
 """Both ends of the misrouting test: every message names its key, and every receiver compares.
 
-`misrouting.py router N RULE` runs a router and N robots beside it, `misrouting.py server N RULE` the server,
-whose link to that router flaps; RULE is `reopen` or `live-on`. Each reports what arrived under a wrong key.
+`misrouting.py SIDE PARTIES ROBOTS RULE`: SIDE `near` has a router beside it, the link of SIDE `far` flaps.
+PARTIES there: `server`, `robots` (a link each) or `gateway` (all robots on one link). RULE: `reopen`
+replaces lost transports, `live-on` lets Zenoh reconnect. Each side reports what arrived under a wrong key.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 
 from netlab.lab import SERVER_ADDRESS
 from vagus.transport.keys import ServerKey, ServiceKey
@@ -77,6 +79,7 @@ def run(links: list[ZenohLink], work: Callable[[], None], tally: Tally) -> None:
                 "misrouted": tally.misrouted,
                 "examples": tally.examples,
                 "reopened": sum(reopened),
+                "links": len(links),
                 "connected": sum(link.health().is_connected for link in links),
             }
         ),
@@ -84,51 +87,53 @@ def run(links: list[ZenohLink], work: Callable[[], None], tally: Tally) -> None:
     )
 
 
-def run_router(count: int) -> None:
-    """Run a router and the robots beside it."""
-    config = ZenohConfig(connect=ENDPOINTS, shared_memory=False)
-    tally = Tally()
-    with ExitStack() as stack:
-        stack.enter_context(Router(RouterConfig(listen=ENDPOINTS, shared_memory=False, extra=EXTRA)))
-        robots = [stack.enter_context(ZenohLink(config)) for _ in range(count)]
-        keys = [SERVER.client(f"robot{index}") for index in range(count)]
-        for robot, key in zip(robots, keys, strict=True):
-            mine = key.chunk
-            robot.subscribe(mine, lambda sample, mine=mine: tally.take(sample, lambda sent: sent == mine))  # type: ignore[misc]
+def serve(link: ZenohLink, count: int, tally: Tally) -> Callable[[], None]:
+    """Receive every robot's observations on `link`; the work sends each robot a chunk."""
+    link.subscribe(SERVER.any_client.observation, lambda sample: tally.take(sample, lambda _: True))
 
-        def work() -> None:
-            for robot, key in zip(robots, keys, strict=True):
-                send(robot, key.observation, Delivery.OBSERVATION)
+    def work() -> None:
+        for index in range(count):
+            send(link, SERVER.client(f"robot{index}").chunk, Delivery.CHUNK)
 
-        run(robots, work, tally)
+    return work
 
 
-def run_server(count: int, *, reopens: bool) -> None:
-    """Run the server behind the link that flaps."""
-    watchdog_s = 3.0 if reopens else 0.0
+def move(links: list[ZenohLink], count: int, tally: Tally) -> Callable[[], None]:
+    """Receive each robot's own chunks on its link; the work sends an observation of each."""
+    robots = [(links[index % len(links)], SERVER.client(f"robot{index}")) for index in range(count)]
+    for link, key in robots:
+        link.subscribe(key.chunk, partial(take_own, tally, key.chunk))
+
+    def work() -> None:
+        for link, key in robots:
+            send(link, key.observation, Delivery.OBSERVATION)
+
+    return work
+
+
+def take_own(tally: Tally, key: str, sample: Sample) -> None:
+    """Count a message that only `key` may bring."""
+    tally.take(sample, lambda sent_to: sent_to == key)
+
+
+def main(side: str, parties: str, count: int, rule: str) -> None:
+    """Run one side."""
     config = ZenohConfig(
         connect=ENDPOINTS,
         shared_memory=False,
         extra=EXTRA,
         open_timeout_s=10.0,
-        reopen_on_loss=reopens,
-        watchdog_s=watchdog_s,
+        reopen_on_loss=rule == "reopen",
+        watchdog_s=3.0 if rule == "reopen" else 0.0,
     )
     tally = Tally()
-    with ZenohLink(config) as server:
-        keys = [SERVER.client(f"robot{index}") for index in range(count)]
-        server.subscribe(SERVER.any_client.observation, lambda sample: tally.take(sample, lambda _: True))
-
-        def work() -> None:
-            for key in keys:
-                send(server, key.chunk, Delivery.CHUNK)
-
-        run([server], work, tally)
+    with ExitStack() as stack:
+        if side == "near":
+            stack.enter_context(Router(RouterConfig(listen=ENDPOINTS, shared_memory=False, extra=EXTRA)))
+        links = [stack.enter_context(ZenohLink(config)) for _ in range(count if parties == "robots" else 1)]
+        work = serve(links[0], count, tally) if parties == "server" else move(links, count, tally)
+        run(links, work, tally)
 
 
 if __name__ == "__main__":
-    role, robots, rule = sys.argv[1:]
-    if role == "router":
-        run_router(int(robots))
-    else:
-        run_server(int(robots), reopens=rule == "reopen")
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4])

@@ -1,7 +1,7 @@
 # ruff: noqa: T201 - a program that reports
 """Does Zenoh deliver under wrong keys after an outage, and does replacing lost transports end that?
 
-    python tests/soak/misrouting.py --flaps 200 --robots 8 --seeds 1 2 3
+    python tests/soak/misrouting.py --flaps 200 --robots 8 --seeds 1 2 3 --far gateway
 
 Runs the same outages twice at a time: with lost transports replaced, and with sessions that live on. Exits 1
 if anything was misrouted with replacing. Needs root and network namespaces; 200 outages take eight minutes.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -25,12 +26,13 @@ PROGRAM = Path(__file__).parents[1] / "netlab" / "misrouting.py"
 RULES = ("reopen", "live-on")
 
 
-def run(shaper: Path, rule: str, *, flaps: int, robots: int, seed: int) -> Report:
+def run(shaper: Path, rule: str, far: str, *, flaps: int, robots: int, seed: int) -> Report:
     """Run one laboratory through its outages."""
+    near = "robots" if far == "server" else "server"
+    near_side: list[str | Path] = [sys.executable, PROGRAM, "near", near, str(robots), rule]
+    far_side: list[str | Path] = [sys.executable, PROGRAM, "far", far, str(robots), rule]
     with Lab(shaper, seed=seed) as lab:
-        router: list[str | Path] = [sys.executable, PROGRAM, "router", str(robots), rule]
-        server: list[str | Path] = [sys.executable, PROGRAM, "server", str(robots), rule]
-        return run_flapping(lab, router, server, count=flaps, seed=seed)
+        return run_flapping(lab, near_side, far_side, count=flaps, seed=seed)
 
 
 def misrouted(report: Report) -> int:
@@ -44,8 +46,10 @@ def main() -> int:
     parser.add_argument("--flaps", type=int, default=200)
     parser.add_argument("--robots", type=int, default=8)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--far", choices=("server", "robots", "gateway"), default="gateway")
     parser.add_argument("--rules", choices=RULES, nargs="+", default=list(RULES))
     chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the laboratories are taken down
     reason = why_not()
     if reason is not None:
         print(f"cannot run here: {reason}")
@@ -55,14 +59,22 @@ def main() -> int:
         shaper = build(Path(folder))
         for seed in chosen.seeds:
             runs = {
-                rule: pool.submit(run, shaper, rule, flaps=chosen.flaps, robots=chosen.robots, seed=seed)
+                rule: pool.submit(
+                    run, shaper, rule, chosen.far, flaps=chosen.flaps, robots=chosen.robots, seed=seed
+                )
                 for rule in chosen.rules
             }
             for rule, report in runs.items():
                 result = report.result()
                 total[rule] += misrouted(result)
-                line = {"rule": rule, "seed": seed, "flaps": chosen.flaps, "misrouted": misrouted(result)}
-                print(json.dumps(line | {"server": result.robot, "robots": result.server}), flush=True)
+                line = {
+                    "far": chosen.far,
+                    "rule": rule,
+                    "seed": seed,
+                    "flaps": chosen.flaps,
+                    "misrouted": misrouted(result),
+                }
+                print(json.dumps(line | {"far_side": result.robot, "near_side": result.server}), flush=True)
     print(json.dumps({"misrouted": total}))
     return 1 if total.get("reopen") else 0
 

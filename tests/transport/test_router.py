@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
-from transport.rig import eventually, is_served
+from transport.rig import eventually, is_served, settle
 from vagus.errors import ConfigError, LinkError
-from vagus.transport.router import Router
+from vagus.transport.fault_path import Faults
+from vagus.transport.faults import FaultProxy
+from vagus.transport.link import Delivery
+from vagus.transport.router import CLOSE_TIMEOUT_S, Router
 from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import RouterConfig, ZenohConfig
 
@@ -84,3 +88,22 @@ def test_access_rules_that_zenoh_does_not_know_are_refused(tmp_path: Path) -> No
         Router(RouterConfig(listen=ANY_PORT, access_control=rules)),
     ):
         pass
+
+
+def test_a_goodbye_into_a_black_hole_delays_the_end_by_seconds_only() -> None:
+    with Router(RouterConfig(listen=ANY_PORT, shared_memory=False)) as router:
+        port = int(router.endpoints[0].rpartition(":")[2])
+        near = ZenohConfig(connect=router.endpoints, shared_memory=False)
+        with FaultProxy("127.0.0.1", port) as proxy:
+            far = ZenohConfig(connect=(f"tcp/127.0.0.1:{proxy.port}",), shared_memory=False)
+            with ZenohLink(near) as robot, ZenohLink(far) as server:
+                server.subscribe("@vagus/x", lambda sample: None)
+                settle(server, robot)
+                proxy.set(Faults(stall=True))
+                for _ in range(4):
+                    robot.publish(
+                        "@vagus/x", header=b"", payload=bytes(2_000_000), delivery=Delivery.OBSERVATION
+                    )
+                began_s = time.monotonic()
+                router.close()
+                assert time.monotonic() - began_s < 2 * CLOSE_TIMEOUT_S  # Zenoh alone: 10 s

@@ -5,12 +5,16 @@ from __future__ import annotations
 import atexit
 import contextlib
 import socket
+import threading
 
 from vagus.errors import ConfigError, LinkError
-from vagus.transport.zenoh import open_zenoh_session
+from vagus.transport.zenoh import close_zenoh_session, open_zenoh_session
 from vagus.transport.zenoh_config import RouterConfig
 
 __all__ = ["Router"]
+
+CLOSE_TIMEOUT_S = 3.0
+"""Longest wait for goodbyes."""
 
 FREE_PORT_TRIES = 5
 """Somebody else may take a free port between its finding and its use."""
@@ -51,14 +55,16 @@ class Router:
                 raise LinkError(
                     f"router cannot listen on {', '.join(endpoints)} ({error}); is another one running there?"
                 ) from error
-            self._resources.enter_context(session)
+            self._resources.callback(close_zenoh_session, session)
             self.endpoints = endpoints
             atexit.register(self.close)
             return
 
     def close(self) -> None:
-        """Close all connections. Twice does nothing."""
-        self._resources.close()
+        """Close all connections, in seconds even if some lead into a black hole. Twice does nothing."""
+        closing = threading.Thread(target=self._resources.pop_all().close, name="vagus-router", daemon=True)
+        closing.start()
+        closing.join(CLOSE_TIMEOUT_S)
         atexit.unregister(self.close)
 
     def _extra(self) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from vagus.transport.link import Declaration, Delivery, Query, Sample
 from vagus.transport.reopening import ReopeningLink
 from vagus.transport.zenoh_config import LinkMode, ZenohConfig, parse_extra
 
-__all__ = ["QUALITY", "Quality", "ZenohConnection", "ZenohLink", "open_zenoh_session"]
+__all__ = ["QUALITY", "Quality", "ZenohConnection", "ZenohLink", "close_zenoh_session", "open_zenoh_session"]
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +69,14 @@ def open_zenoh_session(json5: str, extra: tuple[str, ...]) -> zenoh.Session:
         return zenoh.open(config)
     except zenoh.ZError as error:
         raise LinkError(_text(error)) from error
+
+
+def close_zenoh_session(session: zenoh.Session) -> None:
+    """End a session; takes up to 10 s when something waits for a black hole."""
+    try:
+        session.close()  # type: ignore[no-untyped-call]
+    except zenoh.ZError as error:
+        logger.debug("closing a session: %s", _text(error))
 
 
 def _text(error: zenoh.ZError) -> str:
@@ -144,10 +152,7 @@ class ZenohConnection:
     def close(self) -> None:
         """End the session; takes seconds when the network is a black hole."""
         self.abandon()
-        try:
-            self._session.close()  # type: ignore[no-untyped-call]
-        except zenoh.ZError as error:
-            logger.debug("closing a session: %s", _text(error))
+        close_zenoh_session(self._session)
 
     def publish(self, key: str, header: bytes, payload: bytes, delivery: Delivery) -> None:
         """Send one message; lost without an error when the network is away."""
