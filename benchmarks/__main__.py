@@ -15,7 +15,7 @@ from benchmarks.report import Report
 
 __all__ = ["NAMES", "main"]
 
-NAMES = ("control_isolation", "round_trip", "delivery", "throughput", "tick_cost")
+NAMES = ("control_isolation", "round_trip", "delivery", "throughput", "batching", "tick_cost", "delay")
 """In the order of docs/benchmarks.md; each is a module of this package."""
 
 

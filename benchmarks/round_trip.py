@@ -26,7 +26,7 @@ LOOPBACK = 0.0
 PATHS = {LOOPBACK: "loopback", 1000.0: "1 Gbit/s", 100.0: "100 Mbit/s"}
 BLOCKS = {LOOPBACK: 30, 1000.0: 12, 100.0: 4}
 """Requests in a row before the next contestant's turn."""
-ROUNDS = 10
+ROUNDS = 16
 AIMS = {LOOPBACK: 1.0, 1000.0: 0.35, 100.0: 0.12}
 
 

@@ -73,7 +73,7 @@ class Crowd:
             served[number] += 1
             self._send(number)
         elapsed_s = time.monotonic() - begin_s
-        self._drain()
+        lost += sessions - self._last_answers(sessions)
         return {"served": served, "lost": lost, "others": others, "elapsed_s": elapsed_s}
 
     def _send(self, number: int) -> None:
@@ -93,11 +93,15 @@ class Crowd:
             self._send(number)
         return len(silent)
 
-    def _drain(self) -> None:
-        """Wait until the last requests were answered, so that the next run begins with nothing in flight."""
+    def _last_answers(self, sessions: int) -> int:
+        """Return how many of the requests still in flight were answered; the next run begins with none."""
+        answered: set[int] = set()
         with contextlib.suppress(queue.Empty):
-            while True:
-                self._arrived.get(timeout=0.3)
+            while len(answered) < sessions:
+                number, header = self._arrived.get(timeout=SILENCE_S)
+                if header.seq == self._seqs[number]:
+                    answered.add(number)
+        return len(answered)
 
     def _note(self, number: int, sample: Sample) -> None:
         self._arrived.put((number, decode_header(sample.header)))
