@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -107,3 +109,15 @@ def test_a_goodbye_into_a_black_hole_delays_the_end_by_seconds_only() -> None:
                 began_s = time.monotonic()
                 router.close()
                 assert time.monotonic() - began_s < 2 * CLOSE_TIMEOUT_S  # Zenoh alone: 10 s
+
+
+def test_the_interpreter_exits_without_a_close() -> None:
+    ended = subprocess.run([sys.executable, "-c", LEAVE], capture_output=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+LEAVE = """
+from vagus.transport.router import Router
+from vagus.transport.zenoh_config import RouterConfig
+Router(RouterConfig(listen=("tcp/127.0.0.1:0",))).open()
+"""

@@ -294,7 +294,7 @@ def test_a_goodbye_into_a_black_hole_delays_an_exit_by_seconds_only(proxy: Fault
     proxy.set(Faults(stall=True))
     began_s = time.monotonic()
     _, err = leaving.communicate(b"go\n", timeout=60)
-    assert leaving.returncode == 0, err.decode()
+    assert (leaving.returncode, err) == (0, b"")
     assert time.monotonic() - began_s < 2 * CLOSE_TIMEOUT_S  # Zenoh alone: 10 s
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import socket
 import threading
+from collections.abc import Callable
+from functools import partial
 
 from vagus.errors import ConfigError, LinkError
 from vagus.transport.zenoh import close_zenoh_session, open_zenoh_session
@@ -25,7 +26,8 @@ class Router:
 
     def __init__(self, config: RouterConfig) -> None:
         self._config = config
-        self._resources = contextlib.ExitStack()
+        self._is_ending = threading.Event()
+        self._closer: threading.Thread | None = None
         self.endpoints: tuple[str, ...] = ()
         """Endpoints it listens on, with the ports it really has."""
 
@@ -55,17 +57,24 @@ class Router:
                 raise LinkError(
                     f"router cannot listen on {', '.join(endpoints)} ({error}); is another one running there?"
                 ) from error
-            self._resources.callback(close_zenoh_session, session)
             self.endpoints = endpoints
+            self._is_ending.clear()
+            close = partial(self._close_when_asked, partial(close_zenoh_session, session))
+            self._closer = threading.Thread(target=close, name="vagus-router", daemon=True)
+            self._closer.start()  # now: at the interpreter's exit, when it is needed, none can be started
             atexit.register(self.close)
             return
 
     def close(self) -> None:
         """Close all connections, in seconds even if some lead into a black hole. Twice does nothing."""
-        closing = threading.Thread(target=self._resources.pop_all().close, name="vagus-router", daemon=True)
-        closing.start()
-        closing.join(CLOSE_TIMEOUT_S)
+        self._is_ending.set()
+        if self._closer is not None:
+            self._closer.join(CLOSE_TIMEOUT_S)
         atexit.unregister(self.close)
+
+    def _close_when_asked(self, close: Callable[[], None]) -> None:
+        self._is_ending.wait()
+        close()
 
     def _extra(self) -> tuple[str, ...]:
         rules = self._config.access_control
