@@ -294,3 +294,20 @@ def test_limits_hold_through_any_sequence_of_plan_fallback_and_pause(
             assert abs(last[-1]) <= 2.0
             assert np.abs(speed).max() <= 2.0 * (1 + 1e-9)
             assert np.abs(np.diff(speed)).max() / TICK_S <= 20.0 * (1 + 1e-9) + 1e-9
+
+
+def test_after_a_pause_the_joints_may_still_move_until_the_first_command() -> None:
+    motion = motion_of(ARM)
+    play(motion, 0.05)
+    idle(motion, MotionState.PAUSED)
+    assert idle(motion, MotionState.WAITING, arm=0.5, reseed=True).action is None
+    assert idle(motion, MotionState.WAITING, arm=0.9).action is None
+    assert values(play(motion, 0.9, arm=0.9)) == pytest.approx([0.9], abs=1e-6)
+
+
+def test_a_robot_that_was_put_elsewhere_gets_no_command_before_a_new_plan() -> None:
+    motion = motion_of(ARM)
+    play(motion, 0.05)
+    assert idle(motion, MotionState.FALLBACK, arm=0.7, reseed=True).action is None
+    assert fall_back(motion, arm=0.7).action is None
+    assert values(play(motion, 0.7, arm=0.7)) == pytest.approx([0.7], abs=1e-6)

@@ -1,0 +1,226 @@
+"""What a robot can say about the commands it was sent, judged apart from whoever limited them.
+
+A velocity is the change between two commands over one nominal tick, whenever they arrived: a robot that is
+commanded late must not be sent further for it. After `FRESH_START_TICKS` without a command the sequence may
+begin afresh from the measured state (a pause, joints moved by hand) as well as continue: a command is a
+violation only if it is neither.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vagus.policies.reach_arm import Floats
+from vagus.specs import ActionFeature
+
+__all__ = ["Audit", "CommandAudit"]
+
+TOLERANCE = 0.02
+"""Share by which velocity and acceleration may be passed; float32 feedback needs some."""
+JERK_TOLERANCE = 0.10
+POSITION_TOLERANCE = 1e-6
+CHANGE_TOLERANCE = 1e-6
+"""Change per tick that is never held against a command: the resolution of float32 feedback."""
+FRESH_START_TICKS = 1.5
+WINDOW_TICKS = 10
+"""More than this many commands plus one, in so many ticks, are a burst."""
+CLOSE_TICKS = 0.3
+CLOSE_REPEATS = 3
+"""One late command is close to the next; so many close pairs in a row are a burst."""
+EXAMPLES_EACH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Counts of commands that a robot should not have been sent.
+
+    Attributes:
+        commands: commands received while connected, good or bad.
+        position: outside the bounds of a joint.
+        velocity: too far from the command before.
+        acceleration: change of velocity too large.
+        jerk: change of acceleration too large; a lower priority of a limiter, so not in `limit_violations`.
+        burst: came faster than the robot's rate.
+        non_finite: NaN or infinite.
+        wrong_width: not one number per action feature.
+        after_stop: came after `stop()`.
+        worst_velocity: largest velocity, as a share of its limit.
+        worst_acceleration: largest acceleration, as a share of its limit.
+        examples: the first few violations of each sort in words.
+    """
+
+    commands: int
+    position: int
+    velocity: int
+    acceleration: int
+    jerk: int
+    burst: int
+    non_finite: int
+    wrong_width: int
+    after_stop: int
+    worst_velocity: float
+    worst_acceleration: float
+    examples: tuple[str, ...]
+
+    @property
+    def limit_violations(self) -> int:
+        """Position, velocity and acceleration together."""
+        return self.position + self.velocity + self.acceleration
+
+    @property
+    def violations(self) -> int:
+        """All but jerk."""
+        refused = self.non_finite + self.wrong_width + self.after_stop
+        return self.limit_violations + self.burst + refused
+
+
+@dataclass(frozen=True, slots=True)
+class _Motion:
+    """A command sequence up to now: last position, and velocity and acceleration per tick."""
+
+    position: Floats
+    velocity: Floats
+    acceleration: Floats | None  # None: the sequence is too short to tell
+
+    def followed_by(self, action: Floats, tick_s: float) -> _Motion:
+        velocity = (action - self.position) / tick_s
+        return _Motion(action, velocity, (velocity - self.velocity) / tick_s)
+
+
+class CommandAudit:
+    """Counts violations in a sequence of commands. One thread at a time."""
+
+    def __init__(self, features: Sequence[ActionFeature], tick_s: float) -> None:
+        self._width = len(features)
+        self._tick_s = tick_s
+        self._lower = _bounds([f.limits.lower for f in features], -math.inf)
+        self._upper = _bounds([f.limits.upper for f in features], math.inf)
+        self._velocity = _bounds([f.limits.velocity for f in features], math.inf)
+        self._acceleration = _bounds([f.limits.acceleration for f in features], math.inf)
+        self._jerk = _bounds([f.limits.jerk for f in features], math.inf)
+        self._motion: _Motion | None = None  # no command yet
+        self._received_ns: deque[int] = deque(maxlen=WINDOW_TICKS + 2)
+        self._close_pairs = 0
+        self._worst_velocity = 0.0
+        self._worst_acceleration = 0.0
+        self._examples: list[str] = []
+        self._counts = dict.fromkeys(
+            (
+                "commands",
+                "position",
+                "velocity",
+                "acceleration",
+                "jerk",
+                "burst",
+                "non_finite",
+                "wrong_width",
+                "after_stop",
+            ),
+            0,
+        )
+
+    def report(self) -> Audit:
+        """Return the counts so far."""
+        return Audit(
+            **self._counts,
+            worst_velocity=self._worst_velocity,
+            worst_acceleration=self._worst_acceleration,
+            examples=tuple(self._examples),
+        )
+
+    def admit(
+        self, action: Floats, now_ns: int, *, is_stopped: bool, measured: tuple[Floats, Floats]
+    ) -> bool:
+        """Judge one command; return whether the robot can follow it at all.
+
+        Args:
+            action: as it was sent, of any shape and content.
+            now_ns: when it came, by the robot's clock.
+            is_stopped: `stop()` was called before.
+            measured: position and velocity of the joints now, (action_dim,) each.
+        """
+        self._counts["commands"] += 1
+        if is_stopped:
+            return self._refuse("after_stop", "a command came after stop()")
+        if action.shape != (self._width,):
+            return self._refuse("wrong_width", f"shape {action.shape}, wanted ({self._width},)")
+        if not np.isfinite(action).all():
+            return self._refuse("non_finite", f"{action.tolist()}")
+        gap_ticks = self._judge_timing(now_ns)
+        self._judge_motion(np.array(action, dtype=np.float64), gap_ticks, measured)
+        return True
+
+    def _refuse(self, what: str, why: str) -> bool:
+        self._count(what, why)
+        return False
+
+    def _count(self, what: str, why: str) -> None:
+        self._counts[what] += 1
+        if self._counts[what] <= EXAMPLES_EACH:
+            self._examples.append(f"command {self._counts['commands']}: {what}: {why}")
+
+    def _judge_timing(self, now_ns: int) -> float:
+        """Count a burst; return ticks since the last command."""
+        received = self._received_ns
+        gap_ticks = (now_ns - received[-1]) * 1e-9 / self._tick_s if received else math.inf
+        received.append(now_ns)
+        self._close_pairs = self._close_pairs + 1 if gap_ticks < CLOSE_TICKS else 0
+        if self._close_pairs >= CLOSE_REPEATS:
+            self._count("burst", f"{self._close_pairs + 1} commands less than {CLOSE_TICKS} ticks apart")
+        elif len(received) == received.maxlen:
+            span_ticks = (now_ns - received[0]) * 1e-9 / self._tick_s
+            if span_ticks < WINDOW_TICKS:
+                self._count("burst", f"{len(received)} commands in {span_ticks:.2f} ticks")
+        return gap_ticks
+
+    def _judge_motion(self, action: Floats, gap_ticks: float, measured: tuple[Floats, Floats]) -> None:
+        beyond = float(np.max(np.maximum(self._lower - action, action - self._upper)))
+        if beyond > POSITION_TOLERANCE:
+            self._count("position", f"{beyond:.6f} beyond a bound in {action.tolist()}")
+        begins = [] if self._motion is None else [self._motion]
+        if self._motion is None or gap_ticks > FRESH_START_TICKS:
+            position, velocity = (np.array(part, dtype=np.float64) for part in measured)
+            begins += [_Motion(position, velocity, None), _Motion(position, np.zeros_like(velocity), None)]
+        motions = [begin.followed_by(action, self._tick_s) for begin in begins]
+        kindest = min(range(len(motions)), key=lambda i: self._severity(motions[i]))
+        self._motion = motions[kindest]
+        self._judge_change(motions[kindest], begins[kindest].acceleration)
+
+    def _severity(self, motion: _Motion) -> float:
+        return max(self._velocity_share(motion), self._acceleration_share(motion))
+
+    def _velocity_share(self, motion: _Motion) -> float:
+        slack = CHANGE_TOLERANCE / self._tick_s
+        share = float(np.max((np.abs(motion.velocity) - slack) / self._velocity))
+        return share
+
+    def _acceleration_share(self, motion: _Motion) -> float:
+        if motion.acceleration is None:
+            return 0.0
+        slack = CHANGE_TOLERANCE / self._tick_s**2
+        share = float(np.max((np.abs(motion.acceleration) - slack) / self._acceleration))
+        return share
+
+    def _judge_change(self, motion: _Motion, acceleration_before: Floats | None) -> None:
+        velocity, acceleration = self._velocity_share(motion), self._acceleration_share(motion)
+        self._worst_velocity = max(self._worst_velocity, float(velocity))
+        self._worst_acceleration = max(self._worst_acceleration, float(acceleration))
+        if velocity > 1 + TOLERANCE:
+            self._count("velocity", f"{velocity:.3f} of the limit")
+        if acceleration > 1 + TOLERANCE:
+            self._count("acceleration", f"{acceleration:.3f} of the limit")
+        if motion.acceleration is None or acceleration_before is None:
+            return
+        jerk = np.abs(motion.acceleration - acceleration_before) / self._tick_s
+        slack = CHANGE_TOLERANCE / self._tick_s**3
+        if np.max((jerk - slack) / self._jerk) > 1 + JERK_TOLERANCE:
+            self._counts["jerk"] += 1
+
+
+def _bounds(values: Sequence[float | None], unset: float) -> Floats:
+    return np.array([unset if value is None else value for value in values], dtype=np.float64)
