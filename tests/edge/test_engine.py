@@ -507,7 +507,7 @@ def test_a_server_that_never_delivers_runs_out_though_the_link_streams() -> None
 
 def test_a_handshake_does_not_clear_the_budget_but_a_merge_does() -> None:
     drive = Drive(SHORT)
-    drive.begin(length=60)
+    drive.begin()
     drive.set_link(LinkState.DEGRADED, ticket=2)
     drive.tick(40)
     drive.set_link(ticket=3)  # streaming again

@@ -14,7 +14,7 @@ MAX_DENOMINATOR = 1_000_000
 
 
 class TickPhase:
-    """Divides each step into ticks; what one step does not use is carried into the next."""
+    """Divides steps into ticks of equal length; a tick across a boundary belongs to the step that it ends in."""
 
     def __init__(self, *, step_rate_hz: float, tick_rate_hz: float) -> None:
         """Prepare for `tick_rate_hz` ticks and `step_rate_hz` policy steps per second.
@@ -32,22 +32,24 @@ class TickPhase:
             )
         self._advance, self._whole = ratio.numerator, ratio.denominator
         self._position = 0
-        self._begin = 0
 
     def restart(self) -> None:
         """The next tick begins a step."""
-        self._position = self._begin = 0
+        self._position = 0
 
     def tick(self) -> tuple[float, float, bool]:
-        """Advance by one tick; return the phase at its begin and end, and whether the step is done."""
-        begin = self._begin / self._whole
+        """Advance by one tick; return the phase at its begin and end, and whether the step is done.
+
+        The begin is negative where the tick began in the step before. A step is done where the next tick
+        would end in the following one.
+        """
+        begin = self._position / self._whole
         self._position += self._advance
-        if self._position >= self._whole:
+        end = self._position / self._whole
+        is_done = self._position + self._advance > self._whole
+        if is_done:
             self._position -= self._whole
-            self._begin = 0
-            return begin, 1.0, True
-        self._begin = self._position
-        return begin, self._position / self._whole, False
+        return begin, end, is_done
 
 
 class StepClock:
