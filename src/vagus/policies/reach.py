@@ -1,0 +1,165 @@
+"""The embedded policy: sees a coloured target in the pictures and reaches for it. Numpy only.
+
+As long as it has not seen a target it stays where it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import time
+from collections.abc import Sequence
+from importlib import resources
+
+import numpy as np
+
+from vagus.clock import NS_PER_MS
+from vagus.errors import ConfigError, PolicyError
+from vagus.policies import reach_arm, reach_condition, reach_net, reach_vision
+from vagus.policies.policy import Row, ServingMode
+from vagus.policies.reach_arm import ACTIONS, CAMERAS, DT_S, JOINTS, STATE, tip_position
+from vagus.policies.reach_condition import condition, from_model
+from vagus.policies.reach_net import Floats32, FlowNet, Guidance, prefix_weights
+from vagus.policies.reach_vision import TargetMemory, locate
+from vagus.specs import PolicySpec, RtcSpec
+from vagus.types import ActionChunk
+
+__all__ = ["ReachPolicy"]
+
+WEIGHTS = "reach_weights.npz"
+FLOW_STEPS = 5
+PREFIX_HORIZON = 25
+"""Half a chunk: enough to stay in the same motion, and free to follow a target that has moved."""
+MAX_GUIDANCE = 5.0
+SCHEDULES = ("exp", "linear", "ones", "zeros")
+
+
+class ReachPolicy:
+    """Reaches for the target with `robots.sim`'s arm. Shared: all that a robot leaves is in its session.
+
+    Args:
+        inference_ms: a batch takes at least this long, as a large model's would.
+        rtc_schedule: how guidance falls off: exp, linear, ones, zeros.
+        rtc_max_guidance: bound of the guidance weight.
+    """
+
+    serving_mode = ServingMode.SHARED
+
+    def __init__(
+        self,
+        *,
+        inference_ms: float = 0.0,
+        rtc_schedule: str = "exp",
+        rtc_max_guidance: float = MAX_GUIDANCE,
+    ) -> None:
+        if rtc_schedule not in SCHEDULES:
+            raise ConfigError("rtc_schedule", wanted=f"one of {', '.join(SCHEDULES)}", got=rtc_schedule)
+        if not 0 <= inference_ms <= 60_000:
+            raise ConfigError("inference_ms", wanted="0 to 60000", got=repr(inference_ms))
+        self._inference_ns = round(inference_ms * NS_PER_MS)
+        self._schedule = rtc_schedule
+        self._max_guidance = rtc_max_guidance
+        weights = resources.files("vagus.policies").joinpath(WEIGHTS)
+        self._net = _load(weights.read_bytes())
+        self.model_hash = self._hash(weights.read_bytes())
+        self.spec = PolicySpec(
+            policy_type="reach",
+            actions=ACTIONS,
+            state=STATE,
+            cameras=tuple(camera.spec for camera in CAMERAS),
+            horizon=self._net.horizon,
+            model_dim=self._net.model_dim,
+            rate_hz=1 / DT_S,
+            rtc=RtcSpec(PREFIX_HORIZON, rtc_schedule, rtc_max_guidance),
+            default_instruction="reach the target",
+        )
+
+    def open_session(self) -> TargetMemory:
+        """Return an empty memory."""
+        return TargetMemory()
+
+    def begin_episode(self, session: TargetMemory) -> None:
+        """Forget where the target was."""
+        session.forget()
+
+    def infer(self, batch: Sequence[Row[TargetMemory]]) -> list[ActionChunk | PolicyError]:
+        """Return a chunk per row, or what is wrong with the row."""
+        deadline_ns = time.monotonic_ns() + self._inference_ns
+        seen = [_look(row) for row in batch]
+        good = [(row, c) for row, c in zip(batch, seen, strict=True) if not isinstance(c, PolicyError)]
+        chunks = iter(
+            self._infer_rows([row for row, _ in good], np.stack([c for _, c in good])) if good else []
+        )
+        remaining_ns = deadline_ns - time.monotonic_ns()
+        if remaining_ns > 0:
+            time.sleep(remaining_ns / 1e9)
+        return [c if isinstance(c, PolicyError) else next(chunks) for c in seen]
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+    def _infer_rows(self, rows: Sequence[Row[TargetMemory]], conditions: Floats32) -> list[ActionChunk]:
+        shape = (self._net.horizon, self._net.model_dim)
+        noise = np.stack(
+            [np.random.default_rng(row.seed).standard_normal(shape, dtype=np.float32) for row in rows]
+        )
+        chunks = self._net.sample(
+            noise,
+            conditions,
+            [self._guidance(row) for row in rows],
+            steps=FLOW_STEPS,
+            max_guidance=self._max_guidance,
+        )
+        return [
+            ActionChunk(step=row.step, model=chunk, robot=from_model(chunk))
+            for row, chunk in zip(rows, chunks, strict=True)
+        ]
+
+    def _guidance(self, row: Row[TargetMemory]) -> Guidance | None:
+        if row.prefix is None:
+            return None
+        horizon = self._net.horizon
+        length = min(len(row.prefix), horizon)
+        plan = np.zeros((horizon, self._net.model_dim), np.float32)
+        plan[:length] = row.prefix.model[:length]
+        weights = prefix_weights(
+            horizon,
+            length=length,
+            delay=row.inference_delay,
+            end=min(row.prefix_horizon, horizon),
+            schedule=self._schedule,
+        )
+        return Guidance(plan, weights)
+
+    def _hash(self, weights: bytes) -> str:
+        """Return a digest of weights, code and settings: everything that changes an output."""
+        digest = hashlib.sha256(weights)
+        for module in (reach_arm, reach_condition, reach_net, reach_vision):
+            name = module.__name__.rpartition(".")[2]
+            digest.update(resources.files("vagus.policies").joinpath(f"{name}.py").read_bytes())
+        digest.update(resources.files("vagus.policies").joinpath("reach.py").read_bytes())
+        digest.update(f"{self._schedule} {self._max_guidance!r} {FLOW_STEPS} {PREFIX_HORIZON}".encode())
+        return digest.hexdigest()
+
+
+def _look(row: Row[TargetMemory]) -> Floats32 | PolicyError:
+    """Return the row's condition, (18,), or what is wrong with the row."""
+    state = row.observation.state.astype(np.float64)
+    if state.shape != (len(STATE),) or not np.isfinite(state).all():
+        return PolicyError(f"state: wanted {len(STATE)} finite numbers, got {row.observation.state.tolist()}")
+    try:
+        target = row.session.update(locate(row.observation.images))
+    except PolicyError as error:
+        return error
+    joints = state[: len(JOINTS)]
+    return condition(joints, state[len(JOINTS) :], tip_position(joints) if target is None else target)
+
+
+def _load(content: bytes) -> FlowNet:
+    with np.load(io.BytesIO(content), allow_pickle=False) as parts:
+        count = sum(1 for name in parts if name.startswith("weight_"))
+        layers = tuple(
+            (parts[f"weight_{at}"].astype(np.float32), parts[f"bias_{at}"].astype(np.float32))
+            for at in range(count)
+        )
+        return FlowNet(layers, int(parts["horizon"]), int(parts["model_dim"]))
