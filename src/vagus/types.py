@@ -178,7 +178,7 @@ class Directive:
             action kind; PAUSED, STOPPED: command nothing.
         knot: plan action of the current step, (action_dim,), float64, in PLAYING only.
         next_knot: the action after it, or None where the plan ends; shapes the arrival velocity only.
-        begin: phase in [0, 1) at which this tick begins within its step.
+        begin: phase below 1 at which this tick begins; negative where it begins in the step before.
         end: phase in (0, 1] at which this tick ends; 1 means that the knot is reached.
         step_s: seconds that one policy step lasts.
         reseed: the limiter and interpolator must start afresh from measured feedback.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import ceil
 
 import pytest
 from hypothesis import given
@@ -23,23 +24,30 @@ def test_the_phase_is_exact_over_any_number_of_steps(tick_hz: int, ticks: int, s
         assert sum(phase.tick()[2] for _ in range(ticks)) == steps
 
 
-def test_a_step_begins_at_zero_and_ends_at_one() -> None:
+def test_a_tick_across_a_boundary_belongs_to_the_step_that_it_ends_in() -> None:
     phase = TickPhase(step_rate_hz=30, tick_rate_hz=100)
     ticks = [phase.tick() for _ in range(10)]
-    assert [tick[2] for tick in ticks] == [False, False, False, True, False, False, True, False, False, True]
-    begins = [begin for begin, _, _ in ticks]
-    ends = [end for _, end, _ in ticks]
-    assert begins[0] == begins[4] == begins[7] == 0.0
-    assert ends[3] == ends[6] == ends[9] == 1.0
-    assert all(begin < end for begin, end in zip(begins, ends, strict=True))
-    assert ends[4] == pytest.approx(0.5)  # what the step before left over is carried
+    assert [begin for begin, _, _ in ticks] == [0.0, 0.3, 0.6, -0.1, 0.2, 0.5, -0.2, 0.1, 0.4, 0.7]
+    assert [end for _, end, _ in ticks] == [0.3, 0.6, 0.9, 0.2, 0.5, 0.8, 0.1, 0.4, 0.7, 1.0]
+    assert [is_done for _, _, is_done in ticks] == [*[False, False, True] * 2, *[False] * 3, True]
+    assert phase.tick() == (0.0, 0.3, False)
 
 
 @given(st.integers(1, 1000), st.integers(1, 1000), st.integers(1, 500))
-def test_steps_done_never_drift(step_hz: int, extra_hz: int, ticks: int) -> None:
+def test_all_ticks_are_equally_long_and_follow_each_other_without_a_gap(
+    step_hz: int, extra_hz: int, ticks: int
+) -> None:
     phase = TickPhase(step_rate_hz=step_hz, tick_rate_hz=step_hz + extra_hz)
-    done = sum(phase.tick()[2] for _ in range(ticks))
-    assert done == int(ticks * Fraction(step_hz, step_hz + extra_hz))
+    share = step_hz / (step_hz + extra_hz)
+    step, before = 0, 0.0
+    for _ in range(ticks):
+        begin, end, is_done = phase.tick()
+        assert end - begin == pytest.approx(share)
+        assert step + begin == pytest.approx(before, abs=1e-6)
+        assert -share < begin < end <= 1.0
+        before = step + end
+        step += is_done
+    assert step == ceil((ticks + 1) * Fraction(step_hz, step_hz + extra_hz)) - 1
 
 
 def test_a_robot_slower_than_the_policy_is_refused() -> None:

@@ -101,11 +101,10 @@ class AxisLimiter:
         self.velocity: ActionArray = np.zeros(size)
         self._acceleration: ActionArray = np.zeros(size)
         self._target: ActionArray = np.zeros(size)
-        self._target_velocity: ActionArray = np.zeros(size)
-        self._target_change: ActionArray = np.zeros(size)
+        self._forward: ActionArray = np.zeros(size)
         self._is_known: BoolArray = np.zeros(size, dtype=np.bool_)
         self.limited: BoolArray = np.zeros((Reason.COUNT, size), dtype=np.bool_)
-        self.excess: ActionArray = np.zeros(size)
+        self.gap: ActionArray = np.zeros(size)
 
     @property
     def acceleration(self) -> ActionArray:
@@ -125,7 +124,7 @@ class AxisLimiter:
         is_measured = np.isfinite(position)
         self.position = np.where(is_measured, position, self.position)
         self._is_known = self._is_known | is_measured
-        for array in (self.velocity, self._acceleration, self._target_velocity, self._target_change):
+        for array in (self.velocity, self._acceleration, self._forward):
             array[:] = 0.0
         self._target = self.position.copy()
 
@@ -133,8 +132,7 @@ class AxisLimiter:
         """Move one tick towards `target` and return the new position, (n,).
 
         Where `is_braking`, the target is ignored and the axis decelerates to a stand.
-        `limited` (4, n) then says which bound changed which axis, `excess` how far the target lies outside
-        the value bounds.
+        `limited` (4, n) then says which bound changed which axis, `gap` how far it is from its target for it.
         """
         bounds = self._bounds
         inside = np.minimum(np.maximum(target, bounds.lower), bounds.upper)
@@ -193,26 +191,21 @@ class AxisLimiter:
     def _wanted_speed(self, inside: ActionArray) -> tuple[ActionArray, BoolArray]:
         """Return the speed that follows the target, and where the target itself is to be hit in this tick.
 
-        A target that accelerates no more than the axis may is followed at its own speed, and a gap to it is
-        closed on top; any other target is a place to stop at.
+        A target is followed at its own speed, as far as that changes no faster than the axis may accelerate;
+        the gap that is left is closed on top.
         """
-        tick_s = self._tick_s
-        target_velocity = (inside - self._target) / tick_s
-        slack = self._slack + ROUNDING * (np.abs(inside) + np.abs(self._target)) / tick_s
-        change = target_velocity - self._target_velocity
-        is_smooth = np.abs(change) <= self._change + slack
-        if self._any_jerk:
-            is_smooth &= np.abs(change - self._target_change) <= self._jolt + 2.0 * slack
-        self._target_change = change
-        speed = self._bounds.speed
-        forward = np.where(is_smooth, np.minimum(np.maximum(target_velocity, -speed), speed), 0.0)
-        gap = np.where(is_smooth, self._target, inside) - self.position
+        tick_s, speed = self._tick_s, self._bounds.speed
+        target_velocity = np.minimum(np.maximum((inside - self._target) / tick_s, -speed), speed)
+        forward = np.minimum(
+            np.maximum(target_velocity, self._forward - self._change), self._forward + self._change
+        )
+        self._forward = forward
+        gap = inside - forward * tick_s - self.position
         distance = np.abs(gap)
         closing = brake_speed(distance, self._change, tick_s)
         if self._any_jerk:
             side = np.sign(gap)
             closing = np.minimum(closing, self._closing_with_jerk(distance, side * (self.velocity - forward)))
-        self._target_velocity = target_velocity
         is_exact: BoolArray = distance <= self._snap
         raw = (inside - self.position) / tick_s
         return np.where(is_exact, raw, forward + np.sign(gap) * closing), is_exact
@@ -244,8 +237,8 @@ class AxisLimiter:
     ) -> None:
         bounds, limited = self._bounds, self.limited
         is_changed = (position != target) & ~is_braking
-        self.excess = np.where(is_changed, np.maximum(bounds.lower - target, target - bounds.upper), 0.0)
-        limited[Reason.VALUE] = is_changed & (self.excess > 0.0)
+        self.gap = np.where(is_changed, np.abs(position - target), 0.0)
+        limited[Reason.VALUE] = is_changed & ((target < bounds.lower) | (target > bounds.upper))
         limited[Reason.SPEED] = is_changed & (np.abs(raw) > bounds.speed)
         is_rest = is_changed & ~limited[Reason.VALUE] & ~limited[Reason.SPEED]
         is_jerk = is_rest & self._has_jerk & (np.abs(raw - self.velocity) <= self._change)
@@ -259,8 +252,7 @@ class AxisLimiter:
         self.position = position
         self._target = np.where(is_braking, position, inside)
         if is_braking.any():
-            self._target_velocity = np.where(is_braking, velocity, self._target_velocity)
-            self._target_change = np.where(is_braking, self._acceleration * self._tick_s, self._target_change)
+            self._forward = np.where(is_braking, velocity, self._forward)
 
 
 def _narrow(

@@ -13,6 +13,9 @@ from vagus.types import ActionArray
 
 __all__ = ["Interpolator", "hermite"]
 
+ROUNDING = 1e-9
+"""Phases are quotients of whole numbers: nearer than this they are equal."""
+
 STEEPEST = 3.0
 """Slope over mean slope up to which a cubic between two points stays monotone (Fritsch and Carlson)."""
 
@@ -55,7 +58,7 @@ class Interpolator:
         Args:
             knot: (action_dim,), reached at the end of this step.
             next_knot: the one after it, which shapes the velocity of arrival; None: arrive at a stand.
-            begin: phase in [0, 1) at which the last target was current.
+            begin: phase below 1 at which the last target was current; negative: in the step before.
             end: phase in (begin, 1].
             step_s: seconds in a step.
         """
@@ -67,7 +70,7 @@ class Interpolator:
             target = np.where(self._is_linear, linear, target)
             for convention, columns in self._groups:
                 target[columns] = self._arc(knot[columns], columns, convention, share)
-        target = np.where(self._is_delta, (end - begin) * knot, target)
+        target = np.where(self._is_delta, delta_share(begin, end) * knot, target)
         self.position = target.copy()
         self.velocity = np.where(self._is_cubic, velocity, 0.0)
         return target
@@ -92,6 +95,15 @@ class Interpolator:
         if start is None or stop is None:
             return knot
         return from_quaternion(slerp(start, stop, share), convention, last)
+
+
+def delta_share(begin: float, end: float) -> float:
+    """Return this tick's part of a step's delta; the ticks of one step add up to 1.
+
+    What lies in the step before was given by its last tick, which gives all that is left of its own.
+    """
+    is_last = end + (end - begin) > 1.0 + ROUNDING
+    return (1.0 if is_last else end) - max(begin, 0.0)
 
 
 def monotone_slope(before: ActionArray, after: ActionArray) -> ActionArray:

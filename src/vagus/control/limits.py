@@ -25,11 +25,15 @@ REASONS = {
 }
 """What the bounds of an axis are called, by `Reason`; an axis is a value and its derivatives."""
 
-TOLERATED_EXCESS = 0.05
-"""Share of the range by which a target may lie outside the value bounds without being "limited for long".
+TOLERATED_SHARE = 0.05
+"""Share of the range by which a command may stay off its target without being "limited for long".
 
-A gripper told to close past its stop asks for this much all day.
+A gripper told to close past its stop asks for this much all day, and a plan with some noise is always
+limited a little.
 """
+
+TOLERATED_LAG_S = 0.1
+"""The same where there is no range: time at full speed."""
 
 NOTHING: frozenset[str] = frozenset()
 
@@ -46,7 +50,8 @@ class Limiter:
     Args:
         actions: features in the order of the vectors.
         tick_s: length of a tick; one call moves by one tick, however late it comes.
-        max_limited_s: `is_limited_too_long` when a feature was limited without a break for longer than this.
+        max_limited_s: `limited_too_long` when a feature was kept off its target without a break for longer
+            than this.
 
     Raises:
         SpecError: limits that cannot be kept.
@@ -73,7 +78,8 @@ class Limiter:
         self._limiter = AxisLimiter(bounds, tick_s)
         self._delta_lower, self._delta_upper, self._delta_rate = _delta_bounds(axes, tick_s)
         range_ = np.minimum(bounds.upper - bounds.lower, UNBOUNDED)
-        self._tolerated = np.where(range_ < UNBOUNDED, TOLERATED_EXCESS * range_, 0.0)
+        lag = np.where(bounds.speed < UNBOUNDED, TOLERATED_LAG_S * bounds.speed, 0.0)
+        self._tolerated = np.where(range_ < UNBOUNDED, TOLERATED_SHARE * range_, lag)
         self._reasons = tuple(REASONS[feature.kind] for feature in axes)
         self._limited_ticks = np.zeros(len(actions), dtype=np.int64)
         self._output: ActionArray = np.zeros(len(actions))
@@ -107,7 +113,7 @@ class Limiter:
 
     @property
     def limited_too_long(self) -> str | None:
-        """Name of a feature limited without a break for longer than `max_limited_s`, or None."""
+        """Name of a feature kept well off its target for longer than `max_limited_s`, or None."""
         worst = int(np.argmax(self._limited_ticks))
         return self._names[worst] if self._limited_ticks[worst] > self._max_limited_ticks else None
 
@@ -179,9 +185,7 @@ class Limiter:
             if limited.any()
             else set()
         )
-        is_long = limited.any(axis=0) & (
-            ~limited[Reason.VALUE] | (self._limiter.excess > self._tolerated) | self._is_delta
-        )
+        is_long = limited.any(axis=0) & ((self._limiter.gap > self._tolerated) | self._is_delta)
         self._limited_ticks[self._axes] = np.where(is_long, self._limited_ticks[self._axes] + 1, 0)
         for _, columns, rotation in self._rotations:
             if rotation.limited_by is not None:
