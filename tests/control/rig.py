@@ -116,6 +116,26 @@ class FakeRobot:
         self._note("close")
 
 
+class EpisodicRobot(FakeRobot):
+    """Ends an episode after some commands and begins the next at zero."""
+
+    length = 20
+    commanded = 0
+
+    @property
+    def is_episode_over(self) -> bool:
+        return self.commanded >= self.length
+
+    def begin_episode(self) -> None:
+        self._note("begin_episode")
+        self.commanded = 0
+        self.joints = np.zeros(2)
+
+    def command(self, action: ActionArray) -> None:
+        super().command(action)
+        self.commanded += 1
+
+
 class WatchedEngine(Engine):
     """The engine, which remembers what it asked for last."""
 
@@ -180,9 +200,10 @@ class Rig:
         config: LoopConfig | None = None,
         recorder: RecorderPort | None = None,
         max_limited_s: float = 5.0,
+        is_episodic: bool = False,
     ) -> None:
         self.clock = FakeClock()
-        self.robot = FakeRobot(self.clock, rate_hz)
+        self.robot = (EpisodicRobot if is_episodic else FakeRobot)(self.clock, rate_hz)
         spec = self.robot.spec
         actions = tuple(reversed(spec.actions))  # the policy's order is another
         policy = PolicySpec("p", actions, tuple(reversed(spec.state)), (CAMERA,), HORIZON, 2, STEP_HZ)

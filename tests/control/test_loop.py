@@ -13,7 +13,7 @@ import pytest
 from control.rig import Rig
 from vagus.control.config import LoopConfig
 from vagus.control.tally import EndReason, LoopSummary
-from vagus.errors import RobotError
+from vagus.errors import ConfigError, RobotError
 from vagus.types import Command, FloatArray, Image, LinkState, MotionState, SnapshotDraft
 
 SHORT = LoopConfig(duration_s=0.5)
@@ -343,3 +343,43 @@ def test_a_loop_runs_outside_the_main_thread() -> None:
     thread.start()
     thread.join(30.0)
     assert summaries[0].reason is EndReason.FINISHED
+
+
+def test_a_robot_that_ends_its_episodes_itself_is_reset_and_counted() -> None:
+    rig = Rig(config=LoopConfig(episodes=3, duration_s=5.0), is_episodic=True)
+    summary = rig.loop.run()
+    assert (summary.reason, summary.episodes, summary.error) == (EndReason.FINISHED, 3, "")
+    assert rig.engine.episode == 2
+    assert rig.robot.calls.count("begin_episode") == 2
+    assert rig.robot.calls.count("command") == 3 * 20
+    assert_stopped_and_then_quiet(rig.robot.calls)
+
+
+def test_after_such_a_reset_the_first_command_starts_where_the_robot_was_put() -> None:
+    rig = Rig(config=LoopConfig(episodes=2), is_episodic=True, pace=0.02)
+    rig.loop.run()
+    last, first = rig.robot.commands[19], rig.robot.commands[20]
+    assert (np.abs(last) > 0.05).all()
+    assert (np.abs(first) < 0.01).all()
+
+
+def test_the_loop_may_end_the_episode_of_such_a_robot_earlier() -> None:
+    rig = Rig(config=LoopConfig(episodes=4, episode_s=0.1), is_episodic=True)
+    summary = rig.loop.run()
+    assert summary.episodes == 4
+    assert rig.robot.calls.count("begin_episode") == 3
+    assert rig.robot.calls.count("command") < 4 * 11
+
+
+def test_a_robot_that_cannot_begin_an_episode_is_stopped() -> None:
+    rig = Rig(config=LoopConfig(episodes=2), is_episodic=True)
+    rig.robot.failing["begin_episode"] = ValueError("no such seed")
+    summary = rig.loop.run()
+    assert summary.reason is EndReason.ROBOT_ERROR
+    assert "begin_episode: ValueError: no such seed" in summary.error
+    assert_stopped_and_then_quiet(rig.robot.calls)
+
+
+def test_episodes_of_another_robot_need_a_length() -> None:
+    with pytest.raises(ConfigError, match="episode_s"):
+        Rig(config=LoopConfig(episodes=2))

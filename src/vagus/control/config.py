@@ -18,9 +18,9 @@ class LoopConfig:
     duration_s: float | None = None
     """End after this long; unset: run until stopped."""
     episodes: int | None = None
-    """End after this many episodes; needs `episode_s`."""
+    """End after this many episodes; needs `episode_s`, unless the robot knows when an episode is over."""
     episode_s: float | None = None
-    """Begin a new episode after this long; unset: one episode."""
+    """Begin a new episode after this long; unset: one episode, or as long as the robot says."""
     max_limited_s: float = 5.0
     """Stop the robot when one action was limited without a break for longer than this."""
     fallback: Fallbacks = field(default_factory=Fallbacks)
@@ -41,10 +41,6 @@ class LoopConfig:
                 raise ConfigError(name, wanted="a finite number above 0", got=repr(value))
         if self.episodes is not None and self.episodes < 1:
             raise ConfigError("episodes", wanted="at least 1, or unset", got=repr(self.episodes))
-        if self.episodes is not None and self.episode_s is None:
-            raise ConfigError(
-                "episodes", wanted="episode_s with it", got="none", fix="say how long an episode lasts"
-            )
         if self.realtime_priority is not None and not 1 <= self.realtime_priority <= 99:
             raise ConfigError(
                 "realtime_priority", wanted="1 to 99, or unset", got=repr(self.realtime_priority)

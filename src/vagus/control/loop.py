@@ -9,8 +9,7 @@ import enum
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
@@ -18,7 +17,9 @@ import numpy as np
 from vagus.clock import NS_PER_MS, NS_PER_S, Clock, MonotonicClock, seconds_to_ns
 from vagus.control.camera import CameraThread
 from vagus.control.config import LoopConfig
+from vagus.control.episode import EpisodeWatch
 from vagus.control.parts import LoopParts, LoopStatus
+from vagus.control.robot import robot_call
 from vagus.control.runtime import Interrupt, quiet_runtime
 from vagus.control.tally import EndReason, LoopSummary, Tally
 from vagus.errors import RobotError, StateError
@@ -48,6 +49,7 @@ class ControlLoop:
     def __init__(self, parts: LoopParts, config: LoopConfig, clock: Clock | None = None) -> None:
         self._parts = parts
         self._config = config
+        self._episode = EpisodeWatch(parts.robot, config)
         self._clock = clock or MonotonicClock()
         self._period_ns = seconds_to_ns(parts.motion.tick_s)
         self._tally = Tally()
@@ -59,7 +61,6 @@ class ControlLoop:
             self._read_images, parts.client, None if recorder is None else recorder.record_images
         )
         self._start_pose: ActionArray | None = None
-        self._episode_began_ns = 0
         self._deadline_ns = 0
         self._commanded_ns = 0
         self._lateness_ms = 0.0
@@ -109,7 +110,8 @@ class ControlLoop:
 
     def _drive(self) -> EndReason:
         began_ns = self._clock.now_ns()
-        self._deadline_ns = self._episode_began_ns = began_ns
+        self._deadline_ns = began_ns
+        self._episode.note_begin(began_ns)
         self._commanded_ns = began_ns - self._period_ns
         while True:
             now_ns = self._await_tick()
@@ -143,10 +145,9 @@ class ControlLoop:
             return EndReason.INTERRUPTED
         if config.duration_s is not None and now_ns - began_ns >= seconds_to_ns(config.duration_s):
             return EndReason.FINISHED
-        if config.episode_s is None or now_ns - self._episode_began_ns < seconds_to_ns(config.episode_s):
+        if not self._episode.is_over(now_ns):
             return None
         self._tally.episodes += 1
-        self._episode_began_ns = now_ns
         if self._tally.episodes == config.episodes:
             return EndReason.FINISHED
         self._requests.append(_Request.RESET)
@@ -159,6 +160,7 @@ class ControlLoop:
             self._start_pose = parts.motion.measured(state)
         while self._requests:
             self._apply(self._requests.popleft(), now_ns, state)
+            state = self._read_state()  # a new episode may begin elsewhere
         directive = parts.engine.advance(now_ns, parts.mapping.state_to_policy(state))
         draft = parts.engine.take_draft()
         if directive.motion is MotionState.STOPPED:
@@ -197,8 +199,7 @@ class ControlLoop:
                 measured = self._parts.motion.measured(state)
                 engine.resume(now_ns, measured=measured, keep_plan_within=self._config.keep_plan_within)
             else:
-                engine.reset()
-                self._episode_began_ns = now_ns
+                engine.reset(was_moved=self._episode.begin(now_ns))
         except StateError as error:
             logger.warning("%s was ignored: %s", request.value, error)
 
@@ -272,17 +273,6 @@ class ControlLoop:
         if parts.recorder is not None:
             _attempt("closing the recorder", partial(parts.recorder.close, summary))
         return summary
-
-
-@contextmanager
-def robot_call(what: str) -> Iterator[None]:
-    """Turn whatever a driver raises into a RobotError that names the call."""
-    try:
-        yield
-    except RobotError:
-        raise
-    except Exception as error:
-        raise RobotError(f"{what}: {type(error).__name__}: {error}") from error
 
 
 def _attempt(what: str, call: Callable[[], None]) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Protocol, runtime_checkable
 
+from vagus.errors import RobotError
 from vagus.specs import RobotSpec
 from vagus.types import ActionArray, FloatArray, Image
 
-__all__ = ["Robot"]
+__all__ = ["EpisodicRobot", "Robot", "robot_call"]
 
 
 class Robot(Protocol):
@@ -62,3 +64,34 @@ class Robot(Protocol):
     def close(self) -> None:
         """Release the hardware. Twice is harmless."""
         ...
+
+
+@runtime_checkable
+class EpisodicRobot(Robot, Protocol):
+    """A robot that knows when an episode is over, such as a simulation; the loop then begins the next."""
+
+    @property
+    def is_episode_over(self) -> bool:
+        """Say whether the episode has ended; no command is sent before `begin_episode`."""
+        ...
+
+    def begin_episode(self) -> None:
+        """Begin the next episode, wherever the robot is then; on the control thread.
+
+        The loop also calls it when it ends an episode itself.
+
+        Raises:
+            RobotError: it cannot; the loop stops the robot.
+        """
+        ...
+
+
+@contextmanager
+def robot_call(what: str) -> Iterator[None]:
+    """Turn whatever a driver raises into a RobotError that names the call."""
+    try:
+        yield
+    except RobotError:
+        raise
+    except Exception as error:
+        raise RobotError(f"{what}: {type(error).__name__}: {error}") from error

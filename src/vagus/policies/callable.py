@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -14,16 +11,14 @@ from typing import TypeAlias, cast
 
 import numpy as np
 
-from vagus.errors import ConfigError, PolicyError, VagusError
+from vagus.errors import ConfigError, PolicyError
 from vagus.policies.declare import Declaration, declaration_of
+from vagus.policies.import_path import Option, construct, load_named
 from vagus.policies.policy import Policy, Row, ServingMode
 from vagus.specs import PolicySpec
 from vagus.types import ActionChunk
 
 __all__ = ["Option", "load_callable"]
-
-Option: TypeAlias = "bool | int | float | str"
-"""What a backend can be told on the command line or in a manifest."""
 
 Scratch: TypeAlias = "dict[str, object]"
 """What a function keeps for one robot's episode."""
@@ -103,11 +98,7 @@ def load_callable(
     Raises:
         ConfigError: nothing is there, it cannot be imported, or it does not say what it wants.
     """
-    module, name = _module(target)
-    found = getattr(module, name, None)
-    if found is None:
-        public = sorted(n for n, value in vars(module).items() if callable(value) and not n.startswith("_"))
-        raise ConfigError(f"policy {target!r}", wanted=f"one of {public}", got=repr(name))
+    module, found = load_named("policy", target)
     thing = _construct(target, found, dict(options or {}))
     declaration = declaration_of(thing)
     version = declaration.version if declaration is not None else str(getattr(thing, "version", ""))
@@ -136,56 +127,7 @@ def _construct(target: str, found: object, options: dict[str, Option]) -> object
                 got=f"options {sorted(options)}",
             )
         return found
-    try:
-        return found(**options)
-    except VagusError:
-        raise
-    except Exception as error:
-        raise ConfigError(
-            f"policy {target!r}",
-            wanted=f"a class that can be made with {options}",
-            got=f"{type(error).__name__}: {error}",
-        ) from error
-
-
-def _module(target: str) -> tuple[ModuleType, str]:
-    """Import the module of "module:name" or "file.py:name"."""
-    place, _, name = target.rpartition(":")
-    if not place or not name:
-        raise ConfigError("policy", wanted="package.module:name or path/to/file.py:name", got=repr(target))
-    path = Path(place)
-    try:
-        if path.suffix == ".py":
-            return _module_from_file(path), name
-        _make_importable(Path.cwd())
-        return importlib.import_module(place), name
-    except VagusError:
-        raise
-    except Exception as error:
-        raise ConfigError(
-            f"policy {target!r}",
-            wanted="a module that can be imported",
-            got=f"{type(error).__name__}: {error}",
-        ) from error
-
-
-def _module_from_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise ConfigError("policy", wanted="a Python file", got=f"{path}, which is not there")
-    loader = importlib.util.spec_from_file_location(path.stem, path.resolve())
-    if loader is None or loader.loader is None:
-        raise ConfigError("policy", wanted="a Python file", got=str(path))
-    _make_importable(path.resolve().parent)
-    module = importlib.util.module_from_spec(loader)
-    sys.modules[path.stem] = module
-    loader.loader.exec_module(module)
-    return module
-
-
-def _make_importable(folder: Path) -> None:
-    """Let the user's module import its neighbours, as when it is run itself."""
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
+    return construct(f"policy {target!r}", found, options)
 
 
 def _model_hash(module: ModuleType, version: str, options: Mapping[str, Option]) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 from collections.abc import Callable, Mapping
 from typing import cast
 
 from vagus.errors import ConfigError
-from vagus.policies.callable import Option, load_callable
+from vagus.policies.callable import load_callable
+from vagus.policies.import_path import Option, accepted_options, check_options
 from vagus.policies.policy import Policy
 from vagus.specs import PolicySpec
 
@@ -44,13 +44,13 @@ def load_policy(
     """
     options, settings = options or {}, settings or {}
     if name not in backends and ":" in name:
-        _check_taken(name, settings, LABELS)
+        check_options(f"policy {name!r}", settings, LABELS)
         return load_callable(name, spec=spec, options=options)
     make = _constructor(name, backends)
-    accepted = frozenset(inspect.signature(make).parameters)
-    _check_taken(name, options, accepted)
-    _check_taken(name, settings, accepted | LABELS)
-    given = {key: value for key, value in settings.items() if key in accepted}
+    accepted = accepted_options(make)
+    check_options(f"policy {name!r}", options, accepted)
+    check_options(f"policy {name!r}", settings, None if accepted is None else accepted | LABELS)
+    given = {key: value for key, value in settings.items() if accepted is None or key in accepted}
     return make(**given, **options)
 
 
@@ -71,10 +71,3 @@ def _constructor(name: str, backends: Mapping[str, str]) -> Callable[..., Policy
             fix=f'pip install "vagus[{name}]"',
         ) from error
     return cast("Callable[..., Policy[object]]", getattr(module, attribute))
-
-
-def _check_taken(name: str, given: Mapping[str, Option], accepted: frozenset[str]) -> None:
-    unknown = sorted(set(given) - accepted)
-    if unknown:
-        choices = ", ".join(sorted(accepted)) or "none"
-        raise ConfigError(f"options of policy {name!r}", wanted=f"some of: {choices}", got=", ".join(unknown))

@@ -196,15 +196,13 @@ class CommandAudit:
 
     def _velocity_share(self, motion: _Motion) -> float:
         slack = CHANGE_TOLERANCE / self._tick_s
-        share = float(np.max((np.abs(motion.velocity) - slack) / self._velocity))
-        return share
+        return float(np.max((np.abs(motion.velocity) - slack) / self._velocity))
 
     def _acceleration_share(self, motion: _Motion) -> float:
         if motion.acceleration is None:
             return 0.0
         slack = CHANGE_TOLERANCE / self._tick_s**2
-        share = float(np.max((np.abs(motion.acceleration) - slack) / self._acceleration))
-        return share
+        return float(np.max((np.abs(motion.acceleration) - slack) / self._acceleration))
 
     def _judge_change(self, motion: _Motion, acceleration_before: Floats | None) -> None:
         velocity, acceleration = self._velocity_share(motion), self._acceleration_share(motion)

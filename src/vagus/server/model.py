@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from vagus.errors import ConfigError, PolicyError
-from vagus.policies.callable import Option
+from vagus.policies.import_path import Option
 from vagus.policies.policy import Policy, Row, ServingMode
 from vagus.policies.registry import load_policy
 from vagus.server.config import ServeConfig, ServingChoice

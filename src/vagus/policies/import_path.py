@@ -1,0 +1,117 @@
+"""Things of the user's own, named "package.module:name" or "path/to/file.py:name" and made with options."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import TypeAlias, TypeVar
+
+from vagus.errors import ConfigError, VagusError
+
+__all__ = ["Option", "accepted_options", "check_options", "construct", "load_named"]
+
+Option: TypeAlias = "bool | int | float | str"
+"""What something loaded by name can be told on the command line or in a manifest."""
+
+ThingT = TypeVar("ThingT")
+
+
+def load_named(sort: str, target: str) -> tuple[ModuleType, object]:
+    """Return the module and the thing that `target` names.
+
+    Args:
+        sort: what it is to be, for messages: "policy", "robot".
+        target: "package.module:name" or "path/to/file.py:name".
+
+    Raises:
+        ConfigError: nothing is there, or it cannot be imported.
+    """
+    module, name = _module(sort, target)
+    found = getattr(module, name, None)
+    if found is None:
+        public = sorted(n for n, value in vars(module).items() if callable(value) and not n.startswith("_"))
+        raise ConfigError(f"{sort} {target!r}", wanted=f"one of {public}", got=repr(name))
+    return module, found
+
+
+def construct(subject: str, make: Callable[..., ThingT], options: Mapping[str, Option]) -> ThingT:
+    """Return what `make` makes of the options.
+
+    Raises:
+        ConfigError: it does not take one of the options, or it fails.
+        VagusError: what it raises itself of ours.
+    """
+    check_options(subject, options, accepted_options(make))
+    try:
+        return make(**options)
+    except VagusError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            subject,
+            wanted=f"a class that can be made with {dict(options)}",
+            got=f"{type(error).__name__}: {error}",
+        ) from error
+
+
+def accepted_options(make: Callable[..., object]) -> frozenset[str] | None:
+    """Return the names of the keyword arguments that `make` takes; None: any."""
+    parameters = inspect.signature(make).parameters.values()
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return frozenset(parameter.name for parameter in parameters if parameter.kind in kinds)
+
+
+def check_options(subject: str, given: Mapping[str, Option], accepted: frozenset[str] | None) -> None:
+    """Raise ConfigError if an option is given that is not among the accepted ones (None: any)."""
+    if accepted is None:
+        return
+    unknown = sorted(set(given) - accepted)
+    if unknown:
+        choices = ", ".join(sorted(accepted)) or "none"
+        raise ConfigError(f"options of {subject}", wanted=f"some of: {choices}", got=", ".join(unknown))
+
+
+def _module(sort: str, target: str) -> tuple[ModuleType, str]:
+    place, _, name = target.rpartition(":")
+    if not place or not name:
+        raise ConfigError(sort, wanted="package.module:name or path/to/file.py:name", got=repr(target))
+    path = Path(place)
+    try:
+        if path.suffix == ".py":
+            return _module_from_file(sort, path), name
+        _make_importable(Path.cwd())
+        return importlib.import_module(place), name
+    except VagusError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"{sort} {target!r}",
+            wanted="a module that can be imported",
+            got=f"{type(error).__name__}: {error}",
+        ) from error
+
+
+def _module_from_file(sort: str, path: Path) -> ModuleType:
+    if not path.is_file():
+        raise ConfigError(sort, wanted="a Python file", got=f"{path}, which is not there")
+    loader = importlib.util.spec_from_file_location(path.stem, path.resolve())
+    if loader is None or loader.loader is None:
+        raise ConfigError(sort, wanted="a Python file", got=str(path))
+    _make_importable(path.resolve().parent)
+    module = importlib.util.module_from_spec(loader)
+    sys.modules[path.stem] = module
+    loader.loader.exec_module(module)
+    return module
+
+
+def _make_importable(folder: Path) -> None:
+    """Let the user's module import its neighbours, as when it is run itself."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))

@@ -1,0 +1,84 @@
+"""A settings file that a user wrote (YAML, TOML or JSON) as a table; its mistakes are said in words."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from vagus.errors import ConfigError
+
+__all__ = ["check_keys", "parse_settings", "read_settings"]
+
+
+def read_settings(subject: str, path: Path) -> Mapping[str, object]:
+    """Return the table in the file at `path`.
+
+    Raises:
+        ConfigError: no such file, an unknown kind of file, or one that cannot be read as it.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(subject, wanted="a file", got=f"{path}: {error.strerror}") from error
+    return parse_settings(subject, content, path.suffix.lower())
+
+
+def parse_settings(subject: str, content: bytes, suffix: str) -> Mapping[str, object]:
+    """Return the table in `content`, the bytes of a file that ends in `suffix`.
+
+    Args:
+        subject: what the file is, for messages: "manifest".
+        content: all of it.
+        suffix: ".yaml", ".toml" or ".json".
+
+    Raises:
+        ConfigError: an unknown kind of file, a package missing to read it, or not a table of that kind.
+    """
+    try:
+        table = _decode(subject, content, suffix)
+    except ImportError as error:
+        fix = (
+            'pip install "vagus[yaml]"'
+            if suffix in (".yaml", ".yml")
+            else "use JSON, or Python 3.11 or later"
+        )
+        raise ConfigError(
+            subject, wanted=f"a package that reads {suffix}", got="none here", fix=fix
+        ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(subject, wanted=f"valid {suffix[1:].upper()}", got=str(error)) from error
+    if table is None:
+        return {}
+    if not isinstance(table, dict):
+        raise ConfigError(subject, wanted="a table of settings", got=type(table).__name__)
+    return table
+
+
+def check_keys(subject: str, table: Mapping[str, object], kind: type, where: str = "") -> None:
+    """Raise ConfigError on a key that `kind`, a dataclass, has no field for; the nearest fields are named."""
+    types = typing.get_type_hints(kind)
+    names = [f.name for f in dataclasses.fields(kind)]
+    for key, value in table.items():
+        if key not in names:
+            near = difflib.get_close_matches(str(key), names, n=3)
+            fix = f"did you mean {' or '.join(near)}?" if near else ""
+            raise ConfigError(
+                subject, wanted=f"settings among {', '.join(sorted(names))}", got=f"{where}{key}", fix=fix
+            )
+        if dataclasses.is_dataclass(types[key]) and isinstance(value, dict):
+            check_keys(subject, value, typing.cast("type", types[key]), f"{where}{key}.")
+
+
+def _decode(subject: str, content: bytes, suffix: str) -> object:
+    if suffix in (".yaml", ".yml"):
+        return msgspec.yaml.decode(content)
+    if suffix == ".toml":
+        return msgspec.toml.decode(content)
+    if suffix == ".json":
+        return msgspec.json.decode(content)
+    raise ConfigError(subject, wanted="a .yaml, .toml or .json file", got=f"one ending in {suffix!r}")

@@ -1,0 +1,102 @@
+"""Robots by name. A robot's module is imported only when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from vagus.control.robot import Robot
+from vagus.errors import ConfigError
+from vagus.policies.import_path import Option, check_options, construct, load_named
+from vagus.specs import RobotSpec
+
+__all__ = ["EMBEDDED", "GYM", "Embedded", "Option", "load_robot"]
+
+GYM = "gym:"
+METHODS = ("connect", "read_state", "read_images", "command", "stop", "close")
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A robot of ours.
+
+    Attributes:
+        place: module:class.
+        options: what a user may set, of all that the class takes.
+    """
+
+    place: str
+    options: frozenset[str]
+
+
+EMBEDDED: Mapping[str, Embedded] = {
+    "sim": Embedded("vagus.robots.sim:SimRobot", frozenset({"rate_hz", "seed"}))
+}
+
+
+def load_robot(name: str, options: Mapping[str, Option] | None = None) -> Robot:
+    """Return the robot called `name`, not connected.
+
+    Args:
+        name: "sim", "gym:<environment id>", or a class of your own ("file.py:Class", "package.module:Class").
+        options: keyword arguments of its constructor.
+
+    Raises:
+        ConfigError: an unknown name, a missing extra, an option that the robot does not take, or a class that
+            makes no robot.
+    """
+    options = options or {}
+    if name in EMBEDDED:
+        robot = EMBEDDED[name]
+        check_options(f"robot {name!r}", options, robot.options)
+        return construct(f"robot {name!r}", _embedded(name, robot.place), options)
+    if name.startswith(GYM):
+        return _gym(name, options)
+    if ":" not in name:
+        choices = ", ".join((*sorted(EMBEDDED), f"{GYM}<environment id>"))
+        raise ConfigError(
+            "robot", wanted=f"{choices}, or your own as file.py:Class or package.module:Class", got=repr(name)
+        )
+    return _own(name, options)
+
+
+def _embedded(name: str, place: str) -> Callable[..., Robot]:
+    module, _, attribute = place.partition(":")
+    try:
+        return cast("Callable[..., Robot]", getattr(importlib.import_module(module), attribute))
+    except ModuleNotFoundError as error:
+        extra = name.partition(":")[0]
+        raise ConfigError(
+            f"robot {name!r}",
+            wanted=f"the package {error.name}",
+            got="an installation without it",
+            fix=f'pip install "vagus[{extra}]"',
+        ) from error
+
+
+def _gym(name: str, options: Mapping[str, Option]) -> Robot:
+    make = _embedded(name, "vagus.robots.gym:make_gym_robot")
+    return make(name.removeprefix(GYM), options)
+
+
+def _own(target: str, options: Mapping[str, Option]) -> Robot:
+    _, found = load_named("robot", target)
+    subject = f"robot {target!r}"
+    if not callable(found):
+        raise ConfigError(subject, wanted="a class, or a function that makes a robot", got=repr(found))
+    robot: object = construct(subject, found, options)
+    missing = [method for method in METHODS if not callable(getattr(robot, method, None))]
+    if missing:
+        raise ConfigError(
+            subject, wanted=f"an object with {', '.join(METHODS)}", got=f"one without {', '.join(missing)}"
+        )
+    spec = getattr(robot, "spec", None)
+    if not isinstance(spec, RobotSpec):
+        raise ConfigError(
+            subject,
+            wanted="a `spec` that is a vagus.specs.RobotSpec, there before connect()",
+            got="none" if spec is None else f"a {type(spec).__name__}",
+        )
+    return cast("Robot", robot)
