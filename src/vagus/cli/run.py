@@ -6,7 +6,7 @@ import secrets
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,7 @@ from vagus.control.parts import LoopParts
 from vagus.control.recorder import Recorder
 from vagus.control.robot import Robot
 from vagus.control.session_folder import Json, SessionFolder
+from vagus.control.tally import EndReason
 from vagus.edge.client import PolicyClient
 from vagus.edge.config import EdgeConfig
 from vagus.edge.handshake import Contract, Identity
@@ -98,6 +99,9 @@ class RunCommand:
             console.print(f"robot running: {escape(self.robot)} as {escape(self.name)}", highlight=False)
             with LiveLine(console, lambda: loop.status, client.status):
                 summary = loop.run()
+            why = client.status().dead_reason
+            if summary.reason is EndReason.DEAD and why:
+                summary = replace(summary, error=f"{summary.error}: {why}")
             result = summarise(summary, client.counters(), robot, recording)
         if self.json:
             sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
