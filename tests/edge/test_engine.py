@@ -56,6 +56,19 @@ def test_a_chunk_is_played_step_by_step() -> None:
     assert drive.directive.next_knot is None
 
 
+def test_the_first_action_starts_from_where_the_robot_is_however_long_it_waited() -> None:
+    drive = Drive()
+    drive.tick()
+    made = drive.take()
+    drive.tick(30)
+    assert not drive.directive.reseed
+    drive.reply(made)
+    assert drive.tick() == [0]
+    assert drive.directive.reseed
+    drive.tick()
+    assert not drive.directive.reseed
+
+
 def test_ticks_between_steps_play_the_same_action() -> None:
     drive = Drive(tick_rate_hz=90.0)
     drive.begin(length=3)
@@ -376,6 +389,8 @@ def test_resume_drops_the_plan_reseeds_and_waits_for_a_fresh_chunk() -> None:
     assert made.step == 1
     drive.reply(made)
     assert drive.tick() == [1]
+    assert drive.directive.reseed
+    drive.tick()
     assert not drive.directive.reseed
 
 

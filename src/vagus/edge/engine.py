@@ -196,6 +196,8 @@ class Engine:
         if draft.prefix is not None and self.step - draft.step > draft.inference_delay:
             self.counters["delay_underestimated"] += 1
         self._playhead.merge(proposal.chunk, proposal.source, self._merge_mode, now_ns)
+        if self._motion is MotionState.WAITING:
+            self._must_reseed = True  # nothing held the robot meanwhile: it may have sagged
         self._transit(MotionEvent.MERGED)
         self._intake.accept(proposal.source)
         self._has_merged_in_episode = True
@@ -241,11 +243,7 @@ class Engine:
         reseed = self._must_reseed and not is_idle
         self._must_reseed = self._must_reseed and is_idle
         return hold_directive(
-            self._motion,
-            episode=self._episode,
-            link=view.state,
-            step_s=self._step_s,
-            reseed=reseed,
+            self._motion, episode=self._episode, link=view.state, step_s=self._step_s, reseed=reseed
         )
 
     def _run_out(self, shortage: Shortage) -> None:

@@ -33,8 +33,11 @@ def pinned(servers: frozenset[ServerKey], pin: str) -> frozenset[ServerKey]:
 class Lookout:
     """Tells the worker who lives and who contradicts the contract; never on the way of a failover."""
 
-    def __init__(self, link: Link, worker: Worker, service: ServiceKey, *, pin: str = "") -> None:
+    def __init__(
+        self, link: Link, worker: Worker, service: ServiceKey, *, pin: str = "", refresh_s: float = REFRESH_S
+    ) -> None:
         self._link = link
+        self._refresh_s = refresh_s
         self._worker = worker
         self._service = service
         self._pin = pin
@@ -89,7 +92,7 @@ class Lookout:
     # -- in the background ------------------------------------------------------------------------------
 
     def _refresh(self, contract: Contract) -> None:
-        while not self._stopping.wait(REFRESH_S):
+        while not self._stopping.wait(self._refresh_s):
             try:
                 listed = living_servers(self._link, self._service.all_alive, timeout_s=LIST_TIMEOUT_S)
             except LinkError:

@@ -14,7 +14,7 @@ MAX_DENOMINATOR = 1_000_000
 
 
 class TickPhase:
-    """Divides steps into ticks of equal length; a tick across a boundary belongs to the step that it ends in."""
+    """Divides steps into ticks of equal length; one across a boundary belongs to the step that it ends in."""
 
     def __init__(self, *, step_rate_hz: float, tick_rate_hz: float) -> None:
         """Prepare for `tick_rate_hz` ticks and `step_rate_hz` policy steps per second.

@@ -160,9 +160,13 @@ class Worker:
 
     def _note_session(self, talk: Conversation) -> None:
         lost, self._last_session = self._last_session, talk.uplink.session
-        if lost is not None and self._last_session is None:
-            logger.warning("lost server %s: %s", lost.server.server, talk.uplink.lost_reason)
-            talk.replicas.set_back(lost.server, self._clock.now_ns())
+        if lost is None or self._last_session is not None:
+            return
+        if talk.uplink.state is LinkState.DEAD:
+            logger.error("giving up: %s", talk.uplink.dead_reason)
+            return
+        logger.warning("lost server %s: %s", lost.server.server, talk.uplink.lost_reason)
+        talk.replicas.set_back(lost.server, self._clock.now_ns())
 
     def _note_merge(self, talk: Conversation, plan: PlanView) -> None:
         self._merges_seen = plan.merges
