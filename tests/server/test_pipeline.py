@@ -11,7 +11,7 @@ import vagus.server.pipeline as pipeline_module
 from server.raw_client import PATIENCE_S, Stand, serving, wait_until
 from vagus.errors import ProtocolError
 from vagus.server.pipeline import MAX_PENDING_RESETS, Pipeline
-from vagus.server.request import Request, decode_request
+from vagus.server.request import DecodeAll, Request, decode_request
 from vagus.server.sessions import Found, Session
 from vagus.server.validate import Terms
 from vagus.specs import PolicySpec
@@ -39,13 +39,15 @@ class SlowDecoder:
         self.failure = failure
         monkeypatch.setattr(pipeline_module, "decode_request", self)
 
-    def __call__(self, payload: bytes, spec: PolicySpec, terms: Terms, captured_ns: int) -> Request:
+    def __call__(
+        self, payload: bytes, spec: PolicySpec, terms: Terms, captured_ns: int, *, decode_all: DecodeAll
+    ) -> Request:
         self.entered.set()
         assert self.gate.wait(PATIENCE_S)
         if self.failure is not None:
             failure, self.failure = self.failure, None
             raise failure
-        return decode_request(payload, spec, terms, captured_ns)
+        return decode_request(payload, spec, terms, captured_ns, decode_all=decode_all)
 
 
 def test_a_bug_in_a_decoder_costs_one_request(monkeypatch: pytest.MonkeyPatch) -> None:

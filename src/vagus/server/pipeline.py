@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from vagus.clock import NS_PER_S, Clock
+from vagus.crew import Crew
 from vagus.errors import PolicyError, ProtocolError
 from vagus.server.answer import Answers, Cost
 from vagus.server.journal import Journal
@@ -91,6 +92,7 @@ class Pipeline(Generic[SessionT]):
         self._is_draining = False
         self._is_running = False
         self._to_decode: queue.SimpleQueue[Lane[SessionT] | None] = queue.SimpleQueue()
+        self._crew = Crew(options.decode_workers, "vagus-frames")
         self._decoders = [
             threading.Thread(target=self._decode_loop, name=f"vagus-decode-{number}", daemon=True)
             for number in range(options.decode_workers)
@@ -114,6 +116,7 @@ class Pipeline(Generic[SessionT]):
         for thread in self._decoders:
             if thread.ident is not None:
                 thread.join()
+        self._crew.close()
 
     def drain(self, timeout_s: float) -> bool:
         """Answer new requests with `draining`, finish those that were accepted; False: not all in time."""
@@ -210,7 +213,8 @@ class Pipeline(Generic[SessionT]):
     def _request(self, lane: Lane[SessionT], parcel: Parcel) -> Request | None:
         """Return the request, or None after its sender was told what is wrong with it."""
         try:
-            return decode_request(parcel.payload, self._spec, lane.terms, parcel.header.client_mono_ns)
+            stamp_ns = parcel.header.client_mono_ns
+            return decode_request(parcel.payload, self._spec, lane.terms, stamp_ns, decode_all=self._crew.map)
         except ProtocolError as error:
             self._answers.failed(lane.session, parcel, EventCode.INVALID_INPUT, str(error))
         except Exception as error:  # a decoder's bug must not take the pool down with it

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
@@ -18,9 +19,12 @@ from vagus.wire.codec import decode, decode_tensor
 from vagus.wire.images import decode_image
 from vagus.wire.schema import ImageMessage, ObservationMessage, TensorMessage
 
-__all__ = ["Request", "decode_request"]
+__all__ = ["DecodeAll", "Request", "decode_request"]
 
 SessionT = TypeVar("SessionT")
+
+DecodeAll: TypeAlias = Callable[[Callable[[ImageMessage], Image], Iterable[ImageMessage]], Iterable[Image]]
+"""`map`, or that of a crew: JPEG coding releases the GIL."""
 
 MAX_STEP = 2**53
 """Steps stay exact in every number format."""
@@ -65,7 +69,9 @@ class Request:
         )
 
 
-def decode_request(payload: bytes, spec: PolicySpec, terms: Terms, captured_ns: int) -> Request:
+def decode_request(
+    payload: bytes, spec: PolicySpec, terms: Terms, captured_ns: int, *, decode_all: DecodeAll = map
+) -> Request:
     """Return the request in `payload`.
 
     Args:
@@ -73,6 +79,7 @@ def decode_request(payload: bytes, spec: PolicySpec, terms: Terms, captured_ns: 
         spec: what the policy wants.
         terms: what was agreed with this client.
         captured_ns: the client's stamp.
+        decode_all: applies the frame decoder to compressed frames.
 
     Raises:
         ProtocolError: malformed, of another shape, not finite, or not what was agreed.
@@ -89,7 +96,7 @@ def decode_request(payload: bytes, spec: PolicySpec, terms: Terms, captured_ns: 
     return Request(
         observation=Observation(
             state=_floats(message.state, (spec.state_dim,), "state"),
-            images=_images(message.images, spec, terms.max_pixels),
+            images=_images(message.images, spec, terms.max_pixels, decode_all),
             instruction=_instruction(message.instruction, spec, terms),
             captured_ns=captured_ns,
         ),
@@ -136,13 +143,18 @@ def _prefix(message: ObservationMessage, spec: PolicySpec, terms: Terms) -> Pref
     return Prefix(model=_floats(model, (length, spec.model_dim), "prefix_model"), robot=in_robot)
 
 
-def _images(images: Mapping[str, ImageMessage], spec: PolicySpec, max_pixels: int) -> dict[str, Image]:
+def _images(
+    images: Mapping[str, ImageMessage], spec: PolicySpec, max_pixels: int, decode_all: DecodeAll
+) -> dict[str, Image]:
     """Return the frames that the policy looks at; others are not even decoded."""
     missing = [c.name for c in spec.cameras if c.is_required and c.name not in images]
     if missing:
         raise ProtocolError(f"images: wanted a frame of {missing}, got {sorted(images)}")
-    wanted = [camera.name for camera in spec.cameras if camera.name in images]
-    return {name: decode_image(images[name], max_pixels=max_pixels) for name in wanted}
+    wanted = {camera.name: images[camera.name] for camera in spec.cameras if camera.name in images}
+    is_raw = all(message.codec == "raw" for message in wanted.values())
+    apply = map if is_raw else decode_all  # a raw frame is a view, quicker made than handed over
+    frames = apply(partial(decode_image, max_pixels=max_pixels), wanted.values())
+    return dict(zip(wanted, frames, strict=True))
 
 
 def _floats(message: TensorMessage, shape: tuple[int | None, ...], name: str) -> FloatArray:
