@@ -1,0 +1,201 @@
+"""What a user says about a Gymnasium environment, and what is assumed where nothing is said."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+
+import msgspec
+
+from vagus.errors import ConfigError
+from vagus.policies.settings_file import check_keys, read_settings
+from vagus.specs import ActionFeature, ActionKind, CameraSpec, Limits, RobotSpec, StateFeature
+
+__all__ = ["ENV_UNIT", "RENDER", "GymMapping", "Layout", "Spaces", "load_mapping", "resolve"]
+
+ENV_UNIT = "env"
+"""Unit of a number whose meaning only the environment knows."""
+RENDER = "render"
+"""Name of what `render()` draws, among the observation keys."""
+DEFAULT_RATE_HZ = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class GymMapping:
+    """A mapping file. What is left out is taken from the environment's spaces."""
+
+    rate_hz: float | None = None
+    """Steps per second; unset: what the environment says it is drawn at, else 30."""
+    actions: dict[str, str] = field(default_factory=dict)
+    """Action name → unit, in the order of the action space."""
+    kinds: dict[str, ActionKind] = field(default_factory=dict)
+    """Action name → kind, where it is no position."""
+    feedback: dict[str, str] = field(default_factory=dict)
+    """Action name → state feature that measures it."""
+    safe: dict[str, float] = field(default_factory=dict)
+    """Action name → what an effort is without a plan."""
+    limits: dict[str, Limits] = field(default_factory=dict)
+    """Action name → bounds; lower and upper are those of the action space where they are not given."""
+    state: dict[str, dict[str, str]] | None = None
+    """Observation key → state feature → unit, in order."""
+    cameras: dict[str, str] | None = None
+    """Observation key, or "render" for what `render()` draws → camera name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spaces:
+    """What an environment says of itself.
+
+    Attributes:
+        env_id: its name.
+        parts: observation key → shape; the whole observation is called "observation".
+        images: keys of parts that are pictures, uint8 (height, width, 3).
+        low: lower bounds of the actions, flat; −inf: none.
+        high: upper bounds.
+        rate_hz: as the environment says, or None.
+        drawn: (height, width) of what `render()` draws, or None if it draws nothing.
+    """
+
+    env_id: str
+    parts: Mapping[str, tuple[int, ...]]
+    images: frozenset[str]
+    low: Sequence[float]
+    high: Sequence[float]
+    rate_hz: float | None
+    drawn: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where each part of an observation goes.
+
+    Attributes:
+        spec: what the robot offers.
+        state: observation keys that make up the state, in order.
+        cameras: camera name → observation key, or "render".
+    """
+
+    spec: RobotSpec
+    state: tuple[str, ...]
+    cameras: Mapping[str, str]
+
+
+def load_mapping(path: Path) -> GymMapping:
+    """Return the mapping in the file at `path`.
+
+    Raises:
+        ConfigError: it cannot be read, or says something that means nothing.
+    """
+    table = read_settings("mapping", path)
+    check_keys("mapping", dict.fromkeys(table), GymMapping)
+    for name, limits in _tables(table.get("limits")):
+        check_keys("mapping", limits, Limits, f"limits.{name}.")
+    try:
+        return msgspec.convert(table, GymMapping)
+    except msgspec.ValidationError as error:
+        raise ConfigError("mapping", wanted="values as in docs/quickstart.md", got=str(error)) from error
+
+
+def resolve(mapping: GymMapping, spaces: Spaces) -> Layout:
+    """Return where everything goes.
+
+    Raises:
+        ConfigError: the mapping and the environment do not fit.
+        SpecError: names that occur twice, an effort without a safe value, limits that make no sense.
+    """
+    state = _state(mapping, spaces)
+    cameras = _cameras(mapping, spaces)
+    spec = RobotSpec(
+        robot_type=f"gym:{spaces.env_id}",
+        actions=_actions(mapping, spaces),
+        state=tuple(
+            StateFeature(name, unit) for features in state.values() for name, unit in features.items()
+        ),
+        cameras=tuple(CameraSpec(name, *_size(spaces, key)) for name, key in cameras.items()),
+        rate_hz=_rate_hz(mapping, spaces),
+    )
+    return Layout(spec, tuple(state), cameras)
+
+
+def _rate_hz(mapping: GymMapping, spaces: Spaces) -> float:
+    if mapping.rate_hz is not None:
+        return mapping.rate_hz
+    return DEFAULT_RATE_HZ if spaces.rate_hz is None else float(spaces.rate_hz)
+
+
+def _tables(value: object) -> list[tuple[str, Mapping[str, object]]]:
+    if not isinstance(value, dict):
+        return []
+    return [(str(name), table) for name, table in value.items() if isinstance(table, dict)]
+
+
+def _actions(mapping: GymMapping, spaces: Spaces) -> tuple[ActionFeature, ...]:
+    names = mapping.actions or dict.fromkeys(_numbered("action", len(spaces.low)), ENV_UNIT)
+    if len(names) != len(spaces.low):
+        raise ConfigError("actions", wanted=f"{len(spaces.low)} names", got=f"{list(names)}")
+    for what in ("kinds", "feedback", "safe", "limits"):
+        unknown = sorted(set(getattr(mapping, what)) - set(names))
+        if unknown:
+            raise ConfigError(what, wanted=f"names of actions ({', '.join(names)})", got=", ".join(unknown))
+    return tuple(
+        ActionFeature(
+            name=name,
+            unit=unit,
+            kind=mapping.kinds.get(name, ActionKind.POSITION),
+            feedback=mapping.feedback.get(name),
+            limits=_limits(mapping.limits.get(name, Limits()), spaces.low[at], spaces.high[at]),
+            safe=mapping.safe.get(name),
+        )
+        for at, (name, unit) in enumerate(names.items())
+    )
+
+
+def _limits(given: Limits, low: float, high: float) -> Limits:
+    """Return the limits, with the bounds of the action space where none are given."""
+    infinite = float("inf")
+    return dataclasses.replace(
+        given,
+        lower=given.lower if given.lower is not None or low == -infinite else low,
+        upper=given.upper if given.upper is not None or high == infinite else high,
+    )
+
+
+def _state(mapping: GymMapping, spaces: Spaces) -> Mapping[str, Mapping[str, str]]:
+    sizes = {key: prod(shape) for key, shape in spaces.parts.items() if key not in spaces.images}
+    if mapping.state is None:
+        return {key: dict.fromkeys(_numbered(key, size), ENV_UNIT) for key, size in sizes.items()}
+    for key, features in mapping.state.items():
+        if key not in sizes:
+            raise ConfigError("state", wanted=f"one of the keys {sorted(sizes)}", got=repr(key))
+        if len(features) != sizes[key]:
+            raise ConfigError(f"state.{key}", wanted=f"{sizes[key]} names", got=f"{list(features)}")
+    return mapping.state
+
+
+def _cameras(mapping: GymMapping, spaces: Spaces) -> Mapping[str, str]:
+    """Return camera name → key."""
+    available = sorted(spaces.images) + ([RENDER] if spaces.drawn is not None else [])
+    if mapping.cameras is None:
+        return {key: key for key in sorted(spaces.images) or available}
+    for key in mapping.cameras:
+        if key not in available:
+            fix = "give it env_render_mode=rgb_array" if key == RENDER else ""
+            raise ConfigError("cameras", wanted=f"one of the keys {available}", got=repr(key), fix=fix)
+    names = list(mapping.cameras.values())
+    if len(set(names)) < len(names):
+        raise ConfigError("cameras", wanted="each name once", got=f"{names}")
+    return {name: key for key, name in mapping.cameras.items()}
+
+
+def _size(spaces: Spaces, key: str) -> tuple[int, int]:
+    if key == RENDER and spaces.drawn is not None:
+        return spaces.drawn
+    height, width, _ = spaces.parts[key]
+    return height, width
+
+
+def _numbered(name: str, count: int) -> list[str]:
+    return [name] if count == 1 else [f"{name}.{at}" for at in range(count)]
