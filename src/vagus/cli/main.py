@@ -20,7 +20,7 @@ from vagus.cli.router import RouterCommand
 from vagus.cli.run import RunCommand
 from vagus.cli.serve import ServeCommand, serve_defaults
 from vagus.cli.status import StatusCommand
-from vagus.errors import VagusError
+from vagus.errors import ConfigError, SpecError, VagusError
 
 __all__ = ["Command", "main"]
 
@@ -47,12 +47,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(_parse(list(sys.argv[1:] if arguments is None else arguments)).run())
     except VagusError as error:
-        Console(stderr=True).print(
-            f"[bold red]vagus:[/] {escape(str(error))}", highlight=False, soft_wrap=True
-        )
+        is_line = isinstance(error, (ConfigError, SpecError))  # others may quote what a process printed
+        text = " ".join(str(error).split()) if is_line else str(error)
+        Console(stderr=True).print(f"[bold red]vagus:[/] {escape(text)}", highlight=False, soft_wrap=True)
         return int(exit_code_of(error))
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
+    except BrokenPipeError:  # whoever read our output has seen enough, e.g. `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter's flush fails
+        return int(ExitCode.FAILED)
 
 
 def _parse(arguments: list[str]) -> Command:
