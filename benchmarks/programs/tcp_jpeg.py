@@ -1,7 +1,7 @@
 """The floor for JPEG: the same JPEG bytes over a bare TCP connection. `client FRAMES PORT` or `server`.
 
-Same encoder, same quality and as many encoder threads as the robot's side of vagus has; no sessions, no
-checks, no router, one client.
+Same coder, same quality and as many threads for it as vagus has on either side; no sessions, no checks, no
+router, one client.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ import socket
 import struct
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.programs.driver import ACTION_DIM, Frames, Notes, announce, chunk, drive, state
+from vagus.crew import Crew
 from vagus.edge.worker import ENCODE_THREADS
+from vagus.server.config import ServeConfig
 from vagus.wire.images import DEFAULT_QUALITY
 from vagus.wire.jpeg import decode_jpeg, encode_jpeg
 
+DECODE_THREADS = ServeConfig().decode_workers
 LENGTHS = struct.Struct("<4I")
 """Bytes of state and of three frames."""
 CHUNK_LENGTH = struct.Struct("<I")
@@ -40,12 +42,13 @@ def _accept(listener: socket.socket) -> None:
 
 def _serve(connection: socket.socket) -> None:
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    decoders = Crew(DECODE_THREADS, "decode")
     with connection, connection.makefile("rb") as stream:
         while head := stream.read(LENGTHS.size):
             state_bytes, *lengths = LENGTHS.unpack(head)
             received = np.frombuffer(stream.read(state_bytes), np.float32)
-            for length in lengths:
-                decode_jpeg(stream.read(length), height=480, width=640)
+            jpegs = [stream.read(length) for length in lengths]
+            decoders.map(lambda jpeg: decode_jpeg(jpeg, height=480, width=640), jpegs)
             reply = chunk(received).tobytes()
             connection.sendall(CHUNK_LENGTH.pack(len(reply)) + reply)
 
@@ -54,11 +57,11 @@ def run_client(frames_path: str, port: int) -> None:
     connection = socket.create_connection(("127.0.0.1", port))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     stream = connection.makefile("rb")
-    encoders = ThreadPoolExecutor(ENCODE_THREADS)
+    encoders = Crew(ENCODE_THREADS, "encode")
 
     def call(images: dict[str, Frames]) -> tuple[NDArray[np.float32], Notes]:
         joints = state().tobytes()
-        jpegs = list(encoders.map(lambda frame: encode_jpeg(frame, quality=DEFAULT_QUALITY), images.values()))
+        jpegs = encoders.map(lambda frame: encode_jpeg(frame, quality=DEFAULT_QUALITY), images.values())
         request = b"".join([LENGTHS.pack(len(joints), *map(len, jpegs)), joints, *jpegs])
         connection.sendall(request)
         (length,) = CHUNK_LENGTH.unpack(stream.read(CHUNK_LENGTH.size))

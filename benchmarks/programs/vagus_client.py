@@ -10,7 +10,6 @@ from __future__ import annotations
 import queue
 import sys
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from benchmarks.programs.driver import Frames, Notes, drive, state
 from benchmarks.programs.policies import echo_spec
 from vagus.clock import NS_PER_MS, MonotonicClock
+from vagus.crew import Crew
 from vagus.edge.config import EdgeConfig, ImageCodec
 from vagus.edge.flight import Request
 from vagus.edge.handshake import Contract, Identity
@@ -46,7 +46,7 @@ class Caller:
         self._opener = opener
         self._clock = MonotonicClock()
         self._arrived: queue.SimpleQueue[Sample] = queue.SimpleQueue()
-        self._encoders = ThreadPoolExecutor(ENCODE_THREADS)
+        self._encoders = Crew(ENCODE_THREADS, "encode")
         self._seq = 0
         self._session, self.contract = self._open()
 

@@ -20,7 +20,7 @@ _SEED_STRIDE = 0x9E3779B97F4A7C15
 """Odd, so that consecutive requests visit all 2^64 seeds (Weyl sequence of the golden ratio)."""
 
 EncodeAll = Callable[[Callable[[Image], ImageMessage], Iterable[Image]], Iterable[ImageMessage]]
-"""`map`, or that of a thread pool: JPEG coding releases the GIL."""
+"""`map`, or that of a crew: JPEG coding releases the GIL."""
 
 
 def request_seed(run_seed: int, number: int) -> int:
@@ -36,7 +36,7 @@ class RequestCoding:
         codec: image codec of the session.
         instruction: what the robot is to do.
         seed: source of all noise for this row.
-        encode_all: `map`, or that of a thread pool.
+        encode_all: applies the frame encoder, unless frames travel raw.
     """
 
     codec: str
@@ -56,7 +56,8 @@ def encode_request(
     """
     draft, prefix = snapshot.draft, snapshot.draft.prefix
     frames = _wanted_frames(snapshot.images, spec)
-    messages = coding.encode_all(lambda frame: encode_image(frame, coding.codec), frames.values())
+    apply = map if coding.codec == "raw" else coding.encode_all  # raw is quicker done than handed over
+    messages = apply(lambda frame: encode_image(frame, coding.codec), frames.values())
     body = ObservationMessage(
         state=encode_tensor(draft.state),
         images=dict(zip(frames, messages, strict=True)),

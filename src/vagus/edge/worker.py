@@ -7,10 +7,10 @@ import queue
 import threading
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from vagus.clock import Clock
+from vagus.clock import NS_PER_S, Clock
+from vagus.crew import Crew
 from vagus.edge.config import EdgeConfig
 from vagus.edge.engine import Engine
 from vagus.edge.exchange import PlanView
@@ -40,6 +40,8 @@ MAX_SAMPLES = 256
 RESET_TIMEOUT_S = 0.5
 """Longest wait for the word that a reset was applied; the next observation carries the boundary anyway."""
 JOIN_TIMEOUT_S = 5.0
+HOPELESS_NS = 2 * NS_PER_S
+"""Patience while only excluded servers are alive: after a router's restart tokens come back one by one."""
 ENCODE_THREADS = 2
 """Frames encoded at once: JPEG coding releases the GIL."""
 
@@ -67,9 +69,10 @@ class Worker:
         self._inbox: queue.Queue[Callable[[Conversation], None]] = queue.Queue(INBOX_SIZE)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._encoders = ThreadPoolExecutor(ENCODE_THREADS, thread_name_prefix="vagus-encode")
+        self._encoders = Crew(ENCODE_THREADS, "vagus-encode")
         self._requests_made = 0
         self._errors_in_row = 0
+        self._hopeless_since_ns: int | None = None
         self._last_session: Session | None = None
         self._merges_seen = 0
         self._announced_episode = 0
@@ -91,7 +94,7 @@ class Worker:
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(JOIN_TIMEOUT_S)
-        self._encoders.shutdown()
+        self._encoders.close()
 
     def post(self, work: Callable[[Conversation], None]) -> None:
         """Have `work` done on the worker thread (any thread); dropped and counted if it is flooded."""
@@ -234,7 +237,7 @@ class Worker:
 
     def _reconnect(self, talk: Conversation) -> None:
         """Open a session with the next replica of the same contract, while the buffer plays."""
-        if talk.replicas.are_all_excluded:
+        if self._is_hopeless(talk):
             reasons = "; ".join(f"{key.server}: {why}" for key, why in talk.replicas.excluded.items())
             talk.uplink.kill(f"every living server contradicts what this run was started with: {reasons}")
             return
@@ -250,9 +253,20 @@ class Worker:
             self._on_open_failed(talk, server, error)
             return
         talk.contract = contract
+        self._hopeless_since_ns = None
         talk.uplink.opened(session, self._clock.now_ns())
         self._last_session = session
         logger.warning("session open with server %s", server.server)
+
+    def _is_hopeless(self, talk: Conversation) -> bool:
+        """Whether nobody but excluded servers has been alive for a while."""
+        now_ns = self._clock.now_ns()
+        if not talk.replicas.are_all_excluded:
+            self._hopeless_since_ns = None
+        elif self._hopeless_since_ns is None:
+            self._hopeless_since_ns = now_ns
+        since_ns = self._hopeless_since_ns
+        return since_ns is not None and now_ns - since_ns >= HOPELESS_NS
 
     def _on_open_failed(self, talk: Conversation, server: ServerKey, error: VagusError) -> None:
         is_transient = isinstance(error, (LinkError, ProtocolError)) or (
