@@ -134,8 +134,8 @@ class _Stage:
             raise VagusError(f"the robot ended early with code {robot.exit_code}:\n{robot.output}")
 
     def _server_arguments(self, endpoint: str) -> list[str]:
-        options = ["--options", "inference_ms", f"{self._command.inference_ms:g}"]
-        return ["serve", "--policy", "reach", *options, "--connect", endpoint]
+        speed = ["--inference-ms", f"{self._command.inference_ms:g}"]
+        return ["serve", "--policy", "reach", *speed, "--connect", endpoint]
 
     def _robot_arguments(self, endpoint: str) -> list[str]:
         sim = ["--robot", "sim", "--options", "rate_hz", "100", "seed", str(self._command.seed)]

@@ -64,8 +64,10 @@ class ServeConfig:
     """Number format of the weights, for backends with a choice; empty: the backend's default."""
     device: str = ""
     """Where inference runs, for backends with a choice, e.g. cuda:0; empty: the backend's default."""
+    inference_ms: float | None = None
+    """Least time of one inference, for backends that stand in for a larger model (reach)."""
     options: dict[str, bool | int | float | str] = field(default_factory=dict)
-    """Further settings of the backend, e.g. inference_ms 80."""
+    """Further settings of the backend: constructor arguments by name."""
     spec: SpecTable = field(default_factory=SpecTable)
     """What a function of your own wants and gives, where it does not say so itself."""
 

@@ -73,6 +73,7 @@ def load_model(config: ServeConfig) -> Policy[object]:
         "revision": config.revision,
         "dtype": config.dtype or None,
         "device": config.device or None,
+        "inference_ms": config.inference_ms,
         "rtc_schedule": config.rtc_schedule or None,
         "rtc_max_guidance": config.rtc_max_guidance,
     }
