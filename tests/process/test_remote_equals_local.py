@@ -64,14 +64,13 @@ class Asked:
 class Asker:
     """Sends requests on a session and takes the answers apart."""
 
-    def __init__(self, link: ZenohLink, session: Session, contract: Contract) -> None:
+    def __init__(
+        self, link: ZenohLink, session: Session, contract: Contract, replies: queue.SimpleQueue[Sample]
+    ) -> None:
         self._link, self._session, self._contract = link, session, contract
         self._name = "asker"
         self._seq = 0
-        self._replies: queue.SimpleQueue[Sample] = queue.SimpleQueue()
-
-    def take(self, sample: Sample) -> None:
-        self._replies.put(sample)
+        self._replies = replies
 
     def ask(self, draft: SnapshotDraft, asked: Asked) -> tuple[FloatArray, FloatArray]:
         """Return the chunk in model space and in the robot's."""
@@ -96,14 +95,13 @@ def asking(rig: Rig, service: str) -> Iterator[Asker]:
     with ZenohLink(ZenohConfig(connect=(rig.endpoint,))) as link:
         (found,) = survey(link, ServiceKey("wave", "main", service))
         assert found.capabilities is not None
-        asker: list[Asker] = []
         identity = Identity("asker", "i1", "", {})
-        presence = Presence(link, identity, lambda sample: asker[0].take(sample))
+        replies: queue.SimpleQueue[Sample] = queue.SimpleQueue()
+        presence = Presence(link, identity, replies.put)
         presence.move_to(found.key)
         opener = Opener(link, SimRobot().spec, EdgeConfig(), identity)
         session, contract = opener.open(found.key, found.capabilities, instruction="", contract=None)
-        asker.append(Asker(link, session, contract))
-        yield asker[0]
+        yield Asker(link, session, contract, replies)
         opener.close(session)
         presence.leave()
 

@@ -36,7 +36,8 @@ from vagus.edge.config import EdgeConfig
 from vagus.edge.handshake import Contract, Identity
 from vagus.edge.opening import Opener
 from vagus.errors import LinkError, SessionRefusedError
-from vagus.robots.registry import Option, load_robot
+from vagus.policies.import_path import Option
+from vagus.robots.registry import load_robot
 from vagus.specs import rename_robot_spec
 from vagus.transport.host import host_id
 from vagus.transport.keys import sanitise
