@@ -44,7 +44,8 @@ class Noting:
     def read_state(self) -> FloatArray:
         """Return the joints."""
         self._note("read_state")
-        return self._joints.astype(np.float32)
+        state: FloatArray = self._joints.astype(np.float32)
+        return state
 
     def read_images(self) -> Mapping[str, Image]:
         """Return black frames."""

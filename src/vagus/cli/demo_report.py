@@ -139,6 +139,8 @@ def longest_gap_s(ticks: Iterable[Tick]) -> float:
 
 def fault_outcomes(ticks: Sequence[Tick], faults: Sequence[Fault]) -> list[FaultOutcome]:
     """Return how the robot came through each fault; faults are in order of time."""
+    if not faults:
+        return []
     ends = [fault.begin_ns for fault in faults[1:]] + [ticks[-1].t_ns + 1 if ticks else 0]
     return [_outcome(ticks, fault, end_ns) for fault, end_ns in zip(faults, ends, strict=True)]
 

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import msgspec
+import numpy as np
+import pytest
+
+from vagus.cli.demo import inject_violation
+from vagus.cli.demo_report import Fault, Report, Tick, build_report, fault_outcomes, longest_gap_s
+from vagus.cli.run_report import RunSummary, summarise, summary_table
+from vagus.control.tally import EndReason, Tally
+from vagus.robots.sim import SimRobot
+
+S = 1_000_000_000
+TICK_NS = S // 100
+
+
+def plan(at: int, *, age_ms: float = 100.0) -> Tick:
+    return Tick(at * TICK_NS, "streaming", "playing", age_ms, at, (0.0,), (0.0,))
+
+
+def hold(at: int) -> Tick:
+    return Tick(at * TICK_NS, "degraded", "fallback", None, None, (0.0,), (0.0,))
+
+
+def run_of(robot: SimRobot, reason: EndReason = EndReason.INTERRUPTED, error: str = "") -> RunSummary:
+    summary = Tally().summary(reason, error, limited={}, camera_errors=0)
+    run = summarise(summary, {"merged": 3}, robot)
+    return msgspec.json.decode(msgspec.json.encode(run), type=RunSummary)  # as it comes from a process
+
+
+def report_of(run: RunSummary, ticks: list[Tick], *, counted: int = 2) -> Report:
+    self_test = {"injected": 2, "counted": counted}
+    return build_report(run, ticks, [], max_age_s=3.0, self_test=self_test)
+
+
+def test_the_longest_gap_is_between_two_actions_of_the_plan() -> None:
+    ticks = [hold(0), plan(50), hold(60), hold(70), plan(90), plan(91), hold(300)]
+    assert longest_gap_s(ticks) == pytest.approx(0.4)
+    assert longest_gap_s([]) == 0
+    assert longest_gap_s([plan(1)]) == 0
+
+
+def test_a_fault_is_recovered_from_with_the_first_action_seen_after_its_end() -> None:
+    fault = Fault("cut", 100 * TICK_NS, 150 * TICK_NS)
+    late = plan(155)  # captured 100 ms before, within the fault
+    ticks = [plan(99), *[hold(at) for at in range(100, 155)], late, plan(156), plan(160), plan(161)]
+    (outcome,) = fault_outcomes(ticks, [fault])
+    assert outcome.name == "cut"
+    assert outcome.recovery_s == pytest.approx(0.1)
+    assert outcome.starved_s == pytest.approx(0.55)
+
+
+def test_a_fault_that_is_not_recovered_from_says_so() -> None:
+    (outcome,) = fault_outcomes([plan(1), hold(120)], [Fault("cut", 100 * TICK_NS, 110 * TICK_NS)])
+    assert outcome.recovery_s is None
+
+
+def test_starving_counts_for_the_fault_it_follows() -> None:
+    faults = [Fault("one", 0, TICK_NS), Fault("two", 10 * TICK_NS, 11 * TICK_NS)]
+    ticks = [hold(0), hold(1), plan(2), plan(9), plan(10), hold(11), plan(13)]
+    one, two = fault_outcomes(ticks, faults)
+    assert one.starved_s == pytest.approx(0.02)
+    assert two.starved_s == pytest.approx(0.02)
+
+
+def test_without_a_tick_nothing_is_claimed() -> None:
+    (outcome,) = fault_outcomes([], [Fault("cut", 1, 2)])
+    assert (outcome.recovery_s, outcome.starved_s) == (None, 0)
+
+
+def test_an_action_too_old_is_counted_as_stale() -> None:
+    report = report_of(run_of(SimRobot()), [plan(1), plan(2, age_ms=3000.0), plan(3, age_ms=3000.1)])
+    assert report.stale_commands == 1
+    assert any("stale" in text for text in report.problems)
+
+
+def test_violations_of_the_robots_audit_are_problems() -> None:
+    robot = SimRobot()
+    robot.connect()
+    robot.command(np.full(6, np.nan))
+    report = report_of(run_of(robot), [])
+    assert report.limit_violations == 1
+    assert any("violations" in text for text in report.problems)
+
+
+def test_a_run_that_failed_is_a_problem() -> None:
+    report = report_of(run_of(SimRobot(), EndReason.ERROR, "boom"), [])
+    assert report.loop_exceptions == 1
+    assert any("exit code 1" in text for text in report.problems)
+
+
+def test_an_audit_that_counts_nothing_is_a_problem() -> None:
+    assert any("audit" in text for text in report_of(run_of(SimRobot()), [], counted=1).problems)
+
+
+def test_the_audit_really_counts_what_is_injected() -> None:
+    assert inject_violation() == {"injected": 2, "counted": 2}
+
+
+def test_the_summary_of_a_robot_without_a_report_has_none() -> None:
+    summary = Tally().summary(EndReason.FINISHED, "", limited={"jerk": 2}, camera_errors=0)
+    run = summarise(summary, {"merged": 1}, object(), "runs/1")
+    assert run.robot == {}
+    assert (run.reason, run.exit_code) == ("finished", 0)
+    rows = {str(cell) for column in summary_table(run).columns for cell in column.cells}
+    assert {"runs/1", "jerk 2 ticks", "merged 1"} <= rows
+    assert "error" not in rows
+
+
+def test_the_robots_report_is_in_the_summary_as_it_is() -> None:
+    robot = SimRobot()
+    assert run_of(robot).robot == msgspec.json.decode(msgspec.json.encode(asdict(robot.report())))

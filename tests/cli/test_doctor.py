@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from vagus.cli.doctor import Probe, advise
+from vagus.edge.config import EdgeConfig
+from vagus.server.config import ServeConfig
+from vagus.server.describe import unloaded
+from vagus.transport.keys import ServerKey, ServiceKey
+from vagus.wire.schema import SCHEMA_VERSION, Capabilities, LatencyRow, Load
+
+KEY = ServerKey(ServiceKey("m", "main", "default"), "s")
+GOOD = Probe(4, (5.0, 6.0, 7.0, 8.0))
+
+
+def said(**changes: object) -> Capabilities:
+    ready = msgspec.structs.replace(
+        unloaded(ServeConfig(), KEY),
+        phase="ready",
+        horizon=30,
+        rate_hz=30.0,
+        latency=(LatencyRow(batch_size=1, p50_ms=20.0, max_ms=30.0),),
+        load=Load(sessions=1, max_sessions=4),
+    )
+    return msgspec.structs.replace(ready, **changes)
+
+
+def problems(capabilities: Capabilities, probe: Probe = GOOD, edge: EdgeConfig | None = None) -> list[str]:
+    findings = advise(capabilities, probe, edge or EdgeConfig())
+    return [finding.text for finding in findings if finding.is_problem]
+
+
+def test_a_good_server_on_a_good_network_has_no_problem() -> None:
+    assert problems(said()) == []
+
+
+def test_quantiles_are_of_the_answers_that_came() -> None:
+    assert GOOD.loss == 0
+    assert GOOD.quantile_ms(0.5) == 7.0
+    assert GOOD.quantile_ms(1.0) == 8.0
+    assert Probe(4, (5.0,)).loss == pytest.approx(0.75)
+
+
+def test_a_server_that_is_not_ready_is_a_problem() -> None:
+    assert "warming" in problems(said(phase="warming"))[0]
+
+
+def test_a_full_server_is_a_problem() -> None:
+    assert "4 sessions" in problems(said(load=Load(sessions=4, max_sessions=4)))[0]
+
+
+def test_another_wire_is_a_problem() -> None:
+    newer = said(schema_min=SCHEMA_VERSION + 1, schema_max=SCHEMA_VERSION + 2)
+    assert "schema" in problems(newer)[0]
+
+
+def test_lost_questions_are_a_problem() -> None:
+    assert "loss 25%" in problems(said(), Probe(4, (5.0, 6.0, 7.0)))[0]
+
+
+def test_no_answer_at_all_ends_the_examination() -> None:
+    assert "no answer" in problems(said(), Probe(3, ()))[-1]
+
+
+def test_a_slow_network_wants_a_larger_buffer() -> None:
+    (text,) = problems(said(), Probe(2, (400.0, 420.0)), EdgeConfig(buffer_time_s=0.5))
+    assert "--buffer-time-s 0.74 or more (set: 0.5)" in text  # 1.5 · (420 + 30) ms and two steps
+    assert problems(said(), Probe(2, (400.0, 420.0)), EdgeConfig(buffer_time_s=0.8)) == []
+
+
+def test_a_chunk_shorter_than_the_buffer_is_a_problem() -> None:
+    texts = problems(said(horizon=10), Probe(1, (400.0,)), EdgeConfig(buffer_time_s=1.0))
+    assert any("0.33 s" in text for text in texts)
+
+
+def test_actions_that_grow_too_old_are_told_but_no_problem() -> None:
+    findings = list(advise(said(horizon=100), GOOD, EdgeConfig()))
+    assert any("--max-action-age-s" in finding.text and not finding.is_problem for finding in findings)
