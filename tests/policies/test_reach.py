@@ -230,3 +230,11 @@ def test_a_wrong_setting_is_told() -> None:
 
 def test_it_acts_on_the_joints_of_the_arm() -> None:
     assert POLICY.spec.actions == ACTIONS
+
+
+@pytest.mark.parametrize("push", [0.03, 0.1, 0.5])
+def test_a_chunk_without_a_plan_begins_where_the_arm_was_pushed_to(push: float) -> None:
+    joints = HOME + np.array([0.0, 0.0, 0.0, 0.0, push, push])
+    (chunk,) = POLICY.infer([row(observation(joints))])
+    assert isinstance(chunk, ActionChunk)
+    np.testing.assert_allclose(chunk.robot[0], joints, atol=1e-3)

@@ -18,7 +18,7 @@ from vagus.errors import ConfigError, PolicyError
 from vagus.policies import reach_arm, reach_condition, reach_net, reach_vision
 from vagus.policies.policy import Row, ServingMode
 from vagus.policies.reach_arm import ACTIONS, CAMERAS, DT_S, JOINTS, STATE, tip_position
-from vagus.policies.reach_condition import condition, from_model
+from vagus.policies.reach_condition import condition, from_model, to_model
 from vagus.policies.reach_net import Floats32, FlowNet, Guidance, prefix_weights
 from vagus.policies.reach_vision import TargetMemory, locate
 from vagus.specs import PolicySpec, RtcSpec
@@ -31,6 +31,10 @@ FLOW_STEPS = 5
 PREFIX_HORIZON = 25
 """Half a chunk: enough to stay in the same motion, and free to follow a target that has moved."""
 MAX_GUIDANCE = 5.0
+ANCHOR_STEPS = 15
+"""Half a second: how long a chunk takes to get from where the arm is to what the network wants."""
+LAG_S = 0.025
+"""The arm's servos trail their setpoint by this."""
 SCHEDULES = ("exp", "linear", "ones", "zeros")
 
 
@@ -103,16 +107,17 @@ class ReachPolicy:
         noise = np.stack(
             [np.random.default_rng(row.seed).standard_normal(shape, dtype=np.float32) for row in rows]
         )
+        guidance = [self._guidance(row) for row in rows]
         chunks = self._net.sample(
             noise,
             conditions,
-            [self._guidance(row) for row in rows],
+            guidance,
             steps=FLOW_STEPS,
             max_guidance=self._max_guidance,
         )
         return [
-            ActionChunk(step=row.step, model=chunk, robot=from_model(chunk))
-            for row, chunk in zip(rows, chunks, strict=True)
+            _as_chunk(row, chunk) if continued else _anchored(row, chunk)
+            for row, chunk, continued in zip(rows, chunks, guidance, strict=True)
         ]
 
     def _guidance(self, row: Row[TargetMemory]) -> Guidance | None:
@@ -129,7 +134,7 @@ class ReachPolicy:
             end=min(row.prefix_horizon, horizon),
             schedule=self._schedule,
         )
-        return Guidance(plan, weights)
+        return Guidance(plan, weights) if weights.any() else None
 
     def _hash(self, weights: bytes) -> str:
         """Return a digest of weights, code and settings: everything that changes an output."""
@@ -140,6 +145,21 @@ class ReachPolicy:
         digest.update(resources.files("vagus.policies").joinpath("reach.py").read_bytes())
         digest.update(f"{self._schedule} {self._max_guidance!r} {FLOW_STEPS} {PREFIX_HORIZON}".encode())
         return digest.hexdigest()
+
+
+def _as_chunk(row: Row[TargetMemory], actions: Floats32) -> ActionChunk:
+    return ActionChunk(step=row.step, model=actions, robot=from_model(actions))
+
+
+def _anchored(row: Row[TargetMemory], actions: Floats32) -> ActionChunk:
+    """Return a chunk that begins where the arm is, for a row without a plan to continue.
+
+    The network knows the postures that the expert takes; after a push it would jump back to one of them.
+    """
+    position, velocity = np.split(row.observation.state.astype(np.float64), 2)
+    first = to_model(position + (LAG_S + DT_S) * velocity)
+    fading = 0.5 + 0.5 * np.cos(np.pi * np.minimum(np.arange(len(actions)) / ANCHOR_STEPS, 1.0))
+    return _as_chunk(row, (actions + fading[:, None] * (first - actions[0])).astype(np.float32))
 
 
 def _look(row: Row[TargetMemory]) -> Floats32 | PolicyError:
