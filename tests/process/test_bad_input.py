@@ -249,13 +249,13 @@ def test_a_full_server_refuses_one_more_with_its_load(rig: Rig) -> None:
 def test_a_full_disk_costs_the_recording_not_the_robot(rig: Rig, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(disk)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
         pytest.skip("needs root and the right to mount a small tmpfs")
     try:
         robot = rig.start_robot(
             "scribe",
-            *("--service", "wave/main/plain", "--duration-s", "8"),
+            *("--service", "wave/main/plain", "--duration-s", "4"),
             *("--record.directory", str(disk), "--record.flush-s", "0.2"),
         )
         outcome = outcome_of(robot)

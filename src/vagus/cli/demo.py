@@ -152,7 +152,7 @@ class _Stage:
         return report, ticks, self._faults
 
     def _say(self, text: str) -> None:
-        self._console.print(text, highlight=False)
+        self._console.print(text, highlight=False, soft_wrap=True)
 
 
 def inject_violation() -> dict[str, int]:
