@@ -15,14 +15,24 @@ from pathlib import Path
 
 from netlab.lab import Lab, Weather
 
-UP_S = (0.8, 2.0)
-DOWN_S = (0.3, 1.6)
-"""Around the lease: some outages are noticed, some are not, some end while they are being noticed."""
-
 SETTLE_S = 3.0
 """After the last outage, for what is still under way."""
 
 FINISH_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Outages:
+    """When the network goes away."""
+
+    count: int
+    seed: int
+    down_s: tuple[float, float] = (0.3, 1.6)
+    """Around the lease: some are noticed, some are not, some end while they are being noticed."""
+    up_s: tuple[float, float] = (0.8, 2.0)
+    """Between two outages."""
+    delay_ms: float = 2.0
+    """Each way, while the network is there."""
 
 
 @dataclass(frozen=True)
@@ -33,31 +43,25 @@ class Report:
     robot: dict[str, object]
 
 
-def flap(lab: Lab, count: int, *, seed: int, weather: Weather | None = None) -> None:
-    """Take the network away and give it back `count` times."""
-    dice = random.Random(seed)
-    good = weather or Weather(delay_ms=2)
-    for _ in range(count):
-        lab.set(good)
-        time.sleep(dice.uniform(*UP_S))
-        lab.set(Weather(delay_ms=good.delay_ms, up=False))
-        time.sleep(dice.uniform(*DOWN_S))
-    lab.set(good)
+def flap(lab: Lab, outages: Outages) -> None:
+    """Take the network away and give it back."""
+    dice = random.Random(outages.seed)
+    for _ in range(outages.count):
+        lab.set(Weather(delay_ms=outages.delay_ms))
+        time.sleep(dice.uniform(*outages.up_s))
+        lab.set(Weather(delay_ms=outages.delay_ms, up=False))
+        time.sleep(dice.uniform(*outages.down_s))
+    lab.set(Weather(delay_ms=outages.delay_ms))
     time.sleep(SETTLE_S)
 
 
 def run_flapping(
-    lab: Lab,
-    server: Sequence[str | Path],
-    robot: Sequence[str | Path],
-    *,
-    count: int,
-    seed: int,
+    lab: Lab, server: Sequence[str | Path], robot: Sequence[str | Path], outages: Outages
 ) -> Report:
-    """Run both programs, the server's first, through `count` outages and return what they report."""
+    """Run both programs, the server's first, through the outages and return what they report."""
     serving = _start(lab, lab.server, server)
     moving = _start(lab, lab.robot, robot)
-    flap(lab, count, seed=seed)
+    flap(lab, outages)
     return Report(robot=_finish(moving), server=_finish(serving))
 
 

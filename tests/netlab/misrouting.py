@@ -1,9 +1,10 @@
 # ruff: noqa: T201 - a program that speaks over its output
 """Both ends of the misrouting test: every message names its key, and every receiver compares.
 
-`misrouting.py SIDE PARTIES ROBOTS RULE`: SIDE `near` has a router beside it, the link of SIDE `far` flaps.
-PARTIES there: `server`, `robots` (a link each) or `gateway` (all robots on one link). RULE: `reopen`
-replaces lost transports, `live-on` lets Zenoh reconnect. Each side reports what arrived under a wrong key.
+`misrouting.py SIDE PARTIES ROBOTS RULE LEASE_MS`: SIDE `near` has a router, the link of SIDE `far` flaps.
+PARTIES there: `server`, `robots` (a link each) or `gateway` (all robots on one link). RULE: `reopen` replaces
+lost transports, `live-on` lets Zenoh reconnect; `-unchecked` behind it accepts messages with a wrong checksum.
+Each side reports what arrived under a wrong key or garbled, and what the checksum kept out.
 """
 
 from __future__ import annotations
@@ -25,12 +26,10 @@ from vagus.transport.zenoh_config import RouterConfig, ZenohConfig
 ENDPOINTS = (f"tcp/{SERVER_ADDRESS}:7447",)
 SERVER = ServerKey(ServiceKey.of("model", "1"), "gpu-0a1b2c")
 PERIOD_S = 0.02
-PAYLOAD = bytes(500)
-EXTRA = (
-    "transport/link/tx/lease=1000",
-    "transport/link/tx/queue/congestion_control/block/wait_before_close=500000",
-)
-"""A short lease: more outages are long enough to be noticed."""
+PAYLOAD = bytes(range(1, 251)) * 16
+"""Enough that an outage fills the socket: what breaks off in the middle is what breaks messages."""
+WAIT_BEFORE_CLOSE = "transport/link/tx/queue/congestion_control/block/wait_before_close=500000"
+"""Below the short leases used here, by which more outages are long enough to be noticed."""
 
 
 class Tally:
@@ -39,12 +38,16 @@ class Tally:
     def __init__(self) -> None:
         self.received = 0
         self.misrouted = 0
+        self.garbled = 0
         self.examples: list[str] = []
 
     def take(self, sample: Sample, expected: Callable[[str], bool]) -> None:
         """Count one message; `expected` decides whether the key that it was sent to may arrive here."""
-        sent_to = sample.payload[len(PAYLOAD) :].decode()
         self.received += 1
+        sent_to = sample.payload[len(PAYLOAD) :].decode(errors="replace")
+        if not sample.payload.startswith(PAYLOAD) or len(sample.header) != 27 or "/" not in sent_to:
+            self.garbled += 1
+            return
         if sample.key == sent_to and expected(sent_to):
             return
         self.misrouted += 1
@@ -77,6 +80,8 @@ def run(links: list[ZenohLink], work: Callable[[], None], tally: Tally) -> None:
             {
                 "received": tally.received,
                 "misrouted": tally.misrouted,
+                "garbled": tally.garbled,
+                "dropped": sum(link.health().corrupted for link in links),
                 "examples": tally.examples,
                 "reopened": sum(reopened),
                 "links": len(links),
@@ -116,24 +121,26 @@ def take_own(tally: Tally, key: str, sample: Sample) -> None:
     tally.take(sample, lambda sent_to: sent_to == key)
 
 
-def main(side: str, parties: str, count: int, rule: str) -> None:
-    """Run one side."""
+def main(side: str, parties: str, count: int, rule: str, lease_ms: int) -> None:
+    """Run one side, which the other takes for gone after `lease_ms` without a sign of life."""
+    extra = (f"transport/link/tx/lease={lease_ms}", WAIT_BEFORE_CLOSE)
     config = ZenohConfig(
         connect=ENDPOINTS,
         shared_memory=False,
-        extra=EXTRA,
+        extra=extra,
         open_timeout_s=10.0,
-        reopen_on_loss=rule == "reopen",
-        watchdog_s=3.0 if rule == "reopen" else 0.0,
+        reopen_on_loss=rule.startswith("reopen"),
+        checksum=not rule.endswith("unchecked"),
+        watchdog_s=3.0 if rule.startswith("reopen") else 0.0,
     )
     tally = Tally()
     with ExitStack() as stack:
         if side == "near":
-            stack.enter_context(Router(RouterConfig(listen=ENDPOINTS, shared_memory=False, extra=EXTRA)))
+            stack.enter_context(Router(RouterConfig(listen=ENDPOINTS, shared_memory=False, extra=extra)))
         links = [stack.enter_context(ZenohLink(config)) for _ in range(count if parties == "robots" else 1)]
         work = serve(links[0], count, tally) if parties == "server" else move(links, count, tally)
         run(links, work, tally)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4])
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], int(sys.argv[5]))

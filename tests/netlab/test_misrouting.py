@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from netlab.flapping import run_flapping
+from netlab.flapping import Outages, run_flapping
 from netlab.lab import Lab
 
 pytestmark = [pytest.mark.netns, pytest.mark.slow]
 
 PROGRAM = Path(__file__).with_name("misrouting.py")
 ROBOTS = 8
-OUTAGES = 12
+LEASE_MS = "1000"
+COUNT = 12
 
 
 @pytest.mark.parametrize(("near", "far"), [("robots", "server"), ("server", "robots")])
@@ -27,13 +28,13 @@ def test_nothing_arrives_under_a_wrong_key_when_lost_transports_are_replaced(
     with Lab(shaper) as lab:
         report = run_flapping(
             lab,
-            [sys.executable, PROGRAM, "near", near, str(ROBOTS), "reopen"],
-            [sys.executable, PROGRAM, "far", far, str(ROBOTS), "reopen"],
-            count=OUTAGES,
-            seed=1,
+            [sys.executable, PROGRAM, "near", near, str(ROBOTS), "reopen", LEASE_MS],
+            [sys.executable, PROGRAM, "far", far, str(ROBOTS), "reopen", LEASE_MS],
+            Outages(COUNT, seed=1),
         )
     for side in (report.robot, report.server):
         assert side["misrouted"] == 0, side["examples"]
+        assert side["garbled"] == 0
         assert isinstance(side["received"], int)
         assert side["received"] > 1000
     assert report.robot["connected"] == report.robot["links"]

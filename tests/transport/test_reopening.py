@@ -27,6 +27,7 @@ class ScriptedConnection:
         self.is_connected = True
         self.is_closed = False
         self.is_failing = False
+        self.corrupted = 0
         self.declared: list[str] = []
         self.on_change: list[Callable[[str, bool], None]] = []
         self._on_lost = on_lost
@@ -132,6 +133,17 @@ def test_what_could_not_be_declared_gets_the_next_connection() -> None:
         link.token("a")
         network.made[0].lose()
         assert eventually(lambda: len(network.made) == 2 and network.made[1].declared == ["a"])
+
+
+def test_corrupted_messages_are_counted_over_reopens() -> None:
+    network = Network()
+    with network.link() as link:
+        network.made[0].corrupted = 2
+        assert link.health().corrupted == 2
+        network.made[0].lose()
+        assert eventually(lambda: link.health().generation == 1)
+        network.made[1].corrupted = 3
+        assert link.health().corrupted == 5
 
 
 def test_an_unexpected_error_does_not_end_the_looking_after(caplog: pytest.LogCaptureFixture) -> None:

@@ -18,10 +18,17 @@ from vagus.errors import ConfigError, LinkError, ProtocolError
 from vagus.transport import zenoh as zenoh_module
 from vagus.transport.fault_path import Faults
 from vagus.transport.faults import FaultProxy
-from vagus.transport.link import Delivery, Link, Query
+from vagus.transport.integrity import seal
+from vagus.transport.link import Delivery, Link, Query, Sample
 from vagus.transport.reopening import CLOSE_TIMEOUT_S
 from vagus.transport.router import Router
-from vagus.transport.zenoh import QUALITY, ZenohConnection, ZenohLink, open_zenoh_session
+from vagus.transport.zenoh import (
+    QUALITY,
+    ZenohConnection,
+    ZenohLink,
+    close_zenoh_session,
+    open_zenoh_session,
+)
 from vagus.transport.zenoh_config import WAIT_BEFORE_CLOSE_US, LinkMode, RouterConfig, ZenohConfig
 
 HEADER = bytes(27)
@@ -88,7 +95,7 @@ def test_reopening_can_be_switched_off(proxy: FaultProxy) -> None:
 
 def test_an_abandoned_connection_delivers_nothing_more(router: Router) -> None:
     config = ZenohConfig(connect=router.endpoints)
-    connection = ZenohConnection(open_zenoh_session(config.to_json5(), ()), None, is_listening=False)
+    connection = ZenohConnection(open_zenoh_session(config.to_json5(), ()), None)
     old: list[bytes] = []
     connection.subscribe(KEY, lambda sample: old.append(sample.payload))
     with ZenohLink(config) as sender, ZenohLink(config) as witness:
@@ -246,6 +253,39 @@ def test_asking_once_for_tokens_would_miss_live_ones(router: Router, monkeypatch
         assert eventually(lambda: not robot.tokens(KEY, timeout_s=1.0))
 
 
+def test_a_message_that_is_not_as_it_was_sent_is_dropped_and_counted(router: Router) -> None:
+    config = ZenohConfig(connect=router.endpoints)
+    unchecked = ZenohLink(replace(config, checksum=False))
+    raw = open_zenoh_session(config.to_json5(), ())
+    with ZenohLink(config) as link, unchecked, ZenohLink(config) as sender:
+        received: list[Sample] = []
+        garbled: list[Sample] = []
+        link.subscribe(KEY, received.append)
+        link.serve("@vagus/session", lambda query: query.reply(b"never"))
+        unchecked.subscribe(KEY, garbled.append)
+        settle(link, unchecked, sender)
+        for attachment in (None, b"", seal(HEADER, b"other")):
+            raw.put(KEY, b"payload", attachment=attachment)
+        raw.put(KEY, b"payload", attachment=seal(HEADER, b"payload"))
+        assert eventually(lambda: len(garbled) == 4)
+        assert eventually(lambda: [sample.header for sample in received] == [HEADER])
+        assert link.health().corrupted == 3
+        assert not list(
+            raw.get("@vagus/session", payload=b"open", attachment=seal(b"", b"close"), timeout=5.0)
+        )
+        assert link.health().corrupted == 4
+        raw.declare_queryable("@vagus/forged", answer_unsealed)
+        with pytest.raises(LinkError):
+            sender.query("@vagus/forged", b"", timeout_s=0.5)
+    close_zenoh_session(raw)
+
+
+def answer_unsealed(query: zenoh.Query) -> None:
+    """Answer as a broken link would."""
+    query.reply("@vagus/forged", b"payload", attachment=seal(b"", b"other"))
+    query.drop()  # type: ignore[no-untyped-call]
+
+
 # leaving
 
 
@@ -300,6 +340,7 @@ def test_a_goodbye_into_a_black_hole_delays_an_exit_by_seconds_only(proxy: Fault
 
 STUFF = f"""
 import sys
+from vagus.transport.integrity import seal
 from vagus.transport.link import Delivery
 from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import ZenohConfig

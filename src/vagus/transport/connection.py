@@ -27,6 +27,11 @@ class Connection(Protocol):
         """There is a router or a peer at the other end."""
         ...
 
+    @property
+    def corrupted(self) -> int:
+        """Messages dropped because they did not arrive as they were sent."""
+        ...
+
     def publish(self, key: str, header: bytes, payload: bytes, delivery: Delivery) -> None:
         """Send one message, or lose it."""
         ...

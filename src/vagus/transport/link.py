@@ -67,12 +67,14 @@ class LinkHealth:
         generation: raised each time the transport was lost and the session reopened.
         reopened: times that happened.
         zombies: times the watchdog found a session without a router although one answered.
+        corrupted: messages dropped because they did not arrive as they were sent.
     """
 
     is_connected: bool
     generation: int
     reopened: int = 0
     zombies: int = 0
+    corrupted: int = 0
 
 
 class Link(Protocol):

@@ -57,6 +57,7 @@ class ReopeningLink:
         self._on_reopen: list[Callable[[int], None]] = []
         self._generation = 0
         self._zombies = 0
+        self._corrupted = 0
         self._wake = threading.Event()
         self._is_closed = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="vagus-link", daemon=True)
@@ -145,8 +146,13 @@ class ReopeningLink:
     def health(self) -> LinkHealth:
         """See `Link.health`."""
         connection = self._connection
-        is_connected = connection is not None and connection.is_connected
-        return LinkHealth(is_connected, self._generation, reopened=self._generation, zombies=self._zombies)
+        return LinkHealth(
+            is_connected=connection is not None and connection.is_connected,
+            generation=self._generation,
+            reopened=self._generation,
+            zombies=self._zombies,
+            corrupted=self._corrupted + (connection.corrupted if connection is not None else 0),
+        )
 
     def _remove(self, entry: Entry) -> None:
         with self._lock:
@@ -271,6 +277,7 @@ class ReopeningLink:
     def _close_aside(self, connection: Connection) -> None:
         """Close off the path: saying goodbye into a black hole takes seconds."""
         connection.abandon()
+        self._corrupted += connection.corrupted
         thread = threading.Thread(target=connection.close, name="vagus-link-close", daemon=True)
         thread.start()
         self._closers = [t for t in self._closers if t.is_alive()] + [thread]

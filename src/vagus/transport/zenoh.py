@@ -16,6 +16,7 @@ from functools import partial
 import zenoh
 
 from vagus.errors import ConfigError, LinkError, ProtocolError, QueryTimeoutError
+from vagus.transport.integrity import SEAL_SIZE, check_seal, seal
 from vagus.transport.link import Declaration, Delivery, Query, Sample
 from vagus.transport.reopening import ReopeningLink
 from vagus.transport.zenoh_config import LinkMode, ZenohConfig, parse_extra
@@ -104,7 +105,8 @@ class _ZenohQuery:
         if query is None:
             return
         try:
-            query.reply(self.key, payload)  # travels like the query that it answers: droppable, express
+            # travels like the query that it answers: droppable, express
+            query.reply(self.key, payload, attachment=seal(b"", payload))
         except zenoh.ZError as error:
             logger.debug("answer to %s is lost: %s", self.key, _text(error))
         query.drop()  # type: ignore[no-untyped-call]
@@ -119,8 +121,16 @@ class ZenohConnection:
     """One Zenoh session, from open until it is closed or its transport is lost."""
 
     def __init__(
-        self, session: zenoh.Session, on_lost: Callable[[], None] | None, *, is_listening: bool
+        self,
+        session: zenoh.Session,
+        on_lost: Callable[[], None] | None,
+        *,
+        is_listening: bool = False,
+        is_checking: bool = True,
     ) -> None:
+        self.corrupted = 0
+        """Messages that did not arrive as they were sent, and were dropped."""
+        self._is_checking = is_checking
         self._session = session
         self._on_lost = on_lost
         self._is_listening = is_listening
@@ -162,7 +172,7 @@ class ZenohConnection:
             self._session.put(
                 key,
                 payload,
-                attachment=header,
+                attachment=seal(header, payload),
                 congestion_control=quality.congestion_control,
                 priority=quality.priority,
                 express=quality.is_express,
@@ -175,9 +185,12 @@ class ZenohConnection:
         """Deliver what is published under `key`."""
 
         def deliver(sample: zenoh.Sample) -> None:
-            if self._is_live and sample.kind == zenoh.SampleKind.PUT:
-                header = sample.attachment.to_bytes() if sample.attachment is not None else b""
-                self._call(key, on_sample, Sample(str(sample.key_expr), header, sample.payload.to_bytes()))
+            if not self._is_live or sample.kind != zenoh.SampleKind.PUT:
+                return
+            payload = sample.payload.to_bytes()
+            header = self._opened(sample.attachment, payload)
+            if header is not None:
+                self._call(key, on_sample, Sample(str(sample.key_expr), header, payload))
 
         callback = zenoh.handlers.Callback(deliver, indirect=False)
         return self._declared(key, partial(self._session.declare_subscriber, key, callback))
@@ -187,7 +200,8 @@ class ZenohConnection:
 
         def deliver(asked: zenoh.Query) -> None:
             query = _ZenohQuery(asked, str(asked.key_expr) if "*" in key else key)
-            if not self._is_live or not self._call(key, on_query, query):
+            is_whole = self._opened(asked.attachment, query.payload) is not None
+            if not is_whole or not self._is_live or not self._call(key, on_query, query):
                 query.drop()
 
         callback = zenoh.handlers.Callback(deliver, indirect=False)
@@ -215,6 +229,7 @@ class ZenohConnection:
             self._session.get,
             key,
             payload=payload,
+            attachment=seal(b"", payload),
             target=zenoh.QueryTarget.ALL,
             consolidation=zenoh.ConsolidationMode.NONE,  # others hold every answer back until the last is in
             congestion_control=QUERY_QUALITY.congestion_control,
@@ -222,7 +237,9 @@ class ZenohConnection:
             express=QUERY_QUALITY.is_express,
         )
         replies, has_ended = self._ask(key, ask, timeout_s)
-        answers = tuple(reply.ok.payload.to_bytes() for reply in replies if reply.ok is not None)
+        samples = [reply.ok for reply in replies if reply.ok is not None]
+        bodies = ((sample.attachment, sample.payload.to_bytes()) for sample in samples)
+        answers = tuple(body for sealed, body in bodies if self._opened(sealed, body) is not None)
         if answers:
             return answers
         if not has_ended or any(reply.err is not None for reply in replies):
@@ -263,6 +280,15 @@ class ZenohConnection:
         if not replies and not self._is_live:
             raise LinkError(f"the network was lost while asking {key}")
         return replies, has_ended
+
+    def _opened(self, attachment: zenoh.ZBytes | None, payload: bytes) -> bytes | None:
+        """Return the header of a message, or None if it is not as it was sent."""
+        sealed = attachment.to_bytes() if attachment is not None else b""
+        header = check_seal(sealed, payload)
+        if header is not None or not self._is_checking:
+            return header if header is not None else sealed[:-SEAL_SIZE]
+        self.corrupted += 1
+        return None
 
     def _declared(self, key: str, declare: Callable[[], Declaration]) -> Declaration:
         _check_key(key)
@@ -319,7 +345,10 @@ class ZenohLink(ReopeningLink):
         session = open_zenoh_session(config.to_json5(), config.extra)
         is_replaced = config.reopen_on_loss and not self._is_listening
         connection = ZenohConnection(
-            session, on_lost if is_replaced else None, is_listening=self._is_listening
+            session,
+            on_lost if is_replaced else None,
+            is_listening=self._is_listening,
+            is_checking=config.checksum,
         )
         if config.mode is LinkMode.PEER and config.connect and not connection.is_connected:
             connection.close()  # a client's open fails by itself; a peer's succeeds with nobody there

@@ -100,6 +100,8 @@ class ZenohConfig:
     """Large messages between processes of one host go through /dev/shm."""
     reopen_on_loss: bool = True
     """Replace the session when its transport is lost; without it messages can arrive under a wrong key."""
+    checksum: bool = True
+    """Drop messages that do not arrive as they were sent; a link that breaks off in a message garbles it."""
     watchdog_s: float = 3.0
     """Replace a session that has had no router for this long although one answers; 0: never."""
     extra: tuple[str, ...] = ()
