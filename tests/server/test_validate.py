@@ -121,7 +121,7 @@ def test_units_that_nobody_stated_are_refused_or_taken_on_trust() -> None:
 def test_a_missing_camera_is_refused_with_a_rename_and_one_more_is_accepted() -> None:
     refusal = refused(cameras=(WireCamera(name="zed", height=480, width=640),))
     assert refusal.code == "spec_mismatch"
-    assert "zed=front" in refusal.reason
+    assert "--rename zed front" in refusal.reason
     more = (*SERVER.cameras, WireCamera(name="top", height=4000, width=4000))
     assert accepted(cameras=more).max_pixels == 480 * 640
 

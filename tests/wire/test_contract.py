@@ -103,7 +103,7 @@ def test_an_action_too_many_is_refused() -> None:
 
 
 def test_an_action_of_another_name_is_refused_with_a_proposed_rename() -> None:
-    with pytest.raises(SpecError, match=r"shoulder_pan\.pos=shoulder_pan"):
+    with pytest.raises(SpecError, match=r"--rename shoulder_pan\.pos shoulder_pan"):
         check_actions(actions("shoulder_pan.pos"), actions("shoulder_pan"))
 
 
@@ -145,7 +145,7 @@ def test_an_optional_camera_may_be_missing() -> None:
 
 
 def test_a_missing_camera_is_refused_with_a_proposed_rename() -> None:
-    with pytest.raises(SpecError, match="cam_front=front"):
+    with pytest.raises(SpecError, match="--rename cam_front front"):
         check_cameras(cameras("cam_front", "zed"), cameras("front"))
 
 

@@ -189,8 +189,8 @@ def _check_names(what: str, client: Sequence[str], server: Sequence[str]) -> Non
 def _rename_advice(missing: Sequence[str], spare: Sequence[str]) -> str:
     renames = suggest_renames(missing, spare)
     if renames:
-        pairs = ", ".join(f"{ours}={theirs}" for ours, theirs in renames.items())
-        return f"if they mean the same, rename them: {pairs}"
+        pairs = " ".join(f"{ours} {theirs}" for ours, theirs in renames.items())
+        return f"if they mean the same: --rename {pairs}"
     if missing:
         return f"this robot lacks {list(missing)}"
     return f"the policy does not know {list(spare)}"
