@@ -2,9 +2,9 @@
 """Both ends of the misrouting test: every message names its key, and every receiver compares.
 
 `misrouting.py SIDE PARTIES ROBOTS RULE LEASE_MS`: SIDE `near` has a router, the link of SIDE `far` flaps.
-PARTIES there: `server`, `robots` (a link each) or `gateway` (all robots on one link). RULE: `reopen` replaces
-lost transports, `live-on` lets Zenoh reconnect; `-unchecked` behind it accepts messages with a wrong checksum.
-Each side reports what arrived under a wrong key or garbled, and what the checksum kept out.
+PARTIES there: `server`, `robots` (a link each) or `gateway` (all robots on one link). RULE: `reopen`
+replaces lost transports, `live-on` lets Zenoh reconnect; `-unchecked` behind it accepts messages with a
+wrong checksum. Each side reports what arrived under a wrong key or garbled, and what the checksum kept out.
 """
 
 from __future__ import annotations

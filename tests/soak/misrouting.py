@@ -4,9 +4,10 @@
     python tests/soak/misrouting.py --flaps 200 --seeds 1 2 3 --far gateway
     python tests/soak/misrouting.py --flaps 60 --far server --far-lease-ms 4000 --down-s 1.0 1.6
 
-The first shows messages under wrong keys where sessions live on through a lost transport, the second garbled
-messages where no checksum is kept. Each seed's outages run under each rule at the same time. Exits 1 if anything
-wrong was delivered under `reopen`. Needs root and network namespaces; 200 outages take seven minutes.
+The first shows messages under wrong keys where sessions live on through a lost transport, the second
+garbled messages where no checksum is kept. Each seed's outages run under each rule at the same time. Exits
+1 if anything wrong was delivered under `reopen`. Needs root and network namespaces; 200 outages take seven
+minutes.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """A checksum over every message, because a broken link delivers broken messages.
 
-When an outage ends before both sides have noticed it, Zenoh 1.10.2 was seen delivering messages of the right
-length, under the right key, whose bytes are those of other messages: a session that gives up in the middle of a
-write leaves a stream that its peer goes on reading. A new session does not help against what the old one left,
-and a header can be whole while the numbers behind it are not.
+When an outage ends before both sides have noticed it, Zenoh 1.10.2 was seen delivering messages of the
+right length, under the right key, whose bytes are those of other messages: a session that gives up in the
+middle of a write leaves a stream that its peer goes on reading. A new session does not help against what
+the old one left, and a header can be whole while the numbers behind it are not.
 """
 
 from __future__ import annotations
