@@ -1,0 +1,251 @@
+"""Tiny checkpoints of LeRobot's vision-language-action policies, made without a network.
+
+Their weights are random: what they prove is structure (what depends on what), not skill. LeRobot hard-codes
+the sizes of π0 and π0.5, so `tiny_gemma` shrinks them for as long as it is entered, also while loading.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from unittest import mock
+
+import torch
+from lerobot.configs import FeatureType, PolicyFeature
+from lerobot.policies import pretrained
+from lerobot.policies.factory import get_policy_class, make_pre_post_processors
+from lerobot.policies.pi0 import modeling_pi0
+from lerobot.policies.pi0.configuration_pi0 import PI0Config
+from lerobot.policies.pi05 import modeling_pi05
+from lerobot.policies.pi05.configuration_pi05 import PI05Config
+from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+from transformers import (
+    AutoTokenizer,
+    GemmaConfig,
+    LlamaConfig,
+    PaliGemmaConfig,
+    PreTrainedTokenizerFast,
+    SmolVLMConfig,
+    SmolVLMImageProcessor,
+    SmolVLMProcessor,
+    SmolVLMVideoProcessor,
+)
+
+__all__ = [
+    "ACTION_DIM",
+    "ACTION_NAMES",
+    "CAMERAS",
+    "CHUNK",
+    "IMAGE_SIDE",
+    "STATE_DIM",
+    "VLA_MAKERS",
+    "tiny_gemma",
+]
+
+STATE_DIM = 6
+ACTION_DIM = 6
+ACTION_NAMES = ("pan.pos", "lift.pos", "elbow.pos", "flex.pos", "roll.pos", "gripper.pos")
+CAMERAS = ("front", "wrist")
+IMAGE_SIDE = 64
+CHUNK = 20
+FLOW_STEPS = 5
+MODEL_DIM = 8
+"""Policies pad actions to this; more than ACTION_DIM, as in the real ones."""
+
+PAD, UNKNOWN = "<pad>", "<unk>"
+SPECIAL_TOKENS = {
+    "fake_image_token": "<fake_token_around_image>",
+    "image_token": "<image>",
+    "global_image_token": "<global-img>",
+}
+
+
+def make_smolvla(folder: Path) -> None:
+    """Make a SmolVLA of 0.3 M parameters; its vision-language model lies in `folder`/vlm."""
+    vlm = folder / "vlm"
+    _make_vlm(vlm)
+    config = SmolVLAConfig(
+        **_features(),
+        device="cpu",
+        vlm_model_name=str(vlm),
+        load_vlm_weights=False,
+        num_vlm_layers=2,
+        num_steps=FLOW_STEPS,
+        chunk_size=CHUNK,
+        n_action_steps=CHUNK,
+        max_action_dim=MODEL_DIM,
+        max_state_dim=MODEL_DIM,
+        resize_imgs_with_padding=(IMAGE_SIDE, IMAGE_SIDE),
+    )
+    _save(config, folder)
+
+
+def make_pi0(folder: Path, *, is_relative: bool = False) -> None:
+    """Make a π0; load it under `tiny_gemma`."""
+    _make_pi(PI0Config, folder, is_relative=is_relative)
+
+
+def make_pi05(folder: Path, *, is_relative: bool = False) -> None:
+    """Make a π0.5; load it under `tiny_gemma`."""
+    _make_pi(PI05Config, folder, is_relative=is_relative)
+
+
+VLA_MAKERS: dict[str, Callable[[Path], None]] = {"smolvla": make_smolvla, "pi0": make_pi0, "pi05": make_pi05}
+
+
+@contextlib.contextmanager
+def tiny_gemma() -> Iterator[None]:
+    """Shrink what LeRobot hard-codes of π0 and π0.5, for building and for loading."""
+    with contextlib.ExitStack() as patches:
+        for module in (modeling_pi0, modeling_pi05):
+            size = module.GemmaConfig(width=32, depth=2, mlp_dim=64, num_heads=8, num_kv_heads=1, head_dim=8)
+            whole = module.PaliGemmaForConditionalGenerationWithPiGemma
+            expert = module.PiGemmaForCausalLM
+            replacements = {
+                "get_gemma_config": lambda _variant, size=size: size,
+                "PaliGemmaForConditionalGenerationWithPiGemma": _built_from(_shrunk, whole),
+                "PiGemmaForCausalLM": _built_from(_small_vocabulary, expert),
+            }
+            for name, replacement in replacements.items():
+                patches.enter_context(mock.patch.object(module, name, replacement))
+        yield
+
+
+def _built_from(
+    change: Callable[[object], object], model: Callable[[object], object]
+) -> Callable[..., object]:
+    return lambda config: model(change(config))
+
+
+def _make_pi(family: Callable[..., PI0Config | PI05Config], folder: Path, *, is_relative: bool) -> None:
+    tokenizer = folder / "tokenizer"
+    _tokenizer().save_pretrained(tokenizer)
+    config = family(
+        **_features(),
+        device="cpu",
+        num_inference_steps=FLOW_STEPS,
+        chunk_size=CHUNK,
+        n_action_steps=CHUNK,
+        max_action_dim=MODEL_DIM,
+        max_state_dim=MODEL_DIM,
+        image_resolution=(IMAGE_SIDE, IMAGE_SIDE),
+        tokenizer_max_length=80,
+        use_relative_actions=is_relative,
+        action_feature_names=list(ACTION_NAMES),
+    )
+    loaded = AutoTokenizer.from_pretrained(tokenizer)
+    with tiny_gemma(), mock.patch.object(AutoTokenizer, "from_pretrained", return_value=loaded):
+        _save(config, folder)
+    _point_at_tokenizer(folder / "policy_preprocessor.json", tokenizer)
+
+
+def _features() -> dict[str, dict[str, PolicyFeature]]:
+    cameras = {
+        f"observation.images.{name}": PolicyFeature(FeatureType.VISUAL, (3, IMAGE_SIDE, IMAGE_SIDE))
+        for name in CAMERAS
+    }
+    return {
+        "input_features": {"observation.state": PolicyFeature(FeatureType.STATE, (STATE_DIM,)), **cameras},
+        "output_features": {"action": PolicyFeature(FeatureType.ACTION, (ACTION_DIM,))},
+    }
+
+
+def _statistics(dim: int) -> dict[str, torch.Tensor]:
+    """Return statistics that differ per dimension, so that no mixed-up order stays unseen."""
+    mean = torch.linspace(-0.5, 0.5, dim)
+    std = torch.linspace(0.5, 1.5, dim)
+    low, high = mean - 2 * std, mean + 2 * std
+    return {"mean": mean, "std": std, "min": low, "max": high, "q01": low, "q99": high}
+
+
+def _save(config: pretrained.PreTrainedConfig, folder: Path) -> None:
+    torch.manual_seed(0)
+    policy = get_policy_class(config.type)(config).eval()
+    _randomise(policy)
+    stats = {"observation.state": _statistics(STATE_DIM), "action": _statistics(ACTION_DIM)}
+    before, after = make_pre_post_processors(config, dataset_stats=stats)
+    policy.save_pretrained(folder)
+    before.save_pretrained(folder)
+    after.save_pretrained(folder)
+
+
+def _randomise(policy: pretrained.PreTrainedPolicy) -> None:
+    """Give weight to all: gates that are born as zeros would hide what the actions depend on."""
+    with torch.no_grad():
+        for parameter in policy.parameters():
+            noise = torch.randn(parameter.shape)
+            is_matrix = parameter.ndim > 1
+            parameter.copy_(noise / parameter.shape[-1] ** 0.5 if is_matrix else parameter + 0.15 * noise)
+
+
+def _point_at_tokenizer(settings: Path, tokenizer: Path) -> None:
+    pipeline = json.loads(settings.read_text())
+    for step in pipeline["steps"]:
+        if step.get("registry_name") == "tokenizer_processor":
+            step["config"]["tokenizer_name"] = str(tokenizer)
+    settings.write_text(json.dumps(pipeline, indent=2))
+
+
+def _small_vocabulary(config: GemmaConfig) -> GemmaConfig:
+    config.vocab_size = len(_alphabet())
+    return config
+
+
+def _shrunk(config: PaliGemmaConfig) -> PaliGemmaConfig:
+    _small_vocabulary(config.text_config)
+    config.image_token_id = config.image_token_index = config.text_config.vocab_size - 1
+    vision = config.vision_config
+    vision.hidden_size, vision.intermediate_size = 16, 32
+    vision.num_hidden_layers, vision.num_attention_heads, vision.patch_size = 1, 2, 16
+    vision.projection_dim = config.text_config.hidden_size
+    config.projection_dim = config.text_config.hidden_size
+    return config
+
+
+def _alphabet() -> list[str]:
+    printable = [chr(code) for code in range(32, 127)]
+    return [PAD, UNKNOWN, "\n", *printable, *SPECIAL_TOKENS.values()]
+
+
+def _tokenizer() -> PreTrainedTokenizerFast:
+    """Return a tokenizer with one token per character."""
+    vocabulary = {token: index for index, token in enumerate(_alphabet())}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        unk_token=UNKNOWN,
+        extra_special_tokens=dict(SPECIAL_TOKENS),
+    )
+
+
+def _make_vlm(folder: Path) -> None:
+    tokenizer = _tokenizer()
+    text = LlamaConfig(
+        vocab_size=len(_alphabet()),
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=16,
+    )
+    vision = {
+        "hidden_size": 32,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": IMAGE_SIDE,
+        "patch_size": 16,
+    }
+    image_token = tokenizer.convert_tokens_to_ids(SPECIAL_TOKENS["image_token"])
+    SmolVLMConfig(
+        text_config=text.to_dict(), vision_config=vision, image_token_id=image_token, pad_token_id=0
+    ).save_pretrained(folder)
+    SmolVLMProcessor(
+        SmolVLMImageProcessor(), tokenizer, SmolVLMVideoProcessor(), image_seq_len=4
+    ).save_pretrained(folder)
