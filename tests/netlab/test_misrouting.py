@@ -35,6 +35,8 @@ def test_nothing_arrives_under_a_wrong_key_when_lost_transports_are_replaced(
     for side in (report.robot, report.server):
         assert side["misrouted"] == 0, side["examples"]
         assert side["garbled"] == 0
+        assert side["accepted_wrong"] == 0
+        assert side["refused_right"] == 0
         assert isinstance(side["received"], int)
         assert side["received"] > 1000
     assert report.robot["connected"] == report.robot["links"]
