@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 import textwrap
@@ -65,7 +66,7 @@ def test_the_simulated_arm_is_there_by_name() -> None:
 
 
 def test_an_unknown_name_lists_the_choices() -> None:
-    with pytest.raises(ConfigError, match=r"sim, gym:<environment id>, or your own .* got 'so999'"):
+    with pytest.raises(ConfigError, match=r"sim, gym:<.*>, lerobot:<robot type>, or your own .* got 'so999'"):
         load_robot("so999")
 
 
@@ -138,3 +139,9 @@ except ConfigError as error:
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert "wanted the package gymnasium" in said
     assert 'pip install "vagus[gym]"' in said
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="LeRobot may be installed")
+def test_a_lerobot_robot_without_lerobot_says_what_to_install() -> None:
+    with pytest.raises(ConfigError, match=r"lerobot:so101_follower.*vagus\[lerobot\]"):
+        load_robot("lerobot:so101_follower", {"port": "/dev/none"})

@@ -59,9 +59,9 @@ class RunCommand:
     """
 
     robot: str = "sim"
-    """sim, gym:<environment id>, or your own class as file.py:Class or package.module:Class."""
+    """sim, gym:<environment id>, lerobot:<robot type>, or your own as file.py:Class or package.module:Class."""
     options: dict[str, Option] = field(default_factory=dict)
-    """Settings of the robot, e.g. --options rate_hz 100 seed 3."""
+    """Settings of the robot, e.g. --options rate_hz 100 seed 3, or port /dev/ttyACM0 id my_arm."""
     service: str = ""
     """model/revision/name; empty: the only service on the network."""
     name: str = field(default_factory=socket.gethostname)

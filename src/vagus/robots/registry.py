@@ -12,9 +12,10 @@ from vagus.errors import ConfigError
 from vagus.policies.import_path import Option, check_options, construct, load_named
 from vagus.specs import RobotSpec
 
-__all__ = ["EMBEDDED", "GYM", "Embedded", "Option", "load_robot"]
+__all__ = ["EMBEDDED", "GYM", "LEROBOT", "Embedded", "Option", "load_robot"]
 
 GYM = "gym:"
+LEROBOT = "lerobot:"
 METHODS = ("connect", "read_state", "read_images", "command", "stop", "close")
 
 
@@ -40,7 +41,8 @@ def load_robot(name: str, options: Mapping[str, Option] | None = None) -> Robot:
     """Return the robot called `name`, not connected.
 
     Args:
-        name: "sim", "gym:<environment id>", or a class of your own ("file.py:Class", "package.module:Class").
+        name: "sim", "gym:<environment id>", "lerobot:<robot type>", or a class of your own ("file.py:Class",
+            "package.module:Class").
         options: keyword arguments of its constructor.
 
     Raises:
@@ -54,8 +56,10 @@ def load_robot(name: str, options: Mapping[str, Option] | None = None) -> Robot:
         return construct(f"robot {name!r}", _embedded(name, robot.place), options)
     if name.startswith(GYM):
         return _gym(name, options)
+    if name.startswith(LEROBOT):
+        return _lerobot(name, options)
     if ":" not in name:
-        choices = ", ".join((*sorted(EMBEDDED), f"{GYM}<environment id>"))
+        choices = ", ".join((*sorted(EMBEDDED), f"{GYM}<environment id>", f"{LEROBOT}<robot type>"))
         raise ConfigError(
             "robot", wanted=f"{choices}, or your own as file.py:Class or package.module:Class", got=repr(name)
         )
@@ -79,6 +83,11 @@ def _embedded(name: str, place: str) -> Callable[..., Robot]:
 def _gym(name: str, options: Mapping[str, Option]) -> Robot:
     make = _embedded(name, "vagus.robots.gym:make_gym_robot")
     return make(name.removeprefix(GYM), options)
+
+
+def _lerobot(name: str, options: Mapping[str, Option]) -> Robot:
+    make = _embedded(name, "vagus.robots.lerobot:make_lerobot_robot")
+    return make(name.removeprefix(LEROBOT), options)
 
 
 def _own(target: str, options: Mapping[str, Option]) -> Robot:
