@@ -13,7 +13,7 @@ episode of one robot.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -39,6 +39,8 @@ class SpecTable:
     """State feature name → unit, in order."""
     cameras: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Camera name → height and width."""
+    optional_cameras: tuple[str, ...] = ()
+    """Cameras that the policy can do without."""
     horizon: int = 1
     """Actions in a chunk, at most."""
     rate_hz: float = 30.0
@@ -55,14 +57,16 @@ class SpecTable:
             ConfigError: a kind that does not exist, or of an action that does not.
             SpecError: sizes that make no sense.
         """
-        unknown = sorted(set(self.kinds) - set(self.actions))
-        if unknown:
-            raise ConfigError("kinds", wanted=f"names of actions ({list(self.actions)})", got=f"{unknown}")
+        _check_known("kinds", self.kinds, "actions", self.actions)
+        _check_known("optional_cameras", self.optional_cameras, "cameras", self.cameras)
         return PolicySpec(
             policy_type="callable",
             actions=tuple(ActionFeature(n, unit, kind=self._kind(n)) for n, unit in self.actions.items()),
             state=tuple(StateFeature(name, unit) for name, unit in self.state.items()),
-            cameras=tuple(CameraSpec(name, *size) for name, size in self.cameras.items()),
+            cameras=tuple(
+                CameraSpec(name, *size, is_required=name not in self.optional_cameras)
+                for name, size in self.cameras.items()
+            ),
             horizon=self.horizon,
             model_dim=max(len(self.actions), 1),
             rate_hz=self.rate_hz,
@@ -77,6 +81,12 @@ class SpecTable:
         except ValueError as error:
             choices = ", ".join(k.value for k in ActionKind)
             raise ConfigError(f"kind of {name}", wanted=f"one of {choices}", got=repr(kind)) from error
+
+
+def _check_known(setting: str, names: Iterable[str], what: str, known: Iterable[str]) -> None:
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise ConfigError(setting, wanted=f"names of {what} ({list(known)})", got=f"{unknown}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,10 @@ from vagus.specs import PolicySpec
 
 __all__ = ["BACKENDS", "load_policy"]
 
-BACKENDS: Mapping[str, str] = {"reach": "vagus.policies.reach:ReachPolicy"}
+BACKENDS: Mapping[str, str] = {
+    "lerobot": "vagus.policies.lerobot:LeRobotPolicy",
+    "reach": "vagus.policies.reach:ReachPolicy",
+}
 """Name → module:class. What a backend needs beyond the base package is in the extra of its name."""
 
 LABELS = frozenset({"model", "revision"})
@@ -27,6 +30,7 @@ def load_policy(
     options: Mapping[str, Option] | None = None,
     settings: Mapping[str, Option] | None = None,
     spec: PolicySpec | None = None,
+    stated: Mapping[str, object] | None = None,
     backends: Mapping[str, str] = BACKENDS,
 ) -> Policy[object]:
     """Return the policy called `name`, loaded.
@@ -36,6 +40,7 @@ def load_policy(
         options: keyword arguments of that backend's constructor.
         settings: keyword arguments that any backend may take (model, revision, dtype, device …).
         spec: what a function of your own wants and gives.
+        stated: what the operator says of the model and its sources; given to a backend that asks for it.
         backends: name → module:class.
 
     Raises:
@@ -47,11 +52,12 @@ def load_policy(
         check_options(f"policy {name!r}", settings, LABELS)
         return load_callable(name, spec=spec, options=options)
     make = _constructor(name, backends)
-    accepted = accepted_options(make)
-    check_options(f"policy {name!r}", options, accepted)
+    accepted, stated = accepted_options(make), stated or {}
+    check_options(f"policy {name!r}", options, None if accepted is None else accepted - set(stated))
     check_options(f"policy {name!r}", settings, None if accepted is None else accepted | LABELS)
     given = {key: value for key, value in settings.items() if accepted is None or key in accepted}
-    return make(**given, **options)
+    asked = {key: value for key, value in stated.items() if accepted is not None and key in accepted}
+    return make(**given, **asked, **options)
 
 
 def _constructor(name: str, backends: Mapping[str, str]) -> Callable[..., Policy[object]]:

@@ -69,7 +69,11 @@ class ServeConfig:
     options: dict[str, bool | int | float | str] = field(default_factory=dict)
     """Further settings of the backend: constructor arguments by name."""
     spec: SpecTable = field(default_factory=SpecTable)
-    """What a function of your own wants and gives, where it does not say so itself."""
+    """What the policy wants and gives, where it does not say so itself."""
+    allowed_sources: tuple[str, ...] = ()
+    """Where weights may be loaded from: directories, hub ids, or the first part of hub ids (lerobot)."""
+    allowed_classes: tuple[str, ...] = ()
+    """Modules that a model's files may import from, besides the framework's own (lerobot)."""
 
     default_task: str = ""
     """Instruction used where a robot gives none; empty: the policy's default."""

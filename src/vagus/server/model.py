@@ -81,7 +81,13 @@ def load_model(config: ServeConfig) -> Policy[object]:
         config.policy,
         options=config.options,
         settings={name: value for name, value in settings.items() if value is not None},
-        spec=config.spec.to_spec() if config.spec.actions else None,
+        spec=config.spec.to_spec() if config.spec.actions and ":" in config.policy else None,
+        stated={
+            "stated": config.spec,
+            "trained_rate_hz": config.trained_rate_hz,
+            "allowed_sources": config.allowed_sources,
+            "allowed_classes": config.allowed_classes,
+        },
     )
 
 

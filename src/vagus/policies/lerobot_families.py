@@ -1,0 +1,113 @@
+"""What is known of each family of LeRobot policies: how many robots one policy object can serve, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vagus.policies.policy import ServingMode
+
+__all__ = ["FAMILIES", "UNKNOWN", "Family", "family_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """How a family of policies is called.
+
+    Attributes:
+        mode: how many robots one policy object can serve.
+        reason: why; completes "<family> is served <mode>, because …".
+        horizon: settings of the checkpoint that may hold the length of a chunk; the first present one does.
+        noise: settings that hold steps and width of the noise of one row; None: it takes no noise.
+        width: setting that holds the width of the noise where the action is padded; "": the action's own.
+        has_history: it looks at the last `n_obs_steps` observations, which the session keeps.
+        has_queues: it reads observations from queues of its own, filled before every inference.
+        has_time_first: its chunk is (steps, rows, dim) instead of (rows, steps, dim).
+        fits_frames: it fits frames of any size to its network itself; others get the size of the checkpoint.
+    """
+
+    mode: ServingMode
+    reason: str
+    horizon: tuple[str, ...] = ("chunk_size", "n_action_steps", "action_chunk_size", "horizon")
+    noise: str | None = None
+    width: str = ""
+    has_history: bool = False
+    has_queues: bool = False
+    has_time_first: bool = False
+    fits_frames: bool = False
+
+
+UNTESTED = "whether its chunks depend on nothing but the request has not been verified here"
+
+FLOW = Family(
+    ServingMode.SHARED,
+    "a chunk depends on one observation and the noise alone, and rows of a batch do not see each other",
+    horizon=("chunk_size",),
+    noise="chunk_size",
+    width="max_action_dim",
+    fits_frames=True,
+)
+
+FAMILIES: Mapping[str, Family] = {
+    "act": Family(
+        ServingMode.SHARED,
+        "a chunk depends on one observation alone; queue and ensembler are outside of the chunk API",
+        horizon=("chunk_size",),
+    ),
+    "smolvla": FLOW,
+    "pi0": FLOW,
+    "pi05": FLOW,
+    "diffusion": Family(
+        ServingMode.SHARED,
+        "its observation queues stay empty: the last observations are kept per robot and passed stacked",
+        horizon=("n_action_steps",),
+        noise="horizon",
+        has_history=True,
+    ),
+    "vqbet": Family(
+        ServingMode.EXCLUSIVE,
+        "its chunk API reads observation queues that live in the policy object",
+        horizon=("action_chunk_size",),
+        has_queues=True,
+    ),
+    "tdmpc": Family(
+        ServingMode.EXCLUSIVE,
+        "it plans on from its last plan, which lives in the policy object",
+        horizon=("horizon",),
+        has_queues=True,
+        has_time_first=True,
+    ),
+    "multi_task_dit": Family(
+        ServingMode.EXCLUSIVE,
+        "its chunk API reads observation queues that live in the policy object",
+        horizon=("n_action_steps",),
+        has_queues=True,
+    ),
+    "pi0_fast": Family(ServingMode.EXCLUSIVE, f"it writes its chunk token by token; {UNTESTED}"),
+    "groot": Family(
+        ServingMode.EXCLUSIVE, "its processors keep the last raw state of one robot", ("chunk_size",)
+    ),
+    "molmoact2": Family(ServingMode.EXCLUSIVE, "its noise may be one generator per episode"),
+    "lingbot_va": Family(
+        ServingMode.EXCLUSIVE, "it keeps a cache of observations and executed actions in the policy object"
+    ),
+    "evo1": Family(ServingMode.EXCLUSIVE, UNTESTED),
+    "xvla": Family(ServingMode.EXCLUSIVE, UNTESTED),
+    "vla_jepa": Family(ServingMode.EXCLUSIVE, UNTESTED),
+    "eo1": Family(ServingMode.EXCLUSIVE, UNTESTED),
+    "wall_x": Family(ServingMode.EXCLUSIVE, UNTESTED),
+    "fastwam": Family(ServingMode.EXCLUSIVE, UNTESTED),
+    "gaussian_actor": Family(
+        ServingMode.REFUSED, "it gives one action per observation and has no chunk of actions to send"
+    ),
+}
+"""By LeRobot's name of the policy type."""
+
+UNKNOWN = Family(
+    ServingMode.EXCLUSIVE, "it is not known here, and a policy that is not known may keep state anywhere"
+)
+
+
+def family_of(policy_type: str) -> Family:
+    """Return what is known of `policy_type`; of an unknown one, that it must not be shared."""
+    return FAMILIES.get(policy_type, UNKNOWN)
