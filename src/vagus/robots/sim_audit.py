@@ -91,6 +91,14 @@ class _Motion:
         velocity = (action - self.position) / tick_s
         return _Motion(action, velocity, (velocity - self.velocity) / tick_s)
 
+    def is_same_as(self, other: _Motion) -> bool:
+        """Say whether nothing that follows can be judged differently from the other."""
+        if self.acceleration is None or other.acceleration is None:
+            return False
+        return np.array_equal(self.velocity, other.velocity) and np.array_equal(
+            self.acceleration, other.acceleration
+        )
+
 
 class CommandAudit:
     """Counts violations in a sequence of commands. One thread at a time."""
@@ -103,7 +111,8 @@ class CommandAudit:
         self._velocity = _bounds([f.limits.velocity for f in features], math.inf)
         self._acceleration = _bounds([f.limits.acceleration for f in features], math.inf)
         self._jerk = _bounds([f.limits.jerk for f in features], math.inf)
-        self._motion: _Motion | None = None  # no command yet
+        self._readings: list[_Motion] = []
+        """How the sequence can be read; after a gap there are several, until two commands tell them apart."""
         self._received_ns: deque[int] = deque(maxlen=WINDOW_TICKS + 2)
         self._close_pairs = 0
         self._worst_velocity = 0.0
@@ -182,14 +191,16 @@ class CommandAudit:
         beyond = float(np.max(np.maximum(self._lower - action, action - self._upper)))
         if beyond > POSITION_TOLERANCE:
             self._count("position", f"{beyond:.6f} beyond a bound in {action.tolist()}")
-        begins = [] if self._motion is None else [self._motion]
-        if self._motion is None or gap_ticks > FRESH_START_TICKS:
+        begins = list(self._readings)
+        if not begins or gap_ticks > FRESH_START_TICKS:
             position, velocity = (np.array(part, dtype=np.float64) for part in measured)
             begins += [_Motion(position, velocity, None), _Motion(position, np.zeros_like(velocity), None)]
         motions = [begin.followed_by(action, self._tick_s) for begin in begins]
-        kindest = min(range(len(motions)), key=lambda i: self._severity(motions[i]))
-        self._motion = motions[kindest]
+        severities = [self._severity(motion) for motion in motions]
+        kindest = int(np.argmin(severities))
         self._judge_change(motions[kindest], begins[kindest].acceleration)
+        within = [m for m, severity in zip(motions, severities, strict=True) if severity <= 1 + TOLERANCE]
+        self._readings = _distinct(within or [motions[kindest]])
 
     def _severity(self, motion: _Motion) -> float:
         return max(self._velocity_share(motion), self._acceleration_share(motion))
@@ -218,6 +229,15 @@ class CommandAudit:
         slack = CHANGE_TOLERANCE / self._tick_s**3
         if np.max((jerk - slack) / self._jerk) > 1 + JERK_TOLERANCE:
             self._counts["jerk"] += 1
+
+
+def _distinct(motions: Sequence[_Motion]) -> list[_Motion]:
+    """Return the motions without repetitions: two commands after a gap all readings of it are one."""
+    kept: list[_Motion] = []
+    for motion in motions:
+        if not any(motion.is_same_as(other) for other in kept):
+            kept.append(motion)
+    return kept
 
 
 def _bounds(values: Sequence[float | None], unset: float) -> Floats:
