@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 
 from netlab.lab import SERVER_ADDRESS
 from vagus.transport.link import Delivery, Sample
@@ -44,10 +45,12 @@ def report(sample: Sample) -> None:
     print(int.from_bytes(sample.header[:8], "little"), flush=True)
 
 
-def send(extra: tuple[str, ...]) -> None:
+def send(*, is_default: bool) -> None:
     """Send observations at a steady rate and print how long the longest publish took."""
     # the two hosts are one machine: shared memory would go around the network
-    config = ZenohConfig(connect=ENDPOINTS, shared_memory=False, extra=extra, open_timeout_s=10.0)
+    config = ZenohConfig(connect=ENDPOINTS, shared_memory=False, open_timeout_s=10.0)
+    if is_default:
+        config = replace(config, extra=ZENOH_DEFAULTS, send_buffer_bytes=0)
     with ZenohLink(config) as link:
         print("ready", flush=True)
         longest_s, next_s = 0.0, time.monotonic()
@@ -66,4 +69,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "receive":
         receive()
     else:
-        send(ZENOH_DEFAULTS if sys.argv[2] == "default" else ())
+        send(is_default=sys.argv[2] == "default")

@@ -21,14 +21,27 @@ OPEN_TIMEOUT_MS = 2000
 DATA_QUEUE_BATCHES = 16
 """64 kB batches that may wait for the socket; the default of 2 cannot take one 150 kB observation."""
 
-WAIT_BEFORE_DROP_US = 100_000
-"""How long a message waits for room. The default, 1 ms, loses most observations at 3 % packet loss."""
 
-WAIT_BEFORE_DROP_FRAGMENTS_US = 400_000
-"""The same for all fragments of one message together."""
+@dataclass(frozen=True, slots=True)
+class _Patience:
+    """How long a message waits for room in the queue before it is dropped; Zenoh's own is 1 ms and 50 ms."""
+
+    message_us: int
+    fragments_us: int
+    """For all the 64 kB fragments of one message together."""
+
+
+LINK_PATIENCE = _Patience(100_000, 400_000)
+"""Zenoh's own loses half of the large observations at 3 % packet loss. A worker thread does the waiting."""
+
+ROUTER_PATIENCE = _Patience(50_000, 200_000)
+"""Shorter: while a router waits for one receiver, what the same sender has for others waits too."""
 
 WAIT_BEFORE_CLOSE_US = 1_000_000
 """Below any lease: waiting longer than the lease leaves sessions behind that no router takes back."""
+
+PEER_SESSIONS = 1000
+"""Robots that may connect to a listening server."""
 
 RX_BUFFER_BYTES = 1 << 20
 """Halves the CPU per large message."""
@@ -94,8 +107,9 @@ class ZenohConfig:
     """Give up the first contact after this long."""
     lease_s: float = 2.0
     """The other side takes us for gone after this long without a sign of life."""
-    send_buffer_bytes: int = 131_072
-    """Kernel send buffer; small keeps urgent messages from queueing behind large ones. 0: the system's."""
+    send_buffer_bytes: int = 262_144
+    """Kernel send buffer; smaller ones lose observations on a lossy network, larger ones make urgent messages
+    queue behind large ones. 0: the system's."""
     shared_memory: bool = True
     """Large messages between processes of one host go through /dev/shm."""
     reopen_on_loss: bool = True
@@ -140,7 +154,7 @@ class ZenohConfig:
             "connect": {"endpoints": list(self.connect), "timeout_ms": 0, "retry": SHORT_RETRY},
             "listen": {"endpoints": list(self.listen)},
             "scouting": scouting(),
-            "transport": transport(self, (*self.connect, *self.listen)),
+            "transport": transport(self, (*self.connect, *self.listen), LINK_PATIENCE),
         }
         return json.dumps(settings)
 
@@ -194,7 +208,7 @@ class RouterConfig:
             "listen": {"endpoints": list(listen), "exit_on_failure": True},
             "scouting": scouting(),
             "adminspace": {"enabled": False},
-            "transport": transport(self, (*self.listen, *self.connect), self.max_sessions),
+            "transport": transport(self, (*self.listen, *self.connect), ROUTER_PATIENCE),
         }
         return json.dumps(settings)
 
@@ -240,14 +254,14 @@ def scouting() -> dict[str, object]:
 
 
 def transport(
-    config: ZenohConfig | RouterConfig, endpoints: tuple[str, ...], max_sessions: int = 1000
+    config: ZenohConfig | RouterConfig, endpoints: tuple[str, ...], patience: _Patience
 ) -> dict[str, object]:
     """Return the `transport` section."""
     protocols = sorted({endpoint.partition("/")[0] for endpoint in endpoints})
     buffers = {"so_sndbuf": config.send_buffer_bytes} if config.send_buffer_bytes else {}
     drop = {
-        "wait_before_drop": WAIT_BEFORE_DROP_US,
-        "max_wait_before_drop_fragments": WAIT_BEFORE_DROP_FRAGMENTS_US,
+        "wait_before_drop": patience.message_us,
+        "max_wait_before_drop_fragments": patience.fragments_us,
     }
     congestion = {"drop": drop, "block": {"wait_before_close": WAIT_BEFORE_CLOSE_US}}
     return {
@@ -255,7 +269,7 @@ def transport(
             "open_timeout": OPEN_TIMEOUT_MS,
             "accept_timeout": OPEN_TIMEOUT_MS,
             "accept_pending": 1000,
-            "max_sessions": max_sessions,
+            "max_sessions": config.max_sessions if isinstance(config, RouterConfig) else PEER_SESSIONS,
         },
         "shared_memory": {"enabled": config.shared_memory},
         "link": {
