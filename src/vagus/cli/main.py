@@ -16,6 +16,7 @@ from vagus.cli.chaos import ChaosCommand
 from vagus.cli.demo import DemoCommand
 from vagus.cli.doctor import DoctorCommand
 from vagus.cli.exit_code import ExitCode, exit_code_of
+from vagus.cli.lerobot_rollout import LerobotRolloutCommand
 from vagus.cli.router import RouterCommand
 from vagus.cli.run import RunCommand
 from vagus.cli.serve import ServeCommand, serve_defaults
@@ -32,6 +33,7 @@ Command = Union[  # noqa: UP007 - tyro reads the annotations at run time, on Pyt
     Annotated[StatusCommand, tyro.conf.subcommand("status")],
     Annotated[DoctorCommand, tyro.conf.subcommand("doctor")],
     Annotated[ChaosCommand, tyro.conf.subcommand("chaos")],
+    Annotated[LerobotRolloutCommand, tyro.conf.subcommand("lerobot-rollout")],
 ]
 
 DESCRIPTION = "The nerve between a robot's policy and its body."
@@ -59,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parse(arguments: list[str]) -> Command:
+    if arguments[:1] == ["lerobot-rollout"]:  # its flags are LeRobot's
+        return LerobotRolloutCommand(tuple(arguments[1:]))
     if arguments[:1] == ["serve"]:  # its defaults come from the manifest that the arguments name
         defaults = serve_defaults(arguments[1:])
         return tyro.cli(ServeCommand, prog="vagus serve", args=arguments[1:], default=defaults)

@@ -1,0 +1,56 @@
+"""`vagus lerobot-rollout`: LeRobot's own rollout, driven by a served policy."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from vagus.cli.exit_code import ExitCode
+from vagus.errors import ConfigError
+
+__all__ = ["LerobotRolloutCommand"]
+
+INTEGRATION = "vagus.integrations.lerobot"
+"""Loaded by name: it needs LeRobot, and with it torch."""
+
+
+@dataclass(frozen=True)
+class LerobotRolloutCommand:
+    """Drive a LeRobot robot under LeRobot's own rollout strategies from a served policy.
+
+    Takes the flags of `lerobot-rollout`; the policy's are --policy.endpoint, --policy.service …
+    Example: vagus lerobot-rollout --robot.type=so101_follower --robot.port=/dev/ttyACM0
+    --policy.endpoint=tcp/gpu-server:7447 --task="pick the cube"
+    """
+
+    arguments: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """Flags of `lerobot-rollout`; `vagus lerobot-rollout --help` lists them."""
+
+    def run(self) -> int:
+        """Run until the strategy ends, Ctrl-C, or the link is dead."""
+        return run_rollout(self.arguments)
+
+
+def run_rollout(arguments: Sequence[str]) -> int:
+    """Hand `arguments` to LeRobot's parser and run; return the exit code.
+
+    Raises:
+        ConfigError: LeRobot is not installed.
+        VagusError: whatever ended the rollout.
+    """
+    try:
+        integration = importlib.import_module(INTEGRATION)
+    except ImportError as error:
+        raise ConfigError(
+            "lerobot-rollout",
+            wanted="LeRobot with its dataset extra, on Python 3.12 or newer",
+            got=str(error),
+            fix=f'{sys.executable} -m pip install "vagus[lerobot]"',
+        ) from error
+    integration.main(arguments)
+    return int(ExitCode.OK)

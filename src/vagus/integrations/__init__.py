@@ -1,0 +1,1 @@
+"""Vagus inside other frameworks' programs; each module needs its framework and is loaded by name."""

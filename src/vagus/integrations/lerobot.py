@@ -1,0 +1,244 @@
+"""`vagus lerobot-rollout`: LeRobot's own rollout, driven by a served policy through vagus's engine.
+
+Config, context, strategies, recording and teardown are LeRobot's. What it builds is a dataclass of parts;
+some of these are replaced, nothing of LeRobot is changed.
+"""
+# no `from __future__ import annotations`: LeRobot's parser reads the annotation of `rollout` as it is
+
+import contextlib
+import dataclasses
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from threading import Event
+
+import lerobot.scripts.lerobot_rollout  # noqa: F401 - registers LeRobot's robots, cameras and teleoperators
+from lerobot.configs import parser
+from lerobot.rollout.configs import RolloutConfig
+from lerobot.rollout.context import RolloutContext, build_rollout_context
+from lerobot.rollout.strategies import create_strategy
+from lerobot.utils.import_utils import register_third_party_plugins
+from lerobot.utils.process import ProcessSignalHandler
+from lerobot.utils.utils import init_logging
+from lerobot.utils.visualization_utils import init_visualization, shutdown_visualization
+
+from vagus.control.fallback import check_fallbacks
+from vagus.control.mapping import OrderMapping
+from vagus.control.motion import Motion
+from vagus.edge.client import PolicyClient
+from vagus.edge.opening import Opener
+from vagus.errors import ConfigError, LinkError
+from vagus.integrations.lerobot_contact import identity_of, policy_names, service_of
+from vagus.integrations.lerobot_engine import EnginePorts, VagusInferenceConfig, VagusInferenceEngine
+from vagus.integrations.lerobot_guard import GuardedRobot, WatchedStep
+from vagus.integrations.lerobot_pilot import Pilot, PilotParts
+from vagus.integrations.lerobot_policy import VagusConfig
+from vagus.integrations.lerobot_provenance import FrameShape, Journal, RecordedDataset, add_columns
+from vagus.robots.lerobot_features import DeviceMapping, load_device_mapping, spec_of
+from vagus.specs import RobotSpec, rename_robot_spec
+
+__all__ = ["main", "rollout", "run_rollout"]
+
+logger = logging.getLogger(__name__)
+
+LIVE_FRAMES = 64
+"""Observations remembered for frames that are recorded at once."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a rollout with these arguments, LeRobot's own; return 0, or raise what went wrong.
+
+    Raises:
+        VagusError: no server, a refusal, a robot and a policy that do not fit, a lost link.
+    """
+    register_third_party_plugins()
+    sys.argv = ["vagus lerobot-rollout", *_complete(list(arguments))]  # LeRobot reads its flags from there
+    rollout()
+    return 0
+
+
+@parser.wrap()  # type: ignore[untyped-decorator]
+def rollout(cfg: RolloutConfig) -> None:
+    """Drive the robot that `cfg` describes until the strategy ends, Ctrl-C, or the link is dead."""
+    init_logging()
+    with _display(cfg):
+        handler = ProcessSignalHandler(use_threads=True, display_pid=False)
+        run_rollout(cfg, handler.shutdown_event)
+
+
+def run_rollout(cfg: RolloutConfig, shutdown: Event) -> None:
+    """Run one rollout; LeRobot's teardown has happened when this returns or raises.
+
+    Raises:
+        LinkError: the link died under way; the robot was stopped.
+        VagusError: as `main`.
+    """
+    policy, inference = cfg.policy, cfg.inference
+    if not (isinstance(policy, VagusConfig) and isinstance(inference, VagusInferenceConfig)):
+        raise ConfigError(
+            "policy.type and inference.type",
+            wanted="vagus, both",
+            got=f"{policy.type} and {inference.type}",
+            fix="`lerobot-rollout` runs a policy on this machine",
+        )
+    policy.rename = {**policy_names(cfg.rename_map), **policy.rename}
+    ctx = build_rollout_context(cfg, shutdown)
+    with contextlib.ExitStack() as stack:
+        try:
+            engine, guard = _install(ctx, policy, inference, stack)
+            strategy = create_strategy(cfg.strategy)
+        except BaseException:
+            _let_go(ctx)
+            raise
+        try:
+            strategy.setup(ctx)
+            strategy.run(ctx)
+        except KeyboardInterrupt:
+            logger.info("interrupted")
+        finally:
+            guard.halt()  # before anything that takes its time: videos, uploads, the way back
+            strategy.teardown(ctx)
+    if engine.failed:
+        raise LinkError(engine.failure)
+
+
+# -- parts ----------------------------------------------------------------------------------------------
+
+
+def _complete(arguments: list[str]) -> list[str]:
+    """Return the arguments with both types where they were left out."""
+    for field in ("policy", "inference"):
+        if parser.get_type_arg(field, arguments) is None and parser.get_path_arg(field, arguments) is None:
+            arguments = [*arguments, f"--{field}.type=vagus"]
+    return arguments
+
+
+@contextlib.contextmanager
+def _display(cfg: RolloutConfig) -> Iterator[None]:
+    if not cfg.display_data:
+        yield
+        return
+    init_visualization(cfg.display_mode, session_name="rollout", ip=cfg.display_ip, port=cfg.display_port)
+    try:
+        yield
+    finally:
+        shutdown_visualization(cfg.display_mode)
+
+
+class _Halt:
+    """Brings a robot to a stand that would go on moving; does nothing for others."""
+
+    def __init__(self, ctx: RolloutContext, pilot: Pilot, robot: GuardedRobot | None) -> None:
+        self._keys = ctx.data.ordered_action_keys
+        self._pilot = pilot
+        self._robot = robot
+
+    def halt(self) -> None:
+        """Send the action at which the robot stands, if it was commanded at all."""
+        action = None if self._robot is None else self._pilot.stand()
+        if self._robot is None or action is None:
+            return
+        try:
+            self._robot.send_action(dict(zip(self._keys, action.tolist(), strict=True)))
+        except Exception:
+            logger.critical("the robot could not be brought to a stand", exc_info=True)
+        self._pilot.halted()
+
+
+def _install(
+    ctx: RolloutContext, policy: VagusConfig, inference: VagusInferenceConfig, stack: contextlib.ExitStack
+) -> tuple[VagusInferenceEngine, _Halt]:
+    """Open the session and put our parts into the context; they end with `stack`."""
+    spec = _spec(ctx, policy)
+    check_fallbacks(spec, inference.fallback)
+    task = ctx.runtime.cfg.task
+    client = _open_client(spec, policy, task, stack)
+    pilot = _pilot(spec, client, policy, inference)
+    guard = GuardedRobot(ctx.hardware.robot_wrapper, pilot.at_rest) if pilot.at_rest else None
+    halt = _Halt(ctx, pilot, guard)
+    journal = _record(ctx, policy, halt)
+    on_pause = (lambda: None) if guard is None else guard.note_pause
+    if guard is not None:
+        ctx.hardware.robot_wrapper = guard
+        step = ctx.processors.robot_action_processor
+        ctx.processors.robot_action_processor = WatchedStep(step, guard.note_fresh)
+    ports = EnginePorts(ctx.runtime.shutdown_event, client.set_instruction, on_pause, journal)
+    engine = VagusInferenceEngine(pilot, ports, task=task)
+    ctx.policy.inference = engine
+    return engine, halt
+
+
+def _spec(ctx: RolloutContext, policy: VagusConfig) -> RobotSpec:
+    """Return the robot as LeRobot's rollout commands it: its action keys, their order, its rate."""
+    cfg, keys = ctx.runtime.cfg, tuple(ctx.data.ordered_action_keys)
+    if not keys:
+        raise ConfigError(
+            "robot.type",
+            wanted="a robot whose actions end in .pos or .vel; LeRobot's rollout leaves others alone",
+            got=f"{cfg.robot.type}, with {sorted(ctx.hardware.robot_wrapper.action_features)}",
+            fix="`vagus run --robot lerobot:<type>` drives it",
+        )
+    stated = load_device_mapping(Path(policy.mapping)) if policy.mapping else DeviceMapping()
+    mapping = dataclasses.replace(stated, actions=keys)
+    return spec_of(ctx.hardware.robot_wrapper.inner, cfg.robot.type, mapping, rate_hz=cfg.fps)
+
+
+def _open_client(
+    spec: RobotSpec, policy: VagusConfig, task: str, stack: contextlib.ExitStack
+) -> PolicyClient:
+    link = stack.enter_context(policy.contact.link())
+    opener = Opener(
+        link, rename_robot_spec(spec, _known(policy, spec)), policy.edge, identity_of(policy.name, {})
+    )
+    client = PolicyClient(opener, service=service_of(policy.service), instruction=task)
+    stack.callback(client.close)
+    for warning in client.open().warnings:
+        logger.warning("%s", warning)
+    return client
+
+
+def _known(policy: VagusConfig, spec: RobotSpec) -> dict[str, str]:
+    """Return the renames that name something of the robot; `rename_map` may name keys of a dataset."""
+    names = {f.name for f in spec.actions} | {f.name for f in spec.state} | {c.name for c in spec.cameras}
+    return {own: wanted for own, wanted in policy.rename.items() if own in names}
+
+
+def _pilot(
+    spec: RobotSpec, client: PolicyClient, policy: VagusConfig, inference: VagusInferenceConfig
+) -> Pilot:
+    mapping = OrderMapping(spec, client.contract.policy, _known(policy, spec))
+    motion = Motion(
+        mapping.actions,
+        mapping.state_names,
+        tick_s=1 / spec.rate_hz,
+        fallbacks=inference.fallback,
+        max_limited_s=inference.max_limited_s,
+    )
+    why_dead = lambda: client.status().dead_reason  # noqa: E731
+    return Pilot(PilotParts(spec, client.engine, client, mapping, motion, why_dead))
+
+
+def _record(ctx: RolloutContext, policy: VagusConfig, halt: _Halt) -> Journal | None:
+    """Wrap the dataset, if there is one; return what its columns are filled from, if it has any."""
+    dataset = ctx.data.dataset
+    if dataset is None:
+        return None
+    journal = None
+    if policy.provenance and add_columns(dataset):
+        seconds = getattr(ctx.runtime.cfg.strategy, "ring_buffer_seconds", 0.0)
+        size = LIVE_FRAMES + round(seconds * ctx.runtime.cfg.fps)
+        journal = Journal(FrameShape(ctx.data.dataset_features), size=size)
+    ctx.data.dataset = RecordedDataset(dataset, journal, halt.halt)
+    return journal
+
+
+def _let_go(ctx: RolloutContext) -> None:
+    """Release what LeRobot has opened, without moving anything."""
+    for device in (ctx.hardware.robot_wrapper.inner, ctx.hardware.teleop):
+        if device is not None and device.is_connected:
+            with contextlib.suppress(Exception):
+                device.disconnect()
+    if ctx.data.dataset is not None:
+        with contextlib.suppress(Exception):
+            ctx.data.dataset.finalize()

@@ -1,0 +1,128 @@
+"""Reaching the served policy from inside LeRobot: what it is, and who we are to it."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from vagus.clock import MonotonicClock, seconds_to_ns
+from vagus.edge.config import EdgeConfig
+from vagus.edge.handshake import Identity
+from vagus.edge.opening import fetch_capabilities, find_service, living_servers
+from vagus.errors import ConfigError, LinkError
+from vagus.specs import PolicySpec
+from vagus.transport.host import host_id
+from vagus.transport.keys import ServerKey, ServiceKey
+from vagus.transport.zenoh import ZenohLink
+from vagus.transport.zenoh_config import ZenohConfig
+from vagus.wire.contract import policy_spec_from
+from vagus.wire.schema import Capabilities
+
+__all__ = ["Contact", "identity_of", "policy_names", "service_of"]
+
+RETRY_S = 0.1
+"""Pause between tries of the first contact."""
+READY = "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """How to reach a service.
+
+    Attributes:
+        endpoints: comma-separated, e.g. "tcp/gpu-server:7447"; empty: those of `zenoh`.
+        service: model/revision or model/revision/name; empty: the only one on the network.
+        zenoh: all other network settings.
+        edge: settings of the conversation.
+    """
+
+    endpoints: str
+    service: str
+    zenoh: ZenohConfig
+    edge: EdgeConfig
+
+    @contextmanager
+    def link(self) -> Iterator[ZenohLink]:
+        """Yield an open link.
+
+        Raises:
+            LinkError: no endpoint answers.
+        """
+        endpoints = tuple(part.strip() for part in self.endpoints.split(",") if part.strip())
+        config = replace(self.zenoh, connect=endpoints) if endpoints else self.zenoh
+        with ZenohLink(config) as link:
+            yield link
+
+    def ask(self) -> PolicySpec:
+        """Return what the policy wants and gives, once a server of it is ready.
+
+        Raises:
+            LinkError: none is, within `connect_timeout_s`.
+            ConfigError: several services and none chosen.
+        """
+        with self.link() as link:
+            clock, never = MonotonicClock(), threading.Event()
+            deadline_ns = clock.now_ns() + seconds_to_ns(self.edge.connect_timeout_s)
+            while True:
+                try:
+                    return policy_spec_from(self.find(link)[1])
+                except LinkError:
+                    if clock.now_ns() >= deadline_ns:
+                        raise
+                clock.wait_until_ns(clock.now_ns() + seconds_to_ns(RETRY_S), never)
+
+    def find(self, link: ZenohLink) -> tuple[ServerKey, Capabilities]:
+        """Return a ready server of the service.
+
+        Raises:
+            LinkError: there is none now.
+            ConfigError: several services and none chosen.
+        """
+        timeout_s = self.edge.handshake_timeout_s
+        service = service_of(self.service) or find_service(link, timeout_s=timeout_s)
+        why = f"no server of {service.path} is alive; start one with `vagus serve`"
+        for server in sorted(
+            living_servers(link, service.all_alive, timeout_s=timeout_s), key=lambda k: k.path
+        ):
+            said = fetch_capabilities(link, server)
+            if said.phase == READY:
+                return server, said
+            why = f"server {server.server} is {said.phase}"
+        raise LinkError(why)
+
+
+def service_of(text: str) -> ServiceKey | None:
+    """Return the service that `text` names; None for "".
+
+    Raises:
+        ConfigError: it is no such name.
+    """
+    parts = text.split("/") if text else []
+    if not parts:
+        return None
+    if len(parts) not in (2, 3) or not all(parts):
+        raise ConfigError("policy.service", wanted="model/revision or model/revision/name", got=repr(text))
+    return ServiceKey(*parts) if len(parts) == 3 else ServiceKey(parts[0], parts[1], "default")
+
+
+def identity_of(name: str, tags: Mapping[str, str]) -> Identity:
+    """Return who this process is to a server."""
+    return Identity(name, secrets.token_hex(8), host_id(), {"program": "lerobot", **tags})
+
+
+def policy_names(rename_map: Mapping[str, str]) -> dict[str, str]:
+    """Return LeRobot's map of observation keys as one of names: robot name → policy name.
+
+    "observation.images.front" is the camera "front" to us.
+    """
+    return {_name(own): _name(policy) for own, policy in rename_map.items()}
+
+
+def _name(key: str) -> str:
+    for prefix in ("observation.images.", "observation.state."):
+        if key.startswith(prefix):
+            return key.removeprefix(prefix)
+    return key

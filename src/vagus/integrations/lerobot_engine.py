@@ -1,0 +1,156 @@
+"""The inference type `vagus` for LeRobot's rollout, and the engine of `vagus lerobot-rollout`."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from lerobot.rollout.inference import InferenceEngine, InferenceEngineConfig, RTCInferenceConfig
+from torch import Tensor
+
+from vagus.control.fallback import Fallbacks
+from vagus.integrations.lerobot_pilot import Pilot
+from vagus.integrations.lerobot_provenance import Journal
+
+__all__ = ["EnginePorts", "VagusInferenceConfig", "VagusInferenceEngine"]
+
+logger = logging.getLogger(__name__)
+
+
+@InferenceEngineConfig.register_subclass("vagus")
+@dataclass
+class VagusInferenceConfig(RTCInferenceConfig):  # type: ignore[misc]
+    """Settings of the engine.
+
+    Under the stock `lerobot-rollout` LeRobot's own asynchronous engine drives the policy type `vagus`, and
+    `rtc` and `queue_threshold` are its settings; `vagus lerobot-rollout` uses the others.
+    """
+
+    fallback: Fallbacks = field(default_factory=Fallbacks)
+    """What each action kind does while there is no plan."""
+    max_limited_s: float = 5.0
+    """Stop when one action was limited without a break for longer than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePorts:
+    """What the engine tells others.
+
+    Attributes:
+        shutdown: set when the robot must be stopped for good; LeRobot's strategies then end.
+        set_instruction: asks for something else from the next request on.
+        on_pause: called when somebody else takes the robot over.
+        journal: told where each action came from; None: nobody wants to know.
+    """
+
+    shutdown: threading.Event
+    set_instruction: Callable[[str], None]
+    on_pause: Callable[[], None]
+    journal: Journal | None = None
+
+
+class VagusInferenceEngine(InferenceEngine):  # type: ignore[misc]
+    """LeRobot's engine contract on a pilot: nothing here waits, and no thread is started.
+
+    `get_action` returns a command for every tick in which one is due: plan actions, and while there is no
+    plan explicit holds and zeros. It returns None only where commanding nothing leaves the robot standing.
+    """
+
+    def __init__(self, pilot: Pilot, ports: EnginePorts, *, task: str = "") -> None:
+        """Take over a pilot; it is paused until `resume`."""
+        try:
+            super().__init__(task=task)  # LeRobot after 0.6.1 keeps the task in the base class
+        except TypeError:
+            super().__init__()
+        self._pilot = pilot
+        self._ports = ports
+        self._instruction = task
+        self._seen: Mapping[str, object] | None = None
+
+    # -- life -------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Nothing to start: the session is open."""
+
+    def stop(self) -> None:
+        """Command nothing any more."""
+        self._pilot.stop("the rollout ended")
+
+    def reset(self) -> None:
+        """Begin a new episode: plan, observation and what is in flight are dropped."""
+        self._seen = None
+        self._pilot.reset()
+
+    def pause(self) -> None:
+        """A human takes over: no plan survives it."""
+        self._seen = None
+        self._pilot.pause()
+        self._ports.on_pause()
+        if self._ports.journal is not None:
+            self._ports.journal.clear()
+
+    def resume(self) -> None:
+        """Go on with a fresh plan from where the robot is then."""
+        self._pilot.resume()
+
+    @property
+    def ready(self) -> bool:
+        """The server was warm before the session opened."""
+        return True
+
+    @property
+    def failed(self) -> bool:
+        """Whether nothing will be commanded any more."""
+        return bool(self._pilot.failure)
+
+    @property
+    def failure(self) -> str:
+        """Why, or ""."""
+        return self._pilot.failure
+
+    @property
+    def control_thread_owns_policy(self) -> bool:
+        """The policy runs on a server."""
+        return False
+
+    # -- task -------------------------------------------------------------------------------------------
+
+    @property
+    def task(self) -> str:
+        """What the robot is to do."""
+        return self._instruction
+
+    def set_task(self, task: str) -> None:
+        """Ask for something else from the next request on; the plan in hand is played meanwhile."""
+        of_base = getattr(super(), "set_task", None)
+        if of_base is not None:
+            of_base(task)
+        self._instruction = task
+        self._ports.set_instruction(task)
+
+    # -- every tick -------------------------------------------------------------------------------------
+
+    def notify_observation(self, obs: dict[str, object]) -> None:
+        """Take what the robot saw just now."""
+        self._seen = obs
+        self._pilot.note(obs)
+
+    def get_action(self, obs_frame: dict[str, object] | None) -> Tensor | None:
+        """Return the command of this tick, (action_dim,), float32, in the order of the action keys."""
+        del obs_frame  # the observation came as it is, before anything was made of it
+        command = self._pilot.act()
+        if self._pilot.failure:
+            self._ports.shutdown.set()
+            return _tensor(self._pilot.stand())
+        if command is None or self._seen is None:
+            return None
+        if self._ports.journal is not None:
+            self._ports.journal.note(self._seen, command.provenance)
+        return None if command.action is None else _tensor(self._pilot.to_robot(command.action))
+
+
+def _tensor(action: object) -> Tensor | None:
+    return None if action is None else torch.as_tensor(action, dtype=torch.float32)

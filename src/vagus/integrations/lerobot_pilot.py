@@ -1,0 +1,239 @@
+"""One robot under somebody else's control loop: observation in, command out, once per tick of theirs.
+
+Owns no thread and no hardware. All methods belong to the thread that runs the loop.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from vagus.clock import Clock, MonotonicClock
+from vagus.control.mapping import OrderMapping
+from vagus.control.motion import Motion
+from vagus.control.parts import EnginePort
+from vagus.errors import PolicyError, RobotError
+from vagus.specs import ActionKind, RobotSpec
+from vagus.types import ActionArray, Command, FloatArray, Image, MotionState, Snapshot, SnapshotDraft
+
+__all__ = ["ClientPort", "Pilot", "PilotParts"]
+
+logger = logging.getLogger(__name__)
+
+KEPT_MOVING = (ActionKind.VELOCITY, ActionKind.DELTA, ActionKind.EFFORT)
+"""Kinds whose last command keeps a robot moving when nothing follows it."""
+
+
+class ClientPort(Protocol):
+    """What a pilot needs of the policy client."""
+
+    def offer(self, snapshot: Snapshot) -> None:
+        """Hand over a request with its images."""
+        ...
+
+    def draft_failed(self, ticket: int) -> None:
+        """No images could be had for this request."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PilotParts:
+    """What a pilot is made of.
+
+    Attributes:
+        spec: the robot in its own names.
+        engine: of an open client.
+        client: takes the snapshots.
+        mapping: between the robot's order and the policy's.
+        motion: made from the mapping's actions and state names.
+        why_dead: says why the link is dead.
+    """
+
+    spec: RobotSpec
+    engine: EnginePort
+    client: ClientPort
+    mapping: OrderMapping
+    motion: Motion
+    why_dead: Callable[[], str]
+
+
+class Pilot:
+    """Begins paused: nothing is commanded before the first `resume`."""
+
+    def __init__(self, parts: PilotParts, clock: Clock | None = None) -> None:
+        self._parts = parts
+        self._clock = clock or MonotonicClock()
+        self._state_names = [feature.name for feature in parts.spec.state]
+        self._cameras = [camera.name for camera in parts.spec.cameras]
+        self._seen: Mapping[str, object] | None = None
+        self._seen_ns: int | None = None
+        self._ticked_ns = self._clock.now_ns()
+        self._last: ActionArray | None = None
+        self.failure = ""
+        """Why nothing will be commanded any more; empty while all is well."""
+        parts.engine.pause(self._ticked_ns)
+
+    # -- episodes and pauses ----------------------------------------------------------------------------
+
+    def reset(self) -> None:
+        """Begin a new episode: plan, observation and what is in flight are dropped; a pause stays one.
+
+        The robot may have been put elsewhere. The time since the last tick does not count as offline.
+        """
+        if self._is_over:
+            return
+        engine = self._parts.engine
+        was_paused = engine.motion is MotionState.PAUSED
+        if not was_paused:
+            engine.pause(self._ticked_ns)
+        engine.reset(was_moved=True)
+        self._forget()
+        if not was_paused:
+            self._go_on()
+
+    def pause(self) -> None:
+        """Somebody else moves the robot from now on; twice does nothing."""
+        if self._is_over or self._parts.engine.motion is MotionState.PAUSED:
+            return
+        self._parts.engine.pause(self._clock.now_ns())
+        self._forget()
+
+    def resume(self) -> None:
+        """Go on with a fresh plan from where the robot is then; without a pause, nothing happens."""
+        if not self._is_over and self._parts.engine.motion is MotionState.PAUSED:
+            self._go_on()
+
+    def stop(self, reason: str) -> None:
+        """Command nothing any more."""
+        self._parts.engine.stop(reason)
+        self._forget()
+
+    @property
+    def at_rest(self) -> Mapping[str, float]:
+        """Action that goes on moving the robot when no command follows → its value at rest."""
+        return {f.name: f.safe or 0.0 for f in self._parts.spec.actions if f.kind in KEPT_MOVING}
+
+    def halted(self) -> None:
+        """The robot was brought to a stand past this object; the plan goes on from there."""
+        self._last = None
+        if not self._is_over and self._parts.engine.motion is not MotionState.PAUSED:
+            now_ns = self._clock.now_ns()
+            self._parts.engine.pause(now_ns)
+            self._parts.engine.resume(now_ns, measured=self._last_pose(), keep_plan_within=float("inf"))
+
+    # -- every tick -------------------------------------------------------------------------------------
+
+    def note(self, observation: Mapping[str, object]) -> None:
+        """Take what the robot saw just now; pictures are copied when they are sent."""
+        self._seen, self._seen_ns = observation, self._clock.now_ns()
+
+    def act(self) -> Command | None:
+        """Return the command of this tick; None without an observation, in a pause, or after a failure.
+
+        Its `action` is in the policy's order; None where nothing is to be commanded.
+
+        Raises:
+            RobotError: the observation lacks a number, or it is not finite.
+        """
+        engine = self._parts.engine
+        if self._seen is None or self._is_over or engine.motion is MotionState.PAUSED:
+            return None
+        now_ns = self._tick_ns()
+        state = self._state(self._seen)
+        directive = engine.advance(now_ns, self._parts.mapping.state_to_policy(state))
+        draft = engine.take_draft()
+        if directive.motion is MotionState.STOPPED:
+            self._fail(f"{engine.stop_reason}: {self._parts.why_dead()}".rstrip(": "))
+            return None
+        if draft is not None:
+            self._offer(draft, self._seen)
+        try:
+            command = self._parts.motion.advance(directive, state)
+        except PolicyError as error:
+            self._fail(str(error))
+            return None
+        if self._parts.motion.stop_reason is not None:
+            self._fail(self._parts.motion.stop_reason)
+            return None
+        if command.is_moving:
+            engine.fallback_moved(now_ns)
+        if command.action is not None:
+            self._last = command.action
+        return command
+
+    def to_robot(self, action: ActionArray) -> ActionArray:
+        """Return a command in the order of the spec, (action_dim,)."""
+        return self._parts.mapping.action_to_robot(action)
+
+    def stand(self) -> ActionArray | None:
+        """Return what brings the robot to a stand where it is, in the order of the spec.
+
+        Positions stay at their last command, velocities and deltas are zero, efforts safe. None where that
+        is what the robot does anyway: it has positions and binaries only, or was never commanded.
+        """
+        at_rest = self.at_rest
+        if self._last is None or not at_rest:
+            return None
+        last = self.to_robot(self._last).tolist()
+        names = [feature.name for feature in self._parts.spec.actions]
+        return np.array([at_rest.get(name, value) for name, value in zip(names, last, strict=True)])
+
+    # -- parts ------------------------------------------------------------------------------------------
+
+    @property
+    def _is_over(self) -> bool:
+        return self._parts.engine.motion is MotionState.STOPPED
+
+    def _forget(self) -> None:
+        self._seen = self._seen_ns = None
+
+    def _go_on(self) -> None:
+        self._ticked_ns = self._clock.now_ns()
+        self._forget()
+        self._parts.engine.resume(self._ticked_ns)
+
+    def _tick_ns(self) -> int:
+        """Return the time of this tick: that of its observation, unless that was used before."""
+        self._ticked_ns = self._clock.now_ns() if self._seen_ns is None else self._seen_ns
+        self._seen_ns = None
+        return self._ticked_ns
+
+    def _fail(self, why: str) -> None:
+        self.failure = why
+        self._parts.engine.stop(why)
+        logger.error("the robot is stopped: %s", why)
+
+    def _last_pose(self) -> ActionArray | None:
+        return None if self._seen is None else self._parts.motion.measured(self._state(self._seen))
+
+    def _state(self, observation: Mapping[str, object]) -> FloatArray:
+        missing = [name for name in self._state_names if name not in observation]
+        if missing:
+            raise RobotError(f"the observation lacks {missing}; it has {sorted(observation)}")
+        state = _numbers(observation, self._state_names)
+        if not np.isfinite(state).all():
+            raise RobotError(f"state: wanted finite numbers, got {state.tolist()}")
+        return state
+
+    def _offer(self, draft: SnapshotDraft, observation: Mapping[str, object]) -> None:
+        frames = {name: _frame(observation[name]) for name in self._cameras if name in observation}
+        try:
+            images = self._parts.mapping.images_to_policy(frames)
+        except RobotError as error:
+            logger.warning("no images for this request: %s", error)
+            self._parts.client.draft_failed(draft.ticket)
+            return
+        self._parts.client.offer(Snapshot(draft, images))
+
+
+def _numbers(observation: Mapping[str, object], names: Sequence[str]) -> FloatArray:
+    return np.array([observation[name] for name in names], dtype=np.float32)
+
+
+def _frame(value: object) -> Image:
+    """Return a copy: a camera may write its next frame into the same memory."""
+    return np.array(value, dtype=np.uint8)

@@ -1,0 +1,105 @@
+"""LeRobot's own rollout, its strategies unchanged, driven by a served policy."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rollout_rig import BASE, DRIVE, Stand, Sway, add_plugin, stand_in, table
+from vagus.errors import ConfigError, LinkError, SessionRefusedError
+from vagus.integrations import lerobot as integration
+
+
+@pytest.fixture(autouse=True)
+def arm() -> None:
+    add_plugin()
+
+
+def wave(stand: Stand, count: int) -> np.ndarray:
+    """Return the first `count` actions of the policy, whatever chunk they come from."""
+    rows = [stand.policy.actions(step)[0] for step in range(count)]
+    return np.array(rows)
+
+
+def test_base_plays_the_plan_by_name_and_step(tmp_path: Path) -> None:
+    with stand_in(tmp_path) as stand:
+        integration.main(stand.arguments("base", "--duration=3"))
+        played = table(stand.sent(), stand.policy.names)
+    assert len(played) > 60
+    np.testing.assert_allclose(played, wave(stand, len(played)), atol=1e-4)
+    assert stand.events()[0]["event"] == "connect"
+    assert stand.events()[-1]["event"] == "disconnect"
+
+
+def test_between_policy_steps_lerobot_interpolates(tmp_path: Path) -> None:
+    with stand_in(tmp_path) as stand:
+        integration.main(stand.arguments("base", "--duration=3", "--interpolation_multiplier=3"))
+        played = table(stand.sent(), stand.policy.names)
+    steps = played[::3]  # the first action is sent alone, then three per step
+    np.testing.assert_allclose(steps, wave(stand, len(steps)), atol=1e-4)
+    np.testing.assert_allclose(played[1], (2 * played[0] + played[3]) / 3, atol=1e-4)
+
+
+def test_at_a_higher_rate_than_the_policys_vagus_interpolates(tmp_path: Path) -> None:
+    with stand_in(tmp_path) as stand:
+        integration.main(stand.arguments("base", "--duration=3", "--fps=60"))
+        played = table(stand.sent(), stand.policy.names)
+    steps = played[1::2]  # a step's action is reached at the end of its two ticks
+    np.testing.assert_allclose(steps, wave(stand, len(steps)), atol=1e-3)
+
+
+def test_a_slower_loop_than_the_policys_is_refused_and_the_robot_let_go(tmp_path: Path) -> None:
+    with stand_in(tmp_path) as stand, pytest.raises(ConfigError, match="rate"):
+        integration.main(stand.arguments("base", "--duration=3", "--fps=10"))
+    assert [event["event"] for event in stand.events()] == ["connect", "disconnect"]
+
+
+def test_a_base_is_told_to_stand_before_the_first_chunk_and_at_the_end(tmp_path: Path) -> None:
+    with stand_in(tmp_path, Sway(has_base=True, inference_s=0.3)) as stand:
+        integration.main(stand.arguments("base", "--duration=2", has_base=True))
+        base = table(stand.sent(), BASE)
+    assert not base[0].any()
+    np.testing.assert_allclose(base.max(axis=0), DRIVE, rtol=1e-5)
+    assert not base[-1].any()
+
+
+def test_without_a_server_the_robot_is_never_connected(tmp_path: Path) -> None:
+    with stand_in(tmp_path) as stand:
+        arguments = stand.arguments("base", "--duration=3", "--policy.edge.connect_timeout_s=0.5")
+        stand.server.close()
+        with pytest.raises(LinkError, match="vagus serve"):
+            integration.main(arguments)
+    assert not stand.journal.exists()
+
+
+def test_a_robot_that_does_not_fit_is_let_go_without_a_command(tmp_path: Path) -> None:
+    with stand_in(tmp_path) as stand, pytest.raises(SessionRefusedError, match=r"wrist_roll\.pos"):
+        integration.main(stand.arguments("base", "--duration=3", "--robot.use_degrees=false"))
+    assert [event["event"] for event in stand.events()] == ["connect", "disconnect"]
+
+
+@pytest.mark.parametrize("flag", ["--inference.type=sync", "--inference.type=rtc"])
+def test_another_engine_is_refused_before_anything_is_connected(tmp_path: Path, flag: str) -> None:
+    with stand_in(tmp_path) as stand, pytest.raises(ConfigError, match=r"inference\.type"):
+        integration.main(stand.arguments("base", flag))
+    assert not stand.journal.exists()
+
+
+def test_when_the_server_stays_away_the_rollout_ends_by_its_event(tmp_path: Path) -> None:
+    with stand_in(tmp_path, Sway(has_base=True)) as stand:
+        flags = ["--policy.edge.max_offline_s=3", "--policy.edge.max_action_age_s=1.5"]
+        arguments = stand.arguments("base", "--duration=60", *flags, has_base=True)
+        killer = threading.Timer(3.0, stand.server.close)
+        killer.start()
+        with pytest.raises(LinkError, match="no chunk could be merged"):
+            integration.main(arguments)
+        killer.join()
+        sent, names = stand.sent(), stand.policy.names
+    base, joints = table(sent, BASE), table(sent, names[:6])
+    assert np.abs(base).max() > 0
+    assert not base[-10:].any()
+    np.testing.assert_allclose(joints[-10:], joints[[-10] * 10], atol=1e-6)  # the pose is held
+    assert stand.events()[-1]["event"] == "disconnect"

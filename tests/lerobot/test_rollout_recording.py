@@ -1,0 +1,173 @@
+"""What LeRobot's recording strategies write when a served policy drives: a stock dataset, and where from."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lerobot.datasets import LeRobotDataset
+from lerobot.rollout.strategies import dagger, highlight
+
+from rollout_leader import HELD_AT
+from rollout_rig import BASE, Stand, Sway, add_leader, add_plugin, stand_in, table
+from vagus.integrations import lerobot as integration
+from vagus.integrations.lerobot_provenance import COLUMNS
+
+TELEOP = ["--teleop.type=vleader", "--teleop.id=leader"]
+
+
+@pytest.fixture(autouse=True)
+def arm() -> None:
+    add_plugin()
+    add_leader()
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+
+
+def recorded(stand: Stand, name: str = "rollout_test") -> dict[str, np.ndarray]:
+    """Return the columns of a dataset as stock LeRobot reads them."""
+    dataset = LeRobotDataset(f"vagus/{name}", root=stand.folder / name)
+    rows = dataset.hf_dataset.with_format("numpy")
+    columns = {key: np.array(rows[key]) for key in ("action", "episode_index", "observation.state")}
+    columns |= {key: np.array(rows[key]).reshape(-1) for key in COLUMNS if key in dataset.features}
+    if "intervention" in dataset.features:
+        columns["intervention"] = np.array(rows["intervention"]).reshape(-1)
+    assert len(dataset) == len(columns["action"])
+    assert dataset[0]["observation.images.front"].shape == (3, 48, 64)
+    return columns
+
+
+def check_plan_rows(columns: dict[str, np.ndarray], policy: Sway) -> None:
+    """Assert that each recorded plan action is the one that its provenance names."""
+    is_plan = columns["vagus.step"] >= 0
+    assert is_plan.mean() > 0.9
+    wanted = np.array([policy.actions(step)[0] for step in columns["vagus.step"][is_plan]])
+    order = [policy.names.index(name) for name in reversed(policy.names)]
+    np.testing.assert_allclose(columns["action"][is_plan], wanted[:, order], atol=1e-4)
+    assert (columns["vagus.session"][is_plan] > 0).all()
+    assert (columns["vagus.seq"][is_plan] >= 1).all()
+    assert (columns["vagus.chunk_index"][is_plan] >= 0).all()
+    assert (columns["vagus.age_ms"][is_plan] >= 0).all()
+    assert (columns["vagus.age_ms"][is_plan] < 3000).all()
+    assert not columns["vagus.fallback"][is_plan].any()
+
+
+def keys(monkeypatch: pytest.MonkeyPatch, module: object) -> list[Callable[[str], None]]:
+    """Return where the strategy's key handler will be; there is no keyboard here."""
+    handlers: list[Callable[[str], None]] = []
+
+    def listen(dispatch: Callable[[str], None], **_: object) -> None:
+        handlers.append(dispatch)
+
+    monkeypatch.setattr(module, "create_key_listener", listen)
+    return handlers
+
+
+def press_all(handlers: list[Callable[[str], None]], key: str) -> None:
+    for press in handlers:
+        press(key)
+
+
+@contextlib.contextmanager
+def pressing(handlers: list[Callable[[str], None]], presses: list[tuple[float, str]]) -> Iterator[None]:
+    """Press keys after so many seconds from now."""
+    timers = [threading.Timer(after_s, partial(press_all, handlers, key)) for after_s, key in presses]
+    for timer in timers:
+        timer.start()
+    yield
+    for timer in timers:
+        timer.cancel()
+
+
+def test_sentry_records_where_each_action_came_from(tmp_path: Path) -> None:
+    with stand_in(tmp_path) as stand:
+        integration.main(stand.arguments("sentry", "--duration=3", *stand.dataset()))
+        columns = recorded(stand)
+    assert len(columns["action"]) > 60
+    check_plan_rows(columns, stand.policy)
+    assert len(set(columns["vagus.session"])) == 1
+    assert (np.diff(columns["vagus.seq"]) >= 0).all()
+    assert columns["vagus.seq"].max() > 1
+
+
+def test_a_recording_without_provenance_has_lerobots_columns_only(tmp_path: Path) -> None:
+    with stand_in(tmp_path) as stand:
+        flags = ["--duration=2", "--policy.provenance=false"]
+        integration.main(stand.arguments("sentry", *flags, *stand.dataset()))
+        columns = recorded(stand)
+    assert set(columns) == {"action", "episode_index", "observation.state"}
+
+
+def test_a_dataset_is_resumed_with_its_columns(tmp_path: Path) -> None:
+    with stand_in(tmp_path) as stand:
+        integration.main(stand.arguments("sentry", "--duration=2", *stand.dataset()))
+        integration.main(stand.arguments("sentry", "--duration=2", "--resume=true", *stand.dataset()))
+        columns = recorded(stand)
+    assert sorted(set(columns["episode_index"].tolist())) == [0, 1]
+    assert len(set(columns["vagus.session"])) == 2
+    check_plan_rows(columns, stand.policy)
+
+
+def test_episodes_begin_with_a_fresh_plan(tmp_path: Path) -> None:
+    with stand_in(tmp_path) as stand:
+        times = ["--dataset.num_episodes=2", "--dataset.episode_time_s=2", "--dataset.reset_time_s=1"]
+        integration.main(stand.arguments("episodic", *stand.dataset(), *times))
+        columns = recorded(stand)
+    check_plan_rows(columns, stand.policy)
+    for episode in (0, 1):
+        steps = columns["vagus.step"][(columns["episode_index"] == episode) & (columns["vagus.step"] >= 0)]
+        assert (np.diff(steps) == 1).all()
+    assert stand.policy.begun >= 2
+    assert sum(row.step == 0 for row in stand.policy.rows) >= 2
+
+
+def test_highlight_knows_where_the_frames_from_before_the_key_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handlers = keys(monkeypatch, highlight)
+    with stand_in(tmp_path) as stand:
+        flags = ["--duration=5", "--strategy.ring_buffer_seconds=2"]
+        with pressing(handlers, [(5.0, "s")]):
+            integration.main(stand.arguments("highlight", *flags, *stand.dataset()))
+        columns = recorded(stand)
+    assert len(columns["action"]) > 60
+    check_plan_rows(columns, stand.policy)
+    assert (np.diff(columns["vagus.step"]) == 1).all()
+
+
+def test_no_plan_survives_a_human_and_a_paused_base_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handlers = keys(monkeypatch, dagger)
+    with stand_in(tmp_path, Sway(has_base=True)) as stand:
+        flags = ["--duration=9", "--strategy.record_autonomous=true", "--strategy.smooth_handover=false"]
+        presses = [(4.0, "space"), (5.0, "tab"), (6.0, "tab"), (7.0, "space")]
+        arguments = stand.arguments("dagger", *flags, *TELEOP, *stand.dataset(), has_base=True)
+        with pressing(handlers, presses):
+            integration.main(arguments)
+        columns, base = recorded(stand), table(stand.sent(), BASE)
+    human = columns["intervention"]
+    assert human.any()
+    assert (columns["vagus.session"][human] == -1).all()
+    assert not columns["vagus.fallback"][human].any()
+    by_us = columns["vagus.step"][~human & (columns["vagus.step"] >= 0)]
+    assert len(set(columns["vagus.seq"])) > 2
+    restarts = np.flatnonzero(np.diff(by_us) != 1)
+    assert len(restarts) <= 1
+    is_standing = ~base.any(axis=1)
+    runs = "".join("s" if stands else "m" for stands in is_standing).split("m")
+    assert max(map(len, runs)) > 20  # paused: LeRobot repeats its last action, which would have driven on
+    resumed = [row for row in stand.policy.rows if row.step == 0][-1]
+    assert resumed.prefix is None
+    np.testing.assert_allclose(
+        resumed.observation.state[:6], HELD_AT, atol=0.1
+    )  # from where the human left it

@@ -1,0 +1,166 @@
+"""A served policy for the simulated LeRobot arm, and LeRobot's rollout driven by it."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from vagus.errors import PolicyError
+from vagus.policies.policy import Policy, Row, ServingMode
+from vagus.server.config import ServeConfig
+from vagus.server.server import Server
+from vagus.specs import ActionFeature, ActionKind, CameraSpec, PolicySpec, RtcSpec, StateFeature
+from vagus.transport.router import Router
+from vagus.transport.zenoh import ZenohLink
+from vagus.transport.zenoh_config import RouterConfig, ZenohConfig
+from vagus.types import ActionChunk
+
+PLUGIN = Path(__file__).parent / "lerobot" / "plugins" / "lerobot_robot_vsim"
+JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
+BASE = ("x.vel", "theta.vel")
+RATE_HZ = 30.0
+PATIENCE_S = 30.0
+UNITS = {"gripper.pos": "lerobot_norm", "x.vel": "m/s", "theta.vel": "deg/s"}
+"""Where it is not degrees."""
+DRIVE = 0.2
+"""What the policy asks of the base."""
+
+
+class Sway:
+    """Joints sway, each with an amplitude of its own; the order of names is not the robot's."""
+
+    serving_mode = ServingMode.SHARED
+    model_hash = "sway"
+
+    def __init__(self, *, has_base: bool = False, inference_s: float = 0.01) -> None:
+        self.names = tuple(f"{joint}.pos" for joint in reversed(JOINTS)) + (BASE if has_base else ())
+        self._inference_s = inference_s
+        self.rows: list[Row[dict[str, object]]] = []
+        self.begun = 0
+        self.spec = PolicySpec(
+            "sway",
+            actions=tuple(
+                ActionFeature(
+                    n,
+                    UNITS.get(n, "deg"),
+                    kind=ActionKind.VELOCITY if n.endswith(".vel") else ActionKind.POSITION,
+                )
+                for n in self.names
+            ),
+            state=tuple(StateFeature(n, UNITS.get(n, "deg")) for n in self.names),
+            cameras=(CameraSpec("front", 48, 64),),
+            horizon=40,
+            model_dim=len(self.names),
+            rate_hz=RATE_HZ,
+            rtc=RtcSpec(prefix_horizon=10),
+        )
+
+    def open_session(self) -> dict[str, object]:
+        return {}
+
+    def begin_episode(self, session: dict[str, object]) -> None:
+        session.clear()
+        self.begun += 1
+
+    def infer(self, batch: Sequence[Row[dict[str, object]]]) -> list[ActionChunk | PolicyError]:
+        time.sleep(self._inference_s)
+        self.rows.extend(batch)
+        return [ActionChunk(row.step, *[self.actions(row.step)] * 2) for row in batch]
+
+    def actions(self, step: int) -> np.ndarray:
+        steps = step + np.arange(self.spec.horizon)
+        wave = (1.0 - np.cos(steps / 20.0))[:, None] * (1.0 + np.arange(len(self.names)))
+        wave[:, len(JOINTS) :] = DRIVE
+        return wave.astype(np.float32)
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class Stand:
+    """A router and a server in this process."""
+
+    endpoint: str
+    policy: Sway
+    server: Server[dict[str, object]]
+    folder: Path
+    journal: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.journal = self.folder / "robot.jsonl"
+
+    def arguments(self, strategy: str = "base", *extra: str, has_base: bool = False) -> list[str]:
+        """Return LeRobot's flags for a rollout of the simulated arm."""
+        return [
+            "--robot.type=vsim",
+            "--robot.id=arm",
+            f"--robot.calibration_dir={self.folder / 'calibration'}",
+            f"--robot.journal={self.journal}",
+            f"--robot.has_base={str(has_base).lower()}",
+            f"--strategy.type={strategy}",
+            f"--policy.endpoint={self.endpoint}",
+            "--policy.name=arm",
+            "--policy.edge.trust_units=true",
+            "--return_to_initial_position=false",
+            "--play_sounds=false",
+            "--task=sway",
+            *extra,
+        ]
+
+    def dataset(self, name: str = "rollout_test") -> list[str]:
+        """Return the flags for a dataset without videos."""
+        return [
+            f"--dataset.repo_id=vagus/{name}",
+            f"--dataset.root={self.folder / name}",
+            "--dataset.push_to_hub=false",
+            "--dataset.no_stamp=true",
+            "--dataset.video=false",
+            "--dataset.single_task=sway",
+        ]
+
+    def events(self) -> list[dict[str, object]]:
+        """Return what the arm wrote down: connect, actions, disconnect."""
+        return [json.loads(line) for line in self.journal.read_text().splitlines()]
+
+    def sent(self) -> list[dict[str, float]]:
+        """Return the actions that reached the arm."""
+        return [event["action"] for event in self.events() if event["event"] == "action"]  # type: ignore[misc]
+
+
+@contextmanager
+def stand_in(folder: Path, policy: Sway | None = None) -> Iterator[Stand]:
+    """Yield a network with a server that is ready."""
+    served = policy or Sway()
+    as_policy: Policy[dict[str, object]] = served
+    with Router(RouterConfig(listen=("tcp/127.0.0.1:0",))) as router:
+        network = ZenohConfig(connect=router.endpoints)
+        config = ServeConfig(model="sway", server_name="one")
+        with ZenohLink(network) as link, Server(link, lambda: as_policy, config) as server:
+            assert server.wait_ready(PATIENCE_S)
+            yield Stand(router.endpoints[0], served, server, folder)
+
+
+def add_plugin() -> None:
+    """Have the simulated arm's package importable, as if it was installed."""
+    if str(PLUGIN) not in sys.path:
+        sys.path.insert(0, str(PLUGIN))
+    importlib.import_module("lerobot_robot_vsim")  # registers the arm
+
+
+def add_leader() -> None:
+    """Register a leader arm that a human holds still, away from where the policy goes."""
+    importlib.import_module("rollout_leader")
+
+
+def table(sent: Sequence[dict[str, float]], names: Sequence[str]) -> np.ndarray:
+    """Return actions as an array, (n, len(names))."""
+    return np.array([[action[name] for name in names] for action in sent])
