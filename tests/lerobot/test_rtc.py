@@ -151,7 +151,6 @@ def test_lerobots_tracker_sees_what_it_sees_of_lerobots_own() -> None:
 def policy_of(family: str) -> SimpleNamespace:
     return SimpleNamespace(
         config=SimpleNamespace(type=family, rtc_config=None),
-        supports_rtc=lambda: True,
         rtc_processor=None,
         model=SimpleNamespace(rtc_processor=None),
     )

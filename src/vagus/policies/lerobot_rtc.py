@@ -184,7 +184,7 @@ def install_rtc(policy: PreTrainedPolicy, *, schedule: str, max_guidance: float,
     choices = [choice.value.lower() for choice in RTCAttentionSchedule]
     if schedule not in choices:
         raise ConfigError("rtc_schedule", wanted=f"one of {', '.join(sorted(choices))}", got=schedule)
-    if policy.config.type not in RTC_FAMILIES or not policy.supports_rtc():
+    if policy.config.type not in RTC_FAMILIES:  # 0.6.0 cannot be asked: it has no `supports_rtc`
         return False
     config = RTCConfig(
         enabled=True,
