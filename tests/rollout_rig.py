@@ -137,16 +137,23 @@ class Stand:
 
 
 @contextmanager
+def serving(endpoint: str, policy: Sway) -> Iterator[Server[dict[str, object]]]:
+    """Yield a server that is ready."""
+    served: Policy[dict[str, object]] = policy
+    config = ServeConfig(model="sway", server_name="one")
+    with ZenohLink(ZenohConfig(connect=(endpoint,))) as link, Server(link, lambda: served, config) as server:
+        assert server.wait_ready(PATIENCE_S)
+        yield server
+
+
+@contextmanager
 def stand_in(folder: Path, policy: Sway | None = None) -> Iterator[Stand]:
     """Yield a network with a server that is ready."""
     served = policy or Sway()
-    as_policy: Policy[dict[str, object]] = served
     with Router(RouterConfig(listen=("tcp/127.0.0.1:0",))) as router:
-        network = ZenohConfig(connect=router.endpoints)
-        config = ServeConfig(model="sway", server_name="one")
-        with ZenohLink(network) as link, Server(link, lambda: as_policy, config) as server:
-            assert server.wait_ready(PATIENCE_S)
-            yield Stand(router.endpoints[0], served, server, folder)
+        endpoint = router.endpoints[0]
+        with serving(endpoint, served) as server:
+            yield Stand(endpoint, served, server, folder)
 
 
 def add_plugin() -> None:

@@ -1,0 +1,58 @@
+"""Reaching a served policy from inside LeRobot, over a real router."""
+
+from __future__ import annotations
+
+import pytest
+
+from rollout_rig import Sway, serving
+from vagus.edge.config import EdgeConfig
+from vagus.errors import ConfigError, LinkError
+from vagus.integrations.lerobot_contact import Contact, identity_of, policy_names, service_of
+from vagus.transport.keys import ServiceKey
+from vagus.transport.router import Router
+from vagus.transport.zenoh_config import RouterConfig, ZenohConfig
+
+
+def contact(endpoint: str, service: str = "") -> Contact:
+    return Contact(endpoint, service, ZenohConfig(), EdgeConfig(connect_timeout_s=0.3))
+
+
+def test_a_server_says_what_it_serves() -> None:
+    with Router(RouterConfig(listen=("tcp/127.0.0.1:0",))) as router:
+        endpoint = router.endpoints[0]
+        with serving(endpoint, Sway()):
+            assert contact(f"tcp/127.0.0.1:1, {endpoint}").ask() == Sway().spec
+            assert contact(endpoint, "sway/main").ask() == Sway().spec
+            with pytest.raises(LinkError, match="vagus serve"):
+                contact(endpoint, "other/main").ask()
+        with pytest.raises(LinkError):
+            contact(endpoint).ask()
+
+
+def test_without_an_endpoint_the_network_settings_say_where() -> None:
+    with Router(RouterConfig(listen=("tcp/127.0.0.1:0",))) as router, serving(router.endpoints[0], Sway()):
+        network = ZenohConfig(connect=router.endpoints)
+        assert Contact("", "", network, EdgeConfig()).ask() == Sway().spec
+
+
+def test_a_service_is_named_in_two_parts_or_three() -> None:
+    assert service_of("") is None
+    assert service_of("act/main") == ServiceKey("act", "main", "default")
+    assert service_of("act/main/lab") == ServiceKey("act", "main", "lab")
+
+
+@pytest.mark.parametrize("text", ["act", "act/", "a/b/c/d"])
+def test_anything_else_is_no_service(text: str) -> None:
+    with pytest.raises(ConfigError, match="model/revision"):
+        service_of(text)
+
+
+def test_lerobots_keys_become_names() -> None:
+    keys = {"observation.images.front": "observation.images.cam_high", "observation.state.a": "b", "x": "y"}
+    assert policy_names(keys) == {"front": "cam_high", "a": "b", "x": "y"}
+
+
+def test_a_server_is_told_which_program_this_is() -> None:
+    who = identity_of("arm", {"site": "lab"})
+    assert (who.name, dict(who.tags)) == ("arm", {"program": "lerobot", "site": "lab"})
+    assert who.instance != identity_of("arm", {}).instance

@@ -1,0 +1,144 @@
+"""The stock `lerobot-rollout` script, with our policy and inference types and LeRobot's own engine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lerobot.configs import FeatureType
+
+from rollout_rig import PLUGIN, Stand, Sway, serving, stand_in, table
+from vagus.errors import ConfigError, LinkError
+from vagus.integrations.lerobot_policy import VagusConfig, VagusPolicy, make_vagus_pre_post_processors
+
+STOCK = [
+    "--robot.discover_packages_path=lerobot_robot_vsim",
+    "--policy.discover_packages_path=vagus.integrations",
+    "--policy.type=vagus",
+]
+
+
+def lerobot_rollout(stand: Stand, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the stock script to its end."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(PLUGIN),
+        "HF_HUB_OFFLINE": "1",
+        "HF_HOME": str(stand.folder),
+    }
+    flags = [flag for flag in stand.arguments("base", *STOCK, *arguments) if "fps" not in flag]
+    program = [sys.executable, "-m", "lerobot.scripts.lerobot_rollout", *flags]
+    return subprocess.run(program, capture_output=True, text=True, timeout=100, env=environment, check=False)
+
+
+def test_the_stock_script_is_driven_through_our_types(tmp_path: Path) -> None:
+    with stand_in(tmp_path) as stand:
+        done = lerobot_rollout(stand, "--inference.type=vagus", "--duration=3")
+        assert done.returncode == 0, done.stderr
+        played, rows = table(stand.sent(), stand.policy.names), stand.policy.rows
+    assert len(played) > 40, done.stderr
+    assert np.abs(np.diff(played, axis=0)).max() < 1.5  # the plan, in the policy's order
+    prefixes = [
+        row.prefix for row in rows if row.prefix is not None and row.observation.instruction == "sway"
+    ]
+    assert prefixes
+    assert all(prefix.robot[1:].any(axis=1).all() for prefix in prefixes)  # no zeros that LeRobot pads with
+
+
+def test_the_stock_script_is_told_not_to_block_its_control_loop(tmp_path: Path) -> None:
+    with stand_in(tmp_path) as stand:
+        done = lerobot_rollout(stand, "--inference.type=sync", "--duration=3")
+    assert done.returncode != 0
+    assert "add --inference.type=vagus" in done.stderr
+    assert stand.sent() == []
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> VagusPolicy:
+    with stand_in(tmp_path) as stand:
+        return VagusPolicy.from_pretrained(None, config=VagusConfig(endpoint=stand.endpoint))
+
+
+def test_the_server_fills_in_what_lerobot_checks(tmp_path: Path) -> None:
+    with stand_in(tmp_path) as stand:
+        config = VagusConfig(endpoint=stand.endpoint, rename={"eye": "front", "grip.pos": "gripper.pos"})
+        policy = VagusPolicy.from_pretrained(None, config=config)
+    assert sum(weights.numel() for weights in policy.parameters()) == 0
+    assert policy.supports_rtc()
+    assert config.action_feature_names is not None
+    assert config.action_feature_names[0] == "grip.pos"
+    assert config.input_features["observation.images.eye"].type is FeatureType.VISUAL
+    assert config.input_features["observation.state"].shape == (6,)
+    assert config.output_features["action"].shape == (6,)
+
+
+def test_a_path_to_weights_is_refused() -> None:
+    with pytest.raises(ConfigError, match="the server holds the weights"):
+        VagusPolicy.from_pretrained("somewhere/act", config=VagusConfig())
+
+
+def test_nobody_to_ask_is_said_at_once(tmp_path: Path) -> None:
+    with stand_in(tmp_path) as stand:
+        stand.server.close()
+        with pytest.raises(LinkError):
+            VagusPolicy.from_pretrained(
+                None, config=VagusConfig(endpoint=stand.endpoint, service="other/main")
+            )
+
+
+def test_a_chunk_comes_with_what_the_next_request_needs(tmp_path: Path) -> None:
+    with stand_in(tmp_path) as stand:
+        policy = VagusPolicy.from_pretrained(None, config=VagusConfig(endpoint=stand.endpoint))
+        batch = {
+            "observation.state": torch.zeros(1, 6),
+            "observation.images.front": torch.full((1, 3, 48, 64), 200 / 255),
+            "task": ["sway"],
+        }
+        rows = policy.predict_action_chunk(batch)[0]
+        padded = torch.cat([rows[5:12], torch.zeros(8, rows.shape[1])])
+        policy.predict_action_chunk(batch, inference_delay=3, prev_chunk_left_over=padded)
+        policy.predict_action_chunk(batch, inference_delay=16, prev_chunk_left_over=padded[7:])
+        policy.reset()
+        policy.predict_action_chunk(batch)
+        policy.close()
+        asked = stand.policy.rows[-4:]
+        begun = stand.policy.begun
+    _, post = make_vagus_pre_post_processors(policy.config)
+    np.testing.assert_allclose(post(rows).numpy(), Sway().actions(0), atol=1e-6)
+    assert asked[0].prefix is None
+    assert (asked[0].observation.images["front"] == 200).all()
+    prefix = asked[1].prefix
+    assert prefix is not None
+    np.testing.assert_allclose(prefix.robot, rows[5:12, -6:].numpy())
+    np.testing.assert_allclose(prefix.model, rows[5:12, 1:7].numpy())
+    assert asked[1].inference_delay == 3
+    assert asked[2].prefix is None  # nothing but padding: no plan to continue
+    assert asked[3].step == 0
+    assert begun >= 2
+
+
+def test_a_session_is_opened_again_after_the_server_went(tmp_path: Path) -> None:
+    with stand_in(tmp_path) as stand:
+        policy = VagusPolicy.from_pretrained(None, config=VagusConfig(endpoint=stand.endpoint))
+        batch = {
+            "observation.state": torch.zeros(1, 6),
+            "observation.images.front": torch.zeros(1, 3, 48, 64),
+        }
+        policy.predict_action_chunk(batch)
+        stand.server.close()
+        with pytest.raises(LinkError):
+            policy.predict_action_chunk(batch)
+        with serving(stand.endpoint, Sway()):
+            assert policy.predict_action_chunk(batch).shape == (1, 40, 13)
+            policy.close()
+
+
+def test_it_cannot_be_trained(policy: VagusPolicy) -> None:
+    assert policy.get_optim_params() == {}
+    with pytest.raises(Exception, match="holds no weights"):
+        policy.forward({})
