@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from vagus.control.config import LoopConfig
+from vagus.cli.run_recording import Run, open_recording
+from vagus.control.config import LoopConfig, RecorderConfig
 from vagus.control.loop import ControlLoop
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
-from vagus.control.parts import LoopParts, RecorderPort
+from vagus.control.parts import LoopParts
 from vagus.control.robot import Robot
 from vagus.control.tally import LoopSummary
 from vagus.edge.client import PolicyClient
@@ -86,9 +87,9 @@ def served(policy: Policy[None]) -> Iterator[MemoryNetwork]:
 
 
 def drive(
-    robot: Robot, policy: Policy[None], config: LoopConfig, recorder: RecorderPort | None = None
+    robot: Robot, policy: Policy[None], config: LoopConfig, record: RecorderConfig | None = None
 ) -> LoopSummary:
-    """Run the robot from the policy until it ends."""
+    """Run the robot from the policy until it ends, recorded or not."""
     with served(policy) as network:
         opener = Opener(
             network.link("robot"), robot.spec, EdgeConfig(buffer_time_s=0.2), Identity("arm", "1")
@@ -97,7 +98,11 @@ def drive(
             contract = client.open()
             mapping = OrderMapping(robot.spec, contract.policy)
             motion = Motion(mapping.actions, mapping.state_names, tick_s=1 / robot.spec.rate_hz)
-            parts = LoopParts(robot, client.engine, client, motion, mapping, recorder)
+            run = Run("lerobot:vsim", "arm", "reach", {})
+            recording = open_recording(record or RecorderConfig(), run, robot, mapping, contract)
+            parts = LoopParts(
+                robot, client.engine, client, motion, mapping, recording.recorder, recording.read_images
+            )
             return ControlLoop(parts, config).run()
 
 

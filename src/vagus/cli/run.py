@@ -7,9 +7,6 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
-from functools import cached_property
-from pathlib import Path
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -17,8 +14,8 @@ import tyro
 from rich.console import Console
 from rich.markup import escape
 
-from vagus import __version__
 from vagus.cli.live_line import LiveLine
+from vagus.cli.run_recording import Run, open_recording
 from vagus.cli.run_report import exit_code_for, summarise, summary_table
 from vagus.cli.survey import parse_service
 from vagus.control.config import LoopConfig, RecorderConfig
@@ -27,9 +24,7 @@ from vagus.control.loop import ControlLoop
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
 from vagus.control.parts import LoopParts
-from vagus.control.recorder import Recorder
 from vagus.control.robot import Robot
-from vagus.control.session_folder import Json, SessionFolder
 from vagus.control.tally import EndReason
 from vagus.edge.client import PolicyClient
 from vagus.edge.config import EdgeConfig
@@ -40,7 +35,6 @@ from vagus.policies.import_path import Option
 from vagus.robots.registry import load_robot
 from vagus.specs import rename_robot_spec
 from vagus.transport.host import host_id
-from vagus.transport.keys import sanitise
 from vagus.transport.link import Link
 from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import ZenohConfig
@@ -59,7 +53,7 @@ class RunCommand:
     """
 
     robot: str = "sim"
-    """sim, gym:<environment id>, lerobot:<robot type>, or your own as file.py:Class or package.module:Class."""
+    """sim, gym:<environment id>, lerobot:<robot type>, or your own (file.py:Class, package.module:Class)."""
     options: dict[str, Option] = field(default_factory=dict)
     """Settings of the robot, e.g. --options rate_hz 100 seed 3, or port /dev/ttyACM0 id my_arm."""
     service: str = ""
@@ -141,32 +135,9 @@ class RunCommand:
             fallbacks=self.loop.fallback,
             max_limited_s=self.loop.max_limited_s,
         )
-        recorder = self._recorder(mapping, robot, contract)
-        parts = LoopParts(robot, client.engine, client, motion, mapping, recorder)
-        return ControlLoop(parts, self.loop), "" if recorder is None else str(self._recording)
-
-    def _recorder(self, mapping: OrderMapping, robot: Robot, contract: Contract) -> Recorder | None:
-        if not self.record.directory:
-            return None
-        said = contract.capabilities
-        metadata: dict[str, Json] = {
-            "vagus": __version__,
-            "robot": self.robot,
-            "robot_type": robot.spec.robot_type,
-            "name": self.name,
-            "service": f"{said.model}/{said.revision}/{said.service_name}",
-            "model_hash": contract.model_hash,
-            "instruction": self.instruction or said.default_instruction,
-            "tick_rate_hz": robot.spec.rate_hz,
-            "step_rate_hz": contract.step_rate_hz,
-            "actions": [feature.name for feature in mapping.actions],
-            "state": list(mapping.state_names),
-            "tags": dict(self.tags),
-        }
-        return Recorder(SessionFolder(self._recording, metadata), self.record).start()
-
-    @cached_property
-    def _recording(self) -> Path:
-        """The folder of this run: named by date and robot, for people; nothing is computed from it."""
-        stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
-        return Path(self.record.directory) / f"{stamp}-{sanitise(self.name)}-{secrets.token_hex(2)}"
+        run = Run(self.robot, self.name, self.instruction, self.tags)
+        recording = open_recording(self.record, run, robot, mapping, contract)
+        parts = LoopParts(
+            robot, client.engine, client, motion, mapping, recording.recorder, recording.read_images
+        )
+        return ControlLoop(parts, self.loop), recording.place

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Literal
 
 from vagus.control.fallback import Fallbacks
 from vagus.errors import ConfigError
@@ -52,9 +53,18 @@ class RecorderConfig:
     """Settings of the recorder."""
 
     directory: str = ""
-    """Where session folders are made; empty: nothing is recorded."""
+    """Where session folders are made, or the folder of the dataset; empty: nothing is recorded."""
+    format: Literal["folder", "lerobot"] = "folder"
+    """folder: a folder per session, of JSON lines and JPEGs. lerobot: a LeRobotDataset, resumed if it is there;
+    wants LeRobot installed."""
     images: bool = True
-    """Record the camera frames that went with requests."""
+    """Record camera frames: those that went with requests, or those of every policy step (lerobot)."""
+    repo_id: str = ""
+    """Name of the dataset (lerobot), user/name; empty: local/ and the name of the folder."""
+    codec: str = "h264"
+    """Codec of its videos: h264, hevc, libsvtav1, auto (of the hardware); empty: single images (lerobot)."""
+    encoder_threads: int = 1
+    """Threads per camera that encode (lerobot)."""
     jpeg_quality: int = 90
     """Quality of the recorded frames, 1 to 100."""
     max_waiting_steps: int = 6000
@@ -67,7 +77,7 @@ class RecorderConfig:
     def __post_init__(self) -> None:
         if not 1 <= self.jpeg_quality <= 100:
             raise ConfigError("jpeg_quality", wanted="1 to 100", got=repr(self.jpeg_quality))
-        for name in ("max_waiting_steps", "max_waiting_images"):
+        for name in ("max_waiting_steps", "max_waiting_images", "encoder_threads"):
             value = getattr(self, name)
             if value < 1:
                 raise ConfigError(name, wanted="at least 1", got=repr(value))

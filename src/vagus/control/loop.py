@@ -188,7 +188,8 @@ class ControlLoop:
         return state
 
     def _read_images(self) -> Mapping[str, Image]:
-        return self._parts.mapping.images_to_policy(self._parts.robot.read_images())
+        read = self._parts.read_images or self._parts.robot.read_images
+        return self._parts.mapping.images_to_policy(read())
 
     def _apply(self, request: _Request, now_ns: int, state: FloatArray) -> None:
         engine = self._parts.engine

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -113,6 +113,7 @@ class LoopParts:
         motion: made from the mapping's actions and state names.
         mapping: between the robot's order and the policy's.
         recorder: closed by the loop, after the robot; None: nothing is recorded.
+        read_images: instead of the robot's own, where somebody else looks through its cameras too.
     """
 
     robot: Robot
@@ -121,6 +122,7 @@ class LoopParts:
     motion: Motion
     mapping: OrderMapping
     recorder: RecorderPort | None = None
+    read_images: Callable[[], Mapping[str, Image]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

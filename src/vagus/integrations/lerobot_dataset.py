@@ -1,0 +1,377 @@
+"""Records a run as a LeRobot dataset, beside the control loop and in a process of its own.
+
+The control thread cuts ticks into frames; a thread looks through the cameras whenever a frame begins; another
+hands complete frames to the writing process, which encodes. What is too much for them is dropped and counted.
+The writer finishes the dataset when its pipe ends, so also when this process is killed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol, cast
+
+import msgspec
+import numpy as np
+
+from vagus.control.mapping import OrderMapping
+from vagus.control.tally import LoopSummary
+from vagus.errors import ConfigError
+from vagus.integrations.lerobot_dataset_wire import EndEpisode, OpenDataset, Reply, WriteFrame, write_message
+from vagus.integrations.lerobot_frames import Cut, DatasetFrame, FrameCutter
+from vagus.integrations.lerobot_provenance import COLUMNS, row_of
+from vagus.specs import ActionKind, RobotSpec
+from vagus.types import ActionArray, Command, FloatArray, Image, SnapshotDraft
+
+__all__ = ["DatasetRecorder", "DatasetSettings", "FrameSink", "start_dataset_recorder"]
+
+logger = logging.getLogger(__name__)
+
+WRITER = "vagus.integrations.lerobot_dataset_writer"
+OPEN_S = 120.0
+"""Longest wait for LeRobot to be imported and the dataset to be opened."""
+CLOSE_S = 120.0
+"""Longest wait at the end; the writer goes on by itself then."""
+WAITING_S = 5.0
+"""Seconds of frames that may wait for the writer: it takes no more while it saves an episode."""
+POLL_S = 0.005
+"""How often the sender looks whether a frame has its pictures."""
+LOG_BYTES = 4096
+"""How much of its log is shown when the writer fails."""
+IDLE_S = 0.5
+"""How late a stop is noticed when nothing happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSettings:
+    """What a dataset is recorded as.
+
+    Attributes:
+        root: its folder; one that is there is resumed.
+        repo_id: its name.
+        rate_hz: frames per second, a whole number.
+        task: what the robot is told to do.
+        codec: of the video; "" for single images.
+        encoder_threads: of the encoder.
+        has_images: the cameras are recorded.
+    """
+
+    root: str
+    repo_id: str
+    rate_hz: float
+    task: str
+    codec: str = "h264"
+    encoder_threads: int = 1
+    has_images: bool = True
+
+
+def start_dataset_recorder(
+    spec: RobotSpec,
+    settings: DatasetSettings,
+    *,
+    mapping: OrderMapping,
+    read_images: Callable[[], Mapping[str, Image]],
+) -> DatasetRecorder:
+    """Open the dataset and return its recorder, running.
+
+    Args:
+        spec: of the robot; the dataset has its names, order and cameras.
+        settings: what to record.
+        mapping: from the policy's order of actions to the robot's.
+        read_images: the robot's frames in its own names; called on a thread of the recorder.
+
+    Raises:
+        ConfigError: LeRobot is not installed, the folder cannot be used, or what is there is another dataset.
+    """
+    if settings.rate_hz != round(settings.rate_hz):
+        raise ConfigError(
+            "rate of the dataset",
+            wanted="a whole number of frames per second",
+            got=f"{settings.rate_hz:g} Hz",
+        )
+    cameras = {c.name: (c.height, c.width) for c in spec.cameras} if settings.has_images else {}
+    order = OpenDataset(
+        root=settings.root,
+        repo_id=settings.repo_id,
+        fps=round(settings.rate_hz),
+        robot_type=spec.robot_type,
+        actions=tuple(feature.name for feature in spec.actions),
+        state=tuple(feature.name for feature in spec.state),
+        cameras=cameras,
+        columns=dict(COLUMNS),
+        codec=settings.codec,
+        encoder_threads=settings.encoder_threads,
+    )
+    writer = _Writer()
+    writer.open(order)
+    cutter = FrameCutter(
+        period_s=1 / settings.rate_hz,
+        tick_s=1 / spec.rate_hz,
+        summed=np.array([feature.kind is ActionKind.DELTA for feature in mapping.actions]),
+    )
+    waiting = round(WAITING_S * settings.rate_hz)
+    recorder = DatasetRecorder(
+        cutter, writer, settings.task, to_robot=mapping.action_to_robot, max_waiting=waiting
+    )
+    recorder.start(read_images if cameras else None, tuple(cameras))
+    return recorder
+
+
+class FrameSink(Protocol):
+    """What takes frames in order."""
+
+    def send(self, message: WriteFrame | EndEpisode, images: Mapping[str, Image] | None = None) -> None:
+        """Take a message; may block.
+
+        Raises:
+            OSError: it will never take one again.
+        """
+        ...
+
+    def close(self) -> Reply | None:
+        """Finish; None: it still is at it."""
+        ...
+
+
+class _Writer:
+    """The writing process."""
+
+    def __init__(self) -> None:
+        # not a pipe: what is printed must not fail when we are gone
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the process has ended
+        environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", WRITER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            bufsize=0,
+            env=environment,
+            start_new_session=True,  # a Ctrl-C at the terminal is for the robot
+        )
+        self._replies: queue.SimpleQueue[Reply] = queue.SimpleQueue()
+        threading.Thread(target=self._read_replies, name="vagus-dataset-replies", daemon=True).start()
+
+    def open(self, order: OpenDataset) -> Reply:
+        """Open the dataset.
+
+        Raises:
+            ConfigError: it cannot be opened.
+        """
+        try:
+            write_message(self._pipe, order)
+        except OSError:
+            logger.debug("the writer ended before it was told what to write")
+        reply = self._await(OPEN_S)
+        if reply is None or reply.error:
+            self._process.kill()
+            self._pipe.close()
+            raise self._refusal(reply)
+        return reply
+
+    def send(self, message: WriteFrame | EndEpisode, images: Mapping[str, Image] | None = None) -> None:
+        """Hand over a message; blocks while the writer is busy.
+
+        Raises:
+            OSError: the writer is gone.
+        """
+        write_message(self._pipe, message, images)
+
+    def close(self) -> Reply | None:
+        """End the pipe and wait for the dataset to be finished; None: the writer still is at it."""
+        try:
+            self._pipe.close()
+        except OSError:
+            logger.debug("the writer was gone before the end")
+        return self._await(CLOSE_S)
+
+    @property
+    def _pipe(self) -> BinaryIO:
+        return cast("BinaryIO", self._process.stdin)
+
+    def _await(self, timeout_s: float) -> Reply | None:
+        try:
+            return self._replies.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+
+    def _last_words(self) -> str:
+        size = os.fstat(self._log.fileno()).st_size
+        said = os.pread(self._log.fileno(), LOG_BYTES, max(size - LOG_BYTES, 0))
+        return said.decode(errors="replace").strip() or "the writing process ended without a word"
+
+    def _refusal(self, reply: Reply | None) -> ConfigError:
+        said = f"no answer for {OPEN_S:g} s" if reply is None else reply.error
+        if "ModuleNotFoundError" in said or "is required but not installed" in said:
+            last = said.splitlines()[-1]
+            return ConfigError(
+                "recording a LeRobot dataset",
+                wanted="LeRobot with its dataset extra",
+                got=last,
+                fix='pip install "vagus[lerobot]"',
+            )
+        return ConfigError("recording a LeRobot dataset", wanted="a dataset that can be written", got=said)
+
+    def _read_replies(self) -> None:
+        with cast("BinaryIO", self._process.stdout) as replies:
+            for line in replies:
+                self._replies.put(msgspec.json.decode(line, type=Reply))
+        self._process.wait()
+        self._replies.put(Reply(error=self._last_words()))  # read by nobody where it ended as it should
+        self._log.close()
+
+
+class DatasetRecorder:
+    """A `RecorderPort` that writes a LeRobot dataset.
+
+    Args:
+        cutter: makes frames of ticks.
+        writer: an open dataset.
+        task: of every frame.
+        to_robot: from the policy's order of actions to the robot's.
+        max_waiting: frames that may wait for the cameras, and for the writer.
+
+    Attributes:
+        counters: frames, frames_dropped (the writer was too slow), frames_unseen (no pictures).
+    """
+
+    def __init__(
+        self,
+        cutter: FrameCutter,
+        writer: FrameSink,
+        task: str,
+        *,
+        to_robot: Callable[[ActionArray], ActionArray],
+        max_waiting: int,
+    ) -> None:
+        self._cutter = cutter
+        self._writer = writer
+        self._task = task
+        self._to_robot = to_robot
+        self._max_waiting = max_waiting
+        self._waiting: deque[DatasetFrame | EndEpisode] = deque()
+        self._wanted: deque[DatasetFrame] = deque()
+        self._is_wanted = threading.Event()
+        self._stopping = threading.Event()
+        self._is_gone = False
+        self._cameras: tuple[str, ...] = ()
+        self._looker: threading.Thread | None = None
+        self._sender = threading.Thread(target=self._send_all, name="vagus-dataset-sender", daemon=True)
+        self.counters: Counter[str] = Counter()
+
+    def start(self, read_images: Callable[[], Mapping[str, Image]] | None, cameras: tuple[str, ...]) -> None:
+        """Start; `read_images` gives the frames of these cameras, None: there are none."""
+        self._cameras = cameras
+        if read_images is not None:
+            self._looker = threading.Thread(
+                target=self._look_all, args=(read_images,), name="vagus-dataset-cameras", daemon=True
+            )
+            self._looker.start()
+        self._sender.start()
+
+    def record_step(self, now_ns: int, command: Command, state: FloatArray) -> None:
+        """Take one command; returns at once."""
+        cut = self._cutter.step(now_ns, command, state)
+        self._enqueue(cut)
+        if cut.begun is None:
+            return
+        if self._looker is None:
+            cut.begun.images, cut.begun.is_looked_at = {}, True
+            return
+        if len(self._wanted) >= self._max_waiting:
+            cut.begun.is_looked_at = True  # the cameras hang
+            return
+        self._wanted.append(cut.begun)
+        self._is_wanted.set()
+
+    def record_images(self, draft: SnapshotDraft, images: Mapping[str, Image]) -> None:
+        """Nothing: frames have pictures of their own."""
+
+    def close(self, summary: LoopSummary | None = None) -> None:  # noqa: ARG002 - a dataset has no place for it
+        """Hand over what is left and wait for the dataset to be finished. Twice is harmless."""
+        if self._stopping.is_set():
+            return
+        self._enqueue(self._cutter.end())
+        self._stopping.set()
+        self._is_wanted.set()
+        self._sender.join(CLOSE_S)
+        reply = self._writer.close()
+        self.counters["frames_missed"] = self._cutter.missed
+        lost = {name: count for name, count in self.counters.items() if name != "frames" and count}
+        if lost:
+            logger.warning("the dataset lacks frames: %s", lost)
+        if reply is None:
+            logger.warning("the dataset is still being written, by a process of its own")
+        elif reply.error:
+            logger.error("the dataset could not be finished: %s", reply.error)
+        else:
+            logger.info("the dataset has %d episodes, %d frames", reply.episodes, reply.frames)
+
+    def _enqueue(self, cut: Cut) -> None:
+        if cut.done is not None and len(self._waiting) >= self._max_waiting:
+            self.counters["frames_dropped"] += 1
+        elif cut.done is not None:
+            self._waiting.append(cut.done)
+        if cut.is_end:
+            self._waiting.append(EndEpisode())
+
+    def _look_all(self, read_images: Callable[[], Mapping[str, Image]]) -> None:
+        while not self._stopping.is_set():
+            self._is_wanted.wait(IDLE_S)
+            self._is_wanted.clear()
+            while self._wanted:
+                frame = self._wanted.popleft()
+                if not self._wanted:  # else it is too late for this one
+                    self._look(frame, read_images)
+                frame.is_looked_at = True
+
+    def _look(self, frame: DatasetFrame, read_images: Callable[[], Mapping[str, Image]]) -> None:
+        try:
+            seen = read_images()
+            frame.images = {name: seen[name] for name in self._cameras}
+        except Exception as error:  # noqa: BLE001 - a camera's fault costs a frame of the dataset
+            logger.debug("no pictures for a frame: %s", error)
+
+    def _send_all(self) -> None:
+        while self._waiting or not self._stopping.is_set():
+            if not self._waiting or not self._is_ready(self._waiting[0]):
+                self._stopping.wait(POLL_S)
+                continue
+            self._send(self._waiting.popleft())
+
+    def _is_ready(self, item: DatasetFrame | EndEpisode) -> bool:
+        return isinstance(item, EndEpisode) or item.is_looked_at or self._stopping.is_set()
+
+    def _send(self, item: DatasetFrame | EndEpisode) -> None:
+        if isinstance(item, DatasetFrame) and item.images is None:
+            self.counters["frames_unseen"] += 1
+            return
+        if self._is_gone:
+            self.counters["frames_dropped"] += isinstance(item, DatasetFrame)
+            return
+        try:
+            if isinstance(item, EndEpisode):
+                self._writer.send(item)
+            else:
+                self._writer.send(self._message(item), item.images)
+                self.counters["frames"] += 1
+        except OSError as error:
+            self._is_gone = True
+            self.counters["frames_dropped"] += isinstance(item, DatasetFrame)
+            logger.error("the dataset's writer is gone (%s); nothing more is recorded", error)  # noqa: TRY400
+
+    def _message(self, frame: DatasetFrame) -> WriteFrame:
+        return WriteFrame(
+            task=self._task,
+            state=frame.state.tolist(),
+            action=self._to_robot(frame.action).tolist(),
+            columns={name: float(cell.item()) for name, cell in row_of(frame.provenance).items()},
+        )

@@ -1,0 +1,137 @@
+"""What the recorder tells the process that writes a LeRobot dataset, over a pipe.
+
+A message is its length (u32, little-endian), itself as msgpack, and, for a frame with pictures, the raw bytes
+of each camera in the order of `OpenDataset.cameras`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from typing import BinaryIO, TypeAlias
+
+import msgspec
+import numpy as np
+
+from vagus.types import Image
+
+__all__ = [
+    "EndEpisode",
+    "Message",
+    "OpenDataset",
+    "Reply",
+    "WriteFrame",
+    "read_images",
+    "read_message",
+    "write_message",
+]
+
+LENGTH = struct.Struct("<I")
+
+
+class OpenDataset(msgspec.Struct, frozen=True, tag="open"):
+    """Make a dataset, or go on with the one that is there.
+
+    Attributes:
+        root: its folder.
+        repo_id: its name.
+        fps: frames per second.
+        robot_type: of the robot.
+        actions: names.
+        state: names.
+        cameras: name → (height, width).
+        columns: further numbers of each frame, name → dtype.
+        codec: of the video; "" for single images.
+        encoder_threads: that encode it.
+    """
+
+    root: str
+    repo_id: str
+    fps: int
+    robot_type: str
+    actions: tuple[str, ...]
+    state: tuple[str, ...]
+    cameras: dict[str, tuple[int, int]]
+    columns: dict[str, str]
+    codec: str
+    encoder_threads: int
+
+
+class WriteFrame(msgspec.Struct, frozen=True, tag="frame"):
+    """Add a frame; its pictures follow."""
+
+    task: str
+    state: list[float]
+    action: list[float]
+    columns: dict[str, float]
+
+
+class EndEpisode(msgspec.Struct, frozen=True, tag="end"):
+    """Save the episode."""
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What the writer answers: once when the dataset is open, once when it is finished, or when it failed.
+
+    Attributes:
+        error: why it gave up; "": it did not.
+        episodes: in the dataset.
+        frames: in the dataset.
+    """
+
+    error: str = ""
+    episodes: int = 0
+    frames: int = 0
+
+
+Message: TypeAlias = "OpenDataset | WriteFrame | EndEpisode"
+
+_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(OpenDataset | WriteFrame | EndEpisode)
+
+
+def write_message(pipe: BinaryIO, message: Message, images: Mapping[str, Image] | None = None) -> None:
+    """Write a message and the pictures that go with it, in the order of `images`.
+
+    Raises:
+        OSError: the writer is gone.
+    """
+    body = msgspec.msgpack.encode(message)
+    _write(pipe, memoryview(LENGTH.pack(len(body)) + body))
+    for image in (images or {}).values():
+        _write(pipe, memoryview(np.ascontiguousarray(image)).cast("B"))
+
+
+def read_message(pipe: BinaryIO) -> Message | None:
+    """Return the next message, or None at the end, also where it broke off."""
+    head = _read(pipe, LENGTH.size)
+    if head is None:
+        return None
+    body = _read(pipe, LENGTH.unpack(head)[0])
+    return None if body is None else _decoder.decode(body)
+
+
+def read_images(pipe: BinaryIO, cameras: Mapping[str, tuple[int, int]]) -> dict[str, Image] | None:
+    """Return the pictures that follow a frame, or None where they broke off."""
+    images: dict[str, Image] = {}
+    for name, (height, width) in cameras.items():
+        content = _read(pipe, height * width * 3)
+        if content is None:
+            return None
+        images[name] = np.frombuffer(content, dtype=np.uint8).reshape(height, width, 3)
+    return images
+
+
+def _write(pipe: BinaryIO, content: memoryview) -> None:
+    while content:
+        content = content[pipe.write(content) :]
+
+
+def _read(pipe: BinaryIO, size: int) -> bytearray | None:
+    content = bytearray(size)
+    view = memoryview(content)
+    while view:
+        count = pipe.readinto(view)  # type: ignore[attr-defined] # a raw file has it
+        if not count:
+            return None
+        view = view[count:]
+    return content

@@ -1,0 +1,243 @@
+"""A run recorded as a LeRobot dataset, read back by LeRobot itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from numpy.typing import NDArray
+
+from vagus.control.config import LoopConfig, RecorderConfig
+from vagus.control.robot import Robot
+from vagus.control.tally import EndReason
+from vagus.errors import ConfigError
+from vagus.integrations.lerobot_dataset_wire import OpenDataset, WriteFrame
+from vagus.integrations.lerobot_dataset_writer import DatasetWriter
+from vagus.integrations.lerobot_provenance import COLUMNS
+from vagus.policies.import_path import Option
+from vagus.robots.registry import load_robot
+from vsim_rig import NAMES, RATE_HZ, STRIDE, Towards, drive, events
+
+PATIENCE_S = 90.0
+TESTS = Path(__file__).parents[1]
+
+
+def recorded(root: Path) -> RecorderConfig:
+    return RecorderConfig(directory=str(root), format="lerobot", repo_id="local/test")
+
+
+def loaded(root: Path) -> LeRobotDataset:
+    return LeRobotDataset("local/test", root=root)
+
+
+def column(dataset: LeRobotDataset, name: str) -> NDArray[np.float64]:
+    rows = [np.asarray(dataset[at][name], dtype=np.float64) for at in range(len(dataset))]
+    return np.stack(rows)
+
+
+def vsim(journal: Path, **options: Option) -> Robot:
+    return load_robot("lerobot:vsim", {"id": "sim", "journal": str(journal), **options})
+
+
+def test_a_run_is_a_dataset_with_provenance_and_a_second_run_goes_on_with_it(tmp_path: Path) -> None:
+    root, journal = tmp_path / "set", tmp_path / "journal"
+    summary = drive(vsim(journal), Towards(), LoopConfig(duration_s=3.0, episode_s=1.5), recorded(root))
+    assert summary.reason is EndReason.FINISHED
+    dataset = loaded(root)
+    assert dataset.fps == RATE_HZ
+    assert dataset.meta.robot_type == "vsim"
+    assert (
+        dataset.features["action"]["names"] == dataset.features["observation.state"]["names"] == list(NAMES)
+    )
+    assert dataset.num_episodes == 2
+    assert dataset.num_frames >= 0.8 * summary.commands
+    assert dataset[0]["task"] == "reach"
+
+    sent = [list(e["action"].values()) for e in events(journal) if isinstance(e["action"], dict)]
+    actions, states = column(dataset, "action"), column(dataset, "observation.state")
+    rows = [tuple(np.asarray(action, dtype=np.float32).tolist()) for action in sent]
+    assert {tuple(action.tolist()) for action in actions} <= set(rows)  # what was recorded was sent
+    np.testing.assert_allclose(actions[:20] - states[:20], STRIDE, atol=3 * STRIDE)
+    assert (np.diff(column(dataset, "vagus.step")[:20].ravel()) == 1).all()
+    assert (column(dataset, "vagus.seq") > 0).any()
+    assert len(set(column(dataset, "vagus.session").ravel()) - {-1}) == 1
+    ages = column(dataset, "vagus.age_ms")[~column(dataset, "vagus.fallback").astype(bool)]
+    assert ((ages >= 0) & (ages < 3000)).all()
+
+    reds = column(dataset, "observation.images.front")[:, 0].mean(axis=(1, 2)) * 255
+    np.testing.assert_allclose(reds - 128, states[:, 0], atol=6)  # each picture is of its own row
+
+    drive(vsim(journal), Towards(), LoopConfig(duration_s=1.0), recorded(root))
+    resumed = loaded(root)
+    assert resumed.num_episodes == 3
+    assert resumed.num_frames > dataset.num_frames
+    assert resumed[resumed.num_frames - 1]["observation.images.front"].shape == (3, 48, 64)
+    assert len(set(column(resumed, "vagus.session").ravel()) - {-1}) == 2
+
+
+def test_a_robot_that_fails_leaves_a_finished_dataset(tmp_path: Path) -> None:
+    root, journal = tmp_path / "set", tmp_path / "journal"
+    robot = vsim(journal, fails_after=40)
+    summary = drive(robot, Towards(), LoopConfig(duration_s=30.0), recorded(root))
+    assert summary.reason is EndReason.ROBOT_ERROR
+    assert events(journal)[-1]["event"] == "disconnect"
+    assert loaded(root).num_frames >= 20
+
+
+def test_a_process_that_is_killed_leaves_a_finished_dataset(tmp_path: Path) -> None:
+    root, journal = tmp_path / "set", tmp_path / "journal"
+    script = f"""
+        from vagus.control.config import LoopConfig, RecorderConfig
+        from vagus.robots.registry import load_robot
+        from vsim_rig import Towards, drive
+
+        record = RecorderConfig(directory={str(root)!r}, format="lerobot", repo_id="local/test")
+        robot = load_robot("lerobot:vsim", {{"id": "sim", "journal": {str(journal)!r}}})
+        drive(robot, Towards(), LoopConfig(duration_s=120.0), record)
+    """
+    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], env=environment) as process:
+        await_lines(journal, 45)
+        process.send_signal(signal.SIGKILL)
+    info = root / "meta" / "info.json"
+    end = time.monotonic() + PATIENCE_S
+    while not (info.is_file() and msgspec.json.decode(info.read_bytes())["total_episodes"]):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    await_parquet_footers(root)
+    dataset = loaded(root)
+    assert dataset.num_frames >= 30
+    assert dataset[dataset.num_frames - 1]["observation.images.front"].shape == (3, 48, 64)
+
+
+def await_lines(journal: Path, count: int) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not (journal.is_file() and journal.read_text().count("\n") >= count):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def await_parquet_footers(root: Path) -> None:
+    """A parquet file that is finished ends with its magic."""
+    end = time.monotonic() + PATIENCE_S
+    while not all(file.read_bytes()[-4:] == b"PAR1" for file in root.rglob("*.parquet")):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+# -- the writer itself ----------------------------------------------------------------------------------
+
+
+def order(root: Path) -> OpenDataset:
+    return OpenDataset(
+        root=str(root),
+        repo_id="local/test",
+        fps=30,
+        robot_type="vsim",
+        actions=("x", "y"),
+        state=("x",),
+        cameras={"front": (32, 48)},
+        columns=dict(COLUMNS),
+        codec="h264",
+        encoder_threads=1,
+    )
+
+
+FRONT = {"front": (32, 48)}
+
+
+def write(writer: DatasetWriter, frames: int, cameras: Mapping[str, tuple[int, int]] = FRONT) -> None:
+    for at in range(frames):
+        images = {name: np.full((*size, 3), at, np.uint8) for name, size in cameras.items()}
+        writer.add(WriteFrame("t", [at], [at, 0.5], dict.fromkeys(COLUMNS, 1.0)), images)
+    writer.close()
+
+
+@pytest.mark.parametrize("codec", ["h264", ""])
+def test_pictures_are_videos_or_single_images(tmp_path: Path, codec: str) -> None:
+    root = tmp_path / "set"
+    for _ in range(2):
+        write(DatasetWriter(replace_order(order(root), codec=codec)), 12)
+    dataset = loaded(root)
+    assert (dataset.num_episodes, dataset.num_frames) == (2, 24)
+    assert bool(dataset.meta.video_keys) == bool(codec)
+    assert dataset[13]["observation.images.front"].shape == (3, 32, 48)
+
+
+def test_two_cameras_and_none(tmp_path: Path) -> None:
+    sets: tuple[dict[str, tuple[int, int]], ...] = ({"a": (32, 48), "b": (48, 32)}, {})
+    for cameras in sets:
+        root = tmp_path / f"set{len(cameras)}"
+        write(DatasetWriter(replace_order(order(root), cameras=cameras)), 3, cameras)
+        assert len(loaded(root).meta.camera_keys) == len(cameras)
+
+
+def replace_order(given: OpenDataset, **changes: object) -> OpenDataset:
+    return msgspec.structs.replace(given, **changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"fps": 25}, "25 fps"),
+        ({"actions": ("y", "x")}, "action"),
+        ({"cameras": {"front": (48, 32)}}, "observation.images.front"),
+        ({"cameras": {}}, "observation.images.front"),
+        ({"codec": ""}, "video"),
+        ({"columns": {}}, "vagus.session"),
+    ],
+)
+def test_another_dataset_is_not_gone_on_with(shared_set: Path, change: dict[str, object], part: str) -> None:
+    with pytest.raises(ConfigError, match="dataset to resume") as caught:
+        DatasetWriter(replace_order(order(shared_set), **change))
+    assert part in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def shared_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("shared") / "set"
+    write(DatasetWriter(order(root)), 3)
+    return root
+
+
+def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="a new or empty folder"):
+        DatasetWriter(order(tmp_path))
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_a_dataset_that_never_got_a_frame_is_begun_anew(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    root.mkdir()
+    DatasetWriter(order(root)).close()
+    write(DatasetWriter(order(root)), 3)
+    assert loaded(root).num_frames == 3
+
+
+def test_a_burst_faster_than_the_encoder_loses_no_picture(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    cameras = {"front": (480, 640)}
+    write(DatasetWriter(replace_order(order(root), cameras=cameras)), 200, cameras)
+    dataset = loaded(root)
+    brightness = [float(dataset[at]["observation.images.front"].mean()) * 255 for at in (0, 50, 100, 199)]
+    np.testing.assert_allclose(brightness, [0, 50, 100, 199], atol=4)
+
+
+def test_what_the_settings_ask_for_wrongly_is_said_before_the_robot_is_connected(tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    record = replace(recorded(tmp_path / "set"), codec="mp3")
+    with pytest.raises(ConfigError, match="mp3"):
+        drive(vsim(journal), Towards(), LoopConfig(duration_s=1.0), record)
+    assert not journal.exists()
