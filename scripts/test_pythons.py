@@ -9,7 +9,17 @@ import sys
 from pathlib import Path
 
 VERSIONS = ("3.10", "3.11", "3.12", "3.13")
-EDGE_TESTS = ("tests/wire", "tests/edge", "tests/control", "tests/test_specs.py", "tests/test_errors.py")
+EDGE_TESTS = (
+    "tests/wire",
+    "tests/edge",
+    "tests/control",
+    "tests/cli",
+    "tests/transport/test_link_conformance.py",
+    "tests/robots/test_sim.py",
+    "tests/test_specs.py",
+    "tests/test_errors.py",
+    "tests/test_readme.py",
+)
 TEST_TOOLS = ("pytest", "pytest-timeout", "hypothesis")
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -15,7 +15,7 @@ from vagus.errors import ConfigError, VagusError
 
 __all__ = ["Option", "accepted_options", "check_options", "construct", "load_named"]
 
-Option: TypeAlias = "bool | int | float | str"
+Option: TypeAlias = bool | int | float | str
 """What something loaded by name can be told on the command line or in a manifest."""
 
 ThingT = TypeVar("ThingT")
