@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +27,19 @@ def wave(stand: Stand, count: int) -> np.ndarray:
     return np.array(rows)
 
 
-def test_base_plays_the_plan_by_name_and_step(tmp_path: Path) -> None:
+def test_base_plays_the_plan_by_name_and_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+) -> None:
+    sent_s: list[float] = []
+    arm_type = importlib.import_module("lerobot_robot_vsim").VSim
+    send = arm_type.send_action
+
+    def timed(robot: object, action: dict[str, float]) -> dict[str, float]:
+        sent_s.append(time.monotonic())
+        sent: dict[str, float] = send(robot, action)
+        return sent
+
+    monkeypatch.setattr(arm_type, "send_action", timed)
     with stand_in(tmp_path) as stand:
         integration.main(stand.arguments("base", "--duration=3"))
         played = table(stand.sent(), stand.policy.names)
@@ -32,6 +47,9 @@ def test_base_plays_the_plan_by_name_and_step(tmp_path: Path) -> None:
     np.testing.assert_allclose(played, wave(stand, len(played)), atol=1e-4)
     assert stand.events()[0]["event"] == "connect"
     assert stand.events()[-1]["event"] == "disconnect"
+    gaps_ms = np.diff(sent_s) * 1e3  # reported, not judged: the machine may be busy with others
+    said = f"median {np.median(gaps_ms):.1f}, p99 {np.percentile(gaps_ms, 99):.1f}, max {gaps_ms.max():.1f}"
+    record_property("gaps_ms", said)
 
 
 def test_between_policy_steps_lerobot_interpolates(tmp_path: Path) -> None:
