@@ -5,10 +5,14 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot_robot_vsim import VSim
 
+from process.rig import rig_in
+from vagus.cli.run_report import RunSummary
 from vagus.control.config import LoopConfig
 from vagus.control.tally import EndReason
 from vagus.errors import RobotError
@@ -18,6 +22,7 @@ from vagus.robots.registry import load_robot
 from vagus.specs import ActionKind, CameraSpec
 from vsim_rig import GOAL, NAMES, STRIDE, UNITS, Towards, drive, events
 
+TESTS = Path(__file__).parents[1]
 BASE_UNITS = {"x.vel": "m/s", "theta.vel": "deg/s"}
 MAPPING = "units: {x.vel: m/s, theta.vel: deg/s}\nlimits: {x.vel: {acceleration: 1}}\n"
 
@@ -205,3 +210,24 @@ def test_state_and_images_are_read_at_the_same_time() -> None:
     robot.close()
     assert seen
     assert set(seen) == {48 * 64 * 3}
+
+
+@pytest.mark.process
+def test_vagus_run_drives_and_records_it_over_a_real_network(tmp_path: Path) -> None:
+    journal, root = tmp_path / "journal", tmp_path / "set"
+    camera = ("type", "vsim", "fps", "30", "width", "64", "height", "48")
+    dotted = [f"cameras.front.{c}" if at % 2 == 0 else c for at, c in enumerate(camera)]
+    with rig_in(tmp_path) as rig:
+        rig.serve(policy=f"{TESTS / 'vsim_rig.py'}:Towards")
+        robot = ("--robot", "lerobot:vsim", "--options", "id", "sim", "journal", str(journal), *dotted)
+        record = ("--record.format", "lerobot", "--record.directory", str(root), "--instruction", "reach")
+        done = rig.call("run", *robot, *record, "--name", "arm", "--duration-s", "3", "--json", timeout_s=120)
+    assert done.returncode == 0, done.stderr
+    said = msgspec.json.decode(done.stdout.splitlines()[-1], type=RunSummary)
+    assert (said.reason, said.camera_errors, said.recording) == ("finished", 0, str(root))
+    told = events(journal)
+    assert [told[0]["event"], told[-1]["event"]] == ["connect", "disconnect"]
+    assert sum(entry["event"] == "action" for entry in told) == said.commands
+    dataset = LeRobotDataset("local/set", root=root)
+    assert (dataset.num_episodes, dataset[0]["task"]) == (1, "reach")
+    assert dataset.num_frames >= 0.7 * said.plan_actions

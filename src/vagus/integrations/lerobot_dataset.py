@@ -8,24 +8,19 @@ The writer finishes the dataset when its pipe ends, so also when this process is
 from __future__ import annotations
 
 import logging
-import os
-import queue
-import subprocess
-import sys
-import tempfile
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol, cast
+from typing import Protocol
 
-import msgspec
 import numpy as np
 
 from vagus.control.mapping import OrderMapping
 from vagus.control.tally import LoopSummary
 from vagus.errors import ConfigError
-from vagus.integrations.lerobot_dataset_wire import EndEpisode, OpenDataset, Reply, WriteFrame, write_message
+from vagus.integrations.lerobot_dataset_process import CLOSE_S, WriterProcess
+from vagus.integrations.lerobot_dataset_wire import EndEpisode, OpenDataset, Reply, WriteFrame
 from vagus.integrations.lerobot_frames import Cut, DatasetFrame, FrameCutter
 from vagus.integrations.lerobot_provenance import COLUMNS, row_of
 from vagus.specs import ActionKind, RobotSpec
@@ -35,17 +30,10 @@ __all__ = ["DatasetRecorder", "DatasetSettings", "FrameSink", "start_dataset_rec
 
 logger = logging.getLogger(__name__)
 
-WRITER = "vagus.integrations.lerobot_dataset_writer"
-OPEN_S = 120.0
-"""Longest wait for LeRobot to be imported and the dataset to be opened."""
-CLOSE_S = 120.0
-"""Longest wait at the end; the writer goes on by itself then."""
 WAITING_S = 5.0
 """Seconds of frames that may wait for the writer: it takes no more while it saves an episode."""
 POLL_S = 0.005
 """How often the sender looks whether a frame has its pictures."""
-LOG_BYTES = 4096
-"""How much of its log is shown when the writer fails."""
 IDLE_S = 0.5
 """How late a stop is noticed when nothing happens."""
 
@@ -110,7 +98,7 @@ def start_dataset_recorder(
         codec=settings.codec,
         encoder_threads=settings.encoder_threads,
     )
-    writer = _Writer()
+    writer = WriterProcess()
     writer.open(order)
     cutter = FrameCutter(
         period_s=1 / settings.rate_hz,
@@ -139,94 +127,6 @@ class FrameSink(Protocol):
     def close(self) -> Reply | None:
         """Finish; None: it still is at it."""
         ...
-
-
-class _Writer:
-    """The writing process."""
-
-    def __init__(self) -> None:
-        # not a pipe: what is printed must not fail when we are gone
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the process has ended
-        environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", WRITER],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            bufsize=0,
-            env=environment,
-            start_new_session=True,  # a Ctrl-C at the terminal is for the robot
-        )
-        self._replies: queue.SimpleQueue[Reply] = queue.SimpleQueue()
-        threading.Thread(target=self._read_replies, name="vagus-dataset-replies", daemon=True).start()
-
-    def open(self, order: OpenDataset) -> Reply:
-        """Open the dataset.
-
-        Raises:
-            ConfigError: it cannot be opened.
-        """
-        try:
-            write_message(self._pipe, order)
-        except OSError:
-            logger.debug("the writer ended before it was told what to write")
-        reply = self._await(OPEN_S)
-        if reply is None or reply.error:
-            self._process.kill()
-            self._pipe.close()
-            raise self._refusal(reply)
-        return reply
-
-    def send(self, message: WriteFrame | EndEpisode, images: Mapping[str, Image] | None = None) -> None:
-        """Hand over a message; blocks while the writer is busy.
-
-        Raises:
-            OSError: the writer is gone.
-        """
-        write_message(self._pipe, message, images)
-
-    def close(self) -> Reply | None:
-        """End the pipe and wait for the dataset to be finished; None: the writer still is at it."""
-        try:
-            self._pipe.close()
-        except OSError:
-            logger.debug("the writer was gone before the end")
-        return self._await(CLOSE_S)
-
-    @property
-    def _pipe(self) -> BinaryIO:
-        return cast("BinaryIO", self._process.stdin)
-
-    def _await(self, timeout_s: float) -> Reply | None:
-        try:
-            return self._replies.get(timeout=timeout_s)
-        except queue.Empty:
-            return None
-
-    def _last_words(self) -> str:
-        size = os.fstat(self._log.fileno()).st_size
-        said = os.pread(self._log.fileno(), LOG_BYTES, max(size - LOG_BYTES, 0))
-        return said.decode(errors="replace").strip() or "the writing process ended without a word"
-
-    def _refusal(self, reply: Reply | None) -> ConfigError:
-        said = f"no answer for {OPEN_S:g} s" if reply is None else reply.error
-        if "ModuleNotFoundError" in said or "is required but not installed" in said:
-            last = said.splitlines()[-1]
-            return ConfigError(
-                "recording a LeRobot dataset",
-                wanted="LeRobot with its dataset extra",
-                got=last,
-                fix='pip install "vagus[lerobot]"',
-            )
-        return ConfigError("recording a LeRobot dataset", wanted="a dataset that can be written", got=said)
-
-    def _read_replies(self) -> None:
-        with cast("BinaryIO", self._process.stdout) as replies:
-            for line in replies:
-                self._replies.put(msgspec.json.decode(line, type=Reply))
-        self._process.wait()
-        self._replies.put(Reply(error=self._last_words()))  # read by nobody where it ended as it should
-        self._log.close()
 
 
 class DatasetRecorder:
