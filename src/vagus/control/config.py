@@ -55,8 +55,8 @@ class RecorderConfig:
     directory: str = ""
     """Where session folders are made, or the folder of the dataset; empty: nothing is recorded."""
     format: Literal["folder", "lerobot"] = "folder"
-    """folder: a folder per session, of JSON lines and JPEGs. lerobot: a LeRobotDataset, resumed if it is there;
-    wants LeRobot installed."""
+    """folder: a folder per session, of JSON lines and JPEGs. lerobot: a LeRobotDataset, resumed if it is
+    there; wants LeRobot installed."""
     images: bool = True
     """Record camera frames: those that went with requests, or those of every policy step (lerobot)."""
     repo_id: str = ""
