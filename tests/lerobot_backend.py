@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +68,7 @@ def diffusion_config(**changes: object) -> PreTrainedConfig:
         "crop_ratio": 1.0,
         "pretrained_backbone_weights": None,
         "noise_scheduler_type": "DDIM",
+        "prediction_type": "sample",  # with random weights, "epsilon" blows rounding errors up a hundredfold
         "num_inference_steps": 3,
         "down_dims": (32, 64),
         "n_groups": 8,
@@ -95,10 +96,10 @@ def vqbet_config() -> PreTrainedConfig:
     )
 
 
-def tdmpc_config() -> PreTrainedConfig:
+def tdmpc_config(inputs: dict[str, PolicyFeature]) -> PreTrainedConfig:
     return TDMPCConfig(
         device="cpu",
-        input_features=dict(SEEN),
+        input_features=inputs,
         output_features=dict(GIVEN),
         latent_dim=8,
         mlp_dim=16,
@@ -191,8 +192,13 @@ def row(
     return Row(Memory() if session is None else session, observation, step, None, 0, 0, seed)
 
 
-def good(results: list[object]) -> list[ActionChunk]:
+def good(results: Sequence[object]) -> list[ActionChunk]:
     """Return the results, all of which must be chunks."""
     chunks = [result for result in results if isinstance(result, ActionChunk)]
     assert len(chunks) == len(results), results
     return chunks
+
+
+def assert_near(array: FloatArray, wanted: FloatArray) -> None:
+    """Fail where two arrays differ by more than 1e-5 anywhere."""
+    np.testing.assert_allclose(array, wanted, atol=1e-5, rtol=0.0)
