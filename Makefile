@@ -3,8 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 FUZZ_SECONDS ?= 300
+LEROBOT_VENV ?= .venv-lerobot
+# LeRobot wants Python 3.12 or newer: the first that answers.
+LEROBOT_PYTHON ?= $(shell for python in $(PYTHON) python3.12 python3.13 $$HOME/.pyenv/versions/3.1[23].*/bin/python3; do \
+	$$python -c 'import sys; sys.exit(not (3, 12) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: install demo test lint unit test-pythons bench bench-smoke fuzz clean
+.PHONY: install demo test test-lerobot lint unit test-pythons bench bench-smoke fuzz clean
 
 install: $(VENV)/.installed
 
@@ -28,6 +32,17 @@ lint: install
 
 unit: install
 	$(BIN)/pytest
+
+test-lerobot: $(LEROBOT_VENV)/.installed  ## LeRobot's policies and robots, in an environment of their own, offline
+	$(LEROBOT_VENV)/bin/pytest tests/lerobot -q
+
+$(LEROBOT_VENV)/.installed: pyproject.toml
+	@test -n "$(LEROBOT_PYTHON)" || { echo "LeRobot wants Python 3.12 or 3.13; name one: make test-lerobot LEROBOT_PYTHON=…"; exit 1; }
+	$(LEROBOT_PYTHON) -m venv $(LEROBOT_VENV)
+	$(LEROBOT_VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(LEROBOT_VENV)/bin/python -m pip install --quiet --editable '.[lerobot,metrics]' \
+		--editable tests/lerobot/plugins/lerobot_robot_vsim 'pytest==9.2.0' 'pytest-timeout==2.4.0' 'hypothesis>=6.100'
+	touch $@
 
 test-pythons: install  ## the robot's side on every Python from 3.10 on that is present
 	$(BIN)/python scripts/test_pythons.py
