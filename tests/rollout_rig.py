@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,8 @@ RATE_HZ = 30.0
 PATIENCE_S = 30.0
 UNITS = {"gripper.pos": "lerobot_norm", "x.vel": "m/s", "theta.vel": "deg/s"}
 """Where it is not degrees."""
+DRIVES_BASES = version("lerobot") != "0.6.0" if find_spec("torch") else False
+"""LeRobot 0.6.0's rollout commands positions only."""
 DRIVE = 0.2
 """What the policy asks of the base."""
 
@@ -122,7 +126,6 @@ class Stand:
             f"--dataset.repo_id=vagus/{name}",
             f"--dataset.root={self.folder / name}",
             "--dataset.push_to_hub=false",
-            "--dataset.no_stamp=true",
             "--dataset.video=false",
             "--dataset.single_task=sway",
         ]
@@ -130,6 +133,13 @@ class Stand:
     def events(self) -> list[dict[str, object]]:
         """Return what the arm wrote down: connect, actions, disconnect."""
         return [json.loads(line) for line in self.journal.read_text().splitlines()]
+
+    def await_actions(self, count: int) -> None:
+        """Return once the arm was sent `count` actions."""
+        deadline_s = time.monotonic() + PATIENCE_S
+        while not self.journal.exists() or self.journal.read_text().count("\n") <= count:
+            assert time.monotonic() < deadline_s, "the arm was not commanded"
+            time.sleep(0.02)
 
     def sent(self) -> list[dict[str, float]]:
         """Return the actions that reached the arm."""

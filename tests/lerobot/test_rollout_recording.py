@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from lerobot.datasets import LeRobotDataset
 from lerobot.rollout.strategies import dagger, highlight
 
 from rollout_leader import HELD_AT
-from rollout_rig import BASE, Stand, Sway, add_leader, add_plugin, stand_in, table
+from rollout_rig import BASE, DRIVES_BASES, Stand, Sway, add_leader, add_plugin, stand_in, table
 from vagus.integrations import lerobot as integration
 from vagus.integrations.lerobot_provenance import COLUMNS
 
@@ -72,20 +72,23 @@ def keys(monkeypatch: pytest.MonkeyPatch, module: object) -> list[Callable[[str]
     return handlers
 
 
-def press_all(handlers: list[Callable[[str], None]], key: str) -> None:
-    for press in handlers:
-        press(key)
-
-
 @contextlib.contextmanager
-def pressing(handlers: list[Callable[[str], None]], presses: list[tuple[float, str]]) -> Iterator[None]:
-    """Press keys after so many seconds from now."""
-    timers = [threading.Timer(after_s, partial(press_all, handlers, key)) for after_s, key in presses]
-    for timer in timers:
-        timer.start()
+def pressing(
+    stand: Stand, handlers: list[Callable[[str], None]], presses: list[tuple[float, str]]
+) -> Iterator[None]:
+    """Press keys, each so many seconds after the one before, the first after the arm began to move."""
+
+    def press() -> None:
+        stand.await_actions(5)
+        for wait_s, key in presses:
+            time.sleep(wait_s)
+            for handler in handlers:
+                handler(key)
+
+    hand = threading.Thread(target=press)
+    hand.start()
     yield
-    for timer in timers:
-        timer.cancel()
+    hand.join()
 
 
 def test_sentry_records_where_each_action_came_from(tmp_path: Path) -> None:
@@ -136,7 +139,7 @@ def test_highlight_knows_where_the_frames_from_before_the_key_came_from(
     handlers = keys(monkeypatch, highlight)
     with stand_in(tmp_path) as stand:
         flags = ["--duration=5", "--strategy.ring_buffer_seconds=2"]
-        with pressing(handlers, [(5.0, "s")]):
+        with pressing(stand, handlers, [(2.5, "s")]):
             integration.main(stand.arguments("highlight", *flags, *stand.dataset()))
         columns = recorded(stand)
     assert len(columns["action"]) > 60
@@ -144,15 +147,16 @@ def test_highlight_knows_where_the_frames_from_before_the_key_came_from(
     assert (np.diff(columns["vagus.step"]) == 1).all()
 
 
+@pytest.mark.skipif(not DRIVES_BASES, reason="LeRobot 0.6.0 commands positions only")
 def test_no_plan_survives_a_human_and_a_paused_base_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handlers = keys(monkeypatch, dagger)
     with stand_in(tmp_path, Sway(has_base=True)) as stand:
-        flags = ["--duration=9", "--strategy.record_autonomous=true", "--strategy.smooth_handover=false"]
-        presses = [(4.0, "space"), (5.0, "tab"), (6.0, "tab"), (7.0, "space")]
+        flags = ["--duration=12", "--strategy.record_autonomous=true"]
+        presses = [(2.0, "space"), (1.0, "tab"), (3.0, "tab"), (1.5, "space")]
         arguments = stand.arguments("dagger", *flags, *TELEOP, *stand.dataset(), has_base=True)
-        with pressing(handlers, presses):
+        with pressing(stand, handlers, presses):
             integration.main(arguments)
         columns, base = recorded(stand), table(stand.sent(), BASE)
     human = columns["intervention"]
