@@ -41,6 +41,7 @@ $(LEROBOT_VENV)/.installed: pyproject.toml
 	$(LEROBOT_PYTHON) -m venv $(LEROBOT_VENV)
 	$(LEROBOT_VENV)/bin/python -m pip install --quiet --upgrade pip
 	$(LEROBOT_VENV)/bin/python -m pip install --quiet --editable '.[lerobot,metrics]' \
+		'lerobot[feetech,dynamixel]' pyzmq python-can \
 		--editable tests/lerobot/plugins/lerobot_robot_vsim 'pytest==9.2.0' 'pytest-timeout==2.4.0' 'hypothesis>=6.100'
 	touch $@
 
