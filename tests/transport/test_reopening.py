@@ -211,7 +211,7 @@ def test_the_watchdog_waits_before_it_calls_a_connection_dead() -> None:
         network.errors = [LinkError("nobody")] * 3  # away, not a zombie
         assert eventually(lambda: link.health().zombies == 1)
         assert network.errors == []
-        assert link.health().generation == 1
+        assert eventually(lambda: link.health().generation == 1)
         assert eventually(lambda: network.made[0].is_closed)
 
 
