@@ -8,7 +8,7 @@ LEROBOT_VENV ?= .venv-lerobot
 LEROBOT_PYTHON ?= $(shell for python in $(PYTHON) python3.12 python3.13 $$HOME/.pyenv/versions/3.1[23].*/bin/python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 12) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: install demo test test-lerobot lint unit test-pythons bench bench-smoke fuzz clean
+.PHONY: install demo test test-lerobot lint unit retest test-pythons bench bench-smoke fuzz clean
 
 install: $(VENV)/.installed
 
@@ -32,6 +32,9 @@ lint: install
 
 unit: install
 	$(BIN)/pytest
+
+retest: install  ## what failed last time, once more: real processes and networks on shared cores have bad days
+	$(BIN)/pytest --last-failed --last-failed-no-failures none
 
 test-lerobot: $(LEROBOT_VENV)/.installed  ## LeRobot's policies and robots, in an environment of their own, offline
 	$(LEROBOT_VENV)/bin/pytest tests/lerobot -q
