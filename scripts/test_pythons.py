@@ -37,13 +37,13 @@ def interpreter(version: str) -> str | None:
 
 
 def run_tests(version: str, python: str) -> int:
-    """Make an environment with the base dependencies alone, and run the tests of the edge in it."""
+    """Make an environment with the base dependencies and YAML, and run the tests of the edge in it."""
     folder = ROOT / f".venv-{version}"
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run([python, "-m", "venv", folder], check=True)
     pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet"]
     subprocess.run([*pip, "--upgrade", "pip"], check=True)
-    subprocess.run([*pip, "--editable", str(ROOT), *TEST_TOOLS], check=True)
+    subprocess.run([*pip, "--editable", f"{ROOT}[yaml]", *TEST_TOOLS], check=True)
     pytest = [folder / "bin" / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *EDGE_TESTS]
     return subprocess.run(pytest, cwd=ROOT, check=False).returncode
 
