@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from vagus.cli.survey import parse_service, survey
+from vagus.cli.survey import survey
+from vagus.edge.opening import parse_service
 from vagus.errors import ConfigError
 from vagus.transport.keys import ServerKey, ServiceKey
 from vagus.transport.memory import MemoryNetwork

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -28,21 +27,6 @@ from vagus.transport.keys import ServiceKey
 from vagus.transport.memory import MemoryLink, MemoryNetwork
 from vagus.types import LinkState, MotionState
 from vagus.wire.schema import EventCode
-
-
-@pytest.fixture
-def network() -> MemoryNetwork:
-    return MemoryNetwork()
-
-
-@pytest.fixture
-def link(network: MemoryNetwork) -> Iterator[MemoryLink]:
-    before = set(threading.enumerate())
-    link = network.link("robot")
-    yield link
-    link.close()
-    wait_until(lambda: set(threading.enumerate()) <= before)  # no thread is left behind
-
 
 # -- first contact ----------------------------------------------------------------------------------------
 

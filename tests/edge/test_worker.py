@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -20,20 +20,6 @@ from vagus.wire.schema import ChunkMessage, EventCode, Header, Kind, Observation
 
 EAGER = replace(CONFIG, execute_horizon=1)
 """Asks for the next chunk after every action."""
-
-
-@pytest.fixture
-def network() -> MemoryNetwork:
-    return MemoryNetwork()
-
-
-@pytest.fixture
-def link(network: MemoryNetwork) -> Iterator[MemoryLink]:
-    before = set(threading.enumerate())
-    link = network.link("robot")
-    yield link
-    link.close()
-    wait_until(lambda: set(threading.enumerate()) <= before)
 
 
 def epochs(body: Body) -> set[int]:

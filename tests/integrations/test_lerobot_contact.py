@@ -6,8 +6,9 @@ import pytest
 
 from rollout_rig import Sway, serving
 from vagus.edge.config import EdgeConfig
+from vagus.edge.opening import parse_service
 from vagus.errors import ConfigError, LinkError
-from vagus.integrations.lerobot_contact import Contact, identity_of, policy_names, service_of
+from vagus.integrations.lerobot_contact import Contact, identity_of, policy_names
 from vagus.transport.keys import ServiceKey
 from vagus.transport.router import Router
 from vagus.transport.zenoh_config import RouterConfig, ZenohConfig
@@ -36,15 +37,15 @@ def test_without_an_endpoint_the_network_settings_say_where() -> None:
 
 
 def test_a_service_is_named_in_two_parts_or_three() -> None:
-    assert service_of("") is None
-    assert service_of("act/main") == ServiceKey("act", "main", "default")
-    assert service_of("act/main/lab") == ServiceKey("act", "main", "lab")
+    assert parse_service("") is None
+    assert parse_service("act/main") == ServiceKey("act", "main", "default")
+    assert parse_service("act/main/lab") == ServiceKey("act", "main", "lab")
 
 
 @pytest.mark.parametrize("text", ["act", "act/", "a/b/c/d"])
 def test_anything_else_is_no_service(text: str) -> None:
     with pytest.raises(ConfigError, match="model/revision"):
-        service_of(text)
+        parse_service(text)
 
 
 def test_lerobots_keys_become_names() -> None:

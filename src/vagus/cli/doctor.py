@@ -11,9 +11,10 @@ import tyro
 from rich.console import Console
 
 from vagus.cli.exit_code import ExitCode
-from vagus.cli.survey import Found, parse_service, survey
+from vagus.cli.survey import Found, survey
 from vagus.clock import NS_PER_MS
 from vagus.edge.config import EdgeConfig
+from vagus.edge.opening import parse_service
 from vagus.errors import ConfigError, LinkError
 from vagus.transport.link import Link
 from vagus.transport.zenoh import ZenohLink

@@ -17,7 +17,6 @@ from rich.markup import escape
 from vagus.cli.live_line import LiveLine
 from vagus.cli.run_recording import Run, open_recording
 from vagus.cli.run_report import exit_code_for, summarise, summary_table
-from vagus.cli.survey import parse_service
 from vagus.control.config import LoopConfig, RecorderConfig
 from vagus.control.fallback import check_fallbacks
 from vagus.control.loop import ControlLoop
@@ -29,7 +28,7 @@ from vagus.control.tally import EndReason
 from vagus.edge.client import PolicyClient
 from vagus.edge.config import EdgeConfig
 from vagus.edge.handshake import Contract, Identity
-from vagus.edge.opening import Opener
+from vagus.edge.opening import Opener, parse_service
 from vagus.errors import LinkError, SessionRefusedError
 from vagus.policies.import_path import Option
 from vagus.robots.registry import load_robot

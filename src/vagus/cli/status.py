@@ -14,7 +14,8 @@ from rich.table import Table
 
 from vagus.cli.exit_code import ExitCode
 from vagus.cli.signals import stop_event
-from vagus.cli.survey import Found, parse_service, survey
+from vagus.cli.survey import Found, survey
+from vagus.edge.opening import parse_service
 from vagus.errors import LinkError
 from vagus.transport.keys import ServiceKey
 from vagus.transport.zenoh import ZenohLink

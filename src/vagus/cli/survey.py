@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vagus.edge.opening import fetch_capabilities, living_servers
-from vagus.errors import ConfigError, LinkError, ProtocolError
+from vagus.errors import LinkError, ProtocolError
 from vagus.transport.keys import ALL_SERVERS_ALIVE, ServerKey, ServiceKey
 from vagus.transport.link import Link
 from vagus.wire.schema import Capabilities
 
-__all__ = ["Found", "parse_service", "survey"]
+__all__ = ["Found", "survey"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +44,6 @@ def survey(link: Link, service: ServiceKey | None, *, timeout_s: float = 1.0) ->
     pattern = ALL_SERVERS_ALIVE if service is None else service.all_alive
     keys: Iterable[ServerKey] = living_servers(link, pattern, timeout_s=timeout_s)
     return [_ask(link, key, timeout_s) for key in sorted(keys, key=lambda key: key.path)]
-
-
-def parse_service(text: str) -> ServiceKey | None:
-    """Return the service of "model/revision/name" or "model/revision"; None for "".
-
-    Raises:
-        ConfigError: it is no such name.
-    """
-    if not text:
-        return None
-    parts = text.split("/")
-    if len(parts) not in (2, 3) or not all(parts):
-        raise ConfigError("service", wanted="model/revision or model/revision/name", got=repr(text))
-    return ServiceKey(*parts) if len(parts) == 3 else ServiceKey(parts[0], parts[1], "default")
 
 
 def _ask(link: Link, key: ServerKey, timeout_s: float) -> Found:

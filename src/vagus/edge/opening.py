@@ -14,7 +14,7 @@ from vagus.transport.link import Link
 from vagus.wire.codec import decode, encode
 from vagus.wire.schema import Ack, Capabilities, CloseMessage, SessionRequest
 
-__all__ = ["Opener", "fetch_capabilities", "find_service", "living_servers"]
+__all__ = ["Opener", "fetch_capabilities", "find_service", "living_servers", "parse_service"]
 
 STATUS_TIMEOUT_S = 1.0
 """Longest wait for a server to say what it is; only an answered question proves life."""
@@ -28,6 +28,24 @@ def living_servers(link: Link, pattern: str, *, timeout_s: float) -> frozenset[S
     """
     servers = map(_server_from, link.tokens(pattern, timeout_s=timeout_s))
     return frozenset(server for server in servers if server is not None)
+
+
+def parse_service(text: str, *, setting: str = "service") -> ServiceKey | None:
+    """Return the service of "model/revision/name" or "model/revision"; None for "".
+
+    Args:
+        text: as a person names it.
+        setting: what the error calls it.
+
+    Raises:
+        ConfigError: it is no such name.
+    """
+    if not text:
+        return None
+    parts = text.split("/")
+    if len(parts) not in (2, 3) or not all(parts):
+        raise ConfigError(setting, wanted="model/revision or model/revision/name", got=repr(text))
+    return ServiceKey(*parts) if len(parts) == 3 else ServiceKey(parts[0], parts[1], "default")
 
 
 def find_service(link: Link, *, timeout_s: float) -> ServiceKey:

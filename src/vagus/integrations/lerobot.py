@@ -27,9 +27,9 @@ from vagus.control.fallback import check_fallbacks
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
 from vagus.edge.client import PolicyClient
-from vagus.edge.opening import Opener
+from vagus.edge.opening import Opener, parse_service
 from vagus.errors import ConfigError, LinkError
-from vagus.integrations.lerobot_contact import identity_of, policy_names, service_of
+from vagus.integrations.lerobot_contact import identity_of, policy_names
 from vagus.integrations.lerobot_engine import EnginePorts, VagusInferenceConfig, VagusInferenceEngine
 from vagus.integrations.lerobot_guard import GuardedRobot, WatchedStep
 from vagus.integrations.lerobot_pilot import Pilot, PilotParts
@@ -191,7 +191,9 @@ def _open_client(
     opener = Opener(
         link, rename_robot_spec(spec, _known(policy, spec)), policy.edge, identity_of(policy.name, {})
     )
-    client = PolicyClient(opener, service=service_of(policy.service), instruction=task)
+    client = PolicyClient(
+        opener, service=parse_service(policy.service, setting="policy.service"), instruction=task
+    )
     stack.callback(client.close)
     for warning in client.open().warnings:
         logger.warning("%s", warning)

@@ -11,17 +11,17 @@ from dataclasses import dataclass, replace
 from vagus.clock import MonotonicClock, seconds_to_ns
 from vagus.edge.config import EdgeConfig
 from vagus.edge.handshake import Identity
-from vagus.edge.opening import fetch_capabilities, find_service, living_servers
-from vagus.errors import ConfigError, LinkError
+from vagus.edge.opening import fetch_capabilities, find_service, living_servers, parse_service
+from vagus.errors import LinkError
 from vagus.specs import PolicySpec
 from vagus.transport.host import host_id
-from vagus.transport.keys import ServerKey, ServiceKey
+from vagus.transport.keys import ServerKey
 from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import ZenohConfig
 from vagus.wire.contract import policy_spec_from
 from vagus.wire.schema import Capabilities
 
-__all__ = ["Contact", "identity_of", "policy_names", "service_of"]
+__all__ = ["Contact", "identity_of", "policy_names"]
 
 RETRY_S = 0.1
 """Pause between tries of the first contact."""
@@ -82,7 +82,9 @@ class Contact:
             ConfigError: several services and none chosen.
         """
         timeout_s = self.edge.handshake_timeout_s
-        service = service_of(self.service) or find_service(link, timeout_s=timeout_s)
+        service = parse_service(self.service, setting="policy.service") or find_service(
+            link, timeout_s=timeout_s
+        )
         why = f"no server of {service.path} is alive; start one with `vagus serve`"
         for server in sorted(
             living_servers(link, service.all_alive, timeout_s=timeout_s), key=lambda k: k.path
@@ -92,20 +94,6 @@ class Contact:
                 return server, said
             why = f"server {server.server} is {said.phase}"
         raise LinkError(why)
-
-
-def service_of(text: str) -> ServiceKey | None:
-    """Return the service that `text` names; None for "".
-
-    Raises:
-        ConfigError: it is no such name.
-    """
-    parts = text.split("/") if text else []
-    if not parts:
-        return None
-    if len(parts) not in (2, 3) or not all(parts):
-        raise ConfigError("policy.service", wanted="model/revision or model/revision/name", got=repr(text))
-    return ServiceKey(*parts) if len(parts) == 3 else ServiceKey(parts[0], parts[1], "default")
 
 
 def identity_of(name: str, tags: Mapping[str, str]) -> Identity:
