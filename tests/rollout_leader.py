@@ -19,6 +19,9 @@ HELD_AT = 30.0
 class VLeaderConfig(TeleoperatorConfig):  # type: ignore[misc]
     """The leader."""
 
+    is_actuated: bool = False
+    """It can be moved to where the robot is; LeRobot takes two seconds for that."""
+
 
 class VLeader(Teleoperator):  # type: ignore[misc]
     """Gives one pose."""
@@ -29,6 +32,7 @@ class VLeader(Teleoperator):  # type: ignore[misc]
 
     def __init__(self, config: VLeaderConfig) -> None:
         super().__init__(config)
+        self._is_actuated = config.is_actuated
         self._is_connected = False
 
     @property
@@ -37,7 +41,7 @@ class VLeader(Teleoperator):  # type: ignore[misc]
 
     @property
     def feedback_features(self) -> dict[str, type]:
-        return {}
+        return self.action_features if self._is_actuated else {}
 
     @property
     def is_connected(self) -> bool:
@@ -56,6 +60,12 @@ class VLeader(Teleoperator):  # type: ignore[misc]
         return {name: 0.5 if name in BASE else HELD_AT for name in self.action_features}
 
     def send_feedback(self, feedback: dict[str, float]) -> None:
+        pass
+
+    def enable_torque(self) -> None:
+        pass
+
+    def disable_torque(self) -> None:
         pass
 
     def disconnect(self) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -14,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from vagus.errors import PolicyError
 from vagus.policies.policy import Policy, Row, ServingMode
@@ -141,6 +144,15 @@ class Stand:
             assert time.monotonic() < deadline_s, "the arm was not commanded"
             time.sleep(0.02)
 
+    def longest_coast_s(self) -> float:
+        """Return the longest time for which the base was left with a velocity that was not zero."""
+        orders = [event for event in self.events() if event["event"] == "action"]
+        return max(
+            float(later["at_s"]) - float(order["at_s"])  # type: ignore[arg-type]
+            for order, later in itertools.pairwise(orders)
+            if any(order["action"][name] for name in BASE)  # type: ignore[index]
+        )
+
     def sent(self) -> list[dict[str, float]]:
         """Return the actions that reached the arm."""
         return [event["action"] for event in self.events() if event["event"] == "action"]  # type: ignore[misc]
@@ -176,6 +188,36 @@ def add_plugin() -> None:
 def add_leader() -> None:
     """Register a leader arm that a human holds still, away from where the policy goes."""
     importlib.import_module("rollout_leader")
+
+
+def keys(monkeypatch: pytest.MonkeyPatch, strategy: object) -> list[Callable[[str], None]]:
+    """Return where the key handler of a strategy's module will be; there is no keyboard here."""
+    handlers: list[Callable[[str], None]] = []
+
+    def listen(dispatch: Callable[[str], None], **_: object) -> None:
+        handlers.append(dispatch)
+
+    monkeypatch.setattr(strategy, "create_key_listener", listen)
+    return handlers
+
+
+@contextmanager
+def pressing(
+    stand: Stand, handlers: list[Callable[[str], None]], presses: Sequence[tuple[float, str]]
+) -> Iterator[None]:
+    """Press keys, each so many seconds after the one before, the first after the arm began to move."""
+
+    def press() -> None:
+        stand.await_actions(5)
+        for wait_s, key in presses:
+            time.sleep(wait_s)
+            for handler in handlers:
+                handler(key)
+
+    hand = threading.Thread(target=press)
+    hand.start()
+    yield
+    hand.join()
 
 
 def table(sent: Sequence[dict[str, float]], names: Sequence[str]) -> np.ndarray:

@@ -142,6 +142,18 @@ def test_however_late_ticks_come_frames_are_a_period_apart_and_no_command_is_los
     assert tape.cutter.missed == 0
 
 
+@given(st.floats(0, 0.49), st.lists(st.floats(0, 0.74), max_size=80))
+def test_at_the_policy_rate_a_tick_that_was_not_skipped_is_a_frame(
+    first: float, lateness: list[float]
+) -> None:
+    tape = Tape(cutter())
+    for at, late in enumerate([first, *lateness]):
+        assert tape.tick(at * PERIOD_NS + int(late * PERIOD_NS), command(at))
+    tape.end()
+    assert [pair[1] for pair in tape.pairs if pair] == list(range(len(lateness) + 1))
+    assert tape.cutter.missed == 0
+
+
 def test_actions_are_kept_as_they_were_given() -> None:
     given_action: ActionArray = np.array([1.0, 2.0])
     under_test = cutter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 import numpy as np
@@ -156,7 +157,12 @@ def test_a_missing_picture_costs_one_request() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seen", "why"), [({"a.pos": 1.0}, "lacks"), ({"a.pos": 1.0, "x.vel": np.nan}, "finite")]
+    ("seen", "why"),
+    [
+        ({"a.pos": 1.0}, "lacks"),
+        ({"a.pos": 1.0, "x.vel": np.nan}, "finite"),
+        ({"a.pos": 1.0, "x.vel": None}, "numbers"),
+    ],
 )
 def test_a_state_that_cannot_be_used_is_said(seen: Mapping[str, object], why: str) -> None:
     cockpit = Cockpit()
@@ -223,9 +229,6 @@ def test_a_dead_link_stops_for_good_and_says_why() -> None:
     cockpit.link(LinkState.DEAD)
     assert cockpit.tick() is None
     assert cockpit.pilot.failure == "the link is dead: because"
-    stand = cockpit.pilot.stand()
-    assert stand is not None
-    assert stand.tolist() == [1.0, 0.0]  # the arm where it is, the base at rest
     for event in (cockpit.pilot.pause, cockpit.pilot.reset, cockpit.pilot.resume, cockpit.pilot.halted):
         event()
     assert cockpit.tick() is None
@@ -240,13 +243,8 @@ def test_a_command_limited_for_too_long_stops_for_good() -> None:
 
 
 def test_an_arm_alone_stands_by_itself() -> None:
-    cockpit = Cockpit(has_base=False)
-    assert cockpit.pilot.at_rest == {}
-    assert cockpit.pilot.stand() is None
-
-
-def test_a_base_that_was_never_commanded_is_left_alone() -> None:
-    assert Cockpit().pilot.stand() is None
+    assert Cockpit(has_base=False).pilot.at_rest == {}
+    assert Cockpit().pilot.at_rest == {"x.vel": 0.0}
 
 
 def test_after_a_halt_the_plan_goes_on() -> None:
@@ -254,10 +252,20 @@ def test_after_a_halt_the_plan_goes_on() -> None:
     cockpit.play()
     cockpit.tick()
     cockpit.pilot.halted()
-    assert cockpit.pilot.stand() is None
     command = cockpit.tick()
     assert command is not None
     assert command.provenance.step == 2
+
+
+@pytest.mark.parametrize("seen", [{"a.pos": np.nan}, {"a.pos": None}])
+def test_a_halt_needs_no_state(seen: Mapping[str, object], caplog: pytest.LogCaptureFixture) -> None:
+    cockpit = Cockpit()
+    cockpit.play()
+    cockpit.see(**seen)
+    with caplog.at_level(logging.WARNING):
+        cockpit.pilot.halted()
+    assert "not known" in caplog.text
+    assert cockpit.tick() is not None
 
 
 def test_two_calls_upon_one_observation_are_two_ticks() -> None:

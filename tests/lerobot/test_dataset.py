@@ -50,7 +50,9 @@ def vsim(journal: Path, **options: Option) -> Robot:
     return load_robot("lerobot:vsim", {"id": "sim", "journal": str(journal), **options})
 
 
-def test_a_run_is_a_dataset_with_provenance_and_a_second_run_goes_on_with_it(tmp_path: Path) -> None:
+def test_a_run_is_a_dataset_with_provenance_and_a_second_run_goes_on_with_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     root, journal = tmp_path / "set", tmp_path / "journal"
     summary = drive(vsim(journal), Towards(), LoopConfig(duration_s=3.0, episode_s=1.5), recorded(root))
     assert summary.reason is EndReason.FINISHED
@@ -69,7 +71,9 @@ def test_a_run_is_a_dataset_with_provenance_and_a_second_run_goes_on_with_it(tmp
     rows = [tuple(np.asarray(action, dtype=np.float32).tolist()) for action in sent]
     assert {tuple(action.tolist()) for action in actions} <= set(rows)  # what was recorded was sent
     np.testing.assert_allclose(actions[:20] - states[:20], STRIDE, atol=3 * STRIDE)
-    assert (np.diff(column(dataset, "vagus.step")[:20].ravel()) == 1).all()
+    strides = np.diff(column(dataset, "vagus.step")[:20].ravel())
+    assert (strides >= 1).all()
+    assert (strides == 1).all() or "the dataset lacks frames" in caplog.text  # never without a word
     assert (column(dataset, "vagus.seq") > 0).any()
     assert len(set(column(dataset, "vagus.session").ravel()) - {-1}) == 1
     ages = column(dataset, "vagus.age_ms")[~column(dataset, "vagus.fallback").astype(bool)]
@@ -88,7 +92,7 @@ def test_a_run_is_a_dataset_with_provenance_and_a_second_run_goes_on_with_it(tmp
 
 def test_a_robot_that_fails_leaves_a_finished_dataset(tmp_path: Path) -> None:
     root, journal = tmp_path / "set", tmp_path / "journal"
-    robot = vsim(journal, fails_after=40)
+    robot = vsim(journal, fails_after=120)  # a busy machine may wait for its first chunk for a second
     summary = drive(robot, Towards(), LoopConfig(duration_s=30.0), recorded(root))
     assert summary.reason is EndReason.ROBOT_ERROR
     assert events(journal)[-1]["event"] == "disconnect"
@@ -108,7 +112,7 @@ def test_a_process_that_is_killed_leaves_a_finished_dataset(tmp_path: Path) -> N
     """
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
     with subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], env=environment) as process:
-        await_lines(journal, 45)
+        await_lines(journal, 90)  # what is on its way to the writer when it is killed may be lost
         process.send_signal(signal.SIGKILL)
     info = root / "meta" / "info.json"
     end = time.monotonic() + PATIENCE_S

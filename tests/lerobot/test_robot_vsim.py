@@ -85,6 +85,20 @@ def test_a_bus_that_fails_ends_the_run_and_the_arm_is_disconnected(tmp_path: Pat
     assert not device_of(robot).is_connected
 
 
+def test_a_driver_that_repeats_its_last_reading_ends_the_run_at_rest(tmp_path: Path) -> None:
+    journal, mapping = tmp_path / "journal", tmp_path / "base.yaml"
+    mapping.write_text(MAPPING)
+    robot = vsim(has_base=True, mapping=str(mapping), journal=str(journal), freezes_after=30)
+    kinds = dict.fromkeys(BASE_UNITS, "velocity")
+    summary = drive(robot, Towards({**UNITS, **BASE_UNITS}, kinds), LoopConfig(duration_s=20.0))
+    assert summary.reason is EndReason.ROBOT_ERROR
+    assert "lerobot:vsim get_observation: nothing new for" in summary.error
+    assert events(journal)[-1]["event"] == "disconnect"
+    last = events(journal)[-2]["action"]
+    assert isinstance(last, dict)
+    assert (last["x.vel"], last["theta.vel"]) == (0.0, 0.0)
+
+
 def test_an_arm_that_is_not_calibrated_is_refused_and_nobody_is_asked(tmp_path: Path) -> None:
     journal = tmp_path / "journal"
     robot = vsim(journal=str(journal), is_calibrated=False)

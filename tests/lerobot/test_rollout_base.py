@@ -102,6 +102,46 @@ def test_a_robot_that_does_not_fit_is_let_go_without_a_command(tmp_path: Path) -
     assert [event["event"] for event in stand.events()] == ["connect", "disconnect"]
 
 
+@pytest.fixture
+def no_destructor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The garbage collector comes late, or never: LeRobot disconnects in `__del__` what it left connected."""
+    monkeypatch.setattr(importlib.import_module("lerobot_robot_vsim").VSim, "__del__", lambda _: None)
+
+
+EYE = "--robot.cameras={eye: {type: vsim, fps: 30, width: 64, height: 48}}"
+
+
+@pytest.mark.usefixtures("no_destructor")
+def test_a_camera_of_another_name_is_refused_with_the_map_that_may_be_meant(tmp_path: Path) -> None:
+    with stand_in(tmp_path) as stand, pytest.raises(SessionRefusedError, match="--rename eye front"):
+        integration.main(stand.arguments("base", "--duration=3", EYE))
+    assert [event["event"] for event in stand.events()] == ["connect", "disconnect"]
+
+
+@pytest.mark.parametrize(
+    "rename",
+    [
+        "--policy.rename={eye: front}",
+        '--rename_map={"observation.images.eye": "observation.images.front"}',
+    ],
+)
+def test_a_renamed_camera_is_seen_by_the_policy_under_its_own_name(tmp_path: Path, rename: str) -> None:
+    with stand_in(tmp_path) as stand:
+        integration.main(stand.arguments("base", "--duration=2", EYE, rename))
+        played = table(stand.sent(), stand.policy.names)
+    assert len(played) > 30
+    np.testing.assert_allclose(played, wave(stand, len(played)), atol=1e-4)
+    pictures = [row.observation.images["front"] for row in stand.policy.rows]
+    assert int(np.max(pictures[-1][..., 0])) > int(np.max(pictures[0][..., 0]))  # the arm was seen to move
+
+
+@pytest.mark.usefixtures("no_destructor")
+def test_what_lerobot_refuses_once_it_has_connected_the_robot_is_let_go(tmp_path: Path) -> None:
+    with stand_in(tmp_path) as stand, pytest.raises(ValueError, match="must start with"):
+        integration.main(stand.arguments("sentry", *stand.dataset("no_such_prefix")))
+    assert [event["event"] for event in stand.events()] == ["connect", "disconnect"]
+
+
 @pytest.mark.parametrize("flag", ["--inference.type=sync", "--inference.type=rtc"])
 def test_another_engine_is_refused_before_anything_is_connected(tmp_path: Path, flag: str) -> None:
     with stand_in(tmp_path) as stand, pytest.raises(ConfigError, match=r"inference\.type"):

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from lerobot.datasets import LeRobotDataset
 from lerobot.rollout.strategies import dagger, highlight
 
+from rollout_dataset import check_plan_rows, recorded
 from rollout_leader import HELD_AT
-from rollout_rig import BASE, DRIVES_BASES, Stand, Sway, add_leader, add_plugin, stand_in, table
+from rollout_rig import (
+    BASE,
+    DRIVES_BASES,
+    Sway,
+    add_leader,
+    add_plugin,
+    keys,
+    pressing,
+    stand_in,
+    table,
+)
 from vagus.integrations import lerobot as integration
-from vagus.integrations.lerobot_provenance import COLUMNS
 
 TELEOP = ["--teleop.type=vleader", "--teleop.id=leader"]
 
@@ -33,64 +38,6 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
 
 
-def recorded(stand: Stand, name: str = "rollout_test") -> dict[str, np.ndarray]:
-    """Return the columns of a dataset as stock LeRobot reads them."""
-    dataset = LeRobotDataset(f"vagus/{name}", root=stand.folder / name)
-    rows = dataset.hf_dataset.with_format("numpy")
-    columns = {key: np.array(rows[key]) for key in ("action", "episode_index", "observation.state")}
-    columns |= {key: np.array(rows[key]).reshape(-1) for key in COLUMNS if key in dataset.features}
-    if "intervention" in dataset.features:
-        columns["intervention"] = np.array(rows["intervention"]).reshape(-1)
-    assert len(dataset) == len(columns["action"])
-    assert dataset[0]["observation.images.front"].shape == (3, 48, 64)
-    return columns
-
-
-def check_plan_rows(columns: dict[str, np.ndarray], policy: Sway) -> None:
-    """Assert that each recorded plan action is the one that its provenance names."""
-    is_plan = columns["vagus.step"] >= 0
-    assert is_plan.mean() > 0.9
-    wanted = np.array([policy.actions(step)[0] for step in columns["vagus.step"][is_plan]])
-    order = [policy.names.index(name) for name in reversed(policy.names)]
-    np.testing.assert_allclose(columns["action"][is_plan], wanted[:, order], atol=1e-4)
-    assert (columns["vagus.session"][is_plan] > 0).all()
-    assert (columns["vagus.seq"][is_plan] >= 1).all()
-    assert (columns["vagus.chunk_index"][is_plan] >= 0).all()
-    assert (columns["vagus.age_ms"][is_plan] >= 0).all()
-    assert (columns["vagus.age_ms"][is_plan] < 3000).all()
-    assert not columns["vagus.fallback"][is_plan].any()
-
-
-def keys(monkeypatch: pytest.MonkeyPatch, module: object) -> list[Callable[[str], None]]:
-    """Return where the strategy's key handler will be; there is no keyboard here."""
-    handlers: list[Callable[[str], None]] = []
-
-    def listen(dispatch: Callable[[str], None], **_: object) -> None:
-        handlers.append(dispatch)
-
-    monkeypatch.setattr(module, "create_key_listener", listen)
-    return handlers
-
-
-@contextlib.contextmanager
-def pressing(
-    stand: Stand, handlers: list[Callable[[str], None]], presses: list[tuple[float, str]]
-) -> Iterator[None]:
-    """Press keys, each so many seconds after the one before, the first after the arm began to move."""
-
-    def press() -> None:
-        stand.await_actions(5)
-        for wait_s, key in presses:
-            time.sleep(wait_s)
-            for handler in handlers:
-                handler(key)
-
-    hand = threading.Thread(target=press)
-    hand.start()
-    yield
-    hand.join()
-
-
 def test_sentry_records_where_each_action_came_from(tmp_path: Path) -> None:
     with stand_in(tmp_path) as stand:
         integration.main(stand.arguments("sentry", "--duration=3", *stand.dataset()))
@@ -100,6 +47,17 @@ def test_sentry_records_where_each_action_came_from(tmp_path: Path) -> None:
     assert len(set(columns["vagus.session"])) == 1
     assert (np.diff(columns["vagus.seq"]) >= 0).all()
     assert columns["vagus.seq"].max() > 1
+
+
+def test_videos_are_encoded_while_the_policy_drives(tmp_path: Path) -> None:
+    with stand_in(tmp_path) as stand:
+        flags = ["--duration=3", "--dataset.video=true", "--dataset.streaming_encoding=true"]
+        integration.main(stand.arguments("sentry", *[*stand.dataset(), *flags]))
+        columns = recorded(stand)
+        pictures = list((stand.folder / "rollout_test").rglob("*.mp4"))
+    assert len(columns["action"]) > 60
+    check_plan_rows(columns, stand.policy)
+    assert len(pictures) == 1
 
 
 def test_a_recording_without_provenance_has_lerobots_columns_only(tmp_path: Path) -> None:

@@ -58,6 +58,14 @@ def test_the_stock_script_is_told_not_to_block_its_control_loop(tmp_path: Path) 
     assert stand.sent() == []
 
 
+def test_the_stock_script_is_told_what_cannot_stand_before_anything_is_connected(tmp_path: Path) -> None:
+    with stand_in(tmp_path, Sway(has_base=True)) as stand:
+        done = lerobot_rollout(stand, "--inference.type=vagus", "--duration=3", "--robot.has_base=true")
+    assert done.returncode != 0
+    assert "x.vel (velocity), theta.vel (velocity); use `vagus lerobot-rollout`" in done.stderr
+    assert not stand.journal.exists()
+
+
 @pytest.fixture
 def policy(tmp_path: Path) -> VagusPolicy:
     with stand_in(tmp_path) as stand:

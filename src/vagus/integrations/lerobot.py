@@ -7,17 +7,21 @@ some of these are replaced, nothing of LeRobot is changed.
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Event
 
 import lerobot.scripts.lerobot_rollout  # noqa: F401 - registers LeRobot's robots, cameras and teleoperators
 from lerobot.configs import parser
+from lerobot.robots import Robot
 from lerobot.rollout.configs import RolloutConfig
 from lerobot.rollout.context import RolloutContext, build_rollout_context
 from lerobot.rollout.strategies import create_strategy
+from lerobot.teleoperators import Teleoperator
 from lerobot.utils.import_utils import register_third_party_plugins
 from lerobot.utils.process import ProcessSignalHandler
 from lerobot.utils.utils import init_logging
@@ -31,11 +35,12 @@ from vagus.edge.opening import Opener, parse_service
 from vagus.errors import ConfigError, LinkError
 from vagus.integrations.lerobot_contact import identity_of, policy_names
 from vagus.integrations.lerobot_engine import EnginePorts, VagusInferenceConfig, VagusInferenceEngine
-from vagus.integrations.lerobot_guard import GuardedRobot, WatchedStep
+from vagus.integrations.lerobot_guard import LEFT_AFTER_S, GuardedRobot, WatchedStep, standing_when_left
 from vagus.integrations.lerobot_pilot import Pilot, PilotParts
 from vagus.integrations.lerobot_policy import VagusConfig
 from vagus.integrations.lerobot_provenance import FrameShape, Journal, RecordedDataset, add_columns
 from vagus.robots.lerobot_features import DeviceMapping, load_device_mapping, spec_of
+from vagus.robots.lerobot_network import Freshness, bound_farewell
 from vagus.specs import RobotSpec, rename_robot_spec
 
 __all__ = ["main", "rollout", "run_rollout"]
@@ -44,6 +49,8 @@ logger = logging.getLogger(__name__)
 
 LIVE_FRAMES = 64
 """Observations remembered for frames that are recorded at once."""
+LEFT_AFTER_TICKS = 3
+"""A slow loop leaves its robot alone for longer than others."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -83,22 +90,19 @@ def run_rollout(cfg: RolloutConfig, shutdown: Event) -> None:
             fix="`lerobot-rollout` runs a policy on this machine",
         )
     policy.rename = {**policy_names(cfg.rename_map), **policy.rename}
-    ctx = build_rollout_context(cfg, shutdown)
-    with contextlib.ExitStack() as stack:
-        try:
-            engine, guard = _install(ctx, policy, inference, stack)
-            strategy = create_strategy(cfg.strategy)
-        except BaseException:
-            _let_go(ctx)
-            raise
+    policy.is_engine_ours = True
+    ctx = _build(cfg, shutdown)
+    with contextlib.ExitStack() as stack:  # whatever happens, each of these is tried
+        stack.callback(_let_go, ctx)
+        engine, halt = _install(ctx, policy, inference, stack)
+        strategy = create_strategy(cfg.strategy)
+        stack.callback(strategy.teardown, ctx)
+        stack.callback(halt)  # before anything that takes its time: videos, uploads, the way back
         try:
             strategy.setup(ctx)
             strategy.run(ctx)
         except KeyboardInterrupt:
             logger.info("interrupted")
-        finally:
-            guard.halt()  # before anything that takes its time: videos, uploads, the way back
-            strategy.teardown(ctx)
     if engine.failed:
         raise LinkError(engine.failure)
 
@@ -126,47 +130,62 @@ def _display(cfg: RolloutConfig) -> Iterator[None]:
         shutdown_visualization(cfg.display_mode)
 
 
-class _Halt:
-    """Brings a robot to a stand that would go on moving; does nothing for others."""
+def _build(cfg: RolloutConfig, shutdown: Event) -> RolloutContext:
+    """Have LeRobot connect and make everything, and let go of what it has connected if it fails."""
+    try:
+        return build_rollout_context(cfg, shutdown)
+    except BaseException as error:
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            if frame.f_code is build_rollout_context.__code__:  # nobody else knows what it connected
+                _disconnect(frame.f_locals.get("robot"), frame.f_locals.get("teleop"))
+        raise
 
-    def __init__(self, ctx: RolloutContext, pilot: Pilot, robot: GuardedRobot | None) -> None:
-        self._keys = ctx.data.ordered_action_keys
-        self._pilot = pilot
-        self._robot = robot
 
-    def halt(self) -> None:
-        """Send the action at which the robot stands, if it was commanded at all."""
-        action = None if self._robot is None else self._pilot.stand()
-        if self._robot is None or action is None:
-            return
-        try:
-            self._robot.send_action(dict(zip(self._keys, action.tolist(), strict=True)))
-        except Exception:
-            logger.critical("the robot could not be brought to a stand", exc_info=True)
-        self._pilot.halted()
+def _halt(guard: GuardedRobot, pilot: Pilot) -> None:
+    """Bring a robot to a stand that would go on moving; does nothing for others."""
+    if not pilot.at_rest:
+        return
+    try:
+        guard.halt()
+    except Exception:
+        logger.critical("the robot could not be brought to a stand", exc_info=True)
+    pilot.halted()
 
 
 def _install(
     ctx: RolloutContext, policy: VagusConfig, inference: VagusInferenceConfig, stack: contextlib.ExitStack
-) -> tuple[VagusInferenceEngine, _Halt]:
+) -> tuple[VagusInferenceEngine, Callable[[], None]]:
     """Open the session and put our parts into the context; they end with `stack`."""
     spec = _spec(ctx, policy)
     check_fallbacks(spec, inference.fallback)
     task = ctx.runtime.cfg.task
     client = _open_client(spec, policy, task, stack)
     pilot = _pilot(spec, client, policy, inference)
-    guard = GuardedRobot(ctx.hardware.robot_wrapper, pilot.at_rest) if pilot.at_rest else None
-    halt = _Halt(ctx, pilot, guard)
+    guard = _guard(ctx, pilot, stack)
+    halt = functools.partial(_halt, guard, pilot)
     journal = _record(ctx, policy, halt)
-    on_pause = (lambda: None) if guard is None else guard.note_pause
-    if guard is not None:
-        ctx.hardware.robot_wrapper = guard
-        step = ctx.processors.robot_action_processor
-        ctx.processors.robot_action_processor = WatchedStep(step, guard.note_fresh)
-    ports = EnginePorts(ctx.runtime.shutdown_event, client.set_instruction, on_pause, journal)
+    ports = EnginePorts(ctx.runtime.shutdown_event, client.set_instruction, halt, journal)
     engine = VagusInferenceEngine(pilot, ports, task=task)
     ctx.policy.inference = engine
     return engine, halt
+
+
+def _guard(ctx: RolloutContext, pilot: Pilot, stack: contextlib.ExitStack) -> GuardedRobot:
+    """Put a guard before the robot; it watches until `stack` ends."""
+    cfg, wrapper = ctx.runtime.cfg, ctx.hardware.robot_wrapper
+    bound_farewell(wrapper.inner)
+    guard = GuardedRobot(
+        wrapper,
+        pilot.at_rest,
+        check=Freshness(f"lerobot:{cfg.robot.type} get_observation").check,
+        left_after_s=max(LEFT_AFTER_S, LEFT_AFTER_TICKS / cfg.fps),
+    )
+    ctx.hardware.robot_wrapper = guard
+    step = ctx.processors.robot_action_processor
+    ctx.processors.robot_action_processor = WatchedStep(step, guard.note_computed)
+    if pilot.at_rest:
+        stack.enter_context(standing_when_left(guard))
+    return guard
 
 
 def _spec(ctx: RolloutContext, policy: VagusConfig) -> RobotSpec:
@@ -221,7 +240,7 @@ def _pilot(
     return Pilot(PilotParts(spec, client.engine, client, mapping, motion, why_dead))
 
 
-def _record(ctx: RolloutContext, policy: VagusConfig, halt: _Halt) -> Journal | None:
+def _record(ctx: RolloutContext, policy: VagusConfig, halt: Callable[[], None]) -> Journal | None:
     """Wrap the dataset, if there is one; return what its columns are filled from, if it has any."""
     dataset = ctx.data.dataset
     if dataset is None:
@@ -231,16 +250,22 @@ def _record(ctx: RolloutContext, policy: VagusConfig, halt: _Halt) -> Journal | 
         seconds = getattr(ctx.runtime.cfg.strategy, "ring_buffer_seconds", 0.0)
         size = LIVE_FRAMES + round(seconds * ctx.runtime.cfg.fps)
         journal = Journal(FrameShape(ctx.data.dataset_features), size=size)
-    ctx.data.dataset = RecordedDataset(dataset, journal, halt.halt)
+    ctx.data.dataset = RecordedDataset(dataset, journal, halt)
     return journal
 
 
 def _let_go(ctx: RolloutContext) -> None:
-    """Release what LeRobot has opened, without moving anything."""
-    for device in (ctx.hardware.robot_wrapper.inner, ctx.hardware.teleop):
-        if device is not None and device.is_connected:
-            with contextlib.suppress(Exception):
-                device.disconnect()
+    """Release what LeRobot has opened and not released, without moving anything."""
+    _disconnect(ctx.hardware.robot_wrapper.inner, ctx.hardware.teleop)
     if ctx.data.dataset is not None:
         with contextlib.suppress(Exception):
             ctx.data.dataset.finalize()
+
+
+def _disconnect(*devices: Robot | Teleoperator | None) -> None:
+    for device in devices:
+        try:
+            if device is not None and device.is_connected:
+                device.disconnect()
+        except Exception:  # noqa: PERF203 - each on its own
+            logger.exception("%s could not be released", device)

@@ -42,13 +42,13 @@ class EnginePorts:
     Attributes:
         shutdown: set when the robot must be stopped for good; LeRobot's strategies then end.
         set_instruction: asks for something else from the next request on.
-        on_pause: called when somebody else takes the robot over.
+        halt: brings the robot to a stand where it is; does not raise.
         journal: told where each action came from; None: nobody wants to know.
     """
 
     shutdown: threading.Event
     set_instruction: Callable[[str], None]
-    on_pause: Callable[[], None]
+    halt: Callable[[], None]
     journal: Journal | None = None
 
 
@@ -85,10 +85,10 @@ class VagusInferenceEngine(InferenceEngine):  # type: ignore[misc]
         self._pilot.reset()
 
     def pause(self) -> None:
-        """A human takes over: no plan survives it."""
+        """A human takes over: the robot stands until then, and no plan survives it."""
         self._seen = None
         self._pilot.pause()
-        self._ports.on_pause()
+        self._ports.halt()
         if self._ports.journal is not None:
             self._ports.journal.clear()
 
@@ -144,13 +144,12 @@ class VagusInferenceEngine(InferenceEngine):  # type: ignore[misc]
         command = self._pilot.act()
         if self._pilot.failure:
             self._ports.shutdown.set()
-            return _tensor(self._pilot.stand())
+            self._ports.halt()
+            return None
         if command is None or self._seen is None:
             return None
         if self._ports.journal is not None:
             self._ports.journal.note(self._seen, command.provenance)
-        return None if command.action is None else _tensor(self._pilot.to_robot(command.action))
-
-
-def _tensor(action: object) -> Tensor | None:
-    return None if action is None else torch.as_tensor(action, dtype=torch.float32)
+        if command.action is None:
+            return None
+        return torch.as_tensor(self._pilot.to_robot(command.action), dtype=torch.float32)

@@ -115,6 +115,7 @@ class FrameCutter:
     def _schedule(self, now_ns: int, *, is_first: bool) -> None:
         if is_first:
             self._due_ns = now_ns
-        late = max((now_ns + self._tolerance_ns - self._due_ns) // self._period_ns, 0)
+        # the loop commands a tick until it is three quarters of a period late, and then skips the next one
+        late = max((now_ns + self._tolerance_ns // 2 - self._due_ns) // self._period_ns, 0)
         self.missed += late
         self._due_ns += (late + 1) * self._period_ns

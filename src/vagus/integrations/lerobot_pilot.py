@@ -20,7 +20,7 @@ from vagus.errors import PolicyError, RobotError
 from vagus.specs import ActionKind, RobotSpec
 from vagus.types import ActionArray, Command, FloatArray, Image, MotionState, Snapshot, SnapshotDraft
 
-__all__ = ["ClientPort", "Pilot", "PilotParts"]
+__all__ = ["KEPT_MOVING", "ClientPort", "Pilot", "PilotParts"]
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,6 @@ class Pilot:
         self._seen: Mapping[str, object] | None = None
         self._seen_ns: int | None = None
         self._ticked_ns = self._clock.now_ns()
-        self._last: ActionArray | None = None
         self.failure = ""
         """Why nothing will be commanded any more; empty while all is well."""
         parts.engine.pause(self._ticked_ns)
@@ -119,7 +118,6 @@ class Pilot:
 
     def halted(self) -> None:
         """The robot was brought to a stand past this object; the plan goes on from there."""
-        self._last = None
         if not self._is_over and self._parts.engine.motion is not MotionState.PAUSED:
             now_ns = self._clock.now_ns()
             self._parts.engine.pause(now_ns)
@@ -161,26 +159,11 @@ class Pilot:
             return None
         if command.is_moving:
             engine.fallback_moved(now_ns)
-        if command.action is not None:
-            self._last = command.action
         return command
 
     def to_robot(self, action: ActionArray) -> ActionArray:
         """Return a command in the order of the spec, (action_dim,)."""
         return self._parts.mapping.action_to_robot(action)
-
-    def stand(self) -> ActionArray | None:
-        """Return what brings the robot to a stand where it is, in the order of the spec.
-
-        Positions stay at their last command, velocities and deltas are zero, efforts safe. None where that
-        is what the robot does anyway: it has positions and binaries only, or was never commanded.
-        """
-        at_rest = self.at_rest
-        if self._last is None or not at_rest:
-            return None
-        last = self.to_robot(self._last).tolist()
-        names = [feature.name for feature in self._parts.spec.actions]
-        return np.array([at_rest.get(name, value) for name, value in zip(names, last, strict=True)])
 
     # -- parts ------------------------------------------------------------------------------------------
 
@@ -208,13 +191,23 @@ class Pilot:
         logger.error("the robot is stopped: %s", why)
 
     def _last_pose(self) -> ActionArray | None:
-        return None if self._seen is None else self._parts.motion.measured(self._state(self._seen))
+        """Return where the robot is, or None if it does not say."""
+        if self._seen is None:
+            return None
+        try:
+            return self._parts.motion.measured(self._state(self._seen))
+        except RobotError as error:
+            logger.warning("where the robot stands is not known: %s", error)
+            return None
 
     def _state(self, observation: Mapping[str, object]) -> FloatArray:
         missing = [name for name in self._state_names if name not in observation]
         if missing:
             raise RobotError(f"the observation lacks {missing}; it has {sorted(observation)}")
-        state = _numbers(observation, self._state_names)
+        try:
+            state = _numbers(observation, self._state_names)
+        except (TypeError, ValueError) as error:
+            raise RobotError(f"state: wanted numbers, got something else: {error}") from error
         if not np.isfinite(state).all():
             raise RobotError(f"state: wanted finite numbers, got {state.tolist()}")
         return state

@@ -28,6 +28,7 @@ from torch import Tensor
 from vagus.edge.config import EdgeConfig
 from vagus.errors import ConfigError, StateError
 from vagus.integrations.lerobot_contact import Contact, identity_of
+from vagus.integrations.lerobot_pilot import KEPT_MOVING
 from vagus.integrations.lerobot_remote import Question, RemoteChunks
 from vagus.specs import CameraSpec, PolicySpec, RobotSpec
 from vagus.transport.zenoh_config import ZenohConfig
@@ -64,6 +65,8 @@ class VagusConfig(PreTrainedConfig):  # type: ignore[misc]
     action_feature_names: list[str] | None = None
     """Filled by the server: names of the actions, in its order, as the robot calls them."""
     rtc_config: RTCConfig | None = None
+    is_engine_ours = False  # no field, and so no flag: `vagus lerobot-rollout` says so
+    """Whether chunks are asked for by vagus, which compares names and units, or by LeRobot."""
 
     @property
     def contact(self) -> Contact:
@@ -71,14 +74,17 @@ class VagusConfig(PreTrainedConfig):  # type: ignore[misc]
         return Contact(self.endpoint, self.service, self.zenoh, self.edge)
 
     def take(self, spec: PolicySpec) -> None:
-        """Fill in the features of the served policy, in the robot's names."""
+        """Fill in the features of the served policy, in the robot's names.
+
+        Cameras are left out where the session's open compares them: LeRobot would, with the robot connected.
+        """
         own = {policy: robot for robot, policy in self.rename.items()}
         self.action_feature_names = [own.get(f.name, f.name) for f in spec.actions]
         self.output_features = {"action": PolicyFeature(FeatureType.ACTION, (spec.action_dim,))}
         self.input_features = {
             f"{IMAGES}{own.get(c.name, c.name)}": PolicyFeature(FeatureType.VISUAL, (3, c.height, c.width))
             for c in spec.cameras
-            if c.is_required
+            if c.is_required and not self.is_engine_ours
         }
         if spec.state:
             self.input_features[STATE] = PolicyFeature(FeatureType.STATE, (spec.state_dim,))
@@ -131,7 +137,8 @@ class VagusPolicy(PreTrainedPolicy):  # type: ignore[misc]
 
         Raises:
             LinkError: no server is ready.
-            ConfigError: a path was given, or there are several services and none was chosen.
+            ConfigError: a path was given, there are several services and none was chosen, or LeRobot's engine
+                cannot drive such a robot.
         """
         if pretrained_name_or_path:
             raise ConfigError(
@@ -140,6 +147,8 @@ class VagusPolicy(PreTrainedPolicy):  # type: ignore[misc]
                 got=str(pretrained_name_or_path),
             )
         spec = config.contact.ask()
+        if not config.is_engine_ours:
+            _check_stands(spec)
         config.take(spec)
         return cls(config, spec)
 
@@ -267,6 +276,24 @@ def make_vagus_pre_post_processors(
             to_output=transition_to_policy_action,
         ),
     )
+
+
+def _check_stands(spec: PolicySpec) -> None:
+    """Refuse what goes on moving without a command: LeRobot's engine sends none while it has no plan.
+
+    Raises:
+        ConfigError: an action of `spec` is a velocity, a delta or an effort.
+    """
+    moving = [
+        f"{feature.name} ({feature.kind.value})" for feature in spec.actions if feature.kind in KEPT_MOVING
+    ]
+    if moving:
+        raise ConfigError(
+            "policy.service",
+            wanted="a policy that commands positions only: without a plan LeRobot's engine sends nothing",
+            got=", ".join(moving),
+            fix="use `vagus lerobot-rollout`",
+        )
 
 
 def _state_of(batch: dict[str, Tensor]) -> FloatArray:

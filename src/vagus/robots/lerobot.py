@@ -21,6 +21,7 @@ from vagus.errors import ConfigError, RobotError
 from vagus.policies.import_path import Option
 from vagus.robots.lerobot_config import make_device
 from vagus.robots.lerobot_features import DeviceMapping, load_device_mapping, parts_of, spec_of
+from vagus.robots.lerobot_network import Freshness, bound_farewell
 from vagus.specs import ActionKind, RobotSpec
 from vagus.types import ActionArray, FloatArray, Image
 
@@ -117,6 +118,7 @@ class LeRobotRobot:
         self._cameras: dict[str, Camera] = {}
         self._tables: list[tuple[object, dict[str, Camera]]] = []
         self._seen: Mapping[str, object] = {}
+        self._freshness = Freshness(self._what("get_observation"))
         self._sent: dict[str, float] | None = None
         self._is_connected = False
         self._is_stopped = False
@@ -140,16 +142,21 @@ class LeRobotRobot:
                 self._connect_device()
                 self._take_cameras()
                 self._check_calibrated()
+                bound_farewell(self._device)
         except BaseException:
             self._abandon()
             raise
         self._is_connected = True
 
     def read_state(self) -> FloatArray:
-        """Return the joints (and whatever else is a number) now, in the order of the spec."""
+        """Return the joints (and whatever else is a number) now, in the order of the spec.
+
+        A reading that the driver merely repeats is refused after half a second.
+        """
         self._check_connected("read_state")
         with robot_call(self._what("get_observation")):
             seen = self._device.get_observation()
+            self._freshness.check(seen)
             self._seen = seen
             return np.array([seen[feature.name] for feature in self._spec.state], dtype=np.float32)
 

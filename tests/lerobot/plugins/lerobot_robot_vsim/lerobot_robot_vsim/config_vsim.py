@@ -31,6 +31,10 @@ class VSimConfig(RobotConfig):
     is_calibrated: bool = True
     fails_after: int | None = None
     """Readings after which its bus fails."""
+    freezes_after: int | None = None
+    """Readings after which it repeats the last one, as a driver does whose robot is gone."""
+    lost_after: int | None = None
+    """Readings after which the first joint does not know where it is."""
     journal: str = ""
     """File to which connect, actions and disconnect are written, a line each."""
     cameras: dict[str, CameraConfig] = field(default_factory=default_cameras)

@@ -91,6 +91,7 @@ class VSim(Robot):
         self.cameras = {name: VSimCamera(camera, self.arm) for name, camera in config.cameras.items()}
         self._is_open = False
         self._readings = 0
+        self._seen: dict = {}
 
     @property
     def _motors_ft(self) -> dict[str, type]:
@@ -131,12 +132,21 @@ class VSim(Robot):
     def get_observation(self) -> dict:
         self._check_open()
         self._readings += 1
-        if self.config.fails_after is not None and self._readings > self.config.fails_after:
+        if self._is_past(self.config.fails_after):
             raise ConnectionError("no status packet")
+        if self._is_past(self.config.freezes_after):
+            return self._seen
         self.arm.advance()
         joints = {f"{joint}.pos": float(at) for joint, at in zip(JOINTS, self.arm.position, strict=True)}
+        if self._is_past(self.config.lost_after):
+            joints["shoulder_pan.pos"] = float("nan")
         base = self.arm.base if self.config.has_base else {}
-        return {**joints, **base, **{name: camera.read_latest() for name, camera in self.cameras.items()}}
+        frames = {name: camera.read_latest() for name, camera in self.cameras.items()}
+        self._seen = {**joints, **base, **frames}
+        return self._seen
+
+    def _is_past(self, readings: int | None) -> bool:
+        return readings is not None and self._readings > readings
 
     def send_action(self, action: dict[str, float]) -> dict[str, float]:
         self._check_open()
@@ -161,4 +171,5 @@ class VSim(Robot):
     def _note(self, event: str, action: dict[str, float] | None = None) -> None:
         if self.config.journal:
             with open(self.config.journal, "a", encoding="utf-8") as journal:
-                journal.write(json.dumps({"event": event, "action": action}) + "\n")
+                told = {"event": event, "action": action, "at_s": time.monotonic()}
+                journal.write(json.dumps(told) + "\n")
