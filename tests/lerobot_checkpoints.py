@@ -16,6 +16,7 @@ import torch
 from lerobot.configs import FeatureType, PolicyFeature
 from lerobot.policies import pretrained
 from lerobot.policies.factory import get_policy_class, make_pre_post_processors
+from lerobot.policies.multi_task_dit.configuration_multi_task_dit import MultiTaskDiTConfig
 from lerobot.policies.pi0 import modeling_pi0
 from lerobot.policies.pi0.configuration_pi0 import PI0Config
 from lerobot.policies.pi05 import modeling_pi05
@@ -24,6 +25,8 @@ from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import (
     AutoTokenizer,
+    CLIPConfig,
+    CLIPModel,
     GemmaConfig,
     LlamaConfig,
     PaliGemmaConfig,
@@ -42,6 +45,7 @@ __all__ = [
     "IMAGE_SIDE",
     "STATE_DIM",
     "VLA_MAKERS",
+    "make_multi_task_dit",
     "tiny_gemma",
 ]
 
@@ -91,6 +95,31 @@ def make_pi0(folder: Path, *, is_relative: bool = False) -> None:
 def make_pi05(folder: Path, *, is_relative: bool = False) -> None:
     """Make a π0.5; load it under `tiny_gemma`."""
     _make_pi(PI05Config, folder, is_relative=is_relative)
+
+
+def make_multi_task_dit(folder: Path, *, objective: str) -> None:
+    """Make a multi-task diffusion transformer; its CLIP lies in `folder`/clip."""
+    clip = folder / "clip"
+    _make_clip(clip)
+    config = MultiTaskDiTConfig(
+        **_features(),
+        device="cpu",
+        objective=objective,
+        n_obs_steps=2,
+        horizon=16,
+        n_action_steps=8,
+        num_train_timesteps=4,
+        num_integration_steps=4,
+        hidden_dim=32,
+        num_layers=1,
+        num_heads=2,
+        timestep_embed_dim=16,
+        vision_encoder_name=str(clip),
+        text_encoder_name=str(clip),
+        image_crop_shape=None,
+        tokenizer_max_length=40,
+    )
+    _save(config, folder)
 
 
 VLA_MAKERS: dict[str, Callable[[Path], None]] = {"smolvla": make_smolvla, "pi0": make_pi0, "pi05": make_pi05}
@@ -249,3 +278,17 @@ def _make_vlm(folder: Path) -> None:
     SmolVLMProcessor(
         SmolVLMImageProcessor(), tokenizer, SmolVLMVideoProcessor(), image_seq_len=4
     ).save_pretrained(folder)
+
+
+def _make_clip(folder: Path) -> None:
+    size = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = {
+        "vocab_size": len(_alphabet()),
+        "max_position_embeddings": 40,
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+    }
+    vision = {"image_size": IMAGE_SIDE, "patch_size": 16}
+    config = CLIPConfig(text_config={**size, **text}, vision_config={**size, **vision}, projection_dim=16)
+    CLIPModel(config).save_pretrained(folder)
+    _tokenizer().save_pretrained(folder)

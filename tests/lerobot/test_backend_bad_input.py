@@ -1,26 +1,31 @@
-"""What can be wrong with a checkpoint, its source or the machine, and what the error says to do."""
+"""What can be wrong with a checkpoint or the machine, and what the error says to do."""
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+import lerobot.policies
 import pytest
-from lerobot.policies.diffusion import modeling_diffusion
+import torch
+from lerobot.policies.act.modeling_act import ACTPolicy
+from lerobot.processor import ProcessorStepRegistry
 
 import lerobot_checkpoints as tiny
-from lerobot_backend import TABLE, UNITS, act_config, diffusion_config, save, served
+from lerobot_backend import UNITS, act_config, save, served
+from vagus.clock import MonotonicClock
 from vagus.errors import ConfigError, PolicyError, VagusError
-from vagus.policies import lerobot_source
 from vagus.policies.declare import SpecTable
-from vagus.policies.lerobot import LeRobotPolicy
+from vagus.policies.lerobot_checkpoint import PLAIN_STEPS
+from vagus.policies.lerobot_families import family_of
 from vagus.server.config import ServeConfig
 from vagus.server.manifest import load_manifest
-from vagus.server.model import load_model
-
-HUB = {"allowed_sources": ["someone"], "stated": TABLE, "trained_rate_hz": 30.0}
+from vagus.server.model import Model, load_model
+from vagus.server.warmup import warm_up
 
 
 @pytest.fixture(scope="module")
@@ -35,38 +40,6 @@ def act(made: Path, tmp_path: Path) -> Path:
 
 def change(path: Path, changes: Mapping[str, object]) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-
-
-# -- sources ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("model", ["", "/not/there", "./not_there", "~/not_there", "not a name", "a/b/c"])
-def test_what_is_neither_directory_nor_hub_id_is_said(model: str) -> None:
-    with pytest.raises(ConfigError, match="a directory or a hub id"):
-        LeRobotPolicy(model=model, allowed_sources=["/", "not a name", "a"])
-
-
-def test_a_source_that_the_manifest_does_not_list_is_refused_unread(act: Path) -> None:
-    for model in (str(act), "someone/act"):
-        with pytest.raises(ConfigError, match="allowed_sources"):
-            LeRobotPolicy(model=model)
-
-
-def test_an_unreachable_hub_is_one_clear_error() -> None:
-    with pytest.raises(PolicyError, match="'someone/act' at revision 'v2': the hub cannot be reached"):
-        LeRobotPolicy(model="someone/act", revision="v2", **HUB)  # type: ignore[arg-type]
-
-
-def test_the_revision_reaches_the_hub(act: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    def hub(model: str, *, revision: str, **_: object) -> str:
-        asked.append((model, revision))
-        return str(act)
-
-    monkeypatch.setattr(lerobot_source, "snapshot_download", hub)
-    LeRobotPolicy(model="someone/act", revision="v2", **HUB)  # type: ignore[arg-type]
-    assert asked == [("someone/act", "v2")]
 
 
 # -- files ------------------------------------------------------------------------------------------------
@@ -114,6 +87,39 @@ def test_a_processor_step_from_elsewhere_is_not_imported(act: Path, tmp_path: Pa
         served(act)
 
 
+@pytest.mark.parametrize("place", ["act", "elsewhere"])
+def test_code_beside_weights_or_tokenizers_is_not_run(act: Path, tmp_path: Path, place: str) -> None:
+    folder, proof = tmp_path / place, tmp_path / "proof"
+    folder.mkdir(exist_ok=True)
+    code = f"import pathlib\n\npathlib.Path({str(proof)!r}).touch()\n\nclass Evil:\n    pass\n"
+    (folder / "evil.py").write_text(code)
+    names = {"processor_class": "Evil", "auto_map": {"AutoProcessor": "evil.Evil"}}
+    (folder / "processor_config.json").write_text(json.dumps(names))
+    step = {"registry_name": "action_tokenizer_processor", "config": {"action_tokenizer_name": str(folder)}}
+    steps = json.loads((act / "policy_preprocessor.json").read_text())["steps"]
+    change(act / "policy_preprocessor.json", {"steps": [step, *steps]})
+    with pytest.raises(ConfigError, match="allowed_classes"):
+        served(act)
+    assert not proof.exists()
+    with pytest.raises(VagusError):  # no tokenizer in the end
+        served(act, allowed_classes=[str(folder)])
+    assert proof.exists()  # so that would have been run
+
+
+def test_what_runs_named_code_in_this_lerobot_is_known_to() -> None:
+    trusting = re.compile(r"trust_remote_code\W+True")
+    (policies,) = lerobot.policies.__path__
+    found = {
+        path.relative_to(policies).parts[0]
+        for path in Path(policies).rglob("*.py")
+        if trusting.search(path.read_text())
+    }
+    assert {"pi0_fast", "groot", "wall_x"} <= found
+    assert {name for name in found if not family_of(name).runs_named_code} == set()
+    for name in PLAIN_STEPS & set(ProcessorStepRegistry.list()):
+        assert "trust_remote_code" not in inspect.getsource(ProcessorStepRegistry.get(name))
+
+
 # -- families and packages --------------------------------------------------------------------------------
 
 
@@ -125,19 +131,33 @@ def test_a_policy_without_chunks_is_refused_with_the_reason(act: Path) -> None:
 
 def test_a_family_that_this_lerobot_does_not_have_is_said(act: Path) -> None:
     change(act / "config.json", {"type": "of_next_year"})
-    with pytest.raises(ConfigError, match="not registered"):
+    with pytest.raises(ConfigError, match=r"of_next_year.*(not registered|choice class)"):
         served(act)
 
 
-def test_a_package_that_is_missing_names_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = save(diffusion_config(), tmp_path)
+def test_a_policy_that_does_not_implement_chunks_is_told_in_a_sentence(
+    act: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plug-in may be one of those; nothing but calling it tells."""
 
-    def missing(name: str, *, extra: str) -> None:
-        raise ImportError(f"'{name}' is required but not installed: pip install 'lerobot[{extra}]'")
+    def empty(*_: object) -> None:
+        raise NotImplementedError
 
-    monkeypatch.setattr(modeling_diffusion, "require_package", missing)
-    with pytest.raises(ConfigError, match=r"diffusers.*lerobot\[diffusion\]"):
-        served(path)
+    monkeypatch.setattr(ACTPolicy, "predict_action_chunk", empty)
+    model = Model.of(served(act), ServeConfig(policy="lerobot"))
+    with pytest.raises(
+        PolicyError, match=r"failed: a act policy lacks .* chunk API is empty\); run it beside"
+    ):
+        warm_up(model, max_batch=1, max_pixels=10**6, runs=1, clock=MonotonicClock())
+
+
+def test_what_does_not_fit_into_memory_is_said(act: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 14.00 GiB")
+
+    monkeypatch.setattr(ACTPolicy, "from_pretrained", full)
+    with pytest.raises(PolicyError, match=r"does not fit into memory; choose another device, or --dtype"):
+        served(act)
 
 
 @pytest.mark.parametrize(
@@ -151,6 +171,11 @@ def test_a_package_that_is_missing_names_its_extra(tmp_path: Path, monkeypatch: 
 def test_what_the_machine_cannot_do_is_said(act: Path, changes: dict[str, object], match: str) -> None:
     with pytest.raises(ConfigError, match=match):
         served(act, **changes)
+
+
+def test_a_bound_of_zero_is_not_taken_for_none(act: Path) -> None:
+    with pytest.raises(ConfigError, match="rtc_max_guidance: wanted a finite number above 0"):
+        served(act, rtc_max_guidance=0.0)
 
 
 # -- what must be stated ----------------------------------------------------------------------------------

@@ -14,9 +14,7 @@ from lerobot.policies.utils import populate_queues
 import lerobot_checkpoints as tiny
 from lerobot_backend import (
     JOINTS,
-    SEEN,
     SIZE,
-    TABLE,
     Local,
     act_config,
     assert_near,
@@ -27,13 +25,10 @@ from lerobot_backend import (
     save,
     seen,
     served,
-    tdmpc_config,
-    vqbet_config,
 )
 from vagus.clock import MonotonicClock
 from vagus.errors import PolicyError
 from vagus.policies.declare import SpecTable
-from vagus.policies.lerobot import LeRobotPolicy
 from vagus.policies.lerobot_batch import Memory
 from vagus.policies.policy import Row, ServingMode
 from vagus.server.config import ServeConfig
@@ -321,46 +316,3 @@ def test_a_relative_plan_is_anchored_to_the_state_of_this_request(relative: Path
     mixed = good(policy.infer([moved, still]))
     for chunk, one in zip(mixed, (moved, still), strict=True):
         assert_near(chunk.robot, good(policy.infer([one]))[0].robot)
-
-
-# -- families that keep state themselves ------------------------------------------------------------------
-
-
-def test_vqbet_serves_one_robot_as_lerobots_queues_would(tmp_path: Path) -> None:
-    path = save(vqbet_config(), tmp_path)
-    policy, local = served(path), Local(path)
-    assert policy.serving_mode is ServingMode.EXCLUSIVE
-    session = policy.open_session()
-    for step in range(4):
-        if step == 2:
-            policy.begin_episode(session)
-            local.policy.reset()
-        (chunk,) = good(policy.infer([row(seen(step), session, step=step)]))
-        batch = local.prepared(seen(step))
-        batch["observation.images"] = batch["observation.images.front"][:, None]
-        batch.pop("action")
-        local.policy._queues = populate_queues(local.policy._queues, batch)
-        torch.manual_seed(5)
-        assert_equal(chunk, local.chunk(batch))
-
-
-def test_tdmpc_plans_on_within_an_episode_only(tmp_path: Path) -> None:
-    inputs = {"observation.state": SEEN["observation.state"]}
-    inputs["observation.image"] = SEEN["observation.images.front"]
-    policy = served(save(tdmpc_config(inputs), tmp_path))
-    session = policy.open_session()
-    image = replace(seen(1), images={"image": frame(1)})
-    first, second = (good(policy.infer([row(image, session)]))[0] for _ in range(2))
-    policy.begin_episode(session)
-    (again,) = good(policy.infer([row(image, session)]))
-    assert first.robot.shape == (5, 6)
-    np.testing.assert_array_equal(again.robot, first.robot)
-    assert (second.robot != first.robot).any()
-
-
-def test_a_session_of_a_policy_with_state_of_its_own_warms_up_in_any_batch(tmp_path: Path) -> None:
-    policy: LeRobotPolicy = served(save(vqbet_config(), tmp_path), stated=TABLE)
-    model = Model.of(policy, ServeConfig(policy="lerobot"))
-    assert model.is_exclusive
-    profile = warm_up(model, max_batch=2, max_pixels=10**6, runs=1, clock=MonotonicClock())
-    assert [entry.batch_size for entry in profile] == [1, 2]

@@ -73,7 +73,7 @@ def test_any_mixture_of_rows_is_guided_as_each_alone_by_lerobot(
     rows: list[RtcPrefix | None], time: float, schedule: RTCAttentionSchedule
 ) -> None:
     x_t = noisy(len(rows))
-    guided = batched(x_t, collate_rtc(rows, device="cpu"), time, schedule)
+    guided = batched(x_t, collate_rtc(rows, steps=STEPS, device="cpu"), time, schedule)
     for index, row in enumerate(rows):
         torch.testing.assert_close(
             guided[index], stock(x_t[index], row, time, schedule), atol=1e-5, rtol=1e-5
@@ -83,7 +83,9 @@ def test_any_mixture_of_rows_is_guided_as_each_alone_by_lerobot(
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_a_row_without_a_plan_is_untouched_by_its_neighbours(schedule: RTCAttentionSchedule) -> None:
     x_t = noisy(2)
-    guided = batched(x_t, collate_rtc([RtcPrefix(plan(8), 3, 6), None], device="cpu"), 0.5, schedule)
+    guided = batched(
+        x_t, collate_rtc([RtcPrefix(plan(8), 3, 6), None], steps=STEPS, device="cpu"), 0.5, schedule
+    )
     assert torch.equal(guided[1], velocity(x_t)[1])
     assert not torch.allclose(guided[0], velocity(x_t)[0])
 
@@ -105,21 +107,24 @@ def test_nothing_beyond_a_plans_length_reaches_the_actions(schedule: RTCAttentio
 def test_a_plan_longer_than_the_chunk_counts_as_far_as_the_chunk_goes() -> None:
     long = RtcPrefix(plan(STEPS + 5), 4, STEPS + 5)
     cut = RtcPrefix(long.actions[:STEPS], 4, STEPS)
-    results = [batched(noisy(1), collate_rtc([row], device="cpu"), 0.5, SCHEDULES[2]) for row in (long, cut)]
+    results = [
+        batched(noisy(1), collate_rtc([row], steps=STEPS, device="cpu"), 0.5, SCHEDULES[2])
+        for row in (long, cut)
+    ]
     assert torch.equal(*results)
 
 
 def test_an_empty_plan_is_no_plan() -> None:
     empty = RtcPrefix(torch.zeros(0, DIM), 4, 10)
-    assert collate_rtc([empty, None], device="cpu") is None
-    plans = collate_rtc([empty, RtcPrefix(plan(3), 1, 3)], device="cpu")
+    assert collate_rtc([empty, None], steps=STEPS, device="cpu") is None
+    plans = collate_rtc([empty, RtcPrefix(plan(3), 1, 3)], steps=STEPS, device="cpu")
     assert plans is not None
     assert plans.lengths.tolist() == [0, 3]
 
 
 def test_plans_of_different_widths_are_refused() -> None:
     with pytest.raises(PolicyError, match=r"\[3, 4\]"):
-        collate_rtc([RtcPrefix(plan(3), 1, 3), RtcPrefix(plan(3, dim=4), 1, 3)], device="cpu")
+        collate_rtc([RtcPrefix(plan(3), 1, 3), RtcPrefix(plan(3, dim=4), 1, 3)], steps=STEPS, device="cpu")
 
 
 @pytest.mark.parametrize("shape", [(STEPS, DIM), (5, DIM), (1, STEPS, DIM), (1, 7, DIM - 1)])
@@ -175,3 +180,9 @@ def test_the_words_of_the_manifest_become_lerobots() -> None:
 def test_an_unknown_schedule_is_refused_with_the_choices() -> None:
     with pytest.raises(ConfigError, match="exp, linear, ones, zeros"):
         install_rtc(policy_of("pi0"), schedule="cosine", max_guidance=5.0, prefix_horizon=10)
+
+
+@pytest.mark.parametrize("bound", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_bound_of_the_guidance_is_a_finite_number_above_zero(bound: float) -> None:
+    with pytest.raises(ConfigError, match=r"rtc_max_guidance.*above 0"):
+        install_rtc(policy_of("pi0"), schedule="exp", max_guidance=bound, prefix_horizon=10)

@@ -110,7 +110,7 @@ def together(loaded: Loaded, rows: list[int], schedule: str) -> torch.Tensor:
         return loaded.ours.predict_action_chunk(
             loaded.before(observations(rows)),
             noise=noise(rows),
-            prev_chunk_left_over=collate_rtc([prefix(row) for row in rows], device="cpu"),
+            prev_chunk_left_over=collate_rtc([prefix(row) for row in rows], steps=tiny.CHUNK, device="cpu"),
         )
 
 

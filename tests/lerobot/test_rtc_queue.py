@@ -211,7 +211,7 @@ def test_a_plan_of_zeros_holds_lerobots_next_chunk_at_zero() -> None:
     ends = {}
     for name, rows in {
         "theirs": torch.zeros(1, PREFIX_HORIZON, DIM),
-        "ours": collate_rtc([None], device="cpu"),
+        "ours": collate_rtc([None], steps=CHUNK, device="cpu"),
     }.items():
         ends[name] = denoised(x_t, rows)
     assert ends["theirs"][0, :PREFIX_HORIZON].abs().max() < 0.1

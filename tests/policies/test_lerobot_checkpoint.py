@@ -39,6 +39,15 @@ def test_a_checkpoint_is_read(model: Path) -> None:
     assert not found.has_step(found.postprocessor, "tokenizer_processor")
 
 
+def test_a_file_that_a_step_names_must_be_there(model: Path) -> None:
+    step = {"registry_name": "normalizer_processor", "config": {}, "state_file": "statistics.safetensors"}
+    write(model, "policy_postprocessor.json", {"steps": [DEVICE_STEP, step]})
+    with pytest.raises(ConfigError, match=r"policy_postprocessor\.json.*no statistics\.safetensors"):
+        read_checkpoint(model)
+    (model / "statistics.safetensors").write_bytes(b"stats")
+    assert read_checkpoint(model).policy_type == "act"
+
+
 @pytest.mark.parametrize(
     "name", ["config.json", "model.safetensors", "policy_preprocessor.json", "policy_postprocessor.json"]
 )
@@ -71,7 +80,19 @@ def test_a_malformed_configuration_is_named(model: Path, content: bytes) -> None
 
 
 @pytest.mark.parametrize("name", ["policy_preprocessor.json", "policy_postprocessor.json"])
-@pytest.mark.parametrize("named", ["os.system", "lerobotx.Evil", "evil", "", ".lerobot.x"])
+@pytest.mark.parametrize(
+    "named",
+    [
+        "os.system",
+        "lerobotx.Evil",
+        "evil",
+        "",
+        ".lerobot.x",
+        "lerobot.envs.factory.make_env",  # runs a file of the repository that it is given
+        "lerobot.policies.factory.make_policy",
+        "lerobot.rewards.XStep",
+    ],
+)
 def test_a_step_from_elsewhere_is_refused_with_what_would_allow_it(
     model: Path, name: str, named: str
 ) -> None:
@@ -81,11 +102,64 @@ def test_a_step_from_elsewhere_is_refused_with_what_would_allow_it(
 
 
 def test_listed_and_lerobots_own_steps_are_accepted(model: Path) -> None:
-    steps = [{"class": "lerobot.processor.X"}, {"class": "my_arm.steps.Y"}]
+    steps = [{"class": "lerobot.processor.x.XStep"}, {"class": "my_arm.steps.Y"}]
     write(model, "policy_preprocessor.json", {"steps": steps})
     assert read_checkpoint(model, allowed_classes=["my_arm.steps"]).policy_type == "act"
     with pytest.raises(ConfigError, match=r"my_arm\.steps"):
         read_checkpoint(model, allowed_classes=["my_arm.step"])
+
+
+ACTION_TOKENIZER = {"registry_name": "action_tokenizer_processor", "config": {"trust_remote_code": True}}
+
+
+@pytest.mark.parametrize(
+    "place", ["someone/tokenizer", "/opt/tokenizer", "../tokenizer", "tokenizer", "a\\b"]
+)
+@pytest.mark.parametrize("name", ["policy_preprocessor.json", "policy_postprocessor.json"])
+def test_a_registered_step_names_no_place_that_code_could_come_from(
+    model: Path, monkeypatch: pytest.MonkeyPatch, name: str, place: str
+) -> None:
+    (model.parent / "tokenizer").mkdir()
+    monkeypatch.chdir(model.parent)
+    step = {**ACTION_TOKENIZER, "config": {"deep": [{"action_tokenizer_name": place}]}}
+    write(model, name, {"steps": [step]})
+    with pytest.raises(ConfigError, match="files that name no code") as caught:
+        read_checkpoint(model)
+    listed = json.loads(caught.value.fix.partition("allowed_classes: ")[2])
+    assert read_checkpoint(model, allowed_classes=listed).policy_type == "act"
+
+
+def test_not_even_the_folder_of_the_model_itself_holds_code(model: Path) -> None:
+    """It is in `allowed_sources` whenever it is read: being read is not being run."""
+    step = {**ACTION_TOKENIZER, "config": {"action_tokenizer_name": str(model)}}
+    write(model, "policy_preprocessor.json", {"steps": [step]})
+    with pytest.raises(ConfigError, match="files that name no code"):
+        read_checkpoint(model, allowed_classes=[str(model.parent)])
+
+
+def test_a_tokenizer_that_is_only_read_needs_no_permission(model: Path) -> None:
+    step = {
+        "registry_name": "tokenizer_processor",
+        "config": {"tokenizer_name": "google/paligemma-3b-pt-224"},
+    }
+    write(model, "policy_preprocessor.json", {"steps": [step]})
+    assert read_checkpoint(model).policy_type == "act"
+
+
+@pytest.mark.parametrize(
+    ("policy_type", "is_refused"), [("smolvla", False), ("pi0_fast", True), ("of_next_year", True)]
+)
+def test_names_in_the_configuration_count_where_the_family_runs_what_it_finds(
+    model: Path, policy_type: str, is_refused: bool
+) -> None:
+    names = {"backbone": "someone/network", "repo_id": "me/x", "output_dir": "./out"}
+    write(model, "config.json", {"type": policy_type, **names})
+    if not is_refused:
+        assert read_checkpoint(model).policy_type == policy_type
+        return
+    with pytest.raises(ConfigError, match=r"\['someone/network'\]"):
+        read_checkpoint(model)
+    assert read_checkpoint(model, allowed_classes=["someone/network"]).policy_type == policy_type
 
 
 def test_a_copy_elsewhere_for_another_device_is_the_same_model(model: Path, tmp_path: Path) -> None:

@@ -72,6 +72,23 @@ def test_what_nobody_said_is_asked_for_with_a_manifest_that_then_is_enough(
     assert read(checkpoint(), config.spec, config.trained_rate_hz).spec.rate_hz == 30.0
 
 
+@pytest.mark.parametrize(
+    ("stated", "kinds"),
+    [({}, {"x.vel": "velocity"}), ({"x.vel": "effort", "gone": "delta"}, {"x.vel": "effort"})],
+)
+def test_the_manifest_to_paste_says_which_actions_are_velocities(
+    stated: dict[str, str], kinds: dict[str, str]
+) -> None:
+    found = checkpoint(action_feature_names=["pan.pos", "x.vel"])
+    with pytest.raises(ConfigError) as caught:
+        read(found, SpecTable(kinds=stated))
+    config = parse_manifest(caught.value.fix.partition("\n\n")[2].encode(), ".yaml")
+    assert config.spec.kinds == kinds
+    with pytest.raises(ConfigError) as caught:
+        read(checkpoint(), SpecTable())
+    assert "kinds" not in caught.value.fix
+
+
 @pytest.mark.parametrize("where", ["config", "step"])
 def test_names_in_the_checkpoint_bind_the_manifest(where: str) -> None:
     named = checkpoint(action_feature_names=["lift", "pan"])
@@ -139,11 +156,23 @@ def test_a_policy_without_state_needs_none_in_the_manifest() -> None:
     assert "  state: {}" in caught.value.fix
 
 
+def test_what_a_simulator_knows_follows_the_state_of_the_robot() -> None:
+    seen = {"observation.environment_state": {"type": "ENV", "shape": [3]}, "observation.state": STATE}
+    puck = {f"puck.{axis}": "m" for axis in "xyz"}
+    found = read(checkpoint(input_features=seen), SpecTable(actions=ARM, state={**ARM, **puck}))
+    assert [feature.name for feature in found.spec.state] == ["pan", "lift", "puck.x", "puck.y", "puck.z"]
+    assert found.states == {"observation.state": slice(0, 2), "observation.environment_state": slice(2, 5)}
+    with pytest.raises(ConfigError, match="2 of 5 state features named") as refused:
+        read(checkpoint(input_features=seen), WHOLE)
+    for name in ("state_0", "state_1", "environment_state_0", "environment_state_2"):
+        assert f'    "{name}": ' in refused.value.fix
+
+
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
         ({"output_features": {}}, "output feature 'action'"),
-        ({"input_features": {"observation.environment_state": STATE}}, "environment_state"),
+        ({"input_features": {"observation.points": STATE}}, "also needs 'observation.points'"),
         ({"input_features": {"observation.state": {"type": "STATE", "shape": []}}}, "a type and a shape"),
         ({"input_features": {"observation.state": 3}}, "a type and a shape"),
         ({"input_features": {"depth": {"type": "VISUAL", "shape": [1, 48, 64]}}}, "RGB frames"),

@@ -39,7 +39,8 @@ class LeRobotPolicy:
         stated: what the manifest says of actions, state and cameras.
         trained_rate_hz: policy steps per second in the data that it was trained on.
         allowed_sources: where models may come from: directories, hub ids, or the first part of hub ids.
-        allowed_classes: modules that processor steps may come from, besides LeRobot's own.
+        allowed_classes: modules that processor steps may come from, besides LeRobot's own, and places whose
+            code may be run.
 
     Raises:
         ConfigError: the source is not allowed, files are missing or do not fit, or something is unstated.
@@ -71,7 +72,9 @@ class LeRobotPolicy:
         loaded = load(checkpoint, device=device, dtype=dtype, is_compiled=compile, tokenizer=tokenizer)
         rtc = rtc_of(checkpoint.config, features.spec.horizon)
         rtc = replace(
-            rtc, schedule=rtc_schedule or rtc.schedule, max_guidance=rtc_max_guidance or rtc.max_guidance
+            rtc,
+            schedule=rtc_schedule or rtc.schedule,
+            max_guidance=rtc.max_guidance if rtc_max_guidance is None else rtc_max_guidance,
         )
         has_rtc = install_rtc(
             loaded.policy,
@@ -131,7 +134,7 @@ class LeRobotPolicy:
             if out_of_memory(error):
                 return [_no_memory(len(rows))] * len(rows)
             if len(rows) == 1:
-                return [PolicyError(f"{type(error).__name__}: {error}")]
+                return [_told(error)]
         return [self._run([row])[0] for row in rows]
 
     def _running(self) -> Forward:
@@ -150,6 +153,10 @@ def _servable(policy_type: str) -> Family:
             fix="run it beside the robot",
         )
     return family
+
+
+def _told(error: Exception) -> PolicyError:
+    return error if isinstance(error, PolicyError) else PolicyError(f"{type(error).__name__}: {error}")
 
 
 def _no_memory(rows: int) -> PolicyError:

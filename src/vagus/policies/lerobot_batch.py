@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vagus.errors import PolicyError
-from vagus.policies.lerobot_features import STATE, Features
+from vagus.policies.lerobot_features import Features
 from vagus.policies.policy import Row
 from vagus.types import Image
 
@@ -69,9 +69,8 @@ def collate(
     Frames are floats from 0 to 1, channels first, of one size per camera.
     """
     batch: dict[str, object] = {"task": [row.observation.instruction for row in rows]}
-    if features.spec.state_dim:
-        states = np.stack([row.observation.state for row in rows])
-        batch[STATE] = torch.from_numpy(states).to(device)
+    states = torch.from_numpy(np.stack([row.observation.state for row in rows])).to(device)
+    batch.update({key: states[:, place] for key, place in features.states.items()})
     sizes = {camera.name: (camera.height, camera.width) for camera in features.spec.cameras}
     for name, key in features.cameras.items():
         if name in rows[0].observation.images:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from vagus.errors import ConfigError
+from vagus.policies.lerobot_families import family_of
 
 __all__ = [
     "POSTPROCESSOR",
@@ -18,6 +21,7 @@ __all__ = [
     "Checkpoint",
     "Table",
     "check_source",
+    "places_in",
     "read_checkpoint",
     "steps_of",
 ]
@@ -29,8 +33,12 @@ WEIGHTS = "model.safetensors"
 PREPROCESSOR = "policy_preprocessor.json"
 POSTPROCESSOR = "policy_postprocessor.json"
 
-OWN_CLASSES = "lerobot."
-"""Processor steps are imported by the name in a file; from here only, unless the manifest lists more."""
+OWN_CLASS = re.compile(r"lerobot\.(processor|policies)\.[\w.]+Step")
+"""Processor steps are imported by the name in a file; these only, unless the manifest lists more. The rest of
+LeRobot holds functions that run what they are given, e.g. `lerobot.envs.factory.make_env`."""
+
+PLAIN_STEPS = frozenset({"tokenizer_processor", "eo1_qwen_processor", "molmoact2_pack_inputs"})
+"""Steps that only read the files of a place that they name; others may run what lies there."""
 
 INCIDENTAL = frozenset(
     {
@@ -45,6 +53,11 @@ INCIDENTAL = frozenset(
     }
 )
 """Settings that name places and machines, and change no output."""
+
+UNLOADED = INCIDENTAL | {"type", "output_dir"}
+"""Settings of config.json that may look like a place, and from which nothing is loaded."""
+
+UNFOUND = " (there is no such directory here, so it would be asked of the hub)"
 
 READ_BYTES = 1 << 22
 """Weights are hashed in parts of this size."""
@@ -76,6 +89,11 @@ class Checkpoint:
         """LeRobot's name of the family."""
         return str(self.config["type"])
 
+    @property
+    def settings(self) -> Table:
+        """What config.json says, without places that nothing is loaded from."""
+        return _settings(self.config)
+
     def has_step(self, pipeline: Table, name: str) -> bool:
         """Return whether a pipeline has a step registered under `name`."""
         return any(step.get("registry_name") == name for step in steps_of(pipeline))
@@ -98,7 +116,7 @@ def check_source(model: str, allowed: Sequence[str], *, is_local: bool) -> None:
     raise ConfigError(
         f"model {model!r}",
         wanted=f"a source that allowed_sources lists ({', '.join(allowed) or 'nothing yet'})",
-        got="one that is not on it; the files of a model name the code that is run on them",
+        got=f"one that is not on it{'' if is_local else UNFOUND}; its files name what is run on them",
         fix=f"if you trust it, put this into the manifest:\n\nallowed_sources: [{json.dumps(model)}]\n",
     )
 
@@ -108,10 +126,11 @@ def read_checkpoint(path: Path, *, allowed_classes: Sequence[str] = ()) -> Check
 
     Args:
         path: what LeRobot's `save_pretrained` wrote.
-        allowed_classes: modules besides LeRobot's own that processor steps may come from.
+        allowed_classes: modules besides LeRobot's own that processor steps may come from, and places that
+            other code may come from.
 
     Raises:
-        ConfigError: a file is missing or malformed, or names a class from elsewhere.
+        ConfigError: a file is missing or malformed, or names code from elsewhere.
     """
     _check_files(path)
     config, pre, post = (_read(path / name) for name in (CONFIG, PREPROCESSOR, POSTPROCESSOR))
@@ -119,6 +138,8 @@ def read_checkpoint(path: Path, *, allowed_classes: Sequence[str] = ()) -> Check
         raise ConfigError(str(path / CONFIG), wanted='the policy\'s "type"', got=f"{sorted(config)}")
     for name, pipeline in ((PREPROCESSOR, pre), (POSTPROCESSOR, post)):
         _check_classes(path / name, pipeline, allowed_classes)
+        _check_states(path / name, pipeline)
+    _check_code(path, config, [*steps_of(pre), *steps_of(post)], allowed_classes)
     return Checkpoint(path, config, pre, post, _digest(path))
 
 
@@ -126,6 +147,21 @@ def steps_of(pipeline: Table) -> list[Table]:
     """Return the steps of a processor file."""
     steps = pipeline.get("steps")
     return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
+
+
+def places_in(value: object) -> Iterator[str]:
+    """Return every text in a JSON value that could be a directory or a hub id."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            yield from places_in(inner)
+    elif isinstance(value, str) and (set(value) & set("/\\") or os.path.isdir(value)):
+        yield value
+
+
+def _settings(config: Table) -> Table:
+    return {key: value for key, value in config.items() if key not in UNLOADED}
 
 
 def _is_inside(model: str, folder: str) -> bool:
@@ -157,6 +193,19 @@ def _check_files(path: Path) -> None:
     raise ConfigError(f"model {path}", wanted="a LeRobot policy", got=f"no {', no '.join(missing)}", fix=fix)
 
 
+def _check_states(path: Path, pipeline: Table) -> None:
+    """Check that what the steps have learned is there; what is not, LeRobot 0.6.0 would ask the hub for."""
+    states = [str(step["state_file"]) for step in steps_of(pipeline) if step.get("state_file")]
+    missing = [state for state in states if not (path.parent / state).is_file()]
+    if missing:
+        raise ConfigError(
+            str(path),
+            wanted="the files that its steps name",
+            got=f"no {', no '.join(missing)}",
+            fix="save the policy again, whole",
+        )
+
+
 def _read(path: Path) -> Table:
     try:
         table = json.loads(path.read_bytes())
@@ -173,8 +222,8 @@ def _check_classes(path: Path, pipeline: Table, allowed: Sequence[str]) -> None:
         named = step.get("class")
         if named is None or "registry_name" in step:
             continue  # a registered name imports nothing
-        trusted = (OWN_CLASSES, *(prefix.rstrip(".") + "." for prefix in allowed))
-        if not str(named).startswith(trusted):
+        trusted = tuple(prefix.rstrip(".") + "." for prefix in allowed)
+        if not (OWN_CLASS.fullmatch(str(named)) or str(named).startswith(trusted)):
             place = str(named).rpartition(".")[0]
             raise ConfigError(
                 f"{path.name} of model {path.parent}",
@@ -182,6 +231,24 @@ def _check_classes(path: Path, pipeline: Table, allowed: Sequence[str]) -> None:
                 got=f"class {named!r}, which would be imported and run",
                 fix=f"if you trust it, put into the manifest:\n\nallowed_classes: [{json.dumps(place)}]\n",
             )
+
+
+def _check_code(path: Path, config: Table, steps: Sequence[Table], allowed: Sequence[str]) -> None:
+    """Refuse places whose code LeRobot might run (`trust_remote_code`), also those within an allowed source.
+
+    What a setting is for is known to whoever reads it only, so anything that could be loaded counts.
+    """
+    loaded: list[object] = [step for step in steps if str(step.get("registry_name")) not in PLAIN_STEPS]
+    if family_of(str(config["type"])).runs_named_code:
+        loaded.append(_settings(config))
+    places = sorted({place for part in loaded for place in places_in(part)} - set(allowed))
+    if places:
+        raise ConfigError(
+            f"model {path}",
+            wanted="files that name no code",
+            got=f"{places}, from where LeRobot may import and run Python",
+            fix=f"if you trust it, put into the manifest:\n\nallowed_classes: {json.dumps(places)}\n",
+        )
 
 
 def _digest(path: Path) -> str:

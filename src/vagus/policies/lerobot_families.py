@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vagus.policies.policy import ServingMode
 
@@ -24,6 +24,10 @@ class Family:
         has_queues: it reads observations from queues of its own, filled before every inference.
         has_time_first: its chunk is (steps, rows, dim) instead of (rows, steps, dim).
         fits_frames: it fits frames of any size to its network itself; others get the size of the checkpoint.
+        extra: extra of LeRobot that it needs; "": none.
+        compiled: module that is compiled once it has its weights; "": that is left to its own setting, if it
+            has one (`compile_model`).
+        runs_named_code: LeRobot runs Python code that lies at places that its configuration names.
     """
 
     mode: ServingMode
@@ -35,6 +39,9 @@ class Family:
     has_queues: bool = False
     has_time_first: bool = False
     fits_frames: bool = False
+    extra: str = ""
+    compiled: str = ""
+    runs_named_code: bool = False
 
 
 UNTESTED = "whether its chunks depend on nothing but the request has not been verified here"
@@ -46,6 +53,7 @@ FLOW = Family(
     noise="chunk_size",
     width="max_action_dim",
     fits_frames=True,
+    extra="pi",
 )
 
 FAMILIES: Mapping[str, Family] = {
@@ -53,8 +61,9 @@ FAMILIES: Mapping[str, Family] = {
         ServingMode.SHARED,
         "a chunk depends on one observation alone; queue and ensembler are outside of the chunk API",
         horizon=("chunk_size",),
+        compiled="model",
     ),
-    "smolvla": FLOW,
+    "smolvla": replace(FLOW, extra="smolvla"),
     "pi0": FLOW,
     "pi05": FLOW,
     "diffusion": Family(
@@ -63,6 +72,8 @@ FAMILIES: Mapping[str, Family] = {
         horizon=("n_action_steps",),
         noise="horizon",
         has_history=True,
+        extra="diffusion",
+        compiled="diffusion.unet",
     ),
     "vqbet": Family(
         ServingMode.EXCLUSIVE,
@@ -82,29 +93,48 @@ FAMILIES: Mapping[str, Family] = {
         "its chunk API reads observation queues that live in the policy object",
         horizon=("n_action_steps",),
         has_queues=True,
+        extra="multi-task-dit",
     ),
-    "pi0_fast": Family(ServingMode.EXCLUSIVE, f"it writes its chunk token by token; {UNTESTED}"),
+    "pi0_fast": Family(
+        ServingMode.EXCLUSIVE,
+        f"it writes its chunk token by token; {UNTESTED}",
+        extra="pi",
+        runs_named_code=True,
+    ),
     "groot": Family(
-        ServingMode.EXCLUSIVE, "its processors keep the last raw state of one robot", ("chunk_size",)
+        ServingMode.EXCLUSIVE,
+        "its processors keep the last raw state of one robot",
+        horizon=("chunk_size",),
+        extra="groot",
+        runs_named_code=True,
     ),
-    "molmoact2": Family(ServingMode.EXCLUSIVE, "its noise may be one generator per episode"),
+    "molmoact2": Family(
+        ServingMode.EXCLUSIVE, "its noise may be one generator per episode", extra="molmoact2"
+    ),
     "lingbot_va": Family(
-        ServingMode.EXCLUSIVE, "it keeps a cache of observations and executed actions in the policy object"
+        ServingMode.EXCLUSIVE,
+        "it keeps a cache of observations and executed actions in the policy object",
+        extra="lingbot-va",
     ),
-    "evo1": Family(ServingMode.EXCLUSIVE, UNTESTED),
-    "xvla": Family(ServingMode.EXCLUSIVE, UNTESTED),
-    "vla_jepa": Family(ServingMode.EXCLUSIVE, UNTESTED),
-    "eo1": Family(ServingMode.EXCLUSIVE, UNTESTED),
-    "wall_x": Family(ServingMode.EXCLUSIVE, UNTESTED),
-    "fastwam": Family(ServingMode.EXCLUSIVE, UNTESTED),
+    "evo1": Family(ServingMode.EXCLUSIVE, UNTESTED, extra="evo1"),
+    "xvla": Family(ServingMode.EXCLUSIVE, UNTESTED, extra="xvla"),
+    "vla_jepa": Family(ServingMode.EXCLUSIVE, UNTESTED, extra="vla-jepa"),
+    "eo1": Family(ServingMode.EXCLUSIVE, UNTESTED, extra="eo1"),
+    "wall_x": Family(ServingMode.EXCLUSIVE, UNTESTED, extra="wallx", runs_named_code=True),
+    "fastwam": Family(ServingMode.EXCLUSIVE, UNTESTED, extra="fastwam"),
     "gaussian_actor": Family(
-        ServingMode.REFUSED, "it gives one action per observation and has no chunk of actions to send"
+        ServingMode.REFUSED,
+        "it gives one action per observation and has no chunk of actions to send",
+        extra="hilserl",
+        runs_named_code=True,
     ),
 }
 """By LeRobot's name of the policy type."""
 
 UNKNOWN = Family(
-    ServingMode.EXCLUSIVE, "it is not known here, and a policy that is not known may keep state anywhere"
+    ServingMode.EXCLUSIVE,
+    "it is not known here, and a policy that is not known may keep state anywhere",
+    runs_named_code=True,
 )
 
 

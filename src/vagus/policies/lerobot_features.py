@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from vagus.errors import ConfigError
 from vagus.policies.declare import SpecTable
@@ -15,6 +16,9 @@ from vagus.specs import PolicySpec, RtcSpec
 __all__ = ["STATE", "Features", "features_of", "model_horizon", "rtc_of"]
 
 STATE = "observation.state"
+STATES = (STATE, "observation.environment_state")
+"""Vectors that a policy looks at, in the order in which they make up our state. The second one holds what
+only a simulator, or a tracker, knows: where things are."""
 ACTION = "action"
 CAMERA_KEYS = ("observation.images.", "observation.")
 """Longest first: what precedes a camera's name in a checkpoint."""
@@ -24,6 +28,9 @@ EMPTY_CAMERA = "empty_camera_"
 
 UNIT = "lerobot_norm"
 """The unit that most LeRobot arms report: motor positions normalised by the calibration."""
+
+VELOCITY = ".vel"
+"""How the names of velocities end, e.g. those of a base."""
 
 CHANNELS = 3
 
@@ -35,7 +42,7 @@ class Stated:
     Attributes:
         actions: names, or None where it has none.
         action_dim: numbers in an action.
-        state_dim: numbers in the state vector; 0: it looks at none.
+        states: key of a state vector → numbers in it, in the order of `STATES`; empty: it looks at none.
         cameras: camera name → key of its frames.
         sizes: camera name → height and width.
         rate_hz: of the simulator it was trained in, or None.
@@ -43,10 +50,15 @@ class Stated:
 
     actions: tuple[str, ...] | None
     action_dim: int
-    state_dim: int
+    states: Mapping[str, int]
     cameras: Mapping[str, str]
     sizes: Mapping[str, tuple[int, int]]
     rate_hz: float | None
+
+    @property
+    def state_dim(self) -> int:
+        """Numbers in all state vectors."""
+        return sum(self.states.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +68,12 @@ class Features:
     Attributes:
         spec: without real-time chunking.
         cameras: camera name → key of its frames in LeRobot's batch.
+        states: key in LeRobot's batch → its place in our state; in the order of `STATES`.
     """
 
     spec: PolicySpec
     cameras: Mapping[str, str]
+    states: Mapping[str, slice]
 
 
 def features_of(
@@ -97,7 +111,7 @@ def features_of(
         prefix_horizon=None,
     )
     spec = replace(complete.to_spec(), policy_type=checkpoint.policy_type, model_dim=stated.action_dim)
-    return Features(spec, stated.cameras)
+    return Features(spec, stated.cameras, _places(stated.states))
 
 
 def model_horizon(config: Table, family: Family) -> int:
@@ -138,14 +152,21 @@ def _stated(checkpoint: Checkpoint) -> Stated:
         if kind == "VISUAL" and EMPTY_CAMERA not in key:
             name = _camera_name(key)
             cameras[name], sizes[name] = key, _size(key, shape)
-        elif kind != "VISUAL" and key != STATE:
-            raise ConfigError("model", wanted=f"cameras and {STATE}", got=f"one that also needs {key!r}")
-    state = _feature(STATE, inputs[STATE])[1] if STATE in inputs else (0,)
+        elif kind != "VISUAL" and key not in STATES:
+            wanted = f"cameras, {' and '.join(STATES)}"
+            raise ConfigError("model", wanted=wanted, got=f"one that also needs {key!r}")
+    states = {key: _feature(key, inputs[key])[1][0] for key in STATES if key in inputs}
     action_dim = _feature(ACTION, outputs[ACTION])[1][0]
     names = _action_names(checkpoint)
     if names is not None and len(names) != action_dim:
         names = None  # a list for another robot names nothing here
-    return Stated(names, action_dim, state[0], cameras, sizes, _simulator_rate(checkpoint))
+    return Stated(names, action_dim, states, cameras, sizes, _simulator_rate(checkpoint))
+
+
+def _places(sizes: Mapping[str, int]) -> dict[str, slice]:
+    """Return where each vector begins and ends in our state."""
+    ends = list(accumulate(sizes.values()))
+    return {key: slice(end - sizes[key], end) for key, end in zip(sizes, ends, strict=True)}
 
 
 def _action_names(checkpoint: Checkpoint) -> tuple[str, ...] | None:
@@ -211,23 +232,27 @@ def _lacking(stated: Stated, table: SpecTable, rate_hz: float | None) -> list[st
 
 def _manifest(model: str, stated: Stated, table: SpecTable, rate_hz: float | None) -> str:
     """Return a manifest in YAML that states everything; names that nobody gave are numbers."""
-    actions = stated.actions or _names("action", list(table.actions), stated.action_dim)
-    mirrored = list(actions) if stated.state_dim == stated.action_dim else []
-    state = _names("state", list(table.state) or mirrored, stated.state_dim)
+    actions = stated.actions or _names(list(table.actions), {ACTION: stated.action_dim})
+    mirrored = list(actions) if stated.states == {STATE: stated.action_dim} else []
+    state = _names(list(table.state) or mirrored, stated.states)
     lines = [
         "policy: lerobot",
         f"model: {json.dumps(model)}",
         f"allowed_sources: [{json.dumps(model)}]",
         f"trained_rate_hz: {rate_hz or 30:g}  # the fps of the data it was trained on",
-        "spec:",
+        "spec:  # in the units of that data: joints in deg if it was recorded with use_degrees",
         *_entries("actions", actions, table.actions),
         *_entries("state", state, table.state),
+        *_kinds(actions, table.kinds),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _names(what: str, given: Sequence[str], count: int) -> tuple[str, ...]:
-    return tuple(given) if len(given) == count else tuple(f"{what}_{index}" for index in range(count))
+def _names(given: Sequence[str], sizes: Mapping[str, int]) -> tuple[str, ...]:
+    """Return the given names if there are enough, else numbers behind what each vector is called."""
+    if len(given) == sum(sizes.values()):
+        return tuple(given)
+    return tuple(f"{key.rpartition('.')[2]}_{n}" for key, size in sizes.items() for n in range(size))
 
 
 def _entries(title: str, names: Sequence[str], units: Mapping[str, str]) -> list[str]:
@@ -235,6 +260,14 @@ def _entries(title: str, names: Sequence[str], units: Mapping[str, str]) -> list
         return [f"  {title}: {{}}"]
     lines = [f"    {json.dumps(name)}: {json.dumps(units.get(name) or UNIT)}" for name in names]
     return [f"  {title}:", *lines]
+
+
+def _kinds(names: Sequence[str], stated: Mapping[str, str]) -> list[str]:
+    """Return the kinds of actions that are not positions; LeRobot ends the names of velocities in `.vel`."""
+    kinds = {name: "velocity" for name in names if name.endswith(VELOCITY)}
+    kinds.update({name: kind for name, kind in stated.items() if name in names})
+    lines = [f"    {json.dumps(name)}: {json.dumps(kind)}" for name, kind in kinds.items()]
+    return ["  kinds:", *lines] if lines else []
 
 
 def _table(table: Table, name: str) -> Table:

@@ -15,7 +15,7 @@ from torch import Tensor
 from vagus.errors import PolicyError
 from vagus.policies.lerobot_batch import Batch, Memory, collate, generators, noise_of, with_history
 from vagus.policies.lerobot_families import Family
-from vagus.policies.lerobot_features import Features
+from vagus.policies.lerobot_features import STATE, Features
 from vagus.policies.lerobot_loading import Loaded
 from vagus.policies.lerobot_rtc import RtcBatch, RtcPrefix, collate_rtc, reanchor, relative_step
 from vagus.policies.policy import Row, ServingMode
@@ -34,6 +34,7 @@ class Forward:
         self._features = features
         self._family = family
         self._sampling = _SeededSampling(loaded.policy.diffusion) if family.has_history else None
+        self._last_queued: int | None = None  # step of the last observation in the policy's own queues
 
     def run(self, rows: Sequence[Row[Memory]]) -> list[ActionChunk]:
         """Return one chunk per row.
@@ -51,6 +52,11 @@ class Forward:
                     chunk = self._predict(rows, batch, plans)
                 model = chunk.float().cpu().clone()  # a step may write into what it is given
                 robot = loaded.postprocessor(chunk.float()).float().cpu()
+        except NotImplementedError as error:
+            raise PolicyError(
+                f"a {self._features.spec.policy_type} policy lacks what chunks of actions need, "
+                f"on {loaded.device} ({str(error) or 'its chunk API is empty'}); run it beside the robot"
+            ) from error
         finally:
             self._forget()
         pairs = zip(rows, model.numpy(), robot.numpy(), strict=True)
@@ -58,6 +64,7 @@ class Forward:
 
     def begin_episode(self) -> None:
         """Forget what the policy object keeps itself."""
+        self._last_queued = None
         for part in (self._loaded.policy, self._loaded.preprocessor, self._loaded.postprocessor):
             part.reset()
 
@@ -68,7 +75,8 @@ class Forward:
         if family.has_history:
             return with_history(rows, batch, loaded.policy.config.n_obs_steps)
         if family.has_queues:
-            _fill_queues(loaded.policy, batch)
+            _fill_queues(loaded.policy, batch, is_again=rows[0].step == self._last_queued)
+            self._last_queued = rows[0].step
         return batch
 
     def _predict(self, rows: Sequence[Row[Memory]], batch: Batch, plans: RtcBatch | None) -> Tensor:
@@ -99,14 +107,14 @@ class Forward:
 
     def _plans(self, rows: Sequence[Row[Memory]]) -> RtcBatch | None:
         plans = [None if row.prefix is None else self._plan(row, row.prefix) for row in rows]
-        return collate_rtc(plans, device=self._loaded.device)
+        return collate_rtc(plans, steps=self._features.spec.horizon, device=self._loaded.device)
 
     def _plan(self, row: Row[Memory], prefix: Prefix) -> RtcPrefix:
         """Return the running plan in the policy's own space; relative actions from where the robot is now."""
         if relative_step(self._loaded.preprocessor) is None:
             actions = torch.tensor(prefix.model)
         else:
-            state = torch.tensor(row.observation.state)
+            state = torch.tensor(row.observation.state[self._features.states[STATE]])
             actions = reanchor(torch.tensor(prefix.robot)[None], state[None], self._loaded.preprocessor)[0]
         return RtcPrefix(actions, row.inference_delay, row.prefix_horizon)
 
@@ -133,14 +141,23 @@ class _SeededSampling:
         return self._sample(batch_size, generator=self.sources, **options)
 
 
-def _fill_queues(policy: PreTrainedPolicy, batch: Batch) -> None:
-    """Put the observation where the chunk API of this policy reads it from, as its `select_action` does."""
+def _fill_queues(policy: PreTrainedPolicy, batch: Batch, *, is_again: bool) -> None:
+    """Put the observation where the chunk API of this policy reads it from, as its `select_action` does.
+
+    Args:
+        policy: has queues.
+        batch: the observation; gets the stacked frames, too.
+        is_again: it is of the step of the last one, and takes its place: the request was asked again.
+    """
     queues = policy._queues  # noqa: SLF001 - it has no other way in
     frames = [batch[key] for key in policy.config.image_features]
     if frames and OBS_IMAGES in queues:
         batch[OBS_IMAGES] = torch.stack(frames, dim=-4)
     if frames and OBS_IMAGE in queues:
         batch[OBS_IMAGE] = frames[0]
+    if is_again:
+        for key in queues.keys() & batch.keys():
+            queues[key].pop()
     policy._queues = populate_queues(queues, batch, exclude_keys=[ACTION])  # noqa: SLF001 - likewise
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from lerobot.configs import PreTrainedConfig
 from lerobot.policies.factory import get_policy_class, make_pre_post_processors
 from lerobot.policies.pretrained import PreTrainedPolicy
@@ -15,7 +18,8 @@ from lerobot.utils.import_utils import register_third_party_plugins
 from safetensors import SafetensorError, safe_open
 
 from vagus.errors import ConfigError, PolicyError, VagusError
-from vagus.policies.lerobot_checkpoint import WEIGHTS, Checkpoint
+from vagus.policies.lerobot_checkpoint import WEIGHTS, Checkpoint, Table, places_in, steps_of
+from vagus.policies.lerobot_families import Family, family_of
 
 __all__ = ["Loaded", "load", "out_of_memory"]
 
@@ -68,29 +72,20 @@ def load(checkpoint: Checkpoint, *, device: str, dtype: str, is_compiled: bool, 
         PolicyError: it does not fit into memory, or its weights are not those of the file.
     """
     register_third_party_plugins()
-    try:
+    family = family_of(checkpoint.policy_type)
+    with _explained(checkpoint, {"config.json": checkpoint.settings}):
         config = _config(checkpoint, device)
         half = _set_dtype(config, dtype)
-        if is_compiled and hasattr(config, "compile_model"):
-            config.compile_model = True
+        if is_compiled and not family.compiled:
+            _set_compiled(config)
         policy = get_policy_class(config.type).from_pretrained(
             str(checkpoint.path), config=config, strict=True
         )
-        pipelines = _pipelines(checkpoint, config, tokenizer)
-    except VagusError:
-        raise
-    except ImportError as error:
-        raise ConfigError(
-            f"policy type {checkpoint.policy_type!r}",
-            wanted="all packages that it needs",
-            got=str(error),
-            fix=f'pip install "lerobot[{checkpoint.policy_type}]"',
-        ) from error
-    except Exception as error:
-        raise _failure(checkpoint, error) from error
     _check_weights(checkpoint, policy)
-    if is_compiled and not hasattr(config, "compile_model"):
-        policy.model.compile()
+    if is_compiled and family.compiled:
+        _compile(policy, family)
+    with _explained(checkpoint, {"options.tokenizer": _tokenizers(checkpoint)}):
+        pipelines = _pipelines(checkpoint, config, tokenizer, has_one_length=is_compiled)
     policy.eval()
     policy.reset()
     return Loaded(policy, *pipelines, torch.device(config.device), half)
@@ -138,17 +133,41 @@ def _set_dtype(config: PreTrainedConfig, dtype: str) -> torch.dtype | None:
     return None if dtype == "float32" else DTYPES[dtype]
 
 
+def _set_compiled(config: PreTrainedConfig) -> None:
+    if not hasattr(config, "compile_model"):
+        raise ConfigError(
+            "options.compile",
+            wanted="a family that can be compiled",
+            got=f"{config.type}, which neither LeRobot nor vagus compiles",
+            fix="leave it out",
+        )
+    config.compile_model = True
+
+
+def _compile(policy: PreTrainedPolicy, family: Family) -> None:
+    """Compile after loading: a compiled module calls its weights by other names than the file does."""
+    if not getattr(policy.config, "compile_model", False):
+        policy.get_submodule(family.compiled).compile(mode=getattr(policy.config, "compile_mode", None))
+
+
 def _pipelines(
-    checkpoint: Checkpoint, config: PreTrainedConfig, tokenizer: str
+    checkpoint: Checkpoint, config: PreTrainedConfig, tokenizer: str, *, has_one_length: bool
 ) -> tuple[PolicyProcessorPipeline, PolicyProcessorPipeline]:
+    """Return both pipelines; `has_one_length`: instructions are padded to the longest that there can be."""
     before: dict[str, dict[str, str]] = {}
     after: dict[str, dict[str, str]] = {}
     if checkpoint.has_step(checkpoint.preprocessor, "device_processor"):
         before["device_processor"] = {"device": config.device}
     if checkpoint.has_step(checkpoint.postprocessor, "device_processor"):
         after["device_processor"] = {"device": "cpu"}
-    if tokenizer:
-        before["tokenizer_processor"] = {"tokenizer_name": tokenizer}
+    if checkpoint.has_step(checkpoint.preprocessor, "tokenizer_processor"):
+        named = {"tokenizer_name": tokenizer} if tokenizer else {}
+        padded = {"padding": "max_length"} if has_one_length else {}
+        before["tokenizer_processor"] = {**named, **padded}
+    elif tokenizer:
+        raise ConfigError(
+            "options.tokenizer", wanted="none: the policy has no use for it", got=repr(tokenizer)
+        )
     pipelines: tuple[PolicyProcessorPipeline, PolicyProcessorPipeline] = make_pre_post_processors(
         config,
         pretrained_path=str(checkpoint.path),
@@ -158,18 +177,67 @@ def _pipelines(
     return pipelines
 
 
-def _failure(checkpoint: Checkpoint, error: Exception) -> VagusError:
-    """Return `error` in words that say what can be done."""
+@contextmanager
+def _explained(checkpoint: Checkpoint, named: Table) -> Iterator[None]:
+    """Raise what LeRobot raises in words that say what can be done.
+
+    Args:
+        checkpoint: what is loaded.
+        named: setting → where that, which names what else is loaded, is written.
+    """
+    try:
+        yield
+    except VagusError:
+        raise
+    except ImportError as error:
+        extra = family_of(checkpoint.policy_type).extra
+        raise ConfigError(
+            f"policy type {checkpoint.policy_type!r}",
+            wanted="all packages that it needs",
+            got=str(error),
+            fix=f'pip install "lerobot[{extra}]"' if extra else "",
+        ) from error
+    except Exception as error:
+        raise _failure(checkpoint, named, error) from error
+
+
+def _failure(checkpoint: Checkpoint, named: Table, error: Exception) -> VagusError:
     if out_of_memory(error):
         return PolicyError(
             f"model {checkpoint.path} does not fit into memory; choose another device, or --dtype bfloat16"
             f" ({error})"
+        )
+    refusal = next((link for link in _causes(error) if _is_of_the_hub(link)), None)
+    places = sorted({place for place in places_in(named) if not Path(place).is_dir()})
+    if refusal is not None:
+        return PolicyError(
+            f"model {checkpoint.path} needs files of {', '.join(places) or 'the hub'}, which cannot be had: "
+            "if it is gated, accept its terms on its page and log in here (HF_TOKEN); or fetch it elsewhere "
+            f"and give its directory in {', '.join(named)} ({str(refusal).splitlines()[0]})"
         )
     return ConfigError(
         f"model {checkpoint.path}",
         wanted=f"files of a {checkpoint.policy_type} policy that fit each other and this LeRobot",
         got=f"{type(error).__name__}: {error}",
     )
+
+
+def _tokenizers(checkpoint: Checkpoint) -> list[object]:
+    """Return what the steps of the preprocessor are told, the names of their tokenizers among it."""
+    return [step.get("config") for step in steps_of(checkpoint.preprocessor)]
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    link: BaseException | None = error
+    while link is not None:
+        yield link
+        link = link.__cause__ or link.__context__
+
+
+def _is_of_the_hub(error: BaseException) -> bool:
+    """Return whether something cannot be had from the hub; transformers says so with a bare OSError."""
+    is_bare = type(error) is OSError and error.errno is None
+    return is_bare or isinstance(error, (HfHubHTTPError, LocalEntryNotFoundError))
 
 
 def _check_weights(checkpoint: Checkpoint, policy: PreTrainedPolicy) -> None:

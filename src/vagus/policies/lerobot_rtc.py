@@ -58,8 +58,16 @@ class RtcBatch:
     horizons: Tensor
 
 
-def collate_rtc(rows: Sequence[RtcPrefix | None], *, device: torch.device | str) -> RtcBatch | None:
+def collate_rtc(
+    rows: Sequence[RtcPrefix | None], *, steps: int, device: torch.device | str
+) -> RtcBatch | None:
     """Return the plans of a batch, or None where no row has one.
+
+    Args:
+        rows: one per row of the batch.
+        steps: length of a chunk; plans are cut or padded to it, because a compiled network is compiled anew
+            for every other shape.
+        device: where the policy runs.
 
     Raises:
         PolicyError: the plans have different action dimensions.
@@ -70,14 +78,14 @@ def collate_rtc(rows: Sequence[RtcPrefix | None], *, device: torch.device | str)
     widths = {int(row.actions.shape[1]) for row in known}
     if len(widths) > 1:
         raise PolicyError(f"prefixes of one batch have different action dimensions: {sorted(widths)}")
-    steps = max(len(row.actions) for row in known)
     prefix = torch.zeros(len(rows), steps, widths.pop())
     numbers = torch.zeros(3, len(rows), dtype=torch.int64)
     for index, row in enumerate(rows):
         if row is None:
             continue
-        prefix[index, : len(row.actions)] = row.actions
-        numbers[:, index] = torch.tensor([len(row.actions), row.delay, row.prefix_horizon])
+        actions = row.actions[:steps]
+        prefix[index, : len(actions)] = actions
+        numbers[:, index] = torch.tensor([len(actions), row.delay, row.prefix_horizon])
     lengths, delays, horizons = numbers.to(device)
     return RtcBatch(prefix.to(device), lengths, delays, horizons)
 
@@ -148,11 +156,11 @@ class BatchedRtc(RTCProcessor):  # type: ignore[misc]  # an untyped library
 
     def _guidance_weight(self, time: float | Tensor) -> Tensor:
         """Return the weight of the correction at flow time 1 − τ, at most `max_guidance_weight`."""
-        bound = torch.as_tensor(self.rtc_config.max_guidance_weight, dtype=torch.float32)
+        bound = float(self.rtc_config.max_guidance_weight)  # a tensor would split a compiled graph
         tau = 1 - torch.as_tensor(time, dtype=torch.float32)
         left = (1 - tau) ** 2
-        weight = torch.nan_to_num((1 - tau) / tau, posinf=float(bound)) * (left + tau**2) / left
-        return torch.minimum(torch.nan_to_num(weight, posinf=float(bound)), bound.to(weight.device))
+        weight = torch.nan_to_num((1 - tau) / tau, posinf=bound) * (left + tau**2) / left
+        return torch.nan_to_num(weight, posinf=bound).clamp(max=bound)
 
 
 def _shared(plan: Tensor, *, rows: int, delay: int, horizon: int) -> RtcBatch:
@@ -179,11 +187,13 @@ def install_rtc(policy: PreTrainedPolicy, *, schedule: str, max_guidance: float,
         prefix_horizon: where guidance ends for callers that pass LeRobot's own tensor.
 
     Raises:
-        ConfigError: there is no such schedule.
+        ConfigError: there is no such schedule, or the bound is not above 0.
     """
     choices = [choice.value.lower() for choice in RTCAttentionSchedule]
     if schedule not in choices:
         raise ConfigError("rtc_schedule", wanted=f"one of {', '.join(sorted(choices))}", got=schedule)
+    if not (math.isfinite(max_guidance) and max_guidance > 0):
+        raise ConfigError("rtc_max_guidance", wanted="a finite number above 0", got=repr(max_guidance))
     if policy.config.type not in RTC_FAMILIES:  # 0.6.0 cannot be asked: it has no `supports_rtc`
         return False
     config = RTCConfig(

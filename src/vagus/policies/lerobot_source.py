@@ -69,10 +69,11 @@ def _fetch(model: str, revision: str) -> Path:
         raise ConfigError(
             "model",
             wanted="a directory or a hub id",
-            got=f"{model!r}, which the hub does not have or does not show without a login (HF_TOKEN)",
+            got=f"{model!r}: there is no such directory here, nor does the hub have it or show it without a "
+            "login (HF_TOKEN)",
         ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise PolicyError(
-            f"model {where}: the hub cannot be reached and the files are not in its cache "
-            f"({type(error).__name__}); download them elsewhere and give the directory"
+            f"model {where}: there is no such directory here, the hub cannot be reached, and the files are "
+            f"not in its cache ({type(error).__name__}); download them elsewhere and give the directory"
         ) from error

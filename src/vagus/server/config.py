@@ -73,7 +73,7 @@ class ServeConfig:
     allowed_sources: tuple[str, ...] = ()
     """Where weights may be loaded from: directories, hub ids, or the first part of hub ids (lerobot)."""
     allowed_classes: tuple[str, ...] = ()
-    """Modules that a model's files may import from, besides the framework's own (lerobot)."""
+    """Modules, directories and hub ids that a model may run code from, besides the framework (lerobot)."""
 
     default_task: str = ""
     """Instruction used where a robot gives none; empty: the policy's default."""

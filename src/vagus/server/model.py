@@ -140,7 +140,7 @@ def _offered(spec: PolicySpec, config: ServeConfig) -> PolicySpec:
             rtc,
             prefix_horizon=config.rtc_prefix_horizon or rtc.prefix_horizon,
             schedule=config.rtc_schedule or rtc.schedule,
-            max_guidance=config.rtc_max_guidance or rtc.max_guidance,
+            max_guidance=rtc.max_guidance if config.rtc_max_guidance is None else config.rtc_max_guidance,
         )
     return replace(
         spec,
