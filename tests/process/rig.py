@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,9 +135,9 @@ class Rig:
         self.endpoint = said.split()[-1]
         self.port = int(self.endpoint.rpartition(":")[2])
 
-    def child(self, name: str, arguments: Sequence[str]) -> Child:
+    def child(self, name: str, arguments: Sequence[str], *, python: str = sys.executable) -> Child:
         """Start a command."""
-        return self._stack.enter_context(Child(name, arguments))
+        return self._stack.enter_context(Child(name, arguments, python=python))
 
     def start_server(
         self, name: str = "a", *arguments: str, policy: str = WAVE, options: Sequence[str] = ()
@@ -157,19 +157,32 @@ class Rig:
         server.wait_for_line("server ready", timeout_s=START_S)
         return server
 
+    def start_manifest(self, settings: Mapping[str, object], name: str = "a", *arguments: str) -> Child:
+        """Start a server by a manifest with these settings; it may not be ready yet."""
+        manifest = self.folder / f"{name}.json"
+        manifest.write_bytes(msgspec.json.encode(settings))
+        network = ["--connect", self.endpoint, "--server-name", name]
+        return self.child(f"server {name}", ["serve", str(manifest), *network, *arguments])
+
     def run(self, name: str, *arguments: str, robot: str = "sim", port: int | None = None) -> Child:
         """Start a robot and wait until it runs; `port`: of a proxy on the way to the router."""
         robot_process = self.start_robot(name, *arguments, robot=robot, port=port)
         robot_process.wait_for_line("robot running", timeout_s=START_S)
         return robot_process
 
-    def start_robot(self, name: str, *arguments: str, robot: str = "sim", port: int | None = None) -> Child:
+    def start_robot(
+        self,
+        name: str,
+        *arguments: str,
+        robot: str = "sim",
+        port: int | None = None,
+        python: str = sys.executable,
+    ) -> Child:
         """Start a robot; it may not run yet."""
         network = ["--connect", self.endpoint_at(port), "--name", name]
         record = ["--record.directory", str(self.folder / "runs"), "--record.no-images"]
-        return self.child(
-            f"{ROBOT}{name}", ["run", "--robot", robot, "--json", *network, *record, *arguments]
-        )
+        command = ["run", "--robot", robot, "--json", *network, *record, *arguments]
+        return self.child(f"{ROBOT}{name}", command, python=python)
 
     def endpoint_at(self, port: int | None) -> str:
         """Return the router's endpoint, or that of a proxy."""
@@ -199,15 +212,21 @@ def kill(process: Child) -> None:
 
 
 def outcome_of(robot: Child, *, timeout_s: float = PATIENCE_S) -> Outcome:
-    """Wait for a robot to end by itself and return what it said."""
+    """Wait for a robot to end by itself and return what it said and recorded."""
+    run = summary_of(robot, timeout_s=timeout_s)
+    decode = msgspec.json.Decoder(Row).decode
+    lines = (Path(run.recording) / "steps.jsonl").read_bytes().splitlines()
+    return Outcome(run, [decode(line) for line in lines], robot.output)
+
+
+def summary_of(robot: Child, *, timeout_s: float = PATIENCE_S) -> RunSummary:
+    """Wait for a robot to end by itself and return its summary."""
     code = robot.wait(timeout_s=timeout_s)
     said = [line for line in robot.output.splitlines() if line.startswith('{"reason"')]
     assert said, robot.output
     run = msgspec.json.decode(said[-1], type=RunSummary)
     assert run.exit_code == code
-    decode = msgspec.json.Decoder(Row).decode
-    lines = (Path(run.recording) / "steps.jsonl").read_bytes().splitlines()
-    return Outcome(run, [decode(line) for line in lines], robot.output)
+    return run
 
 
 def stop_robot(robot: Child) -> Outcome:

@@ -24,10 +24,10 @@ END_TIMEOUT_S = 10.0
 class Child:
     """`python -m vagus <arguments>` from `start` to `end`."""
 
-    def __init__(self, name: str, arguments: Sequence[str]) -> None:
+    def __init__(self, name: str, arguments: Sequence[str], *, python: str = sys.executable) -> None:
         """Name it for messages; nothing is started yet."""
         self.name = name
-        self._arguments = list(arguments)
+        self._command = [python, "-m", "vagus", *arguments]
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._kept: deque[str] = deque(maxlen=KEPT_LINES)
@@ -43,7 +43,7 @@ class Child:
     def start(self) -> None:
         """Start the process."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "vagus", *self._arguments],
+            self._command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -25,6 +26,10 @@ __all__ = ["ServeCommand", "serve_defaults"]
 
 POLL_S = 0.2
 """Bounds how late a signal or a failed policy is noticed."""
+
+WAIT_POLICY = ("OMP_WAIT_POLICY", "PASSIVE")
+"""Threads of a policy on the CPU sleep while they wait for each other. By default they spin, and on cores
+that anything else uses, too, a small network then takes twenty times as long. Read when torch is imported."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +57,7 @@ class ServeCommand:
 
     def run(self) -> int:
         """Serve until Ctrl-C or SIGTERM, which drains."""
+        os.environ.setdefault(*WAIT_POLICY)
         stopping = stop_event()
         console = Console()
         with (
