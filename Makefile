@@ -3,12 +3,19 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 FUZZ_SECONDS ?= 300
-LEROBOT_VENV ?= .venv-lerobot
+METAWORLD := examples/metaworld_act
+EPISODES ?= 60
+# The newest release that pyproject.toml allows, or one of yours: make test-lerobot LEROBOT_VERSION=0.6.0
+LEROBOT_VERSION ?=
+LEROBOT_VENV ?= .venv-lerobot$(LEROBOT_VERSION:%=-%)
 # LeRobot wants Python 3.12 or newer: the first that answers.
 LEROBOT_PYTHON ?= $(shell for python in $(PYTHON) python3.12 python3.13 $$HOME/.pyenv/versions/3.1[23].*/bin/python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 12) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: install demo test test-lerobot lint unit retest test-pythons bench bench-smoke fuzz clean
+# What failed last time; that nothing did is a failure, too.
+RETEST := --last-failed --last-failed-no-failures none
+
+.PHONY: install demo test test-lerobot retest-lerobot metaworld lint unit retest test-pythons bench bench-smoke fuzz clean
 
 install: $(VENV)/.installed
 
@@ -34,18 +41,33 @@ unit: install
 	$(BIN)/pytest
 
 retest: install  ## what failed last time, once more: real processes and networks on shared cores have bad days
-	$(BIN)/pytest --last-failed --last-failed-no-failures none
+	$(BIN)/pytest $(RETEST)
 
-test-lerobot: $(LEROBOT_VENV)/.installed  ## LeRobot's policies and robots, in an environment of their own, offline
-	$(LEROBOT_VENV)/bin/pytest tests/lerobot -q
+test-lerobot: install $(LEROBOT_VENV)/.installed  ## LeRobot's policies and robots, in an environment of their own, offline
+	VAGUS_EDGE_PYTHON=$(abspath $(BIN)/python) $(LEROBOT_VENV)/bin/pytest tests/lerobot -q
+
+retest-lerobot: install $(LEROBOT_VENV)/.installed  ## what failed of them last time, once more
+	VAGUS_EDGE_PYTHON=$(abspath $(BIN)/python) $(LEROBOT_VENV)/bin/pytest tests/lerobot -q $(RETEST)
 
 $(LEROBOT_VENV)/.installed: pyproject.toml
 	@test -n "$(LEROBOT_PYTHON)" || { echo "LeRobot wants Python 3.12 or 3.13; name one: make test-lerobot LEROBOT_PYTHON=…"; exit 1; }
 	$(LEROBOT_PYTHON) -m venv $(LEROBOT_VENV)
 	$(LEROBOT_VENV)/bin/python -m pip install --quiet --upgrade pip
 	$(LEROBOT_VENV)/bin/python -m pip install --quiet --editable '.[lerobot,metrics]' \
-		'lerobot[feetech,dynamixel]' pyzmq python-can \
+		'lerobot[feetech,dynamixel]$(LEROBOT_VERSION:%===%)' pyzmq python-can \
 		--editable tests/lerobot/plugins/lerobot_robot_vsim 'pytest==9.2.0' 'pytest-timeout==2.4.0' 'hypothesis>=6.100'
+	touch $@
+
+metaworld: $(METAWORLD)/outputs/policy/model.safetensors  ## train a small ACT, then compare it beside the robot and served
+	cd $(METAWORLD) && $(abspath $(LEROBOT_VENV))/bin/python compare.py --episodes $(EPISODES)
+
+$(METAWORLD)/outputs/policy/model.safetensors: $(LEROBOT_VENV)/.metaworld
+	rm -rf $(METAWORLD)/outputs/dataset
+	cd $(METAWORLD) && $(abspath $(LEROBOT_VENV))/bin/python collect.py
+	cd $(METAWORLD) && $(abspath $(LEROBOT_VENV))/bin/python train.py
+
+$(LEROBOT_VENV)/.metaworld: $(LEROBOT_VENV)/.installed
+	$(LEROBOT_VENV)/bin/python -m pip install --quiet --editable '.[lerobot,gym,plot]' --group metaworld
 	touch $@
 
 test-pythons: install  ## the robot's side on every Python from 3.10 on that is present
