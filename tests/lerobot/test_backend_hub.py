@@ -7,6 +7,7 @@ import re
 from importlib.metadata import metadata
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
@@ -74,8 +75,10 @@ def test_what_the_hub_refuses_is_said(
     wanted: type[VagusError],
     match: str,
 ) -> None:
+    answer = httpx.Response(404, request=httpx.Request("GET", "https://hub.invalid/someone/act"))
+
     def hub(*_: object, **__: object) -> str:
-        raise Exception.__new__(kind)  # made of an answer of the hub otherwise
+        raise kind("no", response=answer)
 
     monkeypatch.setattr(lerobot_source, "snapshot_download", hub)
     with pytest.raises(wanted, match=match):
