@@ -26,6 +26,8 @@ ROBOTS = tuple(f"arm{number}" for number in range(8))
 TOGETHER_S = 120.0
 FIRST_TICK_S = 5.0
 """From "robot running" to a robot's first tick, at most."""
+HARMLESS = {"requests", "merged", "sessions_opened", "timeouts", "superseded", "snapshots_unwanted"}
+"""What a run may count: a reply that took long is asked for again, and then there may be two."""
 CHUNK = 50
 BUFFER_S = 1.0
 """The first robots play while the last ones import LeRobot: a request was then seen to take 0.6 s."""
@@ -107,7 +109,7 @@ def answered_requests(audit: Path) -> set[tuple[int, int]]:
 def check_run(run: RunSummary, output: str) -> None:
     assert (run.reason, run.error, run.camera_errors) == ("interrupted", "", 0), output
     assert (run.starved_s, run.motion_s["fallback"]) == (0.0, 0.0), (run, output)
-    assert run.counters.keys() <= {"requests", "merged", "sessions_opened"}, (run.counters, output)
+    assert run.counters.keys() <= HARMLESS, (run.counters, output)
     assert run.counters["sessions_opened"] == 1
     assert run.duration_s >= TOGETHER_S
     assert run.ticks >= (1 - LOST_SHARE) * run.duration_s * RATE_HZ, run
