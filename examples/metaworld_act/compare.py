@@ -13,8 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
@@ -173,13 +172,6 @@ def _starved(runs: list[RunSummary], episodes: list[Episode]) -> float:
     return 1.0 - sum(run.plan_actions for run in runs) / steps
 
 
-@contextmanager
-def staged(folder: Path, checkpoint: Path) -> Iterator[Stage]:
-    """A router in a folder of this comparison; every process is ended afterwards."""
-    with ExitStack() as stack:
-        yield Stage(folder, checkpoint, stack)
-
-
 def compare(
     checkpoint: Path = HERE / "outputs/policy", out: Path = HERE / "outputs", episodes: int = 60
 ) -> int:
@@ -199,7 +191,8 @@ def compare(
     folder = out / f"runs-{time.strftime('%Y%m%d-%H%M%S')}"
     folder.mkdir(parents=True)
     conditions = [beside_robot(checkpoint, numbers)]
-    with staged(folder, checkpoint) as stage:
+    with ExitStack() as stack:  # ends every process
+        stage = Stage(folder, checkpoint, stack)
         conditions.append(remote(stage, numbers, "vagus, one machine"))
         for execute in (EXECUTE, 1):
             conditions.extend(delayed(stage, numbers, delay_ms, execute=execute) for delay_ms in DELAYS_MS)
