@@ -27,6 +27,8 @@ __all__ = ["run"]
 TICK_HZ, STEP_HZ = 250.0, 30.0
 TICK_NS = round(NS_PER_S / TICK_HZ)
 HORIZON, PREFIX_HORIZON = 50, 20
+HORIZONS = (100, 1000, 100_000)
+"""What merging a chunk costs does not depend on its length; the last is near the longest that travels."""
 LATENCY_TICKS = 25
 """100 ms from a request to its chunk."""
 EPOCH = 1
@@ -42,14 +44,18 @@ class Arm:
     Attributes:
         joints: positions with feedback, velocity, acceleration and jerk limits.
         uses_rtc: requests carry a prefix of the plan.
+        horizon: actions in a chunk.
         engine_us: what each `Engine.advance` took, with `take_draft`.
         motion_us: what each `Motion.advance` took.
+        merge_us: those of `engine_us` that merged a chunk.
     """
 
     joints: int
     uses_rtc: bool
+    horizon: int = HORIZON
     engine_us: list[float] = field(default_factory=list)
     motion_us: list[float] = field(default_factory=list)
+    merge_us: list[float] = field(default_factory=list)
     plan_ticks: int = 0
     _ticks: int = 0
     _engine: Engine = field(init=False)
@@ -66,19 +72,21 @@ class Arm:
         self.take_turn(SETTLING_TICKS)
         self.engine_us.clear()
         self.motion_us.clear()
+        self.merge_us.clear()
         self.plan_ticks = 0
 
     @property
     def name(self) -> str:
         """For the table."""
-        return f"{self.joints} joints, {'with' if self.uses_rtc else 'without'} RTC prefix"
+        rtc = "with" if self.uses_rtc else "without"
+        return f"{self.joints} joints, {rtc} RTC prefix, chunks of {self.horizon}"
 
     def take_turn(self, ticks: int) -> None:
         """Run and time this many ticks."""
         state = np.zeros(self.joints, np.float32)
         for _ in range(ticks):
             self._ticks += 1
-            self._deliver()
+            is_merging = self._deliver()
             begin_ns = time.thread_time_ns()
             directive = self._engine.advance(self._ticks * TICK_NS, state)
             draft = self._engine.take_draft()
@@ -87,6 +95,8 @@ class Arm:
             end_ns = time.thread_time_ns()
             self.engine_us.append((middle_ns - begin_ns) / 1000)
             self.motion_us.append((end_ns - middle_ns) / 1000)
+            if is_merging:
+                self.merge_us.append(self.engine_us[-1])
             self.plan_ticks += directive.motion is MotionState.PLAYING
             if draft is not None:
                 self._due.append((self._ticks + LATENCY_TICKS, self._answer(draft)))
@@ -94,24 +104,27 @@ class Arm:
                 state = command.action.astype(np.float32)
 
     def _answer(self, draft: SnapshotDraft) -> Proposal:
-        steps = np.arange(draft.step, draft.step + HORIZON, dtype=np.float32)[:, None]
+        steps = np.arange(draft.step, draft.step + self.horizon, dtype=np.float32)[:, None]
         actions: FloatArray = np.repeat(np.sin(steps / 12.0), self.joints, axis=1)
         source = Source(EPOCH, draft.ticket, draft.captured_ns)
         return Proposal(ActionChunk(draft.step, actions, actions), source, draft)
 
-    def _deliver(self) -> None:
-        if self._due and self._due[0][0] <= self._ticks:
-            _, proposal = self._due.pop(0)
-            self._engine.propose(proposal)
-            self._ask(ticket=proposal.draft.ticket + 1)
+    def _deliver(self) -> bool:
+        if not (self._due and self._due[0][0] <= self._ticks):
+            return False
+        _, proposal = self._due.pop(0)
+        self._engine.propose(proposal)
+        self._ask(ticket=proposal.draft.ticket + 1)
+        return True
 
     def _ask(self, *, ticket: int) -> None:
         self._engine.link_view = LinkView(LinkState.STREAMING, EPOCH, ticket, 100 * NS_PER_MS)
 
 
 def run(*, quick: bool) -> Report:
-    """Time arms of 6 and 14 joints, with and without a prefix."""
+    """Time arms of 6 and 14 joints, with and without a prefix, and what the longest chunks cost."""
     arms = [Arm(joints, uses_rtc) for joints in (6, 14) for uses_rtc in (False, True)]
+    arms += [Arm(6, uses_rtc=False, horizon=horizon) for horizon in HORIZONS]
     gc.collect()
     gc.disable()  # as the loop does
     try:
@@ -134,6 +147,7 @@ def _report(arms: list[Arm]) -> Report:
                 f"{percentile(both, 99) / tick_us:.2%}",
                 number(percentile(arm.engine_us, 50)),
                 number(percentile(arm.engine_us, 99)),
+                number(percentile(arm.merge_us, 50)),
                 number(percentile(arm.motion_us, 50)),
                 number(percentile(arm.motion_us, 99)),
                 f"{arm.plan_ticks / len(both):.0%}",
@@ -145,6 +159,7 @@ def _report(arms: list[Arm]) -> Report:
         "p99 share",
         "engine p50 µs",
         "engine p99 µs",
+        "merge p50 µs",
         "motion p50 µs",
         "motion p99 µs",
         "with a plan",

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.rig import STEP_NS, S, chunk
-from vagus.edge.buffer import Plan, Source
+from vagus.edge.buffer import Plan, Source, playable_actions
+from vagus.types import ActionChunk
 
 OLD, NEW = Source(7, 1, 0), Source(7, 2, S)
 
@@ -130,3 +131,93 @@ def test_no_step_is_popped_twice_or_out_of_order(
             popped.append(plan.pop().step)
             next_step = popped[-1] + 1
     assert popped == sorted(set(popped))
+
+
+def test_a_plan_owns_its_arrays() -> None:
+    rows = np.ones((4, 2), dtype=np.float32)
+    plan = Plan()
+    plan.replace(ActionChunk(0, rows, rows), OLD, next_step=0)
+    rows[:] = 99.0  # whoever made the chunk uses its memory again
+    prefix, action = plan.prefix(4), plan.peek(1)
+    assert prefix is not None
+    assert action is not None
+    assert prefix.model.tolist() == prefix.robot.tolist() == [[1.0, 1.0]] * 4
+    assert action.model.tolist() == action.robot.tolist() == [1.0, 1.0]
+
+
+def test_of_a_long_chunk_only_what_can_be_played_is_taken() -> None:
+    plan = Plan(max_actions=playable_actions(3.0, 30.0))
+    rows = np.zeros((100_000, 2), dtype=np.float32)
+    plan.replace(ActionChunk(5, rows, rows), OLD, next_step=7)
+    assert len(plan) == 92
+    assert plan.playable(0, 3 * S, STEP_NS) == 90  # and that leaves one to spare at either end
+    plan.finish(ActionChunk(5, rows, rows), NEW, next_step=7, now_ns=0, max_age_ns=3 * S, step_ns=STEP_NS)
+    assert len(plan) == 92
+    assert steps(plan) == list(range(7, 99))
+
+
+class PlainPlan:
+    """What a plan means, written down without regard to what it costs."""
+
+    def __init__(self) -> None:
+        self.actions: list[tuple[int, Source]] = []
+
+    def append(self, step: int, length: int, source: Source, next_step: int) -> None:
+        self.actions += [(step + i, source) for i in range(max(0, next_step - step), length)]
+
+    def reach(self, now_ns: int, max_age_ns: int) -> int:
+        for ahead, (_, source) in enumerate(self.actions):
+            if now_ns + (ahead + 1) * STEP_NS - source.captured_ns > max_age_ns:
+                return ahead
+        return len(self.actions)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 30),
+            st.integers(1, 20),
+            st.booleans(),
+            st.integers(0, 12),
+            st.integers(0, 40),
+            st.integers(0, 3 * STEP_NS),
+        ),
+        max_size=20,
+    ),
+    st.integers(1, 12),
+)
+def test_a_plan_of_arrays_is_the_list_of_its_actions(
+    merges: list[tuple[int, int, bool, int, int, int]], age_steps: int
+) -> None:
+    plan, plain, next_step, now_ns = Plan(), PlainPlan(), 0, 0
+    for number, (step, length, is_finish, pops, drop, later_ns) in enumerate(merges):
+        source, new = Source(7, number, now_ns), chunk(step, length)
+        now_ns += later_ns
+        max_age_ns = age_steps * STEP_NS
+        if is_finish:
+            plan.finish(
+                new, source, next_step=next_step, now_ns=now_ns, max_age_ns=max_age_ns, step_ns=STEP_NS
+            )
+            plain.actions = plain.actions[: plain.reach(now_ns + STEP_NS, max_age_ns)]
+            follow = plain.actions[-1][0] + 1 if plain.actions else next_step
+            plain.append(step, length, source, follow)
+        else:
+            plan.replace(new, source, next_step=next_step)
+            plain.actions = []
+            plain.append(step, length, source, next_step)
+        for _ in range(min(pops, len(plan))):
+            action = plan.pop()
+            assert (action.step, action.source) == plain.actions.pop(0)
+            assert action.robot[0] == action.model[0] == action.step
+            next_step = action.step + 1
+        assert plan.drop_before(drop) == sum(s < drop for s, _ in plain.actions[: _until(plain, drop)])
+        plain.actions = plain.actions[_until(plain, drop) :]
+        assert [(a.step, a.source) for i in range(len(plan)) if (a := plan.peek(i))] == plain.actions
+        assert plan.playable(now_ns, max_age_ns, STEP_NS) == plain.reach(now_ns, max_age_ns)
+        prefix = plan.prefix(6)
+        in_prefix = [] if prefix is None else prefix.robot[:, 0].tolist()
+        assert in_prefix == [s for s, _ in plain.actions[:6]]
+
+
+def _until(plain: PlainPlan, step: int) -> int:
+    return next((i for i, (s, _) in enumerate(plain.actions) if s >= step), len(plain.actions))

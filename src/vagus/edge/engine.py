@@ -36,7 +36,10 @@ class Engine:
         if config.merge is MergeMode.AUTO:
             self._merge_mode = MergeMode.RTC if contract.uses_rtc else MergeMode.SWITCH
         self._playhead = Playhead(
-            config, step_rate_hz=contract.step_rate_hz, tick_rate_hz=contract.tick_rate_hz
+            config,
+            step_rate_hz=contract.step_rate_hz,
+            tick_rate_hz=contract.tick_rate_hz,
+            prefix_horizon=contract.prefix_horizon,
         )
         self._step_s = self._playhead.step_ns / NS_PER_S
         self._offline = OfflineBudget(seconds_to_ns(config.max_offline_s))

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from vagus.clock import NS_PER_S, seconds_to_ns
-from vagus.edge.buffer import Plan, PlanAction, Source
+from vagus.edge.buffer import Plan, PlanAction, Source, playable_actions
 from vagus.edge.config import EdgeConfig, MergeMode, PlanClock
 from vagus.edge.phase import StepClock, TickPhase
 from vagus.types import ActionArray, ActionChunk
 
 __all__ = ["Playhead", "Playing", "Shortage"]
+
+
+MAX_PREFIX = 4096
+"""Actions kept for prefixes alone: what a merge costs is bounded whatever a server wishes for."""
 
 
 class Shortage(enum.Enum):
@@ -43,13 +47,22 @@ class Playhead:
     (plan clock `time`).
     """
 
-    def __init__(self, config: EdgeConfig, *, step_rate_hz: float, tick_rate_hz: float) -> None:
+    def __init__(
+        self, config: EdgeConfig, *, step_rate_hz: float, tick_rate_hz: float, prefix_horizon: int = 0
+    ) -> None:
         """Start with an empty plan at step 0.
+
+        Args:
+            config: settings.
+            step_rate_hz: policy steps per second.
+            tick_rate_hz: robot ticks per second.
+            prefix_horizon: a request may want so much of the plan, whether it can be played or not.
 
         Raises:
             ConfigError: the robot ticks slower than the policy steps.
         """
-        self.plan = Plan()
+        playable = playable_actions(config.max_action_age_s, step_rate_hz)
+        self.plan = Plan(max_actions=max(playable, min(prefix_horizon, MAX_PREFIX)))
         self.step = 0
         self.executed = 0
         self.step_ns = round(NS_PER_S / step_rate_hz)
