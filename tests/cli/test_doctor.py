@@ -65,7 +65,7 @@ def test_no_answer_at_all_ends_the_examination() -> None:
 
 def test_a_slow_network_wants_a_larger_buffer() -> None:
     (text,) = problems(said(), Probe(2, (400.0, 420.0)), EdgeConfig(buffer_time_s=0.5))
-    assert "--buffer-time-s 0.74 or more (set: 0.5)" in text  # 1.5 · (420 + 30) ms and two steps
+    assert "--buffer-time-s 0.75 (set: 0.5)" in text  # 1.5 · (420 + 30) ms and two steps
     assert problems(said(), Probe(2, (400.0, 420.0)), EdgeConfig(buffer_time_s=0.8)) == []
 
 
@@ -77,3 +77,18 @@ def test_a_chunk_shorter_than_the_buffer_is_a_problem() -> None:
 def test_actions_that_grow_too_old_are_told_but_no_problem() -> None:
     findings = list(advise(said(horizon=100), GOOD, EdgeConfig()))
     assert any("--max-action-age-s" in finding.text and not finding.is_problem for finding in findings)
+
+
+def test_a_policy_slower_than_the_age_bound_is_told_what_run_would_refuse_and_what_it_takes() -> None:
+    slow = said(horizon=50, rate_hz=10.0, latency=(LatencyRow(batch_size=1, p50_ms=3500.0, max_ms=3600.0),))
+    texts = problems(slow)
+    assert any("nothing would ever move; set --max-action-age-s" in text for text in texts)
+    assert not any("--buffer-time-s" in text for text in texts)  # none below the age bound would do
+    advised = [
+        text for text in problems(slow, edge=EdgeConfig(max_action_age_s=10.0)) if "takes up to" in text
+    ]
+    assert "--buffer-time-s 5 (set: 0.5)" in advised[0]
+
+
+def test_a_server_that_still_loads_is_examined_as_far_as_it_goes() -> None:
+    assert "loading" in problems(msgspec.structs.replace(unloaded(ServeConfig(), KEY), phase="loading"))[0]

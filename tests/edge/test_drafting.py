@@ -78,3 +78,19 @@ def test_a_plan_is_short_by_buffer_time_or_by_what_was_executed() -> None:
     by_count = Drafter(EdgeConfig(execute_horizon=8), PLAIN)
     assert by_count.is_plan_short(executed=8, playback_left_ns=S)
     assert not by_count.is_plan_short(executed=7, playback_left_ns=S)
+
+
+def test_a_reply_that_cannot_be_there_before_the_plan_ends_is_not_asked_for() -> None:
+    drafter = Drafter(EdgeConfig(buffer_time_s=0.5, execute_horizon=10), PLAIN)
+    for fastest_ms, left_ms, executed, is_short in (
+        (0, 600, 0, False),
+        (0, 500, 0, True),  # nobody knows better
+        (500, 500, 0, True),
+        (501, 500, 0, False),
+        (501, 0, 10, False),
+        (600, 900, 10, True),
+    ):
+        asked = drafter.is_plan_short(
+            executed=executed, playback_left_ns=left_ms * MS, fastest_ns=fastest_ms * MS
+        )
+        assert asked is is_short

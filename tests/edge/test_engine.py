@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -585,3 +586,15 @@ def test_what_a_status_line_shows() -> None:
     assert drive.engine.motion is P
     assert drive.engine.episode == 0
     assert drive.engine.playback_left_ns == 50 * STEP_NS
+
+
+def test_the_successor_of_a_plan_that_ends_before_it_can_be_there_is_asked_for_at_rest() -> None:
+    drive = Drive(EdgeConfig(buffer_time_s=0.5))
+    drive.begin(length=20)
+    drive.engine.link_view = replace(drive.engine.link_view, ticket=2, latency_ns=S, fastest_ns=S)
+    drive.tick(19)
+    assert drive.engine.take_draft() is None
+    drive.tick(2)  # it ran out, and the fallback had its first tick
+    assert drive.engine.motion is MotionState.FALLBACK
+    drive.tick()
+    assert drive.take().captured_ns > 0

@@ -84,7 +84,9 @@ def test_the_timeout_is_three_times_the_latency_within_bounds() -> None:
         (3000, 0, 5000),
         (200, 400 * MS, 400),  # playback left
         (200, 10 * S, 600),
-        (200, 5 * MS, 250),
+        (100, 5 * MS, 250),
+        (200, 5 * MS, 300),  # nobody answers sooner
+        (7000, 5 * MS, 10_500),
     ):
         assert sent(flight(latency_ms), S, slack_ns=slack_ns).deadline_ns == S + wanted_ms * MS
 
@@ -107,9 +109,29 @@ def test_the_timeout_grows_after_each_miss_and_shrinks_after_an_answer() -> None
 
 def test_playback_left_bounds_a_grown_timeout_less() -> None:
     f = flight(400)
-    assert sent(f, slack_ns=500 * MS).deadline_ns == 500 * MS
+    assert sent(f, slack_ns=700 * MS).deadline_ns == 700 * MS
     f.miss()
-    assert sent(f, slack_ns=500 * MS).deadline_ns == S
+    assert sent(f, slack_ns=700 * MS).deadline_ns == 1400 * MS
+
+
+def test_a_server_that_was_measured_to_be_slow_is_waited_for() -> None:
+    slow = Flight(LatencyWindow(initial_ns=12 * S))
+    assert sent(slow).deadline_ns == 18 * S
+    assert sent(slow, slack_ns=MS).deadline_ns == 18 * S
+
+
+def test_patience_with_a_server_that_nobody_measured_grows_from_session_to_session() -> None:
+    f, patience_s = flight(None), []
+    for _ in range(6):
+        for _ in range(2):  # misses until a server counts as lost
+            request = sent(f)
+            patience_s.append(request.deadline_ns / S)
+            f.miss()
+        f.begin_session()
+    assert patience_s == [1, 2, 2, 4, 4, 8, 8, 16, 16, 32, 32, 64]
+    f.settle(sent(f))
+    f.begin_session()
+    assert sent(f).deadline_ns == S
 
 
 def test_waiting_counts_from_the_oldest_request_without_an_answer() -> None:
@@ -150,4 +172,4 @@ def test_the_timeout_never_leaves_its_bounds(latency_ns: int, slack_ns: int, mis
     f = Flight(window)
     f.misses = misses
     made = replace(draft(), slack_ns=slack_ns)
-    assert 250 * MS <= f.send(EPOCH, made, 0).deadline_ns <= 5 * S
+    assert 250 * MS <= f.send(EPOCH, made, 0).deadline_ns <= max(5 * S, latency_ns * 3 // 2)

@@ -7,11 +7,18 @@ import pytest
 
 from edge.rig import ACTIONS, POLICY, ROBOT, STATES, capabilities
 from vagus.edge.config import EdgeConfig, ImageCodec
-from vagus.edge.handshake import Contract, Identity, check_ack, check_replica, open_message
+from vagus.edge.handshake import (
+    TRANSIENT_REFUSALS,
+    Contract,
+    Identity,
+    check_ack,
+    check_replica,
+    open_message,
+)
 from vagus.errors import ProtocolError, SessionRefusedError, SpecError
-from vagus.specs import PolicySpec, RobotSpec, StateFeature
+from vagus.specs import CameraSpec, PolicySpec, RobotSpec, StateFeature
 from vagus.wire.contract import policy_spec_from
-from vagus.wire.schema import Ack, Capabilities, OpenMessage, WireAction, WireState
+from vagus.wire.schema import Ack, Capabilities, LatencyRow, OpenMessage, WireAction, WireState
 
 CONFIG = EdgeConfig()
 IDENTITY = Identity("arm-1", "1f3a", "host", {"lab": "one"})
@@ -193,3 +200,42 @@ def test_an_equal_replica_may_take_over() -> None:
 
 def test_a_replica_without_rtc_is_good_enough_where_none_is_used() -> None:
     check_replica(changed(rtc=None), agreed(EdgeConfig(rtc=False)))
+
+
+SLOW = changed(latency=(LatencyRow(batch_size=1, p50_ms=3500.0, max_ms=3600.0),))
+
+
+def test_a_policy_slower_than_the_age_bound_is_refused() -> None:
+    with pytest.raises(SessionRefusedError, match=r"3.5 s per chunk.*max_action_age_s 3 ") as caught:
+        check_ack(yes(SLOW), asked(wanted=SLOW), CONFIG, None)
+    assert caught.value.code in TRANSIENT_REFUSALS  # a faster replica may be there
+
+
+def test_a_replica_slower_than_the_age_bound_is_refused_too() -> None:
+    with pytest.raises(SessionRefusedError, match="too_slow"):
+        check_ack(yes(SLOW), asked(contract=CONTRACT), CONFIG, CONTRACT)
+
+
+def test_what_the_pace_means_is_among_the_warnings() -> None:
+    halting = changed(latency=(LatencyRow(batch_size=1, p50_ms=1800.0, max_ms=1800.0),))
+    assert any("stop and go" in w for w in check_ack(yes(halting), asked(), CONFIG, None).warnings)
+
+
+def large(height: int, width: int) -> RobotSpec:
+    return replace(ROBOT, cameras=(CameraSpec("front", height, width), CameraSpec("spare", 9999, 9999)))
+
+
+def test_frames_too_large_to_travel_raw_travel_as_jpeg() -> None:
+    raw = asked(robot=large(4000, 3000))
+    assert check_ack(yes(codec="raw"), raw, CONFIG, None).image_codec == "jpeg"
+    fitting = asked(robot=large(2000, 3000))
+    assert check_ack(yes(codec="raw"), fitting, CONFIG, None).image_codec == "raw"
+
+
+def test_requests_larger_than_a_message_are_refused_with_the_sizes() -> None:
+    pinned = EdgeConfig(image_codec=ImageCodec.RAW)
+    with pytest.raises(
+        SpecError, match=r"at most 33\.5 MB, got about 36\.1 MB \(front 3000×4000\)"
+    ) as caught:
+        check_ack(yes(), asked(pinned, robot=large(4000, 3000)), pinned, None)
+    assert "--image-codec jpeg" in str(caught.value)

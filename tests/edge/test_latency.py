@@ -7,6 +7,7 @@ def test_before_the_first_round_trip_the_guess_counts() -> None:
     window = LatencyWindow(initial_ns=5)
     assert window.windowed_ns == 5
     assert window.newest_ns is None
+    assert window.fastest_ns == 0  # a guess proves nothing
 
 
 def test_the_worst_of_the_window_counts_and_the_guess_no_more() -> None:
@@ -14,6 +15,7 @@ def test_the_worst_of_the_window_counts_and_the_guess_no_more() -> None:
     for sample in (30, 50, 20):
         window.add(sample)
     assert window.windowed_ns == 50
+    assert window.fastest_ns == 20
     assert window.newest_ns == 20
 
 

@@ -414,7 +414,7 @@ def test_an_answer_ends_the_row_of_misses() -> None:
     talk = Talk()
     for merges in range(4):
         late = talk.send()
-        talk.turn(5 * S)
+        talk.turn((5 << merges) * S)  # what answers late is waited for longer
         assert talk.answer(late) is not None
         talk.turn(merges=merges + 1)
     assert talk.count("timeouts") == 4

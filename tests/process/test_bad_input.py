@@ -54,6 +54,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
             running.start_server("units", "--service-name", "units", options=("unit", "deg")),
             running.start_server("pinned", "--service-name", "pinned", "--pin-task"),
             running.start_server("strict", "--service-name", "strict", "--strict-rate"),
+            running.start_server("slow", "--service-name", "slow", options=("inference_ms", "200.0")),
         ]
         for server in starting:
             server.wait_for_line("server ready", timeout_s=PATIENCE_S)
@@ -101,6 +102,11 @@ def cases(rig: Rig, folder: Path) -> Mapping[str, Wrong]:
         ),
         "another rate than the trained one": Wrong(
             run("strict", "--rate-hz", "20"), refused, ("30", "20", "strict")
+        ),
+        "a policy slower than actions may be old": Wrong(
+            run("slow", "--max-action-age-s", "0.2", "--buffer-time-s", "0.1"),
+            refused,
+            ("s per chunk", "max_action_age_s 0.2", "--max-action-age-s"),
         ),
         "a robot slower than the policy": Wrong(
             run("plain", "--options", "rate_hz", "10"), config, ("10 Hz", "30 Hz")
@@ -164,6 +170,7 @@ NAMES = (
     "actions in another unit",
     "another instruction than the pinned one",
     "another rate than the trained one",
+    "a policy slower than actions may be old",
     "a robot slower than the policy",
     "a recording where none can be",
     "a policy that nobody knows",

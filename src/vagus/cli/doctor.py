@@ -15,6 +15,7 @@ from vagus.cli.survey import Found, survey
 from vagus.clock import NS_PER_MS
 from vagus.edge.config import EdgeConfig
 from vagus.edge.opening import parse_service
+from vagus.edge.pace import Pace
 from vagus.errors import ConfigError, LinkError
 from vagus.transport.link import Link
 from vagus.transport.zenoh import ZenohLink
@@ -27,8 +28,6 @@ JPEG_BYTES_PER_PIXEL = 1 / 6
 """640×480 at quality 90 is about 50 kB."""
 SMALL_OBSERVATION_BYTES = 4096
 PROBE_TIMEOUT_S = 2.0
-SAFETY_FACTOR = 1.5
-"""Playback kept beyond the worst round trip seen: the worst of a few probes is not the worst of a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,23 +145,32 @@ def advise(said: Capabilities, measured: Probe, edge: EdgeConfig) -> Iterator[Ad
         f"loss {measured.loss:.0%}",
         is_problem=measured.loss > 0,
     )
-    inference_ms = max((row.max_ms for row in said.latency), default=0.0)
-    total_ms = measured.quantile_ms(1.0) + inference_ms
-    recommended_s = max(0.1, round(SAFETY_FACTOR * total_ms / 1000 + 2 / said.rate_hz, 2))
-    is_short = edge.buffer_time_s < recommended_s
-    yield Advice(
-        f"inference takes up to {inference_ms:.0f} ms: --buffer-time-s {recommended_s:g} or more "
-        f"(set: {edge.buffer_time_s:g})",
-        is_problem=is_short,
-    )
-    playback_s = said.horizon / said.rate_hz
-    if recommended_s > playback_s:
+    if said.horizon:  # one that still loads says nothing
+        yield from _advise_pace(said, measured, edge)
+
+
+def _advise_pace(said: Capabilities, measured: Probe, edge: EdgeConfig) -> Iterator[Advice]:
+    """Yield what the speed of the policy means for the settings; `vagus run` accepts what is recommended."""
+    pace = Pace.of(said, rate_hz=edge.rate_hz, round_trip_s=measured.quantile_ms(1.0) / 1000, worst=True)
+    why_never = pace.why_never(edge.max_action_age_s)
+    if why_never:
+        yield Advice(why_never, is_problem=True)
+    if pace.is_stop_and_go:
         yield Advice(
-            f"a chunk lasts only {playback_s:.2f} s, less than that buffer: it will stop and go",
+            f"a chunk lasts only {pace.chunk_s:.2f} s and the next takes {pace.latency_s:.2f} s: "
+            "it will stop and go",
             is_problem=True,
         )
-    if playback_s + edge.buffer_time_s > edge.max_action_age_s:
+    elif not why_never:
+        is_short = edge.buffer_time_s < pace.settings(edge)[0]
         yield Advice(
-            f"the last actions of a chunk ({playback_s:.1f} s) are older than --max-action-age-s "
-            f"{edge.max_action_age_s:g} when their turn comes; they are never played"
+            f"a chunk takes up to {pace.latency_s * 1000:.0f} ms: {pace.advice(edge)} "
+            f"(set: {edge.buffer_time_s:g})",
+            is_problem=is_short,
+        )
+    if pace.chunk_s + edge.buffer_time_s > edge.max_action_age_s:
+        yield Advice(
+            f"the last actions of a chunk ({pace.chunk_s:.1f} s) are older than --max-action-age-s "
+            f"{edge.max_action_age_s:g} when their turn comes; they are never played (all are with "
+            f"{pace.wanted_age_s:g})"
         )

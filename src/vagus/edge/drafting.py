@@ -49,10 +49,14 @@ class Drafter:
         """Whether the worker's newest ask is still without a draft."""
         return ticket > self._answered
 
-    def is_plan_short(self, *, executed: int, playback_left_ns: int) -> bool:
-        """Whether a running plan needs its successor."""
+    def is_plan_short(self, *, executed: int, playback_left_ns: int, fastest_ns: int = 0) -> bool:
+        """Whether a running plan needs its successor, and can have it before it ends.
+
+        A reply that cannot be there in time finds a robot that came to a stand after its observation: it is
+        void, and the server would be busy with it when it is asked again.
+        """
         has_executed = self._execute_horizon is not None and executed >= self._execute_horizon
-        return has_executed or playback_left_ns <= self._buffer_ns
+        return fastest_ns <= playback_left_ns and (has_executed or playback_left_ns <= self._buffer_ns)
 
     def draft(self, view: LinkView, playhead: Playhead, moment: Moment) -> None:
         """Answer the worker's newest ask with the step that begins now."""

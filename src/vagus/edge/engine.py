@@ -263,16 +263,18 @@ class Engine:
     # -- requests ---------------------------------------------------------------------------------------
 
     def _draft_if_due(self, view: LinkView, now_ns: int, state: FloatArray) -> None:
-        if not self._drafter.wants(view.ticket) or not self._is_due():
+        if not self._drafter.wants(view.ticket) or not self._is_due(view):
             return
         is_first = not self._has_merged_in_episode
         moment = Moment(now_ns, state, self._episode, is_first, self._playback_left_ns)
         self._drafter.draft(view, self._playhead, moment)
 
-    def _is_due(self) -> bool:
+    def _is_due(self, view: LinkView) -> bool:
         if self._motion is MotionState.PLAYING:
             return self._drafter.is_plan_short(
-                executed=self._playhead.executed, playback_left_ns=self._playback_left_ns
+                executed=self._playhead.executed,
+                playback_left_ns=self._playback_left_ns,
+                fastest_ns=view.fastest_ns,
             )
         is_settling = self._motion is MotionState.FALLBACK and self._hold_ticks == 0
         return not (is_settling or self._is_moving)  # while it moves, the answer would be void

@@ -36,12 +36,14 @@ class LinkView:
         epoch: session whose chunks may be merged; None while there is none.
         ticket: the worker's newest ask; a draft answers it at most once.
         latency_ns: worst round trip of the window.
+        fastest_ns: best round trip of the window, 0 while there is none.
     """
 
     state: LinkState
     epoch: int | None
     ticket: int
     latency_ns: int
+    fastest_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,14 @@ __all__ = ["Flight", "Misfit", "Request"]
 
 MIN_TIMEOUT_NS = 250 * NS_PER_MS
 MAX_TIMEOUT_NS = 5 * NS_PER_S
+"""Longest patience with a server that is known to answer sooner, or not known at all."""
 FIRST_TIMEOUT_NS = NS_PER_S
 """Least patience while the latency is only a guess."""
 TIMEOUT_FACTOR = 3
 """Times the windowed latency."""
+LEAST_FACTOR = (3, 2)
+"""No request is given up before one and a half times the best latency: nobody could have answered."""
+MAX_DOUBLINGS = 16
 REMEMBERED_REQUESTS = 64
 """Requests whose late replies are still recognised."""
 
@@ -60,11 +64,14 @@ class Flight:
         self._seq = 0
         self._newest_answered = 0
         self._waiting_since_ns: int | None = None
+        self._silent_sessions = 0
         self.misses = 0
         self.outstanding: Request | None = None
 
     def begin_session(self) -> None:
         """Forget all requests and count from 1 again."""
+        is_silent = self.misses > 0 and self._newest_answered == 0
+        self._silent_sessions = self._silent_sessions + 1 if is_silent else 0
         self._sent.clear()
         self._seq = self._newest_answered = self.misses = 0
         self.abandon()
@@ -122,8 +129,18 @@ class Flight:
         return 0 if self._waiting_since_ns is None else now_ns - self._waiting_since_ns
 
     def _timeout_ns(self, slack_ns: int) -> int:
-        expected_ns = TIMEOUT_FACTOR * self._latency.windowed_ns
-        if self._latency.newest_ns is None:
-            expected_ns = max(expected_ns, FIRST_TIMEOUT_NS)
-        latest_ns = MAX_TIMEOUT_NS if slack_ns <= 0 else min(MAX_TIMEOUT_NS, slack_ns << self.misses)
-        return max(MIN_TIMEOUT_NS, min(expected_ns << self.misses, latest_ns))
+        """Return how long to wait: three times the latency, but no longer than there is playback.
+
+        Twice as long after each miss, and while nobody knows the latency after each session without a single
+        answer: how slow a server is that nobody measured shows only when it is waited for.
+        """
+        latency = self._latency
+        expected_ns, latest_ns = TIMEOUT_FACTOR * latency.windowed_ns, MAX_TIMEOUT_NS
+        if latency.newest_ns is None:
+            silence = min(self._silent_sessions, MAX_DOUBLINGS)
+            expected_ns = max(expected_ns, FIRST_TIMEOUT_NS) << silence
+            latest_ns <<= silence
+        if slack_ns > 0:
+            latest_ns = min(latest_ns, slack_ns << self.misses)
+        possible_ns = (latency.fastest_ns or latency.windowed_ns) * LEAST_FACTOR[0] // LEAST_FACTOR[1]
+        return max(MIN_TIMEOUT_NS, possible_ns, min(expected_ns << self.misses, latest_ns))

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from vagus.edge.config import EdgeConfig, ImageCodec
+from vagus.edge.pace import check_pace
+from vagus.edge.request import request_bytes
 from vagus.errors import ProtocolError, SessionRefusedError, SpecError
 from vagus.specs import PolicySpec, RobotSpec
+from vagus.wire.codec import MAX_OBSERVATION_BYTES
 from vagus.wire.contract import (
     check_actions,
     check_cameras,
@@ -37,6 +40,7 @@ TRANSIENT_REFUSALS = frozenset(
         EventCode.SESSIONS_FULL.value,
         EventCode.CLIENT_IN_USE.value,
         EventCode.OVERLOADED.value,
+        EventCode.TOO_SLOW.value,
     }
 )
 """Refusals that may end by themselves; after any other the server is excluded."""
@@ -135,7 +139,7 @@ def check_ack(ack: Ack, asked: OpenMessage, config: EdgeConfig, contract: Contra
     """Return what was agreed on.
 
     Raises:
-        SessionRefusedError: the server said no.
+        SessionRefusedError: the server said no, or it is too slow for these settings.
         SpecError: it said yes to something that the robot must not be driven by.
         ProtocolError: the answer contradicts itself.
     """
@@ -155,10 +159,12 @@ def check_ack(ack: Ack, asked: OpenMessage, config: EdgeConfig, contract: Contra
         *check_actions(asked.actions, capabilities.actions, trust_units=config.trust_units),
         *check_states(asked.state, capabilities.state, trust_units=config.trust_units),
         *check_cameras(asked.cameras, capabilities.cameras),
+        *check_pace(capabilities, config),
     ]
+    image_codec = _image_codec(ack, asked, config)
     if contract is not None:
         check_replica(capabilities, contract)
-        return replace(contract, image_codec=_image_codec(ack, config), capabilities=capabilities)
+        return replace(contract, image_codec=image_codec, capabilities=capabilities)
     uses_rtc = asked.wants_rtc and spec.rtc is not None
     own_horizon = config.prefix_horizon or (0 if spec.rtc is None else spec.rtc.prefix_horizon)
     return Contract(
@@ -167,7 +173,7 @@ def check_ack(ack: Ack, asked: OpenMessage, config: EdgeConfig, contract: Contra
         step_rate_hz=asked.rate_hz,
         uses_rtc=uses_rtc,
         prefix_horizon=min(own_horizon, spec.horizon) if uses_rtc else 0,
-        image_codec=_image_codec(ack, config),
+        image_codec=image_codec,
         warnings=tuple(dict.fromkeys([*ack.warnings, *warnings])),
         capabilities=capabilities,
     )
@@ -208,11 +214,30 @@ def _chosen(features: Sequence[_NamedT], names: Sequence[str]) -> tuple[_NamedT,
     return tuple(by_name[name] for name in names)
 
 
-def _image_codec(ack: Ack, config: EdgeConfig) -> str:
-    if config.image_codec is not ImageCodec.AUTO:
-        return str(config.image_codec.value)
-    if ack.image_codec not in CODECS:
+def _image_codec(ack: Ack, asked: OpenMessage, config: EdgeConfig) -> str:
+    """Return how frames travel: as the operator says, else as the server likes and a request can be sent.
+
+    Raises:
+        SpecError: a request of this robot would be larger than a message may be.
+        ProtocolError: the server likes something unknown.
+    """
+    is_pinned = config.image_codec is not ImageCodec.AUTO
+    if not is_pinned and ack.image_codec not in CODECS:
         raise ProtocolError(
             f"the server wants images as {ack.image_codec[:16]!r}; known: {', '.join(CODECS)}"
         )
-    return ack.image_codec
+    codec = str(config.image_codec.value) if is_pinned else ack.image_codec
+    wanted = [] if ack.capabilities is None else [camera.name for camera in ack.capabilities.cameras]
+    sizes = {c.name: (c.height, c.width) for c in asked.cameras if c.name in wanted}
+    if request_bytes(sizes.values(), codec) > MAX_OBSERVATION_BYTES and not is_pinned:
+        codec = ImageCodec.JPEG.value
+    size = request_bytes(sizes.values(), codec)
+    if size > MAX_OBSERVATION_BYTES:
+        frames = ", ".join(f"{name} {width}×{height}" for name, (height, width) in sizes.items())
+        raise SpecError(
+            f"frames of a request as {codec}",
+            wanted=f"at most {MAX_OBSERVATION_BYTES / 1e6:.1f} MB",
+            got=f"about {size / 1e6:.1f} MB ({frames})",
+            fix="send smaller frames, or --image-codec jpeg",
+        )
+    return codec

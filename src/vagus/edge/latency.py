@@ -32,6 +32,11 @@ class LatencyWindow:
         return max(self._samples, default=self._initial_ns)
 
     @property
+    def fastest_ns(self) -> int:
+        """Best round trip of the window, 0 before the first: no reply is to be expected sooner."""
+        return min(self._samples, default=0)
+
+    @property
     def newest_ns(self) -> int | None:
         """Last round trip, or None before the first."""
         return self._samples[-1] if self._samples else None

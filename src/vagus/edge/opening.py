@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from vagus.edge.config import EdgeConfig
 from vagus.edge.handshake import Contract, Identity, check_ack, open_message
+from vagus.edge.pace import check_pace
 from vagus.edge.uplink import Session
 from vagus.errors import ConfigError, LinkError, ProtocolError, VagusError
 from vagus.specs import RobotSpec
@@ -102,10 +103,12 @@ class Opener:
 
         Raises:
             LinkError: the server is not reachable or does not answer.
-            SessionRefusedError: it said no.
+            SessionRefusedError: it said no, or is too slow for these settings.
             SpecError: it said yes to something that the robot must not be driven by.
             ProtocolError: its answer is malformed.
         """
+        if contract is None:
+            check_pace(wanted, self.config)  # before anything is opened that would have to be closed again
         asked = open_message(
             self.robot, wanted, self.config, self.identity, instruction=instruction, contract=contract
         )

@@ -13,7 +13,12 @@ from vagus.wire.codec import encode, encode_header, encode_tensor
 from vagus.wire.images import encode_image
 from vagus.wire.schema import ImageMessage, ObservationMessage
 
-__all__ = ["RequestCoding", "encode_request", "request_seed"]
+__all__ = ["RequestCoding", "encode_request", "request_bytes", "request_seed"]
+
+BYTES_PER_PIXEL = {"raw": 3.0, "png": 1.5, "jpeg": 1 / 6}
+"""What a frame takes as it travels; a camera's picture of 640×480 as JPEG of quality 90 is about 50 kB."""
+OTHER_BYTES = 64 << 10
+"""Room for state, prefix and instruction."""
 
 _SEED_MASK = (1 << 64) - 1
 _SEED_STRIDE = 0x9E3779B97F4A7C15
@@ -26,6 +31,12 @@ EncodeAll = Callable[[Callable[[Image], ImageMessage], Iterable[Image]], Iterabl
 def request_seed(run_seed: int, number: int) -> int:
     """Return the seed of the `number`-th request of a run, 64 bits."""
     return (run_seed + number * _SEED_STRIDE) & _SEED_MASK
+
+
+def request_bytes(sizes: Iterable[tuple[int, int]], codec: str) -> int:
+    """Return how large a request is with frames of these heights and widths: exact if raw, else usual."""
+    pixels = sum(height * width for height, width in sizes)
+    return OTHER_BYTES + round(pixels * BYTES_PER_PIXEL[codec])
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ class Uplink:
     def view(self) -> LinkView:
         """What the control thread is told."""
         epoch = None if self.session is None else self.session.epoch
-        return LinkView(self.state, epoch, self._ticket, self._latency.windowed_ns)
+        return LinkView(self.state, epoch, self._ticket, self._latency.windowed_ns, self._latency.fastest_ns)
 
     @property
     def outstanding(self) -> Request | None:

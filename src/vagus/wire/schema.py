@@ -74,6 +74,7 @@ class EventCode(str, enum.Enum):
     RATE_MISMATCH = "rate_mismatch"
     MODEL_CHANGED = "model_changed"
     SESSIONS_FULL = "sessions_full"
+    TOO_SLOW = "too_slow"
 
 
 class Header(msgspec.Struct, frozen=True):
