@@ -1,0 +1,40 @@
+"""Text of others before it is shown: whatever it holds, it is short, on its line, and can be encoded."""
+
+from __future__ import annotations
+
+__all__ = ["quoted", "quoted_block"]
+
+MAX_LENGTH = 300
+"""Enough for a sentence with its numbers."""
+MAX_BLOCK = 8000
+"""Enough for a traceback of forty frames."""
+
+
+def quoted(text: object, limit: int = MAX_LENGTH) -> str:
+    """Return `text` in at most about `limit` characters, on one line, nothing in it but what can be printed.
+
+    An object is asked for its text; one that fails to say it is named by its type.
+    """
+    said = _said(text)
+    shown = "".join(map(_shown, said[:limit]))
+    return shown if len(said) <= limit else f"{shown}… ({len(said)} characters)"
+
+
+def quoted_block(text: object, limit: int = MAX_BLOCK) -> str:
+    """Return `text` with its line breaks, each line as `quoted`; of a long one, the beginning and the end."""
+    said = _said(text)
+    if len(said) > limit:
+        half = limit // 2
+        said = f"{said[:half]}\n… ({len(said) - 2 * half} characters)\n{said[-half:]}"
+    return "\n".join("".join(map(_shown, line)) for line in said.split("\n"))
+
+
+def _said(text: object) -> str:
+    try:
+        return text if isinstance(text, str) else str(text)
+    except Exception as error:  # noqa: BLE001 - it is somebody else's code that says it
+        return f"<{type(text).__name__}, whose text failed with {type(error).__name__}>"
+
+
+def _shown(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
