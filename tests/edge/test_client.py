@@ -21,6 +21,7 @@ from edge.stand import (
     served,
     wait_until,
 )
+from vagus.edge.client import ClientStatus
 from vagus.errors import ConfigError, LinkError, SessionRefusedError, SpecError, StateError
 from vagus.specs import CameraSpec
 from vagus.transport.keys import ServiceKey
@@ -393,3 +394,31 @@ def test_policy_without_rtc_gets_no_prefix(network: MemoryNetwork, link: MemoryL
     with served(network.link(), policy=StepPolicy(replace(POLICY, rtc=None))), opened(link) as body:
         assert not body.client.contract.uses_rtc
         body.until_merged(2)
+
+
+def test_a_server_whose_policy_fails_is_not_begun_with(network: MemoryNetwork, link: MemoryLink) -> None:
+    broken = Script(network, "one")
+    broken.capable = changed(broken.capable, failing="RuntimeError: CUDA error")
+    with make_client(link) as client, pytest.raises(SessionRefusedError, match=r"fails.*CUDA error"):
+        client.open()
+    assert broken.opens == []
+    good = Script(network, "two")
+    with opened(link) as body:
+        assert body.client.status().server == good.key.server
+
+
+@pytest.mark.parametrize(
+    ("dead_reason", "said", "cause"),
+    [
+        ("", "", "the link is dead"),
+        ("every server is excluded", "", "the link is dead; every server is excluded"),
+        ("", "policy_error: why", "the link is dead; the server said: policy_error: why"),
+        ("the link is dead: x", "y", "the link is dead: x"),
+        ("lost; the server said: y", "y", "the link is dead; lost; the server said: y"),
+    ],
+)
+def test_the_cause_of_a_stop_is_one_sentence_with_nothing_twice(
+    dead_reason: str, said: str, cause: str
+) -> None:
+    status = ClientStatus(LinkState.DEAD, "", None, dead_reason, "", said)
+    assert status.cause_of("the link is dead") == cause

@@ -136,3 +136,32 @@ def test_whoever_is_chosen_is_alive_and_not_excluded(events: list[tuple[str, boo
         assert chosen is None or (chosen in known.alive and chosen not in excluded)
         if known.alive - excluded:
             assert known.choose(now_ns + 80) is not None  # whoever can be tried is, at the latest then
+
+
+def test_a_server_whose_policy_fails_is_the_last_choice() -> None:
+    known = both()
+    known.set_failing(SERVER, is_failing=True)
+    assert [known.choose(0) for _ in range(3)] == [OTHER] * 3
+    known.set_alive(OTHER, is_alive=False)
+    assert known.choose(0) == SERVER  # better than nobody
+    known.set_alive(OTHER, is_alive=True)
+    known.set_failing(SERVER, is_failing=False)
+    assert {known.choose(0) for _ in range(2)} == {SERVER, OTHER}
+
+
+def test_another_server_is_one_that_could_be_tried_now_and_is_not_known_to_fail() -> None:
+    known = replicas()
+    known.set_all_alive([SERVER])
+    assert not known.has_other(SERVER, 0)
+    assert known.has_other(None, 0)
+    known.set_all_alive([SERVER, OTHER])
+    assert known.has_other(SERVER, 0)
+    known.set_failing(OTHER, is_failing=True)
+    assert not known.has_other(SERVER, 0)
+    known.set_failing(OTHER, is_failing=False)
+    known.set_back(OTHER, 0)
+    known.set_back(OTHER, 0)
+    assert not known.has_other(SERVER, 9)
+    assert known.has_other(SERVER, 10)
+    known.exclude(OTHER, "why")
+    assert not known.has_other(SERVER, 10)

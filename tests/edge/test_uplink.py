@@ -371,6 +371,62 @@ def test_a_server_that_only_refuses_is_left(is_event: bool) -> None:
         talk.now_ns += S
 
 
+def refuse(talk: Talk, code: str = "policy_error") -> LinkState:
+    """Refuse a request that is made as soon as it may be."""
+    talk.event(talk.send(), code)
+    return talk.uplink.state
+
+
+@pytest.mark.parametrize("code", ["policy_error", "overloaded", "not_ready"])
+def test_with_a_replica_the_second_refusal_in_a_row_is_the_last_and_nothing_pauses(code: str) -> None:
+    talk = Talk()
+    talk.uplink.has_alternative = True
+    assert refuse(talk, code) is LinkState.DEGRADED
+    assert refuse(talk, code) is LinkState.RECONNECTING  # without a pause, or there would have been no ask
+    assert talk.uplink.lost_reason == f"2 requests in a row refused, the last with {code}: why"
+
+
+def test_with_a_replica_one_bad_chunk_is_asked_for_again_and_the_second_is_the_last() -> None:
+    talk = Talk()
+    talk.uplink.has_alternative = True
+    for state in (LinkState.DEGRADED, LinkState.RECONNECTING):
+        talk.receive(echo(talk.send().header), nan_payload())
+        assert talk.uplink.state is state
+    assert "rejected_not_finite" in talk.uplink.lost_reason
+
+
+def test_one_bad_row_does_not_drive_a_robot_from_a_healthy_server() -> None:
+    talk = Talk()
+    talk.uplink.has_alternative = True
+    for _ in range(5):
+        assert refuse(talk) is LinkState.DEGRADED
+        assert talk.answer(talk.send()) is not None
+    assert talk.uplink.session is not None
+
+
+def test_what_is_wrong_with_the_request_itself_is_no_reason_to_ask_somebody_else() -> None:
+    talk = Talk()
+    talk.uplink.has_alternative = True
+    for _ in range(REFUSALS_UNTIL_LOST - 1):
+        assert refuse(talk, "invalid_input") is LinkState.DEGRADED
+        talk.now_ns += S
+
+
+def test_who_gives_up_says_what_the_server_said() -> None:
+    talk = Talk()
+    refuse(talk)
+    talk.turn(gave_up="no chunk could be merged for 8 s")
+    assert talk.uplink.dead_reason == "no chunk could be merged for 8 s; the server said: policy_error: why"
+
+
+def test_what_the_server_said_before_a_merge_is_not_the_reason() -> None:
+    talk = Talk()
+    refuse(talk)
+    talk.turn(merges=1)
+    talk.turn(gave_up="no chunk could be merged for 8 s")
+    assert talk.uplink.dead_reason == "no chunk could be merged for 8 s"
+
+
 def test_a_good_answer_forgets_the_refusals() -> None:
     talk = Talk()
     for _ in range(3):

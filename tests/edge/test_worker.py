@@ -285,8 +285,24 @@ def test_a_server_that_only_refuses_is_left_for_another(network: MemoryNetwork, 
         first, second = (one, two) if one.opens else (two, one)
         first.answer = first.event(EventCode.OVERLOADED)
         body.until(lambda: body.client.status().server == second.key.server)
-        assert body.count("event_overloaded") >= 5
+        assert body.count("event_overloaded") == 2
         body.until_merged()
+        assert body.client.status().said == ""
+        assert [str(refusal) for refusal in body.client.status().refusals] == ['overloaded ×2: "why"']
+
+
+def test_what_a_server_refuses_with_is_told_once_with_its_words(
+    network: MemoryNetwork, link: MemoryLink, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Script(network)
+    with opened(link, EAGER) as body:
+        body.until_merged()
+        server.answer = server.event(EventCode.POLICY_ERROR)
+        body.until(lambda: body.count("sessions_lost") == 1)
+        assert body.client.status().said == "policy_error: why"
+    told = [record.getMessage() for record in caplog.records if "refused a request" in record.getMessage()]
+    assert told == ["server one refused a request: policy_error: why"]
+    assert "5 requests in a row refused, the last with policy_error: why" in caplog.text
 
 
 def test_an_ack_that_contradicts_itself_is_tried_again(network: MemoryNetwork, link: MemoryLink) -> None:

@@ -63,7 +63,9 @@ class Cockpit:
         self.link()
         mapping = OrderMapping(self.spec, policy)
         motion = Motion(mapping.actions, mapping.state_names, tick_s=1 / RATE_HZ, max_limited_s=0.2)
-        parts = PilotParts(self.spec, self.engine, self.client, mapping, motion, lambda: "because")
+        parts = PilotParts(
+            self.spec, self.engine, self.client, mapping, motion, lambda reason: f"{reason}: because"
+        )
         self.pilot = Pilot(parts, self.clock)
         self.seq = 0
         self.width = len(own)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +71,48 @@ def test_a_drain_and_then_a_kill_starve_no_tick_while_a_replica_is_there(rig: Ri
     check_safe(outcome)
     check_never_starved(outcome)
     assert servers_used(outcome) == 3
+
+
+def test_a_policy_that_breaks_for_good_costs_a_buffered_robot_nothing_and_everybody_is_told(rig: Rig) -> None:
+    service, broken = ("--service-name", "breaks"), rig.folder / "broken"
+    port = free_port()
+    probed = ("--health-port", str(port), *service)
+    first = rig.serve("breaks", *probed, options=("broken_by", str(broken)))
+    robot = rig.run("lucky-arm", *LONG_BUFFER, "--service", "wave/main/breaks")
+    second = rig.serve("spare", *service)
+    settle(rig, robot)
+    broken.touch()
+    settle(rig, robot)
+    failure = "RuntimeError: CUDA error: device-side assert triggered"
+    assert readiness(port) == (503, f"the policy fails for everybody: {failure}\n")
+    second.end()
+    alone = rig.start_robot("late-arm", "--connect-timeout-s", "2", "--service", "wave/main/breaks")
+    assert alone.wait(timeout_s=PATIENCE_S) == ExitCode.REFUSED
+    outcome = stop_robot(robot)
+    first.end()
+    check_safe(outcome)
+    fallback = [row.t_ns for row in outcome.rows if row.motion == "fallback"]
+    assert servers_used(outcome) == 2
+    assert not fallback or min(fallback) > max(row.t_ns for row in outcome.plan_rows), "it starved"
+    for told in (first.output, robot.output, alone.output):
+        assert failure in told
+    assert "in infer" in first.output, "the server's console has the traceback"
+    assert first.output.count("Traceback") == 1
+    assert outcome.run.refusals[0].startswith("policy_error ×")
+
+
+def readiness(port: int) -> tuple[int, str]:
+    """Return the status of the readiness probe and what it says."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", "/readyz")
+    reply = connection.getresponse()
+    return reply.status, reply.read().decode()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 CONTRADICTIONS = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -36,6 +37,7 @@ class Wave:
         amplitude: float = 0.3,
         inference_ms: float = 5.0,
         unit: str = "rad",
+        broken_by: str = "",
     ) -> None:
         """Wave with this amplitude.
 
@@ -48,10 +50,12 @@ class Wave:
             amplitude: of the wave, rad.
             inference_ms: how long an inference takes.
             unit: of the actions.
+            broken_by: every inference fails while a file of this name exists.
         """
         self._order = slice(None, None, -1 if reverse else 1)
         self._amplitude = amplitude
         self._inference_s = inference_ms / 1000
+        self._broken_by = Path(broken_by) if broken_by else None
         self.model_hash = f"wave-{weights}"
         self.spec = PolicySpec(
             policy_type="wave",
@@ -68,6 +72,8 @@ class Wave:
     def infer(self, batch: Sequence[Row[object]]) -> list[ActionChunk | PolicyError]:
         """Return one chunk per row."""
         time.sleep(self._inference_s)
+        if self._broken_by is not None and self._broken_by.exists():
+            raise RuntimeError("CUDA error: device-side assert triggered")
         return [self._row(row) for row in batch]
 
     def _row(self, row: Row[object]) -> ActionChunk | PolicyError:

@@ -93,10 +93,10 @@ class RunCommand:
             console.print(f"robot running: {escape(self.robot)} as {escape(self.name)}", highlight=False)
             with LiveLine(console, lambda: loop.status, client.status):
                 summary = loop.run()
-            why = client.status().dead_reason
-            if summary.reason is EndReason.DEAD and why:
-                summary = replace(summary, error=f"{summary.error}: {why}")
-            result = summarise(summary, client.counters(), robot, recording)
+            status = client.status()
+            if summary.reason is EndReason.DEAD:
+                summary = replace(summary, error=status.cause_of(summary.error))
+            result = summarise(summary, client.counters(), robot, recording, refusals=status.refusals)
         if self.json:
             sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
         else:

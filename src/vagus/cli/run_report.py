@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 import msgspec
+from rich.markup import escape
 from rich.table import Table
 
 from vagus.cli.exit_code import ExitCode
 from vagus.control.tally import EndReason, LoopSummary
+from vagus.edge.refusals import Refusal
 
 __all__ = ["RunSummary", "exit_code_for", "summarise", "summary_table"]
 
@@ -47,6 +49,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     camera_errors: int
     episodes: int
     counters: dict[str, int]
+    refusals: list[str]
+    """Why requests were refused, in the words of the server, each with how often."""
     robot: dict[str, object]
     """What the robot reports about itself, where it does."""
     recording: str
@@ -59,7 +63,12 @@ def exit_code_for(reason: EndReason) -> ExitCode:
 
 
 def summarise(
-    summary: LoopSummary, counters: Mapping[str, int], robot: object, recording: str = ""
+    summary: LoopSummary,
+    counters: Mapping[str, int],
+    robot: object,
+    recording: str = "",
+    *,
+    refusals: Iterable[Refusal] = (),
 ) -> RunSummary:
     """Return what there is to say about a run.
 
@@ -68,6 +77,7 @@ def summarise(
         counters: of the client.
         robot: its `report()` is included if it has one that returns a dataclass.
         recording: folder of the recording, or "".
+        refusals: what the client was refused for.
     """
     report = getattr(robot, "report", None)
     said = report() if callable(report) else None
@@ -89,6 +99,7 @@ def summarise(
         camera_errors=summary.camera_errors,
         episodes=summary.episodes,
         counters=dict(counters),
+        refusals=[str(refusal) for refusal in refusals],
         robot=_fields(said),
         recording=recording,
     )
@@ -105,12 +116,13 @@ def summary_table(run: RunSummary) -> Table:
         "plan": f"{run.plan_actions} actions; without one for {run.starved_s:.2f} s",
         "limited": ", ".join(f"{name} {ticks} ticks" for name, ticks in run.limited.items()) or "never",
         "counted": ", ".join(f"{name} {count}" for name, count in sorted(run.counters.items())),
+        "refusals": "\n".join(run.refusals),
         "recording": run.recording,
         "error": run.error,
     }
     for name, text in rows.items():
         if text:
-            table.add_row(name, text)
+            table.add_row(name, escape(text))
     return table
 
 

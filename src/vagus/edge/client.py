@@ -16,13 +16,16 @@ from vagus.edge.handshake import TRANSIENT_REFUSALS, Contract
 from vagus.edge.latency import LatencyWindow
 from vagus.edge.lookout import Lookout, pinned
 from vagus.edge.opening import Opener, fetch_capabilities, find_service, living_servers
+from vagus.edge.refusals import Refusal
 from vagus.edge.replicas import Backoff, Replicas
 from vagus.edge.uplink import Session, Uplink
 from vagus.edge.worker import Conversation, Worker
 from vagus.errors import LinkError, SessionRefusedError, StateError, VagusError
+from vagus.quoting import quoted
 from vagus.transport.keys import ServiceKey
 from vagus.transport.link import Link
 from vagus.types import LinkState, Snapshot
+from vagus.wire.schema import Capabilities, EventCode
 
 __all__ = ["ClientStatus", "PolicyClient"]
 
@@ -40,6 +43,8 @@ class ClientStatus:
         latency_ms: last round trip, None before the first.
         dead_reason: why the link is dead.
         lost_reason: why the last session was lost.
+        said: the last refusal since a chunk was merged, in the server's words.
+        refusals: every reason that a request was refused for, and how often.
     """
 
     link: LinkState
@@ -47,6 +52,15 @@ class ClientStatus:
     latency_ms: float | None
     dead_reason: str
     lost_reason: str
+    said: str = ""
+    refusals: tuple[Refusal, ...] = ()
+
+    def cause_of(self, stop_reason: str) -> str:
+        """Return why the robot was stopped, with what is known of the link and what the server said."""
+        if self.dead_reason.startswith(stop_reason):
+            return self.dead_reason
+        said = "" if self.said in self.dead_reason else f"the server said: {self.said}"
+        return "; ".join(part for part in (stop_reason, self.dead_reason, said) if part)
 
 
 class PolicyClient:
@@ -154,6 +168,7 @@ class PolicyClient:
             raise LinkError(f"no server of {service.path} is alive; start one with `vagus serve`")
         try:
             wanted = fetch_capabilities(self._link, server)
+            _check_working(wanted)
             self._worker.presence.move_to(server)
             return self._opener.open(server, wanted, instruction=self._instruction, contract=None)
         except (LinkError, SessionRefusedError):
@@ -194,6 +209,8 @@ class PolicyClient:
             latency_ms=None if newest_ns is None else newest_ns / NS_PER_MS,
             dead_reason=uplink.dead_reason,
             lost_reason=uplink.lost_reason,
+            said=uplink.refusals.newest,
+            refusals=uplink.refusals.all,
         )
 
     def counters(self) -> Mapping[str, int]:
@@ -241,3 +258,10 @@ def _expected_latency_ns(contract: Contract) -> int:
     """Return what the server's warm-up measured for one robot, or a second where it did not say."""
     rows = [row.max_ms for row in contract.capabilities.latency if row.batch_size == 1]
     return round(rows[0] * NS_PER_MS) if rows and rows[0] > 0 else NS_PER_S
+
+
+def _check_working(said: Capabilities) -> None:
+    """Raise SessionRefusedError if the policy fails for everybody: no robot is connected to begin with it."""
+    if said.failing:
+        why = f"the policy of server {quoted(said.server)} fails for everybody: {quoted(said.failing)}"
+        raise SessionRefusedError(EventCode.NOT_READY.value, why)

@@ -10,6 +10,7 @@ from vagus.edge.config import EdgeConfig, ImageCodec
 from vagus.edge.pace import check_pace
 from vagus.edge.request import request_bytes
 from vagus.errors import ProtocolError, SessionRefusedError, SpecError
+from vagus.quoting import quoted
 from vagus.specs import PolicySpec, RobotSpec
 from vagus.wire.codec import MAX_OBSERVATION_BYTES
 from vagus.wire.contract import (
@@ -45,6 +46,9 @@ TRANSIENT_REFUSALS = frozenset(
 )
 """Refusals that may end by themselves; after any other the server is excluded."""
 MAX_EPOCH = (1 << 32) - 1
+MAX_REASON = 4000
+"""Characters of a refusal: it may list every name of a robot."""
+MAX_CODE = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +148,8 @@ def check_ack(ack: Ack, asked: OpenMessage, config: EdgeConfig, contract: Contra
         ProtocolError: the answer contradicts itself.
     """
     if not ack.accepted:
-        raise SessionRefusedError(ack.code or "unknown", ack.error or "the server gave no reason")
+        reason = quoted(ack.error, MAX_REASON) or "the server gave no reason"
+        raise SessionRefusedError(quoted(ack.code, MAX_CODE) or "unknown", reason)
     capabilities = ack.capabilities
     if capabilities is None or not 1 <= ack.epoch <= MAX_EPOCH:
         raise ProtocolError("a session was accepted without an epoch or without capabilities")

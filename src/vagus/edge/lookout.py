@@ -105,6 +105,7 @@ class Lookout:
     def _compare(self, server: ServerKey, contract: Contract) -> None:
         try:
             capabilities = fetch_capabilities(self._link, server)
+            self._worker.post(partial(_said_of_itself, server, bool(capabilities.failing)))
             if capabilities.phase == READY:
                 check_replica(capabilities, contract)
         except SpecError as error:
@@ -119,3 +120,7 @@ def _servers_listed(servers: frozenset[ServerKey], talk: Conversation) -> None:
 
 def _contradicts(server: ServerKey, why: str, talk: Conversation) -> None:
     talk.replicas.exclude(server, why)
+
+
+def _said_of_itself(server: ServerKey, is_failing: bool, talk: Conversation) -> None:  # noqa: FBT001 - for partial
+    talk.replicas.set_failing(server, is_failing=is_failing)

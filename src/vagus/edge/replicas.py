@@ -29,6 +29,7 @@ class Backoff:
 class _Replica:
     """One server: failures in a row, when it may be tried again, which try was its last, and why never."""
 
+    is_failing: bool = False
     failures: int = 0
     not_before_ns: int = 0
     tried: int = 0
@@ -84,6 +85,14 @@ class Replicas:
         replica.failures += 1
         replica.not_before_ns = now_ns + self._backoff.pause_ns(replica.failures)
 
+    def set_failing(self, server: ServerKey, *, is_failing: bool) -> None:
+        """A server said whether its policy fails for everybody; one whose does is the last choice."""
+        self._known.setdefault(server, _Replica()).is_failing = is_failing
+
+    def has_other(self, server: ServerKey | None, now_ns: int) -> bool:
+        """Whether a server other than this one could be tried now, and is not known to fail."""
+        return any(key != server and not self._known[key].is_failing for key in self._candidates(now_ns))
+
     def succeeded(self, server: ServerKey) -> None:
         """A chunk of this server was merged: its failures are forgotten."""
         if server in self._known:
@@ -96,17 +105,24 @@ class Replicas:
 
     def choose(self, now_ns: int) -> ServerKey | None:
         """Return the server to try now, the one that failed least and was tried longest ago; or None."""
-        candidates = [
-            (replica.failures, replica.tried, str(key), key)
-            for key, replica in self._known.items()
-            if key in self._alive and not replica.excluded and replica.not_before_ns <= now_ns
-        ]
+        candidates = self._candidates(now_ns)
         if not candidates:
             return None
-        chosen = min(candidates)[-1]
+        chosen = min(candidates, key=self._rank)
         self._tries += 1
         self._known[chosen].tried = self._tries
         return chosen
+
+    def _candidates(self, now_ns: int) -> list[ServerKey]:
+        return [
+            key
+            for key, replica in self._known.items()
+            if key in self._alive and not replica.excluded and replica.not_before_ns <= now_ns
+        ]
+
+    def _rank(self, server: ServerKey) -> tuple[bool, int, int, str]:
+        replica = self._known[server]
+        return replica.is_failing, replica.failures, replica.tried, str(server)
 
     @property
     def are_all_excluded(self) -> bool:

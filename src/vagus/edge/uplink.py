@@ -11,9 +11,11 @@ from vagus.edge.config import EdgeConfig
 from vagus.edge.exchange import LinkView, PlanView, Proposal
 from vagus.edge.flight import Flight, Misfit, Request
 from vagus.edge.latency import LatencyWindow
+from vagus.edge.refusals import Refusals
 from vagus.edge.reply import Fault, read_chunk
 from vagus.edge.states import LINK_TABLE, LinkEvent, next_state
 from vagus.errors import ProtocolError
+from vagus.quoting import quoted
 from vagus.specs import PolicySpec
 from vagus.transport.keys import ServerKey
 from vagus.types import LinkState, MotionState, Snapshot
@@ -26,6 +28,8 @@ MISSES_UNTIL_LOST = 2
 """Unanswered requests in a row after which the server counts as lost; one may be a hiccup."""
 REFUSALS_UNTIL_LOST = 5
 """Requests in a row answered by an event, or by a chunk that must be refused, after which it is lost, too."""
+REFUSALS_UNTIL_MOVED = 2
+"""The same where a replica may do better: one may be a bad row, and the buffer plays on only for so long."""
 REMEMBERED_EPOCHS = 256
 FIRST_PAUSE_NS = 100 * NS_PER_MS
 """Pause before the next request after a failed one; doubles, so that a failing server is not hammered."""
@@ -33,6 +37,8 @@ MAX_PAUSE_NS = NS_PER_S
 
 SESSION_OVER = frozenset({EventCode.UNKNOWN_SESSION.value, EventCode.DRAINING.value})
 """Events after which this server will not answer this session again."""
+OWN_FAULT = frozenset({EventCode.INVALID_INPUT.value})
+"""What a replica would answer, too: it is about the request."""
 _OPEN = (LinkState.STREAMING, LinkState.DEGRADED)
 
 
@@ -63,6 +69,9 @@ class Uplink:
         self.session: Session | None = None
         self.dead_reason = ""
         self.lost_reason = ""
+        self.has_alternative = False
+        """Whether another server could be asked instead; the worker says so."""
+        self.refusals = Refusals()
         self.counters: Counter[str] = Counter()
 
     @property
@@ -100,7 +109,8 @@ class Uplink:
         if self.state is LinkState.DEAD:
             return
         self._transit(LinkEvent.KILLED)
-        self.dead_reason = why
+        said = self.refusals.newest
+        self.dead_reason = f"{why}; the server said: {said}" if said else why
         self._forget_session()
 
     # -- requests ---------------------------------------------------------------------------------------
@@ -158,7 +168,8 @@ class Uplink:
         chunk = read_chunk(payload, self._spec, step=draft.step)
         if isinstance(chunk, Fault):
             self.counters[chunk.value] += 1
-            self._refused("rejected_chunks", now_ns)
+            self.refusals.note(chunk.value, "", now_ns)
+            self._refused("rejected_chunks", now_ns, is_moving=self.has_alternative)
             return None
         self._latency.add(now_ns - draft.captured_ns)
         self._failures = self._refusals = 0
@@ -171,13 +182,16 @@ class Uplink:
         except ProtocolError:
             self.counters[Fault.MALFORMED.value] += 1
             return
-        self.counters[f"event_{_known_code(event.code)}"] += 1
+        code = _known_code(event.code)
+        self.counters[f"event_{code}"] += 1
         if event.code in SESSION_OVER:
-            self.lost(f"{event.code}: {event.message}")
+            self.lost(f"{code}: {quoted(event.message)}")
             return
         request = self._flight.match(header)
         if not isinstance(request, Misfit) and self._flight.settle(request):
-            self._refused("requests_refused", now_ns)
+            self.refusals.note(code, event.message, now_ns)
+            is_moving = self.has_alternative and code not in OWN_FAULT
+            self._refused("requests_refused", now_ns, is_moving=is_moving)
 
     # -- time -------------------------------------------------------------------------------------------
 
@@ -188,6 +202,7 @@ class Uplink:
             self.kill(plan.gave_up)
         if plan.merges != last.merges and self.state not in (LinkState.DEAD, LinkState.CONNECTING):
             self._transit(LinkEvent.MERGED)
+            self.refusals.merged()
         is_idle = plan.is_over or plan.motion is MotionState.PAUSED
         awaited = self._flight.outstanding
         has_moved = awaited is not None and awaited.draft.captured_ns <= plan.not_before_ns
@@ -220,11 +235,14 @@ class Uplink:
         self._flight.abandon()
         self._is_asking = False
 
-    def _refused(self, counter: str, now_ns: int) -> None:
+    def _refused(self, counter: str, now_ns: int, *, is_moving: bool) -> None:
+        """Count; where `is_moving`, try again at once, and then leave."""
         self._fail(counter, now_ns)
         self._refusals += 1
-        if self._refusals >= REFUSALS_UNTIL_LOST:
-            self.lost(f"{self._refusals} requests in a row refused")
+        if is_moving:
+            self._ask_at_ns = now_ns
+        if self._refusals >= (REFUSALS_UNTIL_MOVED if is_moving else REFUSALS_UNTIL_LOST):
+            self.lost(f"{self._refusals} requests in a row refused, the last with {self.refusals.newest}")
 
     def _fail(self, counter: str, now_ns: int) -> None:
         self.counters[counter] += 1

@@ -132,6 +132,7 @@ class Worker:
         plan = talk.engine.plan_view
         talk.uplink.follow(plan)
         talk.uplink.advance(self._clock.now_ns())
+        self._note_refusals(talk)
         self._note_session(talk)
         if plan.merges != self._merges_seen:
             self._note_merge(talk, plan)
@@ -160,6 +161,11 @@ class Worker:
             logger.warning("left server %s: %s", talk.uplink.session.server.server, why)
         talk.uplink.lost(why)
         self._last_session = None
+
+    def _note_refusals(self, talk: Conversation) -> None:
+        for said in talk.uplink.refusals.take():
+            server = "" if self.presence.server is None else self.presence.server.server
+            logger.warning("server %s refused a request: %s", server, said)
 
     def _note_session(self, talk: Conversation) -> None:
         lost, self._last_session = self._last_session, talk.uplink.session
@@ -191,7 +197,9 @@ class Worker:
         except ProtocolError:
             talk.uplink.counters["rejected_malformed"] += 1
             return
-        proposal = talk.uplink.receive(header, sample.payload, self._clock.now_ns())
+        now_ns = self._clock.now_ns()
+        talk.uplink.has_alternative = talk.replicas.has_other(self.presence.server, now_ns)
+        proposal = talk.uplink.receive(header, sample.payload, now_ns)
         if proposal is not None:
             talk.engine.propose(proposal)
 

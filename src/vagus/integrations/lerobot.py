@@ -236,8 +236,8 @@ def _pilot(
         fallbacks=inference.fallback,
         max_limited_s=inference.max_limited_s,
     )
-    why_dead = lambda: client.status().dead_reason  # noqa: E731
-    return Pilot(PilotParts(spec, client.engine, client, mapping, motion, why_dead))
+    cause_of = lambda reason: client.status().cause_of(reason)  # noqa: E731
+    return Pilot(PilotParts(spec, client.engine, client, mapping, motion, cause_of))
 
 
 def _record(ctx: RolloutContext, policy: VagusConfig, halt: Callable[[], None]) -> Journal | None:

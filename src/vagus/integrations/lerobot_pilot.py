@@ -50,7 +50,7 @@ class PilotParts:
         client: takes the snapshots.
         mapping: between the robot's order and the policy's.
         motion: made from the mapping's actions and state names.
-        why_dead: says why the link is dead.
+        cause_of: makes of the reason of a stop a sentence with all that is known about it.
     """
 
     spec: RobotSpec
@@ -58,7 +58,7 @@ class PilotParts:
     client: ClientPort
     mapping: OrderMapping
     motion: Motion
-    why_dead: Callable[[], str]
+    cause_of: Callable[[str], str]
 
 
 class Pilot:
@@ -145,7 +145,7 @@ class Pilot:
         directive = engine.advance(now_ns, self._parts.mapping.state_to_policy(state))
         draft = engine.take_draft()
         if directive.motion is MotionState.STOPPED:
-            self._fail(f"{engine.stop_reason}: {self._parts.why_dead()}".rstrip(": "))
+            self._fail(self._parts.cause_of(engine.stop_reason))
             return None
         if draft is not None:
             self._offer(draft, self._seen)

@@ -14,7 +14,7 @@ import numpy as np
 from vagus.errors import ConfigError, PolicyError
 from vagus.policies.declare import Declaration, declaration_of
 from vagus.policies.import_path import Option, construct, load_named
-from vagus.policies.policy import Policy, Row, ServingMode
+from vagus.policies.policy import Policy, Row, ServingMode, failure_of
 from vagus.specs import PolicySpec
 from vagus.types import ActionChunk
 
@@ -54,7 +54,7 @@ class FunctionPolicy:
             result = self._act(row.observation, row) if self._takes_row else self._act(row.observation)
             actions = np.array(result, dtype=np.float32)
         except Exception as error:  # noqa: BLE001 - the user's code may raise anything; its robot is told
-            return PolicyError(f"{type(error).__name__}: {error}")
+            return failure_of(error)
         return ActionChunk(step=row.step, model=actions, robot=actions)
 
 

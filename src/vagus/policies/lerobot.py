@@ -18,7 +18,7 @@ from vagus.policies.lerobot_forward import Forward
 from vagus.policies.lerobot_loading import load, out_of_memory
 from vagus.policies.lerobot_rtc import install_rtc
 from vagus.policies.lerobot_source import local_directory
-from vagus.policies.policy import Row, ServingMode
+from vagus.policies.policy import Row, ServingMode, failure_of
 from vagus.types import ActionChunk
 
 __all__ = ["LeRobotPolicy"]
@@ -134,7 +134,7 @@ class LeRobotPolicy:
             if out_of_memory(error):
                 return [_no_memory(len(rows))] * len(rows)
             if len(rows) == 1:
-                return [_told(error)]
+                return [failure_of(error)]
         return [self._run([row])[0] for row in rows]
 
     def _running(self) -> Forward:
@@ -153,10 +153,6 @@ def _servable(policy_type: str) -> Family:
             fix="run it beside the robot",
         )
     return family
-
-
-def _told(error: Exception) -> PolicyError:
-    return error if isinstance(error, PolicyError) else PolicyError(f"{type(error).__name__}: {error}")
 
 
 def _no_memory(rows: int) -> PolicyError:

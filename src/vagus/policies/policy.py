@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from vagus.errors import PolicyError
+from vagus.quoting import quoted
 from vagus.specs import PolicySpec
 from vagus.types import ActionChunk, Observation, Prefix
 
-__all__ = ["Policy", "Row", "ServingMode"]
+__all__ = ["Policy", "Row", "ServingMode", "failure_of"]
 
 SessionT = TypeVar("SessionT")
 
@@ -86,3 +87,12 @@ class Policy(Protocol[SessionT]):
     def close(self) -> None:
         """Free the device."""
         ...
+
+
+def failure_of(error: BaseException) -> PolicyError:
+    """Return what a policy raised as the result of its row: short enough to travel, the error behind it."""
+    if isinstance(error, PolicyError):
+        return error
+    failure = PolicyError(f"{type(error).__name__}: {quoted(error)}")
+    failure.__cause__ = error
+    return failure

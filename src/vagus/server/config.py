@@ -113,6 +113,9 @@ class ServeConfig:
     drain_timeout_s: float = 10.0
     """Longest wait for accepted requests when the server is told to go."""
 
+    exit_on_broken_policy: bool = False
+    """End once the policy fails for everybody, so that a supervisor starts it again; else be not ready."""
+
     health_host: str = "127.0.0.1"
     """Address of the health endpoint; 0.0.0.0 where probes come from other hosts."""
     health_port: int = 0

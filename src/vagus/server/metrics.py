@@ -43,12 +43,14 @@ class Vitals:
         is_healthy: the policy thread lives.
         load: how busy it is.
         telemetry: counters and histograms.
+        failing: why the policy fails for everybody, "" while it does not.
     """
 
     phase: Callable[[], Phase]
     is_healthy: Callable[[], bool]
     load: Callable[[], Load]
     telemetry: Telemetry
+    failing: Callable[[], str] = str
 
 
 def exposition(vitals: Vitals) -> bytes:
@@ -109,6 +111,7 @@ class _Collector:
             ("vagus_sessions_max", "Robots that can be connected.", load.max_sessions),
             ("vagus_sessions_waiting", "Robots whose request is not in a batch yet.", load.waiting),
             ("vagus_busy_ratio", "Share of the last seconds spent on inference.", load.busy),
+            ("vagus_policy_failing", "1 while the policy fails for everybody.", bool(self._vitals.failing())),
         ):
             yield self._core.GaugeMetricFamily(name, text, value=value)
         metric = self._core.GaugeMetricFamily("vagus_phase", "1 for the present phase.", labels=["phase"])
@@ -180,13 +183,19 @@ def answer(path: str, vitals: Vitals) -> tuple[int, bytes]:
     if path == "/healthz":
         return (200, b"ok\n") if vitals.is_healthy() else (503, b"the policy thread has ended\n")
     if path == "/readyz":
-        return (200 if phase is Phase.READY else 503), f"{phase.value}\n".encode()
+        return _readiness(phase, vitals.failing())
     if path == "/metrics":
         try:
             return 200, exposition(vitals)
         except ConfigError as error:
             return 501, f"{error}\n".encode()
     return 404, b"/healthz, /readyz or /metrics\n"
+
+
+def _readiness(phase: Phase, failing: str) -> tuple[int, bytes]:
+    if phase is Phase.READY and failing:
+        return 503, f"the policy fails for everybody: {failing}\n".encode()
+    return (200 if phase is Phase.READY else 503), f"{phase.value}\n".encode()
 
 
 class _Probe(http.server.BaseHTTPRequestHandler):

@@ -11,7 +11,7 @@ import numpy as np
 
 from vagus.errors import ConfigError, PolicyError
 from vagus.policies.import_path import Option
-from vagus.policies.policy import Policy, Row, ServingMode
+from vagus.policies.policy import Policy, Row, ServingMode, failure_of
 from vagus.policies.registry import load_policy
 from vagus.server.config import ServeConfig, ServingChoice
 from vagus.specs import PolicySpec
@@ -98,7 +98,7 @@ def infer_rows(
     try:
         results = list(policy.infer(rows))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - it may raise anything; its robots are told
-        return [PolicyError(f"the policy raised {type(error).__name__}: {error}")] * len(rows)
+        return [failure_of(error)] * len(rows)
     if len(results) != len(rows):
         return [PolicyError(f"the policy gave {len(results)} results for {len(rows)} rows")] * len(rows)
     return [check_result(result, spec, row.step) for result, row in zip(results, rows, strict=True)]

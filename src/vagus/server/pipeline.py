@@ -21,6 +21,7 @@ from vagus.server.lane import Lane, Parcel, PendingReset, Ready
 from vagus.server.mailbox import Letter
 from vagus.server.model import Model
 from vagus.server.outbox import Outbox
+from vagus.server.policy_check import PolicyCheck
 from vagus.server.request import Request, decode_request
 from vagus.server.runner import Batch, Runner
 from vagus.server.scheduler import Scheduler, round_robin
@@ -52,6 +53,7 @@ class PipelineOptions:
         max_sessions: for the load that is reported.
         decode_workers: threads that turn bytes into arrays.
         profile: batch size → measured inference time in milliseconds.
+        ends_when_broken: `serve` raises once the policy fails for everybody.
         scheduler: who is served next.
     """
 
@@ -59,6 +61,7 @@ class PipelineOptions:
     max_sessions: int
     decode_workers: int
     profile: Mapping[int, float]
+    ends_when_broken: bool = False
     scheduler: Scheduler = round_robin
 
 
@@ -83,6 +86,7 @@ class Pipeline(Generic[SessionT]):
         self._clock = clock
         self._telemetry = journal.telemetry
         self._runner = Runner(model, clock)
+        self._check = PolicyCheck(model, clock, ends_when_broken=options.ends_when_broken)
         self._answers = Answers(outbox, journal, self.load)
         self._changed = threading.Condition()
         self._traffic: Traffic[SessionT] = Traffic(options.scheduler)
@@ -231,14 +235,23 @@ class Pipeline(Generic[SessionT]):
 
     # policy thread
 
+    @property
+    def failing(self) -> str:
+        """Why the policy is broken for everybody; "" while it is not (any thread)."""
+        return self._check.failing
+
     def serve(self) -> None:
-        """Apply boundaries and run batches until `stop`."""
+        """Apply boundaries and run batches until `stop`.
+
+        Raises:
+            PolicyError: the policy is broken, and that is to end the server.
+        """
         options = self._options
         while True:
             with self._changed:
                 self._is_running = False
                 self._changed.notify_all()
-                self._changed.wait_for(self._has_work)
+                self._changed.wait_for(self._has_work, timeout=self._check.patience_s)
                 if self._is_stopping:
                     return
                 self._is_running = True
@@ -248,6 +261,7 @@ class Pipeline(Generic[SessionT]):
                 self._apply(reset)
             if batch:
                 self._run(batch)
+            self._check.test_if_due()
 
     def _has_work(self) -> bool:
         return self._is_stopping or bool(self._resets) or self._traffic.has_ready
@@ -263,12 +277,15 @@ class Pipeline(Generic[SessionT]):
             reset.answer(_refusal(EventCode.UNKNOWN_SESSION, "this session was closed meanwhile"))
             return
         failure = self._runner.begin_episode(lane, reset.episode)
+        if failure is not None:
+            self._check.tell(lane.session, 0, failure)
         reset.answer(
             ResetAck(applied=True) if failure is None else _refusal(EventCode.POLICY_ERROR, str(failure))
         )
 
     def _run(self, batch: Batch[SessionT]) -> None:
         results, cost = self._runner.run(batch)
+        self._check.note(batch, results)
         self._telemetry.observe("inference", cost.inference_ns / NS_PER_S)
         self._telemetry.observe("batch_size", cost.batch_size)
         with self._changed:

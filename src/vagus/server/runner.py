@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from vagus.clock import Clock
 from vagus.errors import PolicyError
+from vagus.policies.policy import failure_of
 from vagus.server.answer import Cost
 from vagus.server.lane import Lane, Ready, Seat
 from vagus.server.model import Model, infer_rows
@@ -34,7 +35,7 @@ class Runner(Generic[SessionT]):
         try:
             self._seat(lane, episode, is_start=False)
         except Exception as error:  # noqa: BLE001 - a policy may raise anything; its robot is told
-            return PolicyError(f"the policy raised {type(error).__name__}: {error}")
+            return failure_of(error)
         return None
 
     def run(self, batch: Batch[SessionT]) -> tuple[list[ActionChunk | PolicyError], Cost]:
@@ -59,7 +60,7 @@ class Runner(Generic[SessionT]):
         try:
             seat = self._seat(lane, ready.header.episode, is_start=ready.request.is_episode_start)
         except Exception as error:  # noqa: BLE001 - as above; the other rows go on
-            return PolicyError(f"the policy raised {type(error).__name__}: {error}")
+            return failure_of(error)
         seat.is_fresh = False
         return None
 

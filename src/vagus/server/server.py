@@ -107,7 +107,9 @@ class Server(Generic[SessionT]):
             ConfigError: the health port is taken.
         """
         if self.config.health_port:
-            vitals = Vitals(lambda: self.phase, self._policy_thread.is_alive, self.load, self.telemetry)
+            vitals = Vitals(
+                lambda: self.phase, self._policy_thread.is_alive, self.load, self.telemetry, self._failing
+            )
             self._health = HealthServer(self.config.health_host, self.config.health_port, vitals)
             self._health.start()
         self._outbox.start()
@@ -136,7 +138,12 @@ class Server(Generic[SessionT]):
 
     def capabilities(self) -> Capabilities:
         """Return what the status query is answered with."""
-        return msgspec.structs.replace(self._capabilities, phase=self.phase.value, load=self.load())
+        return msgspec.structs.replace(
+            self._capabilities, phase=self.phase.value, load=self.load(), failing=self._failing()
+        )
+
+    def _failing(self) -> str:
+        return "" if self._pipeline is None else self._pipeline.failing
 
     def wait_ready(self, timeout_s: float | None = None) -> bool:
         """Wait until sessions are accepted; False: not within `timeout_s`.
@@ -225,6 +232,7 @@ class Server(Generic[SessionT]):
             max_sessions=max_sessions,
             decode_workers=self.config.decode_workers,
             profile={row.batch_size: row.p50_ms for row in rows},
+            ends_when_broken=self.config.exit_on_broken_policy,
         )
         pipeline = Pipeline(model, options, outbox=self._outbox, journal=self._journal, clock=self._clock)
         with self._lock:

@@ -10,6 +10,7 @@ import numpy as np
 from vagus.clock import NS_PER_MS, Clock
 from vagus.errors import PolicyError
 from vagus.policies.policy import Row
+from vagus.quoting import quoted
 from vagus.server.model import Model, infer_rows
 from vagus.server.request import decode_request
 from vagus.server.validate import Terms
@@ -18,7 +19,7 @@ from vagus.wire.codec import encode, encode_tensor
 from vagus.wire.images import encode_image
 from vagus.wire.schema import LatencyRow, ObservationMessage
 
-__all__ = ["batch_sizes", "warm_up"]
+__all__ = ["batch_sizes", "try_policy", "warm_up"]
 
 SessionT = TypeVar("SessionT")
 
@@ -47,6 +48,16 @@ def warm_up(
         timed = times_ms[len(payloads) :]  # the first runs pay for what is made once
         rows.append(LatencyRow(batch_size=size, p50_ms=statistics.median(timed), max_ms=max(timed)))
     return tuple(rows)
+
+
+def try_policy(model: Model[SessionT], clock: Clock) -> str:
+    """Return what the policy fails with on the observation that it is warmed up with, or ""."""
+    max_pixels = max((camera.height * camera.width for camera in model.spec.cameras), default=0)
+    try:
+        _run(model, _observation(model.spec, has_prefix=False), 1, max_pixels, clock)
+    except Exception as error:  # noqa: BLE001 - its code for sessions and episodes may raise anything
+        return quoted(error.__cause__ or error)
+    return ""
 
 
 def _run(model: Model[SessionT], payload: bytes, size: int, max_pixels: int, clock: Clock) -> float:

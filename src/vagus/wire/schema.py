@@ -327,6 +327,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """shared or exclusive."""
     phase: str = "ready"
     """loading, warming, ready, draining or stopped."""
+    failing: str = ""
+    """Why the policy fails for everybody, found by a test of its own; empty while it does not."""
     load: Load = Load()
     """How busy the server is."""
     latency: Annotated[tuple[LatencyRow, ...], msgspec.Meta(max_length=MAX_LATENCY_ROWS)] = ()
