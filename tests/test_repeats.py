@@ -19,6 +19,12 @@ def test_the_first_time_is_told_at_once_and_the_rest_is_counted() -> None:
     assert told.note("b", 11) == Repeat(1, is_first=True)
 
 
+def test_a_few_are_told_one_by_one_where_that_is_wanted() -> None:
+    told: Repeats[str] = Repeats(interval_ns=10, max_keys=4, burst=3)
+    counts = [0 if (repeat := told.note("a", now_ns)) is None else repeat.count for now_ns in range(22)]
+    assert counts == [1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 8, 1, 1, 0, 0, 0, 0, 0, 0, 0, 8, 1]
+
+
 def test_what_stopped_happening_is_told_in_the_end() -> None:
     told = repeats()
     told.note("a", 0)

@@ -12,6 +12,8 @@ from vagus.errors import ConfigError, PolicyError
 from vagus.policies.callable import load_callable
 from vagus.policies.declare import SpecTable
 from vagus.policies.policy import Row, ServingMode
+from vagus.server.config import ServeConfig
+from vagus.server.model import Model
 from vagus.types import ActionChunk, Observation
 
 FUNCTION = """
@@ -180,3 +182,13 @@ def test_a_class_that_cannot_be_made_says_why_and_a_function_takes_no_options(tm
         load_callable(f"{write(tmp_path, CLASSES)}:Broken")
     with pytest.raises(ConfigError, match="no options"):
         load_callable(f"{write(tmp_path, FUNCTION)}:act", options={"gain": 1})
+
+
+def test_why_a_policy_of_your_own_serves_one_robot_is_said_with_what_to_do(tmp_path: Path) -> None:
+    functions, classes = tmp_path / "functions.py", tmp_path / "classes.py"
+    functions.write_text(textwrap.dedent(FUNCTION))
+    classes.write_text(textwrap.dedent(CLASSES))
+    for target, advice in ((f"{functions}:count", "shared=True"), (f"{classes}:Short", "ServingMode.SHARED")):
+        model = Model.of(load_callable(target), ServeConfig(policy="x"))
+        assert advice in model.exclusive_because
+    assert Model.of(load_callable(f"{functions}:act"), ServeConfig(policy="x")).exclusive_because == ""

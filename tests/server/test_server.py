@@ -35,6 +35,7 @@ from vagus.transport.link import Sample
 from vagus.transport.memory import MemoryNetwork
 from vagus.types import ActionChunk, Observation, Prefix
 from vagus.wire.codec import decode_tensor, encode_tensor
+from vagus.wire.contract import to_wire_actions
 from vagus.wire.schema import ChunkMessage, Header, Kind
 
 COLD = ServeConfig(warm_up=False)
@@ -392,8 +393,13 @@ def test_a_malformed_open_or_reset_is_refused(payload: bytes) -> None:
 def test_an_exclusive_policy_serves_one_robot() -> None:
     with serving(ServeConfig(warm_up=False, serving_mode=ServingChoice.EXCLUSIVE)) as stand:
         stand.opened("arm")
-        assert stand.client("leg").try_open().code == "sessions_full"
+        refusal = stand.client("leg").try_open()
+        assert refusal.code == "sessions_full"
+        assert "one robot at a time, because the server was told so" in refusal.error
+        assert "one more `vagus serve`" in refusal.error
+        assert "max_sessions" not in refusal.error  # no number of them would help
         assert stand.client("leg").status().serving_mode == "exclusive"
+        assert "serving_mode: exclusive" in stand.client("leg").status().serving_reason
 
 
 # episodes
@@ -628,13 +634,84 @@ def test_audit_and_capture_hold_what_was_asked_and_answered(tmp_path: Path) -> N
         client.ask(1.0, changes={"traceparent": "00-abc"})
         client.ask(float("nan"))
         client.ask(2.0)
-    lines = [msgspec.json.decode(line) for line in (tmp_path / "audit.jsonl").read_bytes().splitlines()]
+    lines = [line for line in audited(tmp_path) if "event" not in line]
     assert [line["outcome"] for line in lines] == ["chunk", "invalid_input", "chunk"]
     assert [line["seq"] for line in lines] == [1, 2, 3]
     assert {line["epoch"] for line in lines} == {client.epoch}
     assert lines[0]["traceparent"] == "00-abc"
     assert (lines[0]["step"], lines[0]["batch_size"]) == (10, 1)
     assert len(list((tmp_path / "samples").iterdir())) == 2
+
+
+def audited(folder: Path) -> list[dict[str, object]]:
+    lines = (folder / "audit.jsonl").read_bytes().splitlines()
+    return [msgspec.json.decode(line, type=dict[str, object]) for line in lines]
+
+
+def events(folder: Path) -> list[dict[str, object]]:
+    """Return what the audit says about sessions, without the time."""
+    return [{k: v for k, v in line.items() if k != "ts"} for line in audited(folder) if "event" in line]
+
+
+def test_the_audit_says_who_came_with_what_and_why_he_went(tmp_path: Path) -> None:
+    config = ServeConfig(warm_up=False, audit_path=tmp_path / "audit.jsonl", max_sessions=1)
+    with serving(config) as stand:
+        client = stand.client("arm")
+        first = client.open(tags={"site": "lab2"}, robot_type="so101").session_id
+        epoch = client.epoch
+        unstated = tuple(msgspec.structs.replace(a, unit="") for a in to_wire_actions(SPEC.actions))
+        second = client.open(actions=unstated, trust_units=True).session_id
+        assert not stand.client("leg").try_open().accepted
+        assert client.close().accepted
+    told = events(tmp_path)
+    assert [line["event"] for line in told] == ["opened", "closed", "opened", "refused", "closed", "stopped"]
+    opened = {"event": "opened", "client": "arm", "instance": "i1", "image_codec": "jpeg", "uses_rtc": True}
+    assert told[0] == {
+        **opened,
+        "session": first,
+        "epoch": epoch,
+        "robot_type": "so101",
+        "tags": {"site": "lab2"},
+    }
+    assert told[1] == {
+        "event": "closed",
+        "session": first,
+        "client": "arm",
+        "epoch": epoch,
+        "code": "replaced",
+    }
+    assert told[2] == {
+        **opened,
+        "session": second,
+        "epoch": client.epoch,
+        "robot_type": "test",
+        "trust_units": True,
+        "vouched": ["calls", "state"],
+        "replaces": first,
+    }
+    assert (told[3]["client"], told[3]["code"]) == ("leg", "sessions_full")
+    assert "1 sessions are taken" in str(told[3]["reason"])
+    assert (told[4]["session"], told[4]["code"]) == (second, "by_client")
+    assert told[5] == {"event": "stopped", "count": 0}
+
+
+def test_who_is_refused_again_and_again_fills_neither_log_nor_audit(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = ServeConfig(warm_up=False, audit_path=tmp_path / "audit.jsonl")
+    with caplog.at_level("INFO"), serving(config) as stand:
+        misfit = stand.client("misfit")
+        for _ in range(50):
+            assert not misfit.try_open(rate_hz=-1.0).accepted
+        stranger = stand.client("stranger")
+        for _ in range(50):
+            stranger.send(1.0)
+        wait_until(lambda: stand.dropped("unknown_session") == 50)
+    assert [line["event"] for line in events(tmp_path)] == ["refused", "unknown_session", "stopped"]
+    told = [r.getMessage() for r in caplog.records if r.name == "vagus.server.session_log"]
+    assert len(told) == 2
+    assert told[0].startswith("session of misfit refused (invalid_input): rate_hz")
+    assert told[1] == "message of stranger dropped: unknown_session"
 
 
 def test_a_disk_that_takes_nothing_costs_no_request(tmp_path: Path) -> None:
@@ -649,7 +726,7 @@ def test_a_disk_that_takes_nothing_costs_no_request(tmp_path: Path) -> None:
         client = stand.opened("arm")
         assert client.ask(1.0).values == [1.0, 1.0]
         assert client.ask(2.0).values == [2.0, 2.0]
-    assert stand.dropped("audit_error") == 2
+    assert stand.dropped("audit_error") == 4  # two requests, a session, and the end
     assert stand.dropped("capture_error") == 2
 
 

@@ -32,6 +32,13 @@ STRUCTS = tuple(
 MINIMAL = {name: sample for name, sample in SAMPLES.items() if name.startswith("minimal_")}
 OLDER = {name.replace("minimal", "older"): sample for name, sample in MINIMAL.items()}
 """What a sender writes that knows only the fields which version 1 requires, and how it is read."""
+_CAPABILITIES = msgspec.structs.replace(SAMPLES["capabilities"], failing="", serving_reason="")
+OLDER |= {
+    "older_full_capabilities": _CAPABILITIES,
+    "older_full_ack": msgspec.structs.replace(SAMPLES["ack"], capabilities=_CAPABILITIES),
+    "older_short_capabilities": SAMPLES["minimal_capabilities"],
+}
+"""What a sender writes that knows the fields of 0.1, without those that were added since."""
 
 
 def to_bytes(message: msgspec.Struct) -> bytes:

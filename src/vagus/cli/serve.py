@@ -102,6 +102,8 @@ def describe(said: Capabilities) -> list[str]:
         f"service {said.model}/{said.revision}/{said.service_name}, model hash {said.model_hash[:12]}",
         f"{said.policy_type}, {said.serving_mode}: {said.horizon} actions at {said.rate_hz:g} Hz, {rtc}",
     ]
+    if said.serving_reason:
+        lines.append(f"one robot at a time, because {said.serving_reason}")
     if not said.latency:
         return lines
     profile = ", ".join(f"{row.batch_size}: {row.p50_ms:.1f}" for row in said.latency)

@@ -24,6 +24,16 @@ Scratch: TypeAlias = "dict[str, object]"
 """What a function keeps for one robot's episode."""
 
 
+UNDECLARED_FUNCTION = (
+    "a function may keep state of one robot anywhere (if it keeps none but in row.session, say "
+    "@policy(…, shared=True))"
+)
+UNDECLARED_CLASS = (
+    "a class may keep state of one robot in its object (if it keeps none but in the session, give it "
+    "serving_mode = ServingMode.SHARED)"
+)
+
+
 class FunctionPolicy:
     """A function as a policy: one call per row, and a row that raises fails alone."""
 
@@ -32,6 +42,7 @@ class FunctionPolicy:
         self._takes_row = _takes_row(act)
         self.spec = declaration.spec
         self.serving_mode = ServingMode.SHARED if declaration.is_shared else ServingMode.EXCLUSIVE
+        self.serving_reason = UNDECLARED_FUNCTION
         self.model_hash = model_hash
 
     def open_session(self) -> Scratch:
@@ -66,6 +77,8 @@ class CompletedPolicy:
         self.spec: PolicySpec = inner.spec  # type: ignore[attr-defined] # checked by `load_callable`
         self.infer = inner.infer  # type: ignore[attr-defined] # likewise
         self.serving_mode: ServingMode = getattr(inner, "serving_mode", ServingMode.EXCLUSIVE)
+        own_reason = "" if hasattr(inner, "serving_mode") else UNDECLARED_CLASS
+        self.serving_reason: str = getattr(inner, "serving_reason", own_reason)
         self.model_hash: str = getattr(inner, "model_hash", model_hash)
 
     def open_session(self) -> object:

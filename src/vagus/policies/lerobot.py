@@ -84,6 +84,7 @@ class LeRobotPolicy:
         )
         self.spec = replace(features.spec, rtc=rtc if has_rtc else None)
         self.serving_mode = self._family.mode
+        self.serving_reason = self._family.reason
         self.model_hash = hashlib.sha256(repr((checkpoint.digest, dtype, tokenizer)).encode()).hexdigest()
         self._features = features
         self._forward: Forward | None = Forward(loaded, features, self._family)

@@ -18,7 +18,10 @@ SessionT = TypeVar("SessionT")
 
 
 class ServingMode(enum.Enum):
-    """How many robots one policy object can serve; a property of the family, never inferred."""
+    """How many robots one policy object can serve; a property of the family, never inferred.
+
+    A policy may say why in an attribute `serving_reason`, which completes "…, because".
+    """
 
     SHARED = "shared"
     """Any number: all state lives in the session."""

@@ -1,4 +1,4 @@
-"""One JSON line per request: who asked what, when, and what came of it."""
+"""One JSON line per request and per turn of a session: who asked what, when, and what came of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 from vagus.clock import NS_PER_MS
 from vagus.server.journal import Outcome
 
-__all__ = ["AuditFile", "AuditLine", "line_of"]
+__all__ = ["AuditEvent", "AuditFile", "AuditLine", "line_of", "stamp"]
 
 
 class AuditLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -34,10 +34,42 @@ class AuditLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     message: str = ""
 
 
+class AuditEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A line about a session, not a request; it is known by `event`. Text of clients is escaped and cut."""
+
+    ts: str
+    event: str
+    """opened, refused, closed, misrouted, unknown_session, draining or stopped."""
+    session: str = ""
+    client: str = ""
+    epoch: int = 0
+    instance: str = ""
+    robot_type: str = ""
+    tags: dict[str, str] = {}
+    trust_units: bool = False
+    vouched: tuple[str, ...] = ()
+    """Features whose unit a side does not state; the operator vouched for them."""
+    image_codec: str = ""
+    uses_rtc: bool = False
+    replaces: str = ""
+    """Session of the same client that this one took the place of."""
+    code: str = ""
+    """Why not, or why it ended."""
+    reason: str = ""
+    """The same for people."""
+    count: int = 1
+    """Times that it happened since it was written last; sessions in the end."""
+
+
+def stamp() -> str:
+    """Return the time of day, UTC, for reading only."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
+
+
 def line_of(outcome: Outcome) -> AuditLine:
     """Return the line for `outcome`, stamped now; it holds no image, so many may wait."""
     return AuditLine(
-        ts=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds"),
+        ts=stamp(),
         session=outcome.session_id,
         client=outcome.client,
         epoch=outcome.header.epoch,
@@ -63,7 +95,7 @@ class AuditFile:
         self._max_bytes = max_bytes
         self._file: BinaryIO | None = None
 
-    def write(self, line: AuditLine) -> None:
+    def write(self, line: AuditLine | AuditEvent) -> None:
         """Append one line.
 
         Raises:

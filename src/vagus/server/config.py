@@ -121,7 +121,7 @@ class ServeConfig:
     health_port: int = 0
     """Port of /healthz, /readyz and /metrics; 0: off."""
     audit_path: Path | None = None
-    """File that gets one JSON line per request; unset: off."""
+    """File that gets one JSON line per request and per turn of a session; unset: off."""
     audit_max_mb: int = 64
     """The audit file is rotated at this size; one older file is kept."""
     capture_dir: Path | None = None

@@ -55,5 +55,6 @@ def loaded(known: Capabilities, model: Model[SessionT], latency: tuple[LatencyRo
         rtc=to_wire_rtc(spec.rtc),
         default_instruction=spec.default_instruction,
         serving_mode="exclusive" if model.is_exclusive else "shared",
+        serving_reason=model.exclusive_because,
         latency=latency,
     )

@@ -30,13 +30,18 @@ class Model(Generic[SessionT]):
         policy: loaded.
         spec: its spec with the operator's settings applied.
         model_hash: over the policy's own hash and every setting that changes outputs.
-        is_exclusive: one robot at a time.
+        exclusive_because: why one robot at a time; "" where any number may share it.
     """
 
     policy: Policy[SessionT]
     spec: PolicySpec
     model_hash: str
-    is_exclusive: bool
+    exclusive_because: str
+
+    @property
+    def is_exclusive(self) -> bool:
+        """One robot at a time."""
+        return bool(self.exclusive_because)
 
     @classmethod
     def of(cls, policy: Policy[SessionT], config: ServeConfig) -> Model[SessionT]:
@@ -55,10 +60,12 @@ class Model(Generic[SessionT]):
         spec = _offered(policy.spec, config)
         if config.pin_task and not spec.default_instruction:
             raise ConfigError("pin_task", wanted="a default task to pin", got="none", fix="set default_task")
-        is_exclusive = (
-            policy.serving_mode is ServingMode.EXCLUSIVE or config.serving_mode is ServingChoice.EXCLUSIVE
-        )
-        return cls(policy, spec, _identity(policy.model_hash, spec, config), is_exclusive)
+        because = ""
+        if policy.serving_mode is ServingMode.EXCLUSIVE:
+            because = getattr(policy, "serving_reason", "") or "it says so (serving_mode)"
+        elif config.serving_mode is ServingChoice.EXCLUSIVE:
+            because = "the server was told so (serving_mode: exclusive)"
+        return cls(policy, spec, _identity(policy.model_hash, spec, config), because)
 
 
 def load_model(config: ServeConfig) -> Policy[object]:

@@ -5,7 +5,6 @@ Everything here runs on the link's threads and returns at once; only `sweep` may
 
 from __future__ import annotations
 
-import logging
 import secrets
 import threading
 from typing import Generic, TypeVar
@@ -17,8 +16,8 @@ from vagus.errors import LinkError, ProtocolError, SessionRefusedError
 from vagus.server.config import ServeConfig
 from vagus.server.outbox import Outbox
 from vagus.server.pipeline import Pipeline
+from vagus.server.session_log import SessionLog
 from vagus.server.sessions import EPOCHS, EpochSource, Found, Reminders, Session, SessionTable
-from vagus.server.telemetry import Telemetry
 from vagus.server.validate import Offer, check_open
 from vagus.transport.keys import ClientKey, ServerKey, client_segment
 from vagus.transport.link import Link, Query, Sample
@@ -48,8 +47,6 @@ MAX_REMINDED = 256
 CONFIRM_TIMEOUT_S = 1.0
 """Longest wait for the answer whether a client is really gone."""
 
-logger = logging.getLogger(__name__)
-
 
 class Reception(Generic[SessionT]):
     """Who may talk to the pipeline.
@@ -59,7 +56,7 @@ class Reception(Generic[SessionT]):
         server: keys of this server.
         config: settings.
         outbox: where answers go.
-        telemetry: where turned away messages are counted.
+        log: is told what becomes of sessions.
         clock: monotonic.
     """
 
@@ -70,13 +67,13 @@ class Reception(Generic[SessionT]):
         config: ServeConfig,
         *,
         outbox: Outbox,
-        telemetry: Telemetry,
+        log: SessionLog,
         clock: Clock,
     ) -> None:
         self._link = link
         self._server = server
         self._outbox = outbox
-        self._telemetry = telemetry
+        self._log = log
         self._clock = clock
         self._lock = threading.Lock()
         self._sessions = SessionTable(
@@ -90,10 +87,13 @@ class Reception(Generic[SessionT]):
         self._offer: Offer | None = None
         self._closed_code = EventCode.NOT_READY
 
-    def admit(self, pipeline: Pipeline[SessionT], offer: Offer, *, max_sessions: int) -> None:
-        """Accept sessions from now on."""
+    def admit(
+        self, pipeline: Pipeline[SessionT], offer: Offer, *, max_sessions: int, exclusive_because: str = ""
+    ) -> None:
+        """Accept sessions from now on, one at a time where there is a reason for that."""
         with self._lock:
             self._sessions.max_sessions = max_sessions
+            self._sessions.exclusive_because = exclusive_because
             self._pipeline, self._offer = pipeline, offer
 
     def refuse(self) -> None:
@@ -102,6 +102,7 @@ class Reception(Generic[SessionT]):
             self._offer = None
             self._closed_code = EventCode.DRAINING
             sessions = tuple(self._sessions)
+        self._log.draining(len(sessions))
         for session in sessions:
             header = Header(Kind.EVENT, seq=0, episode=0, client_mono_ns=0, epoch=session.epoch)
             self._outbox.event(
@@ -153,11 +154,10 @@ class Reception(Generic[SessionT]):
             header = decode_header(sample.header)
             client = client_segment(sample.key)
         except ProtocolError as error:
-            self._telemetry.count("dropped", "malformed_header")
-            logger.debug("dropped a message under %s: %s", sample.key, error)
+            self._log.malformed(sample.key, str(error))
             return
         if header.kind is not Kind.OBSERVATION or header.seq < 1:
-            self._telemetry.count("dropped", "malformed_header")
+            self._log.malformed(sample.key, f"kind {header.kind}, seq {header.seq}")
             return
         session = self._find(client, header.epoch)
         if isinstance(session, Found):
@@ -179,6 +179,7 @@ class Reception(Generic[SessionT]):
 
     def sweep(self) -> None:
         """Close the sessions of clients that are gone or silent for too long."""
+        self._log.catch_up()
         now_ns = self._clock.now_ns()
         with self._lock:
             idle, gone = self._sessions.idle(now_ns), self._sessions.gone(now_ns)
@@ -207,8 +208,7 @@ class Reception(Generic[SessionT]):
             pipeline = self._pipeline
         if is_closed and pipeline is not None:
             pipeline.close(session)
-            self._telemetry.count("closed", why)
-            logger.info("session %s closed: %s", session.session_id, why)
+            self._log.closed(session, why)
         return is_closed
 
     # sessions
@@ -219,7 +219,6 @@ class Reception(Generic[SessionT]):
         except SessionRefusedError as refusal:
             self._refuse_open(query, refusal.code, refusal.reason)
             return
-        self._telemetry.count("opens", "accepted")
         self._outbox.answer(query, ack)
 
     def _opened(self, client: str, request: OpenMessage) -> Ack:
@@ -240,18 +239,9 @@ class Reception(Generic[SessionT]):
             pipeline.open(session, terms)
             if old is not None:
                 pipeline.close(old)
-        for warning in terms.warnings:
-            logger.warning("session %s: %s", session.session_id, warning)
-        logger.info(
-            "session %s opened: robot %s, instance %s, tags %s, trust_units %s, %s frames, replaces %s",
-            session.session_id,
-            request.robot_type,
-            request.instance,
-            request.tags,
-            request.trust_units,
-            terms.image_codec,
-            None if old is None else old.session_id,
-        )
+        if old is not None:
+            self._log.closed(old, "replaced")
+        self._log.opened(session, request, terms, old)
         return Ack(
             accepted=True,
             warnings=terms.warnings,
@@ -262,8 +252,7 @@ class Reception(Generic[SessionT]):
         )
 
     def _refuse_open(self, query: Query, code: str, reason: str) -> None:
-        self._telemetry.count("opens", code)
-        logger.info("session open under %s refused (%s): %s", query.key, code, reason)
+        self._log.refused(_client_of(query.key), code, reason)
         with self._lock:
             offer, pipeline = self._offer, self._pipeline
         capabilities = None
@@ -289,7 +278,7 @@ class Reception(Generic[SessionT]):
         return session
 
     def _turn_away(self, client: str, header: Header, why: Found) -> None:
-        self._telemetry.count("dropped", why.value)
+        self._log.turned_away(client, why)
         if why is Found.MISROUTED:
             return  # the network's fault: whoever the key names did not send this
         with self._lock:
@@ -298,3 +287,10 @@ class Reception(Generic[SessionT]):
             self._outbox.event(
                 client, header, EventCode.UNKNOWN_SESSION, "this session is not open; open a new one"
             )
+
+
+def _client_of(key: str) -> str:
+    try:
+        return client_segment(key)
+    except ProtocolError:
+        return key

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from vagus.server.audit import AuditFile, AuditLine, line_of
+from vagus.server.audit import AuditEvent, AuditFile, AuditLine, line_of
 from vagus.server.capture import CaptureRing
 from vagus.server.config import ServeConfig
 from vagus.server.journal import Outcome
@@ -29,7 +29,7 @@ class Records:
     def __init__(self, config: ServeConfig, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
         self._audit: AuditFile | None = None
-        self._to_audit: Spool[AuditLine] | None = None
+        self._to_audit: Spool[AuditLine | AuditEvent] | None = None
         self._to_capture: Spool[Outcome] | None = None
         if config.audit_path is not None:
             self._audit = AuditFile(config.audit_path, max_bytes=config.audit_max_mb << 20)
@@ -56,6 +56,11 @@ class Records:
         self._seen += 1
         if self._seen % self._every == 1 % self._every:
             self._to_capture.put(outcome)
+
+    def write_event(self, event: AuditEvent) -> None:
+        """Hand over what became of a session. Never waits, likewise."""
+        if self._to_audit is not None:
+            self._to_audit.put(event)
 
     def stop(self, timeout_s: float) -> None:
         """Write what waits, and close the files."""

@@ -24,6 +24,7 @@ from vagus.server.outbox import Outbox
 from vagus.server.pipeline import Pipeline, PipelineOptions
 from vagus.server.reception import Reception
 from vagus.server.records import Records
+from vagus.server.session_log import SessionLog
 from vagus.server.telemetry import Telemetry
 from vagus.server.validate import Offer
 from vagus.server.warmup import warm_up
@@ -78,8 +79,14 @@ class Server(Generic[SessionT]):
         self._outbox = Outbox(link, self.key, self.telemetry)
         self._records = Records(config, self.telemetry)
         self._journal = Journal(self.telemetry, self._records.write)
+        self._session_log = SessionLog(self.telemetry, self._records.write_event, self._clock)
         self._reception: Reception[SessionT] = Reception(
-            link, self.key, config, outbox=self._outbox, telemetry=self.telemetry, clock=self._clock
+            link,
+            self.key,
+            config,
+            outbox=self._outbox,
+            log=self._session_log,
+            clock=self._clock,
         )
         self._pipeline: Pipeline[SessionT] | None = None
         self._capabilities = unloaded(config, self.key)
@@ -175,7 +182,6 @@ class Server(Generic[SessionT]):
             self._phase = advance(self._phase, Event.DRAIN)
             pipeline = self._pipeline if self._phase is Phase.DRAINING else None
         if pipeline is not None:
-            logger.info("draining: %d sessions are sent elsewhere", len(self._reception))
             self._reception.refuse()
             if not pipeline.drain(self.config.drain_timeout_s):
                 logger.warning("not all requests were finished in %g s", self.config.drain_timeout_s)
@@ -193,6 +199,7 @@ class Server(Generic[SessionT]):
         self._join(self._policy_thread)
         self._join(self._sweeper)
         self._outbox.stop(JOIN_TIMEOUT_S)
+        self._session_log.stopped(len(self._reception))
         self._records.stop(JOIN_TIMEOUT_S)
         if self._health is not None:
             self._health.stop()
@@ -243,7 +250,9 @@ class Server(Generic[SessionT]):
         pipeline.start()
         capabilities = msgspec.structs.replace(self._capabilities, phase=Phase.READY.value)
         offer = Offer(capabilities, pin_task=self.config.pin_task, strict_rate=self.config.strict_rate)
-        self._reception.admit(pipeline, offer, max_sessions=max_sessions)
+        self._reception.admit(
+            pipeline, offer, max_sessions=max_sessions, exclusive_because=model.exclusive_because
+        )
         self._appear()
         pipeline.serve()
 

@@ -82,6 +82,8 @@ class SessionTable:
 
     def __init__(self, *, max_sessions: int, grace_ns: int, idle_ns: int) -> None:
         self.max_sessions = max_sessions
+        self.exclusive_because = ""
+        """Why there is but one session at a time; "" where that is the operator's number."""
         self._grace_ns = grace_ns
         self._idle_ns = idle_ns
         self._by_client: dict[str, Session] = {}
@@ -107,16 +109,21 @@ class SessionTable:
                 f"another process is connected as {client!r}; give each robot its own --name",
             )
         if old is None and len(self) >= self.max_sessions:
-            raise SessionRefusedError(
-                EventCode.SESSIONS_FULL.value,
-                f"all {self.max_sessions} sessions are taken; ask another replica, or raise max_sessions",
-            )
+            raise SessionRefusedError(EventCode.SESSIONS_FULL.value, self._why_full())
         if old is not None:
             self.close(old)
         session = Session(client, instance, epoch, opened_ns=now_ns, heard_ns=now_ns)
         self._by_client[client] = session
         self._by_epoch[epoch] = session
         return session, old
+
+    def _why_full(self) -> str:
+        if self.exclusive_because:
+            return (
+                f"this policy serves one robot at a time, because {self.exclusive_because}; for each further "
+                "robot start one more `vagus serve`"
+            )
+        return f"all {self.max_sessions} sessions are taken; ask another replica, or raise max_sessions"
 
     def find(self, client: str, epoch: int) -> Session | Found:
         """Return the session of `client` if `epoch` is its epoch, else why there is none."""

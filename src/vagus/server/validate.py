@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from vagus.errors import SessionRefusedError, SpecError
-from vagus.wire.contract import check_actions, check_cameras, check_states
+from vagus.wire.contract import check_actions, check_cameras, check_states, unstated_units
 from vagus.wire.schema import SCHEMA_VERSION, Capabilities, EventCode, OpenMessage
 
 __all__ = ["Offer", "Terms", "check_open"]
@@ -48,6 +48,7 @@ class Terms:
         instruction: used where a request brings none.
         is_pinned: no other instruction is accepted.
         warnings: what is odd but allowed.
+        vouched: features whose unit a side does not state, taken on the operator's word.
     """
 
     uses_rtc: bool
@@ -56,6 +57,7 @@ class Terms:
     instruction: str
     is_pinned: bool
     warnings: tuple[str, ...] = ()
+    vouched: tuple[str, ...] = ()
 
 
 def check_open(request: OpenMessage, offer: Offer) -> Terms:
@@ -83,6 +85,7 @@ def check_open(request: OpenMessage, offer: Offer) -> Terms:
         instruction=server.default_instruction if offer.pin_task else request.instruction,
         is_pinned=offer.pin_task,
         warnings=tuple(warnings[:MAX_WARNINGS]),
+        vouched=unstated_units(request, server),
     )
 
 

@@ -18,7 +18,7 @@ from vagus.specs import (
     RtcSpec,
     StateFeature,
 )
-from vagus.wire.schema import Capabilities, WireAction, WireCamera, WireRtc, WireState
+from vagus.wire.schema import Capabilities, OpenMessage, WireAction, WireCamera, WireRtc, WireState
 
 __all__ = [
     "check_actions",
@@ -30,6 +30,7 @@ __all__ = [
     "to_wire_cameras",
     "to_wire_rtc",
     "to_wire_states",
+    "unstated_units",
 ]
 
 ASPECT_TOLERANCE = 0.01
@@ -129,6 +130,13 @@ def check_states(
     _check_names("state", [s.name for s in client], [s.name for s in server])
     units = [(ours.name, ours.unit, theirs.unit) for ours, theirs in zip(client, server, strict=True)]
     return _check_units("state", units, trust_units=trust_units)
+
+
+def unstated_units(client: OpenMessage, server: Capabilities) -> tuple[str, ...]:
+    """Return the actions and state features whose unit a side does not state."""
+    units = [(a.name, a.unit, b.unit) for a, b in zip(client.actions, server.actions, strict=False)]
+    units += [(a.name, a.unit, b.unit) for a, b in zip(client.state, server.state, strict=False)]
+    return tuple(dict.fromkeys(name for name, ours, theirs in units if UNKNOWN_UNIT in (ours, theirs)))
 
 
 def check_cameras(client: Sequence[WireCamera], server: Sequence[WireCamera]) -> list[str]:

@@ -325,6 +325,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """Used where a client gives none."""
     serving_mode: str = "shared"
     """shared or exclusive."""
+    serving_reason: str = ""
+    """Why it is exclusive; completes "one robot at a time, because"."""
     phase: str = "ready"
     """loading, warming, ready, draining or stopped."""
     failing: str = ""

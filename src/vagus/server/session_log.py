@@ -1,0 +1,182 @@
+"""What becomes of sessions, for the log, the audit and the metrics; who repeats himself is counted."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vagus.clock import NS_PER_S, Clock
+from vagus.quoting import quoted
+from vagus.repeats import Repeat, Repeats
+from vagus.server.audit import AuditEvent, stamp
+from vagus.server.sessions import Found, Session
+from vagus.server.telemetry import Telemetry
+from vagus.server.validate import Terms
+from vagus.wire.schema import OpenMessage
+
+__all__ = ["SessionLog"]
+
+INTERVAL_NS = 10 * NS_PER_S
+BURST = 10
+"""Turns of one client's sessions that are told one by one within an interval."""
+MAX_CLIENTS = 128
+"""Clients told of within one interval; the names are theirs to choose."""
+MAX_NAME = 100
+MAX_REASON = 1000
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    client: str
+    code: str
+
+
+class SessionLog:
+    """Any thread may tell it; it never waits.
+
+    Args:
+        telemetry: counts everything.
+        record: takes the lines of the audit.
+        clock: monotonic.
+    """
+
+    def __init__(self, telemetry: Telemetry, record: Callable[[AuditEvent], None], clock: Clock) -> None:
+        self._telemetry = telemetry
+        self._record = record
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._turns: Repeats[tuple[str, str]] = Repeats(
+            interval_ns=INTERVAL_NS, max_keys=MAX_CLIENTS, burst=BURST
+        )
+        self._refused: Repeats[_Refused] = Repeats(interval_ns=INTERVAL_NS, max_keys=MAX_CLIENTS)
+        self._strays: Repeats[tuple[str, Found]] = Repeats(interval_ns=INTERVAL_NS, max_keys=MAX_CLIENTS)
+
+    def opened(self, session: Session, request: OpenMessage, terms: Terms, replaced: Session | None) -> None:
+        """A session was accepted."""
+        self._telemetry.count("opens", "accepted")
+        repeat = self._turn(session, "opened")
+        if repeat is None:
+            return
+        event = AuditEvent(
+            ts=stamp(),
+            event="opened",
+            session=quoted(session.session_id, MAX_NAME),
+            client=quoted(session.client, MAX_NAME),
+            epoch=session.epoch,
+            instance=session.instance,
+            robot_type=quoted(request.robot_type, MAX_NAME),
+            tags={quoted(name, MAX_NAME): quoted(text, MAX_NAME) for name, text in request.tags.items()},
+            trust_units=request.trust_units,
+            vouched=tuple(quoted(name, MAX_NAME) for name in terms.vouched),
+            image_codec=terms.image_codec,
+            uses_rtc=terms.uses_rtc,
+            replaces="" if replaced is None else quoted(replaced.session_id, MAX_NAME),
+            count=repeat.count,
+        )
+        self._record(event)
+        logger.info(
+            "session %s opened: robot %s, instance %s, tags %s, %s frames%s%s%s",
+            event.session,
+            event.robot_type,
+            event.instance,
+            event.tags,
+            event.image_codec,
+            f", units vouched for: {list(event.vouched)}" if event.vouched else "",
+            f", replaces {event.replaces}" if event.replaces else "",
+            _times(repeat),
+        )
+        for warning in terms.warnings:
+            logger.info("session %s: %s", event.session, quoted(warning, MAX_REASON))
+
+    def refused(self, client: str, code: str, reason: str) -> None:
+        """A session was not accepted."""
+        self._telemetry.count("opens", code)
+        refused = _Refused(client, code)
+        with self._lock:
+            repeat = self._refused.note(refused, self._clock.now_ns())
+        if repeat is not None:
+            self._tell_refused(refused, quoted(reason, MAX_REASON), repeat)
+
+    def closed(self, session: Session, why: str) -> None:
+        """A session ended."""
+        self._telemetry.count("closed", why)
+        repeat = self._turn(session, "closed")
+        if repeat is None:
+            return
+        name = quoted(session.session_id, MAX_NAME)
+        client = quoted(session.client, MAX_NAME)
+        self._record(
+            AuditEvent(
+                ts=stamp(),
+                event="closed",
+                session=name,
+                client=client,
+                epoch=session.epoch,
+                code=why,
+                count=repeat.count,
+            )
+        )
+        logger.info("session %s closed: %s%s", name, why, _times(repeat))
+
+    def turned_away(self, client: str, why: Found) -> None:
+        """A message belonged to no session of the client that its key names."""
+        self._telemetry.count("dropped", why.value)
+        with self._lock:
+            repeat = self._strays.note((client, why), self._clock.now_ns())
+        if repeat is not None:
+            self._tell_stray(client, why, repeat)
+
+    def malformed(self, key: str, reason: str) -> None:
+        """A message was none of ours."""
+        self._telemetry.count("dropped", "malformed_header")
+        logger.debug("dropped a message under %s: %s", quoted(key), reason)
+
+    def draining(self, sessions: int) -> None:
+        """The sessions that are open are told to go elsewhere."""
+        self._record(AuditEvent(ts=stamp(), event="draining", count=sessions))
+        logger.info("draining: %d sessions are sent elsewhere", sessions)
+
+    def stopped(self, sessions: int) -> None:
+        """The server ends, and with it the sessions that are still open."""
+        self._record(AuditEvent(ts=stamp(), event="stopped", count=sessions))
+
+    def catch_up(self) -> None:
+        """Tell what was counted and has stopped since; to be called now and then."""
+        now_ns = self._clock.now_ns()
+        with self._lock:
+            refused, strays = self._refused.overdue(now_ns), self._strays.overdue(now_ns)
+        for refusal, repeat in refused:
+            self._tell_refused(refusal, "as before", repeat)
+        for (client, why), repeat in strays:
+            self._tell_stray(client, why, repeat)
+
+    def _turn(self, session: Session, what: str) -> Repeat | None:
+        with self._lock:
+            return self._turns.note((session.client, what), self._clock.now_ns())
+
+    def _tell_refused(self, refused: _Refused, reason: str, repeat: Repeat) -> None:
+        client = quoted(refused.client, MAX_NAME)
+        self._record(
+            AuditEvent(
+                ts=stamp(),
+                event="refused",
+                client=client,
+                code=refused.code,
+                reason=reason,
+                count=repeat.count,
+            )
+        )
+        logger.info("session of %s refused (%s): %s%s", client, refused.code, reason, _times(repeat))
+
+    def _tell_stray(self, client: str, why: Found, repeat: Repeat) -> None:
+        name = quoted(client, MAX_NAME)
+        self._record(AuditEvent(ts=stamp(), event=why.value, client=name, count=repeat.count))
+        logger.info("message of %s dropped: %s%s", name, why.value, _times(repeat))
+
+
+def _times(repeat: Repeat) -> str:
+    return "" if repeat.count == 1 else f" ({repeat.count} times since it was told last)"
