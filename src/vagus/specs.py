@@ -97,12 +97,21 @@ class StateFeature:
 
 @dataclass(frozen=True, slots=True)
 class CameraSpec:
-    """One camera: RGB uint8 frames of (height, width, 3). `is_required` False: a policy can do without."""
+    """One camera: RGB uint8 frames of (height, width, 3).
+
+    Attributes:
+        name: unique name, e.g. "wrist".
+        height: rows of a frame, pixels.
+        width: columns of a frame, pixels.
+        is_required: False: a policy can do without.
+        may_repeat: the same frame again and again is no fault, as in a simulation; a real camera has noise.
+    """
 
     name: str
     height: int
     width: int
     is_required: bool = True
+    may_repeat: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,12 +70,12 @@ def test_without_a_mapping_everything_is_taken_from_the_spaces() -> None:
         StateFeature("pos.1", "env"),
         StateFeature("depth", "env"),
     )
-    assert spec.cameras == (CameraSpec("wrist", 48, 64),)
+    assert spec.cameras == (CameraSpec("wrist", 48, 64, may_repeat=True),)
     assert layout == Layout(spec, ("pos", "depth"), {"wrist": "wrist"})
 
 
 def test_what_is_drawn_is_the_camera_where_no_picture_is_observed() -> None:
-    assert resolve(GymMapping(), DRAWN).spec.cameras == (CameraSpec("render", 500, 400),)
+    assert resolve(GymMapping(), DRAWN).spec.cameras == (CameraSpec("render", 500, 400, may_repeat=True),)
     both = replace(SPACES, drawn=(500, 400))
     assert [camera.name for camera in resolve(GymMapping(), both).spec.cameras] == ["wrist"]
 

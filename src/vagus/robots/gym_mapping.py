@@ -114,7 +114,9 @@ def resolve(mapping: GymMapping, spaces: Spaces) -> Layout:
         state=tuple(
             StateFeature(name, unit) for features in state.values() for name, unit in features.items()
         ),
-        cameras=tuple(CameraSpec(name, *_size(spaces, key)) for name, key in cameras.items()),
+        cameras=tuple(
+            CameraSpec(name, *_size(spaces, key), may_repeat=True) for name, key in cameras.items()
+        ),
         rate_hz=_rate_hz(mapping, spaces),
     )
     return Layout(spec, tuple(state), cameras)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -65,7 +65,8 @@ class SimRobot:
             clock: its time; the machine's monotonic clock if not given.
         """
         check_positive("rate_hz", rate_hz)
-        self._spec = RobotSpec("sim", ACTIONS, STATE, tuple(camera.spec for camera in CAMERAS), rate_hz)
+        cameras = tuple(replace(camera.spec, may_repeat=True) for camera in CAMERAS)
+        self._spec = RobotSpec("sim", ACTIONS, STATE, cameras, rate_hz)
         self._clock = MonotonicClock() if clock is None else clock
         self._random = np.random.default_rng(seed)
         self._scene = Scene()

@@ -1,0 +1,64 @@
+"""What the control thread has to say, written by another thread.
+
+A terminal that nobody reads blocks whoever writes to it.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+
+__all__ = ["MAX_WAITING", "Notices"]
+
+MAX_WAITING = 256
+"""Lines kept for a log that takes none; further ones are dropped and counted."""
+CLOSE_S = 1.0
+"""Longest wait at the end for a log that takes no line."""
+
+
+class Notices:
+    """Log lines that cost the caller a queue's `put` and nothing else, whatever the log does.
+
+    Args:
+        logger: takes the lines, on a thread of this object.
+    """
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._lines: queue.SimpleQueue[tuple[int, str] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="vagus-notices", daemon=True)
+        self.dropped = 0
+
+    def start(self) -> Notices:
+        """Start the writer; lines said before wait for it."""
+        self._thread.start()
+        return self
+
+    def warning(self, line: str) -> None:
+        """Have `line` logged as a warning (any thread); never waits."""
+        self._put(logging.WARNING, line)
+
+    def info(self, line: str) -> None:
+        """Have `line` logged as information (any thread); never waits."""
+        self._put(logging.INFO, line)
+
+    def close(self) -> None:
+        """Write what is left; a log that takes nothing is left behind after `CLOSE_S`. Twice is harmless."""
+        if self._thread.is_alive():
+            self._lines.put(None)
+            self._thread.join(CLOSE_S)
+
+    def _put(self, level: int, line: str) -> None:
+        if self._lines.qsize() >= MAX_WAITING:
+            self.dropped += 1
+            return
+        self._lines.put((level, line))
+
+    def _run(self) -> None:
+        while True:
+            item = self._lines.get()
+            if item is None:
+                return
+            level, line = item
+            self._logger.log(level, "%s", line)
