@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from types import ModuleType
 from typing import TypeAlias, cast
 
 import numpy as np
 
 from vagus.errors import ConfigError, PolicyError
 from vagus.policies.declare import Declaration, declaration_of
+from vagus.policies.identity import Identity
 from vagus.policies.import_path import Option, construct, load_named
 from vagus.policies.policy import Policy, Row, ServingMode, failure_of
 from vagus.specs import PolicySpec
@@ -37,13 +35,18 @@ UNDECLARED_CLASS = (
 class FunctionPolicy:
     """A function as a policy: one call per row, and a row that raises fails alone."""
 
-    def __init__(self, act: Callable[..., object], declaration: Declaration, model_hash: str) -> None:
+    def __init__(self, act: Callable[..., object], declaration: Declaration, identity: Identity) -> None:
         self._act = act
         self._takes_row = _takes_row(act)
         self.spec = declaration.spec
         self.serving_mode = ServingMode.SHARED if declaration.is_shared else ServingMode.EXCLUSIVE
         self.serving_reason = UNDECLARED_FUNCTION
-        self.model_hash = model_hash
+        self._identity = identity
+
+    @property
+    def model_hash(self) -> str:
+        """Digest of code and of the files that were read so far; fixed by the first call."""
+        return self._identity.digest()
 
     def open_session(self) -> Scratch:
         """Return an empty dict."""
@@ -72,14 +75,23 @@ class FunctionPolicy:
 class CompletedPolicy:
     """A user's object with `spec` and `infer`, and defaults for what else a policy has."""
 
-    def __init__(self, inner: object, model_hash: str) -> None:
+    def __init__(self, inner: object, identity: Identity) -> None:
         self._inner = inner
         self.spec: PolicySpec = inner.spec  # type: ignore[attr-defined] # checked by `load_callable`
         self.infer = inner.infer  # type: ignore[attr-defined] # likewise
         self.serving_mode: ServingMode = getattr(inner, "serving_mode", ServingMode.EXCLUSIVE)
         own_reason = "" if hasattr(inner, "serving_mode") else UNDECLARED_CLASS
         self.serving_reason: str = getattr(inner, "serving_reason", own_reason)
-        self.model_hash: str = getattr(inner, "model_hash", model_hash)
+        self._identity = identity
+
+    @property
+    def model_hash(self) -> str:
+        """What the object says, else the digest of code and of the files that were read so far."""
+        own = getattr(self._inner, "model_hash", None)
+        if own is None:
+            return self._identity.digest()
+        self._identity.abandon()
+        return str(own)
 
     def open_session(self) -> object:
         """Return what the object's `open_session` does, else an empty dict."""
@@ -111,16 +123,29 @@ def load_callable(
     Raises:
         ConfigError: nothing is there, it cannot be imported, or it does not say what it wants.
     """
+    identity = Identity(f"policy {target!r}", options or {})
+    identity.begin()
+    try:
+        return _load(target, identity, spec=spec, options=options or {})
+    except BaseException:
+        identity.abandon()
+        raise
+
+
+def _load(
+    target: str, identity: Identity, *, spec: PolicySpec | None, options: Mapping[str, Option]
+) -> Policy[object]:
     module, found = load_named("policy", target)
-    thing = _construct(target, found, dict(options or {}))
+    thing = _construct(target, found, dict(options))
     declaration = declaration_of(thing)
     version = declaration.version if declaration is not None else str(getattr(thing, "version", ""))
-    digest = _model_hash(module, version, options or {})
+    declared = getattr(thing, "weights_files", None) if declaration is None else declaration.weights_files
+    identity.made_of(module, version, declared)
     if hasattr(thing, "spec") and hasattr(thing, "infer"):
-        return cast("Policy[object]", CompletedPolicy(thing, digest))
+        return cast("Policy[object]", CompletedPolicy(thing, identity))
     if spec is not None:
         is_shared = declaration is not None and declaration.is_shared
-        declaration = Declaration(spec, version, is_shared)
+        declaration = Declaration(spec, version, is_shared=is_shared)
     if declaration is None or not callable(thing):
         raise ConfigError(
             f"policy {target!r}",
@@ -128,7 +153,7 @@ def load_callable(
             got=f"a {type(thing).__name__} that says nothing about its actions",
             fix="decorate it with vagus.policies.declare.policy, or give a [spec] in the manifest",
         )
-    return cast("Policy[object]", FunctionPolicy(thing, declaration, digest))
+    return cast("Policy[object]", FunctionPolicy(thing, declaration, identity))
 
 
 def _construct(target: str, found: object, options: dict[str, Option]) -> object:
@@ -141,15 +166,6 @@ def _construct(target: str, found: object, options: dict[str, Option]) -> object
             )
         return found
     return construct(f"policy {target!r}", found, options)
-
-
-def _model_hash(module: ModuleType, version: str, options: Mapping[str, Option]) -> str:
-    """Return the digest of the source file, the declared version and the options."""
-    digest = hashlib.sha256()
-    if module.__file__ is not None:
-        digest.update(Path(module.__file__).read_bytes())
-    digest.update(repr((version, sorted(options.items()))).encode())
-    return digest.hexdigest()
 
 
 def _takes_row(act: Callable[..., object]) -> bool:

@@ -13,7 +13,7 @@ episode of one robot.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -96,6 +96,7 @@ class Declaration:
     spec: PolicySpec
     version: str
     is_shared: bool
+    weights_files: tuple[str, ...] | None = None
 
 
 def policy(  # noqa: PLR0913 - each is one line of the user's decorator
@@ -110,6 +111,7 @@ def policy(  # noqa: PLR0913 - each is one line of the user's decorator
     instruction: str = "",
     version: str = "",
     shared: bool = False,
+    weights_files: Sequence[str] | None = None,
 ) -> Callable[[ActT], ActT]:
     """Declare what a function wants and gives, so that it can be served.
 
@@ -122,7 +124,9 @@ def policy(  # noqa: PLR0913 - each is one line of the user's decorator
         kinds: action name → kind where it is not "position".
         prefix_horizon: it continues `row.prefix` up to here; None: it does not look at it.
         instruction: used where a robot gives none.
-        version: part of the model's identity, with the source file; raise it when weights change.
+        version: part of the model's identity, with code and weights; raise it for what neither shows.
+        weights_files: files and folders that it reads, from its own folder on; None: what it is seen to read
+            until the end of the warm-up. Libraries that open files without Python (safetensors) are not seen.
         shared: it keeps nothing outside `row.session`, so one process may serve many robots.
     """
     table = SpecTable(
@@ -135,7 +139,8 @@ def policy(  # noqa: PLR0913 - each is one line of the user's decorator
         prefix_horizon=prefix_horizon,
         instruction=instruction,
     )
-    declaration = Declaration(table.to_spec(), version, shared)
+    files = None if weights_files is None else tuple(weights_files)
+    declaration = Declaration(table.to_spec(), version, shared, files)
 
     def declare(act: ActT) -> ActT:
         setattr(act, DECLARED, declaration)

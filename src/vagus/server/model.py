@@ -29,14 +29,24 @@ class Model(Generic[SessionT]):
     Attributes:
         policy: loaded.
         spec: its spec with the operator's settings applied.
-        model_hash: over the policy's own hash and every setting that changes outputs.
+        dtype: number format that the operator asked for.
         exclusive_because: why one robot at a time; "" where any number may share it.
     """
 
     policy: Policy[SessionT]
     spec: PolicySpec
-    model_hash: str
+    dtype: str
     exclusive_because: str
+
+    @property
+    def model_hash(self) -> str:
+        """Over the policy's own hash and every setting that changes outputs.
+
+        To be asked for after the warm-up: what a policy reads on its first call is part of it.
+        """
+        digest = hashlib.sha256(self.policy.model_hash.encode())
+        digest.update(repr((self.dtype, self.spec.rtc, self.spec.default_instruction)).encode())
+        return digest.hexdigest()
 
     @property
     def is_exclusive(self) -> bool:
@@ -65,7 +75,7 @@ class Model(Generic[SessionT]):
             because = getattr(policy, "serving_reason", "") or "it says so (serving_mode)"
         elif config.serving_mode is ServingChoice.EXCLUSIVE:
             because = "the server was told so (serving_mode: exclusive)"
-        return cls(policy, spec, _identity(policy.model_hash, spec, config), because)
+        return cls(policy, spec, config.dtype, because)
 
 
 def load_model(config: ServeConfig) -> Policy[object]:
@@ -155,10 +165,3 @@ def _offered(spec: PolicySpec, config: ServeConfig) -> PolicySpec:
         rtc=rtc,
         default_instruction=config.default_task or spec.default_instruction,
     )
-
-
-def _identity(policy_hash: str, spec: PolicySpec, config: ServeConfig) -> str:
-    """Return the hash over all that changes outputs; the policy's own hash covers its weights and options."""
-    digest = hashlib.sha256(policy_hash.encode())
-    digest.update(repr((config.dtype, spec.rtc, spec.default_instruction)).encode())
-    return digest.hexdigest()

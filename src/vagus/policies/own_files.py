@@ -1,0 +1,120 @@
+"""Which of the files that a process reads belong to a policy of your own, and not to Python or the system."""
+
+from __future__ import annotations
+
+import os
+import site
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from vagus.errors import ConfigError
+
+__all__ = ["Home", "files_below"]
+
+MAX_FILES = 10_000
+WEIGHTS = frozenset(
+    (
+        *(".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".npy", ".npz", ".onnx", ".h5", ".hdf5", ".keras"),
+        *(".pkl", ".pickle", ".msgpack", ".gguf", ".tflite", ".engine", ".plan", ".pb", ".joblib"),
+    )
+)
+"""What weights are called. In hidden, temporary and system folders, where caches lie, nothing else counts."""
+CODE = frozenset((".py", ".pyc", ".pyi", ".so", ".pyd", ".dll", ".dylib"))
+DEVICES = tuple(Path(name) for name in ("/proc", "/sys", "/dev", "/run"))
+SYSTEM = tuple(Path(name) for name in ("/etc", "/usr", "/lib", "/lib64", "/bin", "/var", "/opt"))
+PACKAGES = frozenset(("site-packages", "dist-packages", "__pycache__"))
+VAGUS = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where a policy of your own lies: the folder of its file, or of its package; None: nowhere."""
+
+    folder: Path | None
+
+    @classmethod
+    def of(cls, module: ModuleType) -> Home:
+        """Return the home of a module."""
+        top = sys.modules.get(module.__name__.partition(".")[0], module)
+        file = getattr(top, "__file__", None) or getattr(module, "__file__", None)
+        return cls(None if file is None else Path(file).resolve().parent)
+
+    def counts(self, path: Path) -> bool:
+        """Whether a file that was read is part of the policy; `path` is absolute."""
+        suffix, is_own = path.suffix.lower(), self.folder is not None and path.is_relative_to(self.folder)
+        below = path.relative_to(self.folder) if self.folder is not None and is_own else path
+        if suffix in CODE or _is_below(path, (VAGUS, *DEVICES)) or not PACKAGES.isdisjoint(below.parts):
+            return False
+        if not is_own and _is_below(path, _installed()):
+            return False
+        is_elsewhere = not is_own and _is_below(path, _kept_by_others())
+        return suffix in WEIGHTS if is_elsewhere or _is_hidden(below) else True
+
+    def sources(self) -> list[tuple[str, Path]]:
+        """Return the source files of the modules imported from here, each with its place in here."""
+        if self.folder is None:
+            return []
+        files = {Path(file).resolve() for m in tuple(sys.modules.values()) if (file := _file_of(m))}
+        return sorted(
+            (str(path.relative_to(self.folder)), path)
+            for path in files
+            if path.suffix == ".py" and path.is_relative_to(self.folder) and self._is_source(path)
+        )
+
+    def _is_source(self, path: Path) -> bool:
+        below = path.relative_to(self.folder or path)
+        return not path.is_relative_to(VAGUS) and PACKAGES.isdisjoint(below.parts) and not _is_hidden(below)
+
+
+def files_below(subject: str, path: Path) -> list[tuple[str, Path]]:
+    """Return a file, or all files in a folder but hidden ones, each with its place in there.
+
+    Raises:
+        ConfigError: too many.
+    """
+    if not path.is_dir():
+        return [(path.name, path.absolute())]
+    files: list[tuple[str, Path]] = []
+    for folder, folders, names in os.walk(path.absolute()):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
+        for name in sorted(names):
+            file = Path(folder, name)
+            if not name.startswith(".") and file.is_file():
+                files.append((str(file.relative_to(path.absolute())), file))
+        if len(files) > MAX_FILES:
+            raise ConfigError(
+                f"options of {subject}",
+                wanted=f"a folder of at most {MAX_FILES} files",
+                got=str(path),
+                fix="say which of them it reads: weights_files",
+            )
+    return files
+
+
+def _file_of(module: ModuleType) -> str | None:
+    file = getattr(module, "__file__", None)
+    return file if isinstance(file, str) else None
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _is_below(path: Path, folders: Iterable[Path]) -> bool:
+    return any(path.is_relative_to(folder) for folder in folders)
+
+
+def _installed() -> list[Path]:
+    """Return the folders of the standard library and of installed packages."""
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    return [*(Path(sysconfig.get_path(name)) for name in names), Path(site.getusersitepackages())]
+
+
+def _kept_by_others() -> list[Path]:
+    """Return the folders of the system, the interpreter and temporary files."""
+    return [*SYSTEM, Path(sys.prefix), Path(sys.base_prefix), Path(tempfile.gettempdir())]
