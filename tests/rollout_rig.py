@@ -159,10 +159,10 @@ class Stand:
 
 
 @contextmanager
-def serving(endpoint: str, policy: Sway) -> Iterator[Server[dict[str, object]]]:
+def serving(endpoint: str, policy: Sway, *, name: str = "one") -> Iterator[Server[dict[str, object]]]:
     """Yield a server that is ready."""
     served: Policy[dict[str, object]] = policy
-    config = ServeConfig(model="sway", server_name="one")
+    config = ServeConfig(model="sway", server_name=name)
     with ZenohLink(ZenohConfig(connect=(endpoint,))) as link, Server(link, lambda: served, config) as server:
         assert server.wait_ready(PATIENCE_S)
         yield server

@@ -25,8 +25,10 @@ from vagus.edge.client import ClientStatus
 from vagus.errors import ConfigError, LinkError, SessionRefusedError, SpecError, StateError
 from vagus.specs import CameraSpec
 from vagus.transport.keys import ServiceKey
+from vagus.transport.link import Query
 from vagus.transport.memory import MemoryLink, MemoryNetwork
 from vagus.types import LinkState, MotionState
+from vagus.wire.codec import encode
 from vagus.wire.schema import EventCode
 
 # -- first contact ----------------------------------------------------------------------------------------
@@ -422,3 +424,50 @@ def test_the_cause_of_a_stop_is_one_sentence_with_nothing_twice(
 ) -> None:
     status = ClientStatus(LinkState.DEAD, "", None, dead_reason, "", said)
     assert status.cause_of("the link is dead") == cause
+
+
+def weights(network: MemoryNetwork, name: str, model_hash: str) -> Script:
+    server = Script(network, name)
+    server.capable = changed(server.capable, model_hash=model_hash)
+    return server
+
+
+def test_a_pinned_model_is_found_among_others(network: MemoryNetwork, link: MemoryLink) -> None:
+    others = [weights(network, name, f"bbbb{name}0000") for name in ("a", "b", "z")]
+    right = weights(network, "m", "aaaabbbbcccc")
+    with opened(link, replace(CONFIG, pin_model="aaaabbbb")) as body:
+        assert body.client.status().server == right.key.server
+        body.until_merged()
+    assert [server.opens for server in others] == [[], [], []]
+
+
+def test_without_the_pinned_model_nothing_begins_and_every_hash_is_told(
+    network: MemoryNetwork, link: MemoryLink
+) -> None:
+    servers = [weights(network, name, f"bbbb{name}0000000000") for name in ("a", "b")]
+    with make_client(link, replace(CONFIG, pin_model="aaaabbbb", connect_timeout_s=60.0)) as client:
+        for _ in range(2):  # whoever waits asks again
+            with pytest.raises(SessionRefusedError, match=r"aaaabbbb.*bbbba0000000.*bbbbb0000000") as caught:
+                client.open()
+            assert caught.value.code == "model_changed"
+    assert [server.opens for server in servers] == [[], []]
+
+
+def test_a_server_that_says_another_hash_when_it_accepts_is_refused(
+    network: MemoryNetwork, link: MemoryLink
+) -> None:
+    server = weights(network, "a", "aaaabbbbcccc")
+    first = server.capable
+
+    def lie(query: Query) -> None:
+        query.reply(encode(first))
+        server.capable = changed(first, model_hash="bbbb00000000")
+
+    server._declarations[0].undeclare()
+    server.link.serve(server.key.status, lie)
+    with (
+        make_client(link, replace(CONFIG, pin_model="aaaabbbb")) as client,
+        pytest.raises(SessionRefusedError, match="bbbb00000000"),
+    ):
+        client.open()
+    assert len(server.closes) == len(server.opens) > 0

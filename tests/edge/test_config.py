@@ -55,3 +55,14 @@ def test_a_rate_is_finite_and_above_zero(value: float) -> None:
 def test_a_buffer_longer_than_the_age_bound_is_refused() -> None:
     with pytest.raises(ConfigError, match="never played"):
         EdgeConfig(buffer_time_s=3.0)
+
+
+@pytest.mark.parametrize("pin", ["", "0123abcd", "a" * 64])
+def test_a_pin_is_the_beginning_of_a_hash(pin: str) -> None:
+    assert EdgeConfig(pin_model=pin).pin_model == pin
+
+
+@pytest.mark.parametrize("pin", ["0123abc", "reach/main", "0123ABCD", "a" * 65, "0123abcd "])
+def test_a_pin_that_is_none_is_refused(pin: str) -> None:
+    with pytest.raises(ConfigError, match="vagus status"):
+        EdgeConfig(pin_model=pin)

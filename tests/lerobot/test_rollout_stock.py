@@ -15,6 +15,8 @@ from lerobot.configs import FeatureType
 from rollout_rig import PLUGIN, Stand, Sway, serving, stand_in, table
 from vagus.errors import ConfigError, LinkError
 from vagus.integrations.lerobot_policy import VagusConfig, VagusPolicy, make_vagus_pre_post_processors
+from vagus.transport.router import Router
+from vagus.transport.zenoh_config import RouterConfig
 
 STOCK = [
     "--robot.discover_packages_path=lerobot_robot_vsim",
@@ -25,15 +27,24 @@ STOCK = [
 
 def lerobot_rollout(stand: Stand, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the stock script to its end."""
+    running = start_lerobot_rollout(stand, *arguments)
+    output, errors = running.communicate(timeout=100)
+    return subprocess.CompletedProcess(running.args, running.returncode, output, errors)
+
+
+def start_lerobot_rollout(stand: Stand, *arguments: str) -> subprocess.Popen[str]:
+    """Start the stock script."""
     environment = {
         **os.environ,
-        "PYTHONPATH": str(PLUGIN),
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(PLUGIN), os.environ.get("PYTHONPATH")))),
         "HF_HUB_OFFLINE": "1",
         "HF_HOME": str(stand.folder),
     }
     flags = [flag for flag in stand.arguments("base", *STOCK, *arguments) if "fps" not in flag]
     program = [sys.executable, "-m", "lerobot.scripts.lerobot_rollout", *flags]
-    return subprocess.run(program, capture_output=True, text=True, timeout=100, env=environment, check=False)
+    return subprocess.Popen(
+        program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
 
 
 def test_the_stock_script_is_driven_through_our_types(tmp_path: Path) -> None:
@@ -48,6 +59,31 @@ def test_the_stock_script_is_driven_through_our_types(tmp_path: Path) -> None:
     ]
     assert prefixes
     assert all(prefix.robot[1:].any(axis=1).all() for prefix in prefixes)  # no zeros that LeRobot pads with
+
+
+class Elsewhere(Sway):
+    """The same names and sizes, other weights."""
+
+    model_hash = "elsewhere"
+
+    def actions(self, step: int) -> np.ndarray:
+        return super().actions(step) + 50.0
+
+
+def test_the_stock_script_is_not_driven_by_other_weights_after_a_restart(tmp_path: Path) -> None:
+    with Router(RouterConfig(listen=("tcp/127.0.0.1:0",))) as router:
+        endpoint = router.endpoints[0]
+        with serving(endpoint, Sway()) as server:
+            stand = Stand(endpoint, Sway(), server, tmp_path)
+            running = start_lerobot_rollout(stand, "--inference.type=vagus", "--duration=90")
+            stand.await_actions(20)
+            first = server.capabilities().model_hash
+        with serving(endpoint, Elsewhere()) as server:
+            _, errors = running.communicate(timeout=100)
+            second = server.capabilities().model_hash
+    assert first in errors
+    assert second in errors
+    assert max(max(action.values()) for action in stand.sent()) < 30.0
 
 
 def test_the_stock_script_is_told_not_to_block_its_control_loop(tmp_path: Path) -> None:

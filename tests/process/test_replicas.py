@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from process.rig import (
@@ -113,6 +114,46 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+NET = """
+import numpy as np
+from pathlib import Path
+from vagus.policies.policy import ServingMode
+from vagus.policies.reach_arm import ACTIONS, HOME, STATE
+from vagus.specs import ActionFeature, PolicySpec
+from vagus.types import ActionChunk
+
+class Net:
+    serving_mode = ServingMode.SHARED
+
+    def __init__(self):
+        self.offset = np.load(Path(__file__).with_name("net.npy"))
+        actions = tuple(ActionFeature(f.name, "rad") for f in ACTIONS)
+        self.spec = PolicySpec("net", actions, STATE[:6], (), 60, 6, 30.0)
+
+    def infer(self, batch):
+        rows = np.tile((HOME + self.offset).astype(np.float32), (60, 1))
+        return [ActionChunk(row.step, rows, rows) for row in batch]
+"""
+
+
+def test_a_weights_file_replaced_before_a_restart_is_another_model(rig: Rig) -> None:
+    (rig.folder / "net.py").write_text(NET, encoding="utf-8")
+    np.save(rig.folder / "net.npy", np.full(6, 0.1))
+    net = {"policy": f"{rig.folder / 'net.py'}:Net"}
+    first = rig.serve("trained", "--service-name", "net", **net)
+    robot = rig.run("net-arm", "--service", "wave/main/net", "--max-offline-s", "10")
+    settle(rig, robot)
+    kill(first)
+    np.save(rig.folder / "net.npy", np.full(6, -0.4))
+    killed_ns = time.monotonic_ns()
+    second = rig.serve("retrained", "--service-name", "net", **net)
+    outcome = outcome_of(robot)
+    second.end()
+    assert outcome.run.exit_code == ExitCode.DEAD
+    assert "model_hash of the replica" in outcome.run.error
+    assert not [row for row in outcome.plan_rows if row.captured_ns > killed_ns]
 
 
 CONTRADICTIONS = {

@@ -117,6 +117,7 @@ class RunCommand:
         said = contract.capabilities
         console.print(
             f"session with {said.server} ({said.model}/{said.revision}/{said.service_name}), "
+            f"model {contract.model_hash[:12]}, "
             f"{contract.step_rate_hz:g} Hz, frames {contract.image_codec}, "
             f"{'real-time chunking' if contract.uses_rtc else 'plain chunks'}",
             highlight=False,

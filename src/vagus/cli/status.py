@@ -10,6 +10,7 @@ import msgspec
 import tyro
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from vagus.cli.exit_code import ExitCode
@@ -23,7 +24,7 @@ from vagus.transport.zenoh_config import ZenohConfig
 
 __all__ = ["StatusCommand"]
 
-COLUMNS = ("service", "server", "phase", "sessions", "waiting", "busy", "inference")
+COLUMNS = ("service", "server", "model", "phase", "sessions", "waiting", "busy", "inference")
 
 
 @dataclass(frozen=True)
@@ -95,12 +96,19 @@ def _look(link: ZenohLink, service: ServiceKey | None) -> Table:
 def _row(server: Found) -> tuple[str, ...]:
     said = server.capabilities
     if said is None:
-        return (server.service, server.key.server, f"no answer: {server.trouble}", *[""] * (len(COLUMNS) - 3))
+        return (
+            server.service,
+            server.key.server,
+            "",
+            f"no answer: {server.trouble}",
+            *[""] * (len(COLUMNS) - 4),
+        )
     load, first = said.load, said.latency[0] if said.latency else None
     return (
         server.service,
         server.key.server,
-        said.phase,
+        said.model_hash[:12],
+        f"failing: {escape(said.failing)}" if said.failing else said.phase,
         f"{load.sessions}/{load.max_sessions}",
         str(load.waiting),
         f"{load.busy:.0%}",

@@ -12,7 +12,7 @@ from types import TracebackType
 
 from vagus.clock import NS_PER_MS, NS_PER_S, Clock, MonotonicClock, seconds_to_ns
 from vagus.edge.engine import Engine, EngineContract
-from vagus.edge.handshake import TRANSIENT_REFUSALS, Contract
+from vagus.edge.handshake import TRANSIENT_REFUSALS, Contract, check_pin
 from vagus.edge.latency import LatencyWindow
 from vagus.edge.lookout import Lookout, pinned
 from vagus.edge.opening import Opener, fetch_capabilities, find_service, living_servers
@@ -22,7 +22,7 @@ from vagus.edge.uplink import Session, Uplink
 from vagus.edge.worker import Conversation, Worker
 from vagus.errors import LinkError, SessionRefusedError, StateError, VagusError
 from vagus.quoting import quoted
-from vagus.transport.keys import ServiceKey
+from vagus.transport.keys import ServerKey, ServiceKey
 from vagus.transport.link import Link
 from vagus.types import LinkState, Snapshot
 from vagus.wire.schema import Capabilities, EventCode
@@ -147,14 +147,20 @@ class PolicyClient:
             try:
                 return self._try_first_session()
             except (LinkError, SessionRefusedError) as error:
-                is_final = isinstance(error, SessionRefusedError) and error.code not in TRANSIENT_REFUSALS
-                if is_final or self._clock.now_ns() >= deadline_ns:
+                if self._is_final(error) or self._clock.now_ns() >= deadline_ns:
                     self._worker.presence.leave()
                     raise
             except VagusError:
                 self._worker.presence.leave()
                 raise
             self._clock.wait_until_ns(self._clock.now_ns() + seconds_to_ns(RETRY_S), self._stopping)
+
+    def _is_final(self, error: LinkError | SessionRefusedError) -> bool:
+        """Whether asking again is of no use: no while another server may have the pinned model."""
+        if isinstance(error, LinkError) or error.code in TRANSIENT_REFUSALS:
+            return False
+        is_about_pin = bool(self._config.pin_model) and error.code == EventCode.MODEL_CHANGED.value
+        return not is_about_pin or self._replicas.are_all_excluded
 
     def _try_first_session(self) -> tuple[Session, Contract]:
         timeout_s = self._config.handshake_timeout_s
@@ -164,16 +170,28 @@ class PolicyClient:
         self._replicas.set_all_alive(servers)
         self._replicas.retry_now()
         server = self._replicas.choose(self._clock.now_ns())
+        if server is None and self._replicas.are_all_excluded:
+            reasons = "; ".join(self._replicas.excluded.values())
+            raise SessionRefusedError(EventCode.MODEL_CHANGED.value, reasons)
         if server is None:
             raise LinkError(f"no server of {service.path} is alive; start one with `vagus serve`")
         try:
             wanted = fetch_capabilities(self._link, server)
+            self._check_pin(server, wanted)
             _check_working(wanted)
             self._worker.presence.move_to(server)
             return self._opener.open(server, wanted, instruction=self._instruction, contract=None)
         except (LinkError, SessionRefusedError):
             self._replicas.set_back(server, self._clock.now_ns())  # so that the next try asks another
             raise
+
+    def _check_pin(self, server: ServerKey, said: Capabilities) -> None:
+        try:
+            check_pin(said, self._config)
+        except SessionRefusedError as error:
+            self._replicas.exclude(server, error.reason)
+            reasons = "; ".join(self._replicas.excluded.values())
+            raise SessionRefusedError(error.code, reasons) from error
 
     # -- for the control thread -------------------------------------------------------------------------
 

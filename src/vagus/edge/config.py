@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import enum
 import math
+import re
 from dataclasses import dataclass
 
 from vagus.errors import ConfigError
 
 __all__ = ["EdgeConfig", "ImageCodec", "MergeMode", "PlanClock"]
+
+
+PIN = re.compile(r"[0-9a-f]{8,64}")
 
 
 class MergeMode(enum.Enum):
@@ -78,6 +82,8 @@ class EdgeConfig:
     """Stop the robot for good after this many unexpected errors of the worker in a row."""
     pin_server: str = ""
     """Talk to this server only; empty: any replica of the service."""
+    pin_model: str = ""
+    """Be driven by the model of this hash only (its first 8 digits or more, as `vagus serve` prints it)."""
     trust_units: bool = False
     """Vouch for units that robot or policy does not state."""
     seed: int | None = None
@@ -101,6 +107,7 @@ class EdgeConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(name, wanted="at least 1 step, or unset", got=repr(value))
+        _check_pin(self.pin_model)
         if self.max_worker_errors < 1:
             raise ConfigError("max_worker_errors", wanted="at least 1", got=repr(self.max_worker_errors))
         if self.rate_hz is not None and not (math.isfinite(self.rate_hz) and self.rate_hz > 0):
@@ -112,3 +119,9 @@ class EdgeConfig:
                 got=repr(self.buffer_time_s),
                 fix="a plan older than max_action_age_s is never played",
             )
+
+
+def _check_pin(pin: str) -> None:
+    if pin and not PIN.fullmatch(pin):
+        wanted = "8 to 64 hexadecimal digits, as `vagus serve` and `vagus status` print them"
+        raise ConfigError("pin_model", wanted=wanted, got=repr(pin))

@@ -32,7 +32,15 @@ from vagus.wire.schema import (
     OpenMessage,
 )
 
-__all__ = ["TRANSIENT_REFUSALS", "Contract", "Identity", "check_ack", "check_replica", "open_message"]
+__all__ = [
+    "TRANSIENT_REFUSALS",
+    "Contract",
+    "Identity",
+    "check_ack",
+    "check_pin",
+    "check_replica",
+    "open_message",
+]
 
 TRANSIENT_REFUSALS = frozenset(
     {
@@ -49,6 +57,7 @@ MAX_EPOCH = (1 << 32) - 1
 MAX_REASON = 4000
 """Characters of a refusal: it may list every name of a robot."""
 MAX_CODE = 40
+PRINTED_DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +152,7 @@ def check_ack(ack: Ack, asked: OpenMessage, config: EdgeConfig, contract: Contra
     """Return what was agreed on.
 
     Raises:
-        SessionRefusedError: the server said no, or it is too slow for these settings.
+        SessionRefusedError: the server said no, has not the pinned model, or is too slow for these settings.
         SpecError: it said yes to something that the robot must not be driven by.
         ProtocolError: the answer contradicts itself.
     """
@@ -159,6 +168,7 @@ def check_ack(ack: Ack, asked: OpenMessage, config: EdgeConfig, contract: Contra
             wanted=f"a server that speaks version {SCHEMA_VERSION}",
             got=f"versions {capabilities.schema_min} to {capabilities.schema_max}",
         )
+    check_pin(capabilities, config)
     spec = policy_spec_from(capabilities)
     warnings = [
         *check_actions(asked.actions, capabilities.actions, trust_units=config.trust_units),
@@ -182,6 +192,16 @@ def check_ack(ack: Ack, asked: OpenMessage, config: EdgeConfig, contract: Contra
         warnings=tuple(dict.fromkeys([*ack.warnings, *warnings])),
         capabilities=capabilities,
     )
+
+
+def check_pin(said: Capabilities, config: EdgeConfig) -> None:
+    """Raise SessionRefusedError unless this server has the model that the operator pinned, if he did."""
+    if not said.model_hash.startswith(config.pin_model):
+        raise SessionRefusedError(
+            EventCode.MODEL_CHANGED.value,
+            f"model: --pin-model wants {config.pin_model}, server {quoted(said.server)} has "
+            f"{quoted(said.model_hash[:PRINTED_DIGITS]) or 'none yet'}",
+        )
 
 
 def check_replica(capabilities: Capabilities, contract: Contract) -> None:

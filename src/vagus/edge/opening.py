@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vagus.edge.config import EdgeConfig
-from vagus.edge.handshake import Contract, Identity, check_ack, open_message
+from vagus.edge.handshake import Contract, Identity, check_ack, check_pin, open_message
 from vagus.edge.pace import check_pace
 from vagus.edge.uplink import Session
 from vagus.errors import ConfigError, LinkError, ProtocolError, VagusError
@@ -108,7 +108,8 @@ class Opener:
             ProtocolError: its answer is malformed.
         """
         if contract is None:
-            check_pace(wanted, self.config)  # before anything is opened that would have to be closed again
+            check_pin(wanted, self.config)  # before anything is opened that would have to be closed again
+            check_pace(wanted, self.config)
         asked = open_message(
             self.robot, wanted, self.config, self.identity, instruction=instruction, contract=contract
         )

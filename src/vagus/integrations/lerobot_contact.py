@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 
 from vagus.clock import MonotonicClock, seconds_to_ns
 from vagus.edge.config import EdgeConfig
-from vagus.edge.handshake import Identity
+from vagus.edge.handshake import Contract, Identity, check_pin, check_replica
 from vagus.edge.opening import fetch_capabilities, find_service, living_servers, parse_service
-from vagus.errors import LinkError
+from vagus.errors import LinkError, VagusError
+from vagus.quoting import quoted
 from vagus.specs import PolicySpec
 from vagus.transport.host import host_id
 from vagus.transport.keys import ServerKey
+from vagus.transport.link import Link
 from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import ZenohConfig
 from vagus.wire.contract import policy_spec_from
@@ -74,26 +76,45 @@ class Contact:
                         raise
                 clock.wait_until_ns(clock.now_ns() + seconds_to_ns(RETRY_S), never)
 
-    def find(self, link: ZenohLink) -> tuple[ServerKey, Capabilities]:
-        """Return a ready server of the service.
+    def find(self, link: Link, contract: Contract | None = None) -> tuple[ServerKey, Capabilities]:
+        """Return a ready server of the service, with the pinned model, and equal to what was agreed before.
+
+        Args:
+            link: the network.
+            contract: what the first session agreed on; None before it.
 
         Raises:
             LinkError: there is none now.
+            SessionRefusedError: none that is ready has the pinned model.
+            SpecError: none that is ready is what was agreed on.
             ConfigError: several services and none chosen.
         """
         timeout_s = self.edge.handshake_timeout_s
         service = parse_service(self.service, setting="policy.service") or find_service(
             link, timeout_s=timeout_s
         )
-        why = f"no server of {service.path} is alive; start one with `vagus serve`"
+        why: VagusError = LinkError(f"no server of {service.path} is alive; start one with `vagus serve`")
         for server in sorted(
             living_servers(link, service.all_alive, timeout_s=timeout_s), key=lambda k: k.path
         ):
             said = fetch_capabilities(link, server)
-            if said.phase == READY:
+            try:
+                _check(said, self.edge, contract)
+            except VagusError as error:
+                why = error
+            else:
                 return server, said
-            why = f"server {server.server} is {said.phase}"
-        raise LinkError(why)
+        raise why
+
+
+def _check(said: Capabilities, edge: EdgeConfig, contract: Contract | None) -> None:
+    """Raise what speaks against asking this server."""
+    if said.phase != READY or said.failing:
+        what = f"fails: {quoted(said.failing)}" if said.failing else f"is {quoted(said.phase)}"
+        raise LinkError(f"server {quoted(said.server)} {what}")
+    check_pin(said, edge)
+    if contract is not None:
+        check_replica(said, contract)
 
 
 def identity_of(name: str, tags: Mapping[str, str]) -> Identity:

@@ -18,6 +18,7 @@ from vagus.edge.request import RequestCoding, encode_request, request_seed
 from vagus.edge.uplink import Session
 from vagus.errors import LinkError, PolicyError, ProtocolError
 from vagus.integrations.lerobot_contact import Contact
+from vagus.quoting import quoted
 from vagus.specs import RobotSpec
 from vagus.transport.link import Delivery, Sample
 from vagus.types import ActionChunk, FloatArray, Image, Prefix, Snapshot, SnapshotDraft
@@ -50,7 +51,10 @@ class Question:
 
 
 class RemoteChunks:
-    """One session, one question at a time. The session opens with the first and again after a failure."""
+    """One session, one question at a time. The session opens with the first and again after a failure.
+
+    Every later session must agree on the same as the first: a robot in motion does not change models.
+    """
 
     def __init__(self, contact: Contact, robot: RobotSpec, identity: Identity, instruction: str) -> None:
         self._contact = contact
@@ -62,6 +66,7 @@ class RemoteChunks:
         self._samples: queue.SimpleQueue[Sample] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._open: _Open | None = None
+        self._contract: Contract | None = None
         self._seq = 0
         self._episode = 0
         self._began_ns: int | None = None
@@ -78,7 +83,8 @@ class RemoteChunks:
         Raises:
             LinkError: nobody to ask, or no answer in time.
             PolicyError: the server answered that it cannot.
-            SessionRefusedError, SpecError, ProtocolError: as the session open raises them.
+            SpecError: there are servers, but none of what the first session agreed on.
+            SessionRefusedError, ProtocolError: as the session open raises them.
         """
         opened = self._open or self._begin_session()
         try:
@@ -99,14 +105,17 @@ class RemoteChunks:
     def _begin_session(self) -> _Open:
         with ExitStack() as stack:
             link = stack.enter_context(self._contact.link())
-            server, said = self._contact.find(link)
+            server, said = self._contact.find(link, self._contract)
             opener = Opener(link, self._robot, self._contact.edge, self._identity)
             presence = Presence(link, self._identity, self._samples.put)
             stack.callback(presence.leave)
             presence.move_to(server)
-            session, contract = opener.open(server, said, instruction=self.instruction, contract=None)
+            session, contract = opener.open(
+                server, said, instruction=self.instruction, contract=self._contract
+            )
             self._stack = stack.pop_all()
         self._seq = 0
+        self._contract = contract
         self._open = _Open(opener, session, contract)
         return self._open
 
@@ -182,7 +191,7 @@ def _answers(header: Header, request: Request) -> bool:
 def _raise_event(event: EventMessage, header: Header, request: Request) -> None:
     """Raise what an event about the session or this request means; others are old news."""
     if event.seq == request.seq:
-        raise PolicyError(f"the server answered {event.code}: {event.message}")
+        raise PolicyError(f"the server answered {quoted(event.code)}: {quoted(event.message)}")
     if event.seq == 0:
-        raise LinkError(f"the session is over ({event.code}: {event.message})")
+        raise LinkError(f"the session is over ({quoted(event.code)}: {quoted(event.message)})")
     del header
