@@ -287,7 +287,7 @@ def test_a_server_that_only_refuses_is_left_for_another(network: MemoryNetwork, 
         body.until(lambda: body.client.status().server == second.key.server)
         assert body.count("event_overloaded") == 2
         body.until_merged()
-        assert body.client.status().said == ""
+        body.until(lambda: body.client.status().said == "")
         assert [str(refusal) for refusal in body.client.status().refusals] == ['overloaded ×2: "why"']
 
 
