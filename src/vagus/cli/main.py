@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from vagus.cli.demo import DemoCommand
 from vagus.cli.doctor import DoctorCommand
 from vagus.cli.exit_code import ExitCode, exit_code_of
 from vagus.cli.lerobot_rollout import LerobotRolloutCommand
+from vagus.cli.log_output import log_to_terminal
 from vagus.cli.router import RouterCommand
 from vagus.cli.run import RunCommand
 from vagus.cli.serve import ServeCommand, serve_defaults
@@ -41,11 +41,7 @@ DESCRIPTION = "The nerve between a robot's policy and its body."
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that the arguments name; return its exit code."""
-    logging.basicConfig(
-        level=os.environ.get("VAGUS_LOG", "WARNING").upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    log_to_terminal(os.environ.get("VAGUS_LOG", "WARNING"))
     try:
         return int(_parse(list(sys.argv[1:] if arguments is None else arguments)).run())
     except VagusError as error:

@@ -25,6 +25,7 @@ from vagus.control.motion import Motion
 from vagus.control.parts import LoopParts
 from vagus.control.robot import Robot
 from vagus.control.tally import EndReason
+from vagus.control.telling import Telling, greeting, tell_end, trouble_of
 from vagus.edge.client import PolicyClient
 from vagus.edge.config import EdgeConfig
 from vagus.edge.handshake import Contract, Identity
@@ -91,11 +92,13 @@ class RunCommand:
             self._greet(contract, console)
             loop, recording = self._assemble(robot, client, contract)
             console.print(f"robot running: {escape(self.robot)} as {escape(self.name)}", highlight=False)
-            with LiveLine(console, lambda: loop.status, client.status):
+            telling = Telling(loop.changes, lambda: trouble_of(client.status()))
+            with LiveLine(console, lambda: loop.status, client.status), telling:
                 summary = loop.run()
             status = client.status()
             if summary.reason is EndReason.DEAD:
                 summary = replace(summary, error=status.cause_of(summary.error))
+            tell_end(summary)
             result = summarise(summary, client.counters(), robot, recording, refusals=status.refusals)
         if self.json:
             sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
@@ -114,15 +117,7 @@ class RunCommand:
                 console.print(f"waiting: {escape(str(error))}", highlight=False, soft_wrap=True)
 
     def _greet(self, contract: Contract, console: Console) -> None:
-        said = contract.capabilities
-        console.print(
-            f"session with {said.server} ({said.model}/{said.revision}/{said.service_name}), "
-            f"model {contract.model_hash[:12]}, "
-            f"{contract.step_rate_hz:g} Hz, frames {contract.image_codec}, "
-            f"{'real-time chunking' if contract.uses_rtc else 'plain chunks'}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        console.print(escape(greeting(contract).text), highlight=False, soft_wrap=True)
         for warning in contract.warnings:
             console.print(f"[yellow]warning[/] {escape(warning)}", highlight=False, soft_wrap=True)
 

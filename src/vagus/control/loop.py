@@ -18,6 +18,7 @@ from vagus.clock import NS_PER_MS, NS_PER_S, Clock, MonotonicClock, seconds_to_n
 from vagus.control.camera import CameraThread
 from vagus.control.config import LoopConfig
 from vagus.control.episode import EpisodeWatch
+from vagus.control.narration import Changes
 from vagus.control.parts import LoopParts, LoopStatus
 from vagus.control.robot import robot_call
 from vagus.control.runtime import Interrupt, quiet_runtime
@@ -66,6 +67,7 @@ class ControlLoop:
         self._lateness_ms = 0.0
         self._error = ""
         self.status: LoopStatus | None = None
+        self.changes = Changes()
 
     def stop(self) -> None:
         """End the loop at its next tick; the robot is stopped first."""
@@ -215,6 +217,7 @@ class ControlLoop:
 
     def _publish(self, command: Command, now_ns: int) -> None:
         provenance, engine = command.provenance, self._parts.engine
+        self.changes.note(now_ns, provenance, engine.step)
         self.status = LoopStatus(
             now_ns=now_ns,
             link=provenance.link,

@@ -1,0 +1,99 @@
+"""The thread that tells what changes in a run."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from vagus.clock import Clock, MonotonicClock
+from vagus.control.narration import Changes, Line, Narrator
+from vagus.control.tally import EndReason, LoopSummary
+from vagus.edge.client import ClientStatus
+from vagus.edge.handshake import Contract
+from vagus.types import LinkState
+
+__all__ = ["RUN_LOGGER", "Telling", "greeting", "tell_end", "trouble_of"]
+
+RUN_LOGGER = "vagus.run"
+"""What a run tells goes by this name, whatever command it belongs to."""
+logger = logging.getLogger(RUN_LOGGER)
+
+LOOK_S = 0.25
+"""How late a change is told."""
+JOIN_S = 1.0
+"""Longest wait at the end for a log that takes no line."""
+
+
+class Telling:
+    """Logs one line per change while it is open, on a thread of its own.
+
+    Args:
+        changes: filled by the control thread.
+        cause: what is known of the link while it is not well, in words; "" while it is.
+        clock: tells the time.
+    """
+
+    def __init__(self, changes: Changes, cause: Callable[[], str], clock: Clock | None = None) -> None:
+        self._changes = changes
+        self._cause = cause
+        self._clock = clock or MonotonicClock()
+        self._narrator = Narrator()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="vagus-telling", daemon=True)
+
+    def __enter__(self) -> Telling:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Tell what is left; a log that takes nothing is left behind."""
+        self._stopping.set()
+        self._thread.join(JOIN_S)
+
+    def tell(self) -> None:
+        """Log what has come since."""
+        cause = self._cause()
+        for change in self._changes.take():
+            self._say(self._narrator.tell(change, cause))
+        self._say(self._narrator.remind(self._clock.now_ns(), cause))
+
+    def _run(self) -> None:
+        while not self._stopping.wait(LOOK_S):
+            self.tell()
+        self.tell()
+
+    @staticmethod
+    def _say(lines: list[Line]) -> None:
+        for line in lines:
+            logger.log(logging.WARNING if line.is_warning else logging.INFO, "%s", line.text)
+
+
+def trouble_of(status: ClientStatus) -> str:
+    """Return what is wrong with the link, in words; "" while nothing is."""
+    if status.link in (LinkState.CONNECTING, LinkState.STREAMING):
+        return ""
+    known = {
+        LinkState.DEGRADED: status.said or "an answer is late",
+        LinkState.RECONNECTING: status.lost_reason,
+        LinkState.DEAD: status.dead_reason,
+    }
+    return f"link {status.link.value}: {known[status.link]}"
+
+
+def greeting(contract: Contract) -> Line:
+    """Return whom the session is with and what was agreed on."""
+    said = contract.capabilities
+    return Line(
+        f"session with {said.server} ({said.model}/{said.revision}/{said.service_name}), "
+        f"model {contract.model_hash[:12]}, "
+        f"{contract.step_rate_hz:g} Hz, frames {contract.image_codec}, "
+        f"{'real-time chunking' if contract.uses_rtc else 'plain chunks'}"
+    )
+
+
+def tell_end(summary: LoopSummary) -> None:
+    """Log that a run is over, and why."""
+    is_good = summary.reason in (EndReason.FINISHED, EndReason.INTERRUPTED)
+    why = f": {summary.error}" if summary.error else ""
+    logger.log(logging.INFO if is_good else logging.ERROR, "run ended: %s%s", summary.reason.value, why)
