@@ -75,9 +75,9 @@ class Caller:
         encoded_ns = self._clock.now_ns()
         self._link.publish(self._key, header=header, payload=body, delivery=Delivery.OBSERVATION)
         sample = self._reply_to(request.header)
-        chunk = read_chunk(sample.payload, self.contract.policy, step=0)
-        if isinstance(chunk, Fault):
-            raise TypeError(f"the reply was refused: {chunk}")
+        reply = read_chunk(sample.payload, self.contract.policy, step=0)
+        if isinstance(reply, Fault):
+            raise TypeError(f"the reply was refused: {reply}")
         told = decode(sample.payload, ChunkMessage)
         parts_ms = {
             "encode": (encoded_ns - begin_ns) / NS_PER_MS,
@@ -85,7 +85,7 @@ class Caller:
             "wait": told.queue_wait_ms + told.inference_ms,
         }
         sizes = len(header) + len(body), len(sample.header) + len(sample.payload)
-        return chunk.robot, Notes(*sizes, parts_ms)
+        return reply.chunk.robot, Notes(*sizes, parts_ms)
 
     def _request(self, images: Mapping[str, Image]) -> tuple[Request, Snapshot]:
         self._seq += 1

@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+import io
 from dataclasses import asdict
 
 import msgspec
 import numpy as np
 import pytest
+from rich.console import Console
 
 from vagus.cli.demo import inject_violation
 from vagus.cli.demo_report import Fault, Report, Tick, build_report, fault_outcomes, longest_gap_s
 from vagus.cli.run_report import RunSummary, summarise, summary_table
 from vagus.control.tally import EndReason, Tally
+from vagus.edge.client import ClientStatus
+from vagus.edge.latency import LatencyParts
+from vagus.edge.refusals import Refusal
 from vagus.robots.sim import SimRobot
+from vagus.types import LinkState
 
 S = 1_000_000_000
 TICK_NS = S // 100
@@ -112,3 +118,26 @@ def test_the_summary_of_a_robot_without_a_report_has_none() -> None:
 def test_the_robots_report_is_in_the_summary_as_it_is() -> None:
     robot = SimRobot()
     assert run_of(robot).robot == msgspec.json.decode(msgspec.json.encode(asdict(robot.report())))
+
+
+def test_the_summary_says_why_requests_were_refused_and_where_the_time_went() -> None:
+    summary = Tally().summary(EndReason.DEAD, "got [nan, nan]", limited={}, camera_errors=0)
+    spent = LatencyParts(40_000_000, 50_000_000, 0, 120_000_000)
+    status = ClientStatus(
+        LinkState.DEAD,
+        "",
+        None,
+        "",
+        "",
+        refusals=(Refusal("policy_error", "RuntimeError: CUDA error", 5),),
+        mean_parts=spent,
+        round_trips=7,
+    )
+    run = summarise(summary, {}, object(), client=status)
+    assert run.latency_ms["network"] == 40.0
+    rows = {str(cell) for column in summary_table(run).columns for cell in column.cells}
+    assert 'policy_error ×5: "RuntimeError: CUDA error"' in rows
+    assert "210 ms = network 40 + queue 50 + decode 0 + inference 120 (mean of 7 chunks)" in rows
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(summary_table(run))
+    assert "[nan, nan]" in console.export_text()  # what is in brackets is no markup

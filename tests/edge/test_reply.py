@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,9 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge.rig import ACTION_DIM, HORIZON, MODEL_DIM, POLICY, actions_of, chunk_payload
-from vagus.edge.reply import Fault, read_chunk
-from vagus.types import ActionChunk
-from vagus.wire.codec import encode, encode_tensor
+from vagus.edge.reply import Fault, Reply, read_chunk
+from vagus.wire.codec import decode, encode, encode_tensor
 from vagus.wire.schema import ChunkMessage
 
 
@@ -36,8 +38,9 @@ def with_value(value: float) -> NDArray[np.float32]:
 
 
 def test_a_good_chunk_owns_its_arrays() -> None:
-    read = read_chunk(payload(ROBOT, MODEL), POLICY, step=3)
-    assert isinstance(read, ActionChunk)
+    reply = read_chunk(payload(ROBOT, MODEL), POLICY, step=3)
+    assert isinstance(reply, Reply)
+    read = reply.chunk
     assert read.step == 3
     assert read.robot.tolist() == ROBOT.tolist()
     assert read.model.tolist() == MODEL.tolist()
@@ -73,10 +76,27 @@ def test_changed_bytes_never_give_a_chunk_that_may_not_be_played(data: st.DataOb
     body = bytearray(payload(ROBOT, MODEL))
     for _ in range(data.draw(st.integers(1, 8))):
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
-    read = read_chunk(bytes(body), POLICY, step=3)
-    if isinstance(read, ActionChunk):
+    reply = read_chunk(bytes(body), POLICY, step=3)
+    if isinstance(reply, Reply):
+        read = reply.chunk
         assert read.step == 3
         assert read.robot.shape == (len(read), ACTION_DIM)
         assert read.model.shape == (len(read), MODEL_DIM)
         assert np.isfinite(read.robot).all()
         assert np.isfinite(read.model).all()
+
+
+@pytest.mark.parametrize(
+    ("claimed_ms", "believed_ns"),
+    [(12.5, 12_500_000), (0.0, 0), (-1.0, 0), (math.nan, 0), (math.inf, 0), (1e300, 0)],
+)
+def test_what_a_server_says_of_its_time_is_a_time(claimed_ms: float, believed_ns: int) -> None:
+    message = msgspec.structs.replace(
+        decode(payload(ROBOT, MODEL), ChunkMessage),
+        queue_wait_ms=claimed_ms,
+        decode_ms=claimed_ms,
+        inference_ms=claimed_ms,
+    )
+    reply = read_chunk(encode(message), POLICY, step=3)
+    assert isinstance(reply, Reply)
+    assert (reply.queue_ns, reply.decode_ns, reply.inference_ns) == (believed_ns,) * 3

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -14,7 +15,7 @@ from vagus.edge.latency import LatencyWindow
 from vagus.edge.uplink import MAX_PAUSE_NS, REFUSALS_UNTIL_LOST, REMEMBERED_EPOCHS, Session, Uplink
 from vagus.errors import StateError
 from vagus.types import LinkState, MotionState, Snapshot, SnapshotDraft
-from vagus.wire.codec import encode, encode_tensor
+from vagus.wire.codec import decode, encode, encode_tensor
 from vagus.wire.schema import ChunkMessage, EventCode, Header, Kind
 
 PLAN = PlanView(motion=MotionState.PLAYING)
@@ -297,6 +298,18 @@ def test_the_newest_answer_wins_over_a_late_one() -> None:
     assert talk.answer(second) is not None
     assert talk.answer(first) is None
     assert talk.count("superseded") == 1
+
+
+def test_where_the_time_of_a_reply_went_is_known() -> None:
+    talk = Talk()
+    request = talk.send()
+    body = encode(
+        msgspec.structs.replace(decode(chunk_payload(0), ChunkMessage), queue_wait_ms=10.0, inference_ms=25.0)
+    )
+    assert talk.receive(echo(request.header), body, 50 * MS) is not None
+    newest = talk.uplink.latency.newest
+    assert newest is not None
+    assert newest.as_ms == {"total": 50.0, "network": 15.0, "queue": 10.0, "decode": 0.0, "inference": 25.0}
 
 
 # -- events -----------------------------------------------------------------------------------------------

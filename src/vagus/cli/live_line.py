@@ -73,10 +73,19 @@ def status_text(status: LoopStatus, before: LoopStatus | None, link: ClientStatu
     text.append(f"{status.link.name:<12}", STYLES.get(status.link, ""))
     text.append(f"{motion:<8}", STYLES.get(status.motion, ""))
     text.append(
-        f" latency {latency:>7}  buffer {status.playback_left_s:4.2f} s  rate {_rate(status, before):>6}"
+        f" latency {latency:>7}{_parts(link)}  buffer {status.playback_left_s:4.2f} s"
+        f"  rate {_rate(status, before):>6}"
     )
     text.append(f"  late {status.lateness_ms:5.2f} ms  step {status.step}  {link.server}")
     return text
+
+
+def _parts(link: ClientStatus) -> str:
+    """Return where the time of the last round trip went: network, queue, inference."""
+    if link.parts is None:
+        return ""
+    spent = link.parts.as_ms
+    return f" (net {spent['network']:.0f} queue {spent['queue']:.0f} inference {spent['inference']:.0f})"
 
 
 def _rate(status: LoopStatus, before: LoopStatus | None) -> str:

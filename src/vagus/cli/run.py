@@ -99,7 +99,7 @@ class RunCommand:
             if summary.reason is EndReason.DEAD:
                 summary = replace(summary, error=status.cause_of(summary.error))
             tell_end(summary)
-            result = summarise(summary, client.counters(), robot, recording, refusals=status.refusals)
+            result = summarise(summary, client.counters(), robot, recording, client=status)
         if self.json:
             sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TypeVar
 
 import msgspec
@@ -13,7 +13,7 @@ from rich.table import Table
 
 from vagus.cli.exit_code import ExitCode
 from vagus.control.tally import EndReason, LoopSummary
-from vagus.edge.refusals import Refusal
+from vagus.edge.client import ClientStatus
 
 __all__ = ["RunSummary", "exit_code_for", "summarise", "summary_table"]
 
@@ -51,6 +51,10 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     counters: dict[str, int]
     refusals: list[str]
     """Why requests were refused, in the words of the server, each with how often."""
+    latency_ms: dict[str, float]
+    """From an observation to its chunk, in the mean: total, and what of it was spent where."""
+    round_trips: int
+    """Chunks that this is the mean of."""
     robot: dict[str, object]
     """What the robot reports about itself, where it does."""
     recording: str
@@ -68,7 +72,7 @@ def summarise(
     robot: object,
     recording: str = "",
     *,
-    refusals: Iterable[Refusal] = (),
+    client: ClientStatus | None = None,
 ) -> RunSummary:
     """Return what there is to say about a run.
 
@@ -77,7 +81,7 @@ def summarise(
         counters: of the client.
         robot: its `report()` is included if it has one that returns a dataclass.
         recording: folder of the recording, or "".
-        refusals: what the client was refused for.
+        client: how the client stood at the end.
     """
     report = getattr(robot, "report", None)
     said = report() if callable(report) else None
@@ -99,7 +103,9 @@ def summarise(
         camera_errors=summary.camera_errors,
         episodes=summary.episodes,
         counters=dict(counters),
-        refusals=[str(refusal) for refusal in refusals],
+        refusals=[] if client is None else [str(refusal) for refusal in client.refusals],
+        latency_ms={} if client is None or client.mean_parts is None else client.mean_parts.as_ms,
+        round_trips=0 if client is None else client.round_trips,
         robot=_fields(said),
         recording=recording,
     )
@@ -116,6 +122,7 @@ def summary_table(run: RunSummary) -> Table:
         "plan": f"{run.plan_actions} actions; without one for {run.starved_s:.2f} s",
         "limited": ", ".join(f"{name} {ticks} ticks" for name, ticks in run.limited.items()) or "never",
         "counted": ", ".join(f"{name} {count}" for name, count in sorted(run.counters.items())),
+        "latency": _latency(run.latency_ms, run.round_trips),
         "refusals": "\n".join(run.refusals),
         "recording": run.recording,
         "error": run.error,
@@ -124,6 +131,13 @@ def summary_table(run: RunSummary) -> Table:
         if text:
             table.add_row(name, escape(text))
     return table
+
+
+def _latency(spent_ms: Mapping[str, float], round_trips: int) -> str:
+    if not spent_ms:
+        return ""
+    parts = " + ".join(f"{name} {value:.0f}" for name, value in spent_ms.items() if name != "total")
+    return f"{spent_ms['total']:.0f} ms = {parts} (mean of {round_trips} chunks)"
 
 
 def _fields(said: object) -> dict[str, object]:

@@ -13,7 +13,7 @@ from types import TracebackType
 from vagus.clock import NS_PER_MS, NS_PER_S, Clock, MonotonicClock, seconds_to_ns
 from vagus.edge.engine import Engine, EngineContract
 from vagus.edge.handshake import TRANSIENT_REFUSALS, Contract, check_pin
-from vagus.edge.latency import LatencyWindow
+from vagus.edge.latency import LatencyParts, LatencyWindow
 from vagus.edge.lookout import Lookout, pinned
 from vagus.edge.opening import Opener, fetch_capabilities, find_service, living_servers
 from vagus.edge.refusals import Refusal
@@ -45,6 +45,9 @@ class ClientStatus:
         lost_reason: why the last session was lost.
         said: the last refusal since a chunk was merged, in the server's words.
         refusals: every reason that a request was refused for, and how often.
+        parts: where the time of the last round trip went, None before the first.
+        mean_parts: the same in the mean of all.
+        round_trips: how many these are.
     """
 
     link: LinkState
@@ -54,6 +57,9 @@ class ClientStatus:
     lost_reason: str
     said: str = ""
     refusals: tuple[Refusal, ...] = ()
+    parts: LatencyParts | None = None
+    mean_parts: LatencyParts | None = None
+    round_trips: int = 0
 
     def cause_of(self, stop_reason: str) -> str:
         """Return why the robot was stopped, with what is known of the link and what the server said."""
@@ -229,6 +235,9 @@ class PolicyClient:
             lost_reason=uplink.lost_reason,
             said=uplink.refusals.newest,
             refusals=uplink.refusals.all,
+            parts=uplink.latency.newest,
+            mean_parts=uplink.latency.mean,
+            round_trips=uplink.latency.count,
         )
 
     def counters(self) -> Mapping[str, int]:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass
 
 import numpy as np
 
+from vagus.clock import NS_PER_MS
 from vagus.errors import ProtocolError
 from vagus.specs import PolicySpec
 from vagus.types import ActionChunk, FloatArray
 from vagus.wire.codec import decode, decode_tensor
 from vagus.wire.schema import ChunkMessage, TensorMessage
 
-__all__ = ["Fault", "read_chunk"]
+__all__ = ["Fault", "Reply", "read_chunk"]
+
+LONGEST_MS = 1e9
+"""Beyond, a server's account of its time is none."""
 
 
 class Fault(enum.Enum):
@@ -28,8 +33,25 @@ class Fault(enum.Enum):
     """NaN or infinity in it."""
 
 
-def read_chunk(payload: bytes, spec: PolicySpec, *, step: int) -> ActionChunk | Fault:
-    """Return the chunk in `payload`, with arrays of its own, or what is wrong with it."""
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A chunk that may be merged, and what the server says that it took, in nanoseconds.
+
+    Attributes:
+        chunk: finite, of the contract's widths, with arrays of its own.
+        queue_ns: waiting for its batch.
+        decode_ns: turning the request into arrays.
+        inference_ns: in the policy.
+    """
+
+    chunk: ActionChunk
+    queue_ns: int = 0
+    decode_ns: int = 0
+    inference_ns: int = 0
+
+
+def read_chunk(payload: bytes, spec: PolicySpec, *, step: int) -> Reply | Fault:
+    """Return the chunk in `payload`, or what is wrong with it."""
     try:
         message = decode(payload, ChunkMessage)
         robot = _float32(message.chunk_robot, "chunk_robot")
@@ -44,7 +66,12 @@ def read_chunk(payload: bytes, spec: PolicySpec, *, step: int) -> ActionChunk | 
         return Fault.STEP
     if not (np.isfinite(robot).all() and np.isfinite(model).all()):
         return Fault.NOT_FINITE
-    return ActionChunk(step, model, robot)
+    times = (message.queue_wait_ms, message.decode_ms, message.inference_ms)
+    return Reply(ActionChunk(step, model, robot), *map(_nanoseconds, times))
+
+
+def _nanoseconds(milliseconds: float) -> int:
+    return round(milliseconds * NS_PER_MS) if 0 <= milliseconds <= LONGEST_MS else 0  # and NaN is nothing
 
 
 def _float32(message: TensorMessage, name: str) -> FloatArray:

@@ -10,9 +10,9 @@ from vagus.edge.buffer import Source
 from vagus.edge.config import EdgeConfig
 from vagus.edge.exchange import LinkView, PlanView, Proposal
 from vagus.edge.flight import Flight, Misfit, Request
-from vagus.edge.latency import LatencyWindow
+from vagus.edge.latency import LatencyParts, LatencySum, LatencyWindow
 from vagus.edge.refusals import Refusals
-from vagus.edge.reply import Fault, read_chunk
+from vagus.edge.reply import Fault, Reply, read_chunk
 from vagus.edge.states import LINK_TABLE, LinkEvent, next_state
 from vagus.errors import ProtocolError
 from vagus.quoting import quoted
@@ -72,6 +72,7 @@ class Uplink:
         self.has_alternative = False
         """Whether another server could be asked instead; the worker says so."""
         self.refusals = Refusals()
+        self.latency = LatencySum()
         self.counters: Counter[str] = Counter()
 
     @property
@@ -165,16 +166,27 @@ class Uplink:
         if draft.episode != self._plan.episode or is_superseded:
             self.counters["superseded" if is_superseded else "old_episode"] += 1
             return None
-        chunk = read_chunk(payload, self._spec, step=draft.step)
-        if isinstance(chunk, Fault):
-            self.counters[chunk.value] += 1
-            self.refusals.note(chunk.value, "", now_ns)
+        reply = read_chunk(payload, self._spec, step=draft.step)
+        if isinstance(reply, Fault):
+            self.counters[reply.value] += 1
+            self.refusals.note(reply.value, "", now_ns)
             self._refused("rejected_chunks", now_ns, is_moving=self.has_alternative)
             return None
-        self._latency.add(now_ns - draft.captured_ns)
+        self._note_latency(now_ns - draft.captured_ns, reply)
         self._failures = self._refusals = 0
         self._ask_at_ns = now_ns
-        return Proposal(chunk, Source(request.epoch, request.seq, draft.captured_ns), draft)
+        return Proposal(reply.chunk, Source(request.epoch, request.seq, draft.captured_ns), draft)
+
+    def _note_latency(self, round_trip_ns: int, reply: Reply) -> None:
+        self._latency.add(round_trip_ns)
+        self.latency.add(
+            LatencyParts.of(
+                round_trip_ns,
+                queue_ns=reply.queue_ns,
+                decode_ns=reply.decode_ns,
+                inference_ns=reply.inference_ns,
+            )
+        )
 
     def _receive_event(self, header: Header, payload: bytes, now_ns: int) -> None:
         try:

@@ -167,10 +167,10 @@ class RemoteChunks:
             if header.epoch == request.epoch and header.kind is Kind.EVENT:
                 _raise_event(decode(sample.payload, EventMessage), header, request)
             elif _answers(header, request):
-                chunk = read_chunk(sample.payload, opened.contract.policy, step=request.draft.step)
-                if isinstance(chunk, Fault):
-                    raise ProtocolError(f"the chunk was refused: {chunk.value}")
-                return chunk
+                reply = read_chunk(sample.payload, opened.contract.policy, step=request.draft.step)
+                if isinstance(reply, Fault):
+                    raise ProtocolError(f"the chunk was refused: {reply.value}")
+                return reply.chunk
 
 
 @dataclass(frozen=True, slots=True)
