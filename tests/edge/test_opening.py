@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.rig import ROBOT, SERVER, SERVICE
+from edge.rig import ROBOT, SERVER, SERVICE, capabilities
 from edge.stand import CONFIG, Script
 from vagus.edge.handshake import Identity
 from vagus.edge.opening import Opener, fetch_capabilities, find_service, living_servers
@@ -10,6 +10,7 @@ from vagus.edge.uplink import Session
 from vagus.errors import ConfigError, LinkError, ProtocolError
 from vagus.transport.keys import ALL_SERVERS_ALIVE, ServiceKey
 from vagus.transport.memory import MemoryLink, MemoryNetwork
+from vagus.wire.codec import encode
 
 
 @pytest.fixture
@@ -73,3 +74,9 @@ def test_an_ack_that_is_no_ack_is_malformed(network: MemoryNetwork) -> None:
     network.link().serve(SERVICE.server("bad").any_client.session, lambda query: query.reply(b"?"))
     with pytest.raises(ProtocolError):
         opener(link).open(SERVICE.server("bad"), server.capable, instruction="", contract=None)
+
+
+def test_where_only_the_session_is_out_of_reach_the_access_rules_are_named(network: MemoryNetwork) -> None:
+    network.link().serve(SERVER.status, lambda query: query.reply(encode(capabilities())))
+    with pytest.raises(LinkError, match=r"common name of its certificate.*--name arm-1"):
+        opener(network.link()).open(SERVER, capabilities(), instruction="", contract=None)

@@ -10,6 +10,7 @@ from vagus.specs import ActionFeature, ActionKind, CameraSpec, PolicySpec, RtcSp
 from vagus.wire.contract import (
     check_actions,
     check_cameras,
+    check_fit,
     check_states,
     policy_spec_from,
     suggest_renames,
@@ -18,7 +19,7 @@ from vagus.wire.contract import (
     to_wire_rtc,
     to_wire_states,
 )
-from vagus.wire.schema import Capabilities, WireAction, WireCamera, WireState
+from vagus.wire.schema import Capabilities, OpenMessage, WireAction, WireCamera, WireState
 
 SPEC = PolicySpec(
     policy_type="reach",
@@ -166,3 +167,64 @@ def test_a_single_pair_left_over_is_proposed_whatever_it_is_called() -> None:
         "left_camera": "left_cam",
         "right_camera": "right_cam",
     }
+
+
+def asked(**changes: object) -> OpenMessage:
+    fields: dict[str, object] = {
+        "actions": actions("a", "b"),
+        "state": states("a"),
+        "cameras": cameras("front"),
+    }
+    return OpenMessage(instance="i", robot_type="r", **{**fields, **changes})  # type: ignore[arg-type]
+
+
+SERVER = msgspec.structs.replace(
+    capabilities_of(SPEC), actions=actions("a", "b"), state=states("a"), cameras=cameras("front")
+)
+
+
+def test_what_fits_passes_with_every_warning() -> None:
+    assert check_fit(asked(), SERVER) == []
+    odd = asked(cameras=cameras("front", height=720, width=1280), state=states("a", unit=""))
+    assert len(check_fit(odd, SERVER, trust_units=True)) == 2
+
+
+def test_a_refusal_names_every_difference() -> None:
+    wrong = asked(
+        actions=(*actions("j0", unit="deg"), *actions("b", unit="deg", kind="delta")),
+        state=states("a", unit="deg"),
+        cameras=cameras("zed", "cam_front"),
+    )
+    with pytest.raises(SpecError, match="5 differences") as caught:
+        check_fit(wrong, SERVER)
+    text = str(caught.value)
+    for part in (
+        "(1) action names: wanted ['a', 'b'], got ['j0', 'b']; if they mean the same: --rename j0 a",
+        "(2) kind of action 'b': wanted 'position', got 'delta'",
+        "(3) unit of action 'b': wanted 'rad', got 'deg'",
+        "(4) unit of state 'a'",
+        "(5) cameras: wanted ['front'], got ['cam_front', 'zed']; if they mean the same: --rename cam_front",
+    ):
+        assert part in text
+
+
+def test_all_units_that_differ_are_named_at_once() -> None:
+    with pytest.raises(SpecError, match="unit of action 'a', 'b': wanted 'rad', got 'deg'"):
+        check_fit(asked(actions=actions("a", "b", unit="deg")), SERVER)
+
+
+def test_all_units_that_nobody_states_are_named_at_once() -> None:
+    unsaid = asked(actions=actions("a", "b", unit=""), state=states("a", unit=""))
+    with pytest.raises(SpecError, match=r"none for \['a', 'b'\].*none for \['a'\].*--trust-units") as caught:
+        check_fit(unsaid, SERVER)
+    assert caught.value.subject.endswith(" units")  # of which the server makes a code of its own
+
+
+def test_names_that_nothing_is_like_are_still_told_how_to_be_renamed() -> None:
+    with pytest.raises(SpecError, match=r"lacks \['front', 'top'\] and has \['zed', 'x9'\].*--rename zed"):
+        check_cameras(cameras("zed", "x9"), cameras("front", "top"))
+
+
+def test_a_rename_that_does_not_help_for_all_says_what_is_lacking() -> None:
+    with pytest.raises(SpecError, match=r"--rename cam_front front; and it lacks \['wrist'\]"):
+        check_cameras(cameras("cam_front"), cameras("front", "wrist"))

@@ -14,9 +14,7 @@ from vagus.quoting import quoted
 from vagus.specs import PolicySpec, RobotSpec
 from vagus.wire.codec import MAX_OBSERVATION_BYTES
 from vagus.wire.contract import (
-    check_actions,
-    check_cameras,
-    check_states,
+    check_fit,
     policy_spec_from,
     to_wire_actions,
     to_wire_cameras,
@@ -171,9 +169,7 @@ def check_ack(ack: Ack, asked: OpenMessage, config: EdgeConfig, contract: Contra
     check_pin(capabilities, config)
     spec = policy_spec_from(capabilities)
     warnings = [
-        *check_actions(asked.actions, capabilities.actions, trust_units=config.trust_units),
-        *check_states(asked.state, capabilities.state, trust_units=config.trust_units),
-        *check_cameras(asked.cameras, capabilities.cameras),
+        *check_fit(asked, capabilities, trust_units=config.trust_units),
         *check_pace(capabilities, config),
     ]
     image_codec = _image_codec(ack, asked, config)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vagus.edge.config import EdgeConfig
 from vagus.edge.handshake import Contract, Identity, check_ack, check_pin, open_message
 from vagus.edge.pace import check_pace
 from vagus.edge.uplink import Session
-from vagus.errors import ConfigError, LinkError, ProtocolError, VagusError
+from vagus.errors import ConfigError, LinkError, ProtocolError, QueryTimeoutError, VagusError
 from vagus.specs import RobotSpec
 from vagus.transport.keys import ALL_SERVERS_ALIVE, ServerKey, ServiceKey, server_from_key
 from vagus.transport.link import Link
@@ -115,7 +116,7 @@ class Opener:
         )
         key = server.client(self.identity.name).session
         payload = encode(SessionRequest(open=asked))
-        answers = self.link.query(key, payload, timeout_s=self.config.handshake_timeout_s)
+        answers = self._ask(server, key, payload, is_first=contract is None)
         if not answers:
             raise LinkError(f"server {server.server} gave no answer to the session open")
         ack = decode(answers[0], Ack)
@@ -126,6 +127,20 @@ class Opener:
                 self.close(Session(server, ack.epoch))
             raise
         return Session(server, ack.epoch), agreed
+
+    def _ask(self, server: ServerKey, key: str, payload: bytes, *, is_first: bool) -> Sequence[bytes]:
+        try:
+            return self.link.query(key, payload, timeout_s=self.config.handshake_timeout_s)
+        except QueryTimeoutError:
+            raise
+        except LinkError as error:
+            if not is_first:
+                raise
+            raise LinkError(
+                f"{error}; server {server.server} is alive and said what it is, so look at the access rules: "
+                f"a router that has some knows a robot by the common name of its certificate, and here it is "
+                f"--name {self.identity.name}"
+            ) from error
 
     def close(self, session: Session) -> bool:
         """Tell the server that the session is over; return whether it heard."""

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from vagus.errors import SessionRefusedError, SpecError
-from vagus.wire.contract import check_actions, check_cameras, check_states, unstated_units
+from vagus.wire.contract import check_fit, unstated_units
 from vagus.wire.schema import SCHEMA_VERSION, Capabilities, EventCode, OpenMessage
 
 __all__ = ["Offer", "Terms", "check_open"]
@@ -132,16 +132,10 @@ def _check_identity(request: OpenMessage, server: Capabilities) -> None:
 
 def _check_specs(request: OpenMessage, server: Capabilities) -> list[str]:
     try:
-        unstated = check_actions(request.actions, server.actions, trust_units=True)
-        unstated += check_states(request.state, server.state, trust_units=True)
-        warnings = check_cameras(request.cameras, server.cameras)
-        if not request.trust_units:
-            check_actions(request.actions, server.actions)
-            check_states(request.state, server.state)
+        return check_fit(request, server, trust_units=request.trust_units)
     except SpecError as error:
         code = EventCode.UNKNOWN_UNITS if error.subject.endswith(" units") else EventCode.SPEC_MISMATCH
         raise _refuse(code, str(error)) from error
-    return unstated + warnings
 
 
 def _check_instruction(request: OpenMessage, offer: Offer) -> None:

@@ -23,6 +23,7 @@ from vagus.wire.schema import Capabilities, OpenMessage, WireAction, WireCamera,
 __all__ = [
     "check_actions",
     "check_cameras",
+    "check_fit",
     "check_states",
     "policy_spec_from",
     "suggest_renames",
@@ -97,6 +98,18 @@ def _action_from(action: WireAction) -> ActionFeature:
     return ActionFeature(name=action.name, unit=action.unit, kind=kind)
 
 
+def check_fit(client: OpenMessage, server: Capabilities, *, trust_units: bool = False) -> list[str]:
+    """Check that both sides mean the same by everything that they exchange; return warnings.
+
+    Raises:
+        SpecError: they do not; it names every difference, not the first.
+    """
+    actions, unstated_actions = _action_faults(client.actions, server.actions, trust_units=trust_units)
+    states, unstated_states = _state_faults(client.state, server.state, trust_units=trust_units)
+    _raise([*actions, *states, *_camera_faults(client.cameras, server.cameras)])
+    return [*unstated_actions, *unstated_states, *_odd_aspects(client.cameras, server.cameras)]
+
+
 def check_actions(
     client: Sequence[WireAction], server: Sequence[WireAction], *, trust_units: bool = False
 ) -> list[str]:
@@ -108,12 +121,9 @@ def check_actions(
     Raises:
         SpecError: they differ.
     """
-    _check_names("action", [a.name for a in client], [a.name for a in server])
-    for ours, theirs in zip(client, server, strict=True):
-        if ours.kind != theirs.kind:
-            raise SpecError(f"kind of action {ours.name!r}", wanted=repr(theirs.kind), got=repr(ours.kind))
-    units = [(ours.name, ours.unit, theirs.unit) for ours, theirs in zip(client, server, strict=True)]
-    return _check_units("action", units, trust_units=trust_units)
+    faults, warnings = _action_faults(client, server, trust_units=trust_units)
+    _raise(faults)
+    return warnings
 
 
 def check_states(
@@ -127,9 +137,9 @@ def check_states(
     Raises:
         SpecError: they differ.
     """
-    _check_names("state", [s.name for s in client], [s.name for s in server])
-    units = [(ours.name, ours.unit, theirs.unit) for ours, theirs in zip(client, server, strict=True)]
-    return _check_units("state", units, trust_units=trust_units)
+    faults, warnings = _state_faults(client, server, trust_units=trust_units)
+    _raise(faults)
+    return warnings
 
 
 def unstated_units(client: OpenMessage, server: Capabilities) -> tuple[str, ...]:
@@ -145,23 +155,8 @@ def check_cameras(client: Sequence[WireCamera], server: Sequence[WireCamera]) ->
     Raises:
         SpecError: a required camera is missing; the error proposes a rename map.
     """
-    offered = {camera.name: camera for camera in client}
-    missing = [c.name for c in server if c.is_required and c.name not in offered]
-    if missing:
-        spare = [name for name in offered if name not in {c.name for c in server}]
-        raise SpecError(
-            "cameras",
-            wanted=f"{[c.name for c in server if c.is_required]}",
-            got=f"{sorted(offered)}",
-            fix=_rename_advice(missing, spare),
-        )
-    return [
-        f"camera {theirs.name!r}: the policy saw {theirs.width}×{theirs.height}, this robot sends "
-        f"{offered[theirs.name].width}×{offered[theirs.name].height}: another aspect ratio, so the picture "
-        "is distorted or cropped"
-        for theirs in server
-        if theirs.name in offered and not _has_equal_aspect(offered[theirs.name], theirs)
-    ]
+    _raise(_camera_faults(client, server))
+    return _odd_aspects(client, server)
 
 
 def suggest_renames(missing: Sequence[str], spare: Sequence[str]) -> dict[str, str]:
@@ -181,43 +176,124 @@ def suggest_renames(missing: Sequence[str], spare: Sequence[str]) -> dict[str, s
     return renames
 
 
-def _check_names(what: str, client: Sequence[str], server: Sequence[str]) -> None:
-    """Raise SpecError unless the names are the same in the same order."""
+def _raise(faults: Sequence[SpecError]) -> None:
+    """Raise what is wrong, all of it in one error."""
+    if len(faults) == 1:
+        raise faults[0]
+    if faults and all(fault.subject.endswith(" units") for fault in faults):  # nothing differs, it is unsaid
+        got = "; ".join(f"{fault.subject}: {fault.got}" for fault in faults)
+        raise SpecError("action and state units", wanted=faults[0].wanted, got=got, fix=faults[0].fix)
+    if faults:
+        listed = "; ".join(f"({number}) {fault}" for number, fault in enumerate(faults, start=1))
+        raise SpecError(
+            "robot and policy", wanted="that they fit", got=f"{len(faults)} differences: {listed}"
+        )
+
+
+def _action_faults(
+    client: Sequence[WireAction], server: Sequence[WireAction], *, trust_units: bool
+) -> tuple[list[SpecError], list[str]]:
+    theirs = {action.name: action for action in server}
+    kinds = [(a.name, theirs[a.name].kind, a.kind) for a in client if a.name in theirs]
+    units = [(a.name, a.unit, theirs[a.name].unit) for a in client if a.name in theirs]
+    faults = _name_faults("action", [a.name for a in client], [a.name for a in server])
+    faults += _differing("kind of action", kinds)
+    unit_faults, warnings = _unit_faults("action", units, trust_units=trust_units)
+    return faults + unit_faults, warnings
+
+
+def _state_faults(
+    client: Sequence[WireState], server: Sequence[WireState], *, trust_units: bool
+) -> tuple[list[SpecError], list[str]]:
+    theirs = {feature.name: feature for feature in server}
+    units = [(s.name, s.unit, theirs[s.name].unit) for s in client if s.name in theirs]
+    faults = _name_faults("state", [s.name for s in client], [s.name for s in server])
+    unit_faults, warnings = _unit_faults("state", units, trust_units=trust_units)
+    return faults + unit_faults, warnings
+
+
+def _camera_faults(client: Sequence[WireCamera], server: Sequence[WireCamera]) -> list[SpecError]:
+    offered = {camera.name for camera in client}
+    missing = [c.name for c in server if c.is_required and c.name not in offered]
+    if not missing:
+        return []
+    spare = [camera.name for camera in client if camera.name not in {c.name for c in server}]
+    required = [c.name for c in server if c.is_required]
+    advice = _rename_advice(missing, spare)
+    return [SpecError("cameras", wanted=f"{required}", got=f"{sorted(offered)}", fix=advice)]
+
+
+def _odd_aspects(client: Sequence[WireCamera], server: Sequence[WireCamera]) -> list[str]:
+    offered = {camera.name: camera for camera in client}
+    return [
+        f"camera {theirs.name!r}: the policy saw {theirs.width}×{theirs.height}, this robot sends "
+        f"{offered[theirs.name].width}×{offered[theirs.name].height}: another aspect ratio, so the picture "
+        "is distorted or cropped"
+        for theirs in server
+        if theirs.name in offered and not _has_equal_aspect(offered[theirs.name], theirs)
+    ]
+
+
+def _name_faults(what: str, client: Sequence[str], server: Sequence[str]) -> list[SpecError]:
+    """Return what is wrong unless the names are the same in the same order."""
     if list(client) == list(server):
-        return
+        return []
     missing = [name for name in server if name not in client]
     spare = [name for name in client if name not in server]
     if not missing and not spare:
         fix = "the names are the same but the order is not; give them in the policy's order"
     else:
         fix = _rename_advice(missing, spare)
-    raise SpecError(f"{what} names", wanted=f"{list(server)}", got=f"{list(client)}", fix=fix)
+    return [SpecError(f"{what} names", wanted=f"{list(server)}", got=f"{list(client)}", fix=fix)]
 
 
 def _rename_advice(missing: Sequence[str], spare: Sequence[str]) -> str:
     renames = suggest_renames(missing, spare)
     if renames:
         pairs = " ".join(f"{ours} {theirs}" for ours, theirs in renames.items())
-        return f"if they mean the same: --rename {pairs}"
-    if missing:
-        return f"this robot lacks {list(missing)}"
-    return f"the policy does not know {list(spare)}"
-
-
-def _check_units(what: str, units: Iterable[tuple[str, str, str]], *, trust_units: bool) -> list[str]:
-    """Return warnings for units that a side does not state; `units` holds (name, client's, server's)."""
-    unstated: list[str] = []
-    for name, ours, theirs in units:
-        if UNKNOWN_UNIT in (ours, theirs):
-            unstated.append(name)
-        elif ours != theirs:
-            raise SpecError(f"unit of {what} {name!r}", wanted=repr(theirs), got=repr(ours))
-    if unstated and not trust_units:
-        raise SpecError(
-            f"{what} units", wanted="a unit stated by both sides", got=f"none for {unstated}", fix=UNITS_FIX
+        rest = [name for name in missing if name not in renames.values()]
+        return f"if they mean the same: --rename {pairs}" + (f"; and it lacks {rest}" if rest else "")
+    if missing and spare:
+        return (
+            f"this robot lacks {list(missing)} and has {list(spare)}, which the policy does not know; if "
+            f"they mean the same: --rename {spare[0]} <one of the policy's>, and so on"
         )
-    return [
+    return f"this robot lacks {list(missing)}" if missing else f"the policy does not know {list(spare)}"
+
+
+def _unit_faults(
+    what: str, units: Iterable[tuple[str, str, str]], *, trust_units: bool
+) -> tuple[list[SpecError], list[str]]:
+    """Return faults, and warnings for units on trust; `units` holds (name, client's, server's)."""
+    units = tuple(units)
+    unstated = [name for name, ours, theirs in units if UNKNOWN_UNIT in (ours, theirs)]
+    stated = [(name, theirs, ours) for name, ours, theirs in units if UNKNOWN_UNIT not in (ours, theirs)]
+    faults = _differing(f"unit of {what}", stated)
+    if unstated and not trust_units:
+        got = f"none for {unstated}"
+        faults.append(
+            SpecError(f"{what} units", wanted="a unit stated by both sides", got=got, fix=UNITS_FIX)
+        )
+        return faults, []
+    return faults, [
         f"{what} {name!r}: its unit is not stated by both sides and is taken on trust" for name in unstated
+    ]
+
+
+def _differing(subject: str, compared: Iterable[tuple[str, str, str]]) -> list[SpecError]:
+    """Return one fault for all that differ; `compared` holds (name, wanted, got)."""
+    wrong = [(name, wanted, got) for name, wanted, got in compared if wanted != got]
+    if not wrong:
+        return []
+    names = ", ".join(repr(name) for name, _, _ in wrong)
+    wanted, got = [wanted for _, wanted, _ in wrong], [got for _, _, got in wrong]
+    is_one = len(set(wanted)) == len(set(got)) == 1
+    return [
+        SpecError(
+            f"{subject} {names}",
+            wanted=repr(wanted[0]) if is_one else f"{wanted}",
+            got=repr(got[0]) if is_one else f"{got}",
+        )
     ]
 
 
