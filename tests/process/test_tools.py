@@ -114,7 +114,7 @@ def test_doctor_asks_for_a_larger_buffer_on_a_slow_network(rig: Rig, server: Chi
         slow = ("--connect", f"tcp/127.0.0.1:{proxy.port}", "--count", "3")
         done = call("doctor", *slow, "--buffer-time-s", "0.3")
     assert done.returncode == ExitCode.REFUSED, done.stdout
-    found = re.search(r"problem inference takes .*--buffer-time-s ([\d.]+) or more \(set: 0.3\)", done.stdout)
+    found = re.search(r"problem a chunk takes .*--buffer-time-s ([\d.]+) .*\(set: 0.3\)", done.stdout)
     assert found, done.stdout
     assert float(found.group(1)) > 0.9
 
@@ -166,7 +166,8 @@ def test_chaos_cuts_as_often_as_told_and_the_robot_lives_through_it(rig: Rig, se
 def test_a_run_shows_a_live_line_and_ends_with_a_summary(rig: Rig, server: Child) -> None:
     run = Terminal(["run", "--name", "live", "--connect", rig.endpoint])
     run.read_until(
-        r"STREAMING +PLAYING +latency +\d+ ms +buffer +\d\.\d\d s +rate +\d+ Hz +late +\d+\.\d\d ms"
+        r"STREAMING +PLAYING +latency +\d+ ms \(net \d+ queue \d+ inference \d+\) +buffer +\d\.\d\d s"
+        r" +rate +\d+ Hz +late +\d+\.\d\d ms"
         r" +step \d+ +tool-\w+"
     )
     server.signal(signal.SIGSTOP)
