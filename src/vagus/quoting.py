@@ -17,7 +17,8 @@ def quoted(text: object, limit: int = MAX_LENGTH) -> str:
     """
     said = _said(text)
     shown = "".join(map(_shown, said[:limit]))
-    return shown if len(said) <= limit else f"{shown}… ({len(said)} characters)"
+    is_whole = len(said) <= limit and len(shown) <= limit
+    return shown if is_whole else f"{shown[:limit]}… ({len(said)} characters)"
 
 
 def quoted_block(text: object, limit: int = MAX_BLOCK) -> str:
@@ -31,8 +32,8 @@ def quoted_block(text: object, limit: int = MAX_BLOCK) -> str:
 
 def _said(text: object) -> str:
     try:
-        return text if isinstance(text, str) else str(text)
-    except Exception as error:  # noqa: BLE001 - it is somebody else's code that says it
+        return "".join(("", text if isinstance(text, str) else str(text)))  # a str, and no kind of it
+    except BaseException as error:  # noqa: BLE001 - it is somebody else's code that says it
         return f"<{type(text).__name__}, whose text failed with {type(error).__name__}>"
 
 

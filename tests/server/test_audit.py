@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import stat
 from pathlib import Path
 
 import msgspec
@@ -65,3 +67,30 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_that_line_only(tmp_path: Pa
     audit.write(line_of(outcome(2)))
     audit.close()
     assert [line.seq for line in lines(audit.path)] == [2]
+
+
+def test_a_line_that_a_full_disk_cuts_short_is_taken_back(tmp_path: Path) -> None:
+    audit = AuditFile(tmp_path / "audit.jsonl", max_bytes=1 << 20)
+    audit.write(line_of(outcome(1)))
+    size = audit.path.stat().st_size
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, hard))  # stands in for the end of the disk
+    try:
+        for seq in range(2, 6):
+            with pytest.raises(OSError, match="No space"):
+                audit.write(line_of(outcome(seq)))
+            assert audit.path.stat().st_size == size
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, hard))
+    audit.write(line_of(outcome(6)))
+    audit.close()
+    assert [line.seq for line in lines(audit.path)] == [1, 6]
+
+
+def test_the_file_is_the_owners_unless_others_may_read_it(tmp_path: Path) -> None:
+    for is_private in (True, False):
+        audit = AuditFile(tmp_path / str(is_private) / "audit.jsonl", max_bytes=10_000, is_private=is_private)
+        audit.open()
+        audit.close()
+        modes = [stat.S_IMODE(place.stat().st_mode) for place in (audit.path, audit.path.parent)]
+        assert (modes == [0o600, 0o700]) is is_private

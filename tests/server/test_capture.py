@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import stat
 from pathlib import Path
 
 import pytest
@@ -41,11 +43,44 @@ def test_the_oldest_samples_go_first_and_those_of_an_earlier_process_count(tmp_p
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 1000
 
 
-def test_one_sample_larger_than_the_bound_is_kept_alone(tmp_path: Path) -> None:
-    ring = CaptureRing(tmp_path, max_bytes=10)
+def test_a_sample_larger_than_the_bound_is_not_kept_and_costs_no_other(tmp_path: Path) -> None:
+    ring = CaptureRing(tmp_path, max_bytes=1000)
     ring.write(outcome(1))
-    ring.write(outcome(2))
-    assert len(list(tmp_path.iterdir())) == 1
+    with pytest.raises(OSError, match="larger than all samples"):
+        ring.write(outcome(2, bytes(1000)))
+    assert [read_capture(path).payload for path in tmp_path.iterdir()] == [b"request"]
+
+
+def test_a_request_that_comes_twice_does_not_replace_itself(tmp_path: Path) -> None:
+    ring = CaptureRing(tmp_path, max_bytes=10_000)
+    for payload in (b"one", b"two", b"three"):
+        ring.write(outcome(7, payload))
+    assert {read_capture(path).payload for path in tmp_path.iterdir()} == {b"one", b"two", b"three"}
+
+
+def test_a_sample_that_a_full_disk_cuts_short_is_not_left_behind(tmp_path: Path) -> None:
+    ring = CaptureRing(tmp_path, max_bytes=1 << 20)
+    ring.write(outcome(1))
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))  # stands in for the end of the disk
+    try:
+        for seq in range(2, 6):
+            with pytest.raises(OSError, match=r"too large|No space"):
+                ring.write(outcome(seq, bytes(10_000)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, hard))
+    assert [read_capture(path).payload for path in tmp_path.iterdir()] == [b"request"]
+    ring.write(outcome(9, bytes(10_000)))
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_samples_are_the_owners_unless_others_may_read_them(tmp_path: Path) -> None:
+    for is_private in (True, False):
+        folder = tmp_path / str(is_private) / "samples"
+        CaptureRing(folder, max_bytes=10_000, is_private=is_private).write(outcome(1))
+        (path,) = folder.iterdir()
+        modes = [stat.S_IMODE(place.stat().st_mode) for place in (path, folder, folder.parent)]
+        assert (modes == [0o600, 0o700, 0o700]) is is_private
 
 
 def test_a_damaged_sample_is_refused(tmp_path: Path) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import cast
 
 import numpy as np
 import pytest
@@ -10,9 +14,9 @@ import pytest
 from server.raw_client import SPEC, CountingPolicy
 from vagus.errors import ConfigError, PolicyError
 from vagus.policies.declare import SpecTable
-from vagus.policies.policy import ServingMode
+from vagus.policies.policy import Policy, Row, ServingMode
 from vagus.server.config import ServeConfig, ServingChoice
-from vagus.server.model import Model, check_result, load_model
+from vagus.server.model import Model, check_result, infer_rows, load_model
 from vagus.types import ActionChunk
 
 
@@ -77,9 +81,100 @@ def test_a_family_without_chunks_and_a_pin_without_a_task_are_refused() -> None:
     assert Model.of(Mute(), ServeConfig(pin_task=True, default_task="x")).spec.default_instruction == "x"
 
 
-def test_a_good_chunk_passes_untouched() -> None:
-    good = chunk()
-    assert check_result(good, SPEC, 3) is good
+@pytest.mark.parametrize(
+    "kind", [np.float16, np.float32, np.float64, np.longdouble, np.int64, np.uint8, np.bool_]
+)
+def test_numbers_of_any_kind_become_what_robots_read(kind: type[np.generic]) -> None:
+    numbers = np.array([[0, 1], [1, 0]], kind)
+    checked = check_result(ActionChunk(3, numbers, numbers), SPEC, 3)
+    assert isinstance(checked, ActionChunk)
+    for actions in (checked.model, checked.robot):
+        assert actions.dtype == np.float32
+        np.testing.assert_array_equal(actions, [[0.0, 1.0], [1.0, 0.0]])
+
+
+def test_nothing_of_the_policys_own_making_is_passed_on() -> None:
+    class OwnArray(np.ndarray):
+        pass
+
+    class OwnChunk(ActionChunk):
+        pass
+
+    own = np.zeros((2, 2), np.float32).view(OwnArray)
+    checked = check_result(OwnChunk(3, own, own), SPEC, 3)
+    assert type(checked) is ActionChunk
+    assert type(checked.robot) is np.ndarray
+
+
+class MuteError(PolicyError):
+    def __str__(self) -> str:
+        raise asyncio.CancelledError
+
+
+class Trap:
+    """Raises whatever is asked of it."""
+
+    def __init__(self, error: BaseException) -> None:
+        object.__setattr__(self, "error", error)
+
+    def __getattribute__(self, name: str) -> object:
+        raise object.__getattribute__(self, "error")
+
+    def __repr__(self) -> str:
+        raise object.__getattribute__(self, "error")
+
+
+TRAPS: tuple[BaseException, ...] = (
+    KeyboardInterrupt(),
+    SystemExit(3),
+    GeneratorExit(),
+    asyncio.CancelledError(),
+    MemoryError(),
+    StopIteration(1),
+    RecursionError(),
+    RuntimeError("\ud800" * 2_000_000),
+    MuteError("x"),
+)
+
+
+@pytest.mark.parametrize("error", TRAPS, ids=lambda error: type(error).__name__)
+def test_whatever_a_result_is_made_of_it_becomes_an_error_that_can_travel(error: BaseException) -> None:
+    results: list[object] = [
+        error,
+        Trap(error),
+        ActionChunk(Trap(error), np.zeros((2, 2), np.float32), np.zeros((2, 2), np.float32)),  # type: ignore[arg-type]
+        dataclasses.replace(chunk(), robot=Trap(error)),  # type: ignore[arg-type]
+        dataclasses.replace(chunk(), robot=np.full((2, 2), None, object)),
+    ]
+    for result in results:
+        checked = check_result(result, SPEC, 3)
+        assert type(checked) is PolicyError
+        assert len(str(checked).encode()) < 5000
+
+
+@pytest.mark.parametrize("error", TRAPS, ids=lambda error: type(error).__name__)
+def test_whatever_a_policy_raises_its_rows_fail_and_nothing_else(error: BaseException) -> None:
+    class Raising(CountingPolicy):
+        def infer(self, batch: Sequence[Row[list[int]]]) -> list[ActionChunk | PolicyError]:
+            raise error
+
+    class Yielding(CountingPolicy):
+        def infer(self, batch: Sequence[Row[list[int]]]) -> Iterator[ActionChunk]:  # type: ignore[override]
+            yield chunk()
+            raise error
+
+    for policy in (Raising(), Yielding()):
+        failure = infer_rows(cast("Policy[list[int]]", policy), SPEC, [])
+        assert type(failure) is PolicyError
+        assert len(str(failure).encode()) < 5000
+
+
+def test_results_without_end_are_not_waited_for() -> None:
+    class Endless(CountingPolicy):
+        def infer(self, batch: Sequence[Row[list[int]]]) -> Iterator[ActionChunk]:  # type: ignore[override]
+            return itertools.repeat(chunk())
+
+    assert "more results for 0 rows" in str(infer_rows(cast("Policy[list[int]]", Endless()), SPEC, []))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +190,8 @@ def test_a_good_chunk_passes_untouched() -> None:
         (dataclasses.replace(chunk(), robot=np.zeros((1, 2), np.float32)), "model space"),
         (dataclasses.replace(chunk(), robot=np.full((2, 2), np.inf, np.float32)), "NaN or infinity"),
         (dataclasses.replace(chunk(), model=np.full((2, 2), np.nan, np.float32)), "model"),
-        (dataclasses.replace(chunk(), robot=np.zeros((2, 2), np.int64)), "int64"),
+        (dataclasses.replace(chunk(), robot=np.zeros((2, 2), np.complex64)), "complex64"),
+        (dataclasses.replace(chunk(), robot=np.full((2, 2), 1e39)), "beyond"),
         (dataclasses.replace(chunk(), robot=[[0.0, 0.0]]), "list"),  # type: ignore[arg-type]
     ],
 )

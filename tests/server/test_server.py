@@ -31,6 +31,8 @@ from vagus.policies.policy import Policy, Row, ServingMode
 from vagus.server.config import ServeConfig, ServingChoice
 from vagus.server.lifecycle import Phase
 from vagus.server.server import Server
+from vagus.server.session_desk import OPEN_BURST
+from vagus.server.sessions import Session
 from vagus.transport.link import Sample
 from vagus.transport.memory import MemoryNetwork
 from vagus.types import ActionChunk, Observation, Prefix
@@ -235,12 +237,26 @@ def test_a_bad_row_fails_alone(state: float) -> None:
         assert good.receive().values == [1.0, 1.0]
 
 
-def test_a_policy_that_raises_fails_every_row_of_its_batch() -> None:
+@pytest.mark.parametrize("state", [-1.0, -5.0])
+def test_a_row_that_the_policy_raises_for_is_found_out_and_then_keeps_nobody_company(state: float) -> None:
     with serving() as stand:
-        good, bad = stand.opened("good"), stand.opened("bad")
-        one_batch(stand, [lambda: good.send(1.0), lambda: bad.send(-1.0)])
-        assert bad.receive().code == "policy_error"
-        assert good.receive().code == "policy_error"
+        good, other, bad = (stand.opened(name) for name in ("good", "other", "bad"))
+        asked: list[Callable[[], object]] = [
+            lambda: good.send(1.0),
+            lambda: bad.send(state),
+            lambda: other.send(2.0),
+        ]
+        for _ in range(2):
+            one_batch(stand, asked)
+            assert bad.receive().code == "policy_error"
+            assert good.receive().chunk is not None
+            assert other.receive().chunk is not None
+        # a stranger, all three, each of them alone; then a stranger, the good ones, the bad one alone
+        assert stand.policy.batches == [1, 3, 1, 1, 1, 1, 2, 1]
+        assert bad.ask(3.0).chunk is not None
+        one_batch(stand, [lambda: good.send(1.0), lambda: bad.send(3.0)])
+        good.receive(), bad.receive()
+        assert stand.policy.batches[-1] == 2  # it did not fail, so it has company again
 
 
 def test_a_boundary_that_raises_fails_its_row_alone_and_is_tried_again() -> None:
@@ -569,15 +585,23 @@ def test_a_drain_sends_clients_elsewhere_and_finishes_what_was_accepted() -> Non
         assert stand.policy.is_closed
 
 
-def test_a_drain_does_not_wait_for_ever() -> None:
+def test_a_drain_does_not_wait_for_ever_and_says_that_requests_were_lost() -> None:
+    said: list[bool] = []
     with serving(ServeConfig(warm_up=False, drain_timeout_s=0.05)) as stand:
         client = stand.opened("arm")
         stand.hold(client, 5.0)
-        draining = threading.Thread(target=stand.server.drain)
+        draining = threading.Thread(target=lambda: said.append(stand.server.drain()))
         draining.start()
         wait_until(lambda: stand.server.phase is Phase.STOPPED)
         stand.policy.gate.set()
         draining.join()
+    assert said == [False]
+
+
+def test_a_drain_that_finished_everything_says_so() -> None:
+    with serving() as stand:
+        stand.opened("arm").ask(1.0)
+        assert stand.server.drain()
 
 
 # garbage collection
@@ -594,11 +618,32 @@ def test_a_client_that_is_gone_is_swept_after_its_grace_and_one_that_is_not_is_k
         assert stand.server.telemetry.counter("closed", "gone") == 1
 
 
-def test_a_client_that_is_silent_for_too_long_is_swept() -> None:
-    with serving(ServeConfig(warm_up=False, client_grace_s=0.001, session_idle_timeout_s=0.05)) as stand:
-        stand.opened("silent")
+def test_a_paused_robot_keeps_its_place_while_its_token_is_there() -> None:
+    with serving(ServeConfig(warm_up=False, client_grace_s=0.001, session_idle_timeout_s=0.001)) as stand:
+        paused = stand.opened("paused")
+        session = stand.server._reception._sessions.find("paused", paused.epoch)
+        assert isinstance(session, Session)
+        for _ in range(3):
+            confirmed_ns = session.confirmed_ns
+            wait_until(lambda: session.confirmed_ns > confirmed_ns)  # noqa: B023 - waited for at once
+        assert paused.ask(1.0).values == [1.0, 1.0]
+        # its token vanishes and the watch misses it: the network is asked, and it loses its place
+        stand.server._reception._sessions.token_changed = lambda *_, **__: None  # type: ignore[method-assign]
+        paused.token.undeclare()
         wait_until(lambda: stand.server.load().sessions == 0)
         assert stand.server.telemetry.counter("closed", "idle") == 1
+        assert paused.receive().code == "unknown_session"
+
+
+def test_a_client_without_a_token_that_is_silent_loses_its_place_soon_and_is_told() -> None:
+    with serving(ServeConfig(warm_up=False, client_grace_s=0.05)) as stand:
+        client = stand.client("script")
+        client.token.undeclare()
+        client.open()
+        wait_until(lambda: stand.server.load().sessions == 0)
+        assert stand.server.telemetry.counter("closed", "no_token") == 1
+        reply = client.receive()
+        assert (reply.code, reply.header.seq) == ("unknown_session", 0)
 
 
 def test_nobody_is_closed_while_the_network_is_away() -> None:
@@ -701,7 +746,7 @@ def test_who_is_refused_again_and_again_fills_neither_log_nor_audit(
     config = ServeConfig(warm_up=False, audit_path=tmp_path / "audit.jsonl")
     with caplog.at_level("INFO"), serving(config) as stand:
         misfit = stand.client("misfit")
-        for _ in range(50):
+        for _ in range(OPEN_BURST):
             assert not misfit.try_open(rate_hz=-1.0).accepted
         stranger = stand.client("stranger")
         for _ in range(50):
@@ -715,14 +760,13 @@ def test_who_is_refused_again_and_again_fills_neither_log_nor_audit(
 
 
 def test_a_disk_that_takes_nothing_costs_no_request(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
+    samples = tmp_path / "samples"
     config = ServeConfig(
-        warm_up=False,
-        audit_path=tmp_path / "file" / "audit.jsonl",
-        capture_dir=tmp_path / "file" / "samples",
-        capture_every=1,
+        warm_up=False, audit_path=Path("/dev/full"), capture_dir=samples, capture_every=1, private_files=False
     )
     with serving(config) as stand:
+        samples.rmdir()
+        samples.write_text("in the way")
         client = stand.opened("arm")
         assert client.ask(1.0).values == [1.0, 1.0]
         assert client.ask(2.0).values == [2.0, 2.0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -114,12 +116,26 @@ def test_a_client_without_its_token_is_suspect_after_the_grace_period_until_it_r
     assert sessions.gone(100 + GRACE_NS) == []
 
 
-def test_a_session_is_idle_when_it_was_not_heard_for_long() -> None:
+def test_a_client_whose_token_is_there_may_be_silent_for_long() -> None:
     sessions = table()
+    sessions.token_changed("arm", "i1", 0, is_alive=True)
     session, _ = sessions.open("arm", "i1", 7, 0)
     session.heard_ns = 50
-    assert sessions.idle(50 + IDLE_NS - 1) == []
-    assert sessions.idle(50 + IDLE_NS) == [session]
+    assert sessions.silent(50 + IDLE_NS - 1) == []
+    assert sessions.silent(50 + IDLE_NS) == [session]
+    session.confirmed_ns = 50 + IDLE_NS  # the network says that the token is there: it may go on
+    assert sessions.silent(50 + 2 * IDLE_NS - 1) == []
+    assert sessions.silent(50 + 2 * IDLE_NS) == [session]
+
+
+def test_a_client_whose_token_was_never_seen_must_be_heard_within_the_grace_period() -> None:
+    sessions = table()
+    session, _ = sessions.open("arm", "i1", 7, 0)
+    sessions.token_changed("arm", "i2", 0, is_alive=True)  # of another process
+    assert sessions.silent(GRACE_NS - 1) == []
+    assert sessions.silent(GRACE_NS) == [session]
+    session.heard_ns = GRACE_NS
+    assert sessions.silent(2 * GRACE_NS - 1) == []
 
 
 def test_tokens_without_end_are_not_remembered() -> None:
@@ -129,16 +145,25 @@ def test_tokens_without_end_are_not_remembered() -> None:
     assert len(sessions._tokens) == MAX_TOKENS
 
 
-@given(start=st.integers(0, 2**32 - 1), stride=st.integers(0, 2**32 - 1))
-def test_no_epoch_is_used_twice_and_none_is_zero(start: int, stride: int) -> None:
-    source = EpochSource(start, stride)
-    epochs = [source.take() for _ in range(200)]
-    assert len(set(epochs)) == 200
+@given(key=st.binary(min_size=16, max_size=16))
+def test_no_epoch_is_used_twice_and_none_is_zero(key: bytes) -> None:
+    source = EpochSource(key)
+    epochs = [source.take() for _ in range(300)]
+    assert len(set(epochs)) == 300
     assert all(0 < epoch < 2**32 for epoch in epochs)
 
 
-def test_the_epoch_zero_is_left_out() -> None:
-    source = EpochSource(0, 5)
+def test_epochs_tell_nothing_of_the_next_ones() -> None:
+    source = EpochSource(b"0123456789abcdef")
+    epochs = [source.take() for _ in range(300)]
+    steps = {(right - left) % 2**32 for left, right in itertools.pairwise(epochs)}
+    assert len(steps) > 290
+    assert [EpochSource(b"another key of 1").take() for _ in range(2)] != epochs[:1] * 2
+
+
+def test_the_epoch_zero_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = EpochSource(b"k")
+    monkeypatch.setattr(source, "_shuffled", lambda number: number * 5)
     assert [source.take(), source.take()] == [5, 10]
 
 

@@ -63,7 +63,13 @@ def test_a_client_that_fits_is_accepted_without_a_warning() -> None:
         max_pixels=480 * 640,
         instruction="",
         is_pinned=False,
+        max_request_bytes=terms.max_request_bytes,
     )
+
+
+def test_a_request_may_be_as_long_as_its_frames_have_reason_to_be() -> None:
+    frames = len(SERVER.cameras) * 480 * 640 * 3
+    assert frames < accepted().max_request_bytes < 3 * frames + (1 << 20)
 
 
 @pytest.mark.parametrize(("low", "high"), [(1, 1), (0, 5), (1, 9)])

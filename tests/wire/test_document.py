@@ -60,13 +60,13 @@ def test_the_numbers_in_the_text_are_those_of_the_code() -> None:
 
 def test_a_row_says_type_default_and_meaning() -> None:
     assert table(WireAction).splitlines()[2:] == [
-        "| `name` | text | required | Unique among the actions. |",
-        '| `unit` | text | `""` | Empty: nobody stated it. |',
-        '| `kind` | text | `"position"` | position, velocity, delta, effort or binary. |',
+        "| `name` | text (at most 256) | required | Unique among the actions. |",
+        '| `unit` | text (at most 64) | `""` | Empty: nobody stated it. |',
+        '| `kind` | text (at most 64) | `"position"` | position, velocity, delta, effort or binary. |',
     ]
     assert "| `kind` | integer | required |" in table(Header)
-    assert "| `tags` | map of text → text, at most 64 | `{}` |" in table(OpenMessage)
-    assert "| `warnings` | list of text, at most 64 | `[]` |" in table(Ack)
+    assert "| `tags` | map (at most 64) of text (at most 256) → text (at most 1024) | `{}` |" in table(OpenMessage)
+    assert "| `warnings` | list (at most 64) of text (at most 2048) | `[]` |" in table(Ack)
     assert "| `capabilities` | [Capabilities](#capabilities) or nil | `nil` |" in table(Ack)
 
 

@@ -18,14 +18,6 @@ END = (b"IEND", b"")
 FRAMES = hnp.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3)))
 
 
-def guess(kind: int, left: int, up: int, corner: int) -> int:
-    """The five predictors, by the letter of the PNG specification."""
-    estimate = left + up - corner
-    distances = [(abs(estimate - left), left), (abs(estimate - up), up), (abs(estimate - corner), corner)]
-    nearest = min(distances, key=lambda pair: pair[0])[1]
-    return (0, left, up, (left + up) // 2, nearest)[kind]
-
-
 def filtered_rows(frame: Image, filters: list[int]) -> bytes:
     """Filter one byte at a time, as slow and as plain as the specification."""
     height, width, _ = frame.shape
@@ -35,10 +27,8 @@ def filtered_rows(frame: Image, filters: list[int]) -> bytes:
     for y, kind in enumerate(filters):
         rows.append(kind)
         for x in range(width):
-            for left, up, corner, value in zip(
-                pixels[y + 1, x], pixels[y, x + 1], pixels[y, x], pixels[y + 1, x + 1], strict=True
-            ):
-                rows.append(int(value - guess(kind, int(left), int(up), int(corner))) % 256)
+            for left, up, value in zip(pixels[y + 1, x], pixels[y, x + 1], pixels[y + 1, x + 1], strict=True):
+                rows.append(int(value - (0, left, up)[kind]) % 256)
     return bytes(rows)
 
 
@@ -49,14 +39,14 @@ def test_a_frame_survives(frame: Image) -> None:
 
 
 @given(FRAMES, st.data())
-def test_every_filter_is_undone(frame: Image, data: st.DataObject) -> None:
+def test_every_filter_that_travels_is_undone(frame: Image, data: st.DataObject) -> None:
     height, width, _ = frame.shape
-    filters = data.draw(st.lists(st.integers(0, 4), min_size=height, max_size=height))
+    filters = data.draw(st.lists(st.integers(0, 2), min_size=height, max_size=height))
     png = png_of_rows(filtered_rows(frame, filters), height, width)
     np.testing.assert_array_equal(decode_png(png, height=height, width=width), frame)
 
 
-@pytest.mark.parametrize("kind", range(5))
+@pytest.mark.parametrize("kind", range(3))
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (25, 17)])
 def test_one_filter_in_all_rows_is_undone(kind: int, shape: tuple[int, int]) -> None:
     frame = np.random.default_rng(kind).integers(0, 256, (*shape, 3), dtype=np.uint8)
@@ -121,7 +111,9 @@ BAD = {
     "no stream end": (png_file(HEADER, (b"IDAT", STREAM[:-1]), END), "got 14 in a stream cut short"),
     "no zlib": (png_file(HEADER, (b"IDAT", b"\x00" * 20), END), "broken compression"),
     "another checksum": (png_file(HEADER, (b"IDAT", STREAM[:-1] + b"\xff"), END), "broken compression"),
-    "filter 5": (png_of_rows(b"\x05" + bytes(13), 2, 2), "row filters of 0 to 4, got 5"),
+    "average": (png_of_rows(bytes(7) + b"\x03" + bytes(6), 2, 2), r"row filters 0 to 2 \(none.*got 3"),
+    "paeth": (png_of_rows(b"\x04" + bytes(13), 2, 2), r"row filters 0 to 2 \(none.*got 4"),
+    "filter 255": (png_of_rows(b"\xff" + bytes(13), 2, 2), r"row filters 0 to 2 \(none.*got 255"),
     "16 bit": (png_file(png_header(2, 2, (16, 2, 0, 0, 0)), PIXELS, END), "wanted 8-bit RGB"),
     "grey": (png_file(png_header(2, 2, (8, 0, 0, 0, 0)), PIXELS, END), "wanted 8-bit RGB"),
     "palette": (png_file(png_header(2, 2, (8, 3, 0, 0, 0)), PIXELS, END), "wanted 8-bit RGB"),
@@ -141,7 +133,7 @@ def test_any_other_file_is_refused(name: str) -> None:
 
 
 def test_a_file_of_empty_chunks_is_given_up() -> None:
-    with pytest.raises(ProtocolError, match="at most 16384 chunks"):
+    with pytest.raises(ProtocolError, match="at most 2048 chunks"):
         decode_png(png_file(HEADER) + png_chunk(b"tEXt", b"") * 20_000 + png_chunk(*END), height=2, width=2)
 
 
@@ -152,16 +144,5 @@ def test_a_decompression_bomb_is_inflated_no_further_than_the_frame() -> None:
         with pytest.raises(ProtocolError, match="more than the 14 bytes"):
             decode_png(bomb, height=2, width=2)
         assert tracemalloc.get_traced_memory()[1] < 500_000
-    finally:
-        tracemalloc.stop()
-
-
-@pytest.mark.parametrize("shape", [(2048, 1), (1, 2048)])
-def test_a_thin_frame_with_the_slowest_filter_takes_memory_like_any_other(shape: tuple[int, int]) -> None:
-    png = png_of_rows(b"".join(b"\x04" + bytes(3 * shape[1]) for _ in range(shape[0])), *shape)
-    tracemalloc.start()
-    try:
-        decode_png(png, height=shape[0], width=shape[1])
-        assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()

@@ -74,8 +74,8 @@ class ServeCommand:
                 if server.wait(POLL_S):
                     return ExitCode.FAILED
             console.print("draining: robots are sent to other servers …")
-            server.drain()
-        return ExitCode.OK
+            is_finished = server.drain()
+        return ExitCode.OK if is_finished else ExitCode.FAILED
 
 
 def serve_defaults(arguments: list[str]) -> ServeCommand:

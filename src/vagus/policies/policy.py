@@ -84,7 +84,11 @@ class Policy(Protocol[SessionT]):
         ...
 
     def infer(self, batch: Sequence[Row[SessionT]]) -> Sequence[ActionChunk | PolicyError]:
-        """Return one result per row, in order. A bad row gets a PolicyError and harms no other."""
+        """Return one result per row, in order. A bad row gets a PolicyError and harms no other.
+
+        Numbers of any kind become float32. Where it raises for a batch, it is called again for each row
+        alone, and then alone for those rows that failed until they do not.
+        """
         ...
 
     def close(self) -> None:
@@ -92,10 +96,19 @@ class Policy(Protocol[SessionT]):
         ...
 
 
+MAX_REASON = 1000
+"""Characters of a policy's own words."""
+
+
 def failure_of(error: BaseException) -> PolicyError:
-    """Return what a policy raised as the result of its row: short enough to travel, the error behind it."""
+    """Return what a policy raised or gave as the failure of its row: short enough to travel, its cause kept.
+
+    Nothing of the error's own making is left in it: not its class, nor what its text is made of.
+    """
     if isinstance(error, PolicyError):
-        return error
+        failure = PolicyError(quoted(error, MAX_REASON))
+        failure.__cause__ = error.__cause__
+        return failure
     failure = PolicyError(f"{type(error).__name__}: {quoted(error)}")
     failure.__cause__ = error
     return failure

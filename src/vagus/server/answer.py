@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from vagus.clock import NS_PER_MS
 from vagus.errors import ProtocolError
+from vagus.quoting import quoted
 from vagus.server.journal import CHUNK, Journal, Outcome
 from vagus.server.lane import Parcel, Ready
 from vagus.server.outbox import Outbox
@@ -14,9 +15,13 @@ from vagus.server.sessions import Session
 from vagus.server.traffic import Next
 from vagus.types import ActionChunk
 from vagus.wire.codec import encode_tensor
-from vagus.wire.schema import ChunkMessage, EventCode, Load
+from vagus.wire.schema import MAX_REASON, ChunkMessage, EventCode, Load
 
 __all__ = ["Answers", "Cost"]
+
+
+MAX_TEXT = MAX_REASON - 64
+"""Leaves room for the words that say that it was cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,7 @@ class Answers:
 
     def failed_row(self, session: Session, ready: Ready, code: EventCode, message: str, cost: Cost) -> None:
         """Send an event for a request that reached the policy."""
+        message = quoted(message, MAX_TEXT)
         reply = self._outbox.event(session.client, ready.header, code, message)
         self._record_row(session, ready, code.value, cost, reply=reply, message=message)
 
@@ -74,6 +80,7 @@ class Answers:
 
     def failed(self, session: Session, parcel: Parcel, code: EventCode, message: str) -> None:
         """Send an event for a request that never reached the policy."""
+        message = quoted(message, MAX_TEXT)
         reply = self._outbox.event(session.client, parcel.header, code, message)
         self._record(session, parcel, code.value, reply=reply, message=message)
 

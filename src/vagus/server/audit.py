@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import errno
+import os
+from io import SEEK_END, RawIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 
 from vagus.clock import NS_PER_MS
+from vagus.private_files import make_folder, open_file
 from vagus.server.journal import Outcome
 
 __all__ = ["AuditEvent", "AuditFile", "AuditLine", "line_of", "stamp"]
@@ -90,10 +93,19 @@ def line_of(outcome: Outcome) -> AuditLine:
 class AuditFile:
     """Appends lines to a file that is rotated at a size; one older file is kept. One thread only."""
 
-    def __init__(self, path: Path, *, max_bytes: int) -> None:
+    def __init__(self, path: Path, *, max_bytes: int, is_private: bool = True) -> None:
         self.path = path
         self._max_bytes = max_bytes
-        self._file: BinaryIO | None = None
+        self._is_private = is_private
+        self._file: RawIOBase | None = None
+
+    def open(self) -> None:
+        """Open the file, unless it is.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self._opened()
 
     def write(self, line: AuditLine | AuditEvent) -> None:
         """Append one line.
@@ -101,10 +113,13 @@ class AuditFile:
         Raises:
             OSError: the disk is full or the folder is not there; the next line tries again.
         """
-        file = self._open()
-        file.write(msgspec.json.encode(line) + b"\n")
-        file.flush()
-        if file.tell() >= self._max_bytes:
+        file = self._opened()
+        content = msgspec.json.encode(line) + b"\n"
+        before_bytes = file.seek(0, SEEK_END)
+        if file.write(content) != len(content):  # the disk took a part, and would take no more
+            file.truncate(before_bytes)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        if before_bytes + len(content) >= self._max_bytes:
             self.close()
             self.path.replace(self.path.with_name(self.path.name + ".1"))
 
@@ -114,8 +129,8 @@ class AuditFile:
         if file is not None:
             file.close()
 
-    def _open(self) -> BinaryIO:
+    def _opened(self) -> RawIOBase:
         if self._file is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("ab")
+            make_folder(self.path.parent, is_private=self._is_private)
+            self._file = open_file(self.path, "ab", is_private=self._is_private)
         return self._file

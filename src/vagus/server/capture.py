@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
+import os
 from collections import deque
+from io import FileIO
 from pathlib import Path
 
 import msgspec
 
 from vagus.errors import ProtocolError
+from vagus.private_files import make_folder, open_file
 from vagus.server.journal import Outcome
 from vagus.wire.codec import encode_header
 
 __all__ = ["CaptureRing", "Captured", "read_capture"]
 
 SUFFIX = ".capture"
+PROBE = ".writable"
 
 
 class Captured(msgspec.Struct, frozen=True):
@@ -27,51 +33,83 @@ class Captured(msgspec.Struct, frozen=True):
 
 
 class CaptureRing:
-    """Keeps requests; the oldest go when the folder is too large. One thread only.
+    """Keeps requests; the oldest go before the folder would be too large. One thread only.
 
     Args:
         folder: where the samples lie; samples of an earlier process count and are removed first.
         max_bytes: size of all samples together.
+        is_private: for this user alone.
     """
 
-    def __init__(self, folder: Path, *, max_bytes: int) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, *, max_bytes: int, is_private: bool = True) -> None:
+        self.folder = folder
         self._max_bytes = max_bytes
-        self._files: deque[tuple[Path, int]] | None = None
+        self._is_private = is_private
+        self._files: deque[tuple[Path, int]] = deque()
         self._size_bytes = 0
+        self._is_open = False
 
-    def write(self, outcome: Outcome) -> None:
-        """Keep this request.
+    def open(self) -> None:
+        """Make the folder, and count what lies in it.
 
         Raises:
-            OSError: the disk is full or the folder cannot be written.
+            OSError: it cannot be written.
         """
+        make_folder(self.folder, is_private=self._is_private)
+        probe = self.folder / PROBE
+        open_file(probe, "wb", is_private=self._is_private).close()
+        probe.unlink()
+        found = [(p, p.stat()) for p in self.folder.glob(f"*{SUFFIX}")]
+        found.sort(key=lambda entry: entry[1].st_mtime_ns)
+        self._files = deque((path, status.st_size) for path, status in found)
+        self._size_bytes = sum(size for _, size in self._files)
+        self._is_open = True
+
+    def write(self, outcome: Outcome) -> None:
+        """Keep this request, or leave nothing of it.
+
+        Raises:
+            OSError: the disk is full, the folder cannot be written, or the sample is larger than all may be.
+        """
+        if not self._is_open:
+            self.open()
         sample = Captured(
             outcome.client, encode_header(outcome.header), outcome.payload, outcome.result, outcome.reply
         )
         content = msgspec.msgpack.encode(sample)
-        files = self._known_files()
-        name = f"{outcome.header.epoch:08x}-{outcome.header.seq:012d}{SUFFIX}"
-        path = self._folder / name
-        path.write_bytes(content)
-        files.append((path, len(content)))
-        self._size_bytes += len(content)
-        self._trim(files)
-
-    def _known_files(self) -> deque[tuple[Path, int]]:
-        if self._files is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            found = [(p, p.stat()) for p in self._folder.glob(f"*{SUFFIX}")]
-            found.sort(key=lambda entry: entry[1].st_mtime_ns)
-            self._files = deque((path, status.st_size) for path, status in found)
-            self._size_bytes = sum(size for _, size in self._files)
-        return self._files
-
-    def _trim(self, files: deque[tuple[Path, int]]) -> None:
-        while self._size_bytes > self._max_bytes and len(files) > 1:
-            path, size = files.popleft()
+        if len(content) > self._max_bytes:
+            raise OSError(errno.EFBIG, "a sample is larger than all samples may be", str(self.folder))
+        self._make_room(len(content))
+        path = self._free_path(f"{outcome.header.epoch:08x}-{outcome.header.seq:012d}")
+        try:
+            with open_file(path, "xb", is_private=self._is_private) as file:
+                _write_whole(file, content)
+        except BaseException:
             path.unlink(missing_ok=True)
+            raise
+        self._files.append((path, len(content)))
+        self._size_bytes += len(content)
+
+    def _make_room(self, size_bytes: int) -> None:
+        while self._files and self._size_bytes + size_bytes > self._max_bytes:
+            path, size = self._files[0]
+            path.unlink(missing_ok=True)
+            self._files.popleft()
             self._size_bytes -= size
+
+    def _free_path(self, name: str) -> Path:
+        """Return where this sample goes: a request that comes twice does not replace itself."""
+        names = (name if count == 1 else f"{name}-{count}" for count in itertools.count(1))
+        return next(path for path in (self.folder / f"{n}{SUFFIX}" for n in names) if not path.exists())
+
+
+def _write_whole(file: FileIO, content: bytes) -> None:
+    left = memoryview(content)
+    while left:
+        written = file.write(left)
+        if not written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        left = left[written:]
 
 
 def read_capture(path: Path) -> Captured:

@@ -131,6 +131,9 @@ class ServeConfig:
     capture_max_mb: int = 256
     """The oldest samples are removed beyond this size."""
 
+    private_files: bool = True
+    """What is written of robots is for this user alone (files 0600, folders 0700); else as the umask says."""
+
     zenoh: ZenohConfig = field(default_factory=ZenohConfig)
     """How to reach the network."""
 

@@ -7,12 +7,13 @@ from typing import TypeVar
 import msgspec
 
 from vagus import __version__
+from vagus.quoting import quoted
 from vagus.server.config import ServeConfig
 from vagus.server.model import Model
 from vagus.transport.host import host_id
 from vagus.transport.keys import ServerKey
 from vagus.wire.contract import to_wire_actions, to_wire_cameras, to_wire_rtc, to_wire_states
-from vagus.wire.schema import Capabilities, LatencyRow
+from vagus.wire.schema import MAX_REASON, Capabilities, LatencyRow
 
 __all__ = ["loaded", "unloaded"]
 
@@ -55,6 +56,6 @@ def loaded(known: Capabilities, model: Model[SessionT], latency: tuple[LatencyRo
         rtc=to_wire_rtc(spec.rtc),
         default_instruction=spec.default_instruction,
         serving_mode="exclusive" if model.is_exclusive else "shared",
-        serving_reason=model.exclusive_because,
+        serving_reason=quoted(model.exclusive_because, MAX_REASON - 64),
         latency=latency,
     )

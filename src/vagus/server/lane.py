@@ -67,11 +67,13 @@ class Seat(Generic[SessionT]):
         session: made by the policy.
         episode: whose boundary was applied last, or None before the first.
         is_fresh: nothing was inferred since that boundary.
+        is_alone: the policy raised for its last request; the next is no company for others.
     """
 
     session: SessionT
     episode: int | None = None
     is_fresh: bool = False
+    is_alone: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -44,6 +44,7 @@ class Vitals:
         load: how busy it is.
         telemetry: counters and histograms.
         failing: why the policy fails for everybody, "" while it does not.
+        ended: threads that have ended though nobody told them to, "" while none has.
     """
 
     phase: Callable[[], Phase]
@@ -51,6 +52,7 @@ class Vitals:
     load: Callable[[], Load]
     telemetry: Telemetry
     failing: Callable[[], str] = str
+    ended: Callable[[], str] = str
 
 
 def exposition(vitals: Vitals) -> bytes:
@@ -181,9 +183,9 @@ def answer(path: str, vitals: Vitals) -> tuple[int, bytes]:
     """Return status and body for a probe of `path`."""
     phase = vitals.phase()
     if path == "/healthz":
-        return (200, b"ok\n") if vitals.is_healthy() else (503, b"the policy thread has ended\n")
+        return _health(vitals)
     if path == "/readyz":
-        return _readiness(phase, vitals.failing())
+        return _readiness(phase, vitals)
     if path == "/metrics":
         try:
             return 200, exposition(vitals)
@@ -192,7 +194,17 @@ def answer(path: str, vitals: Vitals) -> tuple[int, bytes]:
     return 404, b"/healthz, /readyz or /metrics\n"
 
 
-def _readiness(phase: Phase, failing: str) -> tuple[int, bytes]:
+def _health(vitals: Vitals) -> tuple[int, bytes]:
+    if not vitals.is_healthy():
+        return 503, b"the policy thread has ended\n"
+    ended = vitals.ended()
+    return (503, f"a thread has ended: {ended}\n".encode()) if ended else (200, b"ok\n")
+
+
+def _readiness(phase: Phase, vitals: Vitals) -> tuple[int, bytes]:
+    ended, failing = vitals.ended(), vitals.failing()
+    if phase is Phase.READY and ended:
+        return 503, f"a thread has ended: {ended}\n".encode()
     if phase is Phase.READY and failing:
         return 503, f"the policy fails for everybody: {failing}\n".encode()
     return (200 if phase is Phase.READY else 503), f"{phase.value}\n".encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
@@ -13,13 +14,17 @@ from vagus.errors import ConfigError, PolicyError
 from vagus.policies.import_path import Option
 from vagus.policies.policy import Policy, Row, ServingMode, failure_of
 from vagus.policies.registry import load_policy
+from vagus.quoting import quoted
 from vagus.server.config import ServeConfig, ServingChoice
 from vagus.specs import PolicySpec
-from vagus.types import ActionChunk
+from vagus.types import ActionChunk, FloatArray
 
 __all__ = ["Model", "check_result", "infer_rows", "load_model"]
 
 SessionT = TypeVar("SessionT")
+
+NUMBERS = "fiub"
+"""Kinds of arrays that are numbers: numpy makes float64 and int64 of most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,44 +115,67 @@ def load_model(config: ServeConfig) -> Policy[object]:
 
 def infer_rows(
     policy: Policy[SessionT], spec: PolicySpec, rows: Sequence[Row[SessionT]]
-) -> list[ActionChunk | PolicyError]:
-    """Return one checked result per row; a policy that raises fails every row of this batch and no other."""
+) -> list[ActionChunk | PolicyError] | PolicyError:
+    """Return one checked result per row, or why there is none for any: the policy raised, or miscounted."""
     try:
-        results = list(policy.infer(rows))
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - it may raise anything; its robots are told
-        return [failure_of(error)] * len(rows)
+        results = list(itertools.islice(policy.infer(rows), len(rows) + 1))
+    except BaseException as error:  # noqa: BLE001 - it may raise anything; its robots are told
+        return failure_of(error)
     if len(results) != len(rows):
-        return [PolicyError(f"the policy gave {len(results)} results for {len(rows)} rows")] * len(rows)
+        count = "more" if len(results) > len(rows) else str(len(results))
+        return PolicyError(f"the policy gave {count} results for {len(rows)} rows")
     return [check_result(result, spec, row.step) for result, row in zip(results, rows, strict=True)]
 
 
 def check_result(result: object, spec: PolicySpec, step: int) -> ActionChunk | PolicyError:
-    """Return `result` as a chunk that may be commanded, or a PolicyError that says why it may not."""
+    """Return `result` as a chunk that may be commanded, or a PolicyError that says why it may not.
+
+    Arrays of numbers become float32. Nothing of the policy's own making is passed on.
+    """
+    try:
+        return _checked(result, spec, step)
+    except BaseException as error:  # noqa: BLE001 - an object of others may raise when it is looked at
+        return failure_of(error)
+
+
+def _checked(result: object, spec: PolicySpec, step: int) -> ActionChunk:
+    """Return `result` made of plain arrays.
+
+    Raises:
+        PolicyError: it must not be commanded.
+    """
     if isinstance(result, PolicyError):
-        return result
+        raise result
     if not isinstance(result, ActionChunk):
-        return PolicyError(f"the policy gave a {type(result).__name__}, not an ActionChunk")
+        raise PolicyError(f"the policy gave a {type(result).__name__}, not an ActionChunk")
     if result.step != step:
-        return PolicyError(f"the policy answered for step {result.step}, asked for {step}")
-    for name, actions, width in (
-        ("model", result.model, spec.model_dim),
-        ("robot", result.robot, len(spec.actions)),
-    ):
-        fault = _fault(actions, width, spec.horizon)
-        if fault:
-            return PolicyError(f"actions ({name}): {fault}")
-    if len(result.model) != len(result.robot):
-        return PolicyError(f"{len(result.model)} actions in model space, {len(result.robot)} in the robot's")
-    return result
+        raise PolicyError(f"the policy answered for step {quoted(result.step)}, asked for {step}")
+    model = _floats("model", result.model, spec.model_dim, spec.horizon)
+    robot = _floats("robot", result.robot, len(spec.actions), spec.horizon)
+    if len(model) != len(robot):
+        raise PolicyError(f"{len(model)} actions in model space, {len(robot)} in the robot's")
+    return ActionChunk(step, model, robot)
 
 
-def _fault(actions: object, width: int, horizon: int) -> str:
-    """Return what is wrong with an array of actions, or nothing."""
-    if not isinstance(actions, np.ndarray) or actions.dtype.kind != "f":
-        return f"wanted an array of floating point numbers, got {getattr(actions, 'dtype', type(actions))}"
+def _floats(name: str, actions: object, width: int, horizon: int) -> FloatArray:
+    """Return actions as a plain float32 array.
+
+    Raises:
+        PolicyError: no numbers, another shape, or not finite as float32.
+    """
+    if not isinstance(actions, np.ndarray) or actions.dtype.kind not in NUMBERS:
+        got = actions.dtype if isinstance(actions, np.ndarray) else type(actions).__name__
+        raise PolicyError(f"actions ({name}): wanted an array of numbers, got {got}")
     if actions.ndim != 2 or actions.shape[1] != width or not 1 <= actions.shape[0] <= horizon:
-        return f"wanted shape (1 to {horizon}, {width}), got {actions.shape}"
-    return "" if np.isfinite(actions).all() else "NaN or infinity"
+        raise PolicyError(
+            f"actions ({name}): wanted shape (1 to {horizon}, {width}), got {quoted(actions.shape)}"
+        )
+    with np.errstate(over="ignore"):  # what overflows becomes infinite and is refused below
+        floats: FloatArray = np.asarray(actions, np.float32)
+    if not np.isfinite(floats).all():
+        fault = "NaN or infinity" if not np.isfinite(actions).all() else "beyond what float32 can hold"
+        raise PolicyError(f"actions ({name}): {fault}")
+    return floats
 
 
 def _offered(spec: PolicySpec, config: ServeConfig) -> PolicySpec:

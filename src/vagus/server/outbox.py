@@ -1,39 +1,68 @@
-"""Everything that a server sends, on one thread: a slow network never waits in front of the policy."""
+"""Everything that a server sends, on one thread: a slow network never waits in front of the policy.
+
+Chunks and events overtake answers to queries, and those overtake answers to questions about the status.
+"""
 
 from __future__ import annotations
 
+import enum
 import time
 from collections.abc import Callable
 
 import msgspec
 
 from vagus.clock import NS_PER_S
-from vagus.server.spool import Spool
+from vagus.quoting import quoted
+from vagus.server.spool import Limits, Spool
 from vagus.server.telemetry import Telemetry
+from vagus.server.threads import Threads
 from vagus.transport.keys import ClientKey, ServerKey
 from vagus.transport.link import Delivery, Link, Query
 from vagus.wire.codec import encode, encode_header
-from vagus.wire.schema import ChunkMessage, EventCode, EventMessage, Header, Kind
+from vagus.wire.schema import (
+    MAX_REASON,
+    MAX_WARNING,
+    Ack,
+    ChunkMessage,
+    EventCode,
+    EventMessage,
+    Header,
+    Kind,
+    ResetAck,
+)
 
 __all__ = ["Outbox"]
 
-CAPACITY = 4096
-"""Messages that may wait: many more than sessions, since each has one request in flight."""
+CAPACITY = (4096, 1024, 256)
+"""Messages of each rank that may wait: chunks and events, answers, status."""
+MAX_BYTES = 64 << 20
+"""Of the messages of each rank; a chunk is at most 8 MiB."""
+LOST = {"full": "outbox_full", "error": "publish_error"}
+SHOWN = 40
+"""Characters that `quoted` may add to say that it has cut."""
+
+
+class Rank(enum.IntEnum):
+    """What overtakes what."""
+
+    CHUNK = 0
+    ANSWER = 1
+    STATUS = 2
 
 
 class Outbox:
-    """Publishes chunks and events, and answers queries."""
+    """Publishes chunks and events, and answers queries. All text in them is made fit to travel here."""
 
-    def __init__(self, link: Link, server: ServerKey, telemetry: Telemetry) -> None:
+    def __init__(self, link: Link, server: ServerKey, telemetry: Telemetry, threads: Threads) -> None:
         self._link = link
         self._server = server
         self._telemetry = telemetry
         self._spool: Spool[Callable[[], None]] = Spool(
             "vagus-publish",
             self._send,
-            capacity=CAPACITY,
-            on_drop=lambda: telemetry.count("dropped", "outbox_full"),
-            on_error=lambda: telemetry.count("dropped", "publish_error"),
+            threads=threads,
+            limits=Limits(CAPACITY, MAX_BYTES),
+            on_lost=lambda why: telemetry.count("dropped", LOST[why]),
         )
 
     def start(self) -> None:
@@ -48,24 +77,36 @@ class Outbox:
         """Send a chunk that answers the request with `header`; return its bytes.
 
         The message is encoded here and now, so its arrays may be reused afterwards.
+
+        Raises:
+            ProtocolError: it is larger than a chunk may be.
         """
         return self._publish(client, msgspec.structs.replace(header, kind=Kind.CHUNK), message)
 
     def event(self, client: str, header: Header, code: EventCode, message: str) -> bytes:
         """Send an event that answers the request with `header` (seq 0: about the session)."""
-        event = EventMessage(code=code.value, message=message, seq=header.seq)
+        event = EventMessage(code=code.value, message=_shown(message, MAX_REASON), seq=header.seq)
         return self._publish(client, msgspec.structs.replace(header, kind=Kind.EVENT), event)
 
-    def answer(self, query: Query, message: msgspec.Struct) -> None:
+    def answer(self, query: Query, message: Ack | ResetAck) -> None:
         """Answer a query."""
-        payload = encode(message)
-        self._spool.put(lambda: query.reply(payload))
+        self._answer(query, encode(_fit(message)), Rank.ANSWER)
+
+    def status(self, query: Query, payload: bytes) -> None:
+        """Answer a question about the status; nothing else waits for it."""
+        self._answer(query, payload, Rank.STATUS)
+
+    def _answer(self, query: Query, payload: bytes, rank: Rank) -> None:
+        if not self._spool.put(lambda: query.reply(payload), rank=rank, size_bytes=len(payload)):
+            query.drop()
 
     def _publish(self, client: str, header: Header, message: ChunkMessage | EventMessage) -> bytes:
         key = ClientKey(self._server, client).chunk
         head, payload = encode_header(header), encode(message)
         self._spool.put(
-            lambda: self._link.publish(key, header=head, payload=payload, delivery=Delivery.CHUNK)
+            lambda: self._link.publish(key, header=head, payload=payload, delivery=Delivery.CHUNK),
+            rank=Rank.CHUNK,
+            size_bytes=len(payload),
         )
         return payload
 
@@ -73,3 +114,16 @@ class Outbox:
         begin_ns = time.perf_counter_ns()
         job()
         self._telemetry.observe("publish", (time.perf_counter_ns() - begin_ns) / NS_PER_S)
+
+
+def _fit(message: Ack | ResetAck) -> Ack | ResetAck:
+    """Return the answer with text that can be encoded, and is read within the bounds of the schema."""
+    error = _shown(message.error, MAX_REASON)
+    if isinstance(message, ResetAck):
+        return msgspec.structs.replace(message, error=error)
+    warnings = tuple(_shown(warning, MAX_WARNING) for warning in message.warnings)
+    return msgspec.structs.replace(message, error=error, warnings=warnings)
+
+
+def _shown(text: str, limit: int) -> str:
+    return quoted(text, limit - SHOWN)

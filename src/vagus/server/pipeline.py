@@ -5,17 +5,16 @@ One lock orders the traffic. It is never held over numpy work, inference or the 
 
 from __future__ import annotations
 
-import logging
-import queue
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from vagus.clock import NS_PER_S, Clock
-from vagus.crew import Crew
+from vagus.clock import NS_PER_S
 from vagus.errors import PolicyError, ProtocolError
+from vagus.quoting import quoted
 from vagus.server.answer import Answers, Cost
+from vagus.server.decode_pool import DecodePool
 from vagus.server.journal import Journal
 from vagus.server.lane import Lane, Parcel, PendingReset, Ready
 from vagus.server.mailbox import Letter
@@ -27,6 +26,7 @@ from vagus.server.runner import Batch, Runner
 from vagus.server.scheduler import Scheduler, round_robin
 from vagus.server.sessions import Session
 from vagus.server.telemetry import BusyMeter
+from vagus.server.threads import Threads
 from vagus.server.traffic import Next, Traffic
 from vagus.server.validate import Terms
 from vagus.types import ActionChunk
@@ -36,12 +36,7 @@ __all__ = ["Pipeline", "PipelineOptions"]
 
 SessionT = TypeVar("SessionT")
 
-MAX_PENDING_RESETS = 256
-"""Boundaries that may wait for the policy thread; more are refused, and the next observation brings them."""
-
 BUSY_WINDOW_NS = 5 * NS_PER_S
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,48 +74,39 @@ class Pipeline(Generic[SessionT]):
         *,
         outbox: Outbox,
         journal: Journal,
-        clock: Clock,
+        threads: Threads,
     ) -> None:
         self._spec = model.spec
         self._options = options
-        self._clock = clock
+        self._clock = threads.clock
         self._telemetry = journal.telemetry
-        self._runner = Runner(model, clock)
-        self._check = PolicyCheck(model, clock, ends_when_broken=options.ends_when_broken)
+        self._runner = Runner(model, threads.clock)
+        self._check = PolicyCheck(model, threads.clock, ends_when_broken=options.ends_when_broken)
         self._answers = Answers(outbox, journal, self.load)
         self._changed = threading.Condition()
         self._traffic: Traffic[SessionT] = Traffic(options.scheduler)
-        self._resets: list[PendingReset] = []
+        self._resets: dict[int, PendingReset] = {}
+        """By epoch: the newest boundary of each session that waits for the policy thread."""
         self._busy = BusyMeter(BUSY_WINDOW_NS)
         self._is_stopping = False
         self._is_draining = False
         self._is_running = False
-        self._to_decode: queue.SimpleQueue[Lane[SessionT] | None] = queue.SimpleQueue()
-        self._crew = Crew(options.decode_workers, "vagus-frames")
-        self._decoders = [
-            threading.Thread(target=self._decode_loop, name=f"vagus-decode-{number}", daemon=True)
-            for number in range(options.decode_workers)
-        ]
+        self._threads = threads
+        self._decoders: DecodePool[Lane[SessionT]] = DecodePool(options.decode_workers, self._take, threads)
 
     def start(self) -> None:
         """Start the decode pool."""
-        for thread in self._decoders:
-            thread.start()
+        self._decoders.start()
 
-    def stop(self) -> None:
+    def stop(self, timeout_s: float) -> None:
         """End `serve` and the decode pool; what is in flight is dropped."""
         with self._changed:
             self._is_stopping = True
-            resets, self._resets = self._resets, []
+            resets, self._resets = self._resets, {}
             self._changed.notify_all()
-        for reset in resets:
+        for reset in resets.values():
             reset.answer(_refusal(EventCode.DRAINING, "the server has stopped"))
-        for _ in self._decoders:
-            self._to_decode.put(None)
-        for thread in self._decoders:
-            if thread.ident is not None:
-                thread.join()
-        self._crew.close()
+        self._decoders.stop(timeout_s)
 
     def drain(self, timeout_s: float) -> bool:
         """Answer new requests with `draining`, finish those that were accepted; False: not all in time."""
@@ -157,23 +143,36 @@ class Pipeline(Generic[SessionT]):
             is_draining = self._is_draining or self._is_stopping
             verdict = Next.CLOSED
             if lane is not None and not is_draining:
-                verdict = self._traffic.submit(lane, parcel, self._clock.now_ns())
-            if lane is not None and verdict is Next.DECODE:
-                self._to_decode.put(lane)
+                verdict = self._admit(lane, parcel)
         if is_draining:
             self._answers.failed(session, parcel, EventCode.DRAINING, "the server is going; ask a replica")
+        elif lane is not None and verdict is Next.TOO_LARGE:
+            reason = f"observation: wanted at most {lane.terms.max_request_bytes} bytes, got {len(payload)}"
+            self._answers.failed(session, parcel, EventCode.INVALID_INPUT, reason)
         elif verdict not in (Next.DECODE, Next.WAIT):
             self._answers.dropped(session, parcel, verdict)
 
+    def _admit(self, lane: Lane[SessionT], parcel: Parcel) -> Next:
+        if len(parcel.payload) > lane.terms.max_request_bytes:
+            return Next.TOO_LARGE
+        verdict = self._traffic.submit(lane, parcel, self._clock.now_ns())
+        if verdict is Next.DECODE:
+            self._decoders.put(lane.session.client, lane)
+        return verdict
+
     def reset(self, session: Session, episode: int, answer: Callable[[ResetAck], None]) -> None:
         """Begin an episode: older results are not published from now on; answered once it is applied."""
+        replaced: PendingReset | None = None
         with self._changed:
             refusal = self._refuse_reset(self._traffic.lane(session.epoch), episode)
             if refusal is None:
-                self._resets.append(PendingReset(session.epoch, episode, answer))
+                replaced = self._resets.pop(session.epoch, None)
+                self._resets[session.epoch] = PendingReset(session.epoch, episode, answer)
                 self._changed.notify_all()
         if refusal is not None:
             answer(refusal)
+        if replaced is not None:
+            replaced.answer(_refusal(EventCode.OVERLOADED, "a newer reset of this session took its place"))
 
     def _refuse_reset(self, lane: Lane[SessionT] | None, episode: int) -> ResetAck | None:
         """Return why not, or None once the traffic has turned to the new episode."""
@@ -181,56 +180,59 @@ class Pipeline(Generic[SessionT]):
             return _refusal(EventCode.UNKNOWN_SESSION, "this session is closed; open a new one")
         if self._is_draining or self._is_stopping:
             return _refusal(EventCode.DRAINING, "the server is going; ask a replica")
-        if len(self._resets) >= MAX_PENDING_RESETS:
-            return _refusal(EventCode.OVERLOADED, "too many resets wait; the next observation will do")
         if not self._traffic.begin_episode(lane, episode):
             return _refusal(EventCode.INVALID_INPUT, f"episode {episode} is over, {lane.episode} is running")
         return None
 
     # decode pool
 
-    def _decode_loop(self) -> None:
-        while (lane := self._to_decode.get()) is not None:
-            with self._changed:
-                letter = self._traffic.take(lane)
-                self._changed.notify_all()
-            if letter is not None:
-                self._decode(lane, letter)
+    def _take(self, lane: Lane[SessionT]) -> None:
+        with self._changed:
+            letter = self._traffic.take(lane)
+            self._changed.notify_all()
+        if letter is None:
+            return
+        is_ready = False
+        try:
+            is_ready = self._decode(lane, letter)
+        finally:
+            if not is_ready:
+                self._release(lane)
 
-    def _decode(self, lane: Lane[SessionT], letter: Letter[Parcel]) -> None:
+    def _decode(self, lane: Lane[SessionT], letter: Letter[Parcel]) -> bool:
+        """Return whether the request can go into a batch now."""
         begin_ns = self._clock.now_ns()
         request = self._request(lane, letter.item)
         if request is None:
-            self._release(lane)
-            return
+            return False
         now_ns = self._clock.now_ns()
         ready = Ready(letter, request, decode_ns=now_ns - begin_ns, ready_ns=now_ns)
         with self._changed:
             verdict = self._traffic.decoded(lane, ready)
             self._changed.notify_all()
-        if verdict is Next.READY:
-            return
-        if verdict is not Next.SUPERSEDED:
+        if verdict not in (Next.READY, Next.SUPERSEDED):
             self._answers.dropped(lane.session, letter.item, verdict)
-        self._release(lane)
+        return verdict is Next.READY
 
     def _request(self, lane: Lane[SessionT], parcel: Parcel) -> Request | None:
         """Return the request, or None after its sender was told what is wrong with it."""
         try:
             stamp_ns = parcel.header.client_mono_ns
-            return decode_request(parcel.payload, self._spec, lane.terms, stamp_ns, decode_all=self._crew.map)
+            return decode_request(
+                parcel.payload, self._spec, lane.terms, stamp_ns, decode_all=self._decoders.crew.map
+            )
         except ProtocolError as error:
             self._answers.failed(lane.session, parcel, EventCode.INVALID_INPUT, str(error))
-        except Exception as error:  # a decoder's bug must not take the pool down with it
-            logger.exception("decoding a request of %s failed", lane.session.session_id)
-            message = f"{type(error).__name__}: {error}"
+        except BaseException as error:  # a decoder's bug is told in the log, and its client is answered
+            message = f"{type(error).__name__}: {quoted(error)}"
             self._answers.failed(lane.session, parcel, EventCode.INVALID_INPUT, message)
+            raise
         return None
 
     def _release(self, lane: Lane[SessionT]) -> None:
         with self._changed:
             if not lane.is_closed and self._traffic.release(lane) is Next.DECODE:
-                self._to_decode.put(lane)
+                self._decoders.put(lane.session.client, lane)
             self._changed.notify_all()
 
     # policy thread
@@ -255,10 +257,11 @@ class Pipeline(Generic[SessionT]):
                 if self._is_stopping:
                     return
                 self._is_running = True
-                resets, self._resets = self._resets, []
+                resets, self._resets = self._resets, {}
                 batch = self._traffic.choose(options.profile, self._clock.now_ns(), options.max_batch)
-            for reset in resets:
-                self._apply(reset)
+            for reset in resets.values():
+                with self._threads.going_on("beginning an episode"):
+                    self._apply(reset)
             if batch:
                 self._run(batch)
             self._check.test_if_due()
@@ -285,13 +288,18 @@ class Pipeline(Generic[SessionT]):
 
     def _run(self, batch: Batch[SessionT]) -> None:
         results, cost = self._runner.run(batch)
-        self._check.note(batch, results)
+        with self._threads.going_on("telling of a policy's failures"):
+            self._check.note(batch, results)
         self._telemetry.observe("inference", cost.inference_ns / NS_PER_S)
         self._telemetry.observe("batch_size", cost.batch_size)
         with self._changed:
             self._busy.add(cost.begin_ns, cost.begin_ns + cost.inference_ns)
         for (lane, ready), result in zip(batch, results, strict=True):
-            self._finish(lane, ready, result, cost)
+            with self._threads.going_on("answering a request"):
+                try:
+                    self._finish(lane, ready, result, cost)
+                finally:
+                    self._release(lane)
 
     def _finish(
         self, lane: Lane[SessionT], ready: Ready, result: ActionChunk | PolicyError, cost: Cost
@@ -304,7 +312,6 @@ class Pipeline(Generic[SessionT]):
             self._answers.failed_row(lane.session, ready, EventCode.POLICY_ERROR, str(result), cost)
         else:
             self._answers.chunk(lane.session, ready, result, cost)
-        self._release(lane)
 
 
 def _refusal(code: EventCode, reason: str) -> ResetAck:

@@ -1,6 +1,6 @@
 """The counter of the server: sessions opened, closed and swept, observations let in or turned away.
 
-Everything here runs on the link's threads and returns at once; only `sweep` may wait.
+What the link calls returns at once; opens are worked on by the session desk, and only `sweep` may wait.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from typing import Generic, TypeVar
 
 from msgspec import structs
 
-from vagus.clock import NS_PER_S, Clock, seconds_to_ns
+from vagus.clock import NS_PER_S, seconds_to_ns
 from vagus.errors import LinkError, ProtocolError, SessionRefusedError
 from vagus.server.config import ServeConfig
 from vagus.server.outbox import Outbox
 from vagus.server.pipeline import Pipeline
+from vagus.server.session_desk import OPENS_PER_S, SessionDesk
 from vagus.server.session_log import SessionLog
-from vagus.server.sessions import EPOCHS, EpochSource, Found, Reminders, Session, SessionTable
+from vagus.server.sessions import EpochSource, Found, Reminders, Session, SessionTable
+from vagus.server.threads import Threads
 from vagus.server.validate import Offer, check_open
 from vagus.transport.keys import ClientKey, ServerKey, client_segment
 from vagus.transport.link import Link, Query, Sample
@@ -44,6 +46,17 @@ REMINDER_NS = NS_PER_S
 MAX_REMINDED = 256
 """Strangers remembered."""
 
+CLOSED = {
+    "gone": "this session was closed, because its client's token was gone; open a new one",
+    "idle": "this session was closed, because its client was silent and has no token; open a new one",
+    "no_token": "this session was closed: a client without a token must not be silent; open a new one",
+}
+
+TOO_OFTEN = (
+    f"this client asks for sessions more than {OPENS_PER_S:g} times a second, or too many others ask; "
+    "ask again in some seconds"
+)
+
 CONFIRM_TIMEOUT_S = 1.0
 """Longest wait for the answer whether a client is really gone."""
 
@@ -57,7 +70,7 @@ class Reception(Generic[SessionT]):
         config: settings.
         outbox: where answers go.
         log: is told what becomes of sessions.
-        clock: monotonic.
+        threads: where its thread belongs, and its clock.
     """
 
     def __init__(
@@ -68,20 +81,21 @@ class Reception(Generic[SessionT]):
         *,
         outbox: Outbox,
         log: SessionLog,
-        clock: Clock,
+        threads: Threads,
     ) -> None:
         self._link = link
         self._server = server
         self._outbox = outbox
         self._log = log
-        self._clock = clock
+        self._clock = threads.clock
         self._lock = threading.Lock()
+        self._desk = SessionDesk(self._answer_session, threads)
         self._sessions = SessionTable(
             max_sessions=config.max_sessions,
             grace_ns=seconds_to_ns(config.client_grace_s),
             idle_ns=seconds_to_ns(config.session_idle_timeout_s),
         )
-        self._epochs = EpochSource(secrets.randbelow(EPOCHS), secrets.randbelow(EPOCHS))
+        self._epochs = EpochSource(secrets.token_bytes(16))
         self._reminders = Reminders(interval_ns=REMINDER_NS, max_clients=MAX_REMINDED)
         self._pipeline: Pipeline[SessionT] | None = None
         self._offer: Offer | None = None
@@ -104,19 +118,39 @@ class Reception(Generic[SessionT]):
             sessions = tuple(self._sessions)
         self._log.draining(len(sessions))
         for session in sessions:
-            header = Header(Kind.EVENT, seq=0, episode=0, client_mono_ns=0, epoch=session.epoch)
-            self._outbox.event(
-                session.client, header, EventCode.DRAINING, "the server is going; ask a replica"
-            )
+            self._tell(session, EventCode.DRAINING, "the server is going; ask a replica")
+
+    def _tell(self, session: Session, code: EventCode, message: str) -> None:
+        """Send an event about the session itself."""
+        header = Header(Kind.EVENT, seq=0, episode=0, client_mono_ns=0, epoch=session.epoch)
+        self._outbox.event(session.client, header, code, message)
 
     def __len__(self) -> int:
         with self._lock:
             return len(self._sessions)
 
+    def start(self) -> None:
+        """Start the session desk."""
+        self._desk.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """End the session desk."""
+        self._desk.stop(timeout_s)
+
     # what the link calls
 
     def on_session(self, query: Query) -> None:
-        """Open or close a session."""
+        """Let a request to open or close a session wait for its turn."""
+        try:
+            client = client_segment(query.key)
+        except ProtocolError as error:
+            self._refuse_open(query, EventCode.INVALID_INPUT.value, str(error))
+            return
+        if not self._desk.put(client, query):
+            self._log.refused(client, EventCode.OVERLOADED.value, TOO_OFTEN)
+            self._outbox.answer(query, Ack(accepted=False, code=EventCode.OVERLOADED.value, error=TOO_OFTEN))
+
+    def _answer_session(self, query: Query) -> None:
         try:
             client = client_segment(query.key)
             request = decode(query.payload, SessionRequest)
@@ -182,24 +216,31 @@ class Reception(Generic[SessionT]):
         self._log.catch_up()
         now_ns = self._clock.now_ns()
         with self._lock:
-            idle, gone = self._sessions.idle(now_ns), self._sessions.gone(now_ns)
-        for session in idle:
-            self._end(session, "idle")
-        for session in gone:
-            if self._is_really_gone(session):
-                self._end(session, "gone")
+            suspects = {*self._sessions.silent(now_ns), *self._sessions.gone(now_ns)}
+        for session in suspects:
+            why = self._why_gone(session)
+            if why is not None and self._end(session, why):
+                self._tell(session, EventCode.UNKNOWN_SESSION, CLOSED[why])
 
-    def _is_really_gone(self, session: Session) -> bool:
-        """Ask the network; a token that is there after all clears the suspicion."""
+    def _why_gone(self, session: Session) -> str | None:
+        """Ask the network; a token that is there after all clears the suspicion, and so does a message."""
         key = ClientKey(self._server, session.client).alive(session.instance)
         try:
-            alive = self._link.tokens(key, timeout_s=CONFIRM_TIMEOUT_S)
+            is_alive = key in self._link.tokens(key, timeout_s=CONFIRM_TIMEOUT_S)
         except LinkError:
-            return False  # we cannot know, so nobody is closed
-        if key in alive:
+            return None  # we cannot know, so nobody is closed
+        now_ns = self._clock.now_ns()
+        if is_alive:
             self.on_token(key, True)  # noqa: FBT003 - the link's signature
-            return False
-        return session.gone_ns is not None
+        with self._lock:
+            if is_alive:
+                session.confirmed_ns = now_ns
+                return None
+            if session.gone_ns is not None:
+                return "gone"
+            if not self._sessions.is_silent(session, now_ns):
+                return None
+            return "idle" if self._sessions.has_token(session) else "no_token"
 
     def _end(self, session: Session, why: str) -> bool:
         """Close this very session, not one that replaced it."""
@@ -228,11 +269,10 @@ class Reception(Generic[SessionT]):
             SessionRefusedError: why not.
         """
         with self._lock:
-            offer, pipeline = self._offer, self._pipeline
-            if offer is None or pipeline is None:
-                reason = "the server is loading" if pipeline is None else "the server is going; ask a replica"
-                raise SessionRefusedError(self._closed_code.value, reason)
-            terms = check_open(request, offer)
+            offer, _ = self._open_offer()
+        terms = check_open(request, offer)  # may take a while, so nobody waits for it
+        with self._lock:
+            offer, pipeline = self._open_offer()
             session, old = self._sessions.open(
                 client, request.instance, self._epochs.take(), self._clock.now_ns()
             )
@@ -250,6 +290,18 @@ class Reception(Generic[SessionT]):
             image_codec=terms.image_codec,
             capabilities=structs.replace(offer.capabilities, load=pipeline.load()),
         )
+
+    def _open_offer(self) -> tuple[Offer, Pipeline[SessionT]]:
+        """Return what is offered, and where it is served.
+
+        Raises:
+            SessionRefusedError: nothing is, now.
+        """
+        offer, pipeline = self._offer, self._pipeline
+        if offer is None or pipeline is None:
+            reason = "the server is loading" if pipeline is None else "the server is going; ask a replica"
+            raise SessionRefusedError(self._closed_code.value, reason)
+        return offer, pipeline
 
     def _refuse_open(self, query: Query, code: str, reason: str) -> None:
         self._log.refused(_client_of(query.key), code, reason)

@@ -2,46 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
+from vagus.errors import ConfigError
 from vagus.server.audit import AuditEvent, AuditFile, AuditLine, line_of
 from vagus.server.capture import CaptureRing
 from vagus.server.config import ServeConfig
 from vagus.server.journal import Outcome
-from vagus.server.spool import Spool
+from vagus.server.spool import Limits, Spool
 from vagus.server.telemetry import Telemetry
+from vagus.server.threads import Threads
 
 __all__ = ["Records"]
 
 ItemT = TypeVar("ItemT")
 
 CAPACITY = 1024
-"""Audit lines that may wait for the disk."""
+"""Audit lines that may wait for the disk; what a line quotes is bounded."""
 
 CAPTURE_CAPACITY = 32
 """Sampled requests that may wait; each holds its images."""
+MAX_BYTES = 64 << 20
+"""Of all samples that wait."""
 
 
 class Records:
     """Audit file and capture folder, as far as the settings ask for them."""
 
-    def __init__(self, config: ServeConfig, telemetry: Telemetry) -> None:
+    def __init__(self, config: ServeConfig, telemetry: Telemetry, threads: Threads) -> None:
         self._telemetry = telemetry
+        self._threads = threads
+        self._ring: CaptureRing | None = None
         self._audit: AuditFile | None = None
         self._to_audit: Spool[AuditLine | AuditEvent] | None = None
         self._to_capture: Spool[Outcome] | None = None
         if config.audit_path is not None:
-            self._audit = AuditFile(config.audit_path, max_bytes=config.audit_max_mb << 20)
+            self._audit = AuditFile(
+                config.audit_path, max_bytes=config.audit_max_mb << 20, is_private=config.private_files
+            )
             self._to_audit = self._spool("audit", self._audit.write, CAPACITY)
         if config.capture_dir is not None:
-            ring = CaptureRing(config.capture_dir, max_bytes=config.capture_max_mb << 20)
-            self._to_capture = self._spool("capture", ring.write, CAPTURE_CAPACITY)
+            self._ring = CaptureRing(
+                config.capture_dir, max_bytes=config.capture_max_mb << 20, is_private=config.private_files
+            )
+            self._to_capture = self._spool("capture", self._ring.write, CAPTURE_CAPACITY)
         self._every = config.capture_every
         self._seen = 0
 
     def start(self) -> None:
-        """Start the threads."""
+        """Open the files and start the threads.
+
+        Raises:
+            ConfigError: one of them cannot be written.
+        """
+        if self._audit is not None:
+            with _refusing("audit_path", self._audit.path):
+                self._audit.open()
+        if self._ring is not None:
+            with _refusing("capture_dir", self._ring.folder):
+                self._ring.open()
         if self._to_audit is not None:
             self._to_audit.start()
         if self._to_capture is not None:
@@ -55,7 +77,7 @@ class Records:
             return
         self._seen += 1
         if self._seen % self._every == 1 % self._every:
-            self._to_capture.put(outcome)
+            self._to_capture.put(outcome, size_bytes=len(outcome.payload) + len(outcome.reply))
 
     def write_event(self, event: AuditEvent) -> None:
         """Hand over what became of a session. Never waits, likewise."""
@@ -75,7 +97,20 @@ class Records:
         return Spool(
             f"vagus-{name}",
             write,
-            capacity=capacity,
-            on_drop=lambda: self._telemetry.count("dropped", f"{name}_full"),
-            on_error=lambda: self._telemetry.count("dropped", f"{name}_error"),
+            threads=self._threads,
+            limits=Limits((capacity,), MAX_BYTES),
+            on_lost=lambda why: self._telemetry.count("dropped", f"{name}_{why}"),
         )
+
+
+@contextmanager
+def _refusing(setting: str, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            setting,
+            wanted="a place that can be written",
+            got=f"{path} ({error.strerror or error})",
+            fix="give another one, or the rights to it",
+        ) from error

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from vagus.clock import Clock
 from vagus.errors import PolicyError
-from vagus.policies.policy import failure_of
+from vagus.policies.policy import Row, failure_of
 from vagus.server.answer import Cost
 from vagus.server.lane import Lane, Ready, Seat
 from vagus.server.model import Model, infer_rows
@@ -21,6 +21,7 @@ __all__ = ["Batch", "Runner"]
 SessionT = TypeVar("SessionT")
 
 Batch = Sequence[tuple[Lane[SessionT], Ready]]
+SeatedRow = tuple[Seat[SessionT], Row[SessionT]]
 
 
 class Runner(Generic[SessionT]):
@@ -34,35 +35,45 @@ class Runner(Generic[SessionT]):
         """Apply the boundary of `episode`; return what the policy said if it failed."""
         try:
             self._seat(lane, episode, is_start=False)
-        except Exception as error:  # noqa: BLE001 - a policy may raise anything; its robot is told
+        except BaseException as error:  # noqa: BLE001 - a policy may raise anything; its robot is told
             return failure_of(error)
         return None
 
     def run(self, batch: Batch[SessionT]) -> tuple[list[ActionChunk | PolicyError], Cost]:
         """Return one result per row of `batch`, in order, and what they took. A bad row fails alone."""
         begin_ns = self._clock.now_ns()
-        results: list[ActionChunk | PolicyError | None] = [
-            self._prepare(lane, ready) for lane, ready in batch
-        ]
-        runnable = [index for index, failure in enumerate(results) if failure is None]
+        prepared = [self._prepare(lane, ready) for lane, ready in batch]
         rows = [
-            ready.request.row(lane.seat.session)
-            for lane, ready in (batch[index] for index in runnable)
-            if lane.seat is not None
+            (seat, ready.request.row(seat.session))
+            for seat, (_, ready) in zip(prepared, batch, strict=True)
+            if not isinstance(seat, PolicyError)
         ]
-        answers = infer_rows(self._model.policy, self._model.spec, rows) if rows else []
-        for index, answer in zip(runnable, answers, strict=True):
-            results[index] = answer
-        cost = Cost(begin_ns, self._clock.now_ns() - begin_ns, len(rows))
-        return [result for result in results if result is not None], cost
+        answers = iter(self._infer(rows))
+        results = [seat if isinstance(seat, PolicyError) else next(answers) for seat in prepared]
+        return results, Cost(begin_ns, self._clock.now_ns() - begin_ns, len(rows))
 
-    def _prepare(self, lane: Lane[SessionT], ready: Ready) -> PolicyError | None:
+    def _infer(self, rows: Sequence[SeatedRow[SessionT]]) -> list[ActionChunk | PolicyError]:
+        """Return one result per row; those that a batch has failed with are inferred alone."""
+        results: dict[int, ActionChunk | PolicyError] = {}
+        together = [index for index, (seat, _) in enumerate(rows) if not seat.is_alone]
+        if len(together) > 1:
+            answers = infer_rows(self._model.policy, self._model.spec, [rows[index][1] for index in together])
+            if not isinstance(answers, PolicyError):
+                results.update(zip(together, answers, strict=True))
+        for index, (seat, row) in enumerate(rows):
+            if index not in results:
+                answer = infer_rows(self._model.policy, self._model.spec, [row])
+                seat.is_alone = isinstance(answer, PolicyError)
+                results[index] = answer if isinstance(answer, PolicyError) else answer[0]
+        return [results[index] for index in range(len(rows))]
+
+    def _prepare(self, lane: Lane[SessionT], ready: Ready) -> Seat[SessionT] | PolicyError:
         try:
             seat = self._seat(lane, ready.header.episode, is_start=ready.request.is_episode_start)
-        except Exception as error:  # noqa: BLE001 - as above; the other rows go on
+        except BaseException as error:  # noqa: BLE001 - as above; the other rows go on
             return failure_of(error)
         seat.is_fresh = False
-        return None
+        return seat
 
     def _seat(self, lane: Lane[SessionT], episode: int, *, is_start: bool) -> Seat[SessionT]:
         """Return the policy's state for this robot, with the boundary of `episode` applied."""

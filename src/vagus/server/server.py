@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -12,8 +13,8 @@ from typing import Generic, TypeVar
 import msgspec
 
 from vagus.clock import Clock, MonotonicClock
-from vagus.errors import PolicyError, StateError, VagusError
-from vagus.policies.policy import Policy
+from vagus.errors import PolicyError, ProtocolError, StateError, VagusError
+from vagus.policies.policy import Policy, failure_of
 from vagus.server.config import ServeConfig
 from vagus.server.describe import loaded, unloaded
 from vagus.server.journal import Journal
@@ -25,22 +26,29 @@ from vagus.server.pipeline import Pipeline, PipelineOptions
 from vagus.server.reception import Reception
 from vagus.server.records import Records
 from vagus.server.session_log import SessionLog
+from vagus.server.status import Status
 from vagus.server.telemetry import Telemetry
+from vagus.server.threads import Threads
 from vagus.server.validate import Offer
-from vagus.server.warmup import warm_up
+from vagus.server.warmup import check_chunk_size, warm_up
 from vagus.transport.keys import ServerKey, ServiceKey, sanitise
 from vagus.transport.link import Declaration, Link, Query
+from vagus.wire.codec import decode, encode
 from vagus.wire.schema import Capabilities, LatencyRow, Load
 
 __all__ = ["Server"]
 
 SessionT = TypeVar("SessionT")
+ArrivalT = TypeVar("ArrivalT")
 
 SWEEP_PERIOD_S = 1.0
 """How often gone and silent clients are looked for."""
 
 JOIN_TIMEOUT_S = 5.0
-"""Longest wait for a thread at the end; a policy that hangs is left behind."""
+"""Longest wait for all threads at the end; a policy that hangs is left behind."""
+
+MIN_JOIN_S = 0.2
+"""Each thread gets this long, even if another has used up the time."""
 
 logger = logging.getLogger(__name__)
 
@@ -76,8 +84,11 @@ class Server(Generic[SessionT]):
         self._failure: VagusError | None = None
         self._ready = threading.Event()
         self._stopped = threading.Event()
-        self._outbox = Outbox(link, self.key, self.telemetry)
-        self._records = Records(config, self.telemetry)
+        self._closing = threading.RLock()
+        self._has_ended: bool | None = None
+        self._threads = Threads(self._clock)
+        self._outbox = Outbox(link, self.key, self.telemetry, self._threads)
+        self._records = Records(config, self.telemetry, self._threads)
         self._journal = Journal(self.telemetry, self._records.write)
         self._session_log = SessionLog(self.telemetry, self._records.write_event, self._clock)
         self._reception: Reception[SessionT] = Reception(
@@ -86,15 +97,16 @@ class Server(Generic[SessionT]):
             config,
             outbox=self._outbox,
             log=self._session_log,
-            clock=self._clock,
+            threads=self._threads,
         )
         self._pipeline: Pipeline[SessionT] | None = None
         self._capabilities = unloaded(config, self.key)
+        self._status = Status(lambda: (self.phase, self._failing()), self.capabilities, self._clock)
         self._surface: list[Declaration] = []
         self._presence: list[Declaration] = []
         self._health: HealthServer | None = None
-        self._policy_thread = threading.Thread(target=self._run, name="vagus-policy", daemon=True)
-        self._sweeper = threading.Thread(target=self._sweep, name="vagus-sweep", daemon=True)
+        self._policy_thread = self._threads.make("vagus-policy", self._run)
+        self._sweeper = self._threads.make("vagus-sweep", self._sweep)
 
     # for the owner
 
@@ -111,23 +123,29 @@ class Server(Generic[SessionT]):
         """Start loading; the status can be asked for from now on.
 
         Raises:
-            ConfigError: the health port is taken.
+            ConfigError: the health port is taken, or a file that is wanted cannot be written.
         """
         if self.config.health_port:
             vitals = Vitals(
-                lambda: self.phase, self._policy_thread.is_alive, self.load, self.telemetry, self._failing
+                phase=lambda: self.phase,
+                is_healthy=self._policy_thread.is_alive,
+                load=self.load,
+                telemetry=self.telemetry,
+                failing=self._policy_failing,
+                ended=lambda: self._threads.ended,
             )
             self._health = HealthServer(self.config.health_host, self.config.health_port, vitals)
             self._health.start()
-        self._outbox.start()
         self._records.start()
+        self._outbox.start()
+        self._reception.start()
         self._presence.append(self._link.serve(self.key.status, self._on_status))
         clients = self.key.any_client
         self._surface += [
-            self._link.serve(clients.session, self._reception.on_session),
-            self._link.serve(clients.reset, self._reception.on_reset),
-            self._link.subscribe(clients.observation, self._reception.on_observation),
-            self._link.watch(clients.alive("*"), self._reception.on_token),
+            self._link.serve(clients.session, self._guarded(self._reception.on_session)),
+            self._link.serve(clients.reset, self._guarded(self._reception.on_reset)),
+            self._link.subscribe(clients.observation, self._guarded(self._reception.on_observation)),
+            self._link.watch(clients.alive("*"), self._on_token),
         ]
         self._policy_thread.start()
         self._sweeper.start()
@@ -150,6 +168,11 @@ class Server(Generic[SessionT]):
         )
 
     def _failing(self) -> str:
+        """Return why robots had better go elsewhere, or ""."""
+        ended = self._threads.ended
+        return f"a thread of the server has ended: {ended}" if ended else self._policy_failing()
+
+    def _policy_failing(self) -> str:
         return "" if self._pipeline is None else self._pipeline.failing
 
     def wait_ready(self, timeout_s: float | None = None) -> bool:
@@ -174,42 +197,53 @@ class Server(Generic[SessionT]):
         self._raise_failure()
         return is_stopped
 
-    def drain(self) -> None:
-        """Refuse opens, send clients elsewhere, finish what was accepted, and end. Twice does nothing."""
+    def drain(self) -> bool:
+        """Refuse opens, send clients elsewhere, finish what was accepted, and end. Twice does nothing.
+
+        Takes at most `drain_timeout_s`, and `JOIN_TIMEOUT_S` more. Returns False if requests were left
+        without an answer, or a thread hangs and was left behind.
+        """
         with self._lock:
             if self._phase in (Phase.DRAINING, Phase.STOPPED):
-                return
+                return True
             self._phase = advance(self._phase, Event.DRAIN)
             pipeline = self._pipeline if self._phase is Phase.DRAINING else None
+        is_finished = True
         if pipeline is not None:
             self._reception.refuse()
-            if not pipeline.drain(self.config.drain_timeout_s):
-                logger.warning("not all requests were finished in %g s", self.config.drain_timeout_s)
-        self.close()
+            is_finished = pipeline.drain(self.config.drain_timeout_s)
+            if not is_finished:
+                logger.error("not all requests were finished in %g s", self.config.drain_timeout_s)
+        return self.close() and is_finished
 
-    def close(self) -> None:
-        """End at once: what is in flight is dropped, clients see the token vanish. Twice does nothing."""
+    def close(self) -> bool:
+        """End at once: what is in flight is dropped, clients see the token vanish. Twice does nothing.
+
+        Takes at most `JOIN_TIMEOUT_S`. Returns False if a thread hangs and was left behind.
+        """
         self._stop(None)
+        with self._closing:
+            if self._has_ended is None:
+                self._has_ended = self._end(time.monotonic() + JOIN_TIMEOUT_S)
+            return self._has_ended
+
+    def _end(self, deadline_s: float) -> bool:
+        def left_s() -> float:
+            return max(deadline_s - time.monotonic(), MIN_JOIN_S)
+
         for declaration in (*self._surface, *reversed(self._presence)):
             declaration.undeclare()
-        self._surface.clear()
-        self._presence.clear()
+        self._reception.stop(left_s())
         if self._pipeline is not None:
-            self._pipeline.stop()
-        self._join(self._policy_thread)
-        self._join(self._sweeper)
-        self._outbox.stop(JOIN_TIMEOUT_S)
+            self._pipeline.stop(left_s())
+        has_ended = _join(self._policy_thread, left_s())
+        has_ended &= _join(self._sweeper, left_s())
+        self._outbox.stop(left_s())
         self._session_log.stopped(len(self._reception))
-        self._records.stop(JOIN_TIMEOUT_S)
+        self._records.stop(left_s())
         if self._health is not None:
             self._health.stop()
-
-    def _join(self, thread: threading.Thread) -> None:
-        if thread.ident is None or thread is threading.current_thread():
-            return
-        thread.join(JOIN_TIMEOUT_S)
-        if thread.is_alive():
-            logger.warning("%s did not end in %g s and is left behind", thread.name, JOIN_TIMEOUT_S)
+        return has_ended
 
     # policy thread
 
@@ -224,7 +258,7 @@ class Server(Generic[SessionT]):
             self._stop(error)
         except BaseException as error:
             logger.exception("the policy thread failed")
-            self._stop(PolicyError(f"policy {self.config.policy!r}: {type(error).__name__}: {error}"))
+            self._stop(PolicyError(f"policy {self.config.policy!r}: {failure_of(error)}"))
 
     def _serve(self, policy: Policy[SessionT]) -> None:
         model = Model.of(policy, self.config)
@@ -232,8 +266,10 @@ class Server(Generic[SessionT]):
             return
         max_batch = 1 if model.is_exclusive else self.config.max_batch
         max_sessions = 1 if model.is_exclusive else self.config.max_sessions
+        check_chunk_size(model.spec)
         rows = self._warm(model, max_batch)
         self._capabilities = loaded(self._capabilities, model, rows)
+        _check_can_travel(self._capabilities)
         options = PipelineOptions(
             max_batch=max_batch,
             max_sessions=max_sessions,
@@ -241,7 +277,13 @@ class Server(Generic[SessionT]):
             profile={row.batch_size: row.p50_ms for row in rows},
             ends_when_broken=self.config.exit_on_broken_policy,
         )
-        pipeline = Pipeline(model, options, outbox=self._outbox, journal=self._journal, clock=self._clock)
+        pipeline = Pipeline(
+            model,
+            options,
+            outbox=self._outbox,
+            journal=self._journal,
+            threads=self._threads,
+        )
         with self._lock:
             if self._phase is not Phase.WARMING:
                 return
@@ -282,10 +324,25 @@ class Server(Generic[SessionT]):
 
     def _sweep(self) -> None:
         while not self._stopped.wait(min(SWEEP_PERIOD_S, self.config.client_grace_s)):
-            self._reception.sweep()
+            with self._threads.going_on("looking for clients that are gone"):
+                self._reception.sweep()
+
+    # the link's threads
 
     def _on_status(self, query: Query) -> None:
-        self._outbox.answer(query, self.capabilities())
+        with self._threads.going_on("answering a question about the status"):
+            self._outbox.status(query, self._status.payload())
+
+    def _on_token(self, key: str, is_alive: bool) -> None:  # noqa: FBT001 - the link's signature
+        with self._threads.going_on("noting a token"):
+            self._reception.on_token(key, is_alive)
+
+    def _guarded(self, receive: Callable[[ArrivalT], None]) -> Callable[[ArrivalT], None]:
+        def receive_guarded(arrival: ArrivalT) -> None:
+            with self._threads.going_on("taking in a message"):
+                receive(arrival)
+
+        return receive_guarded
 
     # phases
 
@@ -312,3 +369,20 @@ class Server(Generic[SessionT]):
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
+
+
+def _join(thread: threading.Thread, timeout_s: float) -> bool:
+    if thread.ident is None or thread is threading.current_thread():
+        return True
+    thread.join(timeout_s)
+    if thread.is_alive():
+        logger.error("%s did not end in %.1f s and is left behind", thread.name, timeout_s)
+    return not thread.is_alive()
+
+
+def _check_can_travel(capabilities: Capabilities) -> None:
+    """Raise PolicyError unless robots can be told what this is."""
+    try:
+        decode(encode(capabilities), Capabilities)
+    except ProtocolError as error:
+        raise PolicyError(f"what this policy says of itself cannot be told to robots: {error}") from error

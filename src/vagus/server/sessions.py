@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,24 +17,36 @@ MAX_TOKENS = 4096
 """Client tokens remembered; more come only from a mistake, and their clients are judged by their messages."""
 
 EPOCHS = 2**32
+HALF_BITS = 16
+HALF_MASK = 2**HALF_BITS - 1
+ROUNDS = 6
 
 
 class EpochSource:
-    """Session numbers that one server process never uses twice; the start and the stride are random."""
+    """Session numbers that one server process never uses twice, and of which none tells of another.
 
-    def __init__(self, start: int, stride: int) -> None:
-        self._next = start % EPOCHS
-        self._stride = stride % EPOCHS | 1  # an odd stride visits every number before it repeats one
+    Args:
+        key: random, of this process; it chooses one of the orders in which all numbers come.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self._taken = 0
 
     def take(self) -> int:
         """Return the next epoch, never 0."""
-        epoch = self._next or self._advance()
-        self._advance()
-        return epoch
+        epoch = self._shuffled(self._taken % EPOCHS)
+        self._taken += 1
+        return epoch or self.take()
 
-    def _advance(self) -> int:
-        self._next = (self._next + self._stride) % EPOCHS
-        return self._next
+    def _shuffled(self, number: int) -> int:
+        """Return where the order has `number`: a Feistel network, which maps no two numbers to one."""
+        left, right = number >> HALF_BITS, number & HALF_MASK
+        for round_number in range(ROUNDS):
+            told = bytes((round_number,)) + right.to_bytes(2, "little")
+            mixed = hashlib.blake2b(told, key=self._key, digest_size=2).digest()
+            left, right = right, left ^ int.from_bytes(mixed, "little")
+        return int(left * 2**HALF_BITS + right)
 
 
 @dataclass(slots=True, eq=False)
@@ -47,6 +60,7 @@ class Session:
         opened_ns: when it was opened.
         heard_ns: when its client was last heard.
         gone_ns: since when the client's token is gone, or None.
+        confirmed_ns: when the network was asked last and said that the token is there.
     """
 
     client: str
@@ -55,6 +69,7 @@ class Session:
     opened_ns: int
     heard_ns: int
     gone_ns: int | None = None
+    confirmed_ns: int = 0
 
     @property
     def session_id(self) -> str:
@@ -77,7 +92,7 @@ class SessionTable:
     Args:
         max_sessions: sessions at one time.
         grace_ns: how long a client may be without its token, and for how long it counts as recently heard.
-        idle_ns: a session not heard for this long is closed.
+        idle_ns: a client with a token is looked for when it was not heard for so long.
     """
 
     def __init__(self, *, max_sessions: int, grace_ns: int, idle_ns: int) -> None:
@@ -162,12 +177,25 @@ class SessionTable:
             if session.gone_ns is not None and now_ns - session.gone_ns >= self._grace_ns
         ]
 
-    def idle(self, now_ns: int) -> list[Session]:
-        """Return the sessions not heard for so long that they are to be closed."""
-        return [s for s in self._by_client.values() if now_ns - s.heard_ns >= self._idle_ns]
+    def silent(self, now_ns: int) -> list[Session]:
+        """Return the sessions not heard for so long that their client is to be looked for.
+
+        A client whose token is there may be silent for long, as a paused robot is; one whose token was
+        never seen may not.
+        """
+        return [session for session in self._by_client.values() if self.is_silent(session, now_ns)]
+
+    def is_silent(self, session: Session, now_ns: int) -> bool:
+        """Whether the client of this session is to be looked for."""
+        patience_ns = self._idle_ns if self.has_token(session) else self._grace_ns
+        return now_ns - max(session.heard_ns, session.confirmed_ns) >= patience_ns
+
+    def has_token(self, session: Session) -> bool:
+        """Whether the token of this client process was seen, and not seen to vanish."""
+        return (session.client, session.instance) in self._tokens
 
     def _is_in_use(self, session: Session, now_ns: int) -> bool:
-        if (session.client, session.instance) in self._tokens:
+        if self.has_token(session):
             return True
         was_heard_lately = now_ns - session.heard_ns < self._grace_ns
         return was_heard_lately and (session.gone_ns is None or session.heard_ns > session.gone_ns)

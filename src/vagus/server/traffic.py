@@ -40,6 +40,8 @@ class Next(enum.Enum):
     """Its episode is over."""
     CLOSED = "closed"
     """Its session is over."""
+    TOO_LARGE = "too_large"
+    """It is larger than any request of its session has reason to be."""
 
 
 class Traffic(Generic[SessionT]):

@@ -7,7 +7,9 @@ import re
 from dataclasses import dataclass
 
 from vagus.errors import SessionRefusedError, SpecError
+from vagus.wire.codec import MAX_OBSERVATION_BYTES
 from vagus.wire.contract import check_fit, unstated_units
+from vagus.wire.images import max_frame_bytes
 from vagus.wire.schema import SCHEMA_VERSION, Capabilities, EventCode, OpenMessage
 
 __all__ = ["Offer", "Terms", "check_open"]
@@ -20,6 +22,11 @@ RATE_TOLERANCE = 1e-3
 
 MAX_WARNINGS = 32
 """An answer holds no more than this many."""
+
+SPARE_REQUEST_BYTES = 256 << 10
+"""Of an observation, for all that is neither frame nor prefix."""
+NUMBER_BYTES = 8
+"""Of a float64, the widest number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,7 @@ class Terms:
         max_pixels: largest height · width of one frame.
         instruction: used where a request brings none.
         is_pinned: no other instruction is accepted.
+        max_request_bytes: longest observation message.
         warnings: what is odd but allowed.
         vouched: features whose unit a side does not state, taken on the operator's word.
     """
@@ -56,6 +64,7 @@ class Terms:
     max_pixels: int
     instruction: str
     is_pinned: bool
+    max_request_bytes: int = MAX_OBSERVATION_BYTES
     warnings: tuple[str, ...] = ()
     vouched: tuple[str, ...] = ()
 
@@ -82,6 +91,7 @@ def check_open(request: OpenMessage, offer: Offer) -> Terms:
         uses_rtc=request.wants_rtc and server.rtc is not None,
         image_codec="raw" if request.host_id and request.host_id == server.host_id else "jpeg",
         max_pixels=_pixel_limit(request, server),
+        max_request_bytes=_request_limit(request, server),
         instruction=server.default_instruction if offer.pin_task else request.instruction,
         is_pinned=offer.pin_task,
         warnings=tuple(warnings[:MAX_WARNINGS]),
@@ -180,3 +190,15 @@ def _pixel_limit(request: OpenMessage, server: Capabilities) -> int:
             f"{[(c.name, c.width, c.height) for c in request.cameras]}; send smaller frames",
         )
     return largest
+
+
+def _request_limit(request: OpenMessage, server: Capabilities) -> int:
+    """Return the longest message that an observation of these frames has reason to be.
+
+    What a client may let us hold is bounded by what it has to say, not by what a message may be.
+    """
+    wanted = {camera.name for camera in server.cameras}
+    longest = [max_frame_bytes(c.height, c.width) for c in request.cameras if c.name in wanted]
+    frames = len(longest) * max(longest, default=0)  # any of them may be as large as the largest
+    numbers = len(server.state) + server.horizon * (server.model_dim + len(server.actions))
+    return min(frames + numbers * NUMBER_BYTES + SPARE_REQUEST_BYTES, MAX_OBSERVATION_BYTES)

@@ -8,20 +8,24 @@ from typing import TypeVar
 import numpy as np
 
 from vagus.clock import NS_PER_MS, Clock
-from vagus.errors import PolicyError
+from vagus.errors import PolicyError, ProtocolError
 from vagus.policies.policy import Row
 from vagus.quoting import quoted
 from vagus.server.model import Model, infer_rows
 from vagus.server.request import decode_request
 from vagus.server.validate import Terms
 from vagus.specs import PolicySpec
-from vagus.wire.codec import encode, encode_tensor
+from vagus.types import ActionChunk
+from vagus.wire.codec import MAX_CHUNK_BYTES, decode, decode_tensor, encode, encode_tensor
 from vagus.wire.images import encode_image
-from vagus.wire.schema import LatencyRow, ObservationMessage
+from vagus.wire.schema import ChunkMessage, LatencyRow, ObservationMessage
 
-__all__ = ["batch_sizes", "try_policy", "warm_up"]
+__all__ = ["batch_sizes", "check_chunk_size", "try_policy", "warm_up"]
 
 SessionT = TypeVar("SessionT")
+
+CHUNK_OVERHEAD_BYTES = 1024
+"""Of a chunk message, for all that is no action."""
 
 
 def batch_sizes(max_batch: int) -> tuple[int, ...]:
@@ -55,7 +59,7 @@ def try_policy(model: Model[SessionT], clock: Clock) -> str:
     max_pixels = max((camera.height * camera.width for camera in model.spec.cameras), default=0)
     try:
         _run(model, _observation(model.spec, has_prefix=False), 1, max_pixels, clock)
-    except Exception as error:  # noqa: BLE001 - its code for sessions and episodes may raise anything
+    except BaseException as error:  # noqa: BLE001 - its code for sessions and episodes may raise anything
         return quoted(error.__cause__ or error)
     return ""
 
@@ -79,10 +83,42 @@ def _run(model: Model[SessionT], payload: bytes, size: int, max_pixels: int, clo
     begin_ns = clock.now_ns()
     results = infer_rows(policy, spec, rows)
     elapsed_ms = (clock.now_ns() - begin_ns) / NS_PER_MS
+    results = [results] if isinstance(results, PolicyError) else results
     failures = [result for result in results if isinstance(result, PolicyError)]
     if failures:
         raise PolicyError(f"warm-up with {size} rows failed: {failures[0]}") from failures[0]
+    for result in results:
+        if isinstance(result, ActionChunk):
+            _check_travels(result)
     return elapsed_ms
+
+
+def _check_travels(chunk: ActionChunk) -> None:
+    """Raise PolicyError unless a robot would read of a chunk what it says."""
+    model, robot = encode_tensor(chunk.model), encode_tensor(chunk.robot)
+    message = ChunkMessage(step=chunk.step, chunk_model=model, chunk_robot=robot, valid_len=len(chunk))
+    try:
+        read = decode(encode(message), ChunkMessage)
+        for name, tensor, sent in (
+            ("model", read.chunk_model, chunk.model),
+            ("robot", read.chunk_robot, chunk.robot),
+        ):
+            got = decode_tensor(tensor, shape=sent.shape, name=name)
+            if got.dtype != np.float32 or not np.array_equal(got, sent):
+                raise PolicyError(f"a chunk arrives as something else: actions ({name}) as {got.dtype}")
+    except ProtocolError as error:
+        raise PolicyError(f"a chunk of this policy cannot travel: {error}") from error
+
+
+def check_chunk_size(spec: PolicySpec) -> None:
+    """Raise PolicyError unless the longest chunk of this policy fits into a message, to a robot."""
+    numbers = spec.horizon * (spec.model_dim + len(spec.actions))
+    size = numbers * np.dtype(np.float32).itemsize + CHUNK_OVERHEAD_BYTES
+    if size > MAX_CHUNK_BYTES:
+        raise PolicyError(
+            f"chunks of this policy: wanted at most {MAX_CHUNK_BYTES} bytes, got {size} "
+            f"({spec.horizon} actions of {spec.model_dim} + {len(spec.actions)} numbers); shorten its horizon"
+        )
 
 
 def _observation(spec: PolicySpec, *, has_prefix: bool) -> bytes:

@@ -25,11 +25,9 @@ __all__ = ["fill_tables", "main", "table"]
 _PLACE = re.compile(r"(<!-- table (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 _PLAIN: dict[type[types.Type], str] = {
-    types.StrType: "text",
     types.IntType: "integer",
     types.FloatType: "float",
     types.BoolType: "boolean",
-    types.MemoryViewType: "bytes",
     types.NoneType: "nil",
 }
 
@@ -66,20 +64,28 @@ def _message(name: str) -> type[msgspec.Struct]:
 def _type_text(kind: types.Type) -> str:
     if isinstance(kind, types.UnionType):
         return " or ".join(_type_text(part) for part in kind.types)
-    if isinstance(kind, types.VarTupleType):
-        return f"list of {_type_text(kind.item_type)}{_length_text(kind.max_length)}"
-    if isinstance(kind, types.DictType):
-        pair = f"{_type_text(kind.key_type)} → {_type_text(kind.value_type)}"
-        return f"map of {pair}{_length_text(kind.max_length)}"
     if isinstance(kind, types.StructType):
         return f"[{kind.cls.__name__}](#{kind.cls.__name__.lower()})"
     if isinstance(kind, types.EnumType):
         return "integer"
-    return _PLAIN[type(kind)]
+    if type(kind) in _PLAIN:
+        return _PLAIN[type(kind)]
+    return _sized_text(kind)
+
+
+def _sized_text(kind: types.Type) -> str:
+    """Return what a type that has a longest length is, and that length."""
+    if isinstance(kind, types.VarTupleType):
+        return f"list{_length_text(kind.max_length)} of {_type_text(kind.item_type)}"
+    if isinstance(kind, types.DictType):
+        pair = f"{_type_text(kind.key_type)} → {_type_text(kind.value_type)}"
+        return f"map{_length_text(kind.max_length)} of {pair}"
+    name = "text" if isinstance(kind, types.StrType) else "bytes"
+    return f"{name}{_length_text(getattr(kind, 'max_length', None))}"
 
 
 def _length_text(longest: int | None) -> str:
-    return "" if longest is None else f", at most {longest}"
+    return "" if longest is None else f" (at most {longest})"
 
 
 def _default_text(default: object, factory: object) -> str:

@@ -10,7 +10,7 @@ from vagus.wire.jpeg import decode_jpeg, encode_jpeg
 from vagus.wire.png import decode_png, encode_png
 from vagus.wire.schema import ImageMessage
 
-__all__ = ["CODECS", "DEFAULT_QUALITY", "MAX_SIDE", "decode_image", "encode_image"]
+__all__ = ["CODECS", "DEFAULT_QUALITY", "MAX_SIDE", "decode_image", "encode_image", "max_frame_bytes"]
 
 CODECS = ("raw", "jpeg", "png")
 """How a frame can travel; a codec of "auto" is settled at session open."""
@@ -67,15 +67,19 @@ def decode_image(message: ImageMessage, *, max_pixels: int) -> Image:
     size = height * width * _CHANNELS
     if message.codec == "raw":
         return _decode_raw(message, size=size)
-    if len(message.data) > 2 * size + _MAX_HEADROOM_BYTES:
-        raise _refusal(
-            f"at most {2 * size + _MAX_HEADROOM_BYTES} bytes for {height}×{width}", f"{len(message.data)}"
-        )
+    longest = max_frame_bytes(height, width)
+    if len(message.data) > longest:
+        raise _refusal(f"at most {longest} bytes for {height}×{width}", f"{len(message.data)}")
     if message.codec == "jpeg":
         return decode_jpeg(message.data, height=height, width=width)
     if message.codec == "png":
         return decode_png(message.data, height=height, width=width)
     raise _refusal(f"a codec of {', '.join(CODECS)}", repr(message.codec[:16]))
+
+
+def max_frame_bytes(height: int, width: int) -> int:
+    """Return the longest that an encoded frame of this size may be."""
+    return 2 * height * width * _CHANNELS + _MAX_HEADROOM_BYTES
 
 
 def _decode_raw(message: ImageMessage, *, size: int) -> Image:

@@ -1,15 +1,15 @@
 """Messages of the native wire, schema version 1 (msgspec structs, msgpack maps).
 
 Evolution is additive: new fields have defaults, types never change, unknown fields are ignored. An
-incompatible change is a new schema version, and the range is agreed at session open. Every list and map has
-a longest length, checked before its elements are decoded. The text under a field is its line in the tables of
-docs/wire-protocol.md.
+incompatible change is a new schema version, and the range is agreed at session open. Every text, list, map
+and run of bytes has a longest length, checked before it is used. The text under a field is its line in the
+tables of docs/wire-protocol.md.
 """
 
 from __future__ import annotations
 
 import enum
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import msgspec
 
@@ -47,6 +47,28 @@ MAX_CAMERAS = 32
 MAX_NOTES = 64
 """Longest list of tags or warnings."""
 MAX_LATENCY_ROWS = 256
+MAX_WORD = 64
+"""Characters of a word from a list: a code, a codec, a unit, a phase."""
+MAX_NAME = 256
+"""Characters of a name: of a feature, a camera, a robot, a model; of a hash, of a trace context."""
+MAX_NOTE = 1024
+"""Characters of a tag."""
+MAX_WARNING = 2048
+MAX_INSTRUCTION = 4096
+"""Characters that a tokenizer is given."""
+MAX_REASON = 4096
+"""Characters of a sentence for people; a refusal may list every name of a robot."""
+MAX_DATA_BYTES = 32 << 20
+"""Bytes of an array or a frame; the message around it has a bound of its own."""
+
+
+Word: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_WORD)]
+Name: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_NAME)]
+Note: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_NOTE)]
+Caution: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_WARNING)]
+Instruction: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_INSTRUCTION)]
+Reason: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_REASON)]
+Bytes: TypeAlias = Annotated[memoryview, msgspec.Meta(max_length=MAX_DATA_BYTES)]
 
 
 class Kind(enum.IntEnum):
@@ -97,24 +119,24 @@ class Header(msgspec.Struct, frozen=True):
 class TensorMessage(msgspec.Struct, frozen=True):
     """An array: kinds b, i, u, f; raw little-endian bytes in C order."""
 
-    dtype: str
+    dtype: Word
     """numpy type string, little-endian, e.g. "<f4"."""
     shape: Annotated[tuple[int, ...], msgspec.Meta(max_length=MAX_NDIM)]
     """At most 8 sizes, none negative."""
-    data: memoryview
+    data: Bytes
     """product(shape) · itemsize bytes, exactly."""
 
 
 class ImageMessage(msgspec.Struct, frozen=True):
     """One camera frame; RGB uint8 (height, width, 3) once decoded."""
 
-    codec: str
+    codec: Word
     """"raw", "jpeg" or "png"."""
     height: int
     """Pixels; equal to what an encoded frame says of itself."""
     width: int
     """Pixels; equal to what an encoded frame says of itself."""
-    data: memoryview
+    data: Bytes
     """The encoded frame, or height · width · 3 bytes."""
 
 
@@ -123,11 +145,11 @@ class ObservationMessage(msgspec.Struct, frozen=True, kw_only=True):
 
     state: TensorMessage
     """(state_dim,) float32, in the policy's order."""
-    images: Annotated[dict[str, ImageMessage], msgspec.Meta(max_length=MAX_CAMERAS)] = {}
+    images: Annotated[dict[Name, ImageMessage], msgspec.Meta(max_length=MAX_CAMERAS)] = {}
     """Camera name → frame, in the policy's names."""
     points: TensorMessage | None = None
     """(n, 3 or more) float32 point cloud, or nothing."""
-    instruction: str = ""
+    instruction: Instruction = ""
     """What the human asks."""
     step: int = 0
     """s0: the policy step at whose boundary the observation was captured."""
@@ -145,7 +167,7 @@ class ObservationMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Source of all noise for this row."""
     slack_ms: float = 0.0
     """Playback left in the robot's plan at capture."""
-    traceparent: str | None = None
+    traceparent: Name | None = None
     """W3C trace context, passed through to logs."""
 
 
@@ -190,9 +212,9 @@ class ChunkMessage(msgspec.Struct, frozen=True, kw_only=True):
 class EventMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Server → client: why there is no chunk."""
 
-    code: str
+    code: Word
     """One of EventCode; an unknown code of a newer server is treated as a failed request."""
-    message: str = ""
+    message: Reason = ""
     """The same for people."""
     seq: int = 0
     """Request answered; 0: about the session."""
@@ -201,27 +223,27 @@ class EventMessage(msgspec.Struct, frozen=True, kw_only=True):
 class WireAction(msgspec.Struct, frozen=True, kw_only=True):
     """One action feature as both sides name it."""
 
-    name: str
+    name: Name
     """Unique among the actions."""
-    unit: str = ""
+    unit: Word = ""
     """Empty: nobody stated it."""
-    kind: str = "position"
+    kind: Word = "position"
     """position, velocity, delta, effort or binary."""
 
 
 class WireState(msgspec.Struct, frozen=True, kw_only=True):
     """One state feature."""
 
-    name: str
+    name: Name
     """Unique in the state."""
-    unit: str = ""
+    unit: Word = ""
     """Empty: nobody stated it."""
 
 
 class WireCamera(msgspec.Struct, frozen=True, kw_only=True):
     """One camera."""
 
-    name: str
+    name: Name
     """Unique among the cameras."""
     height: int
     """Pixels."""
@@ -236,7 +258,7 @@ class WireRtc(msgspec.Struct, frozen=True, kw_only=True):
 
     prefix_horizon: int
     """Recommended end of the guidance, in steps."""
-    schedule: str = "exp"
+    schedule: Word = "exp"
     """How the guidance falls off over the prefix."""
     max_guidance: float = 5.0
     """Bound of the guidance weight."""
@@ -245,11 +267,11 @@ class WireRtc(msgspec.Struct, frozen=True, kw_only=True):
 class OpenMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Client → server: ask for a session. Names are the policy's (after the client's rename map)."""
 
-    instance: str
+    instance: Word
     """Random per client process; tells a restart from a second robot of the same name."""
-    robot_type: str
+    robot_type: Name
     """Kind of robot, e.g. "so101_follower"."""
-    policy_type: str | None = None
+    policy_type: Name | None = None
     """The family the client insists on, or nothing."""
     actions: Annotated[tuple[WireAction, ...], msgspec.Meta(max_length=MAX_FEATURES)] = ()
     """What the robot takes, in the order it will read a chunk."""
@@ -261,13 +283,13 @@ class OpenMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Policy steps per second at which the client will execute."""
     wants_rtc: bool = False
     """The client will send prefixes where the policy takes them."""
-    instruction: str = ""
+    instruction: Instruction = ""
     """First instruction; a server that pins its task compares it."""
-    tags: Annotated[dict[str, str], msgspec.Meta(max_length=MAX_NOTES)] = {}
+    tags: Annotated[dict[Name, Note], msgspec.Meta(max_length=MAX_NOTES)] = {}
     """Free text for logs and audit."""
-    model_hash: str | None = None
+    model_hash: Name | None = None
     """Given on failover: only a replica with equal weights may answer yes."""
-    host_id: str = ""
+    host_id: Name = ""
     """Salted hash of the boot id: equal means same host, so raw frames in shared memory pay."""
     buffer_time_s: float = 0.0
     """Playback left when the client asks for more; 0: not said."""
@@ -295,17 +317,17 @@ class LatencyRow(msgspec.Struct, frozen=True, kw_only=True):
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What a server serves; the reply of the status query and part of every ack."""
 
-    server: str
+    server: Name
     """Segment of the server in its keys: configured name and a random suffix."""
-    model: str
+    model: Note
     """Model as configured."""
-    revision: str
+    revision: Name
     """Revision as configured."""
-    service_name: str = "default"
+    service_name: Name = "default"
     """Name of the service."""
-    model_hash: str
+    model_hash: Name
     """Hex digest over weights, processors, configuration and code: all that changes outputs."""
-    policy_type: str
+    policy_type: Name
     """Family of the policy."""
     actions: Annotated[tuple[WireAction, ...], msgspec.Meta(max_length=MAX_FEATURES)]
     """What a chunk holds, in its order."""
@@ -321,21 +343,21 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """Policy steps per second it was trained at."""
     rtc: WireRtc | None = None
     """Real-time chunking, or nothing."""
-    default_instruction: str = ""
+    default_instruction: Instruction = ""
     """Used where a client gives none."""
-    serving_mode: str = "shared"
+    serving_mode: Word = "shared"
     """shared or exclusive."""
-    serving_reason: str = ""
+    serving_reason: Reason = ""
     """Why it is exclusive; completes "one robot at a time, because"."""
-    phase: str = "ready"
+    phase: Word = "ready"
     """loading, warming, ready, draining or stopped."""
-    failing: str = ""
+    failing: Reason = ""
     """Why the policy fails for everybody, found by a test of its own; empty while it does not."""
     load: Load = Load()
     """How busy the server is."""
     latency: Annotated[tuple[LatencyRow, ...], msgspec.Meta(max_length=MAX_LATENCY_ROWS)] = ()
     """Measured at warm-up, per batch size."""
-    host_id: str = ""
+    host_id: Name = ""
     """As in OpenMessage."""
     max_image_pixels: int = 0
     """Largest height · width of one frame; larger ones are refused."""
@@ -343,7 +365,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """Oldest schema version the server speaks."""
     schema_max: int = SCHEMA_VERSION
     """Newest schema version the server speaks."""
-    vagus_version: str = ""
+    vagus_version: Name = ""
     """For logs."""
 
 
@@ -352,17 +374,17 @@ class Ack(msgspec.Struct, frozen=True, kw_only=True):
 
     accepted: bool
     """Yes or no."""
-    code: str = ""
+    code: Word = ""
     """With a no: one of EventCode."""
-    error: str = ""
+    error: Reason = ""
     """With a no: the reason, for people."""
-    warnings: Annotated[tuple[str, ...], msgspec.Meta(max_length=MAX_NOTES)] = ()
+    warnings: Annotated[tuple[Caution, ...], msgspec.Meta(max_length=MAX_NOTES)] = ()
     """With a yes: what is odd but allowed."""
-    session_id: str = ""
+    session_id: Name = ""
     """Names the session in logs and audit."""
     epoch: int = 0
     """Goes into every header of this session; random, unsigned 32 bit."""
-    image_codec: str = "jpeg"
+    image_codec: Word = "jpeg"
     """What the server would like frames in; the client may pin another."""
     capabilities: Capabilities | None = None
     """What the server serves; the client compares it before its robot moves."""
@@ -382,9 +404,9 @@ class ResetAck(msgspec.Struct, frozen=True, kw_only=True):
 
     applied: bool
     """False: the session is unknown, or the server is going."""
-    code: str = ""
+    code: Word = ""
     """With a no: one of EventCode."""
-    error: str = ""
+    error: Reason = ""
     """With a no: the reason, for people."""
 
 

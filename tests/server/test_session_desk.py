@@ -1,0 +1,91 @@
+"""Session requests, worked on one by one."""
+
+from __future__ import annotations
+
+import queue
+import threading
+
+from vagus.clock import MonotonicClock
+from vagus.server.session_desk import CAPACITY, OPEN_BURST, PER_CLIENT, SessionDesk
+from vagus.server.threads import Threads
+from vagus.transport.link import Query
+
+PATIENCE_S = 10.0
+
+
+class Asked:
+    def __init__(self, name: str, size: int = 0) -> None:
+        self.key = name
+        self.payload = bytes(size)
+
+    def reply(self, payload: bytes) -> None:
+        raise AssertionError("the desk answers nothing itself")
+
+    def drop(self) -> None:
+        raise AssertionError("the desk answers nothing itself")
+
+
+class Worker:
+    """Notes what it is given; stops at the first until it is let go."""
+
+    def __init__(self) -> None:
+        self.done: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.entered = threading.Event()
+        self.gate = threading.Event()
+
+    def __call__(self, query: Query) -> None:
+        self.entered.set()
+        assert self.gate.wait(PATIENCE_S)
+        self.done.put(query.key)
+        if query.key == "bad":
+            raise SystemExit("a bug")
+
+
+def started(worker: Worker) -> SessionDesk:
+    desk = SessionDesk(worker, Threads(MonotonicClock()))
+    desk.start()
+    assert desk.put("first", Asked("first"))
+    assert worker.entered.wait(PATIENCE_S)
+    return desk
+
+
+def test_what_waits_is_bounded_for_each_client_and_for_all() -> None:
+    worker = Worker()
+    desk = started(worker)
+    assert [desk.put("arm", Asked("x")) for _ in range(PER_CLIENT + 1)] == [True] * PER_CLIENT + [False]
+    taken = [desk.put(f"{number}", Asked("x")) for number in range(CAPACITY)]
+    assert taken.count(True) == CAPACITY - PER_CLIENT
+    worker.gate.set()
+    desk.stop(PATIENCE_S)
+
+
+def test_who_asks_without_end_is_refused_and_others_are_not() -> None:
+    worker = Worker()
+    worker.gate.set()
+    desk = started(worker)
+    answers = []
+    for _ in range(OPEN_BURST + 20):
+        answers.append(desk.put("flood", Asked("flood")))
+        if answers[-1]:
+            while worker.done.get(timeout=PATIENCE_S) != "flood":
+                pass
+    assert answers[:OPEN_BURST] == [True] * OPEN_BURST
+    assert False in answers
+    assert desk.put("arm", Asked("arm"))
+    assert worker.done.get(timeout=PATIENCE_S) == "arm"
+    desk.stop(PATIENCE_S)
+
+
+def test_small_requests_come_before_large_ones_and_a_bug_costs_one() -> None:
+    worker = Worker()
+    desk = started(worker)
+    desk.put("large", Asked("large", 100_000))
+    desk.put("bad", Asked("bad", 10))
+    desk.put("small", Asked("small", 100))
+    worker.gate.set()
+    assert [worker.done.get(timeout=PATIENCE_S) for _ in range(4)] == ["first", "bad", "small", "large"]
+    desk.stop(PATIENCE_S)
+
+
+def test_a_desk_that_was_never_opened_can_be_closed() -> None:
+    SessionDesk(Worker(), Threads(MonotonicClock())).stop(PATIENCE_S)
