@@ -79,7 +79,7 @@ def check_ended_well(stand: Stand) -> None:
 
 
 @contextlib.contextmanager
-def meanwhile(stand: Stand, act: Callable[[], None], *, after: int = 40) -> Iterator[None]:
+def meanwhile(stand: Stand, act: Callable[[], object], *, after: int = 40) -> Iterator[None]:
     """Do something else once the arm was sent so many actions."""
 
     def wait() -> None:

@@ -13,7 +13,6 @@ from vagus.wire.contract import (
     check_fit,
     check_states,
     policy_spec_from,
-    suggest_renames,
     to_wire_actions,
     to_wire_cameras,
     to_wire_rtc,
@@ -158,15 +157,6 @@ def test_a_missing_camera_without_a_spare_one_says_what_is_lacking() -> None:
 def test_another_aspect_ratio_is_warned_of_and_another_size_is_not() -> None:
     assert len(check_cameras(cameras("a", height=720, width=1280), cameras("a"))) == 1
     assert check_cameras(cameras("a", height=240, width=320), cameras("a")) == []
-
-
-def test_a_single_pair_left_over_is_proposed_whatever_it_is_called() -> None:
-    assert suggest_renames(["image"], ["zed"]) == {"zed": "image"}
-    assert suggest_renames(["image", "depth"], ["zed"]) == {}
-    assert suggest_renames(["left_cam", "right_cam"], ["right_camera", "left_camera"]) == {
-        "left_camera": "left_cam",
-        "right_camera": "right_cam",
-    }
 
 
 def asked(**changes: object) -> OpenMessage:

@@ -65,7 +65,9 @@ def test_a_row_says_type_default_and_meaning() -> None:
         '| `kind` | text (at most 64) | `"position"` | position, velocity, delta, effort or binary. |',
     ]
     assert "| `kind` | integer | required |" in table(Header)
-    assert "| `tags` | map (at most 64) of text (at most 256) → text (at most 1024) | `{}` |" in table(OpenMessage)
+    assert "| `tags` | map (at most 64) of text (at most 256) → text (at most 1024) | `{}` |" in table(
+        OpenMessage
+    )
     assert "| `warnings` | list (at most 64) of text (at most 2048) | `[]` |" in table(Ack)
     assert "| `capabilities` | [Capabilities](#capabilities) or nil | `nil` |" in table(Ack)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from vagus.crew import Crew
-from vagus.server.shares import FairQueue
+from vagus.server.fair_queue import FairQueue
 from vagus.server.threads import Threads
 
 __all__ = ["DecodePool"]

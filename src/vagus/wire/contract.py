@@ -5,7 +5,6 @@ Both sides compare: the server before it accepts a session, the client again whe
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Sequence
 
 from vagus.errors import ProtocolError, SpecError
@@ -18,6 +17,7 @@ from vagus.specs import (
     RtcSpec,
     StateFeature,
 )
+from vagus.wire.renames import suggest_renames
 from vagus.wire.schema import Capabilities, OpenMessage, WireAction, WireCamera, WireRtc, WireState
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "check_fit",
     "check_states",
     "policy_spec_from",
-    "suggest_renames",
     "to_wire_actions",
     "to_wire_cameras",
     "to_wire_rtc",
@@ -36,11 +35,6 @@ __all__ = [
 
 ASPECT_TOLERANCE = 0.01
 """Relative difference of width/height below which two frames have one shape (640×480 and 322×241)."""
-
-MIN_LIKENESS = 0.4
-"""Share of common pairs from which two names may be one ("left_cam" and "left_camera": 0.76)."""
-MAX_COMPARED = 64
-MAX_COMPARED_LENGTH = 64
 
 UNITS_FIX = (
     "state the unit in the manifest or in the robot's configuration, or vouch for it with --trust-units"
@@ -164,27 +158,6 @@ def check_cameras(client: Sequence[WireCamera], server: Sequence[WireCamera]) ->
     return _odd_aspects(client, server)
 
 
-def suggest_renames(missing: Sequence[str], spare: Sequence[str]) -> dict[str, str]:
-    """Return a map from spare names of the robot to missing names of the policy, as far as one is likely.
-
-    The nearest spelling is taken first; a single one on either side is paired whatever it is called. Looks
-    at `MAX_COMPARED` names of each side and at their first characters, because anybody may ask: 10 ms.
-    """
-    renames: dict[str, str] = {}
-    free = {name: _pairs(name) for name in spare[:MAX_COMPARED]}
-    for wanted in missing[:MAX_COMPARED]:
-        pairs = _pairs(wanted)
-        nearest = max(free, key=lambda name: _likeness(pairs, free[name]), default=None)
-        if nearest is not None and _likeness(pairs, free[nearest]) >= MIN_LIKENESS:
-            renames[nearest] = wanted
-            del free[nearest]
-    rest_missing = [name for name in missing if name not in renames.values()]
-    rest_spare = [name for name in spare if name not in renames]
-    if len(rest_missing) == len(rest_spare) == 1:
-        renames[rest_spare[0]] = rest_missing[0]
-    return renames
-
-
 def _raise(faults: Sequence[SpecError]) -> None:
     """Raise what is wrong, all of it in one error."""
     if len(faults) == 1:
@@ -242,17 +215,6 @@ def _odd_aspects(client: Sequence[WireCamera], server: Sequence[WireCamera]) -> 
         for theirs in server
         if theirs.name in offered and not _has_equal_aspect(offered[theirs.name], theirs)
     ]
-
-
-def _pairs(name: str) -> frozenset[str]:
-    """Return the pairs of neighbouring characters in a name, its ends marked."""
-    marked = f" {name[:MAX_COMPARED_LENGTH]} "
-    return frozenset(map("".join, itertools.pairwise(marked)))
-
-
-def _likeness(left: frozenset[str], right: frozenset[str]) -> float:
-    """Return the share of pairs that two names have in common, 0 to 1."""
-    return 2 * len(left & right) / (len(left) + len(right))
 
 
 def _name_faults(what: str, client: Sequence[str], server: Sequence[str]) -> list[SpecError]:

@@ -1,0 +1,45 @@
+"""Which name of the robot may be which name of the policy."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+__all__ = ["suggest_renames"]
+
+MIN_LIKENESS = 0.4
+"""Share of common pairs from which two names may be one ("left_cam" and "left_camera": 0.76)."""
+MAX_COMPARED = 64
+MAX_COMPARED_LENGTH = 64
+
+
+def suggest_renames(missing: Sequence[str], spare: Sequence[str]) -> dict[str, str]:
+    """Return a map from spare names of the robot to missing names of the policy, as far as one is likely.
+
+    The nearest spelling is taken first; a single one on either side is paired whatever it is called. Looks
+    at `MAX_COMPARED` names of each side and at their first characters, because anybody may ask: 10 ms.
+    """
+    renames: dict[str, str] = {}
+    free = {name: _pairs(name) for name in spare[:MAX_COMPARED]}
+    for wanted in missing[:MAX_COMPARED]:
+        pairs = _pairs(wanted)
+        nearest = max(free, key=lambda name: _likeness(pairs, free[name]), default=None)
+        if nearest is not None and _likeness(pairs, free[nearest]) >= MIN_LIKENESS:
+            renames[nearest] = wanted
+            del free[nearest]
+    rest_missing = [name for name in missing if name not in renames.values()]
+    rest_spare = [name for name in spare if name not in renames]
+    if len(rest_missing) == len(rest_spare) == 1:
+        renames[rest_spare[0]] = rest_missing[0]
+    return renames
+
+
+def _pairs(name: str) -> frozenset[str]:
+    """Return the pairs of neighbouring characters in a name, its ends marked."""
+    marked = f" {name[:MAX_COMPARED_LENGTH]} "
+    return frozenset(map("".join, itertools.pairwise(marked)))
+
+
+def _likeness(left: frozenset[str], right: frozenset[str]) -> float:
+    """Return the share of pairs that two names have in common, 0 to 1."""
+    return 2 * len(left & right) / (len(left) + len(right))
