@@ -159,10 +159,12 @@ class Stand:
 
 
 @contextmanager
-def serving(endpoint: str, policy: Sway, *, name: str = "one") -> Iterator[Server[dict[str, object]]]:
+def serving(
+    endpoint: str, policy: Sway, *, name: str = "one", max_sessions: int = 64
+) -> Iterator[Server[dict[str, object]]]:
     """Yield a server that is ready."""
     served: Policy[dict[str, object]] = policy
-    config = ServeConfig(model="sway", server_name=name)
+    config = ServeConfig(model="sway", server_name=name, max_sessions=max_sessions)
     with ZenohLink(ZenohConfig(connect=(endpoint,))) as link, Server(link, lambda: served, config) as server:
         assert server.wait_ready(PATIENCE_S)
         yield server

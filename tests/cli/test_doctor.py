@@ -92,3 +92,13 @@ def test_a_policy_slower_than_the_age_bound_is_told_what_run_would_refuse_and_wh
 
 def test_a_server_that_still_loads_is_examined_as_far_as_it_goes() -> None:
     assert "loading" in problems(msgspec.structs.replace(unloaded(ServeConfig(), KEY), phase="loading"))[0]
+
+
+def test_another_model_than_the_pinned_one_is_a_problem() -> None:
+    served = said(model_hash="aaaabbbbcccc")
+    assert problems(served, edge=EdgeConfig(pin_model="aaaabbbb")) == []
+    assert "aaaabbbbcccc, not bbbb0000" in problems(served, edge=EdgeConfig(pin_model="bbbb0000"))[0]
+
+
+def test_a_policy_that_fails_is_a_problem() -> None:
+    assert "CUDA error" in problems(said(failing="RuntimeError: CUDA error"))[0]

@@ -6,9 +6,10 @@ import pytest
 
 from rollout_rig import Sway, serving
 from vagus.edge.config import EdgeConfig
-from vagus.edge.opening import parse_service
-from vagus.errors import ConfigError, LinkError
+from vagus.edge.opening import Opener, parse_service
+from vagus.errors import ConfigError, LinkError, SessionRefusedError
 from vagus.integrations.lerobot_contact import Contact, identity_of, policy_names
+from vagus.specs import RobotSpec
 from vagus.transport.keys import ServiceKey
 from vagus.transport.router import Router
 from vagus.transport.zenoh_config import RouterConfig, ZenohConfig
@@ -57,3 +58,33 @@ def test_a_server_is_told_which_program_this_is() -> None:
     who = identity_of("arm", {"site": "lab"})
     assert (who.name, dict(who.tags)) == ("arm", {"program": "lerobot", "site": "lab"})
     assert who.instance != identity_of("arm", {}).instance
+
+
+def test_what_no_robot_could_be_driven_by_is_refused_before_one_is_connected() -> None:
+    with Router(RouterConfig(listen=("tcp/127.0.0.1:0",))) as router:
+        endpoint = router.endpoints[0]
+        with serving(endpoint, Sway(inference_s=0.2)):
+            slow = EdgeConfig(max_action_age_s=0.15, buffer_time_s=0.1)
+            with pytest.raises(SessionRefusedError, match=r"too_slow.*--max-action-age-s"):
+                Contact(endpoint, "", ZenohConfig(), slow).ask()
+            pinned = EdgeConfig(pin_model="0123456789")
+            with pytest.raises(SessionRefusedError, match=r"model_changed.*0123456789"):
+                Contact(endpoint, "", ZenohConfig(), pinned).ask()
+
+
+def test_a_full_server_is_refused_before_a_robot_is_connected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vagus.integrations.lerobot_contact.LEFT_BEHIND_S", 0.2)
+    with (
+        Router(RouterConfig(listen=("tcp/127.0.0.1:0",))) as router,
+        serving(router.endpoints[0], Sway(), max_sessions=1),
+    ):
+        spec, here = Sway().spec, contact(router.endpoints[0])
+        robot = RobotSpec("arm", spec.actions, spec.state, spec.cameras, spec.rate_hz)
+        with here.link() as link:
+            opener = Opener(link, robot, EdgeConfig(), identity_of("first", {}))
+            server, said = here.find(link)
+            session, _ = opener.open(server, said, instruction="", contract=None)
+            with pytest.raises(SessionRefusedError, match=r"sessions_full.*has 1 robots"):
+                here.ask()
+            opener.close(session)
+        assert here.ask() == spec

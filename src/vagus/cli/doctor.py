@@ -9,6 +9,7 @@ from typing import Annotated
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 
 from vagus.cli.exit_code import ExitCode
 from vagus.cli.survey import Found, survey
@@ -135,6 +136,12 @@ def advise(said: Capabilities, measured: Probe, edge: EdgeConfig) -> Iterator[Ad
             is_problem=True,
         )
     yield Advice(f"phase {said.phase}", is_problem=said.phase != "ready")
+    if not said.model_hash.startswith(edge.pin_model):
+        yield Advice(
+            f"its model is {said.model_hash[:12]}, not {edge.pin_model} (--pin-model)", is_problem=True
+        )
+    if said.failing:
+        yield Advice(f"its policy fails for everybody: {escape(said.failing)}", is_problem=True)
     if said.load.sessions >= said.load.max_sessions:
         yield Advice(f"all {said.load.max_sessions} sessions are taken", is_problem=True)
     if not measured.round_trips_ms:

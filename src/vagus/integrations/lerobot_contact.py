@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,8 @@ from vagus.clock import MonotonicClock, seconds_to_ns
 from vagus.edge.config import EdgeConfig
 from vagus.edge.handshake import Contract, Identity, check_pin, check_replica
 from vagus.edge.opening import fetch_capabilities, find_service, living_servers, parse_service
-from vagus.errors import LinkError, VagusError
+from vagus.edge.pace import check_pace
+from vagus.errors import LinkError, SessionRefusedError, VagusError
 from vagus.quoting import quoted
 from vagus.specs import PolicySpec
 from vagus.transport.host import host_id
@@ -21,13 +23,17 @@ from vagus.transport.link import Link
 from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import ZenohConfig
 from vagus.wire.contract import policy_spec_from
-from vagus.wire.schema import Capabilities
+from vagus.wire.schema import Capabilities, EventCode
 
 __all__ = ["Contact", "identity_of", "policy_names"]
 
 RETRY_S = 0.1
 """Pause between tries of the first contact."""
 READY = "ready"
+LEFT_BEHIND_S = 6.0
+"""A place that this robot's last process took is free 5 s after its token has gone."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +65,45 @@ class Contact:
             yield link
 
     def ask(self) -> PolicySpec:
-        """Return what the policy wants and gives, once a server of it is ready.
+        """Return what the policy wants and gives, once a server of it is ready to take a robot.
+
+        No robot is connected yet: what can be refused now need not let an arm go limp later.
 
         Raises:
             LinkError: none is, within `connect_timeout_s`.
+            SessionRefusedError: it is too slow for these settings, has not the pinned model, or stays full.
             ConfigError: several services and none chosen.
         """
         with self.link() as link:
             clock, never = MonotonicClock(), threading.Event()
-            deadline_ns = clock.now_ns() + seconds_to_ns(self.edge.connect_timeout_s)
+            begin_ns = clock.now_ns()
             while True:
                 try:
-                    return policy_spec_from(self.find(link)[1])
-                except LinkError:
-                    if clock.now_ns() >= deadline_ns:
+                    return self._first(link)
+                except (LinkError, SessionRefusedError) as error:
+                    if clock.now_ns() - begin_ns >= seconds_to_ns(self._patience_s(error)):
                         raise
                 clock.wait_until_ns(clock.now_ns() + seconds_to_ns(RETRY_S), never)
+
+    def _first(self, link: Link) -> PolicySpec:
+        said = self.find(link)[1]
+        for warning in check_pace(said, self.edge):
+            logger.warning("%s", warning)
+        if said.load.sessions >= said.load.max_sessions:
+            why = f", because {quoted(said.serving_reason)}" if said.serving_reason else ""
+            reason = f"server {quoted(said.server)} has {said.load.sessions} robots and takes no more{why}"
+            raise SessionRefusedError(EventCode.SESSIONS_FULL.value, reason)
+        return policy_spec_from(said)
+
+    def _patience_s(self, error: LinkError | SessionRefusedError) -> float:
+        """Return for how long such an error may pass by itself."""
+        if isinstance(error, LinkError):
+            return self.edge.connect_timeout_s
+        return (
+            self.edge.connect_timeout_s + LEFT_BEHIND_S
+            if error.code == EventCode.SESSIONS_FULL.value
+            else 0.0
+        )
 
     def find(self, link: Link, contract: Contract | None = None) -> tuple[ServerKey, Capabilities]:
         """Return a ready server of the service, with the pinned model, and equal to what was agreed before.
