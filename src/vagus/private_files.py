@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from io import FileIO
 from pathlib import Path
 
-__all__ = ["make_folder", "open_file"]
+__all__ = ["make_folder", "open_file", "rights_of_file", "rights_of_folder", "write_whole"]
 
 OWNERS_FILE = 0o600
 OWNERS_FOLDER = 0o700
 ANY_FILE = 0o666
 ANY_FOLDER = 0o777
 """Less the process's umask."""
+
+
+def rights_of_folder(*, is_private: bool) -> int:
+    """Return the mode that a folder is made with."""
+    return OWNERS_FOLDER if is_private else ANY_FOLDER
+
+
+def rights_of_file(*, is_private: bool) -> int:
+    """Return the mode that a file is made with."""
+    return OWNERS_FILE if is_private else ANY_FILE
 
 
 def make_folder(folder: Path, *, is_private: bool = True) -> None:
@@ -24,7 +35,7 @@ def make_folder(folder: Path, *, is_private: bool = True) -> None:
     if folder.is_dir():
         return
     make_folder(folder.parent, is_private=is_private)
-    folder.mkdir(mode=OWNERS_FOLDER if is_private else ANY_FOLDER, exist_ok=True)
+    folder.mkdir(mode=rights_of_folder(is_private=is_private), exist_ok=True)
 
 
 def open_file(path: Path, mode: str, *, is_private: bool = True) -> FileIO:
@@ -33,5 +44,19 @@ def open_file(path: Path, mode: str, *, is_private: bool = True) -> FileIO:
     Raises:
         OSError: it cannot be opened.
     """
-    rights = OWNERS_FILE if is_private else ANY_FILE
+    rights = rights_of_file(is_private=is_private)
     return FileIO(path, mode, opener=lambda name, flags: os.open(name, flags, rights))
+
+
+def write_whole(file: FileIO, content: bytes | memoryview) -> None:
+    """Write all of `content`.
+
+    Raises:
+        OSError: the disk takes no more; a part may be in the file.
+    """
+    left = memoryview(content)
+    while left:
+        written = file.write(left)
+        if not written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        left = left[written:]

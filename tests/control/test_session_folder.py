@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import resource
+import stat
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vagus.control.session_folder import SessionFolder, safe_name
 from vagus.errors import ConfigError
@@ -51,25 +56,41 @@ def test_steps_are_appended_and_a_part_that_fits_is_taken_back(
     assert (folder.path / "steps.jsonl").read_bytes() == b'{"a":1}\n{"a":3}\n'
 
 
-def test_an_image_that_cannot_be_written_leaves_no_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_image_that_a_full_disk_cuts_short_leaves_no_file(tmp_path: Path) -> None:
     folder = SessionFolder(tmp_path / "one", {})
-
-    def fail(path: Path, content: bytes) -> int:
-        path.touch()
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", fail)
-        with pytest.raises(OSError, match="No space"):
-            folder.write_image("top", "a.jpg", b"123")
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))  # stands in for the end of the disk
+    try:
+        with pytest.raises(OSError, match="too large"):
+            folder.write_image("top", "a.jpg", bytes(10_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, hard))
     folder.write_image("top", "b.jpg", b"123")
     folder.close({})
     assert [path.name for path in (folder.path / "images" / "top").iterdir()] == ["b.jpg"]
 
 
-def test_a_camera_cannot_write_outside_the_folder() -> None:
-    assert safe_name("../../etc/x y") == "______etc_x_y"
-    assert safe_name("") == "_"
+@given(st.text(max_size=80), st.text(max_size=80))
+def test_cameras_whose_names_differ_never_share_a_folder(left: str, right: str) -> None:
+    assert (safe_name(left) == safe_name(right)) is (left == right)
+
+
+@given(st.text(st.characters(), max_size=200))
+def test_any_name_of_a_camera_becomes_the_name_of_a_folder_below(name: str) -> None:
+    assert re.fullmatch(r"[0-9A-Za-z_-]{1,80}", safe_name(name))
+
+
+def test_names_that_differ_in_punctuation_only_differ_as_folders() -> None:
+    assert len({safe_name(name) for name in ("a.b", "a/b", "a b", "a_b", "", "_", "..", "wrist")}) == 8
     assert safe_name("wrist-left_2") == "wrist-left_2"
+
+
+@pytest.mark.parametrize("is_private", [True, False])
+def test_files_are_the_owners_unless_others_may_read_them(tmp_path: Path, is_private: bool) -> None:
+    folder = SessionFolder(tmp_path / "runs" / "one", {}, is_private=is_private)
+    folder.write_image("front", "e0.jpg", b"jpeg")
+    folder.close({})
+    everything = list((tmp_path / "runs").rglob("*"))
+    rights = {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in everything}
+    assert len(everything) == 6
+    assert (rights == {0}) is is_private

@@ -56,6 +56,7 @@ def test_a_run_is_a_dataset_with_provenance_and_a_second_run_goes_on_with_it(
     root, journal = tmp_path / "set", tmp_path / "journal"
     summary = drive(vsim(journal), Towards(), LoopConfig(duration_s=3.0, episode_s=1.5), recorded(root))
     assert summary.reason is EndReason.FINISHED
+    assert {path.stat().st_mode & 0o077 for path in (root, *root.rglob("*"))} == {0}  # its owner's alone
     dataset = loaded(root)
     assert dataset.fps == RATE_HZ
     assert dataset.meta.robot_type == "vsim"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.client
 import socket
 import sys
+import threading
 
 import pytest
 
-from server.raw_client import serving
+from server.raw_client import serving, wait_until
 from vagus.errors import ConfigError
 from vagus.server.config import ServeConfig
 from vagus.server.lifecycle import Phase
-from vagus.server.metrics import HealthServer, Vitals, answer
+from vagus.server.metrics import MAX_CONNECTIONS, HealthServer, Vitals, answer
 from vagus.server.telemetry import Telemetry
 from vagus.wire.schema import Load
 
@@ -95,3 +97,29 @@ def test_a_server_answers_probes_about_itself() -> None:
         stand.opened("arm").ask(1.0)
         assert get(port, "/healthz") == (200, "ok\n")
         assert 'vagus_requests_total{outcome="chunk"} 1.0' in get(port, "/metrics")[1]
+
+
+def test_connections_that_say_nothing_are_few_and_cost_no_probe() -> None:
+    server = HealthServer("127.0.0.1", 0, vitals())
+    server.start()
+    idle: list[socket.socket] = []
+    try:
+        for _ in range(3 * MAX_CONNECTIONS):
+            idle += [socket.create_connection(("127.0.0.1", server.port), timeout=10)]
+        assert get(server.port, "/readyz") == (200, "ready\n")
+        assert idle[0].recv(1) == b""  # the oldest was dropped for the newest
+        wait_until(lambda: probes() <= MAX_CONNECTIONS)
+    finally:
+        for connection in idle:
+            connection.close()
+        server.stop()
+
+
+def probes() -> int:
+    return sum("process_request" in thread.name for thread in threading.enumerate())
+
+
+def test_a_thread_that_has_ended_turns_both_probes_red_and_is_named() -> None:
+    sick = dataclasses.replace(vitals(), ended=lambda: "vagus-decode-0")
+    assert answer("/healthz", sick) == (503, b"a thread has ended: vagus-decode-0\n")
+    assert answer("/readyz", sick) == (503, b"a thread has ended: vagus-decode-0\n")

@@ -755,7 +755,7 @@ def test_who_is_refused_again_and_again_fills_neither_log_nor_audit(
     assert [line["event"] for line in events(tmp_path)] == ["refused", "unknown_session", "stopped"]
     told = [r.getMessage() for r in caplog.records if r.name == "vagus.server.session_log"]
     assert len(told) == 2
-    assert told[0].startswith("session of misfit refused (invalid_input): rate_hz")
+    assert told[0].startswith("session of misfit refused (invalid_input): malformed SessionRequest: Expected")
     assert told[1] == "message of stranger dropped: unknown_session"
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from vagus.cli.child import Child
@@ -193,4 +194,4 @@ def show(console: Console, report: Report, plot: Path | None) -> None:
     if plot is not None:
         console.print(f"picture: {plot}", highlight=False)
     for problem in report.problems:
-        console.print(f"[bold red]problem:[/] {problem}", highlight=False)
+        console.print(f"[bold red]problem:[/] {escape(problem)}", highlight=False)

@@ -18,6 +18,7 @@ from vagus.edge.config import EdgeConfig
 from vagus.edge.opening import parse_service
 from vagus.edge.pace import Pace
 from vagus.errors import ConfigError, LinkError
+from vagus.quoting import quoted
 from vagus.transport.link import Link
 from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import ZenohConfig
@@ -29,6 +30,9 @@ JPEG_BYTES_PER_PIXEL = 1 / 6
 """640×480 at quality 90 is about 50 kB."""
 SMALL_OBSERVATION_BYTES = 4096
 PROBE_TIMEOUT_S = 2.0
+
+MAX_FINDING = 2000
+"""Characters of a finding that may quote a server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +95,19 @@ class DoctorCommand:
         return ExitCode.OK if any(usable) else ExitCode.REFUSED
 
     def _examine(self, console: Console, link: Link, server: Found) -> bool:
-        console.print(f"\n[bold]{server.service}[/] server {server.key.server}", highlight=False)
+        service, name = escape(str(server.service)), escape(server.key.server)
+        console.print(f"\n[bold]{service}[/] server {name}", highlight=False)
         if server.capabilities is None:
             console.print(
-                f"  [red]problem[/] alive but silent, it may hang: {server.trouble}", highlight=False
+                f"  [red]problem[/] alive but silent, it may hang: {escape(quoted(server.trouble))}",
+                highlight=False,
             )
             return False
         measured = probe(link, server, self.count)
         findings = list(advise(server.capabilities, measured, self.edge))
         for finding in findings:
             mark = "[red]problem[/]" if finding.is_problem else "[green]ok[/]"
-            console.print(f"  {mark} {finding.text}", highlight=False)
+            console.print(f"  {mark} {escape(quoted(finding.text, MAX_FINDING))}", highlight=False)
         return not any(finding.is_problem for finding in findings)
 
 

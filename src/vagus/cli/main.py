@@ -22,6 +22,7 @@ from vagus.cli.run import RunCommand
 from vagus.cli.serve import ServeCommand, serve_defaults
 from vagus.cli.status import StatusCommand
 from vagus.errors import ConfigError, SpecError, VagusError
+from vagus.quoting import quoted_block
 
 __all__ = ["Command", "main"]
 
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(_parse(list(sys.argv[1:] if arguments is None else arguments)).run())
     except VagusError as error:
         is_line = isinstance(error, (ConfigError, SpecError))  # others may quote what a process printed
-        text = " ".join(str(error).split()) if is_line else str(error)
+        text = quoted_block(" ".join(str(error).split()) if is_line else error)
         Console(stderr=True).print(f"[bold red]vagus:[/] {escape(text)}", highlight=False, soft_wrap=True)
         return int(exit_code_of(error))
     except KeyboardInterrupt:

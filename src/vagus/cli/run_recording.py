@@ -85,7 +85,8 @@ def _folder(
         "state": list(mapping.state_names),
         "tags": dict(run.tags),
     }
-    return Recording(str(place), Recorder(SessionFolder(place, metadata), config).start())
+    folder = SessionFolder(place, metadata, is_private=config.private_files)
+    return Recording(str(place), Recorder(folder, config).start())
 
 
 def _dataset(
@@ -100,6 +101,7 @@ def _dataset(
         codec=config.codec,
         encoder_threads=config.encoder_threads,
         has_images=config.images,
+        is_private=config.private_files,
     )
     read_images = _one_at_a_time(robot.read_images)
     recorder = start_dataset_recorder(robot.spec, settings, mapping=mapping, read_images=read_images)

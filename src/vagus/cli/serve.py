@@ -68,7 +68,7 @@ class ServeCommand:
             if not _wait_ready(server, stopping):
                 return ExitCode.INTERRUPTED
             for line in describe(server.capabilities()):
-                console.print(line, highlight=False, soft_wrap=True)
+                console.print(escape(line), highlight=False, soft_wrap=True)
             console.print(f"server ready: {server.key.server}", highlight=False)
             while not stopping.is_set():
                 if server.wait(POLL_S):

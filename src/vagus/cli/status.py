@@ -18,6 +18,7 @@ from vagus.cli.signals import stop_event
 from vagus.cli.survey import Found, survey
 from vagus.edge.opening import parse_service
 from vagus.errors import LinkError
+from vagus.quoting import quoted
 from vagus.transport.keys import ServiceKey
 from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import ZenohConfig
@@ -78,7 +79,7 @@ def as_table(found: Iterable[Found]) -> Table:
     """Return a table, a row per server."""
     table = Table(*COLUMNS)
     for server in found:
-        table.add_row(*_row(server))
+        table.add_row(*(escape(quoted(cell)) for cell in _row(server)))
     if not table.row_count:
         table.title = "no server on this network"
     return table
@@ -89,7 +90,7 @@ def _look(link: ZenohLink, service: ServiceKey | None) -> Table:
         return as_table(survey(link, service))
     except LinkError as error:
         table = Table("network")
-        table.add_row(f"away: {error}")
+        table.add_row(escape(f"away: {error}"))
         return table
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from vagus.errors import RobotError
+from vagus.quoting import quoted
 from vagus.types import Image, Snapshot, SnapshotDraft
 
 __all__ = ["CameraThread", "ClientPort"]
@@ -100,7 +101,7 @@ class CameraThread:
     def _fail(self, draft: SnapshotDraft, error: Exception) -> None:
         self.errors += 1
         if not self._is_failing:
-            what = str(error) if isinstance(error, RobotError) else f"{type(error).__name__}: {error}"
+            what = str(error) if isinstance(error, RobotError) else f"{type(error).__name__}: {quoted(error)}"
             logger.warning(
                 "no images for this request: %s", what, exc_info=logger.isEnabledFor(logging.DEBUG)
             )

@@ -73,6 +73,8 @@ class RecorderConfig:
     """Sets of frames waiting for the disk; further ones are dropped and counted."""
     flush_s: float = 1.0
     """Steps reach the disk at least this often."""
+    private_files: bool = True
+    """What is recorded is for this user alone (files 0600, folders 0700); else as the umask says."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.jpeg_quality <= 100:

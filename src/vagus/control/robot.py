@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 from vagus.errors import RobotError
+from vagus.quoting import quoted
 from vagus.specs import RobotSpec
 from vagus.types import ActionArray, FloatArray, Image
 
@@ -94,4 +95,4 @@ def robot_call(what: str) -> Iterator[None]:
     except RobotError:
         raise
     except Exception as error:
-        raise RobotError(f"{what}: {type(error).__name__}: {error}") from error
+        raise RobotError(f"{what}: {type(error).__name__}: {quoted(error)}") from error

@@ -7,17 +7,24 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
 from vagus.errors import ConfigError
+from vagus.private_files import make_folder, open_file, rights_of_file, rights_of_folder, write_whole
 
 __all__ = ["Json", "SessionFolder"]
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
+MAX_NAME = 64
+HASHED = re.compile(r".*-[0-9a-f]{8}")
+"""What a name that cannot be a folder's becomes; one that looks like it is changed as well."""
 
 RESERVED_BYTES = 32 << 10
 """Room that metadata.json takes from the start, so that the summary still fits on a disk that is full."""
@@ -29,20 +36,24 @@ class SessionFolder:
     Args:
         path: folder to be made; must not exist.
         metadata: what is known at the beginning.
+        is_private: for this user alone.
 
     Raises:
         ConfigError: the folder cannot be made or written.
     """
 
-    def __init__(self, path: Path, metadata: Mapping[str, Json]) -> None:
+    def __init__(self, path: Path, metadata: Mapping[str, Json], *, is_private: bool = True) -> None:
         self.path = path
+        self._is_private = is_private
         self._metadata = dict(metadata)
         self._cameras: set[str] = set()
         try:
-            path.mkdir(parents=True)
+            make_folder(path.parent, is_private=is_private)
+            path.mkdir(mode=rights_of_folder(is_private=is_private))
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-            self._metadata_file = os.open(path / "metadata.json", flags, 0o644)
-            self._steps_file = os.open(path / "steps.jsonl", flags | os.O_APPEND, 0o644)
+            rights = rights_of_file(is_private=is_private)
+            self._metadata_file = os.open(path / "metadata.json", flags, rights)
+            self._steps_file = os.open(path / "steps.jsonl", flags | os.O_APPEND, rights)
             self._write_metadata()
         except OSError as error:
             raise ConfigError(
@@ -69,11 +80,12 @@ class SessionFolder:
         """
         folder = self.path / "images" / safe_name(camera)
         if camera not in self._cameras:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder, is_private=self._is_private)
             self._cameras.add(camera)
         target = folder / name
         try:
-            target.write_bytes(jpeg)
+            with open_file(target, "wb", is_private=self._is_private) as file:
+                write_whole(file, jpeg)
         except OSError:
             target.unlink(missing_ok=True)
             raise
@@ -96,5 +108,8 @@ class SessionFolder:
 
 
 def safe_name(name: str) -> str:
-    """Return `name` as the name of a folder."""
-    return "".join(char if char.isalnum() or char in "-_" else "_" for char in name) or "_"
+    """Return `name` as the name of a folder; names that differ never share one."""
+    cleaned = "".join(char if (char.isascii() and char.isalnum()) or char in "-_" else "_" for char in name)
+    is_plain = cleaned == name and 0 < len(name) <= MAX_NAME and not HASHED.fullmatch(name)
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return name if is_plain else f"{cleaned[:MAX_NAME]}-{digest}"

@@ -19,6 +19,7 @@ from vagus.edge.opening import Opener, fetch_capabilities, find_service, living_
 from vagus.edge.refusals import Refusal
 from vagus.edge.replicas import Backoff, Replicas
 from vagus.edge.uplink import Session, Uplink
+from vagus.edge.wording import check_identity, check_instruction, check_robot
 from vagus.edge.worker import Conversation, Worker
 from vagus.errors import LinkError, SessionRefusedError, StateError, VagusError
 from vagus.quoting import quoted
@@ -91,7 +92,13 @@ class PolicyClient:
             service: whom to talk to; None: the only service on the network.
             instruction: what the robot is to do.
             clock: time, for tests.
+
+        Raises:
+            ConfigError: a name, a tag or the instruction is longer than a message carries, or no text.
         """
+        check_identity(opener.identity)
+        check_robot(opener.robot)
+        check_instruction(instruction)
         config = opener.config
         self._opener = opener
         self._config = config
@@ -220,7 +227,12 @@ class PolicyClient:
         self._worker.post(lambda talk: talk.uplink.draft_failed(ticket, self._clock.now_ns()))
 
     def set_instruction(self, instruction: str) -> None:
-        """Ask for something else from the next request on (any thread)."""
+        """Ask for something else from the next request on (any thread).
+
+        Raises:
+            ConfigError: it is longer than a request carries, or no text.
+        """
+        check_instruction(instruction)
         self._open_talk.instruction = instruction
 
     def status(self) -> ClientStatus:

@@ -50,6 +50,7 @@ class DatasetSettings:
         codec: of the video; "" for single images.
         encoder_threads: of the encoder.
         has_images: the cameras are recorded.
+        is_private: its files are for this user alone.
     """
 
     root: str
@@ -59,6 +60,7 @@ class DatasetSettings:
     codec: str = "h264"
     encoder_threads: int = 1
     has_images: bool = True
+    is_private: bool = True
 
 
 def start_dataset_recorder(
@@ -97,6 +99,7 @@ def start_dataset_recorder(
         columns=dict(COLUMNS),
         codec=settings.codec,
         encoder_threads=settings.encoder_threads,
+        is_private=settings.is_private,
     )
     writer = WriterProcess()
     writer.open(order)

@@ -43,6 +43,7 @@ class OpenDataset(msgspec.Struct, frozen=True, tag="open"):
         columns: further numbers of each frame, name → dtype.
         codec: of the video; "" for single images.
         encoder_threads: that encode it.
+        is_private: its files are for this user alone.
     """
 
     root: str
@@ -55,6 +56,7 @@ class OpenDataset(msgspec.Struct, frozen=True, tag="open"):
     columns: dict[str, str]
     codec: str
     encoder_threads: int
+    is_private: bool = True
 
 
 class WriteFrame(msgspec.Struct, frozen=True, tag="frame"):

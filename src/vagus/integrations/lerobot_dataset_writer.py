@@ -38,6 +38,8 @@ QUEUE_FRAMES = 10_000
 """LeRobot's encoder drops pictures, not rows, when its queue is full; `_make_room` keeps it from that."""
 BACKLOG_FRAMES = 60
 """Pictures that may wait for the encoder before the pipe is made to wait."""
+OTHERS = 0o077
+"""What is nobody else's: this process does nothing but write the dataset."""
 PRESETS = {"h264": "ultrafast", "hevc": "ultrafast", "libsvtav1": 12}
 """Codec → what keeps up with two cameras on one small core."""
 
@@ -149,6 +151,8 @@ def _serve(pipe: BinaryIO, replies: BinaryIO) -> Reply:
     order = read_message(pipe)
     if not isinstance(order, OpenDataset):
         return Reply()  # never wanted
+    if order.is_private:
+        os.umask(OTHERS)
     writer = DatasetWriter(order)
     _tell(replies, writer.reply)
     try:

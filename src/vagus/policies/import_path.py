@@ -15,6 +15,9 @@ from vagus.errors import ConfigError, VagusError
 
 __all__ = ["Option", "accepted_options", "check_options", "construct", "load_named"]
 
+OWN_PREFIX = "vagus_file_"
+"""Before the name of a file that is called as a module is already."""
+
 Option: TypeAlias = bool | int | float | str
 """What something loaded by name can be told on the command line or in a manifest."""
 
@@ -101,14 +104,28 @@ def _module(sort: str, target: str) -> tuple[ModuleType, str]:
 def _module_from_file(sort: str, path: Path) -> ModuleType:
     if not path.is_file():
         raise ConfigError(sort, wanted="a Python file", got=f"{path}, which is not there")
-    loader = importlib.util.spec_from_file_location(path.stem, path.resolve())
+    _make_importable(path.resolve().parent)
+    name = _module_name(path.resolve())
+    loader = importlib.util.spec_from_file_location(name, path.resolve())
     if loader is None or loader.loader is None:
         raise ConfigError(sort, wanted="a Python file", got=str(path))
-    _make_importable(path.resolve().parent)
     module = importlib.util.module_from_spec(loader)
-    sys.modules[path.stem] = module
+    sys.modules[name] = module
     loader.loader.exec_module(module)
     return module
+
+
+def _module_name(path: Path) -> str:
+    """Return the name to import a file by: its own, unless that is another module's.
+
+    `random.py` must not become everybody's `random`.
+    """
+    try:
+        found = None if path.stem in sys.stdlib_module_names else importlib.util.find_spec(path.stem)
+    except (ImportError, ValueError):
+        found = None
+    is_own = found is not None and found.origin is not None and Path(found.origin).resolve() == path
+    return path.stem if is_own else f"{OWN_PREFIX}{path.stem}"
 
 
 def _make_importable(folder: Path) -> None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import errno
 import itertools
-import os
 from collections import deque
-from io import FileIO
 from pathlib import Path
 
 import msgspec
 
 from vagus.errors import ProtocolError
-from vagus.private_files import make_folder, open_file
+from vagus.private_files import make_folder, open_file, write_whole
 from vagus.server.journal import Outcome
 from vagus.wire.codec import encode_header
 
@@ -83,7 +81,7 @@ class CaptureRing:
         path = self._free_path(f"{outcome.header.epoch:08x}-{outcome.header.seq:012d}")
         try:
             with open_file(path, "xb", is_private=self._is_private) as file:
-                _write_whole(file, content)
+                write_whole(file, content)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -101,15 +99,6 @@ class CaptureRing:
         """Return where this sample goes: a request that comes twice does not replace itself."""
         names = (name if count == 1 else f"{name}-{count}" for count in itertools.count(1))
         return next(path for path in (self.folder / f"{n}{SUFFIX}" for n in names) if not path.exists())
-
-
-def _write_whole(file: FileIO, content: bytes) -> None:
-    left = memoryview(content)
-    while left:
-        written = file.write(left)
-        if not written:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        left = left[written:]
 
 
 def read_capture(path: Path) -> Captured:

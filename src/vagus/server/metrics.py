@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import http.server
 import importlib
+import logging
+import socket
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from types import ModuleType
+from typing import TypeAlias
 
 from vagus.errors import ConfigError
 from vagus.server.lifecycle import Phase
@@ -15,6 +20,14 @@ from vagus.server.telemetry import Histogram, Telemetry
 from vagus.wire.schema import Load
 
 __all__ = ["HealthServer", "Vitals", "exposition"]
+
+Request: TypeAlias = socket.socket | tuple[bytes, socket.socket]
+"""What socketserver calls a request."""
+
+MAX_CONNECTIONS = 32
+"""Probes at one time; each is over in milliseconds, whoever holds one longer is dropped for the next."""
+
+logger = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT_S = 5.0
 """A probe that sends nothing is dropped."""
@@ -139,7 +152,7 @@ class HealthServer:
     def __init__(self, host: str, port: int, vitals: Vitals) -> None:
         self._address = (host, port)
         self._vitals = vitals
-        self._http: http.server.ThreadingHTTPServer | None = None
+        self._http: _BoundedServer | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -160,13 +173,12 @@ class HealthServer:
                 return answer(self.path, vitals)
 
         try:
-            self._http = http.server.ThreadingHTTPServer(self._address, Probe)
+            self._http = _BoundedServer(self._address, Probe)
         except OSError as error:
             host, port = self._address
             raise ConfigError(
                 "health_port", wanted="a free address", got=f"{host}:{port} ({error})"
             ) from error
-        self._http.daemon_threads = True
         self._thread = threading.Thread(target=self._http.serve_forever, name="vagus-health", daemon=True)
         self._thread.start()
 
@@ -208,6 +220,36 @@ def _readiness(phase: Phase, vitals: Vitals) -> tuple[int, bytes]:
     if phase is Phase.READY and failing:
         return 503, f"the policy fails for everybody: {failing}\n".encode()
     return (200 if phase is Phase.READY else 503), f"{phase.value}\n".encode()
+
+
+class _BoundedServer(http.server.ThreadingHTTPServer):
+    """A thread per connection, but not more than a few: for a new one the oldest has to go."""
+
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], probe: type[http.server.BaseHTTPRequestHandler]) -> None:
+        self._lock = threading.Lock()
+        self._open: OrderedDict[object, None] = OrderedDict()
+        super().__init__(address, probe)
+
+    def process_request(self, request: Request, client_address: object) -> None:
+        oldest = None
+        with self._lock:
+            self._open[request] = None
+            if len(self._open) > MAX_CONNECTIONS:
+                oldest, _ = self._open.popitem(last=False)
+        if isinstance(oldest, socket.socket):
+            with suppress(OSError):  # it has gone by itself
+                oldest.shutdown(socket.SHUT_RDWR)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Request) -> None:
+        with self._lock:
+            self._open.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Request, client_address: object) -> None:  # noqa: ARG002 - its signature
+        logger.debug("a probe of %s failed", client_address)
 
 
 class _Probe(http.server.BaseHTTPRequestHandler):

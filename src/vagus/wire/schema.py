@@ -58,6 +58,8 @@ MAX_INSTRUCTION = 4096
 """Characters that a tokenizer is given."""
 MAX_REASON = 4096
 """Characters of a sentence for people; a refusal may list every name of a robot."""
+MAX_NUMBER = 1e12
+"""What robot and server agree on is finite, and no time or rate is as large as this."""
 MAX_DATA_BYTES = 32 << 20
 """Bytes of an array or a frame; the message around it has a bound of its own."""
 
@@ -68,6 +70,8 @@ Note: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_NOTE)]
 Caution: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_WARNING)]
 Instruction: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_INSTRUCTION)]
 Reason: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_REASON)]
+Amount: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=MAX_NUMBER)]
+Number: TypeAlias = Annotated[float, msgspec.Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
 Bytes: TypeAlias = Annotated[memoryview, msgspec.Meta(max_length=MAX_DATA_BYTES)]
 
 
@@ -165,7 +169,7 @@ class ObservationMessage(msgspec.Struct, frozen=True, kw_only=True):
     """(n, action_dim) the same actions in the robot's units."""
     seed: int = 0
     """Source of all noise for this row."""
-    slack_ms: float = 0.0
+    slack_ms: Number = 0.0
     """Playback left in the robot's plan at capture."""
     traceparent: Name | None = None
     """W3C trace context, passed through to logs."""
@@ -260,7 +264,7 @@ class WireRtc(msgspec.Struct, frozen=True, kw_only=True):
     """Recommended end of the guidance, in steps."""
     schedule: Word = "exp"
     """How the guidance falls off over the prefix."""
-    max_guidance: float = 5.0
+    max_guidance: Amount = 5.0
     """Bound of the guidance weight."""
 
 
@@ -279,7 +283,7 @@ class OpenMessage(msgspec.Struct, frozen=True, kw_only=True):
     """What the robot will send as state, in that order."""
     cameras: Annotated[tuple[WireCamera, ...], msgspec.Meta(max_length=MAX_CAMERAS)] = ()
     """What the robot can see."""
-    rate_hz: float = 0.0
+    rate_hz: Amount = 0.0
     """Policy steps per second at which the client will execute."""
     wants_rtc: bool = False
     """The client will send prefixes where the policy takes them."""
@@ -291,9 +295,9 @@ class OpenMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Given on failover: only a replica with equal weights may answer yes."""
     host_id: Name = ""
     """Salted hash of the boot id: equal means same host, so raw frames in shared memory pay."""
-    buffer_time_s: float = 0.0
+    buffer_time_s: Amount = 0.0
     """Playback left when the client asks for more; 0: not said."""
-    max_action_age_s: float = 0.0
+    max_action_age_s: Amount = 0.0
     """Age at which the client discards an action; 0: not said."""
     trust_units: bool = False
     """The operator vouches for units that one side does not state; logged and audited."""
@@ -308,9 +312,9 @@ class LatencyRow(msgspec.Struct, frozen=True, kw_only=True):
 
     batch_size: int
     """Rows in the batch."""
-    p50_ms: float
+    p50_ms: Amount
     """Median of the warm-up runs."""
-    max_ms: float
+    max_ms: Amount
     """Slowest of the warm-up runs."""
 
 
@@ -339,7 +343,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """Longest chunk, in actions."""
     model_dim: int
     """Width of an action in the policy's own space."""
-    rate_hz: float
+    rate_hz: Amount
     """Policy steps per second it was trained at."""
     rtc: WireRtc | None = None
     """Real-time chunking, or nothing."""
