@@ -56,7 +56,6 @@ def test_a_run_is_a_dataset_with_provenance_and_a_second_run_goes_on_with_it(
     root, journal = tmp_path / "set", tmp_path / "journal"
     summary = drive(vsim(journal), Towards(), LoopConfig(duration_s=3.0, episode_s=1.5), recorded(root))
     assert summary.reason is EndReason.FINISHED
-    assert {path.stat().st_mode & 0o077 for path in (root, *root.rglob("*"))} == {0}  # its owner's alone
     dataset = loaded(root)
     assert dataset.fps == RATE_HZ
     assert dataset.meta.robot_type == "vsim"
@@ -89,6 +88,12 @@ def test_a_run_is_a_dataset_with_provenance_and_a_second_run_goes_on_with_it(
     assert resumed.num_frames > dataset.num_frames
     assert resumed[resumed.num_frames - 1]["observation.images.front"].shape == (3, 48, 64)
     assert len(set(column(resumed, "vagus.session").ravel()) - {-1}) == 2
+
+
+def test_the_files_are_their_owners_alone(tmp_path: Path) -> None:
+    root, journal = tmp_path / "set", tmp_path / "journal"
+    drive(vsim(journal), Towards(), LoopConfig(duration_s=1.0), recorded(root))
+    assert {path.stat().st_mode & 0o077 for path in (root, *root.rglob("*"))} == {0}  # its owner's alone
 
 
 def test_a_robot_that_fails_leaves_a_finished_dataset(tmp_path: Path) -> None:
