@@ -81,9 +81,13 @@ def test_a_full_server_is_refused_before_a_robot_is_connected(monkeypatch: pytes
         spec, here = Sway().spec, contact(router.endpoints[0])
         robot = RobotSpec("arm", spec.actions, spec.state, spec.cameras, spec.rate_hz)
         with here.link() as link:
-            opener = Opener(link, robot, EdgeConfig(), identity_of("first", {}))
+            who = identity_of("first", {})
+            opener = Opener(link, robot, EdgeConfig(), who)
             server, said = here.find(link)
+            link.token(server.client(who.name).alive(who.instance))  # or it would not keep its place for long
             session, _ = opener.open(server, said, instruction="", contract=None)
+            while not here.find(link)[1].load.sessions:
+                pass  # the status may be that of a moment ago
             with pytest.raises(SessionRefusedError, match=r"sessions_full.*has 1 robots"):
                 here.ask()
             opener.close(session)
