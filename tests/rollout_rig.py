@@ -144,6 +144,20 @@ class Stand:
             assert time.monotonic() < deadline_s, "the arm was not commanded"
             time.sleep(0.02)
 
+    @contextmanager
+    def losing_its_server(self, count: int) -> Iterator[None]:
+        """Close the server once the arm was sent so many more actions."""
+        before = len(self.sent()) if self.journal.exists() else 0
+
+        def close() -> None:
+            self.await_actions(before + count)
+            self.server.close()
+
+        closer = threading.Thread(target=close)
+        closer.start()
+        yield
+        closer.join()
+
     def longest_coast_s(self) -> float:
         """Return the longest time for which the base was left with a velocity that was not zero."""
         orders = [event for event in self.events() if event["event"] == "action"]
@@ -160,23 +174,28 @@ class Stand:
 
 @contextmanager
 def serving(
-    endpoint: str, policy: Sway, *, name: str = "one", max_sessions: int = 64
+    endpoint: str,
+    policy: Sway,
+    config: ServeConfig | None = None,
+    *,
+    name: str = "one",
+    max_sessions: int = 64,
 ) -> Iterator[Server[dict[str, object]]]:
     """Yield a server that is ready."""
     served: Policy[dict[str, object]] = policy
-    config = ServeConfig(model="sway", server_name=name, max_sessions=max_sessions)
+    config = config or ServeConfig(model="sway", server_name=name, max_sessions=max_sessions)
     with ZenohLink(ZenohConfig(connect=(endpoint,))) as link, Server(link, lambda: served, config) as server:
         assert server.wait_ready(PATIENCE_S)
         yield server
 
 
 @contextmanager
-def stand_in(folder: Path, policy: Sway | None = None) -> Iterator[Stand]:
+def stand_in(folder: Path, policy: Sway | None = None, config: ServeConfig | None = None) -> Iterator[Stand]:
     """Yield a network with a server that is ready."""
     served = policy or Sway()
     with Router(RouterConfig(listen=("tcp/127.0.0.1:0",))) as router:
         endpoint = router.endpoints[0]
-        with serving(endpoint, served) as server:
+        with serving(endpoint, served, config) as server:
             yield Stand(endpoint, served, server, folder)
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import msgspec
 import numpy as np
@@ -15,6 +15,7 @@ from vagus.control.tally import EndReason, Tally
 from vagus.edge.client import ClientStatus
 from vagus.edge.latency import LatencyParts
 from vagus.edge.refusals import Refusal
+from vagus.robots.gym import GymReport
 from vagus.robots.sim import SimRobot
 from vagus.types import LinkState
 
@@ -141,3 +142,21 @@ def test_the_summary_says_why_requests_were_refused_and_where_the_time_went() ->
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(summary_table(run))
     assert "[nan, nan]" in console.export_text()  # what is in brackets is no markup
+
+
+def test_the_summary_lists_what_a_robot_counts_and_the_episodes() -> None:
+    summary = replace(
+        Tally().summary(EndReason.FINISHED, "", limited={}, camera_errors=0),
+        duration_s=40.0,
+        starved_s=10.0,
+        episodes=25,
+    )
+    robot = SimRobot()
+    reported = GymReport(25, 21, tuple(float(number) for number in range(25)), 4000)
+    run = summarise(summary, {}, robot)
+    run = msgspec.structs.replace(run, robot=asdict(reported))
+    rows = {str(cell) for column in summary_table(run).columns for cell in column.cells}
+    assert "25" in rows
+    listed = ", ".join(str(number) for number in range(5, 25))
+    assert f"episodes 25; successes 21; returns … {listed}; steps 4000" in rows
+    assert "0 actions; without one for 10.00 s (25% of the time)" in rows

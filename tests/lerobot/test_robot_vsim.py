@@ -15,7 +15,8 @@ from process.rig import rig_in
 from vagus.cli.run_report import RunSummary
 from vagus.control.config import LoopConfig
 from vagus.control.tally import EndReason
-from vagus.errors import RobotError
+from vagus.errors import ConfigError, RobotError
+from vagus.policies import lerobot_version
 from vagus.policies.import_path import Option
 from vagus.robots.lerobot import LeRobotRobot
 from vagus.robots.registry import load_robot
@@ -45,6 +46,15 @@ def test_a_plug_in_is_found_by_its_name_and_says_what_it_is() -> None:
     assert {f.name: f.unit for f in spec.actions} == {f.name: f.unit for f in spec.state} == UNITS
     assert {f.kind for f in spec.actions} == {ActionKind.POSITION}
     assert spec.cameras == (CameraSpec("front", 48, 64),)
+
+
+def test_another_release_of_lerobot_is_refused_unless_somebody_vouches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lerobot_version, "TESTED", ("0.5.9",))
+    with pytest.raises(ConfigError, match="--options untested_lerobot true"):
+        vsim()
+    assert vsim(untested_lerobot=True).spec.robot_type == "vsim"
 
 
 def test_a_served_policy_drives_it_in_its_own_names_with_what_its_camera_shows(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from lerobot.configs import FeatureType
 from rollout_rig import PLUGIN, Stand, Sway, serving, stand_in, table
 from vagus.errors import ConfigError, LinkError
 from vagus.integrations.lerobot_policy import VagusConfig, VagusPolicy, make_vagus_pre_post_processors
+from vagus.policies import lerobot_version
 from vagus.transport.router import Router
 from vagus.transport.zenoh_config import RouterConfig
 
@@ -45,6 +46,20 @@ def start_lerobot_rollout(stand: Stand, *arguments: str) -> subprocess.Popen[str
     return subprocess.Popen(
         program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )
+
+
+def test_the_stock_script_is_driven_although_it_is_told_to_compile(tmp_path: Path) -> None:
+    with stand_in(tmp_path) as stand:
+        done = lerobot_rollout(stand, "--inference.type=vagus", "--duration=4", "--use_torch_compile=true")
+        assert done.returncode == 0, done.stderr
+        assert len(stand.sent()) > 20, done.stderr
+    assert "--use_torch_compile has no effect: the network is on the server" in done.stderr
+
+
+def test_the_stock_script_refuses_another_release_of_lerobot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lerobot_version, "TESTED", ("0.5.9",))
+    with pytest.raises(ConfigError, match="untested_lerobot"):
+        VagusPolicy.from_pretrained(None, config=VagusConfig())
 
 
 def test_the_stock_script_is_driven_through_our_types(tmp_path: Path) -> None:

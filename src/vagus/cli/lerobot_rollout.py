@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import tyro
+from rich.console import Console
 
-from vagus.cli.exit_code import ExitCode
+from vagus.cli.run_report import summarise, summary_table
+from vagus.control.outcome import RunOutcome
 from vagus.errors import ConfigError
 
 __all__ = ["LerobotRolloutCommand"]
@@ -37,11 +39,11 @@ class LerobotRolloutCommand:
 
 
 def run_rollout(arguments: Sequence[str]) -> int:
-    """Hand `arguments` to LeRobot's parser and run; return the exit code.
+    """Hand `arguments` to LeRobot's parser and run; print the summary and return the exit code.
 
     Raises:
         ConfigError: LeRobot is not installed.
-        VagusError: whatever ended the rollout.
+        VagusError: nothing was run, and why.
     """
     try:
         integration = importlib.import_module(INTEGRATION)
@@ -52,5 +54,7 @@ def run_rollout(arguments: Sequence[str]) -> int:
             got=str(error),
             fix=f'{sys.executable} -m pip install "vagus[lerobot]"',
         ) from error
-    integration.main(arguments)
-    return int(ExitCode.OK)
+    outcome: RunOutcome = integration.main(arguments)
+    run = summarise(outcome.summary, outcome.counters, None, outcome.recording, client=outcome.client)
+    Console().print(summary_table(run))
+    return run.exit_code

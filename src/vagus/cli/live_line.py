@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 
@@ -55,28 +56,38 @@ class LiveLine:
             self._thread.join(JOIN_TIMEOUT_S)
 
     def _run(self) -> None:
-        with Live(console=self._console, auto_refresh=False, transient=True) as live:
+        is_shared = sys.stderr.isatty()  # what others write then goes above the line; a log file stays one
+        with Live(
+            console=self._console, auto_refresh=False, transient=True, redirect_stderr=is_shared
+        ) as live:
             before: LoopStatus | None = None
             while not self._stopping.wait(REFRESH_S):
                 status = self._loop_status()
                 if status is not None:
-                    live.update(status_text(status, before, self._link_status()), refresh=True)
+                    text = status_text(status, before, self._link_status(), width=self._console.width)
+                    live.update(text, refresh=True)
                 before = status
 
 
-def status_text(status: LoopStatus, before: LoopStatus | None, link: ClientStatus) -> Text:
-    """Return one line: link and motion state, latency, buffer, rate, lateness."""
-    is_stalled = status.motion is MotionState.FALLBACK and status.link is not LinkState.DEAD
-    motion = "STALLED" if is_stalled else status.motion.name
+def status_text(status: LoopStatus, before: LoopStatus | None, link: ClientStatus, *, width: int) -> Text:
+    """Return one line of at most `width` characters: what matters most, and the rest as far as it fits."""
     latency = "–" if link.latency_ms is None else f"{link.latency_ms:.0f} ms"
     text = Text(no_wrap=True)
     text.append(f"{status.link.name:<12}", STYLES.get(status.link, ""))
-    text.append(f"{motion:<8}", STYLES.get(status.motion, ""))
-    text.append(
-        f" latency {latency:>7}{_parts(link)}  buffer {status.playback_left_s:4.2f} s"
-        f"  rate {_rate(status, before):>6}"
+    text.append(f" {status.motion.name:<8}", STYLES.get(status.motion, ""))
+    parts = (
+        f"  step {status.step}",
+        f"  buffer {status.playback_left_s:4.2f} s",
+        f"  latency {latency:>7}",
+        f"  {_rate(status, before):>6}",
+        f"  late {status.lateness_ms:5.2f} ms",
+        f"  {link.server}",
+        _parts(link),
     )
-    text.append(f"  late {status.lateness_ms:5.2f} ms  step {status.step}  {link.server}")
+    for part in parts:
+        if len(text) + len(part) > width:
+            break
+        text.append(part)
     return text
 
 

@@ -25,7 +25,7 @@ from vagus.control.motion import Motion
 from vagus.control.parts import LoopParts
 from vagus.control.robot import Robot
 from vagus.control.tally import EndReason
-from vagus.control.telling import Telling, greeting, tell_end, trouble_of
+from vagus.control.telling import Telling, greetings, tell_end, trouble_of
 from vagus.edge.client import PolicyClient
 from vagus.edge.config import EdgeConfig
 from vagus.edge.handshake import Contract, Identity
@@ -117,9 +117,9 @@ class RunCommand:
                 console.print(f"waiting: {escape(str(error))}", highlight=False, soft_wrap=True)
 
     def _greet(self, contract: Contract, console: Console) -> None:
-        console.print(escape(greeting(contract).text), highlight=False, soft_wrap=True)
-        for warning in contract.warnings:
-            console.print(f"[yellow]warning[/] {escape(warning)}", highlight=False, soft_wrap=True)
+        for line in greetings(contract):
+            mark = "[yellow]warning[/] " if line.is_warning else ""
+            console.print(f"{mark}{escape(line.text)}", highlight=False, soft_wrap=True)
 
     def _assemble(self, robot: Robot, client: PolicyClient, contract: Contract) -> tuple[ControlLoop, str]:
         mapping = OrderMapping(robot.spec, contract.policy, self.rename)

@@ -19,6 +19,9 @@ __all__ = ["RunSummary", "exit_code_for", "summarise", "summary_table"]
 
 _StateT = TypeVar("_StateT", bound=enum.Enum)
 
+LISTED = 20
+"""Numbers of a list that a person is shown."""
+
 _EXIT_CODES = {
     EndReason.FINISHED: ExitCode.OK,
     EndReason.INTERRUPTED: ExitCode.INTERRUPTED,
@@ -115,11 +118,13 @@ def summary_table(run: RunSummary) -> Table:
     """Return the summary for a person."""
     table = Table(title=f"run ended: {run.reason}", show_header=False, title_justify="left")
     rows = {
-        "duration": f"{run.duration_s:.1f} s, {run.ticks} ticks, {run.missed} missed",
+        "duration": _duration(run),
         "lateness": ", ".join(f"{name} {value:.2f} ms" for name, value in run.lateness_ms.items()),
         "link": _seconds(run.link_s),
         "motion": _seconds(run.motion_s),
-        "plan": f"{run.plan_actions} actions; without one for {run.starved_s:.2f} s",
+        "plan": _plan(run),
+        "episodes": str(run.episodes) if run.episodes else "",
+        "robot": _robot(run.robot),
         "limited": ", ".join(f"{name} {ticks} ticks" for name, ticks in run.limited.items()) or "never",
         "counted": ", ".join(f"{name} {count}" for name, count in sorted(run.counters.items())),
         "latency": _latency(run.latency_ms, run.round_trips),
@@ -131,6 +136,29 @@ def summary_table(run: RunSummary) -> Table:
         if text:
             table.add_row(name, escape(text))
     return table
+
+
+def _duration(run: RunSummary) -> str:
+    missed = f", {run.missed} missed" if run.lateness_ms else ""  # under LeRobot's loop nobody knows
+    return f"{run.duration_s:.1f} s, {run.ticks} ticks{missed}"
+
+
+def _plan(run: RunSummary) -> str:
+    share = f" ({run.starved_s / run.duration_s:.0%} of the time)" if run.starved_s and run.duration_s else ""
+    longest = f"; longest time between two {run.longest_gap_s:.2f} s" if run.plan_actions else ""
+    return f"{run.plan_actions} actions; without one for {run.starved_s:.2f} s{share}{longest}"
+
+
+def _robot(said: Mapping[str, object]) -> str:
+    """Return what a robot counts about itself: numbers, and lists of them by their last few."""
+    parts = []
+    for name, value in said.items():
+        if isinstance(value, (bool, int, float)):
+            parts.append(f"{name} {value:g}")
+        elif isinstance(value, (list, tuple)) and all(isinstance(one, (int, float)) for one in value):
+            listed = ", ".join(f"{one:g}" for one in value[-LISTED:])
+            parts.append(f"{name} {'… ' if len(value) > LISTED else ''}{listed or 'none'}")
+    return "; ".join(parts)
 
 
 def _latency(spent_ms: Mapping[str, float], round_trips: int) -> str:

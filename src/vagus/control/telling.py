@@ -13,7 +13,7 @@ from vagus.edge.client import ClientStatus
 from vagus.edge.handshake import Contract
 from vagus.types import LinkState
 
-__all__ = ["RUN_LOGGER", "Telling", "greeting", "tell_end", "trouble_of"]
+__all__ = ["RUN_LOGGER", "Telling", "greetings", "tell_end", "trouble_of"]
 
 RUN_LOGGER = "vagus.run"
 """What a run tells goes by this name, whatever command it belongs to."""
@@ -81,15 +81,16 @@ def trouble_of(status: ClientStatus) -> str:
     return f"link {status.link.value}: {known[status.link]}"
 
 
-def greeting(contract: Contract) -> Line:
-    """Return whom the session is with and what was agreed on."""
+def greetings(contract: Contract) -> list[Line]:
+    """Return whom the session is with, what was agreed on, and what to look out for."""
     said = contract.capabilities
-    return Line(
+    session = Line(
         f"session with {said.server} ({said.model}/{said.revision}/{said.service_name}), "
         f"model {contract.model_hash[:12]}, "
         f"{contract.step_rate_hz:g} Hz, frames {contract.image_codec}, "
         f"{'real-time chunking' if contract.uses_rtc else 'plain chunks'}"
     )
+    return [session, *(Line(warning, is_warning=True) for warning in contract.warnings)]
 
 
 def tell_end(summary: LoopSummary) -> None:

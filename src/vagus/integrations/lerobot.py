@@ -10,35 +10,37 @@ import dataclasses
 import functools
 import logging
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from threading import Event
 
 import lerobot.scripts.lerobot_rollout  # noqa: F401 - registers LeRobot's robots, cameras and teleoperators
 from lerobot.configs import parser
-from lerobot.robots import Robot
 from lerobot.rollout.configs import RolloutConfig
-from lerobot.rollout.context import RolloutContext, build_rollout_context
+from lerobot.rollout.context import RolloutContext
 from lerobot.rollout.strategies import create_strategy
-from lerobot.teleoperators import Teleoperator
 from lerobot.utils.import_utils import register_third_party_plugins
 from lerobot.utils.process import ProcessSignalHandler
 from lerobot.utils.utils import init_logging
 from lerobot.utils.visualization_utils import init_visualization, shutdown_visualization
 
 from vagus.control.fallback import check_fallbacks
+from vagus.control.log_writer import write_on_a_thread
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
+from vagus.control.outcome import RunOutcome
+from vagus.control.telling import Telling, greetings, tell_end, trouble_of
 from vagus.edge.client import PolicyClient
 from vagus.edge.opening import Opener, parse_service
-from vagus.errors import ConfigError, LinkError
-from vagus.integrations.lerobot_contact import identity_of, policy_names
+from vagus.errors import ConfigError, VagusError
+from vagus.integrations.lerobot_building import DEVICES, build, let_go, unusable
+from vagus.integrations.lerobot_contact import identity_of
+from vagus.integrations.lerobot_ending import Ending, as_robot_error, passed_through
 from vagus.integrations.lerobot_engine import EnginePorts, VagusInferenceConfig, VagusInferenceEngine
 from vagus.integrations.lerobot_guard import LEFT_AFTER_S, GuardedRobot, WatchedStep, standing_when_left
 from vagus.integrations.lerobot_pilot import Pilot, PilotParts
 from vagus.integrations.lerobot_policy import VagusConfig
 from vagus.integrations.lerobot_provenance import FrameShape, Journal, RecordedDataset, add_columns
+from vagus.integrations.lerobot_settings import label, settle
 from vagus.robots.lerobot_features import DeviceMapping, load_device_mapping, spec_of
 from vagus.robots.lerobot_network import Freshness, bound_farewell
 from vagus.specs import RobotSpec, rename_robot_spec
@@ -53,58 +55,61 @@ LEFT_AFTER_TICKS = 3
 """A slow loop leaves its robot alone for longer than others."""
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run a rollout with these arguments, LeRobot's own; return 0, or raise what went wrong.
+def main(arguments: Sequence[str]) -> RunOutcome:
+    """Run a rollout with these arguments, LeRobot's own; return how it ended.
 
     Raises:
-        VagusError: no server, a refusal, a robot and a policy that do not fit, a lost link.
+        VagusError: nothing was run: no server, a refusal, settings that are wrong, a robot that cannot be
+            connected, or that does not fit the policy.
     """
     register_third_party_plugins()
     sys.argv = ["vagus lerobot-rollout", *_complete(list(arguments))]  # LeRobot reads its flags from there
-    rollout()
-    return 0
+    try:
+        outcome: RunOutcome = rollout()
+    except Exception as error:
+        said = passed_through(error, RolloutConfig.__post_init__.__code__)
+        if isinstance(error, VagusError) or said is None:
+            raise
+        raise unusable(said) from error
+    return outcome
 
 
 @parser.wrap()  # type: ignore[untyped-decorator]
-def rollout(cfg: RolloutConfig) -> None:
+def rollout(cfg: RolloutConfig) -> RunOutcome:
     """Drive the robot that `cfg` describes until the strategy ends, Ctrl-C, or the link is dead."""
     init_logging()
+    write_on_a_thread(logging.getLogger())
     with _display(cfg):
-        handler = ProcessSignalHandler(use_threads=True, display_pid=False)
-        run_rollout(cfg, handler.shutdown_event)
+        return run_rollout(cfg, ProcessSignalHandler(use_threads=True, display_pid=False))
 
 
-def run_rollout(cfg: RolloutConfig, shutdown: Event) -> None:
+def run_rollout(cfg: RolloutConfig, signals: ProcessSignalHandler) -> RunOutcome:
     """Run one rollout; LeRobot's teardown has happened when this returns or raises.
 
     Raises:
-        LinkError: the link died under way; the robot was stopped.
         VagusError: as `main`.
     """
-    policy, inference = cfg.policy, cfg.inference
-    if not (isinstance(policy, VagusConfig) and isinstance(inference, VagusInferenceConfig)):
-        raise ConfigError(
-            "policy.type and inference.type",
-            wanted="vagus, both",
-            got=f"{policy.type} and {inference.type}",
-            fix="`lerobot-rollout` runs a policy on this machine",
-        )
-    policy.rename = {**policy_names(cfg.rename_map), **policy.rename}
-    policy.is_engine_ours = True
-    ctx = _build(cfg, shutdown)
+    policy, inference = settle(cfg, sys.argv[1:])
+    ending = Ending(was_interrupted=lambda: signals.counter > 0)
+    ctx = build(cfg, signals.shutdown_event)
     with contextlib.ExitStack() as stack:  # whatever happens, each of these is tried
-        stack.callback(_let_go, ctx)
-        engine, halt = _install(ctx, policy, inference, stack)
+        stack.callback(let_go, ctx)
+        installed = _install(ctx, policy, inference, stack)
         strategy = create_strategy(cfg.strategy)
         stack.callback(strategy.teardown, ctx)
-        stack.callback(halt)  # before anything that takes its time: videos, uploads, the way back
-        try:
-            strategy.setup(ctx)
-            strategy.run(ctx)
-        except KeyboardInterrupt:
-            logger.info("interrupted")
-    if engine.failed:
-        raise LinkError(engine.failure)
+        stack.callback(installed.halt)  # before what takes its time: videos, uploads, the way back
+        stack.enter_context(Telling(installed.pilot.changes, lambda: trouble_of(installed.client.status())))
+        with _recorded(ctx, ending):
+            try:
+                strategy.setup(ctx)
+                strategy.run(ctx)
+            except KeyboardInterrupt:
+                ending.was_interrupted = lambda: True
+            except Exception as error:  # noqa: BLE001 - it is told when the robot has been let go
+                ending.cause = as_robot_error(error, DEVICES)
+    outcome = ending.outcome(installed.pilot, installed.client)
+    tell_end(outcome.summary)
+    return outcome
 
 
 # -- parts ----------------------------------------------------------------------------------------------
@@ -130,17 +135,6 @@ def _display(cfg: RolloutConfig) -> Iterator[None]:
         shutdown_visualization(cfg.display_mode)
 
 
-def _build(cfg: RolloutConfig, shutdown: Event) -> RolloutContext:
-    """Have LeRobot connect and make everything, and let go of what it has connected if it fails."""
-    try:
-        return build_rollout_context(cfg, shutdown)
-    except BaseException as error:
-        for frame, _ in traceback.walk_tb(error.__traceback__):
-            if frame.f_code is build_rollout_context.__code__:  # nobody else knows what it connected
-                _disconnect(frame.f_locals.get("robot"), frame.f_locals.get("teleop"))
-        raise
-
-
 def _halt(guard: GuardedRobot, pilot: Pilot) -> None:
     """Bring a robot to a stand that would go on moving; does nothing for others."""
     if not pilot.at_rest:
@@ -152,22 +146,30 @@ def _halt(guard: GuardedRobot, pilot: Pilot) -> None:
     pilot.halted()
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Installed:
+    """Our parts in LeRobot's context."""
+
+    pilot: Pilot
+    client: PolicyClient
+    halt: Callable[[], None]
+
+
 def _install(
     ctx: RolloutContext, policy: VagusConfig, inference: VagusInferenceConfig, stack: contextlib.ExitStack
-) -> tuple[VagusInferenceEngine, Callable[[], None]]:
+) -> _Installed:
     """Open the session and put our parts into the context; they end with `stack`."""
     spec = _spec(ctx, policy)
     check_fallbacks(spec, inference.fallback)
-    task = ctx.runtime.cfg.task
-    client = _open_client(spec, policy, task, stack)
+    client = _open_client(spec, policy, label(ctx.runtime.cfg), stack)
+    task = label(ctx.runtime.cfg, client.contract.capabilities.default_instruction)
     pilot = _pilot(spec, client, policy, inference)
     guard = _guard(ctx, pilot, stack)
     halt = functools.partial(_halt, guard, pilot)
     journal = _record(ctx, policy, halt)
     ports = EnginePorts(ctx.runtime.shutdown_event, client.set_instruction, halt, journal)
-    engine = VagusInferenceEngine(pilot, ports, task=task)
-    ctx.policy.inference = engine
-    return engine, halt
+    ctx.policy.inference = VagusInferenceEngine(pilot, ports, task=task)
+    return _Installed(pilot, client, halt)
 
 
 def _guard(ctx: RolloutContext, pilot: Pilot, stack: contextlib.ExitStack) -> GuardedRobot:
@@ -208,14 +210,17 @@ def _open_client(
 ) -> PolicyClient:
     link = stack.enter_context(policy.contact.link())
     opener = Opener(
-        link, rename_robot_spec(spec, _known(policy, spec)), policy.edge, identity_of(policy.name, {})
+        link,
+        rename_robot_spec(spec, _known(policy, spec)),
+        policy.edge,
+        identity_of(policy.name, policy.tags),
     )
     client = PolicyClient(
         opener, service=parse_service(policy.service, setting="policy.service"), instruction=task
     )
     stack.callback(client.close)
-    for warning in client.open().warnings:
-        logger.warning("%s", warning)
+    for line in greetings(client.open()):
+        logger.log(logging.WARNING if line.is_warning else logging.INFO, "%s", line.text)
     return client
 
 
@@ -254,18 +259,11 @@ def _record(ctx: RolloutContext, policy: VagusConfig, halt: Callable[[], None]) 
     return journal
 
 
-def _let_go(ctx: RolloutContext) -> None:
-    """Release what LeRobot has opened and not released, without moving anything."""
-    _disconnect(ctx.hardware.robot_wrapper.inner, ctx.hardware.teleop)
-    if ctx.data.dataset is not None:
-        with contextlib.suppress(Exception):
-            ctx.data.dataset.finalize()
-
-
-def _disconnect(*devices: Robot | Teleoperator | None) -> None:
-    for device in devices:
-        try:
-            if device is not None and device.is_connected:
-                device.disconnect()
-        except Exception:  # noqa: PERF203 - each on its own
-            logger.exception("%s could not be released", device)
+@contextlib.contextmanager
+def _recorded(ctx: RolloutContext, ending: Ending) -> Iterator[None]:
+    """Count the episodes that are saved meanwhile."""
+    dataset = ctx.data.dataset
+    before = 0 if dataset is None else dataset.num_episodes
+    yield
+    if dataset is not None:
+        ending.episodes, ending.recording = dataset.num_episodes - before, str(dataset.root)

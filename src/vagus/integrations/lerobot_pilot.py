@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -15,10 +15,21 @@ import numpy as np
 from vagus.clock import Clock, MonotonicClock
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
+from vagus.control.narration import Changes
 from vagus.control.parts import EnginePort
+from vagus.control.tally import EndReason, LoopSummary, Tally
 from vagus.errors import PolicyError, RobotError
 from vagus.specs import ActionKind, RobotSpec
-from vagus.types import ActionArray, Command, FloatArray, Image, MotionState, Snapshot, SnapshotDraft
+from vagus.types import (
+    ActionArray,
+    Command,
+    FloatArray,
+    Image,
+    MotionState,
+    Provenance,
+    Snapshot,
+    SnapshotDraft,
+)
 
 __all__ = ["KEPT_MOVING", "ClientPort", "Pilot", "PilotParts"]
 
@@ -74,6 +85,11 @@ class Pilot:
         self._ticked_ns = self._clock.now_ns()
         self.failure = ""
         """Why nothing will be commanded any more; empty while all is well."""
+        self.failed_as: EndReason | None = None
+        """The same for an exit code."""
+        self.changes = Changes()
+        self._tally = Tally()
+        self._camera_errors = 0
         parts.engine.pause(self._ticked_ns)
 
     # -- episodes and pauses ----------------------------------------------------------------------------
@@ -99,6 +115,7 @@ class Pilot:
         if self._is_over or self._parts.engine.motion is MotionState.PAUSED:
             return
         self._parts.engine.pause(self._clock.now_ns())
+        self._note(self._clock.now_ns(), self._standing)
         self._forget()
 
     def resume(self) -> None:
@@ -109,7 +126,14 @@ class Pilot:
     def stop(self, reason: str) -> None:
         """Command nothing any more."""
         self._parts.engine.stop(reason)
+        self._note(self._clock.now_ns(), self._standing)
         self._forget()
+
+    def summary(self, reason: EndReason, error: str, *, episodes: int) -> LoopSummary:
+        """Return what was counted; how late the ticks came only their loop knows."""
+        limited = self._parts.motion.limited_counts
+        counted = self._tally.summary(reason, error, limited=limited, camera_errors=self._camera_errors)
+        return replace(counted, lateness_ms={}, episodes=episodes)
 
     @property
     def at_rest(self) -> Mapping[str, float]:
@@ -141,22 +165,24 @@ class Pilot:
         if self._seen is None or self._is_over or engine.motion is MotionState.PAUSED:
             return None
         now_ns = self._tick_ns()
+        self._tally.note_tick(now_ns, 0, 0)
         state = self._state(self._seen)
         directive = engine.advance(now_ns, self._parts.mapping.state_to_policy(state))
         draft = engine.take_draft()
         if directive.motion is MotionState.STOPPED:
-            self._fail(self._parts.cause_of(engine.stop_reason))
+            self._fail(self._parts.cause_of(engine.stop_reason), EndReason.DEAD)
             return None
         if draft is not None:
             self._offer(draft, self._seen)
         try:
             command = self._parts.motion.advance(directive, state)
         except PolicyError as error:
-            self._fail(str(error))
+            self._fail(str(error), EndReason.ERROR)
             return None
         if self._parts.motion.stop_reason is not None:
-            self._fail(self._parts.motion.stop_reason)
+            self._fail(self._parts.motion.stop_reason, EndReason.LIMITED)
             return None
+        self._note(now_ns, command.provenance, is_commanded=command.action is not None)
         if command.is_moving:
             engine.fallback_moved(now_ns)
         return command
@@ -176,6 +202,7 @@ class Pilot:
 
     def _go_on(self) -> None:
         self._ticked_ns = self._clock.now_ns()
+        self._note(self._ticked_ns, self._standing)
         self._forget()
         self._parts.engine.resume(self._ticked_ns)
 
@@ -185,9 +212,21 @@ class Pilot:
         self._seen_ns = None
         return self._ticked_ns
 
-    def _fail(self, why: str) -> None:
-        self.failure = why
+    @property
+    def _standing(self) -> Provenance:
+        """Where a tick comes from in which nothing is commanded."""
+        engine = self._parts.engine
+        return Provenance(None, None, engine.episode, None, None, None, engine.link, engine.motion)
+
+    def _note(self, now_ns: int, provenance: Provenance, *, is_commanded: bool = False) -> None:
+        if self._tally.ticks:  # before the first tick there is nothing to count or to tell
+            self.changes.note(now_ns, provenance, self._parts.engine.step)
+            self._tally.note_command(now_ns, provenance, is_commanded=is_commanded)
+
+    def _fail(self, why: str, failed_as: EndReason) -> None:
+        self.failure, self.failed_as = why, failed_as
         self._parts.engine.stop(why)
+        self._note(self._clock.now_ns(), self._standing)
         logger.error("the robot is stopped: %s", why)
 
     def _last_pose(self) -> ActionArray | None:
@@ -217,6 +256,7 @@ class Pilot:
         try:
             images = self._parts.mapping.images_to_policy(frames)
         except RobotError as error:
+            self._camera_errors += 1
             logger.warning("no images for this request: %s", error)
             self._parts.client.draft_failed(draft.ticket)
             return

@@ -7,6 +7,7 @@ the name of the first's module.
 
 from __future__ import annotations
 
+import logging
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,14 +31,21 @@ from vagus.errors import ConfigError, StateError
 from vagus.integrations.lerobot_contact import Contact, identity_of
 from vagus.integrations.lerobot_pilot import KEPT_MOVING
 from vagus.integrations.lerobot_remote import Question, RemoteChunks
+from vagus.policies.lerobot_version import check_lerobot
 from vagus.specs import CameraSpec, PolicySpec, RobotSpec
 from vagus.transport.zenoh_config import ZenohConfig
 from vagus.types import FloatArray, Image, Prefix
 
 __all__ = ["VagusConfig", "VagusPolicy", "make_vagus_pre_post_processors"]
 
+logger = logging.getLogger(__name__)
+
 STATE = "observation.state"
 IMAGES = "observation.images."
+COMPILED_ELSEWHERE = (
+    "--use_torch_compile has no effect: the network is on the server; "
+    "`options: {compile: true}` in its manifest compiles it"
+)
 MARK = 1.0
 """First number of every row, so that rows of zeros that LeRobot pads a plan with are known as such."""
 
@@ -59,6 +67,10 @@ class VagusConfig(PreTrainedConfig):  # type: ignore[misc]
     """File that states what the robot does not: units, kinds, limits; `vagus lerobot-rollout` only."""
     provenance: bool = True
     """Record where each action came from, in columns of its own; `vagus lerobot-rollout` only."""
+    tags: dict[str, str] = field(default_factory=dict)
+    """Free text for the server's log and audit, e.g. '{site: lab2}'."""
+    untested_lerobot: bool = False
+    """Vouch for a release of LeRobot that this vagus was not tested with."""
     zenoh: ZenohConfig = field(default_factory=ZenohConfig)
     edge: EdgeConfig = field(default_factory=EdgeConfig)
     device: str | None = "cpu"
@@ -72,6 +84,20 @@ class VagusConfig(PreTrainedConfig):  # type: ignore[misc]
     def contact(self) -> Contact:
         """How to reach the service."""
         return Contact(self.endpoint, self.service, self.zenoh, self.edge)
+
+    def check_release(self) -> None:
+        """Refuse a LeRobot that vagus was not tested with, unless somebody vouches for it."""
+        check_lerobot("--policy.untested_lerobot=true", is_vouched=self.untested_lerobot)
+
+    @property
+    def compile_model(self) -> bool:
+        """Nothing is compiled here: LeRobot asks for it where it is told --use_torch_compile."""
+        return False
+
+    @compile_model.setter
+    def compile_model(self, is_wanted: bool) -> None:
+        if is_wanted:
+            logger.warning(COMPILED_ELSEWHERE)
 
     def take(self, spec: PolicySpec) -> None:
         """Fill in the features of the served policy, in the robot's names.
@@ -146,6 +172,7 @@ class VagusPolicy(PreTrainedPolicy):  # type: ignore[misc]
                 wanted="none: the server holds the weights",
                 got=str(pretrained_name_or_path),
             )
+        config.check_release()
         spec = config.contact.ask()
         if not config.is_engine_ours:
             _check_stands(spec)
@@ -163,6 +190,7 @@ class VagusPolicy(PreTrainedPolicy):  # type: ignore[misc]
         if self._chunks is not None:
             self._chunks.begin_episode()
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator] # there is no network in it
     def predict_action_chunk(
         self,
         batch: dict[str, Tensor],
@@ -178,7 +206,10 @@ class VagusPolicy(PreTrainedPolicy):  # type: ignore[misc]
         images = self._images(batch)
         if self._chunks is None:
             self._chunks = RemoteChunks(
-                self.config.contact, self._mirror(images), identity_of(self.config.name, {}), _task_of(batch)
+                self.config.contact,
+                self._mirror(images),
+                identity_of(self.config.name, self.config.tags),
+                _task_of(batch),
             )
         self._chunks.instruction = _task_of(batch)
         prefix = self._prefix(prev_chunk_left_over)

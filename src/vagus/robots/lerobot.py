@@ -19,6 +19,7 @@ import numpy as np
 from vagus.control.robot import robot_call
 from vagus.errors import ConfigError, RobotError
 from vagus.policies.import_path import Option
+from vagus.policies.lerobot_version import check_lerobot
 from vagus.robots.lerobot_config import make_device
 from vagus.robots.lerobot_features import DeviceMapping, load_device_mapping, parts_of, spec_of
 from vagus.robots.lerobot_network import Freshness, bound_farewell
@@ -29,7 +30,8 @@ __all__ = ["LeRobotRobot", "make_lerobot_robot"]
 
 logger = logging.getLogger(__name__)
 
-OWN = frozenset({"rate_hz", "mapping"})
+UNTESTED = "untested_lerobot"
+OWN = frozenset({"rate_hz", "mapping", UNTESTED})
 """Options that are ours; all others are fields of the robot's config."""
 AT_REST = frozenset({ActionKind.VELOCITY, ActionKind.DELTA})
 """Kinds that are 0 at rest."""
@@ -87,12 +89,14 @@ def make_lerobot_robot(robot_type: str, options: Mapping[str, Option]) -> LeRobo
 
     Args:
         robot_type: as LeRobot knows it, plug-ins included: "so101_follower".
-        options: rate_hz, mapping (path of a mapping file); all others are fields of the robot's config.
+        options: rate_hz, mapping (path of a mapping file), untested_lerobot (true: vouch for a release of
+            LeRobot that vagus was not tested with); all others are fields of the robot's config.
 
     Raises:
         ConfigError: no such robot, an option that its config does not take, a missing package, or a mapping
             that does not fit.
     """
+    check_lerobot(f"--options {UNTESTED} true", is_vouched=str(options.get(UNTESTED, "")).lower() == "true")
     rate_hz = options.get("rate_hz")
     if isinstance(rate_hz, (bool, str)):
         raise ConfigError("rate_hz", wanted="a number", got=repr(rate_hz))

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from vagus.cli.log_output import MAX_WAITING, SteadyHandler
+from vagus.control.log_writer import MAX_WAITING, SteadyHandler
 
 
 class StuckTerminal(io.StringIO):

@@ -1,0 +1,28 @@
+"""How a run ended, whoever's loop it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vagus.control.tally import LoopSummary
+from vagus.edge.client import ClientStatus
+
+__all__ = ["RunOutcome"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """A run that is over.
+
+    Attributes:
+        summary: what the loop counted.
+        counters: what the client counted.
+        client: how the client stood at the end.
+        recording: where it was recorded, or "".
+    """
+
+    summary: LoopSummary
+    counters: Mapping[str, int]
+    client: ClientStatus
+    recording: str = ""
