@@ -1,11 +1,13 @@
 """A policy whose every number can be computed by hand, and that misbehaves when it is told to.
 
 The arm waves around its home pose. What a robot says as its instruction decides how it is served:
-"nan", "shape", "short" and "raise" spoil its own row only.
+"nan", "shape", "short" and "raise" spoil its own row only, "explode" raises for the whole batch,
+and "hang" never comes back.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,6 +76,11 @@ class Wave:
         time.sleep(self._inference_s)
         if self._broken_by is not None and self._broken_by.exists():
             raise RuntimeError("CUDA error: device-side assert triggered")
+        wishes = {row.observation.instruction for row in batch}
+        if "explode" in wishes:
+            raise RuntimeError("told to explode")
+        if "hang" in wishes:
+            threading.Event().wait()
         return [self._row(row) for row in batch]
 
     def _row(self, row: Row[object]) -> ActionChunk | PolicyError:

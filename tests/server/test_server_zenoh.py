@@ -149,3 +149,20 @@ def test_sessions_over_a_router_are_neither_lost_nor_mixed() -> None:
 @pytest.mark.timeout(180)
 def test_sixty_four_sessions_for_a_minute_are_neither_lost_nor_mixed_and_nothing_grows() -> None:
     soak(SOAK_S, SESSIONS)
+
+
+def test_a_paused_robot_keeps_its_place_and_a_client_without_a_token_does_not() -> None:
+    config = ServeConfig(warm_up=False, client_grace_s=0.3, session_idle_timeout_s=0.3)
+    with router() as network, serving(config, network) as server, ZenohLink(network) as link:
+        paused, script = (RawClient(link, server.key, name) for name in ("paused", "script"))
+        script.token.undeclare()
+        reachable(paused)
+        script.open()
+        deadline_s = time.monotonic() + PATIENCE_S
+        while server.telemetry.counter("closed", "no_token") == 0:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
+        time.sleep(4 * config.session_idle_timeout_s)  # the sweeper asks the network at least once
+        assert paused.ask(1.0).chunk is not None
+        assert script.receive().code == "unknown_session"
+        assert server.telemetry.counter("closed", "idle") == 0

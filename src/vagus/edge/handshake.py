@@ -185,7 +185,7 @@ def check_ack(ack: Ack, asked: OpenMessage, config: EdgeConfig, contract: Contra
         uses_rtc=uses_rtc,
         prefix_horizon=min(own_horizon, spec.horizon) if uses_rtc else 0,
         image_codec=image_codec,
-        warnings=tuple(dict.fromkeys([*ack.warnings, *warnings])),
+        warnings=tuple(dict.fromkeys([*(quoted(said, MAX_REASON) for said in ack.warnings), *warnings])),
         capabilities=capabilities,
     )
 
