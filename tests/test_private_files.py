@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vagus.private_files import make_folder, open_file, write_whole
+from vagus.private_files import make_folder, open_file, write_file
 
 
 @pytest.fixture(autouse=True)
@@ -29,9 +29,11 @@ def test_what_is_made_is_the_owners_unless_others_may_read_it(
 ) -> None:
     place = tmp_path / "a" / "b"
     make_folder(place, is_private=is_private)
-    with open_file(place / "file", "wb", is_private=is_private) as opened:
-        write_whole(opened, b"content")
-    assert [mode(place.parent), mode(place), mode(place / "file")] == [folder, folder, file]
+    write_file(place / "file", b"content", is_private=is_private)
+    with open_file(place / "other", "ab", is_private=is_private) as opened:
+        opened.write(b"line")
+    assert [mode(place.parent), mode(place)] == [folder, folder]
+    assert [mode(place / "file"), mode(place / "other")] == [file, file]
     assert (place / "file").read_bytes() == b"content"
 
 

@@ -7,7 +7,7 @@ import os
 from io import FileIO
 from pathlib import Path
 
-__all__ = ["make_folder", "open_file", "rights_of_file", "rights_of_folder", "write_whole"]
+__all__ = ["make_folder", "open_file", "rights_of_file", "rights_of_folder", "write_file"]
 
 OWNERS_FILE = 0o600
 OWNERS_FOLDER = 0o700
@@ -48,12 +48,21 @@ def open_file(path: Path, mode: str, *, is_private: bool = True) -> FileIO:
     return FileIO(path, mode, opener=lambda name, flags: os.open(name, flags, rights))
 
 
-def write_whole(file: FileIO, content: bytes | memoryview) -> None:
-    """Write all of `content`.
+def write_file(path: Path, content: bytes | memoryview, *, is_private: bool = True) -> None:
+    """Write a file whole, or leave none.
 
     Raises:
-        OSError: the disk takes no more; a part may be in the file.
+        OSError: the disk is full or fails.
     """
+    try:
+        with open_file(path, "wb", is_private=is_private) as file:
+            _write_whole(file, content)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _write_whole(file: FileIO, content: bytes | memoryview) -> None:
     left = memoryview(content)
     while left:
         written = file.write(left)

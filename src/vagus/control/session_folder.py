@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from vagus.errors import ConfigError
-from vagus.private_files import make_folder, open_file, rights_of_file, rights_of_folder, write_whole
+from vagus.private_files import make_folder, rights_of_file, rights_of_folder, write_file
 
 __all__ = ["Json", "SessionFolder"]
 
@@ -82,13 +82,7 @@ class SessionFolder:
         if camera not in self._cameras:
             make_folder(folder, is_private=self._is_private)
             self._cameras.add(camera)
-        target = folder / name
-        try:
-            with open_file(target, "wb", is_private=self._is_private) as file:
-                write_whole(file, jpeg)
-        except OSError:
-            target.unlink(missing_ok=True)
-            raise
+        write_file(folder / name, jpeg, is_private=self._is_private)
 
     def close(self, summary: Mapping[str, Json]) -> None:
         """Write the summary and close. Twice is harmless."""

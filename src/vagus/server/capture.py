@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from vagus.errors import ProtocolError
-from vagus.private_files import make_folder, open_file, write_whole
+from vagus.private_files import make_folder, open_file, write_file
 from vagus.server.journal import Outcome
 from vagus.wire.codec import encode_header
 
@@ -79,12 +79,7 @@ class CaptureRing:
             raise OSError(errno.EFBIG, "a sample is larger than all samples may be", str(self.folder))
         self._make_room(len(content))
         path = self._free_path(f"{outcome.header.epoch:08x}-{outcome.header.seq:012d}")
-        try:
-            with open_file(path, "xb", is_private=self._is_private) as file:
-                write_whole(file, content)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
+        write_file(path, content, is_private=self._is_private)
         self._files.append((path, len(content)))
         self._size_bytes += len(content)
 
