@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
@@ -39,13 +41,17 @@ def make_folder(folder: Path, *, is_private: bool = True) -> None:
 
 
 def open_file(path: Path, mode: str, *, is_private: bool = True) -> FileIO:
-    """Open a file unbuffered, in a binary mode of `open`; a file that it makes is the owner's.
+    """Open a file unbuffered, in a binary mode of `open`; it is the owner's from now on.
 
     Raises:
         OSError: it cannot be opened.
     """
     rights = rights_of_file(is_private=is_private)
-    return FileIO(path, mode, opener=lambda name, flags: os.open(name, flags, rights))
+    file = FileIO(path, mode, opener=lambda name, flags: os.open(name, flags, rights))
+    if is_private and stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        with suppress(PermissionError):  # it is somebody else's, who lets us write
+            os.fchmod(file.fileno(), rights)
+    return file
 
 
 def write_file(path: Path, content: bytes | memoryview, *, is_private: bool = True) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import stat
 from pathlib import Path
@@ -85,6 +86,30 @@ def test_a_line_that_a_full_disk_cuts_short_is_taken_back(tmp_path: Path) -> Non
     audit.write(line_of(outcome(6)))
     audit.close()
     assert [line.seq for line in lines(audit.path)] == [1, 6]
+
+
+def test_a_file_that_cannot_be_put_aside_does_not_grow(tmp_path: Path) -> None:
+    audit = AuditFile(tmp_path / "audit.jsonl", max_bytes=600)
+    (tmp_path / "audit.jsonl.1").mkdir()
+    sizes = []
+    for seq in range(1, 20):
+        with contextlib.suppress(OSError):
+            audit.write(line_of(outcome(seq)))
+        sizes.append(audit.path.stat().st_size)
+    assert sizes[-1] == max(sizes) < 900
+    (tmp_path / "audit.jsonl.1").rmdir()
+    audit.write(line_of(outcome(99)))
+    audit.close()
+    assert [line.seq for line in lines(audit.path)] == [99]
+
+
+def test_a_file_of_an_earlier_version_becomes_the_owners(tmp_path: Path) -> None:
+    audit = AuditFile(tmp_path / "audit.jsonl", max_bytes=600)
+    audit.path.write_text("")
+    audit.path.chmod(0o644)
+    audit.open()
+    audit.close()
+    assert stat.S_IMODE(audit.path.stat().st_mode) == 0o600
 
 
 def test_the_file_is_the_owners_unless_others_may_read_it(tmp_path: Path) -> None:

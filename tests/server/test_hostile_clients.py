@@ -13,6 +13,8 @@ from vagus.errors import ConfigError, PolicyError
 from vagus.policies.policy import Row
 from vagus.server.config import ServeConfig
 from vagus.server.session_desk import OPEN_BURST
+from vagus.specs import ActionFeature, StateFeature
+from vagus.transport.link import Delivery
 from vagus.types import ActionChunk
 from vagus.wire.images import encode_image
 from vagus.wire.schema import MAX_REASON, ImageMessage, TensorMessage, WireAction, WireCamera
@@ -173,4 +175,26 @@ def test_a_file_that_cannot_be_written_is_said_at_the_start(setting: str, tmp_pa
         pytest.raises(ConfigError, match=f"{setting}: wanted a place that can be written, got .*file"),
         serving(config),
     ):
+        pass
+
+
+def test_a_name_longer_than_any_that_is_given_is_nobodys() -> None:
+    with serving() as stand:
+        path = f"{stand.server.key.path}/{'n' * 60_000}"
+        link = stand.network.link("bad")
+        for _ in range(3):
+            link.token(f"{path}/i1/alive")
+            link.publish(f"{path}/obs", header=bytes(27), payload=b"", delivery=Delivery.OBSERVATION)
+        assert stand.server._reception._sessions._tokens == set()
+        assert stand.opened("good").ask(1.0).chunk is not None
+
+
+def test_a_policy_of_names_without_end_is_not_served() -> None:
+    class Wide(CountingPolicy):
+        names = tuple(ActionFeature(f"{number} {chr(0x1F916) * 240}", "1") for number in range(1024))
+        spec = dataclasses.replace(
+            SPEC, actions=names, state=tuple(StateFeature(a.name, "1") for a in names), model_dim=1024
+        )
+
+    with pytest.raises(PolicyError, match="cannot be told to robots"), serving(COLD, Wide()):
         pass

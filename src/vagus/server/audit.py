@@ -108,20 +108,21 @@ class AuditFile:
         self._opened()
 
     def write(self, line: AuditLine | AuditEvent) -> None:
-        """Append one line.
+        """Append one line; a file that is full is put aside first.
 
         Raises:
-            OSError: the disk is full or the folder is not there; the next line tries again.
+            OSError: the disk is full, or the folder cannot be written; the next line tries again.
         """
         file = self._opened()
+        if file.seek(0, SEEK_END) >= self._max_bytes:
+            self.close()
+            self.path.replace(self.path.with_name(self.path.name + ".1"))
+            file = self._opened()
         content = msgspec.json.encode(line) + b"\n"
         before_bytes = file.seek(0, SEEK_END)
         if file.write(content) != len(content):  # the disk took a part, and would take no more
             file.truncate(before_bytes)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
-        if before_bytes + len(content) >= self._max_bytes:
-            self.close()
-            self.path.replace(self.path.with_name(self.path.name + ".1"))
 
     def close(self) -> None:
         """Close the file. Twice is harmless."""

@@ -29,12 +29,12 @@ from vagus.server.session_log import SessionLog
 from vagus.server.status import Status
 from vagus.server.telemetry import Telemetry
 from vagus.server.threads import Threads
-from vagus.server.validate import Offer
+from vagus.server.validate import MAX_WARNINGS, Offer
 from vagus.server.warmup import check_chunk_size, warm_up
 from vagus.transport.keys import ServerKey, ServiceKey, sanitise
 from vagus.transport.link import Declaration, Link, Query
 from vagus.wire.codec import decode, encode
-from vagus.wire.schema import Capabilities, LatencyRow, Load
+from vagus.wire.schema import MAX_REASON, MAX_WARNING, Ack, Capabilities, LatencyRow, Load
 
 __all__ = ["Server"]
 
@@ -382,7 +382,14 @@ def _join(thread: threading.Thread, timeout_s: float) -> bool:
 
 def _check_can_travel(capabilities: Capabilities) -> None:
     """Raise PolicyError unless robots can be told what this is."""
+    widest = "\U0001f916"
+    fullest = Ack(
+        accepted=True,
+        error=widest * MAX_REASON,
+        warnings=(widest * MAX_WARNING,) * MAX_WARNINGS,
+        capabilities=msgspec.structs.replace(capabilities, failing=widest * MAX_REASON),
+    )
     try:
-        decode(encode(capabilities), Capabilities)
+        decode(encode(fullest), Ack)
     except ProtocolError as error:
         raise PolicyError(f"what this policy says of itself cannot be told to robots: {error}") from error

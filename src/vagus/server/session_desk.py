@@ -23,6 +23,8 @@ CAPACITY = 256
 REST = 3
 """Times that the desk rests after a long piece of work: all opens together take a quarter of a core."""
 LONG_NS = 2 * NS_PER_MS
+MAX_REST_S = 0.2
+"""The machine may have been asleep."""
 
 
 class SessionDesk:
@@ -69,4 +71,4 @@ class SessionDesk:
             took_ns = self._clock.now_ns() - begin_ns
             self._queue.used(client, took_ns)
             if took_ns > LONG_NS:
-                self._stopping.wait(REST * took_ns / NS_PER_S)
+                self._stopping.wait(min(REST * took_ns / NS_PER_S, MAX_REST_S))

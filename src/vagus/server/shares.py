@@ -31,8 +31,8 @@ class Shares:
         return float(amount * 0.5 ** ((now_ns - at_ns) / self._half_life_ns))
 
     def add(self, client: str, cost_ns: int, now_ns: int) -> None:
-        """Note that a client used `cost_ns`."""
-        self._used[client] = (self.used_ns(client, now_ns) + cost_ns, now_ns)
+        """Note that a client used `cost_ns`; more than a half-life at once is the machine's fault."""
+        self._used[client] = (self.used_ns(client, now_ns) + min(cost_ns, self._half_life_ns), now_ns)
         self._used.move_to_end(client)
         if len(self._used) > MAX_CLIENTS:
             self._used.popitem(last=False)

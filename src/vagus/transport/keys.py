@@ -28,8 +28,8 @@ ALL_SERVERS_ALIVE = f"{ROOT}/*/*/*/*/alive"
 _PLAIN = re.compile(r"[A-Za-z0-9_.]+(?:-[A-Za-z0-9_.]+)*")
 _HASHED_TAIL = re.compile(r".*-[0-9a-f]{8}")
 _OTHER = re.compile(r"[^A-Za-z0-9_.]+")
-_CHUNK = re.compile(r"[A-Za-z0-9_.-]+")
-"""What `sanitise` returns, and so no wildcard."""
+_CHUNK = re.compile(r"[A-Za-z0-9_.-]{1,80}")
+"""What `sanitise` returns, and so no wildcard; a server adds a random end to its name."""
 _MAX_SEGMENT = 64
 _OF_CLIENT = ("session", "reset", "obs", "chunk")
 
