@@ -1,18 +1,36 @@
 """Time as an argument: the clock that shells read and tests replace.
 
-Every internal time is an int of monotonic nanoseconds, meaningful on one machine only.
+Every internal time is an int of monotonic nanoseconds, meaningful on one machine only. Time in which the
+machine was asleep counts: a plan is no younger for it.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
-__all__ = ["NS_PER_MS", "NS_PER_S", "Clock", "MonotonicClock", "seconds_to_ns"]
+__all__ = ["NS_PER_MS", "NS_PER_S", "Clock", "MonotonicClock", "monotonic_ns", "seconds_to_ns"]
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
+
+COUNTS_SLEEP = {"linux": "CLOCK_BOOTTIME", "darwin": "CLOCK_MONOTONIC_RAW"}
+"""Clock that goes on while the machine sleeps. Python's `time.monotonic` stands still then on both: it is
+CLOCK_MONOTONIC on Linux, and mach_absolute_time (CLOCK_UPTIME_RAW) on macOS."""
+
+
+def _sleepless(platform: str) -> Callable[[], int]:
+    """Return what reads the clock of this platform that counts sleep; without one, `time.monotonic_ns`."""
+    number = getattr(time, COUNTS_SLEEP.get(platform, ""), None)
+    return time.monotonic_ns if number is None else partial(time.clock_gettime_ns, number)
+
+
+monotonic_ns = _sleepless(sys.platform)
+"""Returns monotonic nanoseconds of this machine, sleep included."""
 
 
 def seconds_to_ns(seconds: float) -> int:
@@ -33,14 +51,19 @@ class Clock(Protocol):
 
 
 class MonotonicClock:
-    """The machine's monotonic clock."""
+    """The machine's monotonic clock, sleep included."""
 
     def now_ns(self) -> int:
-        """Return `time.monotonic_ns()`."""
-        return time.monotonic_ns()
+        """Return `monotonic_ns()`."""
+        return monotonic_ns()
 
     def wait_until_ns(self, deadline_ns: int, stop: threading.Event) -> None:
-        """Sleep to `deadline_ns`; a set `stop` ends the wait at once."""
-        remaining_ns = deadline_ns - time.monotonic_ns()
-        if remaining_ns > 0:
+        """Sleep to `deadline_ns`; a set `stop` ends the wait at once.
+
+        A machine that falls asleep meanwhile may return later than that, never earlier.
+        """
+        while not stop.is_set():
+            remaining_ns = deadline_ns - monotonic_ns()
+            if remaining_ns <= 0:
+                return
             stop.wait(remaining_ns / NS_PER_S)

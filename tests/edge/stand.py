@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from edge.rig import FRAMES, POLICY, ROBOT, SERVICE, STATE, capabilities, chunk_payload, echo, event_payload
+from vagus.clock import monotonic_ns
 from vagus.edge.client import PolicyClient
 from vagus.edge.config import EdgeConfig
 from vagus.edge.handshake import Identity
@@ -84,7 +85,7 @@ class Body:
         self._waiter = threading.Event()
 
     def tick(self) -> Directive:
-        directive = self.engine.advance(time.monotonic_ns(), STATE)
+        directive = self.engine.advance(monotonic_ns(), STATE)
         draft = self.engine.take_draft()
         if draft is not None:
             self.client.offer(Snapshot(draft, self.images))

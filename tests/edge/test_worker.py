@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -12,6 +11,7 @@ import pytest
 
 from edge.rig import HORIZON, STATE, chunk_payload, echo
 from edge.stand import CONFIG, Body, Script, StepPolicy, opened, served, wait_until
+from vagus.clock import monotonic_ns
 from vagus.edge.worker import MAX_SAMPLES
 from vagus.transport.memory import MemoryLink, MemoryNetwork
 from vagus.types import LinkState, MotionState
@@ -239,7 +239,7 @@ def test_a_draft_that_failed_is_asked_for_again(network: MemoryNetwork, link: Me
     Script(network)
     with opened(link) as body:
         wait_until(lambda: body.engine.link_view.ticket > 0)
-        body.engine.advance(time.monotonic_ns(), STATE)
+        body.engine.advance(monotonic_ns(), STATE)
         draft = body.engine.take_draft()
         assert draft is not None
         body.client.draft_failed(draft.ticket)

@@ -28,6 +28,7 @@ from lerobot_backend import (
     seen,
 )
 from server.raw_client import RawClient, Reply
+from vagus.clock import monotonic_ns
 from vagus.edge.client import PolicyClient
 from vagus.edge.config import EdgeConfig, ImageCodec
 from vagus.edge.handshake import Identity
@@ -162,7 +163,7 @@ def moved(client: PolicyClient, observation: Observation, *, count: int) -> Iter
     deadline_s = time.monotonic() + PATIENCE_S
     while count:
         assert time.monotonic() < deadline_s, client.status()
-        directive = client.engine.advance(time.monotonic_ns(), observation.state)
+        directive = client.engine.advance(monotonic_ns(), observation.state)
         draft = client.engine.take_draft()
         if draft is not None:
             client.offer(Snapshot(draft, observation.images))

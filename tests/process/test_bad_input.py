@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from process.rig import (
     stop_robot,
 )
 from vagus.cli.exit_code import ExitCode
+from vagus.clock import monotonic_ns
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
 
@@ -226,7 +226,7 @@ def test_results_that_must_not_be_commanded_end_one_robot_and_disturb_no_other(r
         assert robot.wait(timeout_s=PATIENCE_S) == ExitCode.DEAD, robot.output
         assert '"commands":0' in robot.output, "a robot without a single good chunk was commanded"
         assert "Traceback" not in robot.output, robot.output
-    await_fresh(rig.folder, good, time.monotonic_ns())
+    await_fresh(rig.folder, good, monotonic_ns())
     outcome = stop_robot(good)
     check_safe(outcome)
     assert outcome.run.starved_s == 0.0
@@ -236,7 +236,7 @@ def test_results_that_must_not_be_commanded_end_one_robot_and_disturb_no_other(r
 def test_a_second_robot_of_the_same_name_is_refused_and_the_first_runs_on(rig: Rig) -> None:
     service = ("--service", "wave/main/plain")
     first = rig.run("twin", *service)
-    await_fresh(rig.folder, first, time.monotonic_ns())
+    await_fresh(rig.folder, first, monotonic_ns())
     second = rig.call("run", *HASTE, *service, "--name", "twin")
     check_one_line(second, ExitCode.REFUSED, "client_in_use")
     outcome = stop_robot(first)

@@ -12,6 +12,7 @@ import pytest
 
 from process.rig import Outcome, Rig, await_fresh, check_safe, kill, rig_in, stop_robot
 from vagus.cli.exit_code import ExitCode
+from vagus.clock import monotonic_ns
 from vagus.transport.faults import FaultProxy, Faults
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
@@ -52,12 +53,12 @@ class Driller:
         self.faults: list[Fault] = []
         self.server = rig.serve(options=("cameras", "True", "horizon", "30"))
         self.robot = rig.run("arm", *BUFFER, port=proxy.port)
-        await_fresh(rig.folder, self.robot, time.monotonic_ns())
+        await_fresh(rig.folder, self.robot, monotonic_ns())
 
     def during(self, name: str, act: Callable[[], None], *, must_starve: bool = True) -> None:
-        begin_ns = time.monotonic_ns()
+        begin_ns = monotonic_ns()
         act()
-        end_ns = time.monotonic_ns()
+        end_ns = monotonic_ns()
         self.faults.append(Fault(name, begin_ns, end_ns, must_starve))
         await_fresh(self.rig.folder, self.robot, end_ns)
         time.sleep(CALM_S)

@@ -25,6 +25,7 @@ from process.rig import (
 )
 from vagus.cli.child import Child
 from vagus.cli.exit_code import ExitCode
+from vagus.clock import monotonic_ns
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 
@@ -40,7 +41,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 
 def settle(rig: Rig, robot: Child) -> None:
-    await_fresh(rig.folder, robot, time.monotonic_ns())
+    await_fresh(rig.folder, robot, monotonic_ns())
     time.sleep(SETTLED_S)
 
 
@@ -175,7 +176,7 @@ def contradicted(rig: Rig) -> dict[str, tuple[Outcome, float]]:
         robots[what] = rig.start_robot(f"arm{number}", "--service", f"wave/main/s{number}")
     for robot in robots.values():
         robot.wait_for_line("robot running", timeout_s=PATIENCE_S)
-        await_fresh(rig.folder, robot, time.monotonic_ns())
+        await_fresh(rig.folder, robot, monotonic_ns())
     for server in servers.values():
         kill(server)
     changed = [
@@ -221,7 +222,7 @@ def test_a_changed_replica_is_passed_over_for_one_that_is_the_same(rig: Rig) -> 
 def test_the_run_is_dead_when_nobody_comes_back_in_time(rig: Rig, tmp_path: Path) -> None:
     server = rig.serve("gone", "--service-name", "gone")
     robot = rig.run("lonely", "--service", "wave/main/gone", "--max-offline-s", "3")
-    await_fresh(rig.folder, robot, time.monotonic_ns())
+    await_fresh(rig.folder, robot, monotonic_ns())
     kill(server)
     outcome = outcome_of(robot)
     check_safe(outcome)

@@ -13,6 +13,7 @@ import pytest
 from process.rig import HERE, PATIENCE_S, Rig, await_fresh, kill, rig_in, wait_until
 from vagus.cli.child import Child
 from vagus.cli.exit_code import ExitCode
+from vagus.clock import monotonic_ns
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 
@@ -47,7 +48,7 @@ def test_a_signal_stops_the_robot_before_anything_else(
     rig: Rig, tmp_path: Path, number: signal.Signals
 ) -> None:
     robot = start(rig, tmp_path / "log", f"arm-{number.name}")
-    await_fresh(rig.folder, robot, time.monotonic_ns())
+    await_fresh(rig.folder, robot, monotonic_ns())
     robot.signal(number)
     assert robot.wait(timeout_s=PATIENCE_S) == ExitCode.INTERRUPTED
     assert "Traceback" not in robot.output, robot.output
@@ -56,7 +57,7 @@ def test_a_signal_stops_the_robot_before_anything_else(
 
 def test_signals_without_end_do_not_keep_the_robot_from_being_stopped(rig: Rig, tmp_path: Path) -> None:
     robot = start(rig, tmp_path / "log", "impatient")
-    await_fresh(rig.folder, robot, time.monotonic_ns())
+    await_fresh(rig.folder, robot, monotonic_ns())
     for _ in range(5):
         robot.signal(signal.SIGINT)
         time.sleep(0.02)
@@ -99,7 +100,7 @@ def test_cameras_that_fail_starve_the_robot_but_end_nothing(rig: Rig, tmp_path: 
 
 def test_a_stop_that_fails_is_tried_again_and_told(rig: Rig, tmp_path: Path) -> None:
     robot = start(rig, tmp_path / "log", "stuck", "fails_in", "stop", "after", "0")
-    await_fresh(rig.folder, robot, time.monotonic_ns())
+    await_fresh(rig.folder, robot, monotonic_ns())
     robot.signal(signal.SIGINT)
     robot.wait(timeout_s=PATIENCE_S)
     assert "robot.stop() failed" in robot.output
@@ -108,7 +109,7 @@ def test_a_stop_that_fails_is_tried_again_and_told(rig: Rig, tmp_path: Path) -> 
 
 def test_a_robot_that_was_killed_leaves_its_place_at_the_server(rig: Rig, tmp_path: Path) -> None:
     robot = start(rig, tmp_path / "log", "killed")
-    await_fresh(rig.folder, robot, time.monotonic_ns())
+    await_fresh(rig.folder, robot, monotonic_ns())
     assert sessions(rig) == 1
     kill(robot)
     wait_until(lambda: sessions(rig) == 0, lambda: "the session of a killed robot is closed")

@@ -29,6 +29,7 @@ from process.rig import (  # noqa: E402 - the tests are no package
     stop_robot,
 )
 from vagus.cli.child import Child  # noqa: E402
+from vagus.clock import monotonic_ns  # noqa: E402
 from vagus.transport.faults import FaultProxy, Faults  # noqa: E402
 
 ROBOTS = 3
@@ -73,7 +74,7 @@ class Soak:
 
     def await_all(self, after: str) -> list[str]:
         """Wait for every robot to move again; return those that did not."""
-        since_ns = time.monotonic_ns()
+        since_ns = monotonic_ns()
         lost = (self.await_one(robot, since_ns) for robot in self.robots)
         return [f"not recovered from: {after}: {text}" for text in lost if text]
 

@@ -21,6 +21,7 @@ from vagus.cli.demo_plot import save_plot
 from vagus.cli.demo_report import Fault, Report, Tick, build_report
 from vagus.cli.exit_code import ExitCode
 from vagus.cli.run_report import RunSummary
+from vagus.clock import monotonic_ns
 from vagus.edge.config import EdgeConfig
 from vagus.errors import VagusError
 from vagus.robots.sim import SimRobot
@@ -125,9 +126,9 @@ class _Stage:
     @contextmanager
     def _fault(self, name: str) -> Iterator[None]:
         self._say(f"  fault: {name}")
-        begin_ns = time.monotonic_ns()
+        begin_ns = monotonic_ns()
         yield
-        self._faults.append(Fault(name, begin_ns, time.monotonic_ns()))
+        self._faults.append(Fault(name, begin_ns, monotonic_ns()))
 
     def _calm(self, robot: Child) -> None:
         time.sleep(CALM_S)
