@@ -1,4 +1,4 @@
-"""A vagus command as a process of its own, whose output is read line by line."""
+"""A vagus command as a process of its own, which does not outlive this one; its output is read by lines."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 
+from vagus.cli.lifeline import LIFELINE
 from vagus.errors import VagusError
+from vagus.threads import Supervised
 
 __all__ = ["Child"]
 
@@ -32,6 +35,7 @@ class Child:
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._kept: deque[str] = deque(maxlen=KEPT_LINES)
         self._reader: threading.Thread | None = None
+        self._lifeline: int | None = None
 
     def __enter__(self) -> Child:
         self.start()
@@ -42,16 +46,26 @@ class Child:
 
     def start(self) -> None:
         """Start the process."""
+        self._cut_lifeline()
+        theirs, self._lifeline = os.pipe()
         self._process = subprocess.Popen(
             self._command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "200"},
+            env={
+                **os.environ,
+                "PYTHONUNBUFFERED": "1",
+                "NO_COLOR": "1",
+                "COLUMNS": "200",
+                LIFELINE: str(theirs),
+            },
+            pass_fds=(theirs,),
             start_new_session=True,  # a Ctrl-C at the terminal is for us; we end our children in order
         )
-        self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
+        os.close(theirs)
+        self._reader = Supervised(partial(self._read, self._process), name="vagus-child", is_repeated=False)
         self._reader.start()
 
     def wait_for_line(self, marker: str, *, timeout_s: float) -> str:
@@ -107,6 +121,7 @@ class Child:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        self._cut_lifeline()
         self._join_reader()
 
     @property
@@ -130,6 +145,11 @@ class Child:
             for line in stream:
                 self._kept.append(line.rstrip("\n"))
                 self._lines.put(line.rstrip("\n"))
+
+    def _cut_lifeline(self) -> None:
+        lifeline, self._lifeline = self._lifeline, None
+        if lifeline is not None:
+            os.close(lifeline)
 
     def _join_reader(self) -> None:
         if self._reader is not None:

@@ -16,6 +16,7 @@ from vagus.cli.demo import DemoCommand
 from vagus.cli.doctor import DoctorCommand
 from vagus.cli.exit_code import ExitCode, exit_code_of
 from vagus.cli.lerobot_rollout import LerobotRolloutCommand
+from vagus.cli.lifeline import follow_parent
 from vagus.cli.log_output import log_to_terminal
 from vagus.cli.router import RouterCommand
 from vagus.cli.run import RunCommand
@@ -42,6 +43,7 @@ DESCRIPTION = "The nerve between a robot's policy and its body."
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that the arguments name; return its exit code."""
+    follow_parent()
     log_to_terminal(os.environ.get("VAGUS_LOG", "WARNING"))
     try:
         return int(_parse(list(sys.argv[1:] if arguments is None else arguments)).run())
