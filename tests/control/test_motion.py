@@ -178,12 +178,53 @@ def test_an_effort_may_be_told_to_fall_to_zero() -> None:
 
 
 @pytest.mark.parametrize("idle_state", [MotionState.PAUSED, MotionState.STOPPED])
-def test_nothing_is_commanded_while_paused_or_stopped(idle_state: MotionState) -> None:
-    motion = motion_of(*ALL)
-    play(motion, 0.1, 0.1, 0.1, 0.1, 1.0)
+def test_nothing_is_commanded_to_positions_while_paused_or_stopped(idle_state: MotionState) -> None:
+    motion = motion_of(ARM, GRIPPER)
+    play(motion, 0.1, 1.0)
     assert motion.is_driven
     assert idle(motion, idle_state).action is None
     assert not motion.is_driven
+
+
+def test_what_drives_on_by_itself_is_brought_to_rest_in_a_pause_before_commands_end() -> None:
+    motion = motion_of(*ALL)
+    for _ in range(10):
+        play(motion, 0.1, 0.5, 0.1, 1.0, 1.0)
+    path = [motion.position.tolist()]
+    while (command := idle(motion, MotionState.PAUSED)).action is not None:
+        path.append(values(command))
+        assert command.provenance.motion is MotionState.PAUSED
+        assert not motion.is_at_rest or path[-1][1:4] == pytest.approx([0.0, 0.0, 0.25])
+    assert path[-1][1:4] == pytest.approx([0.0, 0.0, 0.25])
+    assert path[-1][4] == 1.0
+    slowing = np.diff([row[1] for row in path])
+    assert np.abs(slowing).max() <= 2.0 * TICK_S * (1 + 1e-9)
+    assert idle(motion, MotionState.PAUSED).action is None
+
+
+def test_what_was_never_driven_is_not_commanded_in_a_pause() -> None:
+    assert idle(motion_of(*ALL), MotionState.PAUSED).action is None
+
+
+KEEPERS = st.sampled_from([BASE, NUDGE, TORQUE, replace(BASE, limits=Limits(-1.0, 1.0)), ARM, GRIPPER])
+
+
+@given(st.lists(KEEPERS, min_size=1, max_size=5), st.lists(st.floats(-0.5, 0.5), min_size=1, max_size=40))
+@settings(max_examples=60, deadline=None)
+def test_no_pause_leaves_a_robot_driving(features: list[ActionFeature], plan: list[float]) -> None:
+    actions = tuple(replace(f, name=f"{f.name}{place}", feedback=None) for place, f in enumerate(features))
+    motion = motion_of(*actions, fallbacks=Fallbacks(effort=FallbackMode.ZERO))
+    for knot in plan:
+        sent = values(play(motion, *[knot] * len(actions)))
+    for _ in range(1000):
+        command = idle(motion, MotionState.PAUSED)
+        if command.action is None:
+            break
+        sent = values(command)
+    assert command.action is None
+    last = dict(zip([feature.kind for feature in actions], sent, strict=True))
+    for kind in (ActionKind.VELOCITY, ActionKind.DELTA, ActionKind.EFFORT):
+        assert abs(last.get(kind, 0.0)) <= 1e-9
 
 
 def test_after_a_pause_in_which_the_joints_were_moved_there_is_no_jump() -> None:

@@ -1,4 +1,7 @@
-"""What each action kind does when no plan is there; choices that would go on moving are refused."""
+"""What each action kind does when no plan is there; choices that would go on moving are refused.
+
+The one rule for whatever commands a robot: what `keeps_moving` is at its `rest_value` before commands end.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,9 @@ import enum
 from dataclasses import dataclass
 
 from vagus.errors import SpecError
-from vagus.specs import ActionKind, RobotSpec
+from vagus.specs import ActionFeature, ActionKind, RobotSpec
 
-__all__ = ["FallbackMode", "Fallbacks", "check_fallbacks"]
+__all__ = ["FallbackMode", "Fallbacks", "check_fallbacks", "keeps_moving", "rest_value"]
 
 
 class FallbackMode(enum.Enum):
@@ -77,3 +80,14 @@ def check_fallbacks(spec: RobotSpec, fallbacks: Fallbacks) -> None:
                 got=mode.value,
                 fix="anything else could keep the robot moving without a plan",
             )
+
+
+def keeps_moving(feature: ActionFeature) -> bool:
+    """Say whether the last command goes on moving the robot when no other follows."""
+    return feature.kind in (ActionKind.VELOCITY, ActionKind.DELTA, ActionKind.EFFORT)
+
+
+def rest_value(feature: ActionFeature, fallbacks: Fallbacks) -> float:
+    """Return what a feature that `keeps_moving` is commanded to stand; 0 for any other."""
+    is_safe = feature.kind is ActionKind.EFFORT and fallbacks.effort is not FallbackMode.ZERO
+    return feature.safe if is_safe and feature.safe is not None else 0.0

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vagus.control.axes import BoolArray
-from vagus.control.fallback import FallbackMode, Fallbacks
+from vagus.control.fallback import FallbackMode, Fallbacks, keeps_moving, rest_value
 from vagus.control.interpolate import Interpolator
 from vagus.control.limits import Limiter
 from vagus.errors import StateError
@@ -25,9 +25,10 @@ class Motion:
 
     While no plan is there, positions decelerate and then hold the pose measured at their stand (taken once,
     so that nothing creeps), velocities ramp to zero, deltas are zero, efforts go to their safe value,
-    binaries keep theirs. Before the first command after a start or a pause, nothing is commanded, unless an
-    action is a velocity or an effort: these get their zero or safe value at once, provided that everything
-    else is measured.
+    binaries keep theirs. In a pause the same brings the robot to rest, and only then nothing is commanded: a
+    velocity that was sent last is driven on by the robot. Before the first command after a start or a pause,
+    nothing is commanded, unless an action is a velocity or an effort: these get their zero or safe value at
+    once, provided that everything else is measured.
 
     Args:
         actions: features in the policy's order, with the robot's limits and feedback.
@@ -55,7 +56,8 @@ class Motion:
         self._is_position = np.array([kind is ActionKind.POSITION for kind in kinds])
         self._holds_measured = self._is_position & (modes.position is not FallbackMode.REPEAT_LAST)
         self._is_kept = np.array([kind is ActionKind.BINARY for kind in kinds])
-        self._rest = np.array([_rest(feature, modes) for feature in actions])
+        self._rest = np.array([rest_value(feature, modes) for feature in actions])
+        self._keeps_moving = np.array([keeps_moving(feature) for feature in actions], dtype=np.bool_)
         self._no_brake: BoolArray = np.zeros(len(kinds), dtype=np.bool_)
         self._must_command = any(kind in (ActionKind.VELOCITY, ActionKind.EFFORT) for kind in kinds)
         self._is_driven = False
@@ -96,10 +98,18 @@ class Motion:
         motion = directive.motion
         if motion is MotionState.PLAYING:
             return self._play(directive)
+        if motion is MotionState.PAUSED and self._is_driven and not self.is_at_rest:
+            return self._come_to_rest(directive)
         if motion in (MotionState.PAUSED, MotionState.STOPPED):
             self._is_driven = False
             return Command(action=None, provenance=directive.provenance)
         return self._fall_back(directive, state)
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether the robot stands without further commands: what would keep it moving was sent to rest."""
+        gap = np.abs(self._limiter.position - self._limiter.clip(self._rest))
+        return not self._is_driven or not bool((gap > SAME)[self._keeps_moving].any())
 
     @property
     def is_driven(self) -> bool:
@@ -139,6 +149,12 @@ class Motion:
         )
         action = self._limiter.step(target, is_braking=self._no_brake, share=self._share(directive))
         self._is_driven = True
+        return Command(action=action, provenance=directive.provenance, limited=self._limiter.limited)
+
+    def _come_to_rest(self, directive: Directive) -> Command:
+        """Ramp what keeps moving to rest; positions brake, binaries stay."""
+        target = np.where(self._keeps_moving, self._rest, self._limiter.position)
+        action = self._limiter.step(target, is_braking=self._is_position, share=self._share(directive))
         return Command(action=action, provenance=directive.provenance, limited=self._limiter.limited)
 
     def _fall_back(self, directive: Directive, state: FloatArray) -> Command:
@@ -198,9 +214,3 @@ def _presumed(feature: ActionFeature) -> float:
     if feature.kind in (ActionKind.EFFORT, ActionKind.BINARY) and feature.safe is not None:
         return feature.safe
     return float("nan")
-
-
-def _rest(feature: ActionFeature, modes: Fallbacks) -> float:
-    """Return what a feature that is no position goes to without a plan."""
-    is_safe = feature.kind is ActionKind.EFFORT and modes.effort is not FallbackMode.ZERO
-    return feature.safe if is_safe and feature.safe is not None else 0.0

@@ -242,7 +242,7 @@ def _pilot(
         max_limited_s=inference.max_limited_s,
     )
     cause_of = lambda reason: client.status().cause_of(reason)  # noqa: E731
-    return Pilot(PilotParts(spec, client.engine, client, mapping, motion, cause_of))
+    return Pilot(PilotParts(spec, client.engine, client, mapping, motion, cause_of, inference.fallback))
 
 
 def _record(ctx: RolloutContext, policy: VagusConfig, halt: Callable[[], None]) -> Journal | None:

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 
 from vagus.clock import Clock, MonotonicClock
+from vagus.control.fallback import Fallbacks, keeps_moving, rest_value
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
 from vagus.control.narration import Changes
 from vagus.control.parts import EnginePort
 from vagus.control.tally import EndReason, LoopSummary, Tally
 from vagus.errors import PolicyError, RobotError
-from vagus.specs import ActionKind, RobotSpec
+from vagus.specs import RobotSpec
 from vagus.types import (
     ActionArray,
     Command,
@@ -31,12 +32,9 @@ from vagus.types import (
     SnapshotDraft,
 )
 
-__all__ = ["KEPT_MOVING", "ClientPort", "Pilot", "PilotParts"]
+__all__ = ["ClientPort", "Pilot", "PilotParts"]
 
 logger = logging.getLogger(__name__)
-
-KEPT_MOVING = (ActionKind.VELOCITY, ActionKind.DELTA, ActionKind.EFFORT)
-"""Kinds whose last command keeps a robot moving when nothing follows it."""
 
 
 class ClientPort(Protocol):
@@ -62,6 +60,7 @@ class PilotParts:
         mapping: between the robot's order and the policy's.
         motion: made from the mapping's actions and state names.
         cause_of: makes of the reason of a stop a sentence with all that is known about it.
+        fallbacks: of `motion`.
     """
 
     spec: RobotSpec
@@ -70,6 +69,7 @@ class PilotParts:
     mapping: OrderMapping
     motion: Motion
     cause_of: Callable[[str], str]
+    fallbacks: Fallbacks = field(default_factory=Fallbacks)
 
 
 class Pilot:
@@ -138,7 +138,8 @@ class Pilot:
     @property
     def at_rest(self) -> Mapping[str, float]:
         """Action that goes on moving the robot when no command follows → its value at rest."""
-        return {f.name: f.safe or 0.0 for f in self._parts.spec.actions if f.kind in KEPT_MOVING}
+        modes = self._parts.fallbacks
+        return {f.name: rest_value(f, modes) for f in self._parts.spec.actions if keeps_moving(f)}
 
     def halted(self) -> None:
         """The robot was brought to a stand past this object; the plan goes on from there."""

@@ -26,10 +26,10 @@ from lerobot.processor import (
 )
 from torch import Tensor
 
+from vagus.control.fallback import keeps_moving
 from vagus.edge.config import EdgeConfig
 from vagus.errors import ConfigError, StateError
 from vagus.integrations.lerobot_contact import Contact, identity_of
-from vagus.integrations.lerobot_pilot import KEPT_MOVING
 from vagus.integrations.lerobot_remote import Question, RemoteChunks
 from vagus.policies.lerobot_version import check_lerobot
 from vagus.specs import CameraSpec, PolicySpec, RobotSpec
@@ -315,9 +315,7 @@ def _check_stands(spec: PolicySpec) -> None:
     Raises:
         ConfigError: an action of `spec` is a velocity, a delta or an effort.
     """
-    moving = [
-        f"{feature.name} ({feature.kind.value})" for feature in spec.actions if feature.kind in KEPT_MOVING
-    ]
+    moving = [f"{feature.name} ({feature.kind.value})" for feature in spec.actions if keeps_moving(feature)]
     if moving:
         raise ConfigError(
             "policy.service",

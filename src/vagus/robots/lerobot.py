@@ -16,6 +16,7 @@ from typing import Protocol, cast
 
 import numpy as np
 
+from vagus.control.fallback import Fallbacks, keeps_moving, rest_value
 from vagus.control.robot import robot_call
 from vagus.errors import ConfigError, RobotError
 from vagus.policies.import_path import Option
@@ -23,7 +24,7 @@ from vagus.policies.lerobot_version import check_lerobot
 from vagus.robots.lerobot_config import make_device
 from vagus.robots.lerobot_features import DeviceMapping, load_device_mapping, parts_of, spec_of
 from vagus.robots.lerobot_network import Freshness, bound_farewell
-from vagus.specs import ActionKind, RobotSpec
+from vagus.specs import RobotSpec
 from vagus.types import ActionArray, FloatArray, Image
 
 __all__ = ["LeRobotRobot", "make_lerobot_robot"]
@@ -33,8 +34,6 @@ logger = logging.getLogger(__name__)
 UNTESTED = "untested_lerobot"
 OWN = frozenset({"rate_hz", "mapping", UNTESTED})
 """Options that are ours; all others are fields of the robot's config."""
-AT_REST = frozenset({ActionKind.VELOCITY, ActionKind.DELTA})
-"""Kinds that are 0 at rest."""
 
 
 class Camera(Protocol):
@@ -273,18 +272,10 @@ class LeRobotRobot:
         self._sent = action
 
     def _send_rest(self) -> None:
-        actions = self._spec.actions
-        if all(feature.kind in (ActionKind.POSITION, ActionKind.BINARY) for feature in actions):
-            return
-        if self._sent is None:
-            return  # it was never set in motion
-        rest = dict(self._sent)
-        for feature in actions:
-            if feature.kind in AT_REST:
-                rest[feature.name] = 0.0
-            elif feature.kind is ActionKind.EFFORT and feature.safe is not None:
-                rest[feature.name] = feature.safe
-        self._send(rest)
+        fallbacks = Fallbacks()
+        rest = {f.name: rest_value(f, fallbacks) for f in self._spec.actions if keeps_moving(f)}
+        if rest and self._sent is not None:  # else it was never set in motion
+            self._send({**self._sent, **rest})
 
     def _check_connected(self, what: str) -> None:
         if not self._is_connected:
