@@ -29,6 +29,7 @@ def test_an_honest_robot_beside_an_attack_is_never_without_a_plan(
     rig, server = attacked
     seen = felt(rig, server, name, SECONDS)
     assert seen.steps > 0, seen.errors
+    assert seen.unsafe == ""
     assert seen.starved_s == 0.0
     assert seen.peak_mb - seen.before_mb < MAX_GROWTH_MB
     assert server.exit_code is None

@@ -37,7 +37,9 @@ def main() -> int:
                 f"{seen.peak_mb:.0f}; {seen.steps} steps, {len(seen.errors)} unanswered {seen.errors[-1:]}\n"
             )
             sys.stdout.flush()
-            if seen.starved_s > alone or growth_mb > MAX_GROWTH_MB or not seen.steps:
+            if seen.unsafe:
+                sys.stdout.write(f"UNSAFE {seen.unsafe}\n")
+            if seen.starved_s > alone or growth_mb > MAX_GROWTH_MB or not seen.steps or seen.unsafe:
                 costly.append(name)
     sys.stdout.write(f"attacks that cost something: {costly or 'none'}\n")
     return 1 if costly else 0
