@@ -138,6 +138,20 @@ def test_a_client_whose_token_was_never_seen_must_be_heard_within_the_grace_peri
     assert sessions.silent(2 * GRACE_NS - 1) == []
 
 
+def test_what_the_network_says_of_a_token_decides_and_so_does_a_message_meanwhile() -> None:
+    sessions = table()
+    session, _ = sessions.open("arm", "i1", 7, 0)
+    assert sessions.looked_for(session, GRACE_NS, is_there=False) == "no_token"
+    assert sessions.looked_for(session, GRACE_NS, is_there=True) is None
+    assert session.confirmed_ns == GRACE_NS
+    session.heard_ns = 5 * GRACE_NS
+    assert sessions.looked_for(session, 5 * GRACE_NS, is_there=False) is None
+    sessions.token_changed("arm", "i1", 0, is_alive=True)
+    assert sessions.looked_for(session, 5 * GRACE_NS + IDLE_NS, is_there=False) == "idle"
+    sessions.token_changed("arm", "i1", 9, is_alive=False)
+    assert sessions.looked_for(session, 5 * GRACE_NS, is_there=False) == "gone"
+
+
 def test_tokens_without_end_are_not_remembered() -> None:
     sessions = table()
     for number in range(MAX_TOKENS + 10):

@@ -7,15 +7,18 @@ from typing import TypeVar
 import msgspec
 
 from vagus import __version__
+from vagus.errors import PolicyError, ProtocolError
 from vagus.quoting import quoted
 from vagus.server.config import ServeConfig
 from vagus.server.model import Model
+from vagus.server.validate import MAX_WARNINGS
 from vagus.transport.host import host_id
 from vagus.transport.keys import ServerKey
+from vagus.wire.codec import decode, encode
 from vagus.wire.contract import to_wire_actions, to_wire_cameras, to_wire_rtc, to_wire_states
-from vagus.wire.schema import MAX_REASON, Capabilities, LatencyRow
+from vagus.wire.schema import MAX_REASON, MAX_WARNING, Ack, Capabilities, LatencyRow
 
-__all__ = ["loaded", "unloaded"]
+__all__ = ["check_can_travel", "loaded", "unloaded"]
 
 SessionT = TypeVar("SessionT")
 
@@ -59,3 +62,18 @@ def loaded(known: Capabilities, model: Model[SessionT], latency: tuple[LatencyRo
         serving_reason=quoted(model.exclusive_because, MAX_REASON - 64),
         latency=latency,
     )
+
+
+def check_can_travel(capabilities: Capabilities) -> None:
+    """Raise PolicyError unless robots can be told what this is."""
+    widest = "\U0001f916"
+    fullest = Ack(
+        accepted=True,
+        error=widest * MAX_REASON,
+        warnings=(widest * MAX_WARNING,) * MAX_WARNINGS,
+        capabilities=msgspec.structs.replace(capabilities, failing=widest * MAX_REASON),
+    )
+    try:
+        decode(encode(fullest), Ack)
+    except ProtocolError as error:
+        raise PolicyError(f"what this policy says of itself cannot be told to robots: {error}") from error

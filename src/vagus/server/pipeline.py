@@ -6,8 +6,7 @@ One lock orders the traffic. It is never held over numpy work, inference or the 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from vagus.clock import NS_PER_S
@@ -19,11 +18,11 @@ from vagus.server.journal import Journal
 from vagus.server.lane import Lane, Parcel, PendingReset, Ready
 from vagus.server.mailbox import Letter
 from vagus.server.model import Model
+from vagus.server.options import PipelineOptions
 from vagus.server.outbox import Outbox
 from vagus.server.policy_check import PolicyCheck
 from vagus.server.request import Request, decode_request
 from vagus.server.runner import Batch, Runner
-from vagus.server.scheduler import Scheduler, round_robin
 from vagus.server.sessions import Session
 from vagus.server.telemetry import BusyMeter
 from vagus.server.threads import Threads
@@ -32,32 +31,11 @@ from vagus.server.validate import Terms
 from vagus.types import ActionChunk
 from vagus.wire.schema import EventCode, Header, Load, ResetAck
 
-__all__ = ["Pipeline", "PipelineOptions"]
+__all__ = ["Pipeline"]
 
 SessionT = TypeVar("SessionT")
 
 BUSY_WINDOW_NS = 5 * NS_PER_S
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineOptions:
-    """How a pipeline works.
-
-    Attributes:
-        max_batch: largest batch.
-        max_sessions: for the load that is reported.
-        decode_workers: threads that turn bytes into arrays.
-        profile: batch size → measured inference time in milliseconds.
-        ends_when_broken: `serve` raises once the policy fails for everybody.
-        scheduler: who is served next.
-    """
-
-    max_batch: int
-    max_sessions: int
-    decode_workers: int
-    profile: Mapping[int, float]
-    ends_when_broken: bool = False
-    scheduler: Scheduler = round_robin
 
 
 class Pipeline(Generic[SessionT]):

@@ -229,18 +229,10 @@ class Reception(Generic[SessionT]):
             is_alive = key in self._link.tokens(key, timeout_s=CONFIRM_TIMEOUT_S)
         except LinkError:
             return None  # we cannot know, so nobody is closed
-        now_ns = self._clock.now_ns()
         if is_alive:
             self.on_token(key, True)  # noqa: FBT003 - the link's signature
         with self._lock:
-            if is_alive:
-                session.confirmed_ns = now_ns
-                return None
-            if session.gone_ns is not None:
-                return "gone"
-            if not self._sessions.is_silent(session, now_ns):
-                return None
-            return "idle" if self._sessions.has_token(session) else "no_token"
+            return self._sessions.looked_for(session, self._clock.now_ns(), is_there=is_alive)
 
     def _end(self, session: Session, why: str) -> bool:
         """Close this very session, not one that replaced it."""

@@ -13,28 +13,28 @@ from typing import Generic, TypeVar
 import msgspec
 
 from vagus.clock import Clock, MonotonicClock
-from vagus.errors import PolicyError, ProtocolError, StateError, VagusError
+from vagus.errors import PolicyError, StateError, VagusError
 from vagus.policies.policy import Policy, failure_of
 from vagus.server.config import ServeConfig
-from vagus.server.describe import loaded, unloaded
+from vagus.server.describe import check_can_travel, loaded, unloaded
 from vagus.server.journal import Journal
 from vagus.server.lifecycle import TRANSITIONS, Event, Phase, advance
 from vagus.server.metrics import HealthServer, Vitals
 from vagus.server.model import Model
+from vagus.server.options import PipelineOptions
 from vagus.server.outbox import Outbox
-from vagus.server.pipeline import Pipeline, PipelineOptions
+from vagus.server.pipeline import Pipeline
 from vagus.server.reception import Reception
 from vagus.server.records import Records
 from vagus.server.session_log import SessionLog
 from vagus.server.status import Status
 from vagus.server.telemetry import Telemetry
 from vagus.server.threads import Threads
-from vagus.server.validate import MAX_WARNINGS, Offer
+from vagus.server.validate import Offer
 from vagus.server.warmup import check_chunk_size, warm_up
 from vagus.transport.keys import ServerKey, ServiceKey, sanitise
 from vagus.transport.link import Declaration, Link, Query
-from vagus.wire.codec import decode, encode
-from vagus.wire.schema import MAX_REASON, MAX_WARNING, Ack, Capabilities, LatencyRow, Load
+from vagus.wire.schema import Capabilities, LatencyRow, Load
 
 __all__ = ["Server"]
 
@@ -264,19 +264,11 @@ class Server(Generic[SessionT]):
         model = Model.of(policy, self.config)
         if not self._advance(Event.LOADED):
             return
-        max_batch = 1 if model.is_exclusive else self.config.max_batch
-        max_sessions = 1 if model.is_exclusive else self.config.max_sessions
         check_chunk_size(model.spec)
-        rows = self._warm(model, max_batch)
+        rows = self._warm(model)
+        options = PipelineOptions.of(self.config, rows, is_exclusive=model.is_exclusive)
         self._capabilities = loaded(self._capabilities, model, rows)
-        _check_can_travel(self._capabilities)
-        options = PipelineOptions(
-            max_batch=max_batch,
-            max_sessions=max_sessions,
-            decode_workers=self.config.decode_workers,
-            profile={row.batch_size: row.p50_ms for row in rows},
-            ends_when_broken=self.config.exit_on_broken_policy,
-        )
+        check_can_travel(self._capabilities)
         pipeline = Pipeline(
             model,
             options,
@@ -293,7 +285,7 @@ class Server(Generic[SessionT]):
         capabilities = msgspec.structs.replace(self._capabilities, phase=Phase.READY.value)
         offer = Offer(capabilities, pin_task=self.config.pin_task, strict_rate=self.config.strict_rate)
         self._reception.admit(
-            pipeline, offer, max_sessions=max_sessions, exclusive_because=model.exclusive_because
+            pipeline, offer, max_sessions=options.max_sessions, exclusive_because=model.exclusive_because
         )
         self._appear()
         pipeline.serve()
@@ -309,12 +301,12 @@ class Server(Generic[SessionT]):
             token.undeclare()
         self._ready.set()
 
-    def _warm(self, model: Model[SessionT], max_batch: int) -> tuple[LatencyRow, ...]:
+    def _warm(self, model: Model[SessionT]) -> tuple[LatencyRow, ...]:
         if not self.config.warm_up:
             return ()
         return warm_up(
             model,
-            max_batch=max_batch,
+            max_batch=1 if model.is_exclusive else self.config.max_batch,
             max_pixels=self.config.max_image_pixels,
             runs=self.config.warm_up_runs,
             clock=self._clock,
@@ -378,18 +370,3 @@ def _join(thread: threading.Thread, timeout_s: float) -> bool:
     if thread.is_alive():
         logger.error("%s did not end in %.1f s and is left behind", thread.name, timeout_s)
     return not thread.is_alive()
-
-
-def _check_can_travel(capabilities: Capabilities) -> None:
-    """Raise PolicyError unless robots can be told what this is."""
-    widest = "\U0001f916"
-    fullest = Ack(
-        accepted=True,
-        error=widest * MAX_REASON,
-        warnings=(widest * MAX_WARNING,) * MAX_WARNINGS,
-        capabilities=msgspec.structs.replace(capabilities, failing=widest * MAX_REASON),
-    )
-    try:
-        decode(encode(fullest), Ack)
-    except ProtocolError as error:
-        raise PolicyError(f"what this policy says of itself cannot be told to robots: {error}") from error

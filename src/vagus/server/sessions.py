@@ -185,6 +185,17 @@ class SessionTable:
         """
         return [session for session in self._by_client.values() if self.is_silent(session, now_ns)]
 
+    def looked_for(self, session: Session, now_ns: int, *, is_there: bool) -> str | None:
+        """The network was asked for the client's token; return why the session is over, None if it is not."""
+        if is_there:
+            session.confirmed_ns = now_ns
+            return None
+        if session.gone_ns is not None:
+            return "gone"
+        if not self.is_silent(session, now_ns):  # it was heard meanwhile
+            return None
+        return "idle" if self.has_token(session) else "no_token"
+
     def is_silent(self, session: Session, now_ns: int) -> bool:
         """Whether the client of this session is to be looked for."""
         patience_ns = self._idle_ns if self.has_token(session) else self._grace_ns
