@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from vagus.clock import NS_PER_S, Clock
 from vagus.repeats import Repeats
+from vagus.threads import Supervised
 
 __all__ = ["Threads"]
 
@@ -34,15 +35,11 @@ class Threads:
         One that ends by an error is told of and stays in `ended`.
         """
 
-        def run() -> None:
-            try:
-                work()
-            except BaseException:
-                with self._lock:
-                    self._ended.append(name)
-                logger.critical("the thread %s has ended, and cannot go on", name, exc_info=True)
+        def note(_: BaseException) -> None:
+            with self._lock:
+                self._ended.append(name)
 
-        return threading.Thread(target=run, name=name, daemon=True)
+        return Supervised(work, name=name, on_fault=note, is_repeated=False)
 
     @property
     def ended(self) -> str:
