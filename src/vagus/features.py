@@ -65,6 +65,7 @@ class ActionFeature:
         limits: bounds applied to every command.
         rotation: name of the rotation group (e.g. "wrist:rotvec") that this feature belongs to, or None.
         safe: value commanded as fallback for `kind` EFFORT; required there.
+        continuous: an angle that turns on and on: all its numbers a full turn apart are one place.
     """
 
     name: str
@@ -74,6 +75,7 @@ class ActionFeature:
     limits: Limits = Limits()
     rotation: str | None = None
     safe: float | None = None
+    continuous: bool = False
 
 
 @dataclass(frozen=True, slots=True)
