@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+import enum
+import typing
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from vagus.cli.exit_code import ExitCode
 from vagus.cli.main import main
+from vagus.control.config import LoopConfig
+from vagus.edge.config import EdgeConfig
+from vagus.server.config import ServeConfig
+from vagus.transport.zenoh_config import ZenohConfig
 
 COMMANDS = ("demo", "serve", "run", "router", "status", "doctor", "chaos")
 
@@ -16,6 +24,8 @@ FILES = {
     "value.yaml": "policy: reach\nmax_sessions: many\n",
     "broken.yaml": "policy: [\n",
     "list.yaml": "- policy\n",
+    "choice.yaml": "policy: reach\nserving_mode: EXCLUSIVE\n",
+    "network.yaml": "policy: reach\nzenoh: {mode: mesh}\n",
     "robot.py": "class Arm: pass\n",
 }
 
@@ -24,6 +34,12 @@ WRONG: dict[str, tuple[list[str], ExitCode, tuple[str, ...]]] = {
     "value of another type": (["serve", "value.yaml"], ExitCode.CONFIG, ("max_sessions", "int")),
     "no YAML": (["serve", "broken.yaml"], ExitCode.CONFIG, ("YAML",)),
     "no table": (["serve", "list.yaml"], ExitCode.CONFIG, ("table",)),
+    "choice in upper case": (
+        ["serve", "choice.yaml"],
+        ExitCode.CONFIG,
+        ("serving_mode", "auto, exclusive", "did you mean exclusive"),
+    ),
+    "no such choice": (["serve", "network.yaml"], ExitCode.CONFIG, ("zenoh.mode", "client, peer", "mesh")),
     "no such manifest": (["serve", "absent.yaml"], ExitCode.CONFIG, ("absent.yaml",)),
     "no such robot": (["run", "--robot", "simm"], ExitCode.CONFIG, ("simm", "sim")),
     "no such robot file": (["run", "--robot", "absent.py:Arm"], ExitCode.CONFIG, ("absent.py",)),
@@ -78,3 +94,38 @@ def test_what_does_not_exist_is_named_with_what_does(
     assert ended.value.code == ExitCode.CONFIG
     said = capsys.readouterr().err
     assert all(argument in said for argument in arguments[-2:-1])
+
+
+def choices_of(kind: type, prefix: str = "") -> Iterator[tuple[str, type[enum.Enum]]]:
+    """Yield every setting of `kind` that is a choice: its flag below a command's, and the choices."""
+    types = typing.get_type_hints(kind)
+    for entry in dataclasses.fields(kind):
+        flag = f"{prefix}{entry.name.replace('_', '-')}"
+        if dataclasses.is_dataclass(types[entry.name]):
+            yield from choices_of(types[entry.name], f"{flag}.")
+        elif isinstance(types[entry.name], type) and issubclass(types[entry.name], enum.Enum):
+            yield flag, types[entry.name]
+
+
+FLAGS_OF_CHOICES = [
+    *(("run", flag, kind) for flag, kind in choices_of(EdgeConfig)),
+    *(("run", flag, kind) for flag, kind in choices_of(LoopConfig)),
+    *(("run", flag, kind) for flag, kind in choices_of(ZenohConfig)),
+    *(("serve", flag, kind) for flag, kind in choices_of(ServeConfig) if not flag.startswith("zenoh.")),
+]
+
+
+@pytest.mark.parametrize(("command", "flag", "kind"), FLAGS_OF_CHOICES)
+def test_every_choice_is_spelled_in_lower_case_as_in_a_manifest(
+    command: str, flag: str, kind: type[enum.Enum], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for choice in kind:
+        assert choice.value == choice.value.lower()
+        with pytest.raises(SystemExit) as ended:  # both are parsed before the help is shown
+            main([command, f"--{flag}", choice.value, "--help"])
+        assert ended.value.code == 0
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([command, f"--{flag}", choice.name])
+        assert ended.value.code == ExitCode.CONFIG
+        assert f"'{choice.value}'" in capsys.readouterr().err

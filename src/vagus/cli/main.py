@@ -38,6 +38,9 @@ Command = Union[  # noqa: UP007 - tyro reads the annotations at run time, on Pyt
     Annotated[LerobotRolloutCommand, tyro.conf.subcommand("lerobot-rollout")],
 ]
 
+SPELLING = (tyro.conf.EnumChoicesFromValues,)
+"""A choice is spelled as in a manifest: lower case."""
+
 DESCRIPTION = "The nerve between a robot's policy and its body."
 
 
@@ -64,5 +67,7 @@ def _parse(arguments: list[str]) -> Command:
         return LerobotRolloutCommand(tuple(arguments[1:]))
     if arguments[:1] == ["serve"]:  # its defaults come from the manifest that the arguments name
         defaults = serve_defaults(arguments[1:])
-        return tyro.cli(ServeCommand, prog="vagus serve", args=arguments[1:], default=defaults)
-    return tyro.cli(Command, prog="vagus", description=DESCRIPTION, args=arguments)
+        return tyro.cli(
+            ServeCommand, prog="vagus serve", args=arguments[1:], default=defaults, config=SPELLING
+        )
+    return tyro.cli(Command, prog="vagus", description=DESCRIPTION, args=arguments, config=SPELLING)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import enum
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,7 +61,10 @@ def parse_settings(subject: str, content: bytes, suffix: str) -> Mapping[str, ob
 
 
 def check_keys(subject: str, table: Mapping[str, object], kind: type, where: str = "") -> None:
-    """Raise ConfigError on a key that `kind`, a dataclass, has no field for; the nearest fields are named."""
+    """Raise ConfigError on a key that `kind`, a dataclass, has no field for, and on a choice that is none.
+
+    The nearest fields, or the choices, are named.
+    """
     types = typing.get_type_hints(kind)
     names = [f.name for f in dataclasses.fields(kind)]
     for key, value in table.items():
@@ -72,6 +76,17 @@ def check_keys(subject: str, table: Mapping[str, object], kind: type, where: str
             )
         if dataclasses.is_dataclass(types[key]) and isinstance(value, dict):
             check_keys(subject, value, typing.cast("type", types[key]), f"{where}{key}.")
+        _check_choice(f"{where}{key}", value, types[key])
+
+
+def _check_choice(name: str, value: object, kind: object) -> None:
+    if not (isinstance(kind, type) and issubclass(kind, enum.Enum)):
+        return
+    choices = [choice.value for choice in kind]
+    if value not in choices:
+        meant = str(value).lower()
+        fix = f"did you mean {meant}?" if meant in choices else ""
+        raise ConfigError(name, wanted=f"one of {', '.join(choices)}", got=repr(value), fix=fix)
 
 
 def _decode(subject: str, content: bytes, suffix: str) -> object:
