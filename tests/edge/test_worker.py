@@ -11,7 +11,7 @@ import pytest
 
 from edge.rig import HORIZON, STATE, chunk_payload, echo
 from edge.stand import CONFIG, Body, Script, StepPolicy, opened, served, wait_until
-from vagus.clock import monotonic_ns
+from vagus.clock import NS_PER_S, monotonic_ns
 from vagus.edge.worker import MAX_SAMPLES
 from vagus.transport.memory import MemoryLink, MemoryNetwork
 from vagus.types import LinkState, MotionState
@@ -316,3 +316,39 @@ def test_an_ack_that_contradicts_itself_is_tried_again(network: MemoryNetwork, l
         server.epoch = good + 1
         body.until_merged()
         assert body.engine.link is LinkState.STREAMING
+
+
+def test_what_a_request_asked_for_is_known_as_long_as_its_plan_may_be_played(
+    network: MemoryNetwork, link: MemoryLink
+) -> None:
+    with served(network.link()), opened(link, EAGER) as body:
+        body.until_merged()
+        first = body.directives[-1].provenance
+        body.client.set_instruction("fold")
+        body.until_merged(80)
+        last = body.directives[-1].provenance
+        assert (first.epoch, first.seq) != (None, None)
+        assert body.client.instruction_of(last.epoch or 0, last.seq or 0) == "fold"
+        assert body.client.instruction_of(first.epoch or 0, first.seq or 0) is None  # too long ago
+        assert body.client.instruction_of(last.epoch or 0, (last.seq or 0) + 100) is None
+
+
+def test_a_lost_server_is_replaced_during_a_pause_which_burns_no_patience(
+    network: MemoryNetwork, link: MemoryLink
+) -> None:
+    server = Script(network)
+    with opened(link, replace(CONFIG, max_offline_s=1.0)) as body:
+        body.until_merged()
+        body.engine.pause(monotonic_ns())
+        server.vanish()
+        wait_until(lambda: body.client.status().link is LinkState.RECONNECTING)
+        for hours in (1, 2):
+            body.engine.advance(monotonic_ns() + hours * 3600 * NS_PER_S, STATE)
+        assert body.engine.motion is MotionState.PAUSED
+        other = Script(network, "two")
+        wait_until(lambda: body.client.status().link is LinkState.STREAMING)  # nobody resumed
+        assert len(other.opens) == 1
+        assert body.engine.motion is MotionState.PAUSED
+        body.engine.resume(monotonic_ns())
+        body.until_merged()
+        assert body.directives[-1].motion is MotionState.PLAYING

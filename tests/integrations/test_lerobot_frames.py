@@ -91,6 +91,16 @@ def test_nothing_is_recorded_before_the_first_plan_or_without_a_command() -> Non
     assert tape.pairs == [(0, 3), None]
 
 
+def test_no_episode_begins_with_standing_still() -> None:
+    tape = Tape(cutter())
+    motions = [MotionState.WAITING, MotionState.PLAYING, MotionState.FALLBACK]
+    motions += [MotionState.FALLBACK, MotionState.FALLBACK, MotionState.PLAYING, MotionState.FALLBACK]
+    for at, motion in enumerate(motions):
+        tape.tick(at * PERIOD_NS, command(at, motion=motion, episode=int(at > 2)))
+    tape.end()
+    assert tape.pairs == [(0, 1), (0, 2), None, (0, 5), (0, 6), None]
+
+
 def test_an_episode_ends_with_its_number_and_with_a_gap_in_time() -> None:
     tape = Tape(cutter())
     tape.tick(0, command(1))

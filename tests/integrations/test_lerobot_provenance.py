@@ -128,7 +128,7 @@ class Stock:
     def save_episode(self, *args: object, **kwargs: object) -> None:
         self.events.append(f"save{args}{kwargs}")
 
-    def clear_episode_buffer(self) -> None:
+    def clear_episode_buffer(self, *args: object, **kwargs: object) -> None:
         self.events.append("clear")
 
     def finalize(self) -> str:
@@ -162,7 +162,7 @@ def test_a_dataset_with_frames_but_without_columns_stays_as_it_is(caplog: pytest
 def test_frames_get_the_columns_and_the_robot_stands_while_an_episode_is_saved() -> None:
     stock, book, seen = Stock(), journal(), observation(1.0)
     book.note(seen, plan(3))
-    recorded = RecordedDataset(stock, book, lambda: stock.events.append("halt"))
+    recorded = RecordedDataset(stock, book, lambda: stock.events.append("halt"), has_columns=True)
     given = frame_of(seen)
     recorded.add_frame(given)
     recorded.save_episode(parallel_encoding=False)
@@ -173,7 +173,49 @@ def test_frames_get_the_columns_and_the_robot_stands_while_an_episode_is_saved()
     assert (len(recorded), recorded[2]) == (3, 2)
 
 
-def test_without_a_journal_frames_go_in_as_they_are() -> None:
+@pytest.mark.parametrize("has_columns", [True, False])
+def test_an_episode_does_not_begin_with_standing_still(has_columns: bool) -> None:
+    stock, book = Stock(), journal()
+    recorded = RecordedDataset(stock, book, lambda: None, has_columns=has_columns)
+    for episode in range(2):
+        seen = [observation(10.0 * episode + n) for n in range(4)]
+        for saw, where in zip(seen, (HOLD, HOLD, plan(1), HOLD), strict=True):
+            book.note(saw, where)
+            recorded.add_frame(frame_of(saw))
+        recorded.save_episode()
+        assert len(stock.frames) == 2 * (episode + 1)  # the plan, and the hold after it
+        assert ("vagus.fallback" in stock.frames[-1]) == has_columns
+    assert stock.events == ["save(){}"] * 2
+
+
+def test_a_humans_frames_begin_an_episode() -> None:
     stock = Stock()
-    RecordedDataset(stock, None, lambda: None).add_frame(frame_of(observation(1.0)))
+    RecordedDataset(stock, journal(), lambda: None, has_columns=False).add_frame(frame_of(observation(1.0)))
     assert set(stock.frames[0]) == {"observation.state", "observation.images.eye", "action", "task"}
+
+
+def test_an_episode_without_a_plan_is_not_saved(caplog: pytest.LogCaptureFixture) -> None:
+    stock, book = Stock(), journal()
+    recorded = RecordedDataset(stock, book, lambda: stock.events.append("halt"), has_columns=True)
+    seen = observation(1.0)
+    book.note(seen, HOLD)
+    recorded.add_frame(frame_of(seen))
+    recorded.save_episode()
+    assert (stock.events, stock.frames) == (["halt"], [])
+    assert "never had a plan" in caplog.text
+    recorded.clear_episode_buffer()
+    book.note(observation(2.0), plan(1))
+    recorded.add_frame(frame_of(observation(2.0)))
+    recorded.save_episode()
+    assert stock.events[1:] == ["clear", "halt", "save(){}"]
+
+
+def test_an_episode_that_is_begun_again_does_not_begin_with_standing_still() -> None:
+    stock, book, seen = Stock(), journal(), [observation(1.0), observation(2.0)]
+    recorded = RecordedDataset(stock, book, lambda: None, has_columns=False)
+    for saw, where in zip(seen, (plan(1), HOLD), strict=True):
+        book.note(saw, where)
+        recorded.add_frame(frame_of(saw))
+    recorded.clear_episode_buffer()
+    recorded.add_frame(frame_of(seen[1]))
+    assert len(stock.frames) == 2

@@ -85,6 +85,7 @@ def test_episodes_begin_with_a_fresh_plan(tmp_path: Path) -> None:
         columns = recorded(stand)
     check_plan_rows(columns, stand.policy)
     for episode in (0, 1):
+        assert columns["vagus.step"][columns["episode_index"] == episode][0] >= 0  # no standing still
         steps = columns["vagus.step"][(columns["episode_index"] == episode) & (columns["vagus.step"] >= 0)]
         assert (np.diff(steps) == 1).all()
     assert stand.policy.begun >= 2

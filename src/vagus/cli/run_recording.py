@@ -101,6 +101,7 @@ def _dataset(
         codec=config.codec,
         encoder_threads=config.encoder_threads,
         has_images=config.images,
+        has_provenance=config.provenance,
         is_private=config.private_files,
     )
     read_images = _one_at_a_time(robot.read_images)

@@ -59,6 +59,8 @@ class RecorderConfig:
     there; wants LeRobot installed."""
     images: bool = True
     """Record camera frames: those that went with requests, or those of every policy step (lerobot)."""
+    provenance: bool = True
+    """Record where each action came from, in columns of its own (lerobot)."""
     repo_id: str = ""
     """Name of the dataset (lerobot), user/name; empty: local/ and the name of the folder."""
     codec: str = "h264"

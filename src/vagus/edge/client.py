@@ -235,6 +235,10 @@ class PolicyClient:
         check_instruction(instruction)
         self._open_talk.instruction = instruction
 
+    def instruction_of(self, epoch: int, seq: int) -> str | None:
+        """Return what a recent request asked for (any thread); None: it is not known any more."""
+        return self._worker.instruction_of(epoch, seq)
+
     def status(self) -> ClientStatus:
         """Return how the conversation stands (any thread)."""
         uplink = self._open_talk.uplink

@@ -42,6 +42,8 @@ RESET_TIMEOUT_S = 0.5
 JOIN_TIMEOUT_S = 5.0
 HOPELESS_NS = 2 * NS_PER_S
 """Patience while only excluded servers are alive: after a router's restart tokens come back one by one."""
+REMEMBERED_REQUESTS = 64
+"""Requests whose instruction is known; a plan in hand answers one of the last few."""
 ENCODE_THREADS = 2
 """Frames encoded at once: JPEG coding releases the GIL."""
 
@@ -71,6 +73,7 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._encoders = Crew(ENCODE_THREADS, "vagus-encode")
         self._requests_made = 0
+        self._asked_for: dict[tuple[int, int], str] = {}
         self._errors_in_row = 0
         self._hopeless_since_ns: int | None = None
         self._last_session: Session | None = None
@@ -212,6 +215,7 @@ class Worker:
         if request is None or session is None:
             return
         self._requests_made += 1
+        self._note_instruction(request.epoch, request.seq, talk.instruction)
         coding = RequestCoding(
             codec=talk.contract.image_codec,
             instruction=talk.instruction,
@@ -226,6 +230,15 @@ class Worker:
             return
         key = session.server.client(self._opener.identity.name).observation
         self._link.publish(key, header=header, payload=body, delivery=Delivery.OBSERVATION)
+
+    def instruction_of(self, epoch: int, seq: int) -> str | None:
+        """Return what a recent request asked for (any thread)."""
+        return self._asked_for.get((epoch, seq))
+
+    def _note_instruction(self, epoch: int, seq: int, instruction: str) -> None:
+        self._asked_for[epoch, seq] = instruction
+        if len(self._asked_for) > REMEMBERED_REQUESTS:
+            del self._asked_for[next(iter(self._asked_for))]
 
     def _announce_reset(self, talk: Conversation, episode: int) -> None:
         session = talk.uplink.session

@@ -163,11 +163,14 @@ def _install(
     check_fallbacks(spec, inference.fallback)
     client = _open_client(spec, policy, label(ctx.runtime.cfg), stack)
     task = label(ctx.runtime.cfg, client.contract.capabilities.default_instruction)
+    client.set_instruction(task)
     pilot = _pilot(spec, client, policy, inference)
     guard = _guard(ctx, pilot, stack)
     halt = functools.partial(_halt, guard, pilot)
     journal = _record(ctx, policy, halt)
-    ports = EnginePorts(ctx.runtime.shutdown_event, client.set_instruction, halt, journal)
+    ports = EnginePorts(
+        ctx.runtime.shutdown_event, client.set_instruction, client.instruction_of, halt, journal
+    )
     ctx.policy.inference = VagusInferenceEngine(pilot, ports, task=task)
     return _Installed(pilot, client, halt)
 
@@ -246,16 +249,15 @@ def _pilot(
 
 
 def _record(ctx: RolloutContext, policy: VagusConfig, halt: Callable[[], None]) -> Journal | None:
-    """Wrap the dataset, if there is one; return what its columns are filled from, if it has any."""
+    """Wrap the dataset, if there is one; return what is told where its actions come from."""
     dataset = ctx.data.dataset
     if dataset is None:
         return None
-    journal = None
-    if policy.provenance and add_columns(dataset):
-        seconds = getattr(ctx.runtime.cfg.strategy, "ring_buffer_seconds", 0.0)
-        size = LIVE_FRAMES + round(seconds * ctx.runtime.cfg.fps)
-        journal = Journal(FrameShape(ctx.data.dataset_features), size=size)
-    ctx.data.dataset = RecordedDataset(dataset, journal, halt)
+    has_columns = policy.provenance and add_columns(dataset)
+    seconds = getattr(ctx.runtime.cfg.strategy, "ring_buffer_seconds", 0.0)
+    size = LIVE_FRAMES + round(seconds * ctx.runtime.cfg.fps)
+    journal = Journal(FrameShape(ctx.data.dataset_features), size=size)
+    ctx.data.dataset = RecordedDataset(dataset, journal, halt, has_columns=has_columns)
     return journal
 
 

@@ -50,6 +50,7 @@ class DatasetSettings:
         codec: of the video; "" for single images.
         encoder_threads: of the encoder.
         has_images: the cameras are recorded.
+        has_provenance: where each action came from is recorded, in columns of its own.
         is_private: its files are for this user alone.
     """
 
@@ -60,6 +61,7 @@ class DatasetSettings:
     codec: str = "h264"
     encoder_threads: int = 1
     has_images: bool = True
+    has_provenance: bool = True
     is_private: bool = True
 
 
@@ -96,7 +98,7 @@ def start_dataset_recorder(
         actions=tuple(feature.name for feature in spec.actions),
         state=tuple(feature.name for feature in spec.state),
         cameras=cameras,
-        columns=dict(COLUMNS),
+        columns=dict(COLUMNS) if settings.has_provenance else {},
         codec=settings.codec,
         encoder_threads=settings.encoder_threads,
         is_private=settings.is_private,

@@ -14,6 +14,7 @@ from torch import Tensor
 from vagus.control.fallback import Fallbacks
 from vagus.integrations.lerobot_pilot import Pilot
 from vagus.integrations.lerobot_provenance import Journal
+from vagus.types import Provenance
 
 __all__ = ["EnginePorts", "VagusInferenceConfig", "VagusInferenceEngine"]
 
@@ -42,12 +43,14 @@ class EnginePorts:
     Attributes:
         shutdown: set when the robot must be stopped for good; LeRobot's strategies then end.
         set_instruction: asks for something else from the next request on.
+        instruction_of: what was asked for in the request (epoch, seq) of a session; None: not known any more.
         halt: brings the robot to a stand where it is; does not raise.
         journal: told where each action came from; None: nobody wants to know.
     """
 
     shutdown: threading.Event
     set_instruction: Callable[[str], None]
+    instruction_of: Callable[[int, int], str | None]
     halt: Callable[[], None]
     journal: Journal | None = None
 
@@ -68,6 +71,7 @@ class VagusInferenceEngine(InferenceEngine):  # type: ignore[misc]
         self._pilot = pilot
         self._ports = ports
         self._instruction = task
+        self._dispatched = task
         self._seen: Mapping[str, object] | None = None
 
     # -- life -------------------------------------------------------------------------------------------
@@ -83,6 +87,7 @@ class VagusInferenceEngine(InferenceEngine):  # type: ignore[misc]
         """Begin a new episode: plan, observation and what is in flight are dropped."""
         self._seen = None
         self._pilot.reset()
+        self._dispatch(self._instruction)
 
     def pause(self) -> None:
         """A human takes over: the robot stands until then, and no plan survives it."""
@@ -95,6 +100,7 @@ class VagusInferenceEngine(InferenceEngine):  # type: ignore[misc]
     def resume(self) -> None:
         """Go on with a fresh plan from where the robot is then."""
         self._pilot.resume()
+        self._dispatch(self._instruction)
 
     @property
     def ready(self) -> bool:
@@ -123,13 +129,24 @@ class VagusInferenceEngine(InferenceEngine):  # type: ignore[misc]
         """What the robot is to do."""
         return self._instruction
 
-    def set_task(self, task: str) -> None:
-        """Ask for something else from the next request on; the plan in hand is played meanwhile."""
+    @property
+    def dispatched_task(self) -> str:
+        """What the plan that is being played was asked for: the label of the frames that are recorded."""
+        return self._dispatched
+
+    def set_task(self, task: str) -> bool:
+        """Ask for something else from the next request on; return whether it is something else.
+
+        The plan in hand is played meanwhile, and is labelled as what it was asked for.
+        """
         of_base = getattr(super(), "set_task", None)
         if of_base is not None:
             of_base(task)
+        is_new = task != self._instruction
         self._instruction = task
-        self._ports.set_instruction(task)
+        if is_new:
+            self._ports.set_instruction(task)
+        return is_new
 
     # -- every tick -------------------------------------------------------------------------------------
 
@@ -148,8 +165,23 @@ class VagusInferenceEngine(InferenceEngine):  # type: ignore[misc]
             return None
         if command is None or self._seen is None:
             return None
+        self._follow(command.provenance)
         if self._ports.journal is not None:
             self._ports.journal.note(self._seen, command.provenance)
         if command.action is None:
             return None
         return torch.as_tensor(self._pilot.to_robot(command.action), dtype=torch.float32)
+
+    def _follow(self, provenance: Provenance) -> None:
+        """Take note of what the action of this tick was asked for; a hold belongs to the plan before it."""
+        if provenance.epoch is None or provenance.seq is None:
+            return
+        asked = self._ports.instruction_of(provenance.epoch, provenance.seq)
+        if asked is not None and asked != self._dispatched:
+            self._dispatch(asked)
+
+    def _dispatch(self, task: str) -> None:
+        self._dispatched = task
+        of_base = getattr(super(), "_set_dispatched_task", None)
+        if of_base is not None:
+            of_base(task)

@@ -77,14 +77,14 @@ class FrameCutter:
         """Frames that no tick came for; the dataset's time is shorter by so many."""
 
     def step(self, now_ns: int, command: Command, state: FloatArray) -> Cut:
-        """Take one tick; before the first plan of an episode nothing is recorded."""
+        """Take one tick; before the first plan action of an episode nothing is recorded."""
         action, provenance = command.action, command.provenance
         is_end = self._is_cut_off(now_ns, provenance)
         self._ticked_ns, self._episode = now_ns, provenance.episode
         done = self._take() if is_end else None
         if is_end:
             is_end, self._has_frames = self._has_frames, False
-        if action is None or provenance.motion is MotionState.WAITING:
+        if action is None or not (self._has_frames or provenance.motion is MotionState.PLAYING):
             return Cut(done, is_end)
         frame = self._frame
         if frame is not None and now_ns < self._due_ns - self._tolerance_ns:

@@ -26,13 +26,14 @@ Cell: TypeAlias = "NDArray[np.int64] | NDArray[np.float32] | NDArray[np.bool_]"
 Row: TypeAlias = "dict[str, Cell]"
 Fingerprint: TypeAlias = "tuple[bytes, tuple[int, ...]]"
 
+FALLBACK = "vagus.fallback"
 COLUMNS: Mapping[str, str] = {
     "vagus.session": "int64",
     "vagus.seq": "int64",
     "vagus.step": "int64",
     "vagus.chunk_index": "int64",
     "vagus.age_ms": "float32",
-    "vagus.fallback": "bool",
+    FALLBACK: "bool",
 }
 """Column → dtype, each of shape (1,). −1 where no action of a plan was involved; `fallback`: a hold."""
 
@@ -62,7 +63,7 @@ class Dataset(Protocol):
         """Frames in finished episodes."""
         ...
 
-    def clear_episode_buffer(self) -> None:
+    def clear_episode_buffer(self, *args: object, **kwargs: object) -> None:
         """Begin the episode in progress again."""
         ...
 
@@ -160,26 +161,48 @@ def add_columns(dataset: Dataset) -> bool:
 class RecordedDataset:
     """A stock dataset whose frames get our columns on their way in; everything else is its own.
 
+    An episode begins with an action of a plan or a human's: who trains on it is not taught to stand first.
+
     Args:
-        dataset: a LeRobotDataset whose features have the columns, if `journal` is given.
-        journal: knows where actions came from; None: frames go in as they are.
+        dataset: a LeRobotDataset; its features have the columns, if these are to be filled.
+        journal: knows where actions came from.
         before_saving: called before an episode is written, for seconds nobody commands the robot.
+        has_columns: whether the columns are filled.
     """
 
-    def __init__(self, dataset: Dataset, journal: Journal | None, before_saving: Callable[[], None]) -> None:
+    def __init__(
+        self, dataset: Dataset, journal: Journal, before_saving: Callable[[], None], *, has_columns: bool
+    ) -> None:
         self._dataset = dataset
         self._journal = journal
         self._before_saving = before_saving
+        self._has_columns = has_columns
+        self._has_begun = False
+        self._was_held = False
 
     def add_frame(self, frame: dict[str, object]) -> None:
-        """Add the columns and hand it on."""
-        extra = {} if self._journal is None else self._journal.row(frame)
-        self._dataset.add_frame({**frame, **extra})
+        """Add the columns and hand it on, unless it is a hold before the first action of an episode."""
+        row = self._journal.row(frame)
+        is_hold = bool(row[FALLBACK].item())
+        if is_hold and not self._has_begun:
+            self._was_held = True
+            return
+        self._has_begun = True
+        self._dataset.add_frame({**frame, **row} if self._has_columns else frame)
 
     def save_episode(self, *args: object, **kwargs: object) -> None:
-        """Write the episode in progress, the robot standing."""
+        """Write the episode in progress, the robot standing; one that never began is no episode."""
         self._before_saving()
-        self._dataset.save_episode(*args, **kwargs)
+        if self._was_held and not self._has_begun:
+            logger.warning("an episode in which the robot never had a plan is not saved")
+        else:
+            self._dataset.save_episode(*args, **kwargs)
+        self._has_begun = self._was_held = False
+
+    def clear_episode_buffer(self, *args: object, **kwargs: object) -> None:
+        """Begin the episode in progress again."""
+        self._dataset.clear_episode_buffer(*args, **kwargs)
+        self._has_begun = self._was_held = False
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._dataset, name)

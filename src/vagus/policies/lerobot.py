@@ -15,6 +15,7 @@ from vagus.policies.lerobot_checkpoint import read_checkpoint
 from vagus.policies.lerobot_families import Family, family_of
 from vagus.policies.lerobot_features import features_of, rtc_of
 from vagus.policies.lerobot_forward import Forward
+from vagus.policies.lerobot_guidance import check_guidance
 from vagus.policies.lerobot_loading import load, out_of_memory
 from vagus.policies.lerobot_rtc import install_rtc
 from vagus.policies.lerobot_source import local_directory
@@ -66,6 +67,7 @@ class LeRobotPolicy:
         path = local_directory(model, revision, allowed_sources)
         checkpoint = read_checkpoint(path, allowed_classes=allowed_classes)
         self._family = _servable(checkpoint.policy_type)
+        check_guidance(checkpoint.config)
         features = features_of(
             checkpoint, self._family, stated or SpecTable(), model=model, trained_rate_hz=trained_rate_hz
         )

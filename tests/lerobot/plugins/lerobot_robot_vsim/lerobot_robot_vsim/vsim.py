@@ -171,5 +171,6 @@ class VSim(Robot):
     def _note(self, event: str, action: dict[str, float] | None = None) -> None:
         if self.config.journal:
             with open(self.config.journal, "a", encoding="utf-8") as journal:
-                told = {"event": event, "action": action, "at_s": time.monotonic()}
+                plain = None if action is None else {name: float(value) for name, value in action.items()}
+                told = {"event": event, "action": plain, "at_s": time.monotonic()}
                 journal.write(json.dumps(told) + "\n")
