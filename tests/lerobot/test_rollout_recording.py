@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from rollout_rig import (
     stand_in,
     table,
 )
+from vagus.control.tally import EndReason
 from vagus.integrations import lerobot as integration
 
 TELEOP = ["--teleop.type=vleader", "--teleop.id=leader"]
@@ -47,6 +49,28 @@ def test_sentry_records_where_each_action_came_from(tmp_path: Path) -> None:
     assert len(set(columns["vagus.session"])) == 1
     assert (np.diff(columns["vagus.seq"]) >= 0).all()
     assert columns["vagus.seq"].max() > 1
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+def test_a_robot_that_reads_the_same_or_noise_for_ever_is_driven_and_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noise: float
+) -> None:
+    arm_type = importlib.import_module("lerobot_robot_vsim").VSim
+    read, dice = arm_type.get_observation, np.random.default_rng(7)
+
+    def reading(robot: object) -> dict[str, object]:
+        seen: dict[str, object] = read(robot)
+        return {k: 5.0 + noise * dice.standard_normal() if k.endswith(".pos") else v for k, v in seen.items()}
+
+    monkeypatch.setattr(arm_type, "get_observation", reading)
+    with stand_in(tmp_path) as stand:
+        ended = integration.main(stand.arguments("sentry", "--duration=3", *stand.dataset())).summary
+        columns = recorded(stand)
+    assert ended.reason is EndReason.FINISHED
+    assert len(columns["action"]) > 60
+    check_plan_rows(columns, stand.policy)
+    spread = np.std(columns["observation.state"])
+    assert (spread > 0.5) == bool(noise)
 
 
 def test_videos_are_encoded_while_the_policy_drives(tmp_path: Path) -> None:
