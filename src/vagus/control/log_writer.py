@@ -8,6 +8,8 @@ import sys
 import threading
 from contextlib import suppress
 
+from vagus.threads import Supervised
+
 __all__ = ["SteadyHandler", "write_on_a_thread"]
 
 MAX_WAITING = 1024
@@ -22,13 +24,13 @@ class SteadyHandler(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self._lines: queue.Queue[str] = queue.Queue(MAX_WAITING)
-        self._writer: threading.Thread | None = None
+        self._writer: Supervised | None = None
         self._dropped = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         """Have a record written; never waits."""
         if self._writer is None:  # under the handler's lock
-            self._writer = threading.Thread(target=self._write_all, name="vagus-log", daemon=True)
+            self._writer = Supervised(self._write_all, name="vagus-log")
             self._writer.start()
         try:
             self._lines.put_nowait(self.format(record))

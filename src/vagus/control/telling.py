@@ -11,6 +11,7 @@ from vagus.control.narration import Changes, Line, Narrator
 from vagus.control.tally import EndReason, LoopSummary
 from vagus.edge.client import ClientStatus
 from vagus.edge.handshake import Contract
+from vagus.threads import Supervised
 from vagus.types import LinkState
 
 __all__ = ["RUN_LOGGER", "Telling", "greetings", "tell_end", "trouble_of"]
@@ -40,7 +41,7 @@ class Telling:
         self._clock = clock or MonotonicClock()
         self._narrator = Narrator()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="vagus-telling", daemon=True)
+        self._thread = Supervised(self._run, name="vagus-telling")
 
     def __enter__(self) -> Telling:
         self._thread.start()
