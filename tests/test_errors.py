@@ -24,6 +24,7 @@ TREE = {
     "QueryTimeoutError": "LinkError",
     "SessionRefusedError": "VagusError",
     "PolicyError": "VagusError",
+    "GateError": "VagusError",
     "RobotError": "VagusError",
     "StateError": "VagusError",
 }

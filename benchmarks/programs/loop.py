@@ -25,6 +25,7 @@ from vagus.edge.client import PolicyClient
 from vagus.edge.config import EdgeConfig, ImageCodec
 from vagus.edge.handshake import Identity
 from vagus.edge.opening import Opener
+from vagus.edge.playhead import Gap, plain_gap
 from vagus.specs import Limits, PolicySpec, RobotSpec
 from vagus.transport.host import host_id
 from vagus.transport.zenoh import ZenohLink
@@ -111,10 +112,15 @@ class NoEngine:
         """Do nothing."""
 
     def resume(
-        self, now_ns: int, *, measured: ActionArray | None = None, keep_plan_within: float | None = None
+        self,
+        now_ns: int,
+        *,
+        measured: ActionArray | None = None,
+        keep_plan_within: float | None = None,
+        gap: Gap = plain_gap,
     ) -> bool:
         """Do nothing."""
-        del now_ns, measured, keep_plan_within
+        del now_ns, measured, keep_plan_within, gap
         return False
 
     def reset(self, *, was_moved: bool = False) -> None:

@@ -8,6 +8,7 @@ VagusError
 │   └── QueryTimeoutError  a query got no answer in its time
 ├── SessionRefusedError    a server answered the session open with "no"
 ├── PolicyError            a policy raised, or returned something that must not be commanded
+├── GateError              a command that must not reach a robot; the last check before it found it
 ├── RobotError             a robot could not be connected, read or commanded
 └── StateError             an event that is illegal in the present state; nothing was changed
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 __all__ = [
     "ConfigError",
+    "GateError",
     "LinkError",
     "PolicyError",
     "ProtocolError",
@@ -78,6 +80,10 @@ class SessionRefusedError(VagusError):
 
 class PolicyError(VagusError):
     """A policy raised, or returned something that must not be commanded."""
+
+
+class GateError(VagusError):
+    """A command that must not reach a robot; the last check before it found it."""
 
 
 class RobotError(VagusError):

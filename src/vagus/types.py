@@ -204,9 +204,12 @@ class Command:
         provenance: where it comes from.
         limited: names of the limits that changed the value ("position", "velocity", …); empty: untouched.
         is_moving: a fallback command that differs from the one before it.
+        begins_at: of the first command since somebody else may have moved the robot: where it stood then,
+            (action_dim,), NaN where nobody knows; None for every other.
     """
 
     action: ActionArray | None
     provenance: Provenance
     limited: frozenset[str] = field(default_factory=frozenset)
     is_moving: bool = False
+    begins_at: ActionArray | None = None

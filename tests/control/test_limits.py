@@ -193,7 +193,6 @@ def test_clip_bounds_values_only() -> None:
 @pytest.mark.parametrize(
     ("feature", "words"),
     [
-        (ActionFeature("p", "rad", limits=Limits(jerk=1.0)), "acceleration wherever jerk"),
         (ActionFeature("v", "m/s", ActionKind.VELOCITY, limits=Limits(0.1, 1.0)), "0 within"),
         (ActionFeature("d", "m", ActionKind.DELTA, limits=Limits(-1.0, -0.1)), "0 within"),
         (ActionFeature("e", "N", ActionKind.EFFORT, limits=Limits(-1.0, 1.0), safe=2.0), "safe value"),

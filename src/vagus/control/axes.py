@@ -3,6 +3,8 @@
 Everything is discrete: speed is the difference of two commands over one tick, acceleration that of two
 speeds, jerk that of two accelerations. The state kept is always stoppable: braking with the acceleration
 bound from here on ends inside the value bounds.
+
+An angle without ends is kept in (−half a turn, half a turn], and every target is taken where it is nearest.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from vagus.conventions import Turns
 from vagus.types import ActionArray
 
 __all__ = ["UNBOUNDED", "AxisBounds", "AxisLimiter", "BoolArray", "Reason", "brake_speed"]
@@ -80,11 +83,17 @@ class AxisLimiter:
     """Moves n axes towards targets inside their bounds; priority value > speed > acceleration > jerk.
 
     A target sequence that keeps the bounds passes bit for bit. A target that stands still is not overshot
-    where the bounds leave a choice.
+    where the bounds leave a choice. `position` is NaN where nobody knows it.
+
+    Args:
+        bounds: of each axis.
+        tick_s: length of a tick.
+        turns: which axes are angles without ends; None: none.
     """
 
-    def __init__(self, bounds: AxisBounds, tick_s: float) -> None:
+    def __init__(self, bounds: AxisBounds, tick_s: float, turns: Turns | None = None) -> None:
         self._bounds = bounds
+        self._turns = turns or Turns([None] * bounds.lower.size)
         self._tick_s = tick_s
         size = bounds.lower.size
         self._change = np.minimum(bounds.acceleration * tick_s, UNBOUNDED)
@@ -97,12 +106,11 @@ class AxisLimiter:
         self._snap = np.minimum(self._change, self._jolt) * tick_s
         self._slack = SLACK * np.minimum(np.minimum(bounds.speed, self._change), self._jolt)
         np.minimum(self._slack, SLACK, out=self._slack)
-        self.position: ActionArray = np.zeros(size)
+        self.position: ActionArray = np.full(size, np.nan)
         self.velocity: ActionArray = np.zeros(size)
         self._acceleration: ActionArray = np.zeros(size)
-        self._target: ActionArray = np.zeros(size)
+        self._target: ActionArray = np.full(size, np.nan)
         self._forward: ActionArray = np.zeros(size)
-        self._is_known: BoolArray = np.zeros(size, dtype=np.bool_)
         self.limited: BoolArray = np.zeros((Reason.COUNT, size), dtype=np.bool_)
         self.gap: ActionArray = np.zeros(size)
 
@@ -114,16 +122,15 @@ class AxisLimiter:
     @property
     def is_known(self) -> BoolArray:
         """Whether the position of an axis is known, (n,)."""
-        return self._is_known
+        return ~np.isnan(self.position)
 
     def seed(self, position: ActionArray) -> None:
-        """Stand still at `position`, (n,); NaN: not measured, the last position stays.
+        """Stand still at `position`, (n,); NaN, or beyond `UNBOUNDED`: not measured, the last position stays.
 
         An axis that was never measured takes its first target as it comes, inside the value bounds.
         """
-        is_measured = np.isfinite(position)
-        self.position = np.where(is_measured, position, self.position)
-        self._is_known = self._is_known | is_measured
+        is_measured = np.abs(position) <= UNBOUNDED
+        self.position = np.where(is_measured, self._turns.wrapped(position), self.position)
         for array in (self.velocity, self._acceleration, self._forward):
             array[:] = 0.0
         self._target = self.position.copy()
@@ -135,6 +142,7 @@ class AxisLimiter:
         `limited` (4, n) then says which bound changed which axis, `gap` how far it is from its target for it.
         """
         bounds = self._bounds
+        target = self._turns.near(target, self.position)
         inside = np.minimum(np.maximum(target, bounds.lower), bounds.upper)
         self._meet_unknown(inside, is_braking)
         low, high = self._speed_interval()
@@ -151,14 +159,15 @@ class AxisLimiter:
         position: ActionArray = np.where(is_reached, inside, moved)
         self._explain(target, position, raw, is_braking)
         self._commit(position, inside, is_braking)
-        return position
+        return self.position
 
     def _meet_unknown(self, inside: ActionArray, is_braking: BoolArray) -> None:
-        is_first = ~self._is_known & ~is_braking
+        is_first = np.isnan(self.position) & ~is_braking
         if is_first.any():
             self.position = np.where(is_first, inside, self.position)
             self._target = np.where(is_first, inside, self._target)
-            self._is_known = self._is_known | is_first
+            for array in (self.velocity, self._acceleration, self._forward):
+                array[is_first] = 0.0
 
     def _speed_interval(self) -> tuple[ActionArray, ActionArray]:
         """Return the speeds allowed in this tick; a bound of lower priority gives way to a higher one."""
@@ -195,7 +204,8 @@ class AxisLimiter:
         the gap that is left is closed on top.
         """
         tick_s, speed = self._tick_s, self._bounds.speed
-        target_velocity = np.minimum(np.maximum((inside - self._target) / tick_s, -speed), speed)
+        ahead = self._turns.difference(inside, self._target)
+        target_velocity = np.minimum(np.maximum(ahead / tick_s, -speed), speed)
         forward = np.minimum(
             np.maximum(target_velocity, self._forward - self._change), self._forward + self._change
         )
@@ -249,7 +259,7 @@ class AxisLimiter:
         velocity = (position - self.position) / self._tick_s
         self._acceleration = (velocity - self.velocity) / self._tick_s
         self.velocity = velocity
-        self.position = position
+        self.position = self._turns.wrapped(position)
         self._target = np.where(is_braking, position, inside)
         if is_braking.any():
             self._forward = np.where(is_braking, velocity, self._forward)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vagus.control.rotation import from_quaternion, rotation_groups, slerp, to_quaternion
+from vagus.control.rotation import angle_between, from_quaternion, rotation_groups, slerp, to_quaternion
+from vagus.conventions import Turns
 from vagus.specs import ActionFeature, ActionKind
 from vagus.types import ActionArray
 
@@ -24,7 +24,9 @@ class Interpolator:
     """Ticks between the knots of a plan.
 
     Positions follow a monotone cubic from the last position and velocity, rotations the shortest arc,
-    velocities a straight line; deltas are shared out by time; efforts and binaries jump to the knot.
+    velocities a straight line; deltas are shared out by time; efforts and binaries jump to the knot. An angle
+    without ends goes the short way round. Where nobody knows where something stands (NaN), it begins at its
+    first knot: no place is made up to come from.
     Only positions of the present knot and those after it change when the plan does.
 
     Args:
@@ -35,6 +37,7 @@ class Interpolator:
         self._groups = tuple(
             (group.convention, np.array(group.columns, dtype=np.intp)) for group in rotation_groups(actions)
         )
+        self._turns = Turns.of(actions)
         grouped = [feature.rotation is not None for feature in actions]
         kinds = [feature.kind for feature in actions]
         self._is_cubic = np.array(
@@ -42,11 +45,11 @@ class Interpolator:
         )
         self._is_linear = np.array([kind is ActionKind.VELOCITY for kind in kinds])
         self._is_delta = np.array([kind is ActionKind.DELTA for kind in kinds])
-        self.position: ActionArray = np.zeros(len(actions))
+        self.position: ActionArray = np.full(len(actions), np.nan)
         self.velocity: ActionArray = np.zeros(len(actions))
 
     def seed(self, position: ActionArray, velocity: ActionArray) -> None:
-        """Go on from `position` and `velocity` (per second), each (action_dim,): as commanded."""
+        """Go on from `position` (NaN: not known) and `velocity` (per second), each (action_dim,)."""
         self.position = position.copy()
         self.velocity = velocity.copy()
 
@@ -63,17 +66,38 @@ class Interpolator:
             step_s: seconds in a step.
         """
         share = 1.0 if end >= 1.0 else (end - begin) / (1.0 - begin)
+        knot = self._turns.near(knot, self.position)
+        if np.isnan(self.position).any():
+            self.position = np.where(np.isnan(self.position), knot, self.position)
         position, velocity = self._cubic(knot, next_knot, share, begin, step_s)
         target = np.where(self._is_cubic, position, knot)
         if share < 1.0:
             linear = self.position + share * (knot - self.position)
             target = np.where(self._is_linear, linear, target)
             for convention, columns in self._groups:
-                target[columns] = self._arc(knot[columns], columns, convention, share)
+                target[columns] = self._arc(self.position[columns], knot[columns], convention, share)
         target = np.where(self._is_delta, delta_share(begin, end) * knot, target)
         self.position = target.copy()
         self.velocity = np.where(self._is_cubic, velocity, 0.0)
         return target
+
+    def between(self, start: ActionArray, stop: ActionArray, share: float) -> ActionArray:
+        """Return what lies at `share` of the way from `start` to `stop`, each (action_dim,); NaN: nowhere."""
+        result = start + share * self._turns.difference(stop, start)
+        for convention, columns in self._groups:
+            result[columns] = self._arc(start[columns], stop[columns], convention, share)
+        return result
+
+    def gap(self, left: ActionArray, right: ActionArray) -> ActionArray:
+        """Return how far apart two actions are, each (action_dim,): of a rotation group the angle in rad.
+
+        NaN where one of them is NaN; infinite where the numbers are no orientation.
+        """
+        result = np.abs(self._turns.difference(left, right))
+        for convention, columns in self._groups:
+            if np.isfinite(result[columns]).all():
+                result[columns] = angle_between(left[columns], right[columns], convention)
+        return result
 
     def _cubic(
         self, knot: ActionArray, next_knot: ActionArray | None, share: float, begin: float, step_s: float
@@ -82,19 +106,17 @@ class Interpolator:
         if rest_s <= 0.0:
             return knot, np.zeros(knot.size)
         mean = (knot - self.position) / rest_s
-        after = np.zeros(knot.size) if next_knot is None else (next_knot - knot) / step_s
+        after = np.zeros(knot.size) if next_knot is None else self._turns.difference(next_knot, knot) / step_s
         return hermite(
             self.position, knot, self.velocity, monotone_slope(mean, after), share=share, duration_s=rest_s
         )
 
-    def _arc(
-        self, knot: ActionArray, columns: NDArray[np.intp], convention: str, share: float
-    ) -> ActionArray:
-        last = self.position[columns]
-        start, stop = to_quaternion(last, convention), to_quaternion(knot, convention)
-        if start is None or stop is None:
-            return knot
-        return from_quaternion(slerp(start, stop, share), convention, last)
+    @staticmethod
+    def _arc(start: ActionArray, stop: ActionArray, convention: str, share: float) -> ActionArray:
+        first, last = to_quaternion(start, convention), to_quaternion(stop, convention)
+        if first is None or last is None:
+            return stop
+        return from_quaternion(slerp(first, last, share), convention, start)
 
 
 def delta_share(begin: float, end: float) -> float:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from vagus.control.axes import UNBOUNDED, AxisBounds, AxisLimiter, BoolArray, Reason
 from vagus.control.rotation import RotationGroup, RotationLimiter, rotation_groups
+from vagus.conventions import Turns
 from vagus.errors import PolicyError, SpecError
 from vagus.specs import ActionFeature, ActionKind
 from vagus.types import ActionArray
@@ -75,21 +76,21 @@ class Limiter:
         self._is_delta = np.array([f.kind is ActionKind.DELTA for f in axes], dtype=np.bool_)
         self._any_delta = bool(self._is_delta.any())
         bounds = self._bounds = _axis_bounds(axes)
-        self._limiter = AxisLimiter(bounds, tick_s)
+        self._limiter = AxisLimiter(bounds, tick_s, Turns.of(axes))
         self._delta_lower, self._delta_upper, self._delta_rate = _delta_bounds(axes, tick_s)
         range_ = np.minimum(bounds.upper - bounds.lower, UNBOUNDED)
         lag = np.where(bounds.speed < UNBOUNDED, TOLERATED_LAG_S * bounds.speed, 0.0)
         self._tolerated = np.where(range_ < UNBOUNDED, TOLERATED_SHARE * range_, lag)
         self._reasons = tuple(REASONS[feature.kind] for feature in axes)
         self._limited_ticks = np.zeros(len(actions), dtype=np.int64)
-        self._output: ActionArray = np.zeros(len(actions))
+        self._output: ActionArray = np.full(len(actions), np.nan)
         self._velocity: ActionArray = np.zeros(len(actions))
         self.limited: frozenset[str] = NOTHING
         self.counts: dict[str, int] = {}
 
     @property
     def position(self) -> ActionArray:
-        """The last command, (action_dim,)."""
+        """The last command, or where it was seeded before the first, (action_dim,); NaN: nobody knows."""
         output: ActionArray = self._output.copy()
         return output
 
@@ -102,7 +103,7 @@ class Limiter:
     @property
     def is_known(self) -> bool:
         """Whether a position is known for every feature, so that one can be held."""
-        return bool(self._limiter.is_known.all()) and all(r.is_known for _, _, r in self._rotations)
+        return not bool(np.isnan(self._output).any())
 
     @property
     def is_standing(self) -> bool:
@@ -204,10 +205,6 @@ def _columns(group: RotationGroup) -> Columns:
 
 def _check_feature(feature: ActionFeature) -> None:
     limits = feature.limits
-    if limits.jerk is not None and limits.acceleration is None:
-        raise SpecError(
-            f"limits of {feature.name}", wanted="acceleration wherever jerk is bounded", got="jerk alone"
-        )
     low = -UNBOUNDED if limits.lower is None else limits.lower
     high = UNBOUNDED if limits.upper is None else limits.upper
     if feature.kind in (ActionKind.VELOCITY, ActionKind.DELTA) and not low <= 0.0 <= high:

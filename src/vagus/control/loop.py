@@ -18,6 +18,7 @@ from vagus.clock import NS_PER_MS, NS_PER_S, Clock, MonotonicClock, seconds_to_n
 from vagus.control.camera import CameraThread
 from vagus.control.config import LoopConfig
 from vagus.control.episode import EpisodeWatch
+from vagus.control.gate import Gate
 from vagus.control.narration import Changes
 from vagus.control.parts import LoopParts, LoopStatus
 from vagus.control.robot import robot_call
@@ -53,6 +54,7 @@ class ControlLoop:
         self._episode = EpisodeWatch(parts.robot, config)
         self._clock = clock or MonotonicClock()
         self._period_ns = seconds_to_ns(parts.motion.tick_s)
+        self._gate = Gate(parts.robot.spec.actions, tick_s=parts.motion.tick_s)
         self._tally = Tally()
         self._stop = threading.Event()
         self._interrupt = Interrupt()
@@ -200,7 +202,9 @@ class ControlLoop:
                 engine.pause(now_ns)
             elif request is _Request.RESUME:
                 measured = self._parts.motion.measured(state)
-                engine.resume(now_ns, measured=measured, keep_plan_within=self._config.keep_plan_within)
+                within = self._config.keep_plan_within
+                gap = self._parts.motion.gap
+                engine.resume(now_ns, measured=measured, keep_plan_within=within, gap=gap)
             else:
                 engine.reset(was_moved=self._episode.begin(now_ns))
         except StateError as error:
@@ -208,9 +212,12 @@ class ControlLoop:
 
     def _command(self, command: Command, state: FloatArray, now_ns: int) -> None:
         if command.action is not None:
+            action = self._parts.mapping.action_to_robot(command.action)
+            start = command.begins_at
+            self._gate.check(action, None if start is None else self._parts.mapping.action_to_robot(start))
             self._commanded_ns = self._clock.now_ns()  # as it is given: a slow driver must not cost ticks
             with robot_call("command"):
-                self._parts.robot.command(self._parts.mapping.action_to_robot(command.action))
+                self._parts.robot.command(action)
             if self._parts.recorder is not None:
                 self._parts.recorder.record_step(now_ns, command, state)
         self._tally.note_command(now_ns, command.provenance, is_commanded=command.action is not None)
@@ -249,7 +256,7 @@ class ControlLoop:
             share = tick / ticks
             smooth = share**3 * (10.0 - 15.0 * share + 6.0 * share * share)
             state = self._read_state()
-            command = parts.motion.go(origin + smooth * (goal - origin), provenance)
+            command = parts.motion.go(parts.motion.between(origin, goal, smooth), provenance)
             now_ns = self._clock.now_ns()
             self._command(command, state, now_ns)
             now_ns = self._await_tick()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -60,6 +61,7 @@ class Motion:
         self._keeps_moving = np.array([keeps_moving(feature) for feature in actions], dtype=np.bool_)
         self._no_brake: BoolArray = np.zeros(len(kinds), dtype=np.bool_)
         self._must_command = any(kind in (ActionKind.VELOCITY, ActionKind.EFFORT) for kind in kinds)
+        self._start: ActionArray = np.full(len(kinds), np.nan)
         self._is_driven = False
         self._is_falling_back = False
         self._hold: ActionArray | None = None
@@ -95,6 +97,11 @@ class Motion:
             self._is_driven = False
         if not self._is_driven:  # it may still be moved by others, until the first command
             self._seed(state)
+            command = self._command(directive, state)
+            return command if command.action is None else replace(command, begins_at=self._start)
+        return self._command(directive, state)
+
+    def _command(self, directive: Directive, state: FloatArray) -> Command:
         motion = directive.motion
         if motion is MotionState.PLAYING:
             return self._play(directive)
@@ -120,6 +127,14 @@ class Motion:
         """Return the measured value of each action, (action_dim,); NaN where nothing measures it."""
         return np.where(self._feedback.is_measured, self._feedback.measured(state), np.nan)
 
+    def gap(self, left: ActionArray, right: ActionArray) -> ActionArray:
+        """Return how far apart two actions are; see `Interpolator.gap`."""
+        return self._interpolator.gap(left, right)
+
+    def between(self, start: ActionArray, stop: ActionArray, share: float) -> ActionArray:
+        """Return what lies on the way from one action to another; see `Interpolator.between`."""
+        return self._interpolator.between(start, stop, share)
+
     def go(self, goal: ActionArray, provenance: Provenance) -> Command:
         """Return one tick's command towards `goal` without a plan; NaN: stay. What is no position rests."""
         before = self._limiter.position
@@ -131,7 +146,8 @@ class Motion:
 
     def _seed(self, state: FloatArray) -> None:
         measured = self._feedback.measured(state)
-        self._limiter.seed(np.where(self._feedback.is_measured, measured, self._feedback.presumed))
+        self._start = np.where(self._feedback.is_measured, measured, self._feedback.presumed)
+        self._limiter.seed(self._start)
         self._interpolator.seed(self._limiter.position, self._limiter.velocity)
         self._is_falling_back = False
         self._hold = None
@@ -166,7 +182,7 @@ class Motion:
         self._is_driven = True
         self._is_falling_back = True
         is_settled = self._hold is not None  # else it stands for a tick and then moves to the measured pose
-        moved = not is_settled or bool((np.abs(action - before) > SAME).any())
+        moved = not is_settled or bool((self.gap(action, before) > SAME).any())
         return Command(
             action=action, provenance=directive.provenance, limited=self._limiter.limited, is_moving=moved
         )

@@ -11,6 +11,7 @@ from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
 from vagus.control.robot import Robot
 from vagus.control.tally import LoopSummary
+from vagus.edge.playhead import Gap, plain_gap
 from vagus.types import (
     ActionArray,
     Command,
@@ -72,7 +73,12 @@ class EnginePort(Protocol):
         ...
 
     def resume(
-        self, now_ns: int, *, measured: ActionArray | None = None, keep_plan_within: float | None = None
+        self,
+        now_ns: int,
+        *,
+        measured: ActionArray | None = None,
+        keep_plan_within: float | None = None,
+        gap: Gap = plain_gap,
     ) -> bool:
         """Go on after a pause."""
         ...

@@ -1,8 +1,8 @@
 """Orientations in an action: conventions, quaternion arithmetic, and motion with bounded angular speed.
 
-A rotation group is named `<name>:<convention>`. `rotvec` is three features, axis times angle in rad;
-`quat_xyzw` is four, a quaternion with the scalar last. The features of a group come in this order.
-Quaternions here are (4,) float64, scalar last.
+A rotation group is named `<name>:<convention>`, with a convention of `CONVENTIONS`; its features come in that
+order. Several numbers mean one orientation; those written here are a rotation vector of at most π, and a unit
+quaternion with the sign next to the last one. Quaternions inside are (4,) float64, scalar last.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vagus.control.axes import ROUNDING, SLACK, UNBOUNDED, brake_speed
+from vagus.conventions import CONVENTIONS, NORMS, group_columns
 from vagus.errors import SpecError
 from vagus.specs import ActionFeature, ActionKind
 from vagus.types import ActionArray
 
 __all__ = [
-    "CONVENTIONS",
     "RotationGroup",
     "RotationLimiter",
+    "angle_between",
     "from_quaternion",
     "rotation_groups",
     "slerp",
@@ -32,11 +33,8 @@ __all__ = [
 
 Vector: TypeAlias = NDArray[np.float64]
 
-CONVENTIONS = {"rotvec": 3, "quat_xyzw": 4}
-"""Convention → features in a group."""
-
-SMALLEST_NORM = 1e-3
-"""A quaternion shorter than this names no orientation."""
+WRITING = 1e-6
+"""By how much numbers may miss the norm they should have and still be left alone: they come as float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +63,8 @@ def rotation_groups(actions: Sequence[ActionFeature]) -> tuple[RotationGroup, ..
         SpecError: an unknown convention, a wrong number of features, a kind other than position, or limits
             that an orientation cannot have.
     """
-    columns: dict[str, list[int]] = {}
-    for column, feature in enumerate(actions):
-        if feature.rotation is not None:
-            columns.setdefault(feature.rotation, []).append(column)
-    return tuple(_group(name, [(c, actions[c]) for c in members]) for name, members in columns.items())
+    groups = group_columns(actions).items()
+    return tuple(_group(name, [(column, actions[column]) for column in columns]) for name, columns in groups)
 
 
 def _group(name: str, members: Sequence[tuple[int, ActionFeature]]) -> RotationGroup:
@@ -107,23 +102,40 @@ def _group(name: str, members: Sequence[tuple[int, ActionFeature]]) -> RotationG
 
 def to_quaternion(values: Vector, convention: str) -> Vector | None:
     """Return the unit quaternion that `values` name, or None where they name no orientation."""
+    low, high = NORMS[convention]
+    norm = _length(values)
+    if not low <= norm <= high:
+        return None
     if convention == "rotvec":
         return _exp(values)
-    norm = math.sqrt(float(values @ values))
-    return None if norm < SMALLEST_NORM else values / norm
+    result: Vector = (np.roll(values, -1) if convention == "quat_wxyz" else values) / norm
+    return result
 
 
 def from_quaternion(quaternion: Vector, convention: str, near: Vector) -> Vector:
-    """Return `quaternion` in `convention`, of its several writings the one nearest to `near`."""
-    if convention == "quat_xyzw":
-        return -quaternion if float(quaternion @ near) < 0.0 else quaternion.copy()
+    """Return `quaternion` in `convention`; where two writings are equally short, the one nearer to `near`."""
+    if convention != "rotvec":
+        values: Vector = np.roll(quaternion, 1) if convention == "quat_wxyz" else quaternion
+        return -values if float(values @ near) < 0.0 else values.copy()
     vector = _log(quaternion)
-    angle = math.sqrt(float(vector @ vector))
-    if angle < SLACK:
-        return vector
-    axis = vector / angle
-    turns = round((float(near @ axis) - angle) / math.tau)
-    return axis * (angle + turns * math.tau)
+    is_half_turn = _length(vector) >= math.pi - SLACK
+    return -vector if is_half_turn and float(vector @ near) < 0.0 else vector
+
+
+def _written(values: Vector, quaternion: Vector, convention: str, near: Vector) -> Vector:
+    """Return the numbers for `quaternion`: those of `values`, which mean it, where they are well written."""
+    norm = _length(values)
+    if convention == "rotvec":
+        is_well_written = norm <= math.pi + WRITING
+    else:
+        is_well_written = abs(norm - 1.0) <= WRITING and not float(values @ near) < 0.0
+    return values.copy() if is_well_written else from_quaternion(quaternion, convention, near)
+
+
+def angle_between(left: Vector, right: Vector, convention: str) -> float:
+    """Return the angle in rad between two orientations; infinite where one of them is none."""
+    first, second = to_quaternion(left, convention), to_quaternion(right, convention)
+    return math.inf if first is None or second is None else _length(_way(first, second))
 
 
 def slerp(start: Vector, end: Vector, share: float) -> Vector:
@@ -176,13 +188,14 @@ def _way(start: Vector, end: Vector) -> Vector:
 
 
 def _length(vector: Vector) -> float:
-    return math.sqrt(float(vector @ vector))
+    return math.hypot(*vector.tolist())
 
 
 class RotationLimiter:
     """Turns one orientation towards targets with bounded angular speed and acceleration.
 
-    A target sequence that keeps the bounds passes bit for bit; a target that stands still is not overshot.
+    A target sequence that keeps the bounds passes bit for bit, as far as it is written as this module writes;
+    a target that stands still is not overshot. `values` are the numbers of the last command, NaN before.
     """
 
     def __init__(self, group: RotationGroup, tick_s: float) -> None:
@@ -194,7 +207,7 @@ class RotationLimiter:
         self._speed: Vector = np.zeros(3)
         self._target: Vector = np.array((0.0, 0.0, 0.0, 1.0))
         self._target_speed: Vector = np.zeros(3)
-        self.values: ActionArray = np.zeros(len(group.columns))
+        self.values: ActionArray = np.full(len(group.columns), np.nan)
         self.limited_by: str | None = None
 
     @property
@@ -211,11 +224,10 @@ class RotationLimiter:
         """Stand still at `values`; where they name no orientation (NaN, not measured) the last one stays."""
         self._speed = np.zeros(3)
         self._target_speed = np.zeros(3)
-        is_measured = bool(np.isfinite(values).all())
-        measured = to_quaternion(values, self._group.convention) if is_measured else None
+        measured = to_quaternion(values, self._group.convention)
         if measured is not None:
             self._orientation = measured
-            self.values = values.copy()
+            self.values = _written(values, measured, self._group.convention, self.values)
         if self._orientation is not None:
             self._target = self._orientation
 
@@ -235,7 +247,8 @@ class RotationLimiter:
         speed, is_exact = self._wanted_speed(self._orientation, wanted)
         bounded = self._bounded(speed)
         if is_exact and _length(bounded - speed) <= self._slack:
-            self._orientation, self._speed, self.values = wanted, speed, target.copy()
+            self._orientation, self._speed = wanted, speed
+            self.values = _written(target, wanted, self._group.convention, self.values)
             return self.values
         is_fast = _length(speed) > self._group.speed
         self.limited_by = "angular_velocity" if is_fast else "angular_acceleration"

@@ -18,6 +18,7 @@ from vagus.edge.lookout import Lookout, pinned
 from vagus.edge.opening import Opener, fetch_capabilities, find_service, living_servers
 from vagus.edge.refusals import Refusal
 from vagus.edge.replicas import Backoff, Replicas
+from vagus.edge.reply import as_played
 from vagus.edge.uplink import Session, Uplink
 from vagus.edge.wording import check_identity, check_instruction, check_robot
 from vagus.edge.worker import Conversation, Worker
@@ -147,7 +148,7 @@ class PolicyClient:
         )
         engine = Engine(self._config, rates)
         self._latency = LatencyWindow(initial_ns=_expected_latency_ns(contract))
-        uplink = Uplink(self._config, contract.policy, self._latency)
+        uplink = Uplink(self._config, as_played(contract.policy, self._opener.robot), self._latency)
         uplink.opened(session, self._clock.now_ns())
         engine.link_view = uplink.view
         talk = Conversation(engine, uplink, contract, self._replicas)

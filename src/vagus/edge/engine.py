@@ -11,7 +11,7 @@ from vagus.edge.drafting import Drafter, Moment
 from vagus.edge.exchange import EngineContract, LinkView, PlanView, Proposal
 from vagus.edge.intake import Intake, Standing
 from vagus.edge.offline import OfflineBudget
-from vagus.edge.playhead import Playhead, Shortage
+from vagus.edge.playhead import Gap, Playhead, Shortage, plain_gap
 from vagus.edge.states import MOTION_TABLE, MotionEvent, next_state
 from vagus.types import ActionArray, Directive, FloatArray, LinkState, MotionState, SnapshotDraft
 
@@ -143,7 +143,12 @@ class Engine:
         self._publish()
 
     def resume(
-        self, now_ns: int, *, measured: ActionArray | None = None, keep_plan_within: float | None = None
+        self,
+        now_ns: int,
+        *,
+        measured: ActionArray | None = None,
+        keep_plan_within: float | None = None,
+        gap: Gap = plain_gap,
     ) -> bool:
         """Go on after a pause, with a fresh chunk unless the plan may be kept.
 
@@ -152,6 +157,7 @@ class Engine:
             measured: measured pose in action order, NaN where nothing measures it; needed to keep the plan.
             keep_plan_within: largest difference to the last planned action, in each feature's unit, at which
                 the plan is kept; None: never.
+            gap: how far apart two actions are, which is not their difference for angles and orientations.
 
         Returns:
             Whether the plan was kept.
@@ -159,7 +165,7 @@ class Engine:
         is_kept = (
             measured is not None
             and keep_plan_within is not None
-            and self._playhead.is_near(measured, tolerance=keep_plan_within)
+            and self._playhead.is_near(measured, tolerance=keep_plan_within, gap=gap)
         )
         self._transit(MotionEvent.KEPT if is_kept else MotionEvent.RESUMED)
         self._offline.thaw(now_ns)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -14,11 +16,20 @@ from vagus.edge.config import EdgeConfig, MergeMode, PlanClock
 from vagus.edge.phase import StepClock, TickPhase
 from vagus.types import ActionArray, ActionChunk
 
-__all__ = ["Playhead", "Playing", "Shortage"]
+__all__ = ["Gap", "Playhead", "Playing", "Shortage", "plain_gap"]
 
 
 MAX_PREFIX = 4096
 """Actions kept for prefixes alone: what a merge costs is bounded whatever a server wishes for."""
+
+
+Gap: TypeAlias = Callable[[ActionArray, ActionArray], ActionArray]
+"""How far apart two actions are, feature by feature, (action_dim,)."""
+
+
+def plain_gap(left: ActionArray, right: ActionArray) -> ActionArray:
+    """Return the difference where every feature is a plain number."""
+    return np.abs(left - right)
 
 
 class Shortage(enum.Enum):
@@ -124,15 +135,16 @@ class Playhead:
         """Return how long the plan can be played from now on before it runs out or grows stale."""
         return self.plan.playable(now_ns, self._max_age_ns, self.step_ns) * self.step_ns
 
-    def is_near(self, pose: ActionArray, *, tolerance: float) -> bool:
+    def is_near(self, pose: ActionArray, *, tolerance: float, gap: Gap = plain_gap) -> bool:
         """Whether the plan could go on from a robot at `pose`, (action_dim,), NaN where nothing measures it.
 
-        Each measured feature must lie within `tolerance` of the last action played, in its own unit.
+        Each measured feature must lie within `tolerance` of the last action played, in its own unit; `gap`
+        says how far that is.
         """
         if self._last_knot is None or not len(self.plan):
             return False
         known = np.isfinite(pose)
-        return bool(known.any() and (np.abs(pose - self._last_knot)[known] <= tolerance).all())
+        return bool(known.any() and (gap(pose, self._last_knot)[known] <= tolerance).all())
 
     # -- changing the plan ------------------------------------------------------------------------------
 

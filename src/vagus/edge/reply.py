@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from vagus.clock import NS_PER_MS
+from vagus.conventions import first_meaningless
 from vagus.errors import ProtocolError
-from vagus.specs import PolicySpec
+from vagus.specs import PolicySpec, RobotSpec
 from vagus.types import ActionChunk, FloatArray
 from vagus.wire.codec import decode, decode_tensor
 from vagus.wire.schema import ChunkMessage, TensorMessage
 
-__all__ = ["Fault", "Reply", "read_chunk"]
+__all__ = ["Fault", "Reply", "as_played", "read_chunk"]
 
 LONGEST_MS = 1e9
 """Beyond, a server's account of its time is none."""
@@ -31,6 +32,8 @@ class Fault(enum.Enum):
     """Not for the step that was asked about."""
     NOT_FINITE = "rejected_not_finite"
     """NaN or infinity in it."""
+    MEANINGLESS = "rejected_meaningless"
+    """An orientation whose numbers are none, or an angle of a thousand turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,13 @@ class Reply:
 
 
 def read_chunk(payload: bytes, spec: PolicySpec, *, step: int) -> Reply | Fault:
-    """Return the chunk in `payload`, or what is wrong with it."""
+    """Return the chunk in `payload`, or what is wrong with it.
+
+    Args:
+        payload: of a chunk message.
+        spec: the policy's, with what the robot says of its angles and orientations.
+        step: the one that was asked about.
+    """
     try:
         message = decode(payload, ChunkMessage)
         robot = _float32(message.chunk_robot, "chunk_robot")
@@ -66,8 +75,16 @@ def read_chunk(payload: bytes, spec: PolicySpec, *, step: int) -> Reply | Fault:
         return Fault.STEP
     if not (np.isfinite(robot).all() and np.isfinite(model).all()):
         return Fault.NOT_FINITE
+    if first_meaningless(spec.actions, robot) is not None:
+        return Fault.MEANINGLESS
     times = (message.queue_wait_ms, message.decode_ms, message.inference_ms)
     return Reply(ActionChunk(step, model, robot), *map(_nanoseconds, times))
+
+
+def as_played(policy: PolicySpec, robot: RobotSpec) -> PolicySpec:
+    """Return `policy` with what `robot`, in the policy's names, says of each action."""
+    ours = {feature.name: feature for feature in robot.actions}
+    return replace(policy, actions=tuple(ours.get(feature.name, feature) for feature in policy.actions))
 
 
 def _nanoseconds(milliseconds: float) -> int:

@@ -14,12 +14,13 @@ import numpy as np
 
 from vagus.clock import Clock, MonotonicClock
 from vagus.control.fallback import Fallbacks, keeps_moving, rest_value
+from vagus.control.gate import Gate
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
 from vagus.control.narration import Changes
 from vagus.control.parts import EnginePort
 from vagus.control.tally import EndReason, LoopSummary, Tally
-from vagus.errors import PolicyError, RobotError
+from vagus.errors import GateError, PolicyError, RobotError
 from vagus.specs import RobotSpec
 from vagus.types import (
     ActionArray,
@@ -88,6 +89,7 @@ class Pilot:
         self.failed_as: EndReason | None = None
         """The same for an exit code."""
         self.changes = Changes()
+        self._gate = Gate(parts.spec.actions, tick_s=parts.motion.tick_s)
         self._tally = Tally()
         self._camera_errors = 0
         parts.engine.pause(self._ticked_ns)
@@ -146,7 +148,8 @@ class Pilot:
         if not self._is_over and self._parts.engine.motion is not MotionState.PAUSED:
             now_ns = self._clock.now_ns()
             self._parts.engine.pause(now_ns)
-            self._parts.engine.resume(now_ns, measured=self._last_pose(), keep_plan_within=float("inf"))
+            pose, gap = self._last_pose(), self._parts.motion.gap
+            self._parts.engine.resume(now_ns, measured=pose, keep_plan_within=float("inf"), gap=gap)
 
     # -- every tick -------------------------------------------------------------------------------------
 
@@ -177,7 +180,8 @@ class Pilot:
             self._offer(draft, self._seen)
         try:
             command = self._parts.motion.advance(directive, state)
-        except PolicyError as error:
+            self._check(command)
+        except (PolicyError, GateError) as error:
             self._fail(str(error), EndReason.ERROR)
             return None
         if self._parts.motion.stop_reason is not None:
@@ -251,6 +255,12 @@ class Pilot:
         if not np.isfinite(state).all():
             raise RobotError(f"state: wanted finite numbers, got {state.tolist()}")
         return state
+
+    def _check(self, command: Command) -> None:
+        if command.action is not None:
+            begins_at = command.begins_at
+            start = None if begins_at is None else self.to_robot(begins_at)
+            self._gate.check(self.to_robot(command.action), start)
 
     def _offer(self, draft: SnapshotDraft, observation: Mapping[str, object]) -> None:
         frames = {name: _frame(observation[name]) for name in self._cameras if name in observation}
