@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from vagus.errors import SpecError
 
-__all__ = ["UNKNOWN_UNIT", "ActionFeature", "ActionKind", "Limits", "StateFeature"]
+__all__ = ["LARGEST", "UNKNOWN_UNIT", "ActionFeature", "ActionKind", "Limits", "StateFeature"]
 
 UNKNOWN_UNIT = ""
 """A unit that nobody stated; refused at session open unless `--trust-units`."""

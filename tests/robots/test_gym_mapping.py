@@ -153,3 +153,9 @@ def test_a_mistake_in_the_file_is_told(tmp_path: Path, content: str, message: st
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="wanted a file"):
         load_mapping(tmp_path / "mapping.toml")
+
+
+@pytest.mark.parametrize("huge", [INFINITE, 1.7976931348623157e308, 3.4028234663852886e38, 1e13])
+def test_a_space_with_enormous_bounds_has_none(huge: float) -> None:
+    spaces = replace(SPACES, low=(-huge, -1.0), high=(huge, huge))
+    assert [f.limits for f in resolve(GymMapping(), spaces).spec.actions] == [Limits(), Limits(lower=-1.0)]

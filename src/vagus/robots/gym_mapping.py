@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from vagus.errors import ConfigError
+from vagus.features import LARGEST
 from vagus.policies.settings_file import check_keys, read_settings
 from vagus.specs import ActionFeature, ActionKind, CameraSpec, Limits, RobotSpec, StateFeature
 
@@ -156,12 +157,14 @@ def _actions(mapping: GymMapping, spaces: Spaces) -> tuple[ActionFeature, ...]:
 
 
 def _limits(given: Limits, low: float, high: float) -> Limits:
-    """Return the limits, with the bounds of the action space where none are given."""
-    infinite = float("inf")
+    """Return the limits, with the bounds of the action space where none are given.
+
+    A space says by an infinite or enormous number, such as the largest float, that there is no bound.
+    """
     return dataclasses.replace(
         given,
-        lower=given.lower if given.lower is not None or low == -infinite else low,
-        upper=given.upper if given.upper is not None or high == infinite else high,
+        lower=given.lower if given.lower is not None or not abs(low) <= LARGEST else low,
+        upper=given.upper if given.upper is not None or not abs(high) <= LARGEST else high,
     )
 
 
