@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import importlib
+import subprocess
+import sys
 import typing
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from vagus import __version__
 from vagus.cli.exit_code import ExitCode
 from vagus.cli.main import main
+from vagus.cli.parse import COMMANDS as COMMANDS_LISTED
 from vagus.control.config import LoopConfig
 from vagus.edge.config import EdgeConfig
 from vagus.server.config import ServeConfig
@@ -41,6 +46,14 @@ WRONG: dict[str, tuple[list[str], ExitCode, tuple[str, ...]]] = {
     ),
     "no such choice": (["serve", "network.yaml"], ExitCode.CONFIG, ("zenoh.mode", "client, peer", "mesh")),
     "no such manifest": (["serve", "absent.yaml"], ExitCode.CONFIG, ("absent.yaml",)),
+    "flag twice": (
+        ["run", "--options", "seed", "1", "--options", "rate_hz", "50"],
+        ExitCode.CONFIG,
+        ("--options twice",),
+    ),
+    "flag and its opposite": (["run", "--no-wait", "--wait"], ExitCode.CONFIG, ("--wait twice",)),
+    "no picture": (["demo", "--out", "nowhere/demo.png"], ExitCode.CONFIG, ("out", "nowhere/demo.png")),
+    "no such picture": (["demo", "--out", "demo.xls"], ExitCode.CONFIG, ("out", ".png")),
     "no such robot": (["run", "--robot", "simm"], ExitCode.CONFIG, ("simm", "sim")),
     "no such robot file": (["run", "--robot", "absent.py:Arm"], ExitCode.CONFIG, ("absent.py",)),
     "no robot in the file": (["run", "--robot", "robot.py:Arm"], ExitCode.CONFIG, ("read_state",)),
@@ -68,6 +81,26 @@ def test_one_line_says_what_is_wrong(
     assert line.startswith("vagus: ")
     for part in parts:
         assert part in line, line
+
+
+def test_what_the_list_of_commands_says_is_what_the_commands_say() -> None:
+    assert set(COMMANDS_LISTED) == {*COMMANDS, "lerobot-rollout"}
+    for place, _ in COMMANDS_LISTED.values():
+        module, _, name = place.partition(":")
+        assert callable(getattr(importlib.import_module(module), name).run)
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == f"vagus {__version__}"
+
+
+def test_a_level_that_is_none_is_named_with_those_that_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VAGUS_LOG", "loud")
+    assert main(["chaos", "127.0.0.1:0", "127.0.0.1:1"]) == ExitCode.CONFIG
+    assert "debug, info, warning, error" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--help"], *([command, "--help"] for command in COMMANDS)])
@@ -129,3 +162,22 @@ def test_every_choice_is_spelled_in_lower_case_as_in_a_manifest(
             main([command, f"--{flag}", choice.name])
         assert ended.value.code == ExitCode.CONFIG
         assert f"'{choice.value}'" in capsys.readouterr().err
+
+
+def test_ctrl_c_while_a_command_still_starts_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vagus.cli.main.importlib.import_module", interrupted)
+    assert main(["--help"]) == ExitCode.INTERRUPTED
+
+
+def test_nothing_heavy_is_imported_before_ctrl_c_is_in_order() -> None:
+    heavy = "sorted({'numpy', 'rich', 'tyro', 'zenoh', 'msgspec'} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys, vagus.cli.main; print({heavy})"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"

@@ -8,6 +8,10 @@ import pytest
 
 from vagus.cli.exit_code import ExitCode
 from vagus.cli.main import main
+from vagus.cli.serve import ServeCommand, ServeFlags
+from vagus.cli.serve_arguments import manifest_among
+from vagus.errors import ConfigError
+from vagus.server.config import ServeConfig
 from vagus.transport.router import Router
 from vagus.transport.zenoh_config import RouterConfig
 
@@ -34,3 +38,112 @@ def test_a_policy_is_imported_where_threads_wait_asleep_unless_told_otherwise(
         code = main(["serve", "--policy", f"{policy}:act", "--connect", *router.endpoints])
     assert code != ExitCode.OK
     assert f"threads: {seen}" in capsys.readouterr().err
+
+
+MANIFEST = """{
+    "policy": "reach", "service_name": "cell", "max_sessions": 3, "audit_path": "audit.jsonl",
+    "options": {"horizon": 20},
+    "zenoh": {"connect": ["tls/router:7447"], "lease_s": 5.0,
+              "tls": {"ca": "pem", "certificate": "pem", "private_key": "pem"}}
+}"""
+FLAGS: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "one": ("--max-sessions", "8"),
+    "a list": ("--connect", "tls/a:1", "tls/b:2"),
+    "pairs": ("--options", "horizon", "30", "config", "other.json"),
+    "a switch": ("--no-warm-up",),
+    "with =": ("--revision=x.json",),
+    "a file": ("--capture-dir", "captures.json"),
+    "a section": ("--spec.cameras", "top", "96", "96"),
+}
+
+
+@pytest.fixture
+def manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pem").touch()
+    (tmp_path / "Arm.JSON").write_text(MANIFEST)
+    return "Arm.JSON"
+
+
+def config_of(arguments: list[str]) -> ServeConfig:
+    return ServeCommand.from_arguments(arguments).config
+
+
+@pytest.mark.parametrize("before", FLAGS)
+@pytest.mark.parametrize("after", FLAGS)
+def test_a_manifest_is_read_wherever_it_stands(before: str, after: str, manifest: str) -> None:
+    behind = FLAGS[after] if after != before else ()
+    config = config_of([*FLAGS[before], manifest, *behind])
+    assert config == config_of([manifest, *FLAGS[before], *behind])
+    assert config.options["horizon"] == (30 if "pairs" in (before, after) else 20)
+    assert (config.policy, config.service_name, config.audit_path) == ("reach", "cell", Path("audit.jsonl"))
+    assert config.zenoh.tls.ca == Path("pem")
+    assert config.zenoh.lease_s == 5.0
+
+
+def test_flags_win_over_the_manifest_and_what_they_do_not_name_stays(manifest: str) -> None:
+    config = config_of(["--service-name", "lab", manifest, "--max-sessions", "8", "--connect", "tls/other:1"])
+    assert (config.service_name, config.max_sessions) == ("lab", 8)
+    assert config.zenoh.connect == ("tls/other:1",)
+    assert config.options == {"horizon": 20}
+
+
+ONE_VALUE = {
+    "policy": "other",
+    "revision": "v2",
+    "inference_ms": "70.0",
+    "serving_mode": "exclusive",
+    "max_batch": "3",
+    "audit_path": "other.jsonl",
+    "zenoh.lease_s": "7.0",
+    "zenoh.mode": "client",
+}
+
+
+@pytest.mark.parametrize("name", ONE_VALUE)
+def test_any_flag_wins_over_the_manifest(name: str, manifest: str) -> None:
+    flag = name.removeprefix("zenoh.").replace("_", "-")
+    alone = config_of(["--policy", "reach", f"--{flag}", ONE_VALUE[name]]) if name != "policy" else None
+    told = config_of([manifest, f"--{flag}", ONE_VALUE[name]])
+
+    def value(config: ServeConfig) -> object:
+        place: object = config
+        for part in name.split("."):
+            place = getattr(place, part)
+        return place
+
+    assert value(told) == ("other" if alone is None else value(alone))
+
+
+NOT_UNDERSTOOD = {
+    "nothing": ([], ("manifest", "--policy", "lerobot, reach", "neither")),
+    "no policy": (["--max-sessions", "3"], ("--policy", "lerobot, reach")),
+    "a policy without its flag": (["waves.py:wave"], ("did you mean --policy waves.py:wave?",)),
+    "a backend without its flag": (["reach"], ("did you mean --policy reach?",)),
+    "no such file": (["nofile"], ("'nofile'", ".yaml, .toml or .json")),
+    "another suffix": (["--max-sessions", "3", "reach.cfg"], ("'reach.cfg'",)),
+    "a missing manifest behind a flag": (["--max-sessions", "3", "absent.json"], ("absent.json",)),
+    "two manifests": (["Arm.JSON", "--max-sessions", "3", "other.yaml"], ("one manifest", "other.yaml")),
+    "a manifest and more": (["Arm.JSON", "waves.py:wave"], ("waves.py:wave",)),
+    "a manifest without a policy": (["empty.json"], ("empty.json without one",)),
+}
+
+
+@pytest.mark.parametrize("what", NOT_UNDERSTOOD)
+def test_what_was_not_used_is_refused(
+    what: str, manifest: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty.json").write_text("{}")
+    arguments, parts = NOT_UNDERSTOOD[what]
+    assert main(["serve", *arguments]) == ExitCode.CONFIG
+    said = capsys.readouterr().err
+    for part in parts:
+        assert part in said, said
+
+
+def test_the_value_of_a_flag_is_no_manifest() -> None:
+    arguments = ["--policy", "reach", "--audit-path", "a.json", "--options", "config", "arm.yaml"]
+    assert manifest_among(arguments, ServeFlags) == (None, arguments)
+    with pytest.raises(ConfigError, match="one manifest"):
+        manifest_among(["a.yaml", "b.TOML"], ServeFlags)

@@ -82,7 +82,7 @@ def test_eight_robots_on_one_policy_never_wait_for_a_plan_and_record_all_they_di
 
 def start_recorded(rig: Rig, name: str) -> Child:
     """Start a robot that waits for the server and records a dataset."""
-    record = ("--record.format", "lerobot", "--record.directory", str(rig.folder / name), "--record.images")
+    record = ("--record.format", "lerobot", "--record", str(rig.folder / name), "--record.images")
     options = ("--options", "id", name, "--buffer-time-s", f"{BUFFER_S:g}")
     return rig.start_robot(name, "--wait", "--instruction", "reach", *record, *options, robot="lerobot:vsim")
 

@@ -244,7 +244,7 @@ def test_vagus_run_drives_and_records_it_over_a_real_network(tmp_path: Path) -> 
     with rig_in(tmp_path) as rig:
         rig.serve(policy=f"{TESTS / 'vsim_rig.py'}:Towards")
         robot = ("--robot", "lerobot:vsim", "--options", "id", "sim", "journal", str(journal), *dotted)
-        record = ("--record.format", "lerobot", "--record.directory", str(root), "--instruction", "reach")
+        record = ("--record.format", "lerobot", "--record", str(root), "--instruction", "reach")
         done = rig.call("run", *robot, *record, "--name", "arm", "--duration-s", "3", "--json", timeout_s=120)
     assert done.returncode == 0, done.stderr
     said = msgspec.json.decode(done.stdout.splitlines()[-1], type=RunSummary)

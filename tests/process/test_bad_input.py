@@ -112,7 +112,7 @@ def cases(rig: Rig, folder: Path) -> Mapping[str, Wrong]:
             run("plain", "--options", "rate_hz", "10"), config, ("10 Hz", "30 Hz")
         ),
         "a recording where none can be": Wrong(
-            run("plain", "--record.directory", "/proc/nowhere"), config, ("/proc/nowhere",)
+            run("plain", "--record", "/proc/nowhere"), config, ("/proc/nowhere",)
         ),
         "a policy that nobody knows": Wrong(
             ("serve", *here, "--policy", "reech"), config, ("reech", "reach")
@@ -263,7 +263,7 @@ def test_a_full_disk_costs_the_recording_not_the_robot(rig: Rig, tmp_path: Path)
         robot = rig.start_robot(
             "scribe",
             *("--service", "wave/main/plain", "--duration-s", "4"),
-            *("--record.directory", str(disk), "--record.flush-s", "0.2"),
+            *("--record", str(disk), "--record.flush-s", "0.2"),
         )
         outcome = outcome_of(robot)
         check_safe(outcome)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tyro
 
+from vagus.cli.parse import parse_as
 from vagus.cli.run import RunCommand
 from vagus.control.mapping import OrderMapping
 from vagus.policies.callable import load_callable
@@ -39,7 +39,7 @@ def test_the_environment_of_the_quickstart_is_driven_by_its_policy(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pusht.toml").write_text(block("toml", "pusht.toml"))
     (tmp_path / "push.py").write_text(block("python", "push.py"))
-    told = tyro.cli(RunCommand, args=command("gym:gym_pusht")[1:])
+    told = parse_as(RunCommand, "run", command("gym:gym_pusht")[1:])
     assert told.loop.episodes == 10
     robot = load_robot(told.robot, told.options)
     policy = load_callable(command("push.py")[2])

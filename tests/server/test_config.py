@@ -15,7 +15,8 @@ def replaced(**changes: object) -> ServeConfig:
 
 
 def test_the_model_is_called_after_the_policy_unless_it_has_a_name() -> None:
-    assert ServeConfig().model_name == "reach"
+    assert ServeConfig(policy="reach").model_name == "reach"
+    assert ServeConfig().model_name == "policy"
     assert ServeConfig(model="pi05").model_name == "pi05"
 
 

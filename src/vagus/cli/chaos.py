@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from dataclasses import dataclass, field
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
+from vagus.cli.console import console
 from vagus.cli.exit_code import ExitCode
+from vagus.cli.log_output import LogFlags
 from vagus.cli.signals import stop_event
 from vagus.errors import ConfigError
 from vagus.transport.fault_path import Faults
@@ -16,8 +19,8 @@ from vagus.transport.faults import FaultProxy
 
 __all__ = ["ChaosCommand"]
 
-LINE_S = 2.0
-"""Seconds between two lines on how many connections there are."""
+POLL_S = 0.2
+"""How late it is told that the target refuses, or takes connections again."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class ChaosCommand:
     """Cut all connections this often; 0: never."""
     cut_for_s: float = 1.0
     """How long each cut lasts."""
+    log: Annotated[LogFlags, tyro.conf.arg(name="")] = field(default_factory=LogFlags)
 
     def run(self) -> int:
         """Forward until Ctrl-C or SIGTERM."""
@@ -46,19 +50,46 @@ class ChaosCommand:
                 got=f"{self.cut_every_s}, {self.cut_for_s}",
             )
         stopping = stop_event()
-        console = Console()
         (host, port), target = parse_address(self.listen), parse_address(self.target)
         with FaultProxy(*target, host=host, port=port, faults=self.faults) as proxy:
-            console.print(
-                f"forwarding port {proxy.port} to {self.target} with {self.faults}", highlight=False
-            )
-            while not stopping.wait(self.cut_every_s or LINE_S):
-                if self.cut_every_s:
-                    console.print(f"cut for {self.cut_for_s:g} s", highlight=False)
-                    proxy.cut()
-                    stopping.wait(self.cut_for_s)
-                    proxy.heal()
+            _say(f"forwarding {bracketed(host)}:{proxy.port} to {self.target}: {in_words(self.faults)}")
+            self._disturb(proxy, stopping)
         return ExitCode.OK
+
+    def _disturb(self, proxy: FaultProxy, stopping: threading.Event) -> None:
+        trouble, healed_s = "", time.monotonic()
+        while not stopping.wait(POLL_S):
+            if proxy.trouble != trouble:
+                trouble = proxy.trouble
+                _say(trouble or f"{self.target} takes connections again")
+            if self.cut_every_s and time.monotonic() - healed_s >= self.cut_every_s:
+                _say(f"cut for {self.cut_for_s:g} s")
+                proxy.cut()
+                stopping.wait(self.cut_for_s)
+                proxy.set(self.faults)  # all of them hold again
+                healed_s = time.monotonic()
+
+
+def _say(text: str) -> None:
+    console().print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+def bracketed(host: str) -> str:
+    """Return a host as it stands before a port."""
+    return f"[{host}]" if ":" in host else host
+
+
+def in_words(faults: Faults) -> str:
+    """Return what is wrong with a path, for people."""
+    said = {
+        f"{faults.delay_ms:g} ms more delay each way": faults.delay_ms > 0,
+        f"up to {faults.jitter_ms:g} ms jitter": faults.jitter_ms > 0,
+        f"at most {faults.rate_mbit:g} Mbit/s each way": faults.rate_mbit > 0,
+        "every byte held": faults.stall,
+        "every byte swallowed": faults.black_hole,
+        "all connections refused": faults.cut,
+    }
+    return ", ".join(text for text, is_so in said.items() if is_so) or "nothing added"
 
 
 def parse_address(text: str) -> tuple[str, int]:

@@ -7,19 +7,23 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import numpy as np
+import tyro
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from vagus.cli.child import Child
-from vagus.cli.demo_plot import save_plot
+from vagus.cli.console import console
+from vagus.cli.demo_plot import PLOT_FIX, check_place, save_plot
 from vagus.cli.demo_report import Fault, Report, Tick, build_report
 from vagus.cli.exit_code import ExitCode
+from vagus.cli.log_output import LogFlags
 from vagus.cli.run_report import RunSummary
 from vagus.clock import monotonic_ns
 from vagus.edge.config import EdgeConfig
@@ -47,26 +51,31 @@ class DemoCommand:
     json: bool = False
     """Print the result for a program."""
     plot: bool = True
-    """Save a picture of joints, states and faults (needs vagus[plot])."""
+    """Save a picture of joints, states and faults, where matplotlib is installed (vagus[plot])."""
     out: Path = Path("demo.png")
     """Where the picture goes."""
     inference_ms: float = 60.0
     """How long one inference of the policy takes at least, as a large model's would."""
     seed: int = 0
     """Seed of the targets."""
+    log: Annotated[LogFlags, tyro.conf.arg(name="")] = field(default_factory=LogFlags)
 
     def run(self) -> int:
         """Run everything, print the result, and exit 0 only if nothing happened that must not."""
-        console = Console(stderr=self.json)
-        with tempfile.TemporaryDirectory(prefix="vagus-demo-") as folder:
-            stage = _Stage(self, Path(folder), console)
-            report, ticks, faults = stage.play()
+        screen = console(stderr=self.json)
         if self.plot:
-            save_plot(self.out, ticks, faults)
+            check_place(self.out)  # not after a minute
+        with tempfile.TemporaryDirectory(prefix="vagus-demo-") as folder:
+            stage = _Stage(self, Path(folder), screen)
+            report, ticks, faults = stage.play()
         if self.json:
             print(msgspec.json.encode(report).decode())
         else:
-            show(console, report, self.out if self.plot else None)
+            show(screen, report)
+        if self.plot:
+            is_saved = save_plot(self.out, ticks, faults)
+            text = f"picture: {self.out}" if is_saved else f"no picture: it takes matplotlib ({PLOT_FIX})"
+            screen.print(text, highlight=False, markup=False)
         return ExitCode.FAILED if report.problems else ExitCode.OK
 
 
@@ -141,7 +150,7 @@ class _Stage:
 
     def _robot_arguments(self, endpoint: str) -> list[str]:
         sim = ["--robot", "sim", "--options", "rate_hz", "100", "seed", str(self._command.seed)]
-        record = ["--record.directory", str(self._folder), "--record.no-images"]
+        record = ["--record", str(self._folder), "--record.no-images"]
         return ["run", *sim, *record, "--name", "demo-arm", "--json", "--connect", endpoint]
 
     def _report(self, robot: Child) -> tuple[Report, list[Tick], list[Fault]]:
@@ -169,7 +178,7 @@ def inject_violation() -> dict[str, int]:
     return {"injected": 2, "counted": min(2, robot.report().audit.violations)}
 
 
-def show(console: Console, report: Report, plot: Path | None) -> None:
+def show(console: Console, report: Report) -> None:
     """Print the result for a person."""
     table = Table(
         title=f"{report.seconds:.0f} s, {report.targets_reached} targets reached", title_justify="left"
@@ -192,7 +201,5 @@ def show(console: Console, report: Report, plot: Path | None) -> None:
     console.print(
         f"longest time without a plan action {report.longest_gap_s:.2f} s; tick lateness {lateness}"
     )
-    if plot is not None:
-        console.print(f"picture: {plot}", highlight=False)
     for problem in report.problems:
         console.print(f"[bold red]problem:[/] {escape(problem)}", highlight=False)

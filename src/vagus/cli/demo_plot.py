@@ -11,7 +11,10 @@ from vagus.clock import NS_PER_S
 from vagus.errors import ConfigError
 from vagus.types import LinkState, MotionState
 
-__all__ = ["save_plot"]
+__all__ = ["PLOT_FIX", "check_place", "save_plot"]
+
+PLOT_FIX = 'pip install "vagus[plot]"'
+SUFFIXES = (".pdf", ".png", ".svg")
 
 STATE_COLOURS = {
     MotionState.PLAYING.value: "#4c9f70",
@@ -27,18 +30,27 @@ STATE_COLOURS = {
 }
 
 
-def save_plot(path: Path, ticks: Sequence[Tick], faults: Sequence[Fault]) -> None:
-    """Save a PNG.
+def check_place(path: Path) -> None:
+    """Raise ConfigError if no picture can be saved at `path`."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise ConfigError("out", wanted=f"a file that ends in {', '.join(SUFFIXES)}", got=str(path))
+    is_new = not path.exists()
+    try:
+        path.open("ab").close()
+        if is_new:
+            path.unlink()
+    except OSError as error:
+        raise ConfigError(
+            "out", wanted="a file that can be written", got=f"{path}: {error.strerror}"
+        ) from error
 
-    Raises:
-        ConfigError: matplotlib is not installed.
-    """
+
+def save_plot(path: Path, ticks: Sequence[Tick], faults: Sequence[Fault]) -> bool:
+    """Save a picture; False where matplotlib is not installed."""
     try:
         matplotlib = importlib.import_module("matplotlib")
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            "plot", wanted="matplotlib", got="an installation without it", fix='pip install "vagus[plot]"'
-        ) from error
+    except ImportError:
+        return False
     matplotlib.use("Agg")
     pyplot = importlib.import_module("matplotlib.pyplot")
     figure, (joints, states) = pyplot.subplots(
@@ -79,6 +91,7 @@ def save_plot(path: Path, ticks: Sequence[Tick], faults: Sequence[Fault]) -> Non
     states.set_xlabel("time (s)")
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
+    return True
 
 
 def _spans(ticks: Sequence[Tick], kind: str, start_ns: int) -> dict[str, list[tuple[float, float]]]:

@@ -11,7 +11,9 @@ import tyro
 from rich.console import Console
 from rich.markup import escape
 
+from vagus.cli.console import console
 from vagus.cli.exit_code import ExitCode
+from vagus.cli.log_output import LogFlags
 from vagus.cli.survey import Found, survey
 from vagus.clock import NS_PER_MS
 from vagus.edge.config import EdgeConfig
@@ -76,29 +78,30 @@ class DoctorCommand:
     """Questions per server."""
     zenoh: Annotated[ZenohConfig, tyro.conf.arg(name="")] = field(default_factory=ZenohConfig)
     edge: Annotated[EdgeConfig, tyro.conf.arg(name="")] = field(default_factory=EdgeConfig)
+    log: Annotated[LogFlags, tyro.conf.arg(name="")] = field(default_factory=LogFlags)
 
     def run(self) -> int:
         """Print findings; exit 0 if a robot could run."""
         if self.count < 1:
             raise ConfigError("count", wanted="at least 1", got=str(self.count))
-        console = Console()
+        screen = console()
         started_ns = time.monotonic_ns()
         with ZenohLink(self.zenoh) as link:
             opened_ms = (time.monotonic_ns() - started_ns) / NS_PER_MS
-            console.print(
+            screen.print(
                 f"[green]ok[/] router reached in {opened_ms:.0f} ms ({', '.join(self.zenoh.connect)})"
             )
             found = survey(link, parse_service(self.service))
             if not found:
                 raise LinkError("the router answers but no server is there; start one with `vagus serve`")
-            usable = [self._examine(console, link, server) for server in found]
+            usable = [self._examine(screen, link, server) for server in found]
         return ExitCode.OK if any(usable) else ExitCode.REFUSED
 
-    def _examine(self, console: Console, link: Link, server: Found) -> bool:
+    def _examine(self, screen: Console, link: Link, server: Found) -> bool:
         service, name = escape(str(server.service)), escape(server.key.server)
-        console.print(f"\n[bold]{service}[/] server {name}", highlight=False)
+        screen.print(f"\n[bold]{service}[/] server {name}", highlight=False)
         if server.capabilities is None:
-            console.print(
+            screen.print(
                 f"  [red]problem[/] alive but silent, it may hang: {escape(quoted(server.trouble))}",
                 highlight=False,
             )
@@ -107,7 +110,7 @@ class DoctorCommand:
         findings = list(advise(server.capabilities, measured, self.edge))
         for finding in findings:
             mark = "[red]problem[/]" if finding.is_problem else "[green]ok[/]"
-            console.print(f"  {mark} {escape(quoted(finding.text, MAX_FINDING))}", highlight=False)
+            screen.print(f"  {mark} {escape(quoted(finding.text, MAX_FINDING))}", highlight=False)
         return not any(finding.is_problem for finding in findings)
 
 

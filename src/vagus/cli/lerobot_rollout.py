@@ -6,11 +6,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
-import tyro
-from rich.console import Console
-
+from vagus.cli.console import console
 from vagus.cli.run_report import summarise, summary_table
 from vagus.control.outcome import RunOutcome
 from vagus.errors import ConfigError
@@ -30,8 +27,13 @@ class LerobotRolloutCommand:
     --policy.endpoint=tcp/gpu-server:7447 --task="pick the cube"
     """
 
-    arguments: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    arguments: tuple[str, ...] = ()
     """Flags of `lerobot-rollout`; `vagus lerobot-rollout --help` lists them."""
+
+    @classmethod
+    def from_arguments(cls, arguments: list[str]) -> LerobotRolloutCommand:
+        """Return the command with LeRobot's flags, as they are."""
+        return cls(tuple(arguments))
 
     def run(self) -> int:
         """Run until the strategy ends, Ctrl-C, or the link is dead."""
@@ -56,5 +58,5 @@ def run_rollout(arguments: Sequence[str]) -> int:
         ) from error
     outcome: RunOutcome = integration.main(arguments)
     run = summarise(outcome.summary, outcome.counters, None, outcome.recording, client=outcome.client)
-    Console().print(summary_table(run))
+    console().print(summary_table(run))
     return run.exit_code

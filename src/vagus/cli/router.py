@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
+from vagus.cli.console import console
 from vagus.cli.exit_code import ExitCode
+from vagus.cli.log_output import LogFlags
 from vagus.cli.signals import wait_for_signal
 from vagus.transport.router import Router
 from vagus.transport.zenoh_config import RouterConfig
@@ -21,13 +22,14 @@ class RouterCommand:
     """Run a Zenoh router: robots and servers meet here."""
 
     router: Annotated[RouterConfig, tyro.conf.arg(name="")] = field(default_factory=RouterConfig)
+    log: Annotated[LogFlags, tyro.conf.arg(name="")] = field(default_factory=LogFlags)
 
     def run(self) -> int:
         """Serve until Ctrl-C or SIGTERM."""
-        console = Console()
+        screen = console()
         with Router(self.router) as router:
-            console.print(f"router ready on {', '.join(router.endpoints)}", highlight=False)
+            screen.print(f"router ready on {', '.join(router.endpoints)}", highlight=False)
             if not self.router.tls.is_on:
-                console.print("no certificates: whoever reaches this port can command every robot here")
+                screen.print("no certificates: whoever reaches this port can command every robot here")
             wait_for_signal()
         return ExitCode.OK

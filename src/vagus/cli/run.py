@@ -14,7 +14,9 @@ import tyro
 from rich.console import Console
 from rich.markup import escape
 
+from vagus.cli.console import console
 from vagus.cli.live_line import LiveLine
+from vagus.cli.log_output import LogFlags
 from vagus.cli.run_recording import Run, open_recording
 from vagus.cli.run_report import exit_code_for, summarise, summary_table
 from vagus.control.config import LoopConfig, RecorderConfig
@@ -42,6 +44,13 @@ from vagus.transport.zenoh_config import ZenohConfig
 __all__ = ["RunCommand"]
 
 _ResultT = TypeVar("_ResultT")
+
+
+@dataclass(frozen=True)
+class RecordFlags(RecorderConfig):
+    """The recorder's settings as flags: the folder is --record, the others begin with --record and a dot."""
+
+    directory: Annotated[str, tyro.conf.arg(name="")] = ""
 
 
 @dataclass(frozen=True)
@@ -73,27 +82,28 @@ class RunCommand:
     zenoh: Annotated[ZenohConfig, tyro.conf.arg(name="")] = field(default_factory=ZenohConfig)
     edge: Annotated[EdgeConfig, tyro.conf.arg(name="")] = field(default_factory=EdgeConfig)
     loop: Annotated[LoopConfig, tyro.conf.arg(name="")] = field(default_factory=LoopConfig)
-    record: RecorderConfig = field(default_factory=RecorderConfig)
+    record: RecordFlags = field(default_factory=RecordFlags)
+    log: Annotated[LogFlags, tyro.conf.arg(name="")] = field(default_factory=LogFlags)
 
     def run(self) -> int:
         """Run until the end, Ctrl-C, or the link is dead."""
-        console = Console(stderr=self.json)
+        screen = console(stderr=self.json)
         robot = load_robot(self.robot, self.options)
         check_fallbacks(robot.spec, self.loop.fallback)
-        with self._keep_trying(lambda: ZenohLink(self.zenoh), console) as link:
-            return self._run_on(link, robot, console)
+        with self._keep_trying(lambda: ZenohLink(self.zenoh), screen) as link:
+            return self._run_on(link, robot, screen)
 
-    def _run_on(self, link: Link, robot: Robot, console: Console) -> int:
+    def _run_on(self, link: Link, robot: Robot, screen: Console) -> int:
         identity = Identity(self.name, secrets.token_hex(8), host_id(), self.tags)
         opener = Opener(link, rename_robot_spec(robot.spec, self.rename), self.edge, identity)
         service = parse_service(self.service)
         with PolicyClient(opener, service=service, instruction=self.instruction) as client:
-            contract = self._keep_trying(client.open, console)
-            self._greet(contract, console)
+            contract = self._keep_trying(client.open, screen)
+            self._greet(contract, screen)
             loop, recording = self._assemble(robot, client, contract)
-            console.print(f"robot running: {escape(self.robot)} as {escape(self.name)}", highlight=False)
+            screen.print(f"robot running: {escape(self.robot)} as {escape(self.name)}", highlight=False)
             telling = Telling(loop.changes, lambda: trouble_of(client.status()))
-            with LiveLine(console, lambda: loop.status, client.status), telling:
+            with LiveLine(screen, lambda: loop.status, client.status), telling:
                 summary = loop.run()
             status = client.status()
             if summary.reason is EndReason.DEAD:
@@ -103,10 +113,10 @@ class RunCommand:
         if self.json:
             sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
         else:
-            console.print(summary_table(result))
+            screen.print(summary_table(result))
         return exit_code_for(summary.reason)
 
-    def _keep_trying(self, attempt: Callable[[], _ResultT], console: Console) -> _ResultT:
+    def _keep_trying(self, attempt: Callable[[], _ResultT], screen: Console) -> _ResultT:
         """Return what `attempt` returns; with `--wait` try until it does not fail for want of a server."""
         while True:
             try:
@@ -114,12 +124,12 @@ class RunCommand:
             except (LinkError, SessionRefusedError) as error:  # noqa: PERF203 - a try takes seconds
                 if not self.wait:
                     raise
-                console.print(f"waiting: {escape(str(error))}", highlight=False, soft_wrap=True)
+                screen.print(f"waiting: {escape(str(error))}", highlight=False, soft_wrap=True)
 
-    def _greet(self, contract: Contract, console: Console) -> None:
+    def _greet(self, contract: Contract, screen: Console) -> None:
         for line in greetings(contract):
             mark = "[yellow]warning[/] " if line.is_warning else ""
-            console.print(f"{mark}{escape(line.text)}", highlight=False, soft_wrap=True)
+            screen.print(f"{mark}{escape(line.text)}", highlight=False, soft_wrap=True)
 
     def _assemble(self, robot: Robot, client: PolicyClient, contract: Contract) -> tuple[ControlLoop, str]:
         mapping = OrderMapping(robot.spec, contract.policy, self.rename)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import tyro
-from rich.console import Console
 from rich.markup import escape
 
+from vagus.cli.console import console
 from vagus.cli.exit_code import ExitCode
+from vagus.cli.log_output import TOLD, LogFlags
+from vagus.cli.parse import parse_as
+from vagus.cli.serve_arguments import manifest_among
 from vagus.cli.signals import stop_event
+from vagus.errors import ConfigError
+from vagus.policies.declare import SpecTable
+from vagus.policies.registry import BACKENDS
 from vagus.server.config import ServeConfig
 from vagus.server.manifest import load_manifest
 from vagus.server.model import load_model
@@ -22,7 +28,7 @@ from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import ZenohConfig
 from vagus.wire.schema import Capabilities
 
-__all__ = ["ServeCommand", "serve_defaults"]
+__all__ = ["ServeCommand"]
 
 POLL_S = 0.2
 """Bounds how late a signal or a failed policy is noticed."""
@@ -30,6 +36,15 @@ POLL_S = 0.2
 WAIT_POLICY = ("OMP_WAIT_POLICY", "PASSIVE")
 """Threads of a policy on the CPU sleep while they wait for each other. By default they spin, and on cores
 that anything else uses, too, a small network then takes twenty times as long. Read when torch is imported."""
+
+
+WHAT = (
+    "a manifest (.yaml, .toml or .json) that names a policy, or "
+    f"--policy: {', '.join(sorted(BACKENDS))}, or your own as file.py:name or package.module:name"
+)
+
+
+TABLES = tuple(entry.name for entry in fields(SpecTable) if entry.default_factory is dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +58,16 @@ class ServeFlags(ServeConfig):
         """Return the same settings as flags."""
         return cls(**{entry.name: getattr(config, entry.name) for entry in fields(config)})
 
+    def without_tables(self) -> ServeFlags:
+        """Return the same without tables of names: tyro would make one flag of each name that is there."""
+        empty = {name: getattr(SpecTable(), name) for name in TABLES}
+        return replace(self, options={}, spec=replace(self.spec, **empty))
+
+    def over(self, below: ServeFlags) -> ServeFlags:
+        """Return the same with the tables of `below` where there are none here; single options win."""
+        tables = {name: getattr(self.spec, name) or getattr(below.spec, name) for name in TABLES}
+        return replace(self, options={**below.options, **self.options}, spec=replace(self.spec, **tables))
+
 
 @dataclass(frozen=True)
 class ServeCommand:
@@ -52,47 +77,56 @@ class ServeCommand:
     """
 
     manifest: Annotated[Path | None, tyro.conf.Positional] = None
-    """Settings in a .yaml, .toml or .json file; must be the first argument."""
+    """Settings in a .yaml, .toml or .json file."""
     config: Annotated[ServeFlags, tyro.conf.arg(name="")] = field(default_factory=ServeFlags)
+    log: Annotated[LogFlags, tyro.conf.arg(name="")] = field(default_factory=LogFlags)
+    told: ClassVar[tuple[str, ...]] = (*TOLD, "vagus")
+    """Who comes and goes, and what the policy fails with."""
+
+    @classmethod
+    def from_arguments(cls, arguments: list[str]) -> ServeCommand:
+        """Return the command as the arguments have it, on top of the manifest among them.
+
+        Raises:
+            SystemExit: help was asked for, or a flag does not fit; either was printed.
+            ConfigError: the manifest is wrong, nothing says what to serve, or something is not understood.
+        """
+        path, rest = manifest_among(arguments, ServeFlags)
+        config = ServeFlags() if path is None else ServeFlags.of(load_manifest(path))
+        command = parse_as(cls, "serve", rest, default=cls(path, config.without_tables()))
+        if command.manifest != path:
+            raise _not_a_manifest(str(command.manifest))
+        command = replace(command, config=command.config.over(config))
+        if not command.config.policy:
+            raise ConfigError("serve", wanted=WHAT, got="neither" if path is None else f"{path} without one")
+        return command
 
     def run(self) -> int:
         """Serve until Ctrl-C or SIGTERM, which drains."""
         os.environ.setdefault(*WAIT_POLICY)
         stopping = stop_event()
-        console = Console()
+        screen = console()
         with (
             ZenohLink(self.config.zenoh) as link,
             Server(link, lambda: load_model(self.config), self.config) as server,
         ):
-            console.print(f"loading {escape(self.config.policy)} …", highlight=False)
+            screen.print(f"loading {escape(self.config.policy)} …", highlight=False)
             if not _wait_ready(server, stopping):
                 return ExitCode.INTERRUPTED
             for line in describe(server.capabilities()):
-                console.print(escape(line), highlight=False, soft_wrap=True)
-            console.print(f"server ready: {server.key.server}", highlight=False)
+                screen.print(escape(line), highlight=False, soft_wrap=True)
+            screen.print(f"server ready: {server.key.server}", highlight=False)
             while not stopping.is_set():
                 if server.wait(POLL_S):
                     return ExitCode.FAILED
-            console.print("draining: robots are sent to other servers …")
+            screen.print("draining: robots are sent to other servers …")
             is_finished = server.drain()
         return ExitCode.OK if is_finished else ExitCode.FAILED
 
 
-def serve_defaults(arguments: list[str]) -> ServeCommand:
-    """Return the settings that flags are applied to: those of the manifest, if the arguments name one.
-
-    Raises:
-        ConfigError: the manifest cannot be read or says something wrong.
-    """
-    named = [
-        a
-        for a in arguments
-        if not a.startswith("-") and Path(a).suffix in (".yaml", ".yml", ".toml", ".json")
-    ]
-    if not named or named[0] != arguments[0]:
-        return ServeCommand()
-    path = Path(named[0])
-    return ServeCommand(manifest=path, config=ServeFlags.of(load_manifest(path)))
+def _not_a_manifest(text: str) -> ConfigError:
+    fix = f"did you mean --policy {text}?" if ":" in text or text in BACKENDS else ""
+    return ConfigError("serve", wanted=WHAT, got=repr(text), fix=fix)
 
 
 def describe(said: Capabilities) -> list[str]:

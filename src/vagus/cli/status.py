@@ -8,12 +8,13 @@ from typing import Annotated
 
 import msgspec
 import tyro
-from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from vagus.cli.console import console
 from vagus.cli.exit_code import ExitCode
+from vagus.cli.log_output import LogFlags
 from vagus.cli.signals import stop_event
 from vagus.cli.survey import Found, survey
 from vagus.edge.opening import parse_service
@@ -41,20 +42,21 @@ class StatusCommand:
     json: bool = False
     """Print for a program instead of a person."""
     zenoh: Annotated[ZenohConfig, tyro.conf.arg(name="")] = field(default_factory=ZenohConfig)
+    log: Annotated[LogFlags, tyro.conf.arg(name="")] = field(default_factory=LogFlags)
 
     def run(self) -> int:
         """Look once, or until Ctrl-C."""
         service = parse_service(self.service)
         stopping = stop_event()
-        console = Console()
+        screen = console()
         with ZenohLink(self.zenoh) as link:
             found = survey(link, service)
             if self.json:
-                console.print_json(as_json(found))
+                screen.print_json(as_json(found))
             elif not self.watch:
-                console.print(as_table(found))
+                screen.print(as_table(found))
             else:
-                with Live(as_table(found), console=console, refresh_per_second=4) as live:
+                with Live(as_table(found), console=screen, refresh_per_second=4) as live:
                     while not stopping.wait(self.interval_s):
                         live.update(_look(link, service))
         return ExitCode.OK if found or self.watch else ExitCode.UNREACHABLE

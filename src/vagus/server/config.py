@@ -16,7 +16,10 @@ __all__ = ["ServeConfig", "ServingChoice"]
 
 MAX_PORT = 65535
 
-NAMES = ("policy", "revision", "service_name", "server_name")
+UNNAMED = "policy"
+"""Model name of a policy that was handed over in code and not loaded by name."""
+
+NAMES = ("revision", "service_name", "server_name")
 COUNTS = (
     "max_sessions",
     "max_batch",
@@ -50,8 +53,8 @@ class ServingChoice(enum.Enum):
 class ServeConfig:
     """Settings of `vagus serve`: one process, one policy, many robots."""
 
-    policy: str = "reach"
-    """A backend by name, or your own as file.py:name or package.module:name."""
+    policy: str = ""
+    """A backend by name (reach, lerobot), or your own as file.py:name or package.module:name."""
     model: str = ""
     """Where the weights come from, and the first segment of the service's keys; empty: the policy's name."""
     revision: str = "main"
@@ -155,4 +158,4 @@ class ServeConfig:
     @property
     def model_name(self) -> str:
         """The model as named in keys and status."""
-        return self.model or self.policy
+        return self.model or self.policy or UNNAMED

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import socket
 import threading
 from collections.abc import Coroutine
@@ -14,8 +13,6 @@ from vagus.errors import LinkError, StateError
 from vagus.transport.fault_path import FaultPath, Faults, reset_writer
 
 __all__ = ["FaultProxy", "Faults"]
-
-logger = logging.getLogger(__name__)
 
 SOCKET_BYTES = 1 << 18
 """Kernel buffers; the system's own grow to megabytes and would hide the rate limit."""
@@ -39,6 +36,8 @@ class FaultProxy:
         self.host = host
         self.port = port
         """Port it listens on; the one picked where 0 was asked for."""
+        self.trouble = ""
+        """Why the last connection could not be forwarded; "" once one could."""
         self._target = (target_host, target_port)
         self._faults = faults or Faults()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -139,9 +138,10 @@ class FaultProxy:
         try:
             far_reader, far_writer = await asyncio.open_connection(*self._target)
         except OSError as error:
-            logger.debug("target %s:%d: %s", *self._target, error)
+            self.trouble = f"no connection to {self._target[0]} port {self._target[1]}: {error}"
             reset_writer(writer)
             return
+        self.trouble = ""
         path = FaultPath((reader, writer), (far_reader, far_writer), self._faults)
         if self._faults.cut:  # while we were connecting
             path.reset()

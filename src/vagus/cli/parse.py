@@ -1,0 +1,113 @@
+"""From arguments to a command; only the module of that command is imported."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Protocol, TypeVar, cast
+
+import tyro
+
+from vagus.cli.console import console
+from vagus.cli.exit_code import ExitCode
+from vagus.errors import ConfigError
+
+__all__ = ["COMMANDS", "Command", "parse", "parse_as"]
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "demo": ("vagus.cli.demo:DemoCommand", "Watch an arm while its server is killed, hung and cut off."),
+    "serve": ("vagus.cli.serve:ServeCommand", "Serve a policy to robots."),
+    "run": ("vagus.cli.run:RunCommand", "Drive a robot from a served policy."),
+    "router": ("vagus.cli.router:RouterCommand", "Run a Zenoh router: robots and servers meet here."),
+    "status": ("vagus.cli.status:StatusCommand", "List the servers on the network and how busy they are."),
+    "doctor": ("vagus.cli.doctor:DoctorCommand", "Check a network and its servers, and recommend settings."),
+    "chaos": ("vagus.cli.chaos:ChaosCommand", "Forward a TCP port with faults."),
+    "lerobot-rollout": (
+        "vagus.cli.lerobot_rollout:LerobotRolloutCommand",
+        "Drive a LeRobot robot under LeRobot's own rollout strategies.",
+    ),
+}
+"""Name → module:class, and what it does."""
+
+SPELLING = (tyro.conf.EnumChoicesFromValues,)
+"""A choice is spelled as in a manifest: lower case."""
+
+DESCRIPTION = "The nerve between a robot's policy and its body."
+
+CommandT = TypeVar("CommandT")
+
+
+class Command(Protocol):
+    """What was asked for, ready to run."""
+
+    def run(self) -> int:
+        """Do it and return the exit code."""
+        ...
+
+
+def parse(arguments: Sequence[str]) -> Command:
+    """Return the command that the arguments name.
+
+    Raises:
+        SystemExit: help was asked for, or the arguments are no command; either was printed.
+        VagusError: a file or setting that the arguments name is wrong.
+    """
+    if not arguments or arguments[0] in ("-h", "--help"):
+        console(stderr=not arguments).print(_help(), highlight=False, markup=False)
+        raise SystemExit(ExitCode.OK if arguments else ExitCode.CONFIG)
+    name, *rest = arguments
+    if name not in COMMANDS:
+        _refuse(name)
+    module, _, attribute = COMMANDS[name][0].partition(":")
+    kind = getattr(importlib.import_module(module), attribute)
+    make = getattr(kind, "from_arguments", None)
+    return cast("Command", parse_as(kind, name, rest) if make is None else make(rest))
+
+
+def parse_as(
+    kind: type[CommandT], name: str, arguments: Sequence[str], default: CommandT | None = None
+) -> CommandT:
+    """Return `kind` as the arguments have it; what they do not name is as in `default`.
+
+    Raises:
+        SystemExit: help was asked for, or an argument does not fit; either was printed.
+        ConfigError: a flag comes twice, or a value makes no sense.
+    """
+    _check_no_flag_twice(name, arguments)
+    prog, description = f"vagus {name}", inspect.cleandoc(kind.__doc__ or "")
+    if default is None:
+        return tyro.cli(kind, prog=prog, description=description, args=list(arguments), config=SPELLING)
+    return tyro.cli(
+        kind, prog=prog, description=description, args=list(arguments), default=default, config=SPELLING
+    )
+
+
+def _check_no_flag_twice(name: str, arguments: Sequence[str]) -> None:
+    """Raise ConfigError if one flag comes twice: all but the last would be dropped without a word."""
+    flags = [
+        argument.partition("=")[0].replace("_", "-") for argument in arguments if argument.startswith("--")
+    ]
+    settings = [flag.replace("--no-", "--", 1).replace(".no-", ".", 1) for flag in flags]
+    twice = sorted({flag for flag in settings if settings.count(flag) > 1})
+    if twice:
+        fix = "give all of its values after one of them"
+        raise ConfigError(f"vagus {name}", wanted="each flag once", got=f"{twice[0]} twice", fix=fix)
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    listed = "\n".join(f"  {name:<{width}}  {what}" for name, (_, what) in COMMANDS.items())
+    return (
+        f"usage: vagus COMMAND …\n\n{DESCRIPTION}\n\ncommands:\n{listed}\n\n"
+        "`vagus COMMAND --help` explains each setting; `vagus --version` prints the version."
+    )
+
+
+def _refuse(name: str) -> None:
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    meant = f"; did you mean {near[0]}?" if near else ""
+    text = f"vagus: wanted one of {', '.join(COMMANDS)}, got {name!r}{meant}"
+    console(stderr=True).print(text, highlight=False, markup=False, style="bold red")
+    raise SystemExit(ExitCode.CONFIG)
