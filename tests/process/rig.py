@@ -180,7 +180,8 @@ class Rig:
     ) -> Child:
         """Start a robot; it may not run yet."""
         network = ["--connect", self.endpoint_at(port), "--name", name]
-        record = ["--record", str(self.folder / "runs"), "--record.no-images"]
+        is_told = "--record" in arguments
+        record = [] if is_told else ["--record", str(self.folder / "runs"), "--record.no-images"]
         command = ["run", "--robot", robot, "--json", *network, *record, *arguments]
         return self.child(f"{ROBOT}{name}", command, python=python)
 
