@@ -103,7 +103,7 @@ def first_meaningless(actions: Sequence[ActionFeature], values: NDArray[np.float
         values: (n, action_dim), finite.
     """
     for name, columns in group_columns(actions).items():
-        low, high = NORMS[name.rpartition(":")[2]]
+        low, high = NORMS.get(name.rpartition(":")[2], (0.0, math.inf))
         norms = np.linalg.norm(values[:, columns].astype(np.float64), axis=1)
         if not ((norms >= low) & (norms <= high)).all():
             return name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,10 +22,12 @@ from vagus.specs import ActionFeature, CameraSpec, Limits, PolicySpec, RobotSpec
 from vagus.types import (
     ActionArray,
     ActionChunk,
+    Command,
     Directive,
     FloatArray,
     Image,
     LinkState,
+    Provenance,
     Snapshot,
     SnapshotDraft,
 )
@@ -64,10 +67,14 @@ class FakeClock:
 class FakeRobot:
     """Follows every command at once and writes down what it was asked to do, and when."""
 
-    def __init__(self, clock: FakeClock, rate_hz: float) -> None:
+    def __init__(self, clock: FakeClock, rate_hz: float, *, continuous: bool = False) -> None:
+        limits = Limits(velocity=2.0, acceleration=20.0) if continuous else LIMITS
         self.spec = RobotSpec(
             "fake",
-            tuple(ActionFeature(name, "rad", feedback=name, limits=LIMITS) for name in JOINTS),
+            tuple(
+                ActionFeature(name, "rad", feedback=name, limits=limits, continuous=continuous)
+                for name in JOINTS
+            ),
             tuple(StateFeature(name, "rad") for name in JOINTS),
             (CAMERA,),
             rate_hz,
@@ -154,6 +161,23 @@ class WatchedEngine(Engine):
         return draft
 
 
+class FaultyMotion(Motion):
+    """The motion, which can be made to go wrong after its limiter."""
+
+    fault: Callable[[ActionArray], ActionArray] | None = None
+
+    def advance(self, directive: Directive, state: FloatArray) -> Command:
+        return self._spoilt(super().advance(directive, state))
+
+    def go(self, goal: ActionArray, provenance: Provenance) -> Command:
+        return self._spoilt(super().go(goal, provenance))
+
+    def _spoilt(self, command: Command) -> Command:
+        if self.fault is None or command.action is None:
+            return command
+        return replace(command, action=self.fault(command.action))
+
+
 class AnsweringClient:
     """Answers each request with a chunk that moves every joint by `pace` per step from where it is."""
 
@@ -163,19 +187,25 @@ class AnsweringClient:
         self.is_answering = True
         self.offered = threading.Semaphore(0)
         self.failed: list[int] = []
+        self.unanswered: list[SnapshotDraft] = []
         self.seq = 0
         self._set_view(1, LinkState.STREAMING)
 
     def offer(self, snapshot: Snapshot) -> None:
         draft = snapshot.draft
-        self.seq += 1
         if self.is_answering:
-            steps = np.arange(1, HORIZON + 1, dtype=np.float32)[:, None]
-            robot = (draft.state + self.pace * steps).astype(np.float32)
-            source = Source(epoch=7, seq=self.seq, captured_ns=draft.captured_ns)
-            self.engine.propose(Proposal(ActionChunk(draft.step, robot, robot), source, draft))
+            self.answer(draft)
+        else:
+            self.unanswered.append(draft)
         self._set_view(draft.ticket + 1, LinkState.STREAMING)
         self.offered.release()
+
+    def answer(self, draft: SnapshotDraft) -> None:
+        self.seq += 1
+        steps = np.arange(1, HORIZON + 1, dtype=np.float32)[:, None]
+        robot = (draft.state + self.pace * steps).astype(np.float32)
+        source = Source(epoch=7, seq=self.seq, captured_ns=draft.captured_ns)
+        self.engine.propose(Proposal(ActionChunk(draft.step, robot, robot), source, draft))
 
     def draft_failed(self, ticket: int) -> None:
         self.failed.append(ticket)
@@ -201,16 +231,18 @@ class Rig:
         recorder: RecorderPort | None = None,
         max_limited_s: float = 5.0,
         is_episodic: bool = False,
+        continuous: bool = False,
     ) -> None:
         self.clock = FakeClock()
-        self.robot = (EpisodicRobot if is_episodic else FakeRobot)(self.clock, rate_hz)
+        kind = EpisodicRobot if is_episodic else FakeRobot
+        self.robot = kind(self.clock, rate_hz, continuous=continuous)
         spec = self.robot.spec
         actions = tuple(reversed(spec.actions))  # the policy's order is another
         policy = PolicySpec("p", actions, tuple(reversed(spec.state)), (CAMERA,), HORIZON, 2, STEP_HZ)
         mapping = OrderMapping(spec, policy)
         self.engine = WatchedEngine(EdgeConfig(buffer_time_s=0.2), EngineContract(STEP_HZ, rate_hz, False, 0))
         self.client = AnsweringClient(self.engine, pace)
-        motion = Motion(
+        motion = self.motion = FaultyMotion(
             mapping.actions, mapping.state_names, tick_s=1.0 / rate_hz, max_limited_s=max_limited_s
         )
         parts = LoopParts(self.robot, self.engine, self.client, motion, mapping, recorder)

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from control.rig import Rig
+from vagus.clock import NS_PER_S
 from vagus.control.config import LoopConfig
 from vagus.control.tally import EndReason, LoopSummary
 from vagus.errors import ConfigError, RobotError
-from vagus.types import Command, FloatArray, Image, LinkState, MotionState, SnapshotDraft
+from vagus.types import ActionArray, Command, FloatArray, Image, LinkState, MotionState, SnapshotDraft
 
 SHORT = LoopConfig(duration_s=0.5)
 
@@ -383,3 +384,55 @@ def test_a_robot_that_cannot_begin_an_episode_is_stopped() -> None:
 def test_episodes_of_another_robot_need_a_length() -> None:
     with pytest.raises(ConfigError, match="episode_s"):
         Rig(config=LoopConfig(episodes=2))
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (lambda action: action * np.nan, "a: wanted a finite number, got nan"),
+        (lambda action: action + np.array([0.0, np.inf]), "a: wanted a finite number, got inf"),
+        (lambda action: action + np.array([3.0, 0.0]), "b: wanted -2 to 2, got 3"),
+        (lambda action: action + np.array([0.0, 0.5]), "a: wanted at most 0.02 from"),
+        (lambda action: action.astype(np.float32), "wanted float64"),
+    ],
+)
+@pytest.mark.parametrize("is_on_the_way_back", [False, True])
+def test_what_the_limiter_gets_wrong_is_not_commanded_and_stops_the_robot(
+    fault: Callable[[ActionArray], ActionArray], words: str, is_on_the_way_back: bool
+) -> None:
+    rig = Rig(config=LoopConfig(duration_s=0.5, return_to_start=True, return_time_s=0.5))
+
+    def spoil() -> None:
+        rig.motion.fault = fault
+
+    rig.at(70 if is_on_the_way_back else 40, spoil)
+    summary = rig.loop.run()
+    assert summary.reason is EndReason.ERROR
+    assert words in summary.error
+    assert "nothing was commanded" in summary.error
+    assert len(rig.robot.commands) in ((67, 68, 69) if is_on_the_way_back else (37, 38, 39))
+    assert all(np.abs(command).max() < 0.1 for command in rig.robot.commands)
+    assert_stopped_and_then_quiet(rig.robot.calls)
+
+
+def test_what_was_seen_before_a_fallback_motion_is_not_played_after_it() -> None:
+    """The chunk in flight was made for where the arm was before it fell back: it is dropped."""
+    rig = Rig(config=LoopConfig(duration_s=2.5))
+
+    def fall_silent() -> None:
+        rig.client.is_answering = False
+
+    def answer_late() -> None:
+        assert rig.engine.motion is MotionState.FALLBACK
+        rig.client.answer(rig.client.unanswered[0])
+
+    rig.at(30, fall_silent)
+    rig.at(200, answer_late)
+    summary = rig.loop.run()
+    asked_ns, fell_back_ns = rig.client.unanswered[0].captured_ns, rig.robot.command_ns[-1]
+    assert fell_back_ns - asked_ns < 3 * NS_PER_S  # it is not dropped for its age
+    assert rig.engine.counters["moved_since_capture"] == 1
+    assert rig.engine.motion is MotionState.STOPPED
+    assert summary.motion_s[MotionState.FALLBACK] > 1.0
+    still = np.array(rig.robot.commands[-40:])
+    assert (still == still[0]).all()

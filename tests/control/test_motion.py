@@ -352,3 +352,75 @@ def test_a_robot_that_was_put_elsewhere_gets_no_command_before_a_new_plan() -> N
     assert idle(motion, MotionState.FALLBACK, arm=0.7, reseed=True).action is None
     assert fall_back(motion, arm=0.7).action is None
     assert values(play(motion, 0.7, arm=0.7)) == pytest.approx([0.7], abs=1e-6)
+
+
+def test_what_nothing_measures_begins_at_its_first_knot_and_not_at_a_made_up_place() -> None:
+    motion = motion_of(ARM, BLIND)
+    first = play(motion, 0.5, -1.5, arm=0.5, ticks=1)
+    assert values(first) == [0.5, -1.5]
+    motion = motion_of(ARM, BLIND)
+    path = [values(play(motion, 0.5, -1.5, arm=0.5, ticks=4))]
+    path += [values(play(motion, 0.5, 1.5, arm=0.5, ticks=1)) for _ in range(5)]
+    assert path[0] == [0.5, -1.5]
+    blind = np.diff([row[1] for row in path]) / TICK_S
+    assert np.abs(blind).max() <= 2.0 * (1 + 1e-9)
+    assert np.abs(np.diff([0.0, *blind])).max() <= 20.0 * TICK_S * (1 + 1e-6)
+
+
+def test_every_tick_of_the_first_step_stays_at_the_first_knot_of_what_nothing_measures() -> None:
+    motion = motion_of(BLIND)
+    for tick in range(4):
+        directive = Directive(
+            MotionState.PLAYING,
+            provenance(MotionState.PLAYING),
+            knot=np.array([-1.5]),
+            next_knot=np.array([-1.4]),
+            begin=tick / 4,
+            end=(tick + 1) / 4,
+            step_s=STEP_S,
+        )
+        command = motion.advance(directive, state())
+        assert values(command) == [-1.5]
+        assert (command.begins_at is not None) == (tick == 0)
+    assert play(motion, -1.4, ticks=1).begins_at is None
+
+
+def test_an_orientation_that_nothing_measures_begins_at_its_first_knot() -> None:
+    wrist = [ActionFeature(f"w{at}", "", rotation="w:quat_xyzw") for at in range(4)]
+    motion = motion_of(*wrist)
+    assert values(play(motion, 0.0, 0.6, 0.0, 0.8, ticks=4)) == pytest.approx([0.0, 0.6, 0.0, 0.8])
+
+
+def test_what_nothing_measures_goes_on_from_its_last_command_after_a_pause() -> None:
+    motion = motion_of(ARM, BLIND)
+    play(motion, 0.5, 1.0, arm=0.5)
+    idle(motion, MotionState.PAUSED, arm=0.2)
+    assert idle(motion, MotionState.WAITING, arm=0.2, reseed=True).action is None
+    command = play(motion, 0.2, -1.0, arm=0.2, ticks=1)
+    assert values(command)[1] == pytest.approx(1.0 - 20.0 * TICK_S**2)
+    assert command.begins_at is not None
+    assert np.isnan(command.begins_at).tolist() == [False, True]
+
+
+MIXED = st.lists(st.sampled_from([ARM, BLIND]), min_size=1, max_size=4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(MIXED, st.lists(st.tuples(phases, st.integers(1, 8), st.floats(-3.0, 3.0)), max_size=10), st.data())
+def test_after_its_first_command_nothing_jumps_whether_it_is_measured_or_not(
+    features: list[ActionFeature], parts: list[tuple[MotionState, int, float]], data: st.DataObject
+) -> None:
+    actions = [replace(feature, name=f"{feature.name}{at}") for at, feature in enumerate(features)]
+    motion = motion_of(*actions)
+    last = np.full(len(actions), np.nan)
+    for which, ticks, _ in parts:
+        knot = data.draw(st.lists(st.floats(-3.0, 3.0), min_size=len(actions), max_size=len(actions)))
+        command = play(motion, *knot, ticks=ticks) if which is MotionState.PLAYING else idle(motion, which)
+        if command.action is None:
+            continue
+        start = last if command.begins_at is None else np.where(np.isnan(command.begins_at), last, 0.0)
+        span = 1 if which is not MotionState.PLAYING else ticks
+        jump = np.abs(command.action - start)
+        assert not (jump > span * 2.0 * TICK_S * (1 + 1e-9)).any()
+        assert np.abs(command.action).max() <= 2.0
+        last = command.action

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge.rig import ACTION_DIM, HORIZON, MODEL_DIM, POLICY, actions_of, chunk_payload
-from vagus.edge.reply import Fault, Reply, read_chunk
+from vagus.edge.reply import Fault, Reply, as_played, read_chunk
+from vagus.specs import RobotSpec
 from vagus.wire.codec import decode, encode, encode_tensor
 from vagus.wire.schema import ChunkMessage
 
@@ -69,6 +71,38 @@ def test_a_good_chunk_owns_its_arrays() -> None:
 )
 def test_a_chunk_with_a_fault_is_refused_whole(body: bytes, fault: Fault) -> None:
     assert read_chunk(body, POLICY, step=3) is fault
+
+
+def wrist(convention: str) -> RobotSpec:
+    """Return a robot whose first actions are one orientation, as the policy does not say."""
+    size = 3 if convention == "rotvec" else 4
+    features = [
+        replace(feature, rotation=f"wrist:{convention}" if at < size else None)
+        for at, feature in enumerate(POLICY.actions)
+    ]
+    return RobotSpec("r", tuple(reversed(features)), POLICY.state, POLICY.cameras, 30.0)
+
+
+@pytest.mark.parametrize("row", range(4))
+def test_a_chunk_with_an_orientation_that_is_none_is_refused_whole(row: int) -> None:
+    spec = as_played(POLICY, wrist("rotvec"))
+    assert [feature.name for feature in spec.actions] == [feature.name for feature in POLICY.actions]
+    robot = ROBOT.copy()
+    robot[:, :3] = 1.0
+    assert isinstance(read_chunk(payload(robot, MODEL), spec, step=3), Reply)
+    robot[row, 0] = 6283.0
+    assert read_chunk(payload(robot, MODEL), spec, step=3) is Fault.MEANINGLESS
+    assert isinstance(read_chunk(payload(robot, MODEL), POLICY, step=3), Reply)
+
+
+def test_an_angle_of_thousands_of_turns_is_refused() -> None:
+    first = replace(POLICY.actions[0], unit="deg", continuous=True)
+    robot = RobotSpec("r", (first, *POLICY.actions[1:]), POLICY.state, POLICY.cameras, 30.0)
+    chunk = ROBOT.copy()
+    chunk[2, 0] = -360_100.0
+    assert read_chunk(payload(chunk, MODEL), as_played(POLICY, robot), step=3) is Fault.MEANINGLESS
+    chunk[2, 0] = -350_000.0
+    assert isinstance(read_chunk(payload(chunk, MODEL), as_played(POLICY, robot), step=3), Reply)
 
 
 @given(st.data())

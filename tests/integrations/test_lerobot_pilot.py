@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control.rig import FakeClock
+from control.rig import FakeClock, FaultyMotion
 from edge.rig import EPOCH, HORIZON, MS, RATE_HZ, S, proposal
 from vagus.control.mapping import OrderMapping
-from vagus.control.motion import Motion
+from vagus.control.tally import EndReason
 from vagus.edge.config import EdgeConfig
 from vagus.edge.engine import Engine, EngineContract
 from vagus.edge.exchange import LinkView
@@ -62,7 +62,9 @@ class Cockpit:
         )
         self.link()
         mapping = OrderMapping(self.spec, policy)
-        motion = Motion(mapping.actions, mapping.state_names, tick_s=1 / RATE_HZ, max_limited_s=0.2)
+        motion = self.motion = FaultyMotion(
+            mapping.actions, mapping.state_names, tick_s=1 / RATE_HZ, max_limited_s=0.2
+        )
         parts = PilotParts(
             self.spec, self.engine, self.client, mapping, motion, lambda reason: f"{reason}: because"
         )
@@ -242,6 +244,18 @@ def test_a_command_limited_for_too_long_stops_for_good() -> None:
     for _ in range(20):
         cockpit.tick()
     assert "limited for longer" in cockpit.pilot.failure
+
+
+@pytest.mark.parametrize(("extra", "said"), [(np.nan, "got nan"), (np.inf, "got inf")])
+def test_a_command_that_must_not_reach_the_robot_stops_for_good(extra: float, said: str) -> None:
+    cockpit = Cockpit()
+    cockpit.play()
+    cockpit.motion.fault = lambda action: action + extra
+    assert cockpit.tick() is None
+    assert "a.pos: wanted" in cockpit.pilot.failure
+    assert said in cockpit.pilot.failure
+    assert cockpit.pilot.failed_as is EndReason.ERROR
+    assert cockpit.engine.motion is MotionState.STOPPED
 
 
 def test_an_arm_alone_stands_by_itself() -> None:

@@ -116,9 +116,10 @@ class Gate:
 
     def _refuse_first(self, is_wrong: NDArray[np.bool_], action: ActionArray) -> None:
         at = int(np.argmax(is_wrong))
-        raise GateError(
-            f"{self._names[at]}: wanted {self._low[at]:g} to {self._high[at]:g}, got {action[at]}; {STOPPED}"
+        wanted = (
+            f"{self._low[at]:g} to {self._high[at]:g}" if math.isfinite(action[at]) else "a finite number"
         )
+        raise GateError(f"{self._names[at]}: wanted {wanted}, got {action[at]}; {STOPPED}")
 
 
 STOPPED = "nothing was commanded; this is a fault of vagus, please report it"
