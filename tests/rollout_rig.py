@@ -120,6 +120,7 @@ class Stand:
             "--return_to_initial_position=false",
             "--play_sounds=false",
             "--task=sway",
+            *(['--inference.vouch_unbounded=["x.vel", "theta.vel"]'] if has_base else []),
             *extra,
         ]
 

@@ -34,7 +34,8 @@ _ROWS = TensorMessage("<f4", (1, 2), memoryview(b"\x00\x00\x80\x3f\x00\x00\x00\x
 _CLOUD = TensorMessage("<f4", (1, 3), memoryview(bytes(range(12))))
 _IMAGE = ImageMessage("raw", 1, 2, memoryview(b"\x01\x02\x03\x04\x05\x06"))
 _LOAD = Load(sessions=1, max_sessions=8, waiting=2, busy=0.5)
-_ACTION = WireAction(name="shoulder.pos", unit="rad", kind="velocity")
+_ACTION = WireAction(name="shoulder.pos", unit="rad", kind="velocity", encoding="signed inverted")
+_MINIMAL_ACTION = WireAction(name="shoulder.pos", unit="rad", kind="velocity")
 _STATE = WireState(name="shoulder.pos", unit="rad")
 _CAMERA = WireCamera(name="front", height=480, width=640, is_required=False)
 _RTC = WireRtc(prefix_horizon=10, schedule="linear", max_guidance=4.0)
@@ -56,6 +57,7 @@ _OPEN = OpenMessage(
     buffer_time_s=0.5,
     max_action_age_s=3.0,
     trust_units=True,
+    vouched=("a.pos: no velocity limit",),
     schema_min=2,
     schema_max=3,
 )
@@ -154,7 +156,7 @@ SAMPLES: dict[str, msgspec.Struct] = {
         revision="main",
         model_hash="abc123",
         policy_type="reach",
-        actions=(_ACTION,),
+        actions=(_MINIMAL_ACTION,),
         state=(_STATE,),
         horizon=50,
         model_dim=6,

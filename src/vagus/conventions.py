@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from vagus.errors import SpecError
 from vagus.features import ActionFeature
+from vagus.units import canonical
 
 __all__ = ["CONVENTIONS", "MAX_TURNS", "NORMS", "Turns", "first_meaningless", "full_turn", "group_columns"]
 
@@ -38,11 +39,12 @@ def full_turn(feature: ActionFeature) -> float | None:
     """
     if not feature.continuous:
         return None
-    if feature.unit not in FULL_TURN:
+    unit = canonical(feature.unit)
+    if unit not in FULL_TURN:
         raise SpecError(
             f"continuous {feature.name}", wanted=f"a unit of {' or '.join(FULL_TURN)}", got=repr(feature.unit)
         )
-    return FULL_TURN[feature.unit]
+    return FULL_TURN[unit]
 
 
 def group_columns(actions: Sequence[ActionFeature]) -> dict[str, list[int]]:

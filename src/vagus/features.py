@@ -5,14 +5,26 @@ from __future__ import annotations
 import enum
 import math
 import numbers
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 
+from vagus.encodings import BinaryEncoding
 from vagus.errors import SpecError
 
-__all__ = ["LARGEST", "UNKNOWN_UNIT", "ActionFeature", "ActionKind", "Limits", "StateFeature"]
-
-UNKNOWN_UNIT = ""
-"""A unit that nobody stated; refused at session open unless `--trust-units`."""
+__all__ = [
+    "LARGEST",
+    "ActionFeature",
+    "ActionKind",
+    "FallbackMode",
+    "Limits",
+    "StateFeature",
+    "grips",
+    "is_blind",
+    "lacking_bounds",
+    "resolved_feedback",
+    "told_bounds",
+]
 
 
 LARGEST = 1e12
@@ -41,6 +53,21 @@ class ActionKind(enum.Enum):
     DELTA = "delta"
     EFFORT = "effort"
     BINARY = "binary"
+
+
+class FallbackMode(enum.Enum):
+    """What to command while there is no plan."""
+
+    AUTO = "auto"
+    """Position: hold, a gripper repeat_last. Velocity, delta: zero. Effort: safe. Binary: repeat_last."""
+    HOLD = "hold"
+    """Decelerate, hold the measured pose; a binary keeps its value."""
+    REPEAT_LAST = "repeat_last"
+    """Decelerate, stay at the last command; a binary keeps its value."""
+    ZERO = "zero"
+    """Go to zero within the limits."""
+    SAFE = "safe"
+    """Go to the safe value of the feature within the limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +129,17 @@ class ActionFeature:
         name: unique name, e.g. "shoulder_pan.pos".
         unit: "rad", "m", "m/s", "lerobot_norm" …; "" when nobody stated it.
         kind: what the number means; decides interpolation, limits and fallback.
-        feedback: name of the state feature that measures it, or None where nothing does.
+        feedback: name of the state feature that measures it; None: the one of the same name, if there is one.
         limits: bounds applied to every command.
         rotation: name of the rotation group (e.g. "wrist:rotvec") that this feature belongs to, or None.
         safe: value commanded as fallback for `kind` EFFORT; required there.
+        is_measured: False: nothing measures it, whatever names there are.
         continuous: an angle that turns on and on: all its numbers a full turn apart are one place.
+        encoding: how the policy writes a BINARY; None: as the policy says, else 0 to 1.
+        fallback: what is commanded without a plan; None: as its kind does.
+        is_gripper: it holds things, so it keeps its last command without a plan; None: if its name says so.
+        vouch_unbounded: somebody vouches that it needs no bound (see `lacking_bounds`).
+        vouch_unmeasured: somebody vouches that a POSITION may be driven though nothing measures it.
     """
 
     name: str
@@ -116,7 +149,13 @@ class ActionFeature:
     limits: Limits = Limits()
     rotation: str | None = None
     safe: float | None = None
+    is_measured: bool = True
     continuous: bool = False
+    encoding: BinaryEncoding | None = None
+    fallback: FallbackMode | None = None
+    is_gripper: bool | None = None
+    vouch_unbounded: bool = False
+    vouch_unmeasured: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,3 +164,68 @@ class StateFeature:
 
     name: str
     unit: str
+
+
+def resolved_feedback(
+    actions: Iterable[ActionFeature], state_names: Collection[str]
+) -> tuple[ActionFeature, ...]:
+    """Return `actions` with `feedback` named and `is_measured` true wherever something measures them.
+
+    A state feature of the same name measures an action; a DELTA it does not, that is a change of it.
+    """
+    return tuple(_resolved(feature, state_names) for feature in actions)
+
+
+def _resolved(feature: ActionFeature, state_names: Collection[str]) -> ActionFeature:
+    if not feature.is_measured or feature.feedback is not None:
+        return feature
+    if feature.kind is not ActionKind.DELTA and feature.name in state_names:
+        return replace(feature, feedback=feature.name)
+    return replace(feature, is_measured=False)
+
+
+def lacking_bounds(feature: ActionFeature) -> tuple[str, ...]:
+    """Return the names of the limits without which a command may jump as far as the policy says.
+
+    A place needs a velocity; a velocity and an effort lower and upper; a delta these, or a velocity.
+    """
+    limits = feature.limits
+    sides = tuple(name for name in ("lower", "upper") if getattr(limits, name) is None)
+    if feature.kind is ActionKind.BINARY or (
+        feature.kind in (ActionKind.POSITION, ActionKind.DELTA) and limits.velocity is not None
+    ):
+        return ()
+    return ("velocity",) if feature.kind is ActionKind.POSITION else sides
+
+
+def told_bounds(feature: ActionFeature) -> str:
+    """Return what `lacking_bounds` names, in words: "velocity limit"."""
+    names = lacking_bounds(feature)
+    return f"{' and '.join(names)} limit{'s' if len(names) > 1 else ''}"
+
+
+def is_blind(feature: ActionFeature) -> bool:
+    """Say whether nothing measures a position; `feature` has its feedback resolved."""
+    return feature.kind is ActionKind.POSITION and not feature.is_measured
+
+
+FINGERS = ("finger", "fingers", "index", "middle", "pinky", "ring", "thumb")
+HANDS = frozenset(("claw", "grasp", "grip", "grippers", "jaw", "jaws", "pinch", *FINGERS))
+POSES = frozenset(
+    ("pitch", "qw", "qx", "qy", "qz", "roll", "rotate", "rx", "ry", "rz", "wrist", "x", "y", "yaw", "z")
+)
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+
+
+def grips(feature: ActionFeature) -> bool:
+    """Say whether a position holds things: as it declares, else as its name says.
+
+    A name says so by one of its words: "gripper" at its end, or one of `HANDS`; not if another is one of
+    `POSES`: "gripper.pos" and "rightFinger2" grip, "gripper_yaw" and "left_hand_wrist" do not.
+    """
+    if feature.kind is not ActionKind.POSITION or feature.is_gripper is False:
+        return False
+    if feature.is_gripper:
+        return True
+    words = {word.lower() for word in _WORD.findall(feature.name)}
+    return not words & POSES and any(word in HANDS or word.endswith("gripper") for word in words)

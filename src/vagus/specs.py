@@ -6,20 +6,38 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from vagus.encodings import BinaryEncoding, BinaryForm
 from vagus.errors import SpecError
-from vagus.features import UNKNOWN_UNIT, ActionFeature, ActionKind, Limits, StateFeature
+from vagus.features import (
+    ActionFeature,
+    ActionKind,
+    FallbackMode,
+    Limits,
+    StateFeature,
+    grips,
+    is_blind,
+    lacking_bounds,
+    resolved_feedback,
+    told_bounds,
+)
+from vagus.spec_checks import check_frame_size, check_measured, check_rate, check_robot_action, check_unit
+from vagus.units import UNKNOWN_UNIT
 
 __all__ = [
     "UNKNOWN_UNIT",
     "ActionFeature",
     "ActionKind",
+    "BinaryEncoding",
+    "BinaryForm",
     "CameraSpec",
+    "FallbackMode",
     "Limits",
     "PolicySpec",
     "RobotSpec",
     "RtcSpec",
     "StateFeature",
     "rename_robot_spec",
+    "vouched",
 ]
 
 
@@ -40,6 +58,9 @@ class CameraSpec:
     width: int
     is_required: bool = True
     may_repeat: bool = False
+
+    def __post_init__(self) -> None:
+        check_frame_size(self.name, self.height, self.width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +88,11 @@ class RobotSpec:
         state: features of the state vector, in the robot's order.
         cameras: cameras that can be read.
         rate_hz: rate at which the robot takes commands (ticks per second).
+
+    In `actions`, `feedback` is named and `is_measured` true wherever something measures the action.
+
+    Raises:
+        SpecError: it contradicts itself.
     """
 
     robot_type: str
@@ -82,21 +108,12 @@ class RobotSpec:
         check_positive("rate_hz", self.rate_hz)
         if not self.actions:
             raise SpecError("actions", wanted="at least one action feature", got="none")
-        known = {feature.name for feature in self.state}
+        check_rate(self.rate_hz)
+        state = {feature.name: feature.unit for feature in self.state}
+        object.__setattr__(self, "actions", resolved_feedback(self.actions, state))
         for feature in self.actions:
-            if feature.feedback is not None and feature.feedback not in known:
-                raise SpecError(
-                    f"feedback of {feature.name}",
-                    wanted=f"one of the state features {sorted(known)}",
-                    got=repr(feature.feedback),
-                )
-            if feature.kind is ActionKind.EFFORT and feature.safe is None:
-                raise SpecError(
-                    f"effort action {feature.name}",
-                    wanted="a declared safe value for when no plan is there",
-                    got="none",
-                    fix="set safe= in the robot's spec",
-                )
+            check_robot_action(feature)
+        check_measured(self.actions, state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +151,9 @@ class PolicySpec:
         check_positive("model_dim", self.model_dim)
         if not self.actions:
             raise SpecError("actions", wanted="at least one action feature", got="none")
+        check_rate(self.rate_hz)
+        for feature in self.actions:
+            check_unit(feature)
 
     @property
     def action_dim(self) -> int:
@@ -160,15 +180,29 @@ def rename_robot_spec(spec: RobotSpec, rename: Mapping[str, str]) -> RobotSpec:
     unknown = sorted(set(rename) - names)
     if unknown:
         raise SpecError("rename", wanted=f"names of the robot ({sorted(names)})", got=repr(unknown))
-    actions = tuple(
-        replace(
-            f, name=rename.get(f.name, f.name), feedback=f.feedback and rename.get(f.feedback, f.feedback)
-        )
-        for f in spec.actions
-    )
+    actions = tuple(_renamed(feature, rename) for feature in spec.actions)
     state = tuple(replace(f, name=rename.get(f.name, f.name)) for f in spec.state)
     cameras = tuple(replace(c, name=rename.get(c.name, c.name)) for c in spec.cameras)
     return replace(spec, actions=actions, state=state, cameras=cameras)
+
+
+def vouched(spec: RobotSpec) -> tuple[str, ...]:
+    """Return a sentence for all that somebody vouches for, for people, logs and audits."""
+    actions = spec.actions
+    unbounded = [f for f in actions if lacking_bounds(f) and f.vouch_unbounded]
+    unmeasured = [f.name for f in actions if is_blind(f) and f.vouch_unmeasured]
+    return (
+        *(f"{f.name}: no {told_bounds(f)}" for f in unbounded),
+        *(f"{name}: nothing measures it" for name in unmeasured),
+    )
+
+
+def _renamed(feature: ActionFeature, rename: Mapping[str, str]) -> ActionFeature:
+    feedback = feature.feedback and rename.get(feature.feedback, feature.feedback)
+    if feature.name not in rename:
+        return replace(feature, feedback=feedback)
+    is_gripper = True if grips(feature) else feature.is_gripper  # the policy's name may not say so
+    return replace(feature, name=rename[feature.name], feedback=feedback, is_gripper=is_gripper)
 
 
 def check_unique(what: str, names: Iterable[str]) -> None:

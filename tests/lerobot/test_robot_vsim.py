@@ -25,7 +25,12 @@ from vsim_rig import GOAL, NAMES, STRIDE, UNITS, Towards, drive, events
 
 TESTS = Path(__file__).parents[1]
 BASE_UNITS = {"x.vel": "m/s", "theta.vel": "deg/s"}
-MAPPING = "units: {x.vel: m/s, theta.vel: deg/s}\nlimits: {x.vel: {acceleration: 1}}\n"
+MAPPING = """
+units: {x.vel: m/s, theta.vel: deg/s}
+limits:
+  x.vel: {lower: -1, upper: 1, acceleration: 1}
+  theta.vel: {lower: -90, upper: 90}
+"""
 
 
 def vsim(**options: Option) -> LeRobotRobot:

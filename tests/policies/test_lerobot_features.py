@@ -40,10 +40,11 @@ WHOLE = SpecTable(actions=ARM, state=ARM)
 
 
 def test_checkpoint_and_manifest_complete_each_other() -> None:
-    table = SpecTable(actions=ARM, state=ARM, kinds={"lift": "velocity"}, instruction="pick it up")
+    actions = {**ARM, "lift": "rad/s"}
+    table = SpecTable(actions=actions, state=ARM, kinds={"lift": "velocity"}, instruction="pick it up")
     found = read(checkpoint(), table)
     spec = found.spec
-    assert [(a.name, a.unit) for a in spec.actions] == list(ARM.items())
+    assert [(a.name, a.unit) for a in spec.actions] == list(actions.items())
     assert [a.kind for a in spec.actions] == [ActionKind.POSITION, ActionKind.VELOCITY]
     assert [(s.name, s.unit) for s in spec.state] == list(ARM.items())
     assert spec.cameras == (CameraSpec("front", 48, 64),)

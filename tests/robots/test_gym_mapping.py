@@ -62,8 +62,8 @@ def test_without_a_mapping_everything_is_taken_from_the_spaces() -> None:
     spec = layout.spec
     assert (spec.robot_type, spec.rate_hz) == ("gym:ns/Arm-v0", 10.0)
     assert spec.actions == (
-        ActionFeature("action.0", "env", limits=Limits(0.0, 512.0)),
-        ActionFeature("action.1", "env"),
+        ActionFeature("action.0", "env", limits=Limits(0.0, 512.0), is_measured=False),
+        ActionFeature("action.1", "env", is_measured=False),
     )
     assert spec.state == (
         StateFeature("pos.0", "env"),
@@ -96,7 +96,7 @@ def test_a_mapping_says_names_units_kinds_feedback_limits_and_rate(tmp_path: Pat
     assert layout.spec.rate_hz == 20.0
     assert layout.spec.actions == (
         ActionFeature("x", "m", feedback="pos.x", limits=Limits(0.0, 100.0, velocity=2.0)),
-        ActionFeature("push", "N", kind=ActionKind.EFFORT, safe=0.0),
+        ActionFeature("push", "N", kind=ActionKind.EFFORT, safe=0.0, is_measured=False),
     )
     assert layout.spec.state == (StateFeature("pos.x", "m"), StateFeature("pos.y", "m"))
     assert layout.state == ("pos",)

@@ -29,6 +29,7 @@ from vagus.transport.memory import MemoryNetwork
 from vagus.types import ActionChunk, FloatArray, Image
 
 RATE_HZ = 50.0
+NAMES = ("action.0", "action.1")
 STEPS = 25
 PX_PER_PIXEL = 512 / 96
 BLOCK = (119, 136, 153)
@@ -41,7 +42,7 @@ class PushTowards:
     serving_mode = ServingMode.SHARED
     model_hash = "towards"
     spec = SpecTable(
-        actions={"action.0": "env", "action.1": "env"},
+        actions=dict.fromkeys(NAMES, "env"),
         state={"agent_pos.0": "env", "agent_pos.1": "env"},
         cameras={"pixels": (96, 96)},
         horizon=10,
@@ -104,7 +105,9 @@ def test_a_served_policy_drives_pusht_for_some_episodes(monkeypatch: pytest.Monk
     }
     robot, policy = load_robot("gym:gym_pusht/PushT-v0", options), PushTowards()
     assert isinstance(robot, GymRobot)
-    summary = drive(robot, policy, LoopConfig(episodes=3, duration_s=60.0))
+    summary = drive(
+        robot, policy, LoopConfig(episodes=3, duration_s=60.0, vouch_unbounded=NAMES, vouch_unmeasured=NAMES)
+    )
     said = robot.report()
     assert (summary.reason, summary.error) == (EndReason.FINISHED, "")
     assert (summary.episodes, said.episodes, len(said.returns)) == (3, 3, 3)

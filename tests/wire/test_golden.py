@@ -32,11 +32,22 @@ STRUCTS = tuple(
 MINIMAL = {name: sample for name, sample in SAMPLES.items() if name.startswith("minimal_")}
 OLDER = {name.replace("minimal", "older"): sample for name, sample in MINIMAL.items()}
 """What a sender writes that knows only the fields which version 1 requires, and how it is read."""
-_CAPABILITIES = msgspec.structs.replace(SAMPLES["capabilities"], failing="", serving_reason="")
+_ACTION = msgspec.structs.replace(SAMPLES["action"], encoding="")
+_OPEN = msgspec.structs.replace(SAMPLES["open"], actions=(_ACTION,), vouched=())
+_PLAIN = msgspec.structs.replace(SAMPLES["capabilities"], actions=(_ACTION,))
+_CAPABILITIES = msgspec.structs.replace(_PLAIN, failing="", serving_reason="")
 OLDER |= {
     "older_full_capabilities": _CAPABILITIES,
     "older_full_ack": msgspec.structs.replace(SAMPLES["ack"], capabilities=_CAPABILITIES),
     "older_short_capabilities": SAMPLES["minimal_capabilities"],
+    "older_plain_action": _ACTION,
+    "older_plain_open": _OPEN,
+    "older_plain_session_open": msgspec.structs.replace(SAMPLES["session_open"], open=_OPEN),
+    "older_plain_capabilities": _PLAIN,
+    "older_plain_ack": msgspec.structs.replace(SAMPLES["ack"], capabilities=_PLAIN),
+    "older_bare_open": SAMPLES["minimal_open"],
+    "older_bare_capabilities": SAMPLES["minimal_capabilities"],
+    "older_bare_action": SAMPLES["minimal_action"],
 }
 """What a sender writes that knows the fields of 0.1, without those that were added since."""
 

@@ -20,12 +20,12 @@ from vagus.cli.log_output import LogFlags
 from vagus.cli.run_recording import Run, open_recording
 from vagus.cli.run_report import exit_code_for, summarise, summary_table
 from vagus.control.config import LoopConfig, RecorderConfig
-from vagus.control.fallback import check_fallbacks
 from vagus.control.loop import ControlLoop
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
 from vagus.control.parts import LoopParts
 from vagus.control.robot import Robot
+from vagus.control.robot_check import admitted
 from vagus.control.tally import EndReason
 from vagus.control.telling import Telling, greetings, tell_end, trouble_of
 from vagus.edge.client import PolicyClient
@@ -35,7 +35,7 @@ from vagus.edge.opening import Opener, parse_service
 from vagus.errors import LinkError, SessionRefusedError
 from vagus.policies.import_path import Option
 from vagus.robots.registry import load_robot
-from vagus.specs import rename_robot_spec
+from vagus.specs import RobotSpec, rename_robot_spec, vouched
 from vagus.transport.host import host_id
 from vagus.transport.link import Link
 from vagus.transport.zenoh import ZenohLink
@@ -89,18 +89,18 @@ class RunCommand:
         """Run until the end, Ctrl-C, or the link is dead."""
         screen = console(stderr=self.json)
         robot = load_robot(self.robot, self.options)
-        check_fallbacks(robot.spec, self.loop.fallback)
+        spec = admitted(robot.spec, self.loop.admission)
         with self._keep_trying(lambda: ZenohLink(self.zenoh), screen) as link:
-            return self._run_on(link, robot, screen)
+            return self._run_on(link, robot, spec, screen)
 
-    def _run_on(self, link: Link, robot: Robot, screen: Console) -> int:
+    def _run_on(self, link: Link, robot: Robot, spec: RobotSpec, screen: Console) -> int:
         identity = Identity(self.name, secrets.token_hex(8), host_id(), self.tags)
-        opener = Opener(link, rename_robot_spec(robot.spec, self.rename), self.edge, identity)
+        opener = Opener(link, rename_robot_spec(spec, self.rename), self.edge, identity)
         service = parse_service(self.service)
         with PolicyClient(opener, service=service, instruction=self.instruction) as client:
             contract = self._keep_trying(client.open, screen)
             self._greet(contract, screen)
-            loop, recording = self._assemble(robot, client, contract)
+            loop, recording = self._assemble(robot, spec, client, contract)
             screen.print(f"robot running: {escape(self.robot)} as {escape(self.name)}", highlight=False)
             telling = Telling(loop.changes, lambda: trouble_of(client.status()))
             with LiveLine(screen, lambda: loop.status, client.status), telling:
@@ -131,16 +131,18 @@ class RunCommand:
             mark = "[yellow]warning[/] " if line.is_warning else ""
             screen.print(f"{mark}{escape(line.text)}", highlight=False, soft_wrap=True)
 
-    def _assemble(self, robot: Robot, client: PolicyClient, contract: Contract) -> tuple[ControlLoop, str]:
-        mapping = OrderMapping(robot.spec, contract.policy, self.rename)
+    def _assemble(
+        self, robot: Robot, spec: RobotSpec, client: PolicyClient, contract: Contract
+    ) -> tuple[ControlLoop, str]:
+        mapping = OrderMapping(spec, contract.policy, self.rename)
         motion = Motion(
             mapping.actions,
             mapping.state_names,
             tick_s=1 / robot.spec.rate_hz,
-            fallbacks=self.loop.fallback,
+            fallbacks=self.loop.fallback.renamed(self.rename),
             max_limited_s=self.loop.max_limited_s,
         )
-        run = Run(self.robot, self.name, self.instruction, self.tags)
+        run = Run(self.robot, self.name, self.instruction, self.tags, vouched(spec))
         recording = open_recording(self.record, run, robot, mapping, contract)
         parts = LoopParts(
             robot, client.engine, client, motion, mapping, recording.recorder, recording.read_images

@@ -26,12 +26,16 @@ __all__ = ["Recording", "Run", "open_recording"]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Who is recorded: the robot as it was asked for, its name, what it is to do, and free text."""
+    """Who is recorded: the robot as it was asked for, its name, what it is to do, and free text.
+
+    `vouched`: what somebody vouches for though nothing bounds or measures it.
+    """
 
     robot: str
     name: str
     instruction: str
     tags: Mapping[str, str]
+    vouched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ def _folder(
         "actions": [feature.name for feature in mapping.actions],
         "state": list(mapping.state_names),
         "tags": dict(run.tags),
+        "vouched": list(run.vouched),
     }
     folder = SessionFolder(place, metadata, is_private=config.private_files)
     return Recording(str(place), Recorder(folder, config).start())

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from vagus.control.fallback import Fallbacks
+from vagus.control.robot_check import Admission
 from vagus.errors import ConfigError
 
 __all__ = ["LoopConfig", "RecorderConfig"]
@@ -25,7 +26,11 @@ class LoopConfig:
     max_limited_s: float = 5.0
     """Stop the robot when one action was limited without a break for longer than this."""
     fallback: Fallbacks = field(default_factory=Fallbacks)
-    """What each action kind does while there is no plan."""
+    """What each action does while there is no plan."""
+    vouch_unbounded: tuple[str, ...] = ()
+    """Actions that may be driven though nothing bounds their speed; said at the start, recorded, audited."""
+    vouch_unmeasured: tuple[str, ...] = ()
+    """Positions that may be driven though nothing measures them; likewise."""
     keep_plan_within: float | None = None
     """After a pause, keep the plan if the robot is within this of its last planned action; unset: never."""
     return_to_start: bool = False
@@ -34,6 +39,11 @@ class LoopConfig:
     """Time for the way back."""
     realtime_priority: int | None = None
     """Real-time priority (1 to 99) of the control thread; needs the right to it; unset: none."""
+
+    @property
+    def admission(self) -> Admission:
+        """What a robot is admitted with."""
+        return Admission(self.fallback, self.vouch_unbounded, self.vouch_unmeasured)
 
     def __post_init__(self) -> None:
         for name in ("duration_s", "episode_s", "max_limited_s", "return_time_s", "keep_plan_within"):

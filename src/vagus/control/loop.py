@@ -22,9 +22,11 @@ from vagus.control.gate import Gate
 from vagus.control.narration import Changes
 from vagus.control.parts import LoopParts, LoopStatus
 from vagus.control.robot import robot_call
+from vagus.control.robot_check import admitted
 from vagus.control.runtime import Interrupt, quiet_runtime
 from vagus.control.tally import EndReason, LoopSummary, Tally
 from vagus.errors import RobotError, StateError
+from vagus.specs import vouched
 from vagus.types import ActionArray, Command, FloatArray, Image, MotionState, Provenance
 
 __all__ = ["ControlLoop"]
@@ -46,9 +48,14 @@ class _Request(enum.Enum):
 
 
 class ControlLoop:
-    """Drives a robot from an engine. `run` is called once; the other methods from any thread."""
+    """Drives a robot from an engine. `run` is called once; the other methods from any thread.
+
+    Raises:
+        SpecError: nothing bounds or measures an action, and nobody vouches for it; see `admitted`.
+    """
 
     def __init__(self, parts: LoopParts, config: LoopConfig, clock: Clock | None = None) -> None:
+        self._vouched = vouched(admitted(parts.robot.spec, config.admission))
         self._parts = parts
         self._config = config
         self._episode = EpisodeWatch(parts.robot, config)
@@ -95,6 +102,8 @@ class ControlLoop:
         """
         reason = EndReason.ERROR
         cause: Exception | None = None
+        for line in self._vouched:
+            logger.warning("driven because somebody vouches for it: %s", line)
         with self._interrupt, quiet_runtime(self._config.realtime_priority):
             try:
                 with robot_call("connect"):
@@ -173,6 +182,8 @@ class ControlLoop:
         if draft is not None:
             self._camera.ask(draft)
         command = parts.motion.advance(directive, state)
+        for notice in parts.motion.take_notices():
+            logger.warning("%s", notice)
         if parts.motion.stop_reason is not None:
             self._error = parts.motion.stop_reason
             return EndReason.LIMITED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +24,11 @@ class OrderMapping:
         rename: robot name → policy name.
 
     Raises:
-        SpecError: a name of one side is missing on the other.
+        SpecError: a name of one side is missing on the other, or they declare different encodings.
 
     Attributes:
-        actions: features in the policy's order and names, with the robot's kinds, limits and feedback.
+        actions: features in the policy's order and names, with the robot's kinds, limits and feedback, and
+            the encoding that either declares.
         state_names: the robot's state features in the robot's order, in the policy's names.
     """
 
@@ -39,7 +41,10 @@ class OrderMapping:
             raise SpecError("actions", wanted=f"{wanted}", got=f"{extra} that the policy does not give")
         self._policy_of_robot = _indices("actions", wanted=offered, among=wanted)
         robot_of_policy = _indices("actions", wanted=wanted, among=offered)
-        self.actions: tuple[ActionFeature, ...] = tuple(renamed.actions[i] for i in robot_of_policy.tolist())
+        self.actions: tuple[ActionFeature, ...] = tuple(
+            _encoded(renamed.actions[i], said)
+            for i, said in zip(robot_of_policy.tolist(), policy.actions, strict=True)
+        )
         self.state_names: tuple[str, ...] = tuple(feature.name for feature in renamed.state)
         self._state_of_policy = _indices(
             "state", wanted=[feature.name for feature in policy.state], among=self.state_names
@@ -72,6 +77,17 @@ class OrderMapping:
         if missing:
             raise RobotError(f"no frame from the cameras {missing}")
         return {name: images[own] for name, own, _ in self._cameras if own in images}
+
+
+def _encoded(ours: ActionFeature, theirs: ActionFeature) -> ActionFeature:
+    """Return the robot's feature with the encoding that robot or policy declares."""
+    if ours.encoding is None or theirs.encoding is None:
+        return replace(ours, encoding=ours.encoding or theirs.encoding)
+    if ours.encoding != theirs.encoding:
+        raise SpecError(
+            f"encoding of {ours.name}", wanted=f"the policy's: {theirs.encoding}", got=f"{ours.encoding}"
+        )
+    return ours
 
 
 def _indices(what: str, *, wanted: Sequence[str], among: Sequence[str]) -> NDArray[np.intp]:

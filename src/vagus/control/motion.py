@@ -8,11 +8,20 @@ from dataclasses import replace
 import numpy as np
 
 from vagus.control.axes import BoolArray
-from vagus.control.fallback import FallbackMode, Fallbacks, keeps_moving, rest_value
+from vagus.control.binary import BinaryDecoder
+from vagus.control.fallback import (
+    FallbackMode,
+    Fallbacks,
+    check_names,
+    fallback_of,
+    keeps_moving,
+    rest_value,
+)
+from vagus.control.grip import Grip
 from vagus.control.interpolate import Interpolator
 from vagus.control.limits import Limiter
 from vagus.errors import StateError
-from vagus.specs import ActionFeature, ActionKind
+from vagus.features import ActionFeature, ActionKind, resolved_feedback
 from vagus.types import ActionArray, Command, Directive, FloatArray, MotionState, Provenance
 
 __all__ = ["Motion"]
@@ -26,17 +35,22 @@ class Motion:
 
     While no plan is there, positions decelerate and then hold the pose measured at their stand (taken once,
     so that nothing creeps), velocities ramp to zero, deltas are zero, efforts go to their safe value,
-    binaries keep theirs. In a pause the same brings the robot to rest, and only then nothing is commanded: a
-    velocity that was sent last is driven on by the robot. Before the first command after a start or a pause,
-    nothing is commanded, unless an action is a velocity or an effort: these get their zero or safe value at
-    once, provided that everything else is measured.
+    grippers and binaries keep their last command, over a pause too unless somebody has moved them. In a pause
+    the same brings the robot to rest, and only then nothing is commanded: a velocity that was sent last is
+    driven on by the robot. Before the first command after a start or a pause, nothing is commanded, unless an
+    action is a velocity or an effort: these get their zero or safe value at once, provided that everything
+    else is measured.
 
     Args:
         actions: features in the policy's order, with the robot's limits and feedback.
         state_names: names of the state vector that `advance` gets.
         tick_s: length of a tick.
-        fallbacks: fallback of every kind; `check_fallbacks` has accepted it.
+        fallbacks: of every kind, and of single actions by the names in `actions`; `check_fallbacks` has
+            accepted it.
         max_limited_s: see `stop_reason`.
+
+    Raises:
+        SpecError: limits that cannot be kept, or a fallback of an action that is not there.
     """
 
     def __init__(
@@ -48,16 +62,20 @@ class Motion:
         fallbacks: Fallbacks | None = None,
         max_limited_s: float = 5.0,
     ) -> None:
-        modes = fallbacks or Fallbacks()
+        said = fallbacks or Fallbacks()
+        check_names("fallback.features", said.features, actions)
+        actions = resolved_feedback(actions, state_names)
+        modes = [fallback_of(feature, said) for feature in actions]
         self.tick_s = tick_s
         self._limiter = Limiter(actions, tick_s=tick_s, max_limited_s=max_limited_s)
         self._interpolator = Interpolator(actions)
         self._feedback = _Feedback(actions, state_names)
+        self._decoder = BinaryDecoder(actions)
+        self._grip = Grip(actions)
         kinds = [feature.kind for feature in actions]
         self._is_position = np.array([kind is ActionKind.POSITION for kind in kinds])
-        self._holds_measured = self._is_position & (modes.position is not FallbackMode.REPEAT_LAST)
-        self._is_kept = np.array([kind is ActionKind.BINARY for kind in kinds])
-        self._rest = np.array([rest_value(feature, modes) for feature in actions])
+        self._holds_measured = self._is_position & np.array([mode is FallbackMode.HOLD for mode in modes])
+        self._rest = np.array([rest_value(feature, said) for feature in actions])
         self._keeps_moving = np.array([keeps_moving(feature) for feature in actions], dtype=np.bool_)
         self._no_brake: BoolArray = np.zeros(len(kinds), dtype=np.bool_)
         self._must_command = any(kind in (ActionKind.VELOCITY, ActionKind.EFFORT) for kind in kinds)
@@ -95,22 +113,18 @@ class Motion:
         """
         if directive.reseed:
             self._is_driven = False
-        if not self._is_driven:  # it may still be moved by others, until the first command
+        is_first = not self._is_driven  # it may still be moved by others, until the first command
+        if is_first:
             self._seed(state)
-            command = self._command(directive, state)
-            return command if command.action is None else replace(command, begins_at=self._start)
-        return self._command(directive, state)
+        command = self._command(directive, state)
+        if command.action is None:
+            return command
+        self._grip.note(command.action, self._feedback.measured(state))
+        return replace(command, begins_at=self._start) if is_first else command
 
-    def _command(self, directive: Directive, state: FloatArray) -> Command:
-        motion = directive.motion
-        if motion is MotionState.PLAYING:
-            return self._play(directive)
-        if motion is MotionState.PAUSED and self._is_driven and not self.is_at_rest:
-            return self._come_to_rest(directive)
-        if motion in (MotionState.PAUSED, MotionState.STOPPED):
-            self._is_driven = False
-            return Command(action=None, provenance=directive.provenance)
-        return self._fall_back(directive, state)
+    def take_notices(self) -> list[str]:
+        """Return what there is to tell since the last call: numbers that a binary's encoding cannot mean."""
+        return self._decoder.take_notices()
 
     @property
     def is_at_rest(self) -> bool:
@@ -124,8 +138,11 @@ class Motion:
         return self._is_driven
 
     def measured(self, state: FloatArray) -> ActionArray:
-        """Return the measured value of each action, (action_dim,); NaN where nothing measures it."""
-        return np.where(self._feedback.is_measured, self._feedback.measured(state), np.nan)
+        """Return the measured value of each action, (action_dim,); NaN where nothing measures it.
+
+        NaN also for grippers and binaries: where they are measured is not where they were told to go.
+        """
+        return np.where(self._grip.is_kept, np.nan, self._feedback.measured(state))
 
     def gap(self, left: ActionArray, right: ActionArray) -> ActionArray:
         """Return how far apart two actions are; see `Interpolator.gap`."""
@@ -139,14 +156,26 @@ class Motion:
         """Return one tick's command towards `goal` without a plan; NaN: stay. What is no position rests."""
         before = self._limiter.position
         target = np.where(self._is_position, np.where(np.isfinite(goal), goal, before), self._rest)
-        target = np.where(self._is_kept, before, target)
+        target = np.where(self._grip.is_kept, before, target)
         action = self._limiter.step(target, is_braking=self._no_brake)
         self._is_falling_back = True
         return Command(action=action, provenance=provenance, limited=self._limiter.limited)
 
+    def _command(self, directive: Directive, state: FloatArray) -> Command:
+        motion = directive.motion
+        if motion is MotionState.PLAYING:
+            return self._play(directive)
+        if motion is MotionState.PAUSED and self._is_driven and not self.is_at_rest:
+            return self._come_to_rest(directive)
+        if motion in (MotionState.PAUSED, MotionState.STOPPED):
+            self._is_driven = False
+            return Command(action=None, provenance=directive.provenance)
+        return self._fall_back(directive, state)
+
     def _seed(self, state: FloatArray) -> None:
         measured = self._feedback.measured(state)
-        self._start = np.where(self._feedback.is_measured, measured, self._feedback.presumed)
+        start = np.where(self._feedback.is_measured, measured, self._feedback.presumed)
+        self._start = self._grip.start(start, measured)
         self._limiter.seed(self._start)
         self._interpolator.seed(self._limiter.position, self._limiter.velocity)
         self._is_falling_back = False
@@ -163,6 +192,7 @@ class Motion:
         target = self._interpolator.advance(
             knot, directive.next_knot, begin=directive.begin, end=directive.end, step_s=directive.step_s
         )
+        target = self._decoder.decode(target, self._limiter.position)
         action = self._limiter.step(target, is_braking=self._no_brake, share=self._share(directive))
         self._is_driven = True
         return Command(action=action, provenance=directive.provenance, limited=self._limiter.limited)
@@ -193,7 +223,7 @@ class Motion:
             self._hold = np.where(
                 self._holds_measured & self._feedback.is_measured, self._limiter.clip(measured), last
             )
-        target = np.where(self._is_kept, last, self._rest)
+        target = np.where(self._grip.is_kept, last, self._rest)
         if self._hold is None:
             return target, self._is_position
         return np.where(self._is_position, self._hold, target), self._no_brake
@@ -203,23 +233,21 @@ class Motion:
 
 
 class _Feedback:
-    """Which number of the state measures which action."""
+    """Which number of the state measures which action; `actions` have their feedback resolved."""
 
     def __init__(self, actions: Sequence[ActionFeature], state_names: Sequence[str]) -> None:
         place = {name: index for index, name in enumerate(state_names)}
-        self.is_measured = np.array([feature.feedback is not None for feature in actions])
-        self._source = np.array(
-            [0 if feature.feedback is None else place[feature.feedback] for feature in actions], dtype=np.intp
-        )
+        sources = [None if f.kind is ActionKind.DELTA else f.feedback for f in actions]
+        self.is_measured: BoolArray = np.array([source is not None for source in sources], dtype=np.bool_)
+        self._source = np.array([0 if name is None else place[name] for name in sources], dtype=np.intp)
         self._size = len(state_names)
         self.presumed: ActionArray = np.array([_presumed(feature) for feature in actions])
 
     def measured(self, state: FloatArray) -> ActionArray:
-        """Return what the state says of each action, (action_dim,); anything where nothing measures it."""
+        """Return what the state says of each action, (action_dim,); NaN where nothing measures it."""
         if not self._size:
-            presumed: ActionArray = self.presumed.copy()
-            return presumed
-        measured: ActionArray = state.astype(np.float64)[self._source]
+            return np.full(self.presumed.size, np.nan)
+        measured: ActionArray = np.where(self.is_measured, state.astype(np.float64)[self._source], np.nan)
         return measured
 
 

@@ -11,7 +11,7 @@ from vagus.edge.pace import check_pace
 from vagus.edge.request import request_bytes
 from vagus.errors import ProtocolError, SessionRefusedError, SpecError
 from vagus.quoting import quoted
-from vagus.specs import PolicySpec, RobotSpec
+from vagus.specs import PolicySpec, RobotSpec, vouched
 from vagus.wire.codec import MAX_OBSERVATION_BYTES
 from vagus.wire.contract import (
     check_fit,
@@ -23,6 +23,7 @@ from vagus.wire.contract import (
 )
 from vagus.wire.images import CODECS
 from vagus.wire.schema import (
+    MAX_NOTES,
     SCHEMA_VERSION,
     Ack,
     Capabilities,
@@ -143,7 +144,15 @@ def open_message(
         buffer_time_s=config.buffer_time_s,
         max_action_age_s=config.max_action_age_s,
         trust_units=config.trust_units,
+        vouched=_bounded(vouched(robot)),
     )
+
+
+def _bounded(notes: Sequence[str]) -> tuple[str, ...]:
+    """Return as many notes as a message may hold."""
+    if len(notes) <= MAX_NOTES:
+        return tuple(notes)
+    return (*notes[: MAX_NOTES - 1], f"and {len(notes) - MAX_NOTES + 1} more")
 
 
 def check_ack(ack: Ack, asked: OpenMessage, config: EdgeConfig, contract: Contract | None) -> Contract:

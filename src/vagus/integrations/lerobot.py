@@ -23,11 +23,11 @@ from lerobot.utils.process import ProcessSignalHandler
 from lerobot.utils.utils import init_logging
 from lerobot.utils.visualization_utils import init_visualization, shutdown_visualization
 
-from vagus.control.fallback import check_fallbacks
 from vagus.control.log_writer import write_on_a_thread
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
 from vagus.control.outcome import RunOutcome
+from vagus.control.robot_check import admitted
 from vagus.control.telling import Telling, greetings, tell_end, trouble_of
 from vagus.edge.client import PolicyClient
 from vagus.edge.opening import Opener, parse_service
@@ -43,7 +43,7 @@ from vagus.integrations.lerobot_provenance import FrameShape, Journal, RecordedD
 from vagus.integrations.lerobot_settings import label, settle
 from vagus.robots.lerobot_features import DeviceMapping, load_device_mapping, spec_of
 from vagus.robots.lerobot_network import Freshness, bound_farewell
-from vagus.specs import RobotSpec, rename_robot_spec
+from vagus.specs import RobotSpec, rename_robot_spec, vouched
 
 __all__ = ["main", "rollout", "run_rollout"]
 
@@ -159,8 +159,9 @@ def _install(
     ctx: RolloutContext, policy: VagusConfig, inference: VagusInferenceConfig, stack: contextlib.ExitStack
 ) -> _Installed:
     """Open the session and put our parts into the context; they end with `stack`."""
-    spec = _spec(ctx, policy)
-    check_fallbacks(spec, inference.fallback)
+    spec = admitted(_spec(ctx, policy), inference.admission)
+    for line in vouched(spec):
+        logger.warning("driven because somebody vouches for it: %s", line)
     client = _open_client(spec, policy, label(ctx.runtime.cfg), stack)
     task = label(ctx.runtime.cfg, client.contract.capabilities.default_instruction)
     client.set_instruction(task)
@@ -236,12 +237,13 @@ def _known(policy: VagusConfig, spec: RobotSpec) -> dict[str, str]:
 def _pilot(
     spec: RobotSpec, client: PolicyClient, policy: VagusConfig, inference: VagusInferenceConfig
 ) -> Pilot:
-    mapping = OrderMapping(spec, client.contract.policy, _known(policy, spec))
+    rename = _known(policy, spec)
+    mapping = OrderMapping(spec, client.contract.policy, rename)
     motion = Motion(
         mapping.actions,
         mapping.state_names,
         tick_s=1 / spec.rate_hz,
-        fallbacks=inference.fallback,
+        fallbacks=inference.fallback.renamed(rename),
         max_limited_s=inference.max_limited_s,
     )
     cause_of = lambda reason: client.status().cause_of(reason)  # noqa: E731

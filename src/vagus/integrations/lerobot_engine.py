@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -12,6 +13,7 @@ from lerobot.rollout.inference import InferenceEngine, InferenceEngineConfig, RT
 from torch import Tensor
 
 from vagus.control.fallback import Fallbacks
+from vagus.control.robot_check import Admission
 from vagus.integrations.lerobot_pilot import Pilot
 from vagus.integrations.lerobot_provenance import Journal
 from vagus.types import Provenance
@@ -31,9 +33,22 @@ class VagusInferenceConfig(RTCInferenceConfig):  # type: ignore[misc]
     """
 
     fallback: Fallbacks = field(default_factory=Fallbacks)
-    """What each action kind does while there is no plan."""
+    """What each action does while there is no plan."""
+    vouch_unbounded: list[str] = field(default_factory=list)
+    """Actions that may be driven though nothing bounds their speed; said at the start, audited."""
+    vouch_unmeasured: list[str] = field(default_factory=list)
+    """Positions that may be driven though nothing measures them; likewise."""
     max_limited_s: float = 5.0
     """Stop when one action was limited without a break for longer than this."""
+
+    @property
+    def admission(self) -> Admission:
+        """What a robot is admitted with."""
+        return Admission(self.fallback, self.vouch_unbounded, self.vouch_unmeasured, _as_flag)
+
+
+def _as_flag(setting: str, names: Sequence[str]) -> str:
+    return f"--inference.{setting}='{json.dumps(list(names))}'"
 
 
 @dataclass(frozen=True, slots=True)

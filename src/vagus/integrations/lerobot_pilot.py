@@ -184,6 +184,8 @@ class Pilot:
         except (PolicyError, GateError) as error:
             self._fail(str(error), EndReason.ERROR)
             return None
+        for notice in self._parts.motion.take_notices():
+            logger.warning("%s", notice)
         if self._parts.motion.stop_reason is not None:
             self._fail(self._parts.motion.stop_reason, EndReason.LIMITED)
             return None

@@ -18,7 +18,15 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from vagus.errors import ConfigError
-from vagus.specs import ActionFeature, ActionKind, CameraSpec, PolicySpec, RtcSpec, StateFeature
+from vagus.specs import (
+    ActionFeature,
+    ActionKind,
+    BinaryEncoding,
+    CameraSpec,
+    PolicySpec,
+    RtcSpec,
+    StateFeature,
+)
 
 __all__ = ["Declaration", "SpecTable", "declaration_of", "policy"]
 
@@ -35,6 +43,9 @@ class SpecTable:
     """Action name → unit, in order; empty: the policy says it itself."""
     kinds: dict[str, str] = field(default_factory=dict)
     """Action name → kind, where it is not a position: velocity, delta, effort, binary."""
+    encodings: dict[str, str] = field(default_factory=dict)
+    """Binary action → how the policy writes it: unit (0 to 1), signed (−1 to +1) or logit; then, if needed,
+    inverted, threshold=…, hysteresis=…. Not named: unit."""
     state: dict[str, str] = field(default_factory=dict)
     """State feature name → unit, in order."""
     cameras: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -55,13 +66,17 @@ class SpecTable:
 
         Raises:
             ConfigError: a kind that does not exist, or of an action that does not.
-            SpecError: sizes that make no sense.
+            SpecError: sizes that make no sense, a unit that does not fit its kind, an encoding of no binary.
         """
         _check_known("kinds", self.kinds, "actions", self.actions)
+        _check_known("encodings", self.encodings, "actions", self.actions)
         _check_known("optional_cameras", self.optional_cameras, "cameras", self.cameras)
         return PolicySpec(
             policy_type="callable",
-            actions=tuple(ActionFeature(n, unit, kind=self._kind(n)) for n, unit in self.actions.items()),
+            actions=tuple(
+                ActionFeature(name, unit, kind=self._kind(name), encoding=self._encoding(name))
+                for name, unit in self.actions.items()
+            ),
             state=tuple(StateFeature(name, unit) for name, unit in self.state.items()),
             cameras=tuple(
                 CameraSpec(name, *size, is_required=name not in self.optional_cameras)
@@ -81,6 +96,9 @@ class SpecTable:
         except ValueError as error:
             choices = ", ".join(k.value for k in ActionKind)
             raise ConfigError(f"kind of {name}", wanted=f"one of {choices}", got=repr(kind)) from error
+
+    def _encoding(self, name: str) -> BinaryEncoding | None:
+        return BinaryEncoding.parse(self.encodings[name]) if name in self.encodings else None
 
 
 def _check_known(setting: str, names: Iterable[str], what: str, known: Iterable[str]) -> None:
@@ -107,6 +125,7 @@ def policy(  # noqa: PLR0913 - each is one line of the user's decorator
     rate_hz: float,
     cameras: Mapping[str, tuple[int, int]] | None = None,
     kinds: Mapping[str, str] | None = None,
+    encodings: Mapping[str, str] | None = None,
     prefix_horizon: int | None = None,
     instruction: str = "",
     version: str = "",
@@ -122,6 +141,8 @@ def policy(  # noqa: PLR0913 - each is one line of the user's decorator
         rate_hz: policy steps per second.
         cameras: camera name → (height, width).
         kinds: action name → kind where it is not "position".
+        encodings: binary action → how it is written: "unit" (the default), "signed" or "logit"; then, if
+            needed, "inverted", "threshold=…", "hysteresis=…", in one text.
         prefix_horizon: it continues `row.prefix` up to here; None: it does not look at it.
         instruction: used where a robot gives none.
         version: part of the model's identity, with code and weights; raise it for what neither shows.
@@ -132,6 +153,7 @@ def policy(  # noqa: PLR0913 - each is one line of the user's decorator
     table = SpecTable(
         actions=dict(actions),
         kinds=dict(kinds or {}),
+        encodings=dict(encodings or {}),
         state=dict(state),
         cameras=dict(cameras or {}),
         horizon=horizon,

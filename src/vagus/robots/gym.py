@@ -19,11 +19,13 @@ from vagus.errors import ConfigError, RobotError
 from vagus.policies.import_path import Option, check_options
 from vagus.robots.gym_mapping import RENDER, GymMapping, load_mapping
 from vagus.robots.gym_spaces import Env, Parts, action_box, drawn, flatten, layout_of
-from vagus.specs import RobotSpec
+from vagus.specs import ActionKind, RobotSpec
 from vagus.types import ActionArray, FloatArray, Image
 
 __all__ = ["GymReport", "GymRobot", "make_gym_robot"]
 
+HALF = 0.5
+"""Between 0 and 1."""
 ENV = "env_"
 """Options that begin with this go to the environment."""
 OPTIONS = frozenset({"mapping", "seed", "rate_hz"})
@@ -118,6 +120,7 @@ class GymRobot:
         self._seed = seed
         self._layout = layout_of(env, env_id, mapping, rate_hz)
         self._action_space = action_box(env_id, env.action_space)
+        self._is_binary = np.array([f.kind is ActionKind.BINARY for f in self._layout.spec.actions])
         self._parts: Parts = {}  # replaced as a whole, so that the camera thread sees one moment
         self._is_connected = False
         self._is_stopped = False
@@ -173,7 +176,11 @@ class GymRobot:
             state = "stop()" if self._is_stopped else "the end of the episode"
             raise RobotError(f"gym:{self._env_id}: command() after {state}")
         space = self._action_space
-        sent = np.clip(action.reshape(space.shape), space.low, space.high).astype(space.dtype)
+        low, high = space.low.ravel(), space.high.ravel()
+        told = np.where(
+            self._is_binary, np.where(action > HALF, high, low), action
+        )  # its 0 and 1 are its ends
+        sent = np.clip(told, low, high).reshape(space.shape).astype(space.dtype)
         observation, reward, is_terminated, is_truncated, info = self._env.step(sent)
         self._steps += 1
         self._reward += float(reward)

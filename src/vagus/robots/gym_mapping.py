@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -13,6 +12,7 @@ import msgspec
 from vagus.errors import ConfigError
 from vagus.features import LARGEST
 from vagus.policies.settings_file import check_keys, read_settings
+from vagus.robots.action_settings import ActionSettings, check_limit_keys
 from vagus.specs import ActionFeature, ActionKind, CameraSpec, Limits, RobotSpec, StateFeature
 
 __all__ = ["ENV_UNIT", "RENDER", "GymMapping", "Layout", "Spaces", "load_mapping", "resolve"]
@@ -25,21 +25,16 @@ DEFAULT_RATE_HZ = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class GymMapping:
-    """A mapping file. What is left out is taken from the environment's spaces."""
+class GymMapping(ActionSettings):
+    """A mapping file. What is left out is taken from the environment's spaces.
+
+    Limits that give no lower and upper have those of the action space.
+    """
 
     rate_hz: float | None = None
     """Steps per second; unset: what the environment says it is drawn at, else 30."""
     actions: dict[str, str] = field(default_factory=dict)
     """Action name → unit, in the order of the action space."""
-    kinds: dict[str, ActionKind] = field(default_factory=dict)
-    """Action name → kind, where it is no position."""
-    feedback: dict[str, str] = field(default_factory=dict)
-    """Action name → state feature that measures it."""
-    safe: dict[str, float] = field(default_factory=dict)
-    """Action name → what an effort is without a plan."""
-    limits: dict[str, Limits] = field(default_factory=dict)
-    """Action name → bounds; lower and upper are those of the action space where they are not given."""
     state: dict[str, dict[str, str]] | None = None
     """Observation key → state feature → unit, in order."""
     cameras: dict[str, str] | None = None
@@ -92,8 +87,7 @@ def load_mapping(path: Path) -> GymMapping:
     """
     table = read_settings("mapping", path)
     check_keys("mapping", dict.fromkeys(table), GymMapping)
-    for name, limits in _tables(table.get("limits")):
-        check_keys("mapping", limits, Limits, f"limits.{name}.")
+    check_limit_keys(table)
     try:
         return msgspec.convert(table, GymMapping)
     except msgspec.ValidationError as error:
@@ -129,42 +123,27 @@ def _rate_hz(mapping: GymMapping, spaces: Spaces) -> float:
     return DEFAULT_RATE_HZ if spaces.rate_hz is None else float(spaces.rate_hz)
 
 
-def _tables(value: object) -> list[tuple[str, Mapping[str, object]]]:
-    if not isinstance(value, dict):
-        return []
-    return [(str(name), table) for name, table in value.items() if isinstance(table, dict)]
-
-
 def _actions(mapping: GymMapping, spaces: Spaces) -> tuple[ActionFeature, ...]:
     names = mapping.actions or dict.fromkeys(_numbered("action", len(spaces.low)), ENV_UNIT)
     if len(names) != len(spaces.low):
         raise ConfigError("actions", wanted=f"{len(spaces.low)} names", got=f"{list(names)}")
-    for what in ("kinds", "feedback", "safe", "limits"):
-        unknown = sorted(set(getattr(mapping, what)) - set(names))
-        if unknown:
-            raise ConfigError(what, wanted=f"names of actions ({', '.join(names)})", got=", ".join(unknown))
+    mapping.check_names(names)
     return tuple(
-        ActionFeature(
-            name=name,
-            unit=unit,
-            kind=mapping.kinds.get(name, ActionKind.POSITION),
-            feedback=mapping.feedback.get(name),
-            limits=_limits(mapping.limits.get(name, Limits()), spaces.low[at], spaces.high[at]),
-            safe=mapping.safe.get(name),
-        )
+        mapping.feature(name, unit, _bounds(mapping, name, spaces.low[at], spaces.high[at]))
         for at, (name, unit) in enumerate(names.items())
     )
 
 
-def _limits(given: Limits, low: float, high: float) -> Limits:
-    """Return the limits, with the bounds of the action space where none are given.
+def _bounds(mapping: GymMapping, name: str, low: float, high: float) -> Limits:
+    """Return the bounds of the action space; none for what is 0 or 1, has no end, or is an orientation.
 
     A space says by an infinite or enormous number, such as the largest float, that there is no bound.
     """
-    return dataclasses.replace(
-        given,
-        lower=given.lower if given.lower is not None or not abs(low) <= LARGEST else low,
-        upper=given.upper if given.upper is not None or not abs(high) <= LARGEST else high,
+    if name in mapping.continuous or name in mapping.rotation or mapping.kinds.get(name) is ActionKind.BINARY:
+        return Limits()
+    return Limits(
+        lower=low if abs(low) <= LARGEST else None,
+        upper=high if abs(high) <= LARGEST else None,
     )
 
 

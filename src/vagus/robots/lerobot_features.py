@@ -7,6 +7,7 @@ in a mapping file.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,8 @@ import msgspec
 
 from vagus.errors import ConfigError
 from vagus.policies.settings_file import check_keys, read_settings
-from vagus.specs import UNKNOWN_UNIT, ActionFeature, ActionKind, CameraSpec, Limits, RobotSpec, StateFeature
+from vagus.robots.action_settings import ActionSettings, check_limit_keys
+from vagus.specs import UNKNOWN_UNIT, ActionKind, CameraSpec, Limits, RobotSpec, StateFeature
 
 __all__ = [
     "DEFAULT_RATE_HZ",
@@ -50,9 +52,9 @@ TYPE_UNITS: Mapping[str, Mapping[str, str]] = {
 
 BOUNDS = {"range_m100_100": (-100.0, 100.0), "range_0_100": (0.0, 100.0)}
 """Bounds of LeRobot's normalised scales."""
-SPEEDS = {"deg": 360.0, LEROBOT_NORM: 300.0}
+SPEEDS = {"deg": 360.0, "rad": 2.0 * math.pi, LEROBOT_NORM: 300.0}
 """Unit → fastest that a position is commanded, per second. Above what hobby servos can do (270 deg/s), so it
-changes nothing but a jump."""
+changes nothing but a jump. A unit that is not here has no default: state a limit, or vouch for it."""
 LEKIWI_LIMITS = {
     "x.vel": Limits(lower=-0.3, upper=0.3),
     "y.vel": Limits(lower=-0.3, upper=0.3),
@@ -77,7 +79,7 @@ class Device(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceMapping:
+class DeviceMapping(ActionSettings):
     """A mapping file. What is left out is taken from the robot."""
 
     rate_hz: float | None = None
@@ -86,14 +88,6 @@ class DeviceMapping:
     """Which actions to command; unset: those whose kind is known."""
     units: dict[str, str] = field(default_factory=dict)
     """Action or state feature → unit."""
-    kinds: dict[str, ActionKind] = field(default_factory=dict)
-    """Action → kind, where the end of its name does not say it."""
-    feedback: dict[str, str] = field(default_factory=dict)
-    """Action → state feature that measures it, where that has another name."""
-    safe: dict[str, float] = field(default_factory=dict)
-    """Action → what an effort is without a plan."""
-    limits: dict[str, Limits] = field(default_factory=dict)
-    """Action → bounds; those that are not given keep their default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +106,7 @@ def load_device_mapping(path: Path) -> DeviceMapping:
     """
     table = read_settings("mapping", path)
     check_keys("mapping", table, DeviceMapping)
-    limits = table.get("limits")
-    for name, bounds in limits.items() if isinstance(limits, dict) else ():
-        if isinstance(bounds, dict):
-            check_keys("mapping", bounds, Limits, f"limits.{name}.")
+    check_limit_keys(table)
     try:
         return msgspec.convert(table, DeviceMapping)
     except msgspec.ValidationError as error:
@@ -148,15 +139,11 @@ def spec_of(
     return RobotSpec(
         robot_type=robot_type,
         actions=tuple(
-            ActionFeature(
-                name=name,
-                unit=unit(name),
-                kind=_kind(name, mapping) or ActionKind.POSITION,
-                feedback=mapping.feedback.get(name, name if name in state else None),
-                limits=_limits(
-                    mapping.limits.get(name, Limits()), _default_limits(name, unit(name), robot_type, joints)
-                ),
-                safe=mapping.safe.get(name),
+            mapping.feature(
+                name,
+                unit(name),
+                _limits(mapping, name, unit(name), robot_type, joints),
+                kind=_kind(name, mapping),
             )
             for name in names
         ),
@@ -207,9 +194,7 @@ def _ending(name: str) -> str:
 
 def _check_names(mapping: DeviceMapping, actions: tuple[str, ...], state: list[str]) -> None:
     _check("units", mapping.units, [*actions, *state])
-    _check("feedback", mapping.feedback, actions)
-    _check("limits", mapping.limits, actions)
-    _check("safe", mapping.safe, actions)
+    mapping.check_names(actions)
 
 
 def _check(what: str, given: Iterable[str], known: Iterable[str]) -> None:
@@ -246,9 +231,7 @@ def _declared(device: object) -> Iterator[tuple[str, _Joint]]:
             yield joint, _Joint("degrees" if use_degrees else "range_m100_100", None)
 
 
-def _default_limits(name: str, unit: str, robot_type: str, joints: Mapping[str, _Joint]) -> Limits:
-    if _ending(name) == ".vel":
-        return BASE_LIMITS.get(robot_type, {}).get(name, Limits())
+def _joint_limits(name: str, unit: str, joints: Mapping[str, _Joint]) -> Limits:
     joint = joints.get(name.rpartition(".")[0])
     lower = upper = None
     if joint is not None and joint.norm in BOUNDS:
@@ -258,13 +241,19 @@ def _default_limits(name: str, unit: str, robot_type: str, joints: Mapping[str, 
     return Limits(lower=lower, upper=upper, velocity=SPEEDS.get(unit))
 
 
-def _limits(given: Limits, default: Limits) -> Limits:
-    stated = {
-        bound.name: getattr(given, bound.name)
-        for bound in dataclasses.fields(Limits)
-        if getattr(given, bound.name) is not None
-    }
-    return dataclasses.replace(default, **stated)
+def _limits(
+    mapping: DeviceMapping, name: str, unit: str, robot_type: str, joints: Mapping[str, _Joint]
+) -> Limits:
+    """Return the default limits of an action; ends only for what has ends."""
+    kind = _kind(name, mapping)
+    if kind is ActionKind.VELOCITY:
+        return BASE_LIMITS.get(robot_type, {}).get(name, Limits())
+    if kind is not ActionKind.POSITION:
+        return Limits()
+    limits = _joint_limits(name, unit, joints)
+    if name in mapping.continuous or name in mapping.rotation:
+        return dataclasses.replace(limits, lower=None, upper=None)
+    return limits
 
 
 def _cameras(device: Device) -> Iterator[CameraSpec]:

@@ -51,7 +51,7 @@ class AuditEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     tags: dict[str, str] = {}
     trust_units: bool = False
     vouched: tuple[str, ...] = ()
-    """Features whose unit a side does not state; the operator vouched for them."""
+    """Features whose unit a side does not state, and what nothing bounds or measures: vouched for."""
     image_codec: str = ""
     uses_rtc: bool = False
     replaces: str = ""

@@ -71,7 +71,7 @@ class SessionLog:
             robot_type=quoted(request.robot_type, MAX_NAME),
             tags={quoted(name, MAX_NAME): quoted(text, MAX_NAME) for name, text in request.tags.items()},
             trust_units=request.trust_units,
-            vouched=tuple(quoted(name, MAX_NAME) for name in terms.vouched),
+            vouched=tuple(quoted(said, MAX_NAME) for said in (*terms.vouched, *request.vouched)),
             image_codec=terms.image_codec,
             uses_rtc=terms.uses_rtc,
             replaces="" if replaced is None else quoted(replaced.session_id, MAX_NAME),
@@ -85,7 +85,7 @@ class SessionLog:
             event.instance,
             event.tags,
             event.image_codec,
-            f", units vouched for: {list(event.vouched)}" if event.vouched else "",
+            f", vouched for: {list(event.vouched)}" if event.vouched else "",
             f", replaces {event.replaces}" if event.replaces else "",
             _times(repeat),
         )

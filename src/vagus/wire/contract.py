@@ -12,6 +12,7 @@ from vagus.specs import (
     UNKNOWN_UNIT,
     ActionFeature,
     ActionKind,
+    BinaryEncoding,
     CameraSpec,
     PolicySpec,
     RtcSpec,
@@ -43,7 +44,15 @@ UNITS_FIX = (
 
 def to_wire_actions(features: Iterable[ActionFeature]) -> tuple[WireAction, ...]:
     """Return the action features as they travel; limits and feedback stay with the robot."""
-    return tuple(WireAction(name=f.name, unit=f.unit, kind=f.kind.value) for f in features)
+    return tuple(
+        WireAction(
+            name=f.name,
+            unit=f.unit,
+            kind=f.kind.value,
+            encoding="" if f.encoding is None else str(f.encoding),
+        )
+        for f in features
+    )
 
 
 def to_wire_states(features: Iterable[StateFeature]) -> tuple[WireState, ...]:
@@ -70,7 +79,8 @@ def policy_spec_from(capabilities: Capabilities) -> PolicySpec:
 
     Raises:
         ProtocolError: an action kind that this version does not know.
-        SpecError: names that repeat, no actions, or sizes and rates that are not above 0.
+        SpecError: names that repeat, no actions, sizes and rates that are not above 0, an encoding that this
+            version does not know.
     """
     rtc = capabilities.rtc
     return PolicySpec(
@@ -94,7 +104,8 @@ def _action_from(action: WireAction) -> ActionFeature:
         raise ProtocolError(
             f"action {action.name!r}: unknown kind {action.kind!r}; this version knows {known}"
         ) from error
-    return ActionFeature(name=action.name, unit=action.unit, kind=kind)
+    encoding = BinaryEncoding.parse(action.encoding) if action.encoding else None
+    return ActionFeature(name=action.name, unit=action.unit, kind=kind, encoding=encoding)
 
 
 def check_fit(client: OpenMessage, server: Capabilities, *, trust_units: bool = False) -> list[str]:
@@ -114,8 +125,8 @@ def check_actions(
 ) -> list[str]:
     """Check that both sides mean the same numbers by an action; return warnings.
 
-    Names, order, kinds and units must be equal. A unit that a side does not state is refused, or with
-    `trust_units` only warned of.
+    Names, order, kinds and units must be equal, and encodings of binaries where both state one. A unit that
+    a side does not state is refused, or with `trust_units` only warned of.
 
     Raises:
         SpecError: they differ.
@@ -180,6 +191,8 @@ def _action_faults(
     units = [(a.name, a.unit, theirs[a.name].unit) for a in client if a.name in theirs]
     faults = _name_faults("action", [a.name for a in client], [a.name for a in server])
     faults += _differing("kind of action", kinds)
+    encodings = [(a.name, theirs[a.name].encoding, a.encoding) for a in client if a.name in theirs]
+    faults += _differing("encoding of action", [said for said in encodings if said[1] and said[2]])
     unit_faults, warnings = _unit_faults("action", units, trust_units=trust_units)
     return faults + unit_faults, warnings
 

@@ -233,6 +233,8 @@ class WireAction(msgspec.Struct, frozen=True, kw_only=True):
     """Empty: nobody stated it."""
     kind: Word = "position"
     """position, velocity, delta, effort or binary."""
+    encoding: Word = ""
+    """How a binary is written: unit, signed, logit; inverted, threshold=, hysteresis=; empty: not said."""
 
 
 class WireState(msgspec.Struct, frozen=True, kw_only=True):
@@ -301,6 +303,8 @@ class OpenMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Age at which the client discards an action; 0: not said."""
     trust_units: bool = False
     """The operator vouches for units that one side does not state; logged and audited."""
+    vouched: Annotated[tuple[Note, ...], msgspec.Meta(max_length=MAX_NOTES)] = ()
+    """What nothing bounds or measures though somebody vouches for it, in words; logged and audited."""
     schema_min: int = SCHEMA_VERSION
     """Oldest schema version the client speaks."""
     schema_max: int = SCHEMA_VERSION

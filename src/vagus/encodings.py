@@ -1,0 +1,147 @@
+"""How a policy writes a yes or a no: probabilities, −1 and +1, logits, either way round.
+
+A robot's driver is told 0 or 1 whatever the policy writes; an encoding says which number means which.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vagus.errors import SpecError
+
+__all__ = ["BinaryEncoding", "BinaryForm"]
+
+
+class BinaryForm(enum.Enum):
+    """Which numbers a policy writes."""
+
+    UNIT = "unit"
+    """0 to 1, or a probability; above 0.5 means 1."""
+    SIGNED = "signed"
+    """−1 to +1; above 0 means 1."""
+    LOGIT = "logit"
+    """Any number; above 0 means 1."""
+
+
+THRESHOLDS = {BinaryForm.UNIT: 0.5, BinaryForm.SIGNED: 0.0, BinaryForm.LOGIT: 0.0}
+HYSTERESES = {BinaryForm.UNIT: 0.1, BinaryForm.SIGNED: 0.2, BinaryForm.LOGIT: 0.4}
+"""Each a tenth of the range; the logit of a probability of 0.6."""
+RANGES = {
+    BinaryForm.UNIT: (0.0, 1.0),
+    BinaryForm.SIGNED: (-1.0, 1.0),
+    BinaryForm.LOGIT: (-math.inf, math.inf),
+}
+OVERSHOOT = 0.1
+"""Share of the range by which a number may lie outside: a network that means 1 says 1.03 now and then."""
+INVERTED = "inverted"
+
+
+@dataclass(frozen=True, slots=True)
+class BinaryEncoding:
+    """Which of a policy's numbers mean 1, the rest meaning 0.
+
+    Attributes:
+        form: which numbers there are.
+        is_inverted: numbers above the threshold mean 0.
+        threshold: between the two; None: the middle of the form.
+        hysteresis: a number nearer than this to the threshold changes nothing; None: a tenth of the range, or
+            half of the room beside a threshold at its end.
+    """
+
+    form: BinaryForm = BinaryForm.UNIT
+    is_inverted: bool = False
+    threshold: float | None = None
+    hysteresis: float | None = None
+
+    def __post_init__(self) -> None:
+        threshold = THRESHOLDS[self.form] if self.threshold is None else float(self.threshold)
+        usual = _usual_hysteresis(self.form, threshold)
+        hysteresis = usual if self.hysteresis is None else float(self.hysteresis)
+        object.__setattr__(self, "threshold", threshold)
+        object.__setattr__(self, "hysteresis", hysteresis)
+        low, high = RANGES[self.form]
+        if not (math.isfinite(threshold) and low < threshold < high):
+            raise SpecError(
+                f"threshold of a {self.form.value} encoding",
+                wanted=f"between {low} and {high}",
+                got=f"{threshold}",
+            )
+        if not 0.0 <= hysteresis < _room(self.form, threshold):
+            raise SpecError(
+                f"hysteresis of a {self.form.value} encoding",
+                wanted=f"0 or more, and room on both sides of {threshold} up to {low} and {high}",
+                got=f"{hysteresis}",
+            )
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """Numbers between these change nothing."""
+        threshold, hysteresis = self.threshold or 0.0, self.hysteresis or 0.0
+        return threshold - hysteresis, threshold + hysteresis
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Numbers beyond these cannot be meant, and point to another encoding."""
+        low, high = RANGES[self.form]
+        spare = OVERSHOOT * (high - low) if math.isfinite(high - low) else 0.0
+        return low - spare, high + spare
+
+    @classmethod
+    def parse(cls, text: str) -> BinaryEncoding:
+        """Return what `str()` of an encoding says, e.g. "signed", "unit inverted threshold=0.7".
+
+        Raises:
+            SpecError: it is no such text.
+        """
+        words = text.replace(",", " ").split()
+        numbers = dict(word.split("=", 1) for word in words if "=" in word)
+        plain = [word for word in words if "=" not in word]
+        form = [word for word in plain if word != INVERTED]
+        if len(form) != 1 or form[0] not in {choice.value for choice in BinaryForm}:
+            raise _unreadable(text)
+        if set(numbers) - {"threshold", "hysteresis"} or plain.count(INVERTED) > 1:
+            raise _unreadable(text)
+        return cls(
+            BinaryForm(form[0]),
+            is_inverted=INVERTED in plain,
+            threshold=_number(text, numbers, "threshold"),
+            hysteresis=_number(text, numbers, "hysteresis"),
+        )
+
+    def __str__(self) -> str:
+        words = [self.form.value, *([INVERTED] if self.is_inverted else [])]
+        if self.threshold != THRESHOLDS[self.form]:
+            words.append(f"threshold={self.threshold:g}")
+        if self.hysteresis != _usual_hysteresis(self.form, self.threshold or 0.0):
+            words.append(f"hysteresis={self.hysteresis:g}")
+        return " ".join(words)
+
+
+def _room(form: BinaryForm, threshold: float) -> float:
+    low, high = RANGES[form]
+    return min(threshold - low, high - threshold)
+
+
+def _usual_hysteresis(form: BinaryForm, threshold: float) -> float:
+    return min(HYSTERESES[form], 0.5 * max(_room(form, threshold), 0.0))
+
+
+def _number(text: str, numbers: Mapping[str, str], name: str) -> float | None:
+    if name not in numbers:
+        return None
+    try:
+        return float(numbers[name])
+    except ValueError:
+        raise _unreadable(text) from None
+
+
+def _unreadable(text: str) -> SpecError:
+    forms = ", ".join(form.value for form in BinaryForm)
+    return SpecError(
+        "encoding of a binary",
+        wanted=f"one of {forms}, then if needed: {INVERTED} threshold=<number> hysteresis=<number>",
+        got=repr(text),
+    )
