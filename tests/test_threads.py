@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from pathlib import Path
 
@@ -74,3 +75,10 @@ def test_an_owner_that_cannot_be_told_does_not_end_the_work() -> None:
 
     Supervised(work, name="vagus-test", on_fault=deaf).start()
     assert done.wait(JOIN_S)
+
+
+def test_every_thread_of_ours_is_of_this_kind() -> None:
+    makers = re.compile(r"threading\.Thread\(|Thread\(target=|threading\.Timer\(|_thread\.start_new")
+    sources = [path for path in SOURCES.rglob("*.py") if path.name != "threads.py"]
+    assert len(sources) > 100
+    assert not [str(path) for path in sources if makers.search(path.read_text(encoding="utf-8"))]

@@ -39,7 +39,10 @@ def test_each_way_a_run_can_end_has_its_exit_code() -> None:
     assert codes[EndReason.FINISHED] is ExitCode.OK
     assert codes[EndReason.DEAD] is ExitCode.DEAD
     assert codes[EndReason.ROBOT_ERROR] is ExitCode.ROBOT
-    assert len(set(codes.values())) == len(codes)
+    assert codes[EndReason.TERMINATED] is ExitCode.OK, "SIGTERM is how a supervisor ends what it has started"
+    assert len(set(codes.values())) == len(codes) - 1
+    stuck = {exit_code_for(reason, is_stopped=False) for reason in EndReason}
+    assert stuck == {ExitCode.NOT_STOPPED}, "a robot that may still move comes before all else"
 
 
 def test_the_documentation_lists_every_code_but_the_nameless_one() -> None:

@@ -14,11 +14,12 @@ from vagus.control.loop import ControlLoop
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
 from vagus.control.parts import LoopParts, RecorderPort
+from vagus.control.tally import LoopSummary
 from vagus.edge.buffer import Source
 from vagus.edge.config import EdgeConfig
 from vagus.edge.engine import Engine, EngineContract
 from vagus.edge.exchange import LinkView, Proposal
-from vagus.specs import ActionFeature, CameraSpec, Limits, PolicySpec, RobotSpec, StateFeature
+from vagus.specs import ActionFeature, ActionKind, CameraSpec, Limits, PolicySpec, RobotSpec, StateFeature
 from vagus.types import (
     ActionArray,
     ActionChunk,
@@ -67,15 +68,25 @@ class FakeClock:
 class FakeRobot:
     """Follows every command at once and writes down what it was asked to do, and when."""
 
-    def __init__(self, clock: FakeClock, rate_hz: float, *, continuous: bool = False) -> None:
+    def __init__(
+        self,
+        clock: FakeClock,
+        rate_hz: float,
+        *,
+        continuous: bool = False,
+        kind: ActionKind = ActionKind.POSITION,
+    ) -> None:
         limits = Limits(velocity=2.0, acceleration=20.0) if continuous else LIMITS
+        if kind is not ActionKind.POSITION:
+            limits = Limits(-2.0, 2.0, acceleration=0.5)
+        unit = "rad" if kind is ActionKind.POSITION else "rad/s"
         self.spec = RobotSpec(
             "fake",
             tuple(
-                ActionFeature(name, "rad", feedback=name, limits=limits, continuous=continuous)
+                ActionFeature(name, unit, kind, feedback=name, limits=limits, continuous=continuous)
                 for name in JOINTS
             ),
-            tuple(StateFeature(name, "rad") for name in JOINTS),
+            tuple(StateFeature(name, unit) for name in JOINTS),
             (CAMERA,),
             rate_hz,
         )
@@ -84,7 +95,7 @@ class FakeRobot:
         self.calls: list[str] = []
         self.commands: list[ActionArray] = []
         self.command_ns: list[int] = []
-        self.failing: dict[str, Exception] = {}
+        self.failing: dict[str, BaseException] = {}
         self.command_takes_s = 0.0
         self.camera_gate = threading.Event()
         self.camera_gate.set()
@@ -232,10 +243,12 @@ class Rig:
         max_limited_s: float = 5.0,
         is_episodic: bool = False,
         continuous: bool = False,
+        on_stuck: Callable[[LoopSummary], None] = lambda _: None,
+        kind: ActionKind = ActionKind.POSITION,
     ) -> None:
         self.clock = FakeClock()
-        kind = EpisodicRobot if is_episodic else FakeRobot
-        self.robot = kind(self.clock, rate_hz, continuous=continuous)
+        made = EpisodicRobot if is_episodic else FakeRobot
+        self.robot = made(self.clock, rate_hz, continuous=continuous, kind=kind)
         spec = self.robot.spec
         actions = tuple(reversed(spec.actions))  # the policy's order is another
         policy = PolicySpec("p", actions, tuple(reversed(spec.state)), (CAMERA,), HORIZON, 2, STEP_HZ)
@@ -246,7 +259,7 @@ class Rig:
             mapping.actions, mapping.state_names, tick_s=1.0 / rate_hz, max_limited_s=max_limited_s
         )
         parts = LoopParts(self.robot, self.engine, self.client, motion, mapping, recorder)
-        self.loop = ControlLoop(parts, config or LoopConfig(), self.clock)
+        self.loop = ControlLoop(parts, config or LoopConfig(), self.clock, on_stuck=on_stuck)
         self.clock.before_tick = self.await_answer
 
     def await_answer(self) -> None:

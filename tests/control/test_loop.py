@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import signal
 import threading
@@ -10,11 +11,12 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 
-from control.rig import Rig
+from control.rig import EpisodicRobot, Rig
 from vagus.clock import NS_PER_S
 from vagus.control.config import LoopConfig
 from vagus.control.tally import EndReason, LoopSummary
 from vagus.errors import ConfigError, RobotError
+from vagus.specs import ActionKind
 from vagus.types import ActionArray, Command, FloatArray, Image, LinkState, MotionState, SnapshotDraft
 
 SHORT = LoopConfig(duration_s=0.5)
@@ -169,6 +171,17 @@ def shorten_reading(rig: Rig) -> None:
     rig.robot.joints = np.zeros(1)
 
 
+class Panic(BaseException):
+    """As an extension written in Rust raises it."""
+
+
+def break_with(error: BaseException) -> Callable[[Rig], None]:
+    def break_it(rig: Rig) -> None:
+        rig.robot.failing["read_state"] = error
+
+    return break_it
+
+
 def interrupt(rig: Rig) -> None:
     signal.raise_signal(signal.SIGINT)
 
@@ -185,7 +198,12 @@ WAYS_OUT: list[tuple[Callable[[Rig], None], EndReason, str]] = [
     (break_driver, EndReason.ROBOT_ERROR, "read_state: ZeroDivisionError"),
     (break_program, EndReason.ERROR, "ZeroDivisionError: a bug"),
     (interrupt, EndReason.INTERRUPTED, ""),
-    (terminate, EndReason.INTERRUPTED, ""),
+    (terminate, EndReason.TERMINATED, ""),
+    (break_with(SystemExit(3)), EndReason.ROBOT_ERROR, "read_state: SystemExit: 3"),
+    (break_with(asyncio.CancelledError()), EndReason.ROBOT_ERROR, "CancelledError"),
+    (break_with(GeneratorExit()), EndReason.ROBOT_ERROR, "GeneratorExit"),
+    (break_with(Panic("rust")), EndReason.ROBOT_ERROR, "Panic: rust"),
+    (break_with(KeyboardInterrupt()), EndReason.INTERRUPTED, ""),
     (lambda rig: rig.loop.stop(), EndReason.INTERRUPTED, ""),
     (lambda rig: rig.client.die(), EndReason.DEAD, "dead"),
 ]
@@ -247,7 +265,24 @@ def test_a_stop_that_fails_is_tried_again_and_all_else_is_still_closed(
     assert "closing the recorder failed" in caplog.text
 
 
-def test_a_second_signal_leaves_a_call_that_hangs_and_the_robot_is_stopped() -> None:
+@pytest.mark.parametrize("error", [SystemExit(1), asyncio.CancelledError(), Panic(), KeyboardInterrupt()])
+@pytest.mark.parametrize("method", ["connect", "read_state", "command", "stop", "close"])
+def test_no_kind_of_exception_keeps_the_robot_from_being_stopped_and_closed(
+    method: str, error: BaseException
+) -> None:
+    recorder = NotingRecorder()
+    rig = Rig(config=SHORT, recorder=recorder)
+    rig.robot.failing[method] = error
+    summary = rig.loop.run()
+    calls = rig.robot.calls
+    assert calls.count("stop") == (2 if method == "stop" else 1)
+    assert calls[-1] == "close"
+    assert "command" not in calls[calls.index("stop") :]
+    assert len(recorder.summaries) == 1
+    assert summary.is_stopped == (method != "stop")
+
+
+def test_a_second_signal_raises_no_more_than_the_first() -> None:
     rig = Rig(config=SHORT)
 
     def twice() -> None:
@@ -255,9 +290,15 @@ def test_a_second_signal_leaves_a_call_that_hangs_and_the_robot_is_stopped() -> 
         signal.raise_signal(signal.SIGINT)
 
     rig.at(5, twice)
-    with pytest.raises(KeyboardInterrupt):
-        rig.loop.run()
+    assert rig.loop.run().reason is EndReason.INTERRUPTED
     assert_stopped_and_then_quiet(rig.robot.calls)
+
+
+def test_a_signal_before_the_robot_is_connected_keeps_it_from_being() -> None:
+    rig = Rig(config=SHORT)
+    rig.loop._interrupt.is_set = True
+    assert rig.loop.run().reason is EndReason.INTERRUPTED
+    assert rig.robot.calls == ["stop", "close"]
 
 
 def test_a_camera_that_fails_costs_requests_and_nothing_else() -> None:
@@ -436,3 +477,72 @@ def test_what_was_seen_before_a_fallback_motion_is_not_played_after_it() -> None
     assert summary.motion_s[MotionState.FALLBACK] > 1.0
     still = np.array(rig.robot.commands[-40:])
     assert (still == still[0]).all()
+
+
+def test_after_an_hour_of_sleep_nothing_of_the_old_plan_is_commanded() -> None:
+    recorder = NotingRecorder()
+    rig = Rig(config=LoopConfig(duration_s=3700.0), recorder=recorder)
+    before: list[int] = []
+
+    def sleep() -> None:
+        rig.client.is_answering = False
+        before.append(len(recorder.steps))
+        rig.clock.stall(3600.0)
+
+    rig.at(30, sleep)
+    rig.loop.run()
+    assert before[0] > 0
+    assert not [step for step in recorder.steps[before[0] :] if step.provenance.step is not None]
+
+
+BASE = ActionKind.VELOCITY
+
+
+def test_a_base_is_at_rest_in_a_pause_and_drives_again_after_it() -> None:
+    rig = Rig(config=LoopConfig(duration_s=3.0), kind=BASE)
+    seen: dict[str, list[float]] = {}
+    rig.at(40, rig.loop.pause)
+    rig.at(42, lambda: seen.update(paused=list(rig.robot.commands[-2])))
+    rig.at(120, lambda: seen.update(rest=list(rig.robot.joints), count=[len(rig.robot.commands)]))
+    rig.at(140, lambda: seen.update(later=[len(rig.robot.commands)]))
+    rig.at(141, rig.loop.resume)
+    rig.loop.run()
+    assert min(np.abs(seen["paused"])) > 0.01
+    assert seen["rest"] == [0.0, 0.0]
+    assert seen["count"] == seen["later"], "at rest, nothing is commanded"
+    assert np.abs(rig.robot.commands[-1]).min() > 0.01
+    change = np.diff(np.array(rig.robot.commands), axis=0) * 100.0
+    assert float(np.abs(change).max()) <= 0.5 * (1 + 1e-6)
+
+
+def test_a_pause_that_ends_before_rest_is_reached_waits_for_it() -> None:
+    rig = Rig(config=LoopConfig(duration_s=2.0), kind=BASE)
+    rig.at(40, rig.loop.pause)
+    rig.at(41, rig.loop.resume)
+    summary = rig.loop.run()
+    assert [0.0, 0.0] in [list(command) for command in rig.robot.commands[38:70]]
+    assert summary.motion_s[MotionState.PAUSED] > 0.0
+    assert np.abs(rig.robot.commands[-1]).min() > 0.01
+
+
+@pytest.mark.parametrize("is_episodic", [False, True])
+def test_a_base_is_at_rest_before_its_next_episode_begins(is_episodic: bool) -> None:
+    rig = Rig(
+        config=LoopConfig(episodes=3, episode_s=0.5, duration_s=9.0), kind=BASE, is_episodic=is_episodic
+    )
+    if isinstance(rig.robot, EpisodicRobot):
+        rig.robot.length = 10_000
+        begin, at_begin = rig.robot.begin_episode, list[list[float]]()
+
+        def begin_episode() -> None:
+            at_begin.append(list(rig.robot.joints))
+            begin()
+
+        rig.robot.begin_episode = begin_episode  # type: ignore[method-assign] # it looks first
+    summary = rig.loop.run()
+    assert (summary.reason, summary.episodes) == (EndReason.FINISHED, 3)
+    assert rig.engine.episode == 2
+    commands = [list(command) for command in rig.robot.commands]
+    assert commands.count([0.0, 0.0]) >= 2
+    if is_episodic:
+        assert at_begin == [[0.0, 0.0]] * 2

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import sys
-import threading
+import weakref
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from vagus.control.runtime import SWITCH_INTERVAL_S, Interrupt, quiet_runtime
+from vagus.clock import NS_PER_S
+from vagus.control.runtime import LATEST, MARGIN, SWITCH_INTERVAL_S, Sweep, quiet_runtime
 
 
 def test_garbage_collection_and_switch_interval_are_put_back() -> None:
@@ -40,28 +42,36 @@ def test_a_refused_priority_is_a_warning(caplog: pytest.LogCaptureFixture) -> No
     assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_is_a_flag_and_a_second_one_raises(number: signal.Signals) -> None:
-    before = signal.getsignal(number)
-    with Interrupt() as interrupt:
-        signal.raise_signal(number)
-        assert interrupt.is_set
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(number)
-        interrupt.closing()
-        signal.raise_signal(number)
-    assert signal.getsignal(number) is before
+def test_cycles_are_freed_where_there_is_time_between_ticks() -> None:
+    class Node:
+        def __init__(self) -> None:
+            self.me = self
+
+    with quiet_runtime(None) as sweeper:
+        gone = weakref.ref(Node())
+        assert gone() is not None
+        sweeper.sweep(NS_PER_S, NS_PER_S)  # the oldest generation first
+        assert gone() is None
 
 
-def test_outside_the_main_thread_no_handler_is_installed() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    seen = []
+def test_nothing_is_swept_where_it_was_off() -> None:
+    gc.disable()
+    try:
+        with quiet_runtime(None) as sweeper:
+            assert not sweeper.is_wanted
+    finally:
+        gc.enable()
 
-    def enter() -> None:
-        with Interrupt():
-            seen.append(signal.getsignal(signal.SIGINT))
 
-    thread = threading.Thread(target=enter)
-    thread.start()
-    thread.join()
-    assert seen == [before]
+@given(st.lists(st.integers(0, 20_000_000), min_size=1, max_size=200), st.integers(0, 30_000_000))
+def test_a_sweep_never_waits_for_ever_and_is_never_begun_without_its_margin_before_that(
+    slacks_ns: list[int], cost_ns: int
+) -> None:
+    sweep = Sweep(0, NS_PER_S // 4, 0, 1_000_000)
+    now_ns = 0
+    for slack_ns in slacks_ns:
+        now_ns += 10_000_000
+        if sweep.is_due(now_ns, slack_ns):
+            assert slack_ns > MARGIN * sweep.cost_ns or now_ns - sweep.swept_ns > LATEST * sweep.every_ns
+            sweep = sweep.done(now_ns, cost_ns)
+        assert now_ns - sweep.swept_ns <= (LATEST + 1) * sweep.every_ns

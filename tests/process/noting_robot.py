@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,14 @@ class Noting:
     """Writes one word per call to a file, in order."""
 
     def __init__(
-        self, *, log: str, fails_in: str = "", after: int = 50, cameras: bool = False, camera: str = ""
+        self,
+        *,
+        log: str,
+        fails_in: str = "",
+        after: int = 50,
+        cameras: bool = False,
+        camera: str = "",
+        hangs: bool = False,
     ) -> None:
         """Make it.
 
@@ -27,6 +35,7 @@ class Noting:
             after: how many calls of that method go well.
             cameras: have the simulated arm's cameras.
             camera: have its first one under this name instead.
+            hangs: do not raise there but never return, as a port that nobody answers at.
         """
         views = tuple(view.spec for view in CAMERAS) if cameras else ()
         if camera:
@@ -35,6 +44,7 @@ class Noting:
         self._joints = HOME.copy()
         self._fails_in = fails_in
         self._left = after
+        self._hangs = hangs
         self._log = Path(log).open("a", buffering=1, encoding="utf-8")  # noqa: SIM115 - for life
 
     def connect(self) -> None:
@@ -70,6 +80,9 @@ class Noting:
         self._log.write(f"{call}\n")
         if call != self._fails_in:
             return
+        if self._left <= 0 and self._hangs:
+            nobody, _writes = os.pipe()
+            os.read(nobody, 1)
         if self._left <= 0:
             raise OSError(f"the bus does not answer in {call}")
         self._left -= 1

@@ -42,7 +42,7 @@ class ChaosCommand:
     log: Annotated[LogFlags, tyro.conf.arg(name="")] = field(default_factory=LogFlags)
 
     def run(self) -> int:
-        """Forward until Ctrl-C or SIGTERM."""
+        """Forward until Ctrl-C or another signal that ends."""
         if self.cut_every_s < 0 or self.cut_for_s <= 0:
             raise ConfigError(
                 "cut",

@@ -38,8 +38,12 @@ class ExitCode(enum.IntEnum):
     """Commands were limited for too long; the robot was stopped."""
     POLICY = 8
     """The policy could not be loaded, or failed its warm-up."""
+    HUNG = 9
+    """A call into the robot's driver did not return; the robot was stopped from another thread."""
+    NOT_STOPPED = 10
+    """`robot.stop()` failed or did not return: the robot may still move."""
     INTERRUPTED = 130
-    """Ctrl-C or SIGTERM; the robot was stopped first."""
+    """Ctrl-C, a closed terminal or any other signal but SIGTERM, which is 0; the robot was stopped first."""
 
 
 _BY_ERROR: tuple[tuple[type[VagusError], ExitCode], ...] = (

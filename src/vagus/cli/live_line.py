@@ -12,6 +12,7 @@ from rich.text import Text
 
 from vagus.control.parts import LoopStatus
 from vagus.edge.client import ClientStatus
+from vagus.threads import Supervised
 from vagus.types import LinkState, MotionState
 
 __all__ = ["LiveLine", "status_text"]
@@ -43,7 +44,7 @@ class LiveLine:
         self._loop_status = loop_status
         self._link_status = link_status
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="vagus-line", daemon=True)
+        self._thread = Supervised(self._run, name="vagus-line")
 
     def __enter__(self) -> LiveLine:
         if self._console.is_terminal:

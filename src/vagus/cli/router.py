@@ -25,7 +25,7 @@ class RouterCommand:
     log: Annotated[LogFlags, tyro.conf.arg(name="")] = field(default_factory=LogFlags)
 
     def run(self) -> int:
-        """Serve until Ctrl-C or SIGTERM."""
+        """Serve until Ctrl-C or another signal that ends."""
         screen = console()
         with Router(self.router) as router:
             screen.print(f"router ready on {', '.join(router.endpoints)}", highlight=False)

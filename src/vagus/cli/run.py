@@ -18,7 +18,9 @@ from vagus.cli.console import console
 from vagus.cli.live_line import LiveLine
 from vagus.cli.log_output import LogFlags
 from vagus.cli.run_recording import Run, open_recording
-from vagus.cli.run_report import exit_code_for, summarise, summary_table
+from vagus.cli.run_report import RunSummary, exit_code_for, summarise, summary_table
+from vagus.cli.signals import ended_by_signals
+from vagus.cli.steady_output import end_process
 from vagus.control.config import LoopConfig, RecorderConfig
 from vagus.control.loop import ControlLoop
 from vagus.control.mapping import OrderMapping
@@ -26,7 +28,7 @@ from vagus.control.motion import Motion
 from vagus.control.parts import LoopParts
 from vagus.control.robot import Robot
 from vagus.control.robot_check import admitted
-from vagus.control.tally import EndReason
+from vagus.control.tally import EndReason, LoopSummary
 from vagus.control.telling import Telling, greetings, tell_end, trouble_of
 from vagus.edge.client import PolicyClient
 from vagus.edge.config import EdgeConfig
@@ -90,7 +92,7 @@ class RunCommand:
         screen = console(stderr=self.json)
         robot = load_robot(self.robot, self.options)
         spec = admitted(robot.spec, self.loop.admission)
-        with self._keep_trying(lambda: ZenohLink(self.zenoh), screen) as link:
+        with ended_by_signals(), self._keep_trying(lambda: ZenohLink(self.zenoh), screen) as link:
             return self._run_on(link, robot, spec, screen)
 
     def _run_on(self, link: Link, robot: Robot, spec: RobotSpec, screen: Console) -> int:
@@ -100,21 +102,29 @@ class RunCommand:
         with PolicyClient(opener, service=service, instruction=self.instruction) as client:
             contract = self._keep_trying(client.open, screen)
             self._greet(contract, screen)
-            loop, recording = self._assemble(robot, spec, client, contract)
+            loop, recording = self._assemble(robot, spec, client, contract, screen)
             screen.print(f"robot running: {escape(self.robot)} as {escape(self.name)}", highlight=False)
             telling = Telling(loop.changes, lambda: trouble_of(client.status()))
             with LiveLine(screen, lambda: loop.status, client.status), telling:
                 summary = loop.run()
-            status = client.status()
-            if summary.reason is EndReason.DEAD:
-                summary = replace(summary, error=status.cause_of(summary.error))
-            tell_end(summary)
-            result = summarise(summary, client.counters(), robot, recording, client=status)
+            result = self._result(summary, client, robot, recording)
+        self._print(result, screen)
+        return result.exit_code
+
+    def _result(
+        self, summary: LoopSummary, client: PolicyClient, robot: Robot | None, recording: str
+    ) -> RunSummary:
+        status = client.status()
+        if summary.reason is EndReason.DEAD:
+            summary = replace(summary, error=status.cause_of(summary.error))
+        tell_end(summary)
+        return summarise(summary, client.counters(), robot, recording, client=status)
+
+    def _print(self, result: RunSummary, screen: Console) -> None:
         if self.json:
             sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
         else:
             screen.print(summary_table(result))
-        return exit_code_for(summary.reason)
 
     def _keep_trying(self, attempt: Callable[[], _ResultT], screen: Console) -> _ResultT:
         """Return what `attempt` returns; with `--wait` try until it does not fail for want of a server."""
@@ -132,7 +142,7 @@ class RunCommand:
             screen.print(f"{mark}{escape(line.text)}", highlight=False, soft_wrap=True)
 
     def _assemble(
-        self, robot: Robot, spec: RobotSpec, client: PolicyClient, contract: Contract
+        self, robot: Robot, spec: RobotSpec, client: PolicyClient, contract: Contract, screen: Console
     ) -> tuple[ControlLoop, str]:
         mapping = OrderMapping(spec, contract.policy, self.rename)
         motion = Motion(
@@ -147,4 +157,10 @@ class RunCommand:
         parts = LoopParts(
             robot, client.engine, client, motion, mapping, recording.recorder, recording.read_images
         )
-        return ControlLoop(parts, self.loop), recording.place
+
+        def end(summary: LoopSummary) -> None:
+            """End the process, whose main thread is stuck in the driver."""
+            say = lambda: self._print(self._result(summary, client, None, recording.place), screen)  # noqa: E731
+            end_process(say, exit_code_for(summary.reason, is_stopped=summary.is_stopped))
+
+        return ControlLoop(parts, self.loop, on_stuck=end), recording.place

@@ -25,6 +25,8 @@ LISTED = 20
 _EXIT_CODES = {
     EndReason.FINISHED: ExitCode.OK,
     EndReason.INTERRUPTED: ExitCode.INTERRUPTED,
+    EndReason.TERMINATED: ExitCode.OK,
+    EndReason.HUNG: ExitCode.HUNG,
     EndReason.DEAD: ExitCode.DEAD,
     EndReason.LIMITED: ExitCode.LIMITED,
     EndReason.ROBOT_ERROR: ExitCode.ROBOT,
@@ -64,9 +66,9 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Folder of the recording, or ""."""
 
 
-def exit_code_for(reason: EndReason) -> ExitCode:
-    """Return the exit code of a run that ended for this reason."""
-    return _EXIT_CODES[reason]
+def exit_code_for(reason: EndReason, *, is_stopped: bool = True) -> ExitCode:
+    """Return the exit code of a run that ended for this reason, and whose robot could be stopped or not."""
+    return _EXIT_CODES[reason] if is_stopped else ExitCode.NOT_STOPPED
 
 
 def summarise(
@@ -91,7 +93,7 @@ def summarise(
     return RunSummary(
         reason=summary.reason.value,
         error=summary.error,
-        exit_code=int(exit_code_for(summary.reason)),
+        exit_code=int(exit_code_for(summary.reason, is_stopped=summary.is_stopped)),
         duration_s=summary.duration_s,
         ticks=summary.ticks,
         missed=summary.missed,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -16,7 +15,7 @@ from vagus.cli.exit_code import ExitCode
 from vagus.cli.log_output import TOLD, LogFlags
 from vagus.cli.parse import parse_as
 from vagus.cli.serve_arguments import manifest_among
-from vagus.cli.signals import stop_event
+from vagus.cli.signals import StopEvent, stop_event
 from vagus.errors import ConfigError
 from vagus.policies.declare import SpecTable
 from vagus.policies.registry import BACKENDS
@@ -102,7 +101,7 @@ class ServeCommand:
         return command
 
     def run(self) -> int:
-        """Serve until Ctrl-C or SIGTERM, which drains."""
+        """Serve until a signal that ends, which drains."""
         os.environ.setdefault(*WAIT_POLICY)
         stopping = stop_event()
         screen = console()
@@ -112,7 +111,7 @@ class ServeCommand:
         ):
             screen.print(f"loading {escape(self.config.policy)} …", highlight=False)
             if not _wait_ready(server, stopping):
-                return ExitCode.INTERRUPTED
+                return stopping.exit_code
             for line in describe(server.capabilities()):
                 screen.print(escape(line), highlight=False, soft_wrap=True)
             screen.print(f"server ready: {server.key.server}", highlight=False)
@@ -149,7 +148,7 @@ def describe(said: Capabilities) -> list[str]:
     return lines
 
 
-def _wait_ready(server: Server[object], stopping: threading.Event) -> bool:
+def _wait_ready(server: Server[object], stopping: StopEvent) -> bool:
     while not stopping.is_set():
         if server.wait_ready(POLL_S):
             return True

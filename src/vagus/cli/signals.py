@@ -1,32 +1,82 @@
-"""Ctrl-C and SIGTERM, as an event to wait for."""
+"""Signals that end a command in order."""
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType
 
-__all__ = ["stop_event", "wait_for_signal"]
+from vagus.cli.exit_code import ExitCode
+
+__all__ = ["EndedError", "StopEvent", "ended_by_signals", "stop_event", "wait_for_signal"]
+
+ENDING = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
+)
+"""What people, terminals and supervisors end a program by. One that is ignored (nohup) stays so."""
 
 
-def stop_event() -> threading.Event:
-    """Return an event that Ctrl-C or SIGTERM sets; call it on the main thread.
+class EndedError(BaseException):
+    """A signal has ended the command, before anything moved or after it stood."""
+
+    def __init__(self, code: ExitCode) -> None:
+        super().__init__(code.name)
+        self.code = code
+
+
+class StopEvent(threading.Event):
+    """Set by a signal."""
+
+    number: int | None = None
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What a command returns that was ended before it did anything: to SIGTERM no failure."""
+        return ExitCode.OK if self.number == signal.SIGTERM else ExitCode.INTERRUPTED
+
+
+def stop_event() -> StopEvent:
+    """Return an event that a signal sets; call it on the main thread.
 
     A second signal raises KeyboardInterrupt, so that a stuck shutdown can be left.
     """
-    stopping = threading.Event()
+    stopping = StopEvent()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        del number, frame
+        del frame
         if stopping.is_set():
             raise KeyboardInterrupt
+        stopping.number = number
         stopping.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, on_signal)
+    for number in ENDING:
+        if number in (signal.SIGINT, signal.SIGTERM) or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, on_signal)
     return stopping
 
 
 def wait_for_signal() -> None:
-    """Return after Ctrl-C or SIGTERM."""
+    """Return after a signal that ends."""
     stop_event().wait()
+
+
+@contextlib.contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Raise `EndedError` at SIGTERM and SIGHUP, as Ctrl-C raises KeyboardInterrupt, while nothing moves."""
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        del frame
+        raise EndedError(ExitCode.OK if number == signal.SIGTERM else ExitCode.INTERRUPTED)
+
+    before: dict[int, object] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in ENDING[1:]:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                before[number] = signal.signal(number, on_signal)
+    try:
+        yield
+    finally:
+        for number in before:
+            signal.signal(number, signal.SIG_DFL)

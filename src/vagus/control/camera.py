@@ -10,6 +10,7 @@ from typing import Protocol
 
 from vagus.errors import RobotError
 from vagus.quoting import quoted
+from vagus.threads import Supervised
 from vagus.types import Image, Snapshot, SnapshotDraft
 
 __all__ = ["CameraThread", "ClientPort"]
@@ -53,7 +54,7 @@ class CameraThread:
         self._drafts: deque[SnapshotDraft] = deque(maxlen=1)
         self._asked = threading.Event()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="vagus-camera", daemon=True)
+        self._thread = Supervised(self._run, name="vagus-camera")
         self._is_failing = False
         self.errors = 0
 
@@ -86,7 +87,7 @@ class CameraThread:
     def _serve(self, draft: SnapshotDraft) -> None:
         try:
             images = self._read_images()
-        except Exception as error:  # noqa: BLE001 - a driver's fault costs one request, not the robot
+        except BaseException as error:  # noqa: BLE001 - a driver's fault costs one request, not the robot
             self._fail(draft, error)
             return
         if self._is_failing:
@@ -98,7 +99,7 @@ class CameraThread:
         if self._on_images is not None:
             self._on_images(draft, images)
 
-    def _fail(self, draft: SnapshotDraft, error: Exception) -> None:
+    def _fail(self, draft: SnapshotDraft, error: BaseException) -> None:
         self.errors += 1
         if not self._is_failing:
             what = str(error) if isinstance(error, RobotError) else f"{type(error).__name__}: {quoted(error)}"

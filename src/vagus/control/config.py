@@ -13,6 +13,17 @@ from vagus.errors import ConfigError
 __all__ = ["LoopConfig", "RecorderConfig"]
 
 
+_DURATIONS = (
+    "duration_s",
+    "episode_s",
+    "max_limited_s",
+    "return_time_s",
+    "keep_plan_within",
+    "tick_timeout_s",
+    "robot_connect_timeout_s",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class LoopConfig:
     """Settings of the control loop."""
@@ -37,6 +48,11 @@ class LoopConfig:
     """After a normal end, move slowly back to where the robot stood at the beginning."""
     return_time_s: float = 4.0
     """Time for the way back."""
+    tick_timeout_s: float = 1.0
+    """Longest that the calls into the robot's driver may take in one tick; then the robot is stopped from
+    another thread, and the run ends."""
+    robot_connect_timeout_s: float = 60.0
+    """Longest that connecting the robot, or the beginning of an episode, may take."""
     realtime_priority: int | None = None
     """Real-time priority (1 to 99) of the control thread; needs the right to it; unset: none."""
 
@@ -46,7 +62,7 @@ class LoopConfig:
         return Admission(self.fallback, self.vouch_unbounded, self.vouch_unmeasured)
 
     def __post_init__(self) -> None:
-        for name in ("duration_s", "episode_s", "max_limited_s", "return_time_s", "keep_plan_within"):
+        for name in _DURATIONS:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise ConfigError(name, wanted="a finite number above 0", got=repr(value))

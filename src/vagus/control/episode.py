@@ -33,9 +33,14 @@ class EpisodeWatch:
                 fix="say how long an episode lasts",
             )
 
+    @property
+    def is_over_by_itself(self) -> bool:
+        """Say whether the robot says so; it takes no command then before the next one begins."""
+        return self._robot is not None and self._robot.is_episode_over
+
     def is_over(self, now_ns: int) -> bool:
         """Say whether the episode has ended."""
-        if self._robot is not None and self._robot.is_episode_over:
+        if self.is_over_by_itself:
             return True
         return self._length_ns is not None and now_ns - self._began_ns >= self._length_ns
 

@@ -5,27 +5,30 @@ Whatever ends it, the robot is stopped first and nothing is commanded afterwards
 
 from __future__ import annotations
 
-import enum
 import logging
 import threading
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 import numpy as np
 
 from vagus.clock import NS_PER_MS, NS_PER_S, Clock, MonotonicClock, seconds_to_ns
+from vagus.control.beat import Beat
 from vagus.control.camera import CameraThread
 from vagus.control.config import LoopConfig
+from vagus.control.ending import interrupted_by, reason_of, reason_of_hang, smooth_shares
 from vagus.control.episode import EpisodeWatch
 from vagus.control.gate import Gate
+from vagus.control.interrupt import Interrupt
 from vagus.control.narration import Changes
-from vagus.control.parts import LoopParts, LoopStatus
+from vagus.control.parts import LoopParts, LoopStatus, status_of
+from vagus.control.requests import Request, Requests
 from vagus.control.robot import robot_call
 from vagus.control.robot_check import admitted
-from vagus.control.runtime import Interrupt, quiet_runtime
+from vagus.control.runtime import Sweeper, quiet_runtime
 from vagus.control.tally import EndReason, LoopSummary, Tally
-from vagus.errors import RobotError, StateError
+from vagus.control.watchdog import Bounds, Watchdog, attempt, within
+from vagus.errors import RobotError
 from vagus.specs import vouched
 from vagus.types import ActionArray, Command, FloatArray, Image, MotionState, Provenance
 
@@ -35,26 +38,28 @@ logger = logging.getLogger(__name__)
 
 CAMERA_JOIN_S = 1.0
 """How long a hanging camera may hold up the end, after the robot was stopped."""
-
-
-CLOSEST_SHARE = 4
-"""A tick whose deadline is nearer than a period over this to the last command is skipped."""
-
-
-class _Request(enum.Enum):
-    PAUSE = "pause"
-    RESUME = "resume"
-    RESET = "reset"
+RECORDER_S = 2.0
+"""How long the recorder may take to be closed in place of a control thread that is stuck."""
 
 
 class ControlLoop:
     """Drives a robot from an engine. `run` is called once; the other methods from any thread.
 
+    `on_stuck` is called on another thread when the control thread is stuck in the driver, after the robot was
+    stopped. It may end the process; without it the control thread is left behind.
+
     Raises:
         SpecError: nothing bounds or measures an action, and nobody vouches for it; see `admitted`.
     """
 
-    def __init__(self, parts: LoopParts, config: LoopConfig, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        parts: LoopParts,
+        config: LoopConfig,
+        clock: Clock | None = None,
+        *,
+        on_stuck: Callable[[LoopSummary], None] = lambda _: None,
+    ) -> None:
         self._vouched = vouched(admitted(parts.robot.spec, config.admission))
         self._parts = parts
         self._config = config
@@ -65,14 +70,19 @@ class ControlLoop:
         self._tally = Tally()
         self._stop = threading.Event()
         self._interrupt = Interrupt()
-        self._requests: deque[_Request] = deque()
+        self._on_stuck = on_stuck
+        bounds = Bounds(config.tick_timeout_s, config.robot_connect_timeout_s)
+        self._watchdog = Watchdog(
+            parts.robot.stop, self._interrupt, bounds, on_asked=self._stop.set, on_stuck=self._give_up
+        )
+        self._requests = Requests(parts.engine, parts.motion, self._episode, self._watchdog)
+        self._sweeper = Sweeper(is_wanted=False)
         recorder = parts.recorder
         self._camera = CameraThread(
             self._read_images, parts.client, None if recorder is None else recorder.record_images
         )
         self._start_pose: ActionArray | None = None
-        self._deadline_ns = 0
-        self._commanded_ns = 0
+        self._beat = Beat(self._period_ns)
         self._lateness_ms = 0.0
         self._error = ""
         self.status: LoopStatus | None = None
@@ -83,49 +93,49 @@ class ControlLoop:
         self._stop.set()
 
     def pause(self) -> None:
-        """Command nothing from the next tick on: a human takes over."""
-        self._requests.append(_Request.PAUSE)
+        """Command nothing any more: a human takes over. What drives on by itself is brought to rest first."""
+        self._requests.put(Request.PAUSE)
 
     def resume(self) -> None:
         """Go on after a pause, from where the robot is then."""
-        self._requests.append(_Request.RESUME)
+        self._requests.put(Request.RESUME)
 
     def reset(self) -> None:
         """Begin a new episode at the next tick."""
-        self._requests.append(_Request.RESET)
+        self._requests.put(Request.RESET)
 
     def run(self) -> LoopSummary:
         """Connect the robot, drive it until the end, stop it, close it; return what happened.
 
-        Nothing is raised for a failing robot or link: `LoopSummary.reason` tells. A second Ctrl-C raises
-        KeyboardInterrupt, after the robot was stopped.
+        Nothing is raised, neither for a failing robot or link nor for a signal: `LoopSummary.reason` tells.
         """
-        reason = EndReason.ERROR
-        cause: Exception | None = None
+        cause: BaseException | None = None
         for line in self._vouched:
             logger.warning("driven because somebody vouches for it: %s", line)
-        with self._interrupt, quiet_runtime(self._config.realtime_priority):
+        with self._interrupt, quiet_runtime(self._config.realtime_priority) as self._sweeper, self._watchdog:
             try:
-                with robot_call("connect"):
-                    self._parts.robot.connect()
-                self._camera.start()
-                reason = self._drive()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the robot is stopped and it is told
-                cause = error
-                reason = EndReason.ROBOT_ERROR if isinstance(error, RobotError) else EndReason.ERROR
-            finally:
-                self._interrupt.closing()
-                self._stop_robot()
-                summary = self._tear_down(reason, cause)
-        return summary
+                reason = self._connect() or self._drive()
+            except BaseException as error:  # noqa: BLE001 - whatever it is, the robot is stopped and it is told
+                cause, reason = error, reason_of(error)
+            self._watchdog.stop_robot()
+            return self._tear_down(reason, cause)
+
+    def _connect(self) -> EndReason | None:
+        if self._interrupt.is_set:
+            return interrupted_by(self._interrupt)
+        self._watchdog.long("robot.connect()")
+        with robot_call("connect"):
+            self._parts.robot.connect()
+        self._interrupt.ensure(self._clock.now_ns())
+        self._camera.start()
+        return None
 
     # -- the beat ---------------------------------------------------------------------------------------
 
     def _drive(self) -> EndReason:
         began_ns = self._clock.now_ns()
-        self._deadline_ns = began_ns
+        self._beat.begin(began_ns)
         self._episode.note_begin(began_ns)
-        self._commanded_ns = began_ns - self._period_ns
         while True:
             now_ns = self._await_tick()
             end = self._end_due(now_ns, began_ns)
@@ -136,34 +146,33 @@ class ControlLoop:
                 return end
 
     def _await_tick(self) -> int:
-        """Wait for the next deadline and return the time; deadlines that passed meanwhile are skipped.
-
-        So are those that follow a late command too closely: the robot is not commanded in bursts.
-        """
-        early_ns = self._commanded_ns + self._period_ns // CLOSEST_SHARE - self._deadline_ns
-        skipped = max(-(-early_ns // self._period_ns), 0)
-        self._deadline_ns += skipped * self._period_ns
-        self._clock.wait_until_ns(self._deadline_ns, self._stop)
+        """Wait for the next tick and return the time."""
+        deadline_ns, skipped = self._beat.next_ns()
         now_ns = self._clock.now_ns()
-        lateness_ns = max(now_ns - self._deadline_ns, 0)
-        missed = lateness_ns // self._period_ns
-        self._tally.note_tick(now_ns, lateness_ns, missed + skipped)
-        self._lateness_ms = lateness_ns / NS_PER_MS
-        self._deadline_ns += (missed + 1) * self._period_ns
+        self._sweeper.sweep(now_ns, deadline_ns - now_ns)
+        self._interrupt.ensure(now_ns)
+        self._watchdog.tick(max(deadline_ns - now_ns, 0) / NS_PER_S)
+        self._clock.wait_until_ns(deadline_ns, self._stop)
+        now_ns = self._clock.now_ns()
+        tick = self._beat.wake(now_ns)
+        self._tally.note_tick(now_ns, tick.lateness_ns, tick.missed + skipped)
+        self._lateness_ms = tick.lateness_ns / NS_PER_MS
         return now_ns
 
     def _end_due(self, now_ns: int, began_ns: int) -> EndReason | None:
         config = self._config
+        if self._watchdog.hang is not None:
+            return EndReason.HUNG
         if self._stop.is_set() or self._interrupt.is_set:
-            return EndReason.INTERRUPTED
+            return interrupted_by(self._interrupt)
         if config.duration_s is not None and now_ns - began_ns >= seconds_to_ns(config.duration_s):
             return EndReason.FINISHED
-        if not self._episode.is_over(now_ns):
+        if self._requests.is_resetting or not self._episode.is_over(now_ns):
             return None
         self._tally.episodes += 1
         if self._tally.episodes == config.episodes:
             return EndReason.FINISHED
-        self._requests.append(_Request.RESET)
+        self._requests.put(Request.RESET)
         return None
 
     def _tick(self, now_ns: int) -> EndReason | None:
@@ -171,8 +180,7 @@ class ControlLoop:
         state = self._read_state()
         if self._start_pose is None:
             self._start_pose = parts.motion.measured(state)
-        while self._requests:
-            self._apply(self._requests.popleft(), now_ns, state)
+        while self._requests.apply_next(now_ns, state, self._config):
             state = self._read_state()  # a new episode may begin elsewhere
         directive = parts.engine.advance(now_ns, parts.mapping.state_to_policy(state))
         draft = parts.engine.take_draft()
@@ -182,20 +190,27 @@ class ControlLoop:
         if draft is not None:
             self._camera.ask(draft)
         command = parts.motion.advance(directive, state)
-        for notice in parts.motion.take_notices():
-            logger.warning("%s", notice)
+        self._tell(parts.motion.take_notices())
         if parts.motion.stop_reason is not None:
             self._error = parts.motion.stop_reason
             return EndReason.LIMITED
-        self._command(command, state, now_ns)
+        if not self._command(command, state, now_ns):
+            return EndReason.HUNG
         if command.is_moving:
             parts.engine.fallback_moved(now_ns)
         self._publish(command, now_ns)
         return None
 
+    @staticmethod
+    def _tell(notices: Iterable[str]) -> None:
+        for notice in notices:
+            logger.warning("%s", notice)
+
     def _read_state(self) -> FloatArray:
+        self._watchdog.call = "robot.read_state()"
         with robot_call("read_state"):
             state = np.asarray(self._parts.robot.read_state(), dtype=np.float32)
+        self._watchdog.call = ""
         if state.shape != (len(self._parts.mapping.state_names),) or not np.isfinite(state).all():
             raise RobotError(
                 f"state: wanted {len(self._parts.mapping.state_names)} finite numbers, got {state.tolist()}"
@@ -206,49 +221,33 @@ class ControlLoop:
         read = self._parts.read_images or self._parts.robot.read_images
         return self._parts.mapping.images_to_policy(read())
 
-    def _apply(self, request: _Request, now_ns: int, state: FloatArray) -> None:
-        engine = self._parts.engine
-        try:
-            if request is _Request.PAUSE:
-                engine.pause(now_ns)
-            elif request is _Request.RESUME:
-                measured = self._parts.motion.measured(state)
-                within = self._config.keep_plan_within
-                gap = self._parts.motion.gap
-                engine.resume(now_ns, measured=measured, keep_plan_within=within, gap=gap)
-            else:
-                engine.reset(was_moved=self._episode.begin(now_ns))
-        except StateError as error:
-            logger.warning("%s was ignored: %s", request.value, error)
-
-    def _command(self, command: Command, state: FloatArray, now_ns: int) -> None:
+    def _command(self, command: Command, state: FloatArray, now_ns: int) -> bool:
+        """Command the robot; False: it must not be any more."""
         if command.action is not None:
             action = self._parts.mapping.action_to_robot(command.action)
             start = command.begins_at
             self._gate.check(action, None if start is None else self._parts.mapping.action_to_robot(start))
-            self._commanded_ns = self._clock.now_ns()  # as it is given: a slow driver must not cost ticks
-            with robot_call("command"):
-                self._parts.robot.command(action)
+            with self._watchdog.commanding() as may_command:
+                if not may_command:
+                    return False
+                self._send(action)
             if self._parts.recorder is not None:
                 self._parts.recorder.record_step(now_ns, command, state)
         self._tally.note_command(now_ns, command.provenance, is_commanded=command.action is not None)
+        return True
+
+    def _send(self, action: ActionArray) -> None:
+        called_ns = self._clock.now_ns()
+        self._watchdog.call = "robot.command()"
+        with robot_call("command"):
+            self._parts.robot.command(action)
+        self._watchdog.call = ""
+        self._beat.commanded(called_ns, self._clock.now_ns())
 
     def _publish(self, command: Command, now_ns: int) -> None:
-        provenance, engine = command.provenance, self._parts.engine
-        self.changes.note(now_ns, provenance, engine.step)
-        self.status = LoopStatus(
-            now_ns=now_ns,
-            link=provenance.link,
-            motion=provenance.motion,
-            episode=provenance.episode,
-            step=engine.step,
-            playback_left_s=engine.playback_left_ns / NS_PER_S,
-            age_ms=None if provenance.age_ns is None else provenance.age_ns / NS_PER_MS,
-            lateness_ms=self._lateness_ms,
-            ticks=self._tally.ticks,
-            missed=self._tally.missed,
-            limited=command.limited,
-        )
+        engine = self._parts.engine
+        self.changes.note(now_ns, command.provenance, engine.step)
+        self.status = status_of(now_ns, command, engine, self._tally, self._lateness_ms)
 
     # -- the end ----------------------------------------------------------------------------------------
 
@@ -261,47 +260,49 @@ class ControlLoop:
         provenance = Provenance(
             None, None, engine.episode, None, None, None, engine.link, MotionState.FALLBACK
         )
-        origin = parts.motion.position
         ticks = max(round(self._config.return_time_s / parts.motion.tick_s), 1)
-        for tick in range(1, ticks + 1):
-            share = tick / ticks
-            smooth = share**3 * (10.0 - 15.0 * share + 6.0 * share * share)
+        origin = parts.motion.position
+        for smooth in smooth_shares(ticks):
             state = self._read_state()
             command = parts.motion.go(parts.motion.between(origin, goal, smooth), provenance)
             now_ns = self._clock.now_ns()
-            self._command(command, state, now_ns)
+            if not self._command(command, state, now_ns):
+                return EndReason.HUNG
             now_ns = self._await_tick()
             if self._stop.is_set() or self._interrupt.is_set:
-                return EndReason.INTERRUPTED
+                return interrupted_by(self._interrupt)
         return EndReason.FINISHED
 
-    def _stop_robot(self) -> None:
-        """Stop the robot, before anything else; once more if that fails."""
-        if not _attempt("robot.stop()", self._parts.robot.stop):
-            _attempt("robot.stop()", self._parts.robot.stop)
-
-    def _tear_down(self, reason: EndReason, cause: Exception | None) -> LoopSummary:
+    def _tear_down(self, reason: EndReason, cause: BaseException | None) -> LoopSummary:
         if cause is not None:
             self._error = f"{type(cause).__name__}: {cause}"
             is_fault = reason is EndReason.ERROR or logger.isEnabledFor(logging.DEBUG)
             logger.error("the control loop failed: %s", self._error, exc_info=cause if is_fault else None)
-        parts = self._parts
-        _attempt("engine.stop()", partial(parts.engine.stop, self._error or reason.value))
-        _attempt("stopping the camera thread", partial(self._camera.stop, CAMERA_JOIN_S))
-        _attempt("robot.close()", parts.robot.close)
-        summary = self._tally.summary(
-            reason, self._error, limited=parts.motion.limited_counts, camera_errors=self._camera.errors
-        )
+        parts, watchdog = self._parts, self._watchdog
+        watchdog.end("the end of the run")
+        attempt("engine.stop()", partial(parts.engine.stop, self._error or reason.value))
+        attempt("stopping the camera thread", partial(self._camera.stop, CAMERA_JOIN_S))
+        watchdog.end("robot.close()")
+        attempt("robot.close()", parts.robot.close)
+        summary = self._summary(reason)
+        watchdog.end("closing the recorder")
         if parts.recorder is not None:
-            _attempt("closing the recorder", partial(parts.recorder.close, summary))
+            attempt("closing the recorder", partial(parts.recorder.close, summary))
         return summary
 
+    def _give_up(self) -> None:
+        """End what can be ended in place of the control thread, which is stuck (the watchdog's thread)."""
+        summary = self._summary(EndReason.HUNG)
+        if self._parts.recorder is not None:
+            within("closing the recorder", partial(self._parts.recorder.close, summary), RECORDER_S)
+        self._on_stuck(summary)
 
-def _attempt(what: str, call: Callable[[], None]) -> bool:
-    """Call; return whether it went well. A failure is logged, so that what comes after still happens."""
-    try:
-        call()
-    except Exception:
-        logger.critical("%s failed", what, exc_info=True)
-        return False
-    return True
+    def _summary(self, reason: EndReason) -> LoopSummary:
+        hang = self._watchdog.hang
+        return self._tally.summary(
+            reason if hang is None else reason_of_hang(hang, reason, self._interrupt),
+            self._error or ("" if hang is None else str(hang)),
+            limited=self._parts.motion.limited_counts,
+            camera_errors=self._camera.errors,
+            is_stopped=self._watchdog.is_stopped,
+        )

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import queue
-import threading
+
+from vagus.threads import Supervised
 
 __all__ = ["MAX_WAITING", "Notices"]
 
@@ -27,7 +28,7 @@ class Notices:
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
         self._lines: queue.SimpleQueue[tuple[int, str] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="vagus-notices", daemon=True)
+        self._thread = Supervised(self._run, name="vagus-notices")
         self.dropped = 0
 
     def start(self) -> Notices:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from vagus.clock import NS_PER_MS, NS_PER_S
 from vagus.control.camera import ClientPort
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
 from vagus.control.robot import Robot
-from vagus.control.tally import LoopSummary
+from vagus.control.tally import LoopSummary, Tally
 from vagus.edge.playhead import Gap, plain_gap
 from vagus.types import (
     ActionArray,
@@ -23,7 +24,7 @@ from vagus.types import (
     SnapshotDraft,
 )
 
-__all__ = ["EnginePort", "LoopParts", "LoopStatus", "RecorderPort"]
+__all__ = ["EnginePort", "LoopParts", "LoopStatus", "RecorderPort", "status_of"]
 
 
 class EnginePort(Protocol):
@@ -146,3 +147,23 @@ class LoopStatus:
     ticks: int
     missed: int
     limited: frozenset[str]
+
+
+def status_of(
+    now_ns: int, command: Command, engine: EnginePort, tally: Tally, lateness_ms: float
+) -> LoopStatus:
+    """Return how a loop stands at a tick in which this was commanded."""
+    provenance = command.provenance
+    return LoopStatus(
+        now_ns=now_ns,
+        link=provenance.link,
+        motion=provenance.motion,
+        episode=provenance.episode,
+        step=engine.step,
+        playback_left_s=engine.playback_left_ns / NS_PER_S,
+        age_ms=None if provenance.age_ns is None else provenance.age_ns / NS_PER_MS,
+        lateness_ms=lateness_ms,
+        ticks=tally.ticks,
+        missed=tally.missed,
+        limited=command.limited,
+    )

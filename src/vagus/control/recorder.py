@@ -15,6 +15,7 @@ from vagus.control.config import RecorderConfig
 from vagus.control.session_folder import Json, SessionFolder
 from vagus.control.tally import LoopSummary
 from vagus.errors import SpecError
+from vagus.threads import Supervised
 from vagus.types import Command, FloatArray, Image, SnapshotDraft
 from vagus.wire.images import encode_image
 
@@ -65,7 +66,7 @@ class Recorder:
         self._encoder = msgspec.json.Encoder()
         self._stopping = threading.Event()
         self._giving_up = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="vagus-recorder", daemon=True)
+        self._thread = Supervised(self._run, name="vagus-recorder")
         self._is_failing = False
         self.counters: Counter[str] = Counter()
 

@@ -17,8 +17,9 @@ __all__ = ["EpisodicRobot", "Robot", "robot_call"]
 class Robot(Protocol):
     """A robot that takes one action per tick.
 
-    `read_state`, `command` and `stop` are called by the control thread only. `read_images` is called by the
-    camera thread, at the same time as the others.
+    `read_state`, `command` and `stop` are called by the control thread, `read_images` by the camera thread,
+    at the same time as the others. When the control thread is stuck in a call, `stop` is called from another
+    thread; it must not wait for that call.
     """
 
     @property
@@ -89,10 +90,13 @@ class EpisodicRobot(Robot, Protocol):
 
 @contextmanager
 def robot_call(what: str) -> Iterator[None]:
-    """Turn whatever a driver raises into a RobotError that names the call."""
+    """Turn whatever a driver raises, SystemExit and a Rust panic too, into a RobotError that names the call.
+
+    But for KeyboardInterrupt: a library's own answer to Ctrl-C.
+    """
     try:
         yield
-    except RobotError:
+    except (RobotError, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except BaseException as error:
         raise RobotError(f"{what}: {type(error).__name__}: {quoted(error)}") from error

@@ -1,64 +1,85 @@
-"""The process around a control loop: signals, garbage collection, thread switching, priority."""
+"""The process around a control loop: garbage collection, thread switching, priority."""
 
 from __future__ import annotations
 
 import gc
 import logging
 import os
-import signal
 import sys
-import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
+from dataclasses import dataclass, replace
 
-__all__ = ["Interrupt", "quiet_runtime"]
+__all__ = ["Sweep", "Sweeper", "quiet_runtime"]
 
 logger = logging.getLogger(__name__)
 
 SWITCH_INTERVAL_S = 0.0005
 """How long another thread may keep the interpreter while the control thread is due."""
+EVERY_NS = ((2, 30_000_000_000), (1, 2_000_000_000), (0, 250_000_000))
+"""How often each generation is swept: what a driver throws away in a quarter of a second may wait."""
+FIRST_COST_NS = 1_000_000
+MARGIN = 3
+"""A sweep is begun if so many times its usual cost are left until the next tick."""
+LATEST = 4
+"""It is begun in any case after so many times its usual pause."""
 
 
-class Interrupt:
-    """Ctrl-C and SIGTERM as a flag that the control thread looks at; handlers are put back at the end.
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """How often a generation of the garbage collector is swept, and how long that took lately."""
 
-    A second signal raises KeyboardInterrupt, so that a call that hangs can be left. Outside the main thread
-    nothing is installed. A flag, not an Event: an Event's lock may be held by the very thread that the
-    handler interrupts.
+    generation: int
+    every_ns: int
+    swept_ns: int
+    cost_ns: int
+
+    def is_due(self, now_ns: int, slack_ns: int) -> bool:
+        """Say whether to sweep now, with so much time until the next tick."""
+        waited_ns = now_ns - self.swept_ns
+        if waited_ns < self.every_ns:
+            return False
+        return slack_ns > MARGIN * self.cost_ns or waited_ns > LATEST * self.every_ns
+
+    def done(self, now_ns: int, cost_ns: int) -> Sweep:
+        """Return it after it was swept: the cost falls slowly and rises at once."""
+        return replace(self, swept_ns=now_ns, cost_ns=max(cost_ns, self.cost_ns * 7 // 8))
+
+
+class Sweeper:
+    """Frees reference cycles between ticks, where there is time: memory stays flat, and no tick waits.
+
+    What was there before the run is frozen, so a sweep looks at little. Where ticks leave no time at all, it
+    is swept all the same, later.
     """
 
-    def __init__(self) -> None:
-        self.is_set = False
-        self._is_closing = False
-        self._before: dict[int, object] = {}
+    def __init__(self, *, is_wanted: bool = True) -> None:
+        self.is_wanted = is_wanted
+        self._sweeps: list[Sweep] = []
+        if is_wanted:
+            self._sweeps = [
+                Sweep(generation, every_ns, 0, FIRST_COST_NS) for generation, every_ns in EVERY_NS
+            ]
 
-    def closing(self) -> None:
-        """From now on signals raise no more: the robot is being stopped."""
-        self._is_closing = True
-
-    def __enter__(self) -> Interrupt:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._on_signal)
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        for number, handler in self._before.items():
-            if callable(handler) or isinstance(handler, (signal.Handlers, int)):
-                signal.signal(number, handler)
-        self._before.clear()
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
-        if self.is_set and not self._is_closing:
-            raise KeyboardInterrupt
-        self.is_set = True
+    def sweep(self, now_ns: int, slack_ns: int) -> None:
+        """Free what is due, if it fits into `slack_ns`; the oldest generation includes the younger ones."""
+        for place, sweep in enumerate(self._sweeps):
+            if not sweep.is_due(now_ns, slack_ns):
+                continue
+            began_ns = time.perf_counter_ns()
+            gc.collect(sweep.generation)
+            cost_ns = time.perf_counter_ns() - began_ns
+            self._sweeps[place] = sweep.done(now_ns, cost_ns)
+            return
 
 
 @contextmanager
-def quiet_runtime(realtime_priority: int | None) -> Iterator[None]:
-    """Keep pauses away from the calling thread: no garbage collection, short switch interval, priority."""
+def quiet_runtime(realtime_priority: int | None) -> Iterator[Sweeper]:
+    """Keep pauses away from the calling thread: garbage collection, switch interval, priority.
+
+    Yields what collects in place of Python, when the thread says so. A collector that was off stays off.
+    """
     was_enabled, interval_s = gc.isenabled(), sys.getswitchinterval()
     gc.collect()
     gc.freeze()
@@ -66,7 +87,7 @@ def quiet_runtime(realtime_priority: int | None) -> Iterator[None]:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     was_raised = realtime_priority is not None and _raise_priority(realtime_priority)
     try:
-        yield
+        yield Sweeper(is_wanted=was_enabled)
     finally:
         if was_raised:
             os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))

@@ -21,7 +21,11 @@ class EndReason(enum.Enum):
     FINISHED = "finished"
     """Its time or its episodes were over."""
     INTERRUPTED = "interrupted"
-    """Ctrl-C, SIGTERM, or `stop()`."""
+    """Ctrl-C, any other signal but SIGTERM, or `stop()`."""
+    TERMINATED = "terminated"
+    """SIGTERM: a supervisor's ordinary way to end a program."""
+    HUNG = "hung"
+    """A call into the robot's driver did not return; the robot was stopped from another thread."""
     DEAD = "dead"
     """The link was lost for good."""
     LIMITED = "limited"
@@ -52,6 +56,7 @@ class LoopSummary:
         limited: name of a limit → ticks in which it changed a command.
         camera_errors: requests that failed because a camera gave no frame.
         episodes: episodes that were completed.
+        is_stopped: whether `robot.stop()` returned without an error.
     """
 
     reason: EndReason
@@ -69,6 +74,7 @@ class LoopSummary:
     limited: Mapping[str, int]
     camera_errors: int
     episodes: int
+    is_stopped: bool = True
 
 
 class LatenessHistogram:
@@ -144,7 +150,13 @@ class Tally:
             self._plan_ns = now_ns
 
     def summary(
-        self, reason: EndReason, error: str, *, limited: Mapping[str, int], camera_errors: int
+        self,
+        reason: EndReason,
+        error: str,
+        *,
+        limited: Mapping[str, int],
+        camera_errors: int,
+        is_stopped: bool = True,
     ) -> LoopSummary:
         """Return everything counted so far."""
         first_ns = self._last_ns if self._first_ns is None else self._first_ns
@@ -168,4 +180,5 @@ class Tally:
             limited=dict(limited),
             camera_errors=camera_errors,
             episodes=self.episodes,
+            is_stopped=is_stopped,
         )

@@ -96,6 +96,6 @@ def greetings(contract: Contract) -> list[Line]:
 
 def tell_end(summary: LoopSummary) -> None:
     """Log that a run is over, and why."""
-    is_good = summary.reason in (EndReason.FINISHED, EndReason.INTERRUPTED)
+    is_good = summary.reason in (EndReason.FINISHED, EndReason.INTERRUPTED, EndReason.TERMINATED)
     why = f": {summary.error}" if summary.error else ""
     logger.log(logging.INFO if is_good else logging.ERROR, "run ended: %s%s", summary.reason.value, why)

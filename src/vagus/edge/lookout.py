@@ -10,6 +10,7 @@ from vagus.edge.handshake import Contract, check_replica
 from vagus.edge.opening import fetch_capabilities, living_servers
 from vagus.edge.worker import Conversation, Worker
 from vagus.errors import LinkError, ProtocolError, SpecError
+from vagus.threads import Supervised
 from vagus.transport.keys import ServerKey, ServiceKey, server_from_key
 from vagus.transport.link import Declaration, Link
 
@@ -49,9 +50,7 @@ class Lookout:
         """Begin to watch; each ready server is compared with `contract`."""
         self._watch = self._link.watch(self._service.all_alive, self._on_token)
         self._link.on_reopen(self._on_reopen)
-        self._thread = threading.Thread(
-            target=self._refresh, args=(contract,), name="vagus-lookout", daemon=True
-        )
+        self._thread = Supervised(partial(self._refresh, contract), name="vagus-lookout")
         self._thread.start()
 
     def stop(self) -> None:

@@ -21,6 +21,7 @@ from vagus.edge.replicas import Replicas
 from vagus.edge.request import RequestCoding, encode_request, request_seed
 from vagus.edge.uplink import Session, Uplink
 from vagus.errors import LinkError, ProtocolError, SessionRefusedError, VagusError
+from vagus.threads import Supervised
 from vagus.transport.keys import ServerKey
 from vagus.transport.link import Delivery, Sample
 from vagus.types import LinkState, Snapshot
@@ -89,7 +90,7 @@ class Worker:
         """Begin to serve the engine; the first session is open."""
         self._talk = conversation
         self._last_session = conversation.uplink.session
-        self._thread = threading.Thread(target=self._run, name="vagus-worker", daemon=True)
+        self._thread = Supervised(self._run, name="vagus-worker")
         self._thread.start()
 
     def stop(self) -> None:
@@ -115,7 +116,7 @@ class Worker:
     def _turn_safely(self, talk: Conversation) -> None:
         try:
             self._turn(talk)
-        except Exception as error:
+        except BaseException as error:
             # Whatever it is, its owner sees it: ten without a merge between them are DEAD.
             self._errors_in_row += 1
             self.counters["worker_errors"] += 1

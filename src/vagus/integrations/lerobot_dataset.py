@@ -12,6 +12,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -24,6 +25,7 @@ from vagus.integrations.lerobot_dataset_wire import EndEpisode, OpenDataset, Rep
 from vagus.integrations.lerobot_frames import Cut, DatasetFrame, FrameCutter
 from vagus.integrations.lerobot_provenance import COLUMNS, row_of
 from vagus.specs import ActionKind, RobotSpec
+from vagus.threads import Supervised
 from vagus.types import ActionArray, Command, FloatArray, Image, SnapshotDraft
 
 __all__ = ["DatasetRecorder", "DatasetSettings", "FrameSink", "start_dataset_recorder"]
@@ -169,16 +171,14 @@ class DatasetRecorder:
         self._is_gone = False
         self._cameras: tuple[str, ...] = ()
         self._looker: threading.Thread | None = None
-        self._sender = threading.Thread(target=self._send_all, name="vagus-dataset-sender", daemon=True)
+        self._sender = Supervised(self._send_all, name="vagus-dataset-sender")
         self.counters: Counter[str] = Counter()
 
     def start(self, read_images: Callable[[], Mapping[str, Image]] | None, cameras: tuple[str, ...]) -> None:
         """Start; `read_images` gives the frames of these cameras, None: there are none."""
         self._cameras = cameras
         if read_images is not None:
-            self._looker = threading.Thread(
-                target=self._look_all, args=(read_images,), name="vagus-dataset-cameras", daemon=True
-            )
+            self._looker = Supervised(partial(self._look_all, read_images), name="vagus-dataset-cameras")
             self._looker.start()
         self._sender.start()
 
@@ -242,7 +242,7 @@ class DatasetRecorder:
         try:
             seen = read_images()
             frame.images = {name: seen[name] for name in self._cameras}
-        except Exception as error:  # noqa: BLE001 - a camera's fault costs a frame of the dataset
+        except BaseException as error:  # noqa: BLE001 - a camera's fault costs a frame of the dataset
             logger.debug("no pictures for a frame: %s", error)
 
     def _send_all(self) -> None:

@@ -8,7 +8,6 @@ import queue
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Mapping
 from typing import BinaryIO, cast
 
@@ -16,6 +15,7 @@ import msgspec
 
 from vagus.errors import ConfigError
 from vagus.integrations.lerobot_dataset_wire import EndEpisode, OpenDataset, Reply, WriteFrame, write_message
+from vagus.threads import Supervised
 from vagus.types import Image
 
 __all__ = ["CLOSE_S", "WriterProcess"]
@@ -48,7 +48,12 @@ class WriterProcess:
             start_new_session=True,  # a Ctrl-C at the terminal is for the robot
         )
         self._replies: queue.SimpleQueue[Reply] = queue.SimpleQueue()
-        threading.Thread(target=self._read_replies, name="vagus-dataset-replies", daemon=True).start()
+        Supervised(
+            self._read_replies,
+            name="vagus-dataset-replies",
+            on_fault=lambda error: self._replies.put(Reply(error=repr(error))),
+            is_repeated=False,
+        ).start()
 
     def open(self, order: OpenDataset) -> Reply:
         """Open the dataset.

@@ -15,6 +15,7 @@ from typing import Protocol, TypeAlias
 
 from vagus.clock import Clock, MonotonicClock, seconds_to_ns
 from vagus.errors import RobotError
+from vagus.threads import Supervised
 
 __all__ = ["LEFT_AFTER_S", "GuardedRobot", "WatchedStep", "standing_when_left"]
 
@@ -178,10 +179,10 @@ def standing_when_left(guard: GuardedRobot) -> Iterator[None]:
         while not over.wait(WATCH_S):
             try:
                 guard.halt_if_left()
-            except Exception:  # noqa: PERF203 - it is tried again
+            except BaseException:  # noqa: PERF203 - it is tried again
                 logger.critical("the robot could not be brought to a stand", exc_info=True)
 
-    thread = threading.Thread(target=watch, name="vagus-guard", daemon=True)
+    thread = Supervised(watch, name="vagus-guard")
     thread.start()
     try:
         yield

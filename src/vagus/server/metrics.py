@@ -17,6 +17,7 @@ from typing import TypeAlias
 from vagus.errors import ConfigError
 from vagus.server.lifecycle import Phase
 from vagus.server.telemetry import Histogram, Telemetry
+from vagus.threads import Supervised
 from vagus.wire.schema import Load
 
 __all__ = ["HealthServer", "Vitals", "exposition"]
@@ -179,7 +180,7 @@ class HealthServer:
             raise ConfigError(
                 "health_port", wanted="a free address", got=f"{host}:{port} ({error})"
             ) from error
-        self._thread = threading.Thread(target=self._http.serve_forever, name="vagus-health", daemon=True)
+        self._thread = Supervised(self._http.serve_forever, name="vagus-health")
         self._thread.start()
 
     def stop(self) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Coroutine
 from dataclasses import replace
 
 from vagus.errors import LinkError, StateError
+from vagus.threads import Supervised
 from vagus.transport.fault_path import FaultPath, Faults, reset_writer
 
 __all__ = ["FaultProxy", "Faults"]
@@ -71,7 +72,7 @@ class FaultProxy:
         if self._loop is not None:
             raise StateError("the proxy runs already")
         loop = asyncio.new_event_loop()
-        thread = threading.Thread(target=loop.run_forever, name="vagus-faults", daemon=True)
+        thread = Supervised(loop.run_forever, name="vagus-faults")
         thread.start()
         self._loop, self._thread = loop, thread
         try:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from vagus.errors import LinkError
+from vagus.threads import Supervised
 from vagus.transport.connection import Connection, Entry, Watch
 from vagus.transport.link import Declaration, Delivery, LinkHealth, Query, Sample
 
@@ -60,7 +61,7 @@ class ReopeningLink:
         self._corrupted = 0
         self._wake = threading.Event()
         self._is_closed = threading.Event()
-        self._keeper = threading.Thread(target=self._keep, name="vagus-link", daemon=True)
+        self._keeper = Supervised(self._keep, name="vagus-link")
         self._closers: list[threading.Thread] = []
         self._unconnected_since_s: float | None = None
         self._last_error = ""
@@ -208,7 +209,7 @@ class ReopeningLink:
             self._wake.clear()
             try:
                 self._look_after(self._connection)
-            except Exception:  # without this thread a lost link would stay lost
+            except BaseException:  # without this thread a lost link would stay lost
                 logger.exception("looking after the link to %s failed; trying again", self._address)
                 self._is_closed.wait(RETRY_MAX_S)
         connection, self._connection = self._connection, None
@@ -265,7 +266,7 @@ class ReopeningLink:
     def _announce(self, callback: Callable[[int], None]) -> None:
         try:
             callback(self._generation)
-        except Exception:  # the callback's owner must not end the link
+        except BaseException:  # the callback's owner must not end the link
             logger.exception("a reopen callback raised")
 
     def _settle(self, watch: Watch, connection: Connection) -> None:
@@ -278,6 +279,6 @@ class ReopeningLink:
         """Close off the path: saying goodbye into a black hole takes seconds."""
         connection.abandon()
         self._corrupted += connection.corrupted
-        thread = threading.Thread(target=connection.close, name="vagus-link-close", daemon=True)
+        thread = Supervised(connection.close, name="vagus-link-close", is_repeated=False)
         thread.start()
         self._closers = [t for t in self._closers if t.is_alive()] + [thread]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 from vagus.errors import ConfigError, LinkError
+from vagus.threads import Supervised
 from vagus.transport.zenoh import close_zenoh_session, open_zenoh_session
 from vagus.transport.zenoh_config import RouterConfig
 
@@ -60,7 +61,7 @@ class Router:
             self.endpoints = endpoints
             self._is_ending.clear()
             close = partial(self._close_when_asked, partial(close_zenoh_session, session))
-            self._closer = threading.Thread(target=close, name="vagus-router", daemon=True)
+            self._closer = Supervised(close, name="vagus-router", is_repeated=False)
             self._closer.start()  # now: at the interpreter's exit, when it is needed, none can be started
             atexit.register(self.close)
             return

@@ -1,0 +1,40 @@
+"""Why a run ends, and the way back at its end."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+from vagus.control.interrupt import Interrupt
+from vagus.control.tally import EndReason
+from vagus.control.watchdog import Hang
+from vagus.errors import RobotError
+
+__all__ = ["interrupted_by", "reason_of", "reason_of_hang", "smooth_shares"]
+
+
+def interrupted_by(interrupt: Interrupt) -> EndReason:
+    """Return why a run ends that was asked to."""
+    is_terminated = interrupt.number == signal.SIGTERM
+    return EndReason.TERMINATED if is_terminated else EndReason.INTERRUPTED
+
+
+def reason_of(error: BaseException) -> EndReason:
+    """Return why a run ends in which this was raised."""
+    if isinstance(error, KeyboardInterrupt):  # of a library's own handler
+        return EndReason.INTERRUPTED
+    return EndReason.ROBOT_ERROR if isinstance(error, RobotError) else EndReason.ERROR
+
+
+def reason_of_hang(hang: Hang, reason: EndReason, interrupt: Interrupt) -> EndReason:
+    """Return why a run ends whose driver did not return; it was to end for `reason`."""
+    if not hang.was_asked:
+        return EndReason.HUNG
+    return interrupted_by(interrupt) if reason is EndReason.HUNG else reason
+
+
+def smooth_shares(ticks: int) -> Iterator[float]:
+    """Yield the share of a way that lies behind after each tick, slowly at both ends."""
+    for tick in range(1, ticks + 1):
+        share = tick / ticks
+        yield share**3 * (10.0 - 15.0 * share + 6.0 * share * share)

@@ -1,0 +1,91 @@
+"""What others ask a running loop for: a pause, the end of one, a new episode."""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections import deque
+
+from vagus.control.config import LoopConfig
+from vagus.control.episode import EpisodeWatch
+from vagus.control.motion import Motion
+from vagus.control.parts import EnginePort
+from vagus.control.watchdog import Watchdog
+from vagus.errors import StateError
+from vagus.types import FloatArray, MotionState
+
+__all__ = ["Request", "Requests"]
+
+logger = logging.getLogger(__name__)
+
+
+class Request(enum.Enum):
+    """What a loop can be asked for."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    RESET = "reset"
+
+
+class Requests:
+    """Requests in the order in which they came; `put` from any thread, the rest on the control thread.
+
+    Before an episode or a pause ends, what drives on by itself is brought to rest: nobody commands it then.
+    """
+
+    def __init__(self, engine: EnginePort, motion: Motion, episode: EpisodeWatch, watchdog: Watchdog) -> None:
+        self._engine = engine
+        self._motion = motion
+        self._episode = episode
+        self._watchdog = watchdog
+        self._waiting: deque[Request] = deque()
+        self._resumes_after_reset = False
+
+    def put(self, request: Request) -> None:
+        """Have it applied at the next tick, or once the robot is at rest."""
+        self._waiting.append(request)
+
+    @property
+    def is_resetting(self) -> bool:
+        """Whether a new episode was asked for already."""
+        return Request.RESET in self._waiting
+
+    def apply_next(self, now_ns: int, state: FloatArray, config: LoopConfig) -> bool:
+        """Apply one that is due; return whether there was one."""
+        if not self._waiting or not self._may_apply(self._waiting[0], now_ns):
+            return False
+        request = self._waiting.popleft()
+        try:
+            self._apply(request, now_ns, state, config)
+        except StateError as error:
+            logger.warning("%s was ignored: %s", request.value, error)
+        return True
+
+    def _may_apply(self, request: Request, now_ns: int) -> bool:
+        if request is Request.PAUSE or self._motion.is_at_rest or self._episode.is_over_by_itself:
+            return True
+        if request is Request.RESET and self._engine.motion is not MotionState.PAUSED:
+            self._engine.pause(now_ns)
+            self._resumes_after_reset = True
+        return False
+
+    def _apply(self, request: Request, now_ns: int, state: FloatArray, config: LoopConfig) -> None:
+        engine = self._engine
+        if request is Request.PAUSE:
+            engine.pause(now_ns)
+        elif request is Request.RESUME:
+            measured = self._motion.measured(state)
+            within, gap = config.keep_plan_within, self._motion.gap
+            engine.resume(now_ns, measured=measured, keep_plan_within=within, gap=gap)
+        else:
+            self._begin_episode(now_ns)
+
+    def _begin_episode(self, now_ns: int) -> None:
+        self._watchdog.long("robot.begin_episode()")
+        was_moved = self._episode.begin(now_ns)
+        self._watchdog.call = ""
+        self._watchdog.tick()
+        self._engine.reset(was_moved=was_moved)
+        if self._resumes_after_reset:
+            self._engine.resume(now_ns)
+        self._resumes_after_reset = False

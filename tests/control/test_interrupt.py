@@ -1,0 +1,123 @@
+"""Signals are a flag, whichever they are and whatever a library does; nothing is raised."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from vagus.control.interrupt import INSISTED, UNHEEDED, Interrupt, ending_signals
+
+ENDING = sorted(ending_signals())
+UNCATCHABLE = ("SIGKILL", "SIGSTOP")
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_signal_is_a_flag_and_so_is_the_next(number: int) -> None:
+    before = signal.getsignal(number)
+    with Interrupt() as interrupt:
+        assert not interrupt.is_set
+        for _ in range(3):
+            signal.raise_signal(number)
+        assert interrupt.is_set
+        assert interrupt.number == number
+        assert interrupt.count == 3
+    assert signal.getsignal(number) is before
+
+
+def test_every_signal_that_would_end_or_suspend_a_process_is_taken_or_ignored() -> None:
+    """Asks the system itself: each signal is sent to a process that has not heard of it."""
+    taken = ending_signals() | {getattr(signal, name) for name in UNHEEDED}
+    for number in sorted(set(signal.valid_signals()) - taken):
+        name = signal.Signals(number).name
+        if name in UNCATCHABLE:
+            continue
+        told = f"import os, signal; signal.signal({number}, signal.SIG_DFL); os.kill(os.getpid(), {number})"
+        ended = subprocess.run([sys.executable, "-c", told], check=False, timeout=60.0).returncode
+        is_crash = name in {"SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL"}
+        assert (ended == -number) == is_crash, name
+
+
+def test_a_library_that_takes_the_handlers_of_people_and_supervisors_loses_them_again() -> None:
+    with Interrupt() as interrupt:
+        for number in INSISTED:
+            signal.signal(number, signal.SIG_DFL)
+        interrupt.ensure(10**18)
+        for number in INSISTED:
+            signal.raise_signal(number)
+        assert interrupt.count == len(INSISTED)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Python knows no handler
+def test_so_does_one_in_which_the_main_thread_is_stuck() -> None:
+    with Interrupt() as interrupt:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        other = threading.Thread(target=interrupt.rearm)
+        other.start()
+        other.join()
+        os.kill(os.getpid(), signal.SIGTERM)  # or the test has ended here
+        interrupt.wait(10.0)
+        assert interrupt.is_set
+        assert interrupt.number == signal.SIGTERM
+
+
+def test_a_driver_may_use_a_signal_of_its_own() -> None:
+    heard = []
+    with Interrupt() as interrupt:
+        signal.signal(signal.SIGALRM, lambda number, frame: heard.append(number))
+        interrupt.ensure(10**18)
+        signal.raise_signal(signal.SIGALRM)
+        interrupt.wait(0.0)
+        assert heard == [signal.SIGALRM]
+        assert not interrupt.is_set
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        interrupt.ensure(2 * 10**18)
+        signal.raise_signal(signal.SIGALRM)
+        assert interrupt.is_set
+
+
+def test_what_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupt() as interrupt:
+            signal.raise_signal(signal.SIGHUP)
+            assert not interrupt.is_set
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_no_terminal_suspends_the_process() -> None:
+    with Interrupt() as interrupt:
+        for name in UNHEEDED:
+            signal.raise_signal(getattr(signal, name))
+        assert not interrupt.is_set
+
+
+def test_a_signal_is_seen_beside_the_main_thread() -> None:
+    with Interrupt() as interrupt:
+        os.kill(os.getpid(), signal.SIGTERM)
+        waiter = threading.Thread(target=interrupt.wait, args=(10.0,))
+        waiter.start()
+        waiter.join()
+        assert interrupt.is_set
+        assert interrupt.count == 1
+
+
+def test_outside_the_main_thread_no_handler_is_installed() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    seen = []
+
+    def enter() -> None:
+        with Interrupt() as interrupt:
+            interrupt.ensure(10**18)
+            interrupt.wait(0.0)
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert seen == [before]
