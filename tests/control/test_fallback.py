@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from vagus.control.fallback import FallbackMode, Fallbacks, check_fallbacks
+from vagus.control.fallback import FallbackMode, Fallbacks, check_fallbacks, fallback_of
 from vagus.errors import SpecError
 from vagus.specs import ActionFeature, ActionKind, RobotSpec
 
@@ -33,3 +35,54 @@ def test_each_kind_allows_only_what_brings_it_to_a_stand(kind: ActionKind, mode:
 def test_a_choice_for_a_kind_that_the_robot_does_not_have_is_no_matter() -> None:
     spec = RobotSpec("r", (ActionFeature("a", "u"),), (), (), 100.0)
     check_fallbacks(spec, Fallbacks(velocity=FallbackMode.REPEAT_LAST))
+
+
+ARM = ActionFeature("arm", "rad")
+GRIPPER = ActionFeature("gripper.pos", "lerobot_norm")
+
+
+@pytest.mark.parametrize(
+    ("feature", "said", "mode"),
+    [
+        (ARM, Fallbacks(), "hold"),
+        (GRIPPER, Fallbacks(), "repeat_last"),
+        (replace(ARM, is_gripper=True), Fallbacks(), "repeat_last"),
+        (replace(GRIPPER, is_gripper=False), Fallbacks(), "hold"),
+        (ARM, Fallbacks(position=FallbackMode.REPEAT_LAST), "repeat_last"),
+        (GRIPPER, Fallbacks(position=FallbackMode.HOLD), "hold"),
+        (replace(GRIPPER, fallback=FallbackMode.HOLD), Fallbacks(), "hold"),
+        (replace(GRIPPER, fallback=FallbackMode.HOLD), Fallbacks(position=FallbackMode.REPEAT_LAST), "hold"),
+        (
+            replace(ARM, fallback=FallbackMode.HOLD),
+            Fallbacks(features={"arm": FallbackMode.REPEAT_LAST}),
+            "repeat_last",
+        ),
+        (GRIPPER, Fallbacks(features={"gripper.pos": FallbackMode.AUTO}), "repeat_last"),
+    ],
+)
+def test_what_is_said_of_one_action_goes_before_its_kind_and_that_before_what_is_usual(
+    feature: ActionFeature, said: Fallbacks, mode: str
+) -> None:
+    assert fallback_of(feature, said).value == mode
+
+
+def test_each_kind_has_a_usual_fallback_that_brings_it_to_a_stand() -> None:
+    for kind in ActionKind:
+        feature = ActionFeature("a", "", kind, safe=1.0 if kind is ActionKind.EFFORT else None)
+        assert fallback_of(feature, Fallbacks()).value in ALLOWED[kind] - {"auto"}
+
+
+def test_a_fallback_of_one_action_is_checked_like_those_of_kinds() -> None:
+    spec = RobotSpec("r", (replace(ARM, fallback=FallbackMode.ZERO),), (), (), 100.0)
+    with pytest.raises(SpecError, match=r"fallback of arm \(position\)"):
+        check_fallbacks(spec, Fallbacks())
+    with pytest.raises(SpecError, match=r"fallback.features: wanted names of actions \(\['arm'\]\)"):
+        check_fallbacks(spec, Fallbacks(features={"elbow": FallbackMode.HOLD}))
+
+
+def test_fallbacks_of_single_actions_follow_a_rename() -> None:
+    said = Fallbacks(features={"gripper.pos": FallbackMode.HOLD, "arm": FallbackMode.REPEAT_LAST})
+    assert said.renamed({"gripper.pos": "action.6"}).features == {
+        "action.6": FallbackMode.HOLD,
+        "arm": FallbackMode.REPEAT_LAST,
+    }

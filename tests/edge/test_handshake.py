@@ -51,6 +51,19 @@ def changed(**fields: object) -> Capabilities:
     return msgspec.structs.replace(CAPABLE, **fields)
 
 
+def test_what_somebody_vouches_for_is_said_to_the_server_as_far_as_it_fits() -> None:
+    assert asked().vouched == ()
+    free = [replace(feature, vouch_unbounded=True) for feature in ROBOT.actions]
+    assert asked(robot=replace(ROBOT, actions=tuple(free))).vouched == (
+        "a.pos: no velocity limit",
+        "b.pos: no velocity limit",
+    )
+    many = tuple(replace(free[0], name=f"j{at}", feedback=f"j{at}") for at in range(70))
+    state = tuple(StateFeature(f"j{at}", "rad") for at in range(70))
+    told = asked(robot=replace(ROBOT, actions=many, state=state)).vouched
+    assert (len(told), told[-1]) == (64, "and 7 more")
+
+
 def test_the_first_open_says_who_we_are_and_what_we_want() -> None:
     message = asked()
     assert (message.instance, message.robot_type, message.host_id) == ("1f3a", "sim", "host")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 
+from vagus.control.robot_check import Admission, admitted
 from vagus.errors import ConfigError, SpecError
 from vagus.policies.import_path import Option
 from vagus.robots.lerobot_config import make_device, nested
@@ -109,6 +111,21 @@ def test_a_mapping_file_overrules_what_the_robot_says(tmp_path: Path) -> None:
     assert by_name["shoulder_pan.pos"].limits == Limits(velocity=360)
     assert by_name["gripper.pos"].unit == "percent"
     assert spec("so101_follower", port="/dev/none", mapping=str(file), rate_hz=100).rate_hz == 100
+
+
+def test_joints_in_rad_have_a_default_speed_and_those_in_a_unit_that_nobody_states_are_refused() -> None:
+    class Humanoid:
+        observation_features = {"waist.q": float}  # noqa: RUF012 - LeRobot's own form
+        action_features = observation_features
+
+    found = spec_of(Humanoid(), "unitree_g1", DeviceMapping())
+    assert found.actions[0].limits == Limits(velocity=2 * math.pi)
+    assert admitted(found, Admission()) == found
+    unknown = spec_of(Humanoid(), "own", DeviceMapping())
+    with pytest.raises(
+        SpecError, match=r"no velocity limit for waist\.q.*`limits: {waist\.q: {velocity: …}}`"
+    ):
+        admitted(unknown, Admission())
 
 
 def test_kinds_that_no_name_tells_are_stated() -> None:

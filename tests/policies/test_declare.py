@@ -6,7 +6,7 @@ import pytest
 
 from vagus.errors import ConfigError, SpecError
 from vagus.policies.declare import SpecTable, declaration_of, policy
-from vagus.specs import ActionFeature, ActionKind, CameraSpec, RtcSpec, StateFeature
+from vagus.specs import ActionFeature, ActionKind, BinaryEncoding, CameraSpec, RtcSpec, StateFeature
 
 
 def test_a_table_becomes_a_spec_in_the_order_given() -> None:
@@ -39,6 +39,37 @@ def test_a_kind_that_does_not_exist_lists_the_kinds() -> None:
 def test_a_kind_of_no_action_is_refused() -> None:
     with pytest.raises(ConfigError, match="names of actions"):
         SpecTable(actions={"a": "rad"}, kinds={"b": "velocity"}).to_spec()
+
+
+def test_a_policy_says_how_it_writes_its_binaries() -> None:
+    @policy(
+        actions={"a": "rad", "grip": "bool"},
+        kinds={"grip": "binary"},
+        encodings={"grip": "signed inverted"},
+        state={},
+        horizon=2,
+        rate_hz=5,
+    )
+    def act(observation: object) -> object:
+        return observation
+
+    declared = declaration_of(act)
+    assert declared is not None
+    assert [f.encoding for f in declared.spec.actions] == [None, BinaryEncoding.parse("signed inverted")]
+
+
+@pytest.mark.parametrize(
+    ("encodings", "message"),
+    [
+        ({"b": "signed"}, "encodings: wanted names of actions"),
+        ({"a": "signed"}, "encoding of a: wanted an action of kind binary"),
+        ({"grip": "plus_minus"}, "one of unit, signed, logit"),
+    ],
+)
+def test_an_encoding_that_means_nothing_is_refused(encodings: dict[str, str], message: str) -> None:
+    table = SpecTable(actions={"a": "rad", "grip": ""}, kinds={"grip": "binary"}, encodings=encodings)
+    with pytest.raises((ConfigError, SpecError), match=message):
+        table.to_spec()
 
 
 def test_a_table_without_actions_is_no_spec() -> None:

@@ -705,7 +705,7 @@ def test_the_audit_says_who_came_with_what_and_why_he_went(tmp_path: Path) -> No
         first = client.open(tags={"site": "lab2"}, robot_type="so101").session_id
         epoch = client.epoch
         unstated = tuple(msgspec.structs.replace(a, unit="") for a in to_wire_actions(SPEC.actions))
-        second = client.open(actions=unstated, trust_units=True).session_id
+        second = client.open(actions=unstated, trust_units=True, vouched=("arm: no limit",)).session_id
         assert not stand.client("leg").try_open().accepted
         assert client.close().accepted
     told = events(tmp_path)
@@ -731,7 +731,7 @@ def test_the_audit_says_who_came_with_what_and_why_he_went(tmp_path: Path) -> No
         "epoch": client.epoch,
         "robot_type": "test",
         "trust_units": True,
-        "vouched": ["calls", "state"],
+        "vouched": ["calls", "state", "arm: no limit"],
         "replaces": first,
     }
     assert (told[3]["client"], told[3]["code"]) == ("leg", "sessions_full")

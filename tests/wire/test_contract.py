@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
 from vagus.errors import ProtocolError, SpecError
-from vagus.specs import ActionFeature, ActionKind, CameraSpec, PolicySpec, RtcSpec, StateFeature
+from vagus.specs import (
+    ActionFeature,
+    ActionKind,
+    BinaryEncoding,
+    CameraSpec,
+    PolicySpec,
+    RtcSpec,
+    StateFeature,
+)
 from vagus.wire.contract import (
     check_actions,
     check_cameras,
@@ -65,6 +75,32 @@ def cameras(*names: str, height: int = 480, width: int = 640) -> tuple[WireCamer
 
 def test_a_policy_spec_survives_the_wire() -> None:
     assert policy_spec_from(capabilities_of(SPEC)) == SPEC
+
+
+def test_encodings_of_binaries_survive_the_wire() -> None:
+    said = BinaryEncoding.parse("signed inverted threshold=0.2")
+    grip = ActionFeature("grip", "", ActionKind.BINARY, encoding=said)
+    assert policy_spec_from(capabilities_of(replace(SPEC, actions=(grip,)))).actions == (grip,)
+
+
+def test_an_encoding_of_a_newer_version_is_refused() -> None:
+    newer = (WireAction(name="grip", kind="binary", encoding="ternary"),)
+    with pytest.raises(SpecError, match=r"one of unit, signed, logit.*'ternary'"):
+        policy_spec_from(msgspec.structs.replace(capabilities_of(SPEC), actions=newer))
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("", ""), ("signed", ""), ("", "logit"), ("signed", "signed")])
+def test_an_encoding_that_one_side_declares_is_enough(ours: str, theirs: str) -> None:
+    sides = [(WireAction(name="grip", unit="bool", kind="binary", encoding=said),) for said in (ours, theirs)]
+    assert check_actions(*sides) == []
+
+
+def test_two_encodings_that_differ_are_refused() -> None:
+    sides = [
+        (WireAction(name="grip", unit="bool", kind="binary", encoding=said),) for said in ("signed", "logit")
+    ]
+    with pytest.raises(SpecError, match="encoding of action 'grip': wanted 'logit', got 'signed'"):
+        check_actions(*sides)
 
 
 def test_a_policy_without_real_time_chunking_survives_the_wire() -> None:
