@@ -7,6 +7,7 @@ import gc
 import signal
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,9 +15,10 @@ import pytest
 from control.rig import EpisodicRobot, Rig
 from vagus.clock import NS_PER_S
 from vagus.control.config import LoopConfig
+from vagus.control.loop import ControlLoop
 from vagus.control.tally import EndReason, LoopSummary
-from vagus.errors import ConfigError, RobotError
-from vagus.specs import ActionKind
+from vagus.errors import ConfigError, RobotError, SpecError
+from vagus.specs import ActionKind, Limits
 from vagus.types import ActionArray, Command, FloatArray, Image, LinkState, MotionState, SnapshotDraft
 
 SHORT = LoopConfig(duration_s=0.5)
@@ -546,3 +548,19 @@ def test_a_base_is_at_rest_before_its_next_episode_begins(is_episodic: bool) -> 
     assert commands.count([0.0, 0.0]) >= 2
     if is_episodic:
         assert at_begin == [[0.0, 0.0]] * 2
+
+
+def test_what_somebody_vouches_for_is_said_at_the_start_of_every_run(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rig = Rig()
+    spec = rig.robot.spec
+    rig.robot.spec = replace(spec, actions=tuple(replace(f, limits=Limits()) for f in spec.actions))
+    parts = rig.parts
+    with pytest.raises(SpecError, match=r"no velocity limit for a .*--vouch-unbounded a b"):
+        ControlLoop(parts, LoopConfig(duration_s=0.1), rig.clock)
+    assert rig.robot.calls == []  # it is not even connected
+    config = LoopConfig(duration_s=0.1, vouch_unbounded=("a", "b"))
+    ControlLoop(parts, config, rig.clock).run()
+    for name in ("a", "b"):
+        assert f"driven because somebody vouches for it: {name}: no velocity limit" in caplog.text

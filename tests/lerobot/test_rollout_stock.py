@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from rollout_rig import PLUGIN, Stand, Sway, serving, stand_in, table
 from vagus.errors import ConfigError, LinkError
 from vagus.integrations.lerobot_policy import VagusConfig, VagusPolicy, make_vagus_pre_post_processors
 from vagus.policies import lerobot_version
+from vagus.specs import ActionKind
 from vagus.transport.router import Router
 from vagus.transport.zenoh_config import RouterConfig
 
@@ -115,6 +117,15 @@ def test_the_stock_script_is_told_what_cannot_stand_before_anything_is_connected
     assert done.returncode != 0
     assert "x.vel (velocity), theta.vel (velocity); use `vagus lerobot-rollout`" in done.stderr
     assert not stand.journal.exists()
+
+
+def test_a_binary_is_left_to_an_engine_that_tells_it_0_or_1(tmp_path: Path) -> None:
+    switching = Sway()
+    first, *rest = switching.spec.actions
+    suction = replace(first, unit="bool", kind=ActionKind.BINARY)
+    switching.spec = replace(switching.spec, actions=(suction, *rest))
+    with stand_in(tmp_path, switching) as stand, pytest.raises(ConfigError, match=r"gripper\.pos \(binary\)"):
+        VagusPolicy.from_pretrained(None, config=VagusConfig(endpoint=stand.endpoint))
 
 
 @pytest.fixture

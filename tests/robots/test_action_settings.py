@@ -43,8 +43,17 @@ vouch_unbounded: [free]
 vouch_unmeasured: [yaw, rx, ry, rz, claw, gripper, free]
 """
 UNITS = {
-    "joint": "rad", "yaw": "rad", "rx": "rad", "ry": "rad", "rz": "rad", "claw": "m", "gripper": "m",
-    "suck": "bool", "push": "N", "free": "m", "seen": "rad",
+    "joint": "rad",
+    "yaw": "rad",
+    "rx": "rad",
+    "ry": "rad",
+    "rz": "rad",
+    "claw": "m",
+    "gripper": "m",
+    "suck": "bool",
+    "push": "N",
+    "free": "m",
+    "seen": "rad",
 }
 SPACES = Spaces(
     env_id="own/Arm-v0",

@@ -19,6 +19,7 @@ from vagus.policies.import_path import Option
 from vagus.robots.gym import GymReport, GymRobot
 from vagus.robots.gym_mapping import GymMapping
 from vagus.robots.registry import load_robot
+from vagus.specs import ActionKind
 
 PUSHT = "gym:gym_pusht/PushT-v0"
 
@@ -91,6 +92,18 @@ def corner(says: bool | None = None, seed: int | None = None) -> tuple[Corner, G
     robot = GymRobot(env, "Corner", GymMapping(), seed=seed)
     robot.connect()
     return env, robot
+
+
+def test_a_binary_is_told_in_the_ends_of_the_action_space() -> None:
+    env = Corner()
+    robot = GymRobot(env, "Corner", GymMapping(kinds={"action.1": ActionKind.BINARY}))
+    robot.connect()
+    for value in (0.0, 1.0):
+        robot.command(np.array([0.3, value]))
+    assert [sent.ravel().tolist() for sent in env.sent] == [
+        pytest.approx([0.3, -1.0]),
+        pytest.approx([0.3, 1.0]),
+    ]
 
 
 # PushT

@@ -32,7 +32,7 @@ from vagus.errors import ConfigError, StateError
 from vagus.integrations.lerobot_contact import Contact, identity_of
 from vagus.integrations.lerobot_remote import Question, RemoteChunks
 from vagus.policies.lerobot_version import check_lerobot
-from vagus.specs import CameraSpec, PolicySpec, RobotSpec
+from vagus.specs import ActionKind, CameraSpec, PolicySpec, RobotSpec
 from vagus.transport.zenoh_config import ZenohConfig
 from vagus.types import FloatArray, Image, Prefix
 
@@ -310,12 +310,18 @@ def make_vagus_pre_post_processors(
 
 
 def _check_stands(spec: PolicySpec) -> None:
-    """Refuse what goes on moving without a command: LeRobot's engine sends none while it has no plan.
+    """Refuse what LeRobot's engine does not bring to a stand, or would send as the policy writes it.
+
+    It sends nothing while it has no plan, and knows no encodings: between 0 and 1 it interpolates.
 
     Raises:
-        ConfigError: an action of `spec` is a velocity, a delta or an effort.
+        ConfigError: an action of `spec` is a velocity, a delta, an effort or a binary.
     """
-    moving = [f"{feature.name} ({feature.kind.value})" for feature in spec.actions if keeps_moving(feature)]
+    moving = [
+        f"{feature.name} ({feature.kind.value})"
+        for feature in spec.actions
+        if keeps_moving(feature) or feature.kind is ActionKind.BINARY
+    ]
     if moving:
         raise ConfigError(
             "policy.service",
