@@ -174,3 +174,10 @@ def test_the_ends_of_an_action_space_bound_what_has_ends() -> None:
         spaces,
     )
     assert [f.limits for f in layout.spec.actions] == [Limits(), Limits(lower=-1.0), Limits()]
+
+
+def test_every_setting_has_its_line_in_the_documents() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "lerobot.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    for setting in dataclasses.fields(ActionSettings):
+        assert any(f"`{setting.name}`" in row for row in rows)

@@ -12,9 +12,12 @@ import pytest
 from vagus.cli.parse import parse_as
 from vagus.cli.run import RunCommand
 from vagus.control.mapping import OrderMapping
+from vagus.control.robot_check import Admission, admitted
 from vagus.policies.callable import load_callable
 from vagus.policies.policy import Row
+from vagus.robots.gym_mapping import Spaces, load_mapping, resolve
 from vagus.robots.registry import load_robot
+from vagus.specs import vouched
 from vagus.types import ActionChunk, Observation
 
 TEXT = (Path(__file__).parents[2] / "docs" / "quickstart.md").read_text(encoding="utf-8")
@@ -54,3 +57,21 @@ def test_the_environment_of_the_quickstart_is_driven_by_its_policy(
     assert np.isfinite(chunk.robot).all()
     robot.command(mapping.action_to_robot(chunk.robot[0].astype(np.float64)))
     robot.close()
+
+
+def test_the_mapping_with_an_angle_and_a_binary_is_one(tmp_path: Path) -> None:
+    pytest.importorskip("tomllib")
+    path = tmp_path / "hand.toml"
+    path.write_text(block("toml", "hand.toml"), encoding="utf-8")
+    spaces = Spaces(
+        env_id="own/Hand-v0",
+        parts={"observation": (1,)},
+        images=frozenset(),
+        low=[-1.0] * 3,
+        high=[1.0] * 3,
+        rate_hz=None,
+        drawn=None,
+    )
+    spec = resolve(load_mapping(path), spaces).spec
+    assert vouched(admitted(spec, Admission())) == ("hand.yaw: nothing measures it",)
+    assert [(f.continuous, str(f.encoding)) for f in spec.actions[1:]] == [(True, "None"), (False, "signed")]
