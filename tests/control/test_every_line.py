@@ -7,7 +7,9 @@ that none is left out, the ends of `finally` and `with` included.
 from __future__ import annotations
 
 import gc
+import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from types import CodeType, FrameType, TracebackType
@@ -24,6 +26,8 @@ Tracer: TypeAlias = "Callable[[FrameType, str, object], Tracer | None]"
 
 OURS = frozenset(module.__file__ for module in (beat, ending, interrupt, loop, requests, runtime, watchdog))
 SHORT = LoopConfig(duration_s=0.02)
+RAISED_EVERY = 7
+"""No divisor of the instructions of a tick, so that the ticks of a run meet different ones."""
 
 
 class At:
@@ -125,18 +129,29 @@ def test_two_signals_at_any_instruction_end_with_a_robot_that_is_stopped(
     assert hit > 0.95 * len(numbers)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # raised where nobody can hear it
-def test_even_a_handler_that_raises_leaves_no_robot_unstopped(numbers: list[int]) -> None:
-    """As a library may install one in the middle of a call: the watchdog is what is left then."""
+def raise_everywhere() -> None:
+    """Raise at every other instruction. What it leaves of the process is no longer fit for other tests."""
 
     def raise_it() -> None:
         raise KeyboardInterrupt
 
-    for number in numbers[::2]:
-        rig, at, _ = run_with(number, raise_it)
+    _, at, _ = run_with(0, lambda: None)
+    hit = 0
+    for number in range(1, at.seen, RAISED_EVERY):
+        rig, at_it, _ = run_with(number, raise_it)
         if "connect" in rig.robot.calls:
-            assert "stop" in rig.robot.calls, at.where
+            assert "stop" in rig.robot.calls, at_it.where
+            hit += 1
+    assert hit > 100
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_even_a_handler_that_raises_leaves_no_robot_unstopped() -> None:
+    """As a library may install one in the middle of a call: the watchdog is what is left then."""
+    told = "from control.test_every_line import raise_everywhere; raise_everywhere()"
+    paths = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    child = subprocess.run(
+        [sys.executable, "-c", told], check=False, capture_output=True, text=True, timeout=600.0, env=paths
+    )
+    assert child.returncode == 0, child.stderr[-4000:]
