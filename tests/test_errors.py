@@ -22,6 +22,7 @@ TREE = {
     "ProtocolError": "VagusError",
     "LinkError": "VagusError",
     "QueryTimeoutError": "LinkError",
+    "ServerStartingError": "LinkError",
     "SessionRefusedError": "VagusError",
     "PolicyError": "VagusError",
     "GateError": "VagusError",

@@ -5,7 +5,8 @@ VagusError
 ├── SpecError              what a robot offers and what a policy wants do not fit
 ├── ProtocolError          bytes from a peer are malformed, or not allowed here
 ├── LinkError              the network path cannot be used
-│   └── QueryTimeoutError  a query got no answer in its time
+│   ├── QueryTimeoutError  a query got no answer in its time
+│   └── ServerStartingError  a server is there and still loads or warms up
 ├── SessionRefusedError    a server answered the session open with "no"
 ├── PolicyError            a policy raised, or returned something that must not be commanded
 ├── GateError              a command that must not reach a robot; the last check before it found it
@@ -23,6 +24,7 @@ __all__ = [
     "ProtocolError",
     "QueryTimeoutError",
     "RobotError",
+    "ServerStartingError",
     "SessionRefusedError",
     "SpecError",
     "StateError",
@@ -64,6 +66,10 @@ class LinkError(VagusError):
 
 class QueryTimeoutError(LinkError):
     """A query got no answer in its time."""
+
+
+class ServerStartingError(LinkError):
+    """A server is there and still loads or warms up: it only needs its time."""
 
 
 class SessionRefusedError(VagusError):

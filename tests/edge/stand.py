@@ -26,6 +26,7 @@ from vagus.specs import PolicySpec, RobotSpec
 from vagus.transport.keys import ServerKey, ServiceKey
 from vagus.transport.link import Declaration, Delivery, Link, Query, Sample
 from vagus.transport.memory import MemoryLink, MemoryNetwork
+from vagus.transport.service_name import ServiceName
 from vagus.types import ActionChunk, Directive, Image, Snapshot
 from vagus.wire.codec import decode, decode_header, encode, encode_header
 from vagus.wire.schema import (
@@ -71,7 +72,8 @@ def make_client(
     service: ServiceKey | None = None,
     instance: str = "1f3a",
 ) -> PolicyClient:
-    return PolicyClient(Opener(link, robot, config, Identity("arm-1", instance)), service=service)
+    name = None if service is None else ServiceName.of(service.text)
+    return PolicyClient(Opener(link, robot, config, Identity("arm-1", instance)), service=name)
 
 
 class Body:

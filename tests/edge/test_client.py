@@ -6,6 +6,7 @@ import contextlib
 import threading
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from edge.rig import CAMERA, POLICY, ROBOT, SERVICE, capabilities
@@ -22,7 +23,14 @@ from edge.stand import (
     wait_until,
 )
 from vagus.edge.client import ClientStatus
-from vagus.errors import ConfigError, LinkError, SessionRefusedError, SpecError, StateError
+from vagus.errors import (
+    ConfigError,
+    LinkError,
+    ServerStartingError,
+    SessionRefusedError,
+    SpecError,
+    StateError,
+)
 from vagus.specs import CameraSpec
 from vagus.transport.keys import ServiceKey
 from vagus.transport.link import Query
@@ -43,6 +51,34 @@ def test_with_nobody_of_this_service_the_error_names_it(network: MemoryNetwork, 
     Script(network)
     other = ServiceKey.of("reach", "other")
     with make_client(link, service=other) as client, pytest.raises(LinkError, match="reach/other"):
+        client.open()
+
+
+def test_a_server_that_still_starts_is_waited_for_and_told_once(
+    network: MemoryNetwork, link: MemoryLink, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Script(network)
+    server.capable = msgspec.structs.replace(server.capable, phase="warming")
+    server.token.undeclare()
+    starting = server.link.token(server.key.starting)
+    ready = threading.Timer(3 * CONFIG.connect_timeout_s, lambda: server.link.token(server.key.alive))
+    with caplog.at_level("INFO", "vagus.edge.client"), make_client(link) as client:
+        ready.start()
+        client.open()
+    assert len(server.opens) == 1
+    told = [record.message for record in caplog.records if "warming" in record.message]
+    assert told == [f"server one of {SERVICE.text} is warming; waiting for it, at most 300 s"]
+    starting.undeclare()
+
+
+def test_a_server_that_never_starts_is_waited_for_within_a_bound(
+    network: MemoryNetwork, link: MemoryLink
+) -> None:
+    server = Script(network)
+    server.token.undeclare()
+    server.link.token(server.key.starting)
+    hasty = replace(CONFIG, start_timeout_s=0.2)
+    with make_client(link, hasty) as client, pytest.raises(ServerStartingError, match="server one of"):
         client.open()
 
 

@@ -11,8 +11,8 @@ from vagus.clock import MonotonicClock
 from vagus.edge.engine import Engine, EngineContract
 from vagus.edge.handshake import Contract, Identity
 from vagus.edge.latency import LatencyWindow
-from vagus.edge.lookout import Lookout, pinned
-from vagus.edge.opening import Opener
+from vagus.edge.lookout import Lookout
+from vagus.edge.opening import Opener, pinned
 from vagus.edge.replicas import Backoff, Replicas
 from vagus.edge.uplink import Session, Uplink
 from vagus.edge.worker import Conversation, Worker

@@ -24,8 +24,8 @@ from vagus.policies.import_path import Option
 from vagus.policies.policy import Policy, Row
 from vagus.policies.registry import load_policy
 from vagus.robots.sim import SimRobot
-from vagus.transport.keys import ServiceKey
 from vagus.transport.link import Delivery, Sample
+from vagus.transport.service_name import ServiceName
 from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import ZenohConfig
 from vagus.types import ActionChunk, FloatArray, Image, Observation, Prefix, Snapshot, SnapshotDraft
@@ -93,7 +93,7 @@ class Asker:
 @contextmanager
 def asking(rig: Rig, service: str) -> Iterator[Asker]:
     with ZenohLink(ZenohConfig(connect=(rig.endpoint,))) as link:
-        (found,) = survey(link, ServiceKey("wave", "main", service))
+        (found,) = survey(link, ServiceName.of(f"wave/main/{service}"))
         assert found.capabilities is not None
         identity = Identity("asker", "i1", "", {})
         replies: queue.SimpleQueue[Sample] = queue.SimpleQueue()

@@ -533,9 +533,11 @@ def test_a_server_that_is_loading_shows_itself_but_takes_nobody() -> None:
         assert client.status().phase == "loading"
         assert client.try_open().code == "not_ready"
         assert network.link().tokens(server.key.alive, timeout_s=1.0) == frozenset()
+        assert network.link().tokens(server.key.starting, timeout_s=1.0) == {server.key.starting}
         assert not server.wait_ready(0)
         loading.set()
         assert server.wait_ready(PATIENCE_S)
+        assert network.link().tokens(server.key.starting, timeout_s=1.0) == frozenset()
         assert network.link().tokens(server.key.alive, timeout_s=1.0) == {server.key.alive}
         assert client.open().accepted
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from transport.certificates import Authority
 from transport.rig import eventually, is_served
 from vagus.errors import ConfigError, LinkError
 from vagus.transport.access import access_control
-from vagus.transport.keys import ALL_SERVERS_ALIVE, ServerKey, ServiceKey
+from vagus.transport.keys import ALL_SERVERS_ALIVE, ALL_SERVERS_STARTING, ServerKey, ServiceKey
 from vagus.transport.link import Delivery, Link, Query, Sample
 from vagus.transport.router import Router
 from vagus.transport.zenoh import ZenohLink
@@ -131,6 +132,10 @@ def test_robot_and_server_can_do_all_their_work(secured: Secured) -> None:
     assert eventually(lambda: secured.server_saw.get(ALICE.alive("a0"), False))
     assert secured.alice.tokens(ALL_SERVERS_ALIVE, timeout_s=5.0) == frozenset({SERVER.alive})
     assert ALICE.alive("a0") in secured.server.tokens(SERVER.any_client.alive("*"), timeout_s=5.0)
+    secured.server.token(SERVER.starting)
+    for link in (secured.alice, secured.desk):
+        tokens = partial(link.tokens, ALL_SERVERS_STARTING, timeout_s=5.0)
+        assert eventually(lambda: tokens() == {SERVER.starting})  # noqa: B023 - asked at once
     assert secured.alice.query(ALICE.session, b"open", timeout_s=5.0) == (b"ack open",)
     assert secured.alice.query(ALICE.reset, b"reset", timeout_s=5.0) == (b"ack reset",)
     for pattern in (SERVER.status, "@vagus/*/*/*/*/status", "@vagus/reach/1/default/*/status"):

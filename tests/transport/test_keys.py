@@ -208,7 +208,7 @@ def test_what_names_no_single_client_is_refused(key: str) -> None:
 def test_keys_are_read_as_they_were_built(names: list[str]) -> None:
     model, revision, name, server, client, instance = names
     key = ServiceKey.of(model, revision, name).server(server)
-    assert server_from_key(key.alive) == server_from_key(key.status) == key
+    assert server_from_key(key.alive) == server_from_key(key.status) == server_from_key(key.starting) == key
     assert client_segment(key.client(client).chunk) == sanitise(client)
     assert client_segment(key.client(client).alive(sanitise(instance))) == sanitise(client)
 

@@ -73,7 +73,7 @@ class DoctorCommand:
     """Check reachability, latency, loss and settings, and recommend a buffer time."""
 
     service: str = ""
-    """model/revision/name; empty: all."""
+    """model/revision/name, as `vagus serve` prints it; empty: all."""
     count: int = 20
     """Questions per server."""
     zenoh: Annotated[ZenohConfig, tyro.conf.arg(name="")] = field(default_factory=ZenohConfig)

@@ -16,8 +16,8 @@ __all__ = ["LEVEL_VARIABLE", "LogFlags", "LogLevel", "log_to_terminal"]
 LEVEL_VARIABLE = "VAGUS_LOG"
 """Environment variable with the level, for all commands; `--log-level` wins."""
 
-TOLD = ("vagus.run",)
-"""Loggers that are heard from INFO on unless a level is asked for: what becomes of a run."""
+TOLD = ("vagus.run", "vagus.edge.client")
+"""Heard from INFO on unless a level is asked for: whom a run waits for, and what becomes of it."""
 
 
 class LogLevel(enum.Enum):

@@ -6,6 +6,7 @@ import secrets
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Annotated, TypeVar
 
@@ -21,6 +22,7 @@ from vagus.cli.run_recording import Run, open_recording
 from vagus.cli.run_report import RunSummary, exit_code_for, summarise, summary_table
 from vagus.cli.signals import ended_by_signals
 from vagus.cli.steady_output import end_process
+from vagus.cli.waiting import keep_trying
 from vagus.control.config import LoopConfig, RecorderConfig
 from vagus.control.loop import ControlLoop
 from vagus.control.mapping import OrderMapping
@@ -34,7 +36,6 @@ from vagus.edge.client import PolicyClient
 from vagus.edge.config import EdgeConfig
 from vagus.edge.handshake import Contract, Identity
 from vagus.edge.opening import Opener, parse_service
-from vagus.errors import LinkError, SessionRefusedError
 from vagus.policies.import_path import Option
 from vagus.robots.registry import load_robot
 from vagus.specs import RobotSpec, rename_robot_spec, vouched
@@ -68,7 +69,7 @@ class RunCommand:
     options: dict[str, Option] = field(default_factory=dict)
     """Settings of the robot, e.g. --options rate_hz 100 seed 3, or port /dev/ttyACM0 id my_arm."""
     service: str = ""
-    """model/revision/name; empty: the only service on the network."""
+    """model/revision/name, as `vagus serve` and `vagus status` print it; empty: the only one there is."""
     name: str = field(default_factory=socket.gethostname)
     """Name of this robot, unique among the robots of a server."""
     instruction: str = ""
@@ -78,7 +79,8 @@ class RunCommand:
     tags: dict[str, str] = field(default_factory=dict)
     """Free text for the server's log and audit, e.g. --tags site lab2."""
     wait: bool = False
-    """Keep trying until a server is there, instead of giving up after --connect-timeout-s."""
+    """Keep trying until router and server are there and take the robot, instead of giving up after
+    --open-timeout-s and --connect-timeout-s; a server that is there and still starts is waited for anyway."""
     json: bool = False
     """Print the summary for a program."""
     zenoh: Annotated[ZenohConfig, tyro.conf.arg(name="")] = field(default_factory=ZenohConfig)
@@ -92,7 +94,8 @@ class RunCommand:
         screen = console(stderr=self.json)
         robot = load_robot(self.robot, self.options)
         spec = admitted(robot.spec, self.loop.admission)
-        with ended_by_signals(), self._keep_trying(lambda: ZenohLink(self.zenoh), screen) as link:
+        with ended_by_signals(), closing(ZenohLink(self.zenoh)) as link:
+            self._keep_trying(link.open, screen)
             return self._run_on(link, robot, spec, screen)
 
     def _run_on(self, link: Link, robot: Robot, spec: RobotSpec, screen: Console) -> int:
@@ -128,13 +131,7 @@ class RunCommand:
 
     def _keep_trying(self, attempt: Callable[[], _ResultT], screen: Console) -> _ResultT:
         """Return what `attempt` returns; with `--wait` try until it does not fail for want of a server."""
-        while True:
-            try:
-                return attempt()
-            except (LinkError, SessionRefusedError) as error:  # noqa: PERF203 - a try takes seconds
-                if not self.wait:
-                    raise
-                screen.print(f"waiting: {escape(str(error))}", highlight=False, soft_wrap=True)
+        return keep_trying(attempt, screen) if self.wait else attempt()
 
     def _greet(self, contract: Contract, screen: Console) -> None:
         for line in greetings(contract):

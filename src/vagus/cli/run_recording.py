@@ -18,7 +18,7 @@ from vagus.control.robot import Robot
 from vagus.control.session_folder import Json, SessionFolder
 from vagus.edge.handshake import Contract
 from vagus.integrations.lerobot_dataset import DatasetSettings, start_dataset_recorder
-from vagus.transport.keys import sanitise
+from vagus.transport.keys import ServiceKey, sanitise
 from vagus.types import Image
 
 __all__ = ["Recording", "Run", "open_recording"]
@@ -80,7 +80,7 @@ def _folder(
         "robot": run.robot,
         "robot_type": robot.spec.robot_type,
         "name": run.name,
-        "service": f"{said.model}/{said.revision}/{said.service_name}",
+        "service": ServiceKey.of(said.model, said.revision, said.service_name).text,
         "model_hash": contract.model_hash,
         "instruction": _task(run, contract),
         "tick_rate_hz": robot.spec.rate_hz,

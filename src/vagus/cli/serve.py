@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -16,6 +17,7 @@ from vagus.cli.log_output import TOLD, LogFlags
 from vagus.cli.parse import parse_as
 from vagus.cli.serve_arguments import manifest_among
 from vagus.cli.signals import StopEvent, stop_event
+from vagus.cli.waiting import keep_trying
 from vagus.errors import ConfigError
 from vagus.policies.declare import SpecTable
 from vagus.policies.registry import BACKENDS
@@ -23,6 +25,7 @@ from vagus.server.config import ServeConfig
 from vagus.server.manifest import load_manifest
 from vagus.server.model import load_model
 from vagus.server.server import Server
+from vagus.transport.keys import ServiceKey
 from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import ZenohConfig
 from vagus.wire.schema import Capabilities
@@ -78,6 +81,8 @@ class ServeCommand:
     manifest: Annotated[Path | None, tyro.conf.Positional] = None
     """Settings in a .yaml, .toml or .json file."""
     config: Annotated[ServeFlags, tyro.conf.arg(name="")] = field(default_factory=ServeFlags)
+    wait: bool = False
+    """Wait for a router, instead of giving up after --open-timeout-s."""
     log: Annotated[LogFlags, tyro.conf.arg(name="")] = field(default_factory=LogFlags)
     told: ClassVar[tuple[str, ...]] = (*TOLD, "vagus")
     """Who comes and goes, and what the policy fails with."""
@@ -105,10 +110,13 @@ class ServeCommand:
         os.environ.setdefault(*WAIT_POLICY)
         stopping = stop_event()
         screen = console()
-        with (
-            ZenohLink(self.config.zenoh) as link,
-            Server(link, lambda: load_model(self.config), self.config) as server,
-        ):
+        with ExitStack() as stack:
+            link = stack.enter_context(closing(ZenohLink(self.config.zenoh)))
+            if self.wait:
+                keep_trying(link.open, screen, stopping)
+            else:
+                link.open()
+            server = stack.enter_context(Server(link, lambda: load_model(self.config), self.config))
             screen.print(f"loading {escape(self.config.policy)} …", highlight=False)
             if not _wait_ready(server, stopping):
                 return stopping.exit_code
@@ -131,8 +139,9 @@ def _not_a_manifest(text: str) -> ConfigError:
 def describe(said: Capabilities) -> list[str]:
     """Return what is served, and how many robots the measured latency allows."""
     rtc = f"real-time chunking over {said.rtc.prefix_horizon} steps" if said.rtc else "no real-time chunking"
+    service = ServiceKey.of(said.model, said.revision, said.service_name)
     lines = [
-        f"service {said.model}/{said.revision}/{said.service_name}, model hash {said.model_hash[:12]}",
+        f"service {service.text}, model hash {said.model_hash[:12]}",
         f"{said.policy_type}, {said.serving_mode}: {said.horizon} actions at {said.rate_hz:g} Hz, {rtc}",
     ]
     if said.serving_reason:

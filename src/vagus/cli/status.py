@@ -20,7 +20,7 @@ from vagus.cli.survey import Found, survey
 from vagus.edge.opening import parse_service
 from vagus.errors import LinkError
 from vagus.quoting import quoted
-from vagus.transport.keys import ServiceKey
+from vagus.transport.service_name import ServiceName
 from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import ZenohConfig
 
@@ -34,7 +34,7 @@ class StatusCommand:
     """List the servers on the network and how busy they are."""
 
     service: str = ""
-    """model/revision/name; empty: all."""
+    """model/revision/name, as `vagus serve` prints it; empty: all."""
     watch: bool = False
     """Refresh until Ctrl-C."""
     interval_s: float = 1.0
@@ -87,7 +87,7 @@ def as_table(found: Iterable[Found]) -> Table:
     return table
 
 
-def _look(link: ZenohLink, service: ServiceKey | None) -> Table:
+def _look(link: ZenohLink, service: ServiceName | None) -> Table:
     try:
         return as_table(survey(link, service))
     except LinkError as error:

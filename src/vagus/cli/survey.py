@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from vagus.edge.opening import fetch_capabilities, living_servers
+from vagus.edge.opening import fetch_capabilities, find_services
 from vagus.errors import LinkError, ProtocolError
-from vagus.transport.keys import ALL_SERVERS_ALIVE, ServerKey, ServiceKey
+from vagus.transport.keys import ServerKey
 from vagus.transport.link import Link
+from vagus.transport.service_name import ServiceName
 from vagus.wire.schema import Capabilities
 
 __all__ = ["Found", "survey"]
@@ -31,19 +31,22 @@ class Found:
     @property
     def service(self) -> str:
         """`<model>/<revision>/<name>`."""
-        service = self.key.service
-        return f"{service.model}/{service.revision}/{service.name}"
+        return self.key.service.text
 
 
-def survey(link: Link, service: ServiceKey | None, *, timeout_s: float = 1.0) -> list[Found]:
-    """Return every server (of one service), sorted by address.
+def survey(link: Link, service: ServiceName | None, *, timeout_s: float = 1.0) -> list[Found]:
+    """Return every server (of the services that are meant), also those that still start, sorted by address.
 
     Raises:
-        LinkError: the network is away.
+        LinkError: the network is away, or nobody of that service is there though others are; they are listed.
     """
-    pattern = ALL_SERVERS_ALIVE if service is None else service.all_alive
-    keys: Iterable[ServerKey] = living_servers(link, pattern, timeout_s=timeout_s)
-    return [_ask(link, key, timeout_s) for key in sorted(keys, key=lambda key: key.path)]
+    there = find_services(link, timeout_s=timeout_s)
+    keys = there.alive | there.starting
+    meant = there.named(service)
+    if service is not None and keys and not meant:
+        raise LinkError(f"no server of {service.text!r} is there; on this network are: {there}")
+    wanted = (key for key in keys if key.service in meant)
+    return [_ask(link, key, timeout_s) for key in sorted(wanted, key=lambda key: key.path)]
 
 
 def _ask(link: Link, key: ServerKey, timeout_s: float) -> Found:

@@ -12,6 +12,7 @@ from vagus.control.tally import EndReason, LoopSummary
 from vagus.edge.client import ClientStatus
 from vagus.edge.handshake import Contract
 from vagus.threads import Supervised
+from vagus.transport.keys import ServiceKey
 from vagus.types import LinkState
 
 __all__ = ["RUN_LOGGER", "Telling", "greetings", "tell_end", "trouble_of"]
@@ -86,7 +87,7 @@ def greetings(contract: Contract) -> list[Line]:
     """Return whom the session is with, what was agreed on, and what to look out for."""
     said = contract.capabilities
     session = Line(
-        f"session with {said.server} ({said.model}/{said.revision}/{said.service_name}), "
+        f"session with {said.server} ({ServiceKey.of(said.model, said.revision, said.service_name).text}), "
         f"model {contract.model_hash[:12]}, "
         f"{contract.step_rate_hz:g} Hz, frames {contract.image_codec}, "
         f"{'real-time chunking' if contract.uses_rtc else 'plain chunks'}"

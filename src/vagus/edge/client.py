@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 from collections import Counter
@@ -14,8 +15,9 @@ from vagus.clock import NS_PER_MS, NS_PER_S, Clock, MonotonicClock, seconds_to_n
 from vagus.edge.engine import Engine, EngineContract
 from vagus.edge.handshake import TRANSIENT_REFUSALS, Contract, check_pin
 from vagus.edge.latency import LatencyParts, LatencyWindow
-from vagus.edge.lookout import Lookout, pinned
-from vagus.edge.opening import Opener, fetch_capabilities, find_service, living_servers
+from vagus.edge.lookout import Lookout
+from vagus.edge.opening import Opener, fetch_capabilities, find_service, living_servers, nobody_ready, pinned
+from vagus.edge.patience import Patience
 from vagus.edge.refusals import Refusal
 from vagus.edge.replicas import Backoff, Replicas
 from vagus.edge.reply import as_played
@@ -24,12 +26,15 @@ from vagus.edge.wording import check_identity, check_instruction, check_robot
 from vagus.edge.worker import Conversation, Worker
 from vagus.errors import LinkError, SessionRefusedError, StateError, VagusError
 from vagus.quoting import quoted
-from vagus.transport.keys import ServerKey, ServiceKey
+from vagus.transport.keys import ServerKey
 from vagus.transport.link import Link
+from vagus.transport.service_name import ServiceName
 from vagus.types import LinkState, Snapshot
 from vagus.wire.schema import Capabilities, EventCode
 
 __all__ = ["ClientStatus", "PolicyClient"]
+
+logger = logging.getLogger(__name__)
 
 RETRY_S = 0.1
 """Pause between tries of the first contact."""
@@ -82,7 +87,7 @@ class PolicyClient:
         self,
         opener: Opener,
         *,
-        service: ServiceKey | None = None,
+        service: ServiceName | None = None,
         instruction: str = "",
         clock: Clock | None = None,
     ) -> None:
@@ -156,14 +161,17 @@ class PolicyClient:
         return talk
 
     def _first_session(self) -> tuple[Session, Contract]:
-        deadline_ns = self._clock.now_ns() + seconds_to_ns(self._config.connect_timeout_s)
+        patience = Patience(self._config, self._clock.now_ns())
         while True:
             try:
                 return self._try_first_session()
             except (LinkError, SessionRefusedError) as error:
-                if self._is_final(error) or self._clock.now_ns() >= deadline_ns:
+                if self._is_final(error) or patience.is_over(error, self._clock.now_ns()):
                     self._worker.presence.leave()
                     raise
+                news = patience.news(error)
+                if news:
+                    logger.info("%s", news)
             except VagusError:
                 self._worker.presence.leave()
                 raise
@@ -178,7 +186,7 @@ class PolicyClient:
 
     def _try_first_session(self) -> tuple[Session, Contract]:
         timeout_s = self._config.handshake_timeout_s
-        service = self._service or find_service(self._link, timeout_s=timeout_s)
+        service = find_service(self._link, self._service, timeout_s=timeout_s)
         listed = living_servers(self._link, service.all_alive, timeout_s=timeout_s)
         servers = pinned(listed, self._config.pin_server)
         self._replicas.set_all_alive(servers)
@@ -188,7 +196,7 @@ class PolicyClient:
             reasons = "; ".join(self._replicas.excluded.values())
             raise SessionRefusedError(EventCode.MODEL_CHANGED.value, reasons)
         if server is None:
-            raise LinkError(f"no server of {service.path} is alive; start one with `vagus serve`")
+            raise nobody_ready(self._link, service, pin=self._config.pin_server, timeout_s=timeout_s)
         try:
             wanted = fetch_capabilities(self._link, server)
             self._check_pin(server, wanted)

@@ -70,6 +70,8 @@ class EdgeConfig:
     """The link counts as degraded when a request is unanswered for this long."""
     connect_timeout_s: float = 5.0
     """Give up the first contact after this long; the robot is not connected before it succeeds."""
+    start_timeout_s: float = 300.0
+    """Wait this long for a server that is there and still loads or warms up."""
     handshake_timeout_s: float = 2.0
     """Longest wait for the answer to one session open."""
     backoff_initial_s: float = 0.5
@@ -95,6 +97,7 @@ class EdgeConfig:
             "max_action_age_s",
             "degraded_after_s",
             "connect_timeout_s",
+            "start_timeout_s",
             "handshake_timeout_s",
             "backoff_initial_s",
             "backoff_max_s",

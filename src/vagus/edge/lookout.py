@@ -7,14 +7,14 @@ import threading
 from functools import partial
 
 from vagus.edge.handshake import Contract, check_replica
-from vagus.edge.opening import fetch_capabilities, living_servers
+from vagus.edge.opening import fetch_capabilities, living_servers, pinned
 from vagus.edge.worker import Conversation, Worker
 from vagus.errors import LinkError, ProtocolError, SpecError
 from vagus.threads import Supervised
 from vagus.transport.keys import ServerKey, ServiceKey, server_from_key
 from vagus.transport.link import Declaration, Link
 
-__all__ = ["Lookout", "pinned"]
+__all__ = ["Lookout"]
 
 logger = logging.getLogger(__name__)
 
@@ -24,11 +24,6 @@ LIST_TIMEOUT_S = 1.0
 JOIN_TIMEOUT_S = 5.0
 READY = "ready"
 """A server in any other phase may not know yet what it serves."""
-
-
-def pinned(servers: frozenset[ServerKey], pin: str) -> frozenset[ServerKey]:
-    """Return those that may be talked to: all, or the pinned one, named with or without its suffix."""
-    return frozenset(s for s in servers if pin in ("", s.server, s.server.rpartition("-")[0]))
 
 
 class Lookout:

@@ -9,14 +9,39 @@ from vagus.edge.config import EdgeConfig
 from vagus.edge.handshake import Contract, Identity, check_ack, check_pin, open_message
 from vagus.edge.pace import check_pace
 from vagus.edge.uplink import Session
-from vagus.errors import ConfigError, LinkError, ProtocolError, QueryTimeoutError, VagusError
+from vagus.errors import (
+    ConfigError,
+    LinkError,
+    ProtocolError,
+    QueryTimeoutError,
+    ServerStartingError,
+    VagusError,
+)
+from vagus.quoting import quoted
 from vagus.specs import RobotSpec
-from vagus.transport.keys import ALL_SERVERS_ALIVE, ServerKey, ServiceKey, server_from_key
+from vagus.transport.keys import (
+    ALL_SERVERS_ALIVE,
+    ALL_SERVERS_STARTING,
+    ServerKey,
+    ServiceKey,
+    server_from_key,
+)
 from vagus.transport.link import Link
+from vagus.transport.service_name import ServiceName
 from vagus.wire.codec import decode, encode
 from vagus.wire.schema import Ack, Capabilities, CloseMessage, SessionRequest
 
-__all__ = ["Opener", "fetch_capabilities", "find_service", "living_servers", "parse_service"]
+__all__ = [
+    "Opener",
+    "Services",
+    "fetch_capabilities",
+    "find_service",
+    "find_services",
+    "living_servers",
+    "nobody_ready",
+    "parse_service",
+    "pinned",
+]
 
 STATUS_TIMEOUT_S = 1.0
 """Longest wait for a server to say what it is; only an answered question proves life."""
@@ -32,8 +57,8 @@ def living_servers(link: Link, pattern: str, *, timeout_s: float) -> frozenset[S
     return frozenset(server for server in servers if server is not None)
 
 
-def parse_service(text: str, *, setting: str = "service") -> ServiceKey | None:
-    """Return the service of "model/revision/name" or "model/revision"; None for "".
+def parse_service(text: str, *, setting: str = "service") -> ServiceName | None:
+    """Return the service that a person names, None for "".
 
     Args:
         text: as a person names it.
@@ -42,30 +67,81 @@ def parse_service(text: str, *, setting: str = "service") -> ServiceKey | None:
     Raises:
         ConfigError: it is no such name.
     """
-    if not text:
-        return None
-    parts = text.split("/")
-    if len(parts) not in (2, 3) or not all(parts):
-        raise ConfigError(setting, wanted="model/revision or model/revision/name", got=repr(text))
-    return ServiceKey(*parts) if len(parts) == 3 else ServiceKey(parts[0], parts[1], "default")
+    return ServiceName.of(text, setting=setting) if text else None
 
 
-def find_service(link: Link, *, timeout_s: float) -> ServiceKey:
-    """Return the only service on this network.
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Who is on a network: the servers that accept sessions, and those that will."""
+
+    alive: frozenset[ServerKey]
+    starting: frozenset[ServerKey]
+
+    def named(self, wanted: ServiceName | None) -> frozenset[ServiceKey]:
+        """Return the services that `wanted` may mean; None: any."""
+        there = {server.service for server in (*self.alive, *self.starting)}
+        return frozenset(there if wanted is None else wanted.among(there))
+
+    def __str__(self) -> str:
+        alive = {server.service.text for server in self.alive}
+        starting = {server.service.text for server in self.starting} - alive
+        return ", ".join((*sorted(alive), *(f"{text} (starting)" for text in sorted(starting))))
+
+
+def find_services(link: Link, *, timeout_s: float) -> Services:
+    """Return who is there.
 
     Raises:
-        LinkError: there is none, or the network is away.
+        LinkError: the network is away.
+    """
+    # in this order: one that turns from the one to the other meanwhile is seen in one of the two at least
+    starting = living_servers(link, ALL_SERVERS_STARTING, timeout_s=timeout_s)
+    return Services(living_servers(link, ALL_SERVERS_ALIVE, timeout_s=timeout_s), starting)
+
+
+def find_service(link: Link, wanted: ServiceName | None = None, *, timeout_s: float) -> ServiceKey:
+    """Return the service that is meant, by its name or as the only one; its servers may still be starting.
+
+    Raises:
+        LinkError: there is none, or the network is away; the error lists who is there.
         ConfigError: there are several; the error lists them.
     """
-    services = {server.service for server in living_servers(link, ALL_SERVERS_ALIVE, timeout_s=timeout_s)}
-    if not services:
-        raise LinkError("no vagus server on this network; start one with `vagus serve`, or check --connect")
-    if len(services) > 1:
-        listed = ", ".join(sorted(f"{s.model}/{s.revision}/{s.name}" for s in services))
+    there = find_services(link, timeout_s=timeout_s)
+    meant = there.named(wanted)
+    if len(meant) == 1:
+        return next(iter(meant))
+    if meant:
+        listed = ", ".join(sorted(service.text for service in meant))
+        got = "none given" if wanted is None else repr(wanted.text)
         raise ConfigError(
-            "service", wanted="one of those on this network", got="none given", fix=f"--service: {listed}"
+            "service", wanted="one of those on this network", got=got, fix=f"--service: {listed}"
         )
-    return services.pop()
+    if wanted is not None and (there.alive or there.starting):
+        raise LinkError(f"no server of {wanted.text!r} is there; on this network are: {there}")
+    what = "vagus server" if wanted is None else f"server of {wanted.text!r}, nor of any other service,"
+    raise LinkError(f"no {what} on this network; start one with `vagus serve`, or check --connect")
+
+
+def pinned(servers: frozenset[ServerKey], pin: str) -> frozenset[ServerKey]:
+    """Return those that may be talked to: all, or the pinned one, named with or without its suffix."""
+    return frozenset(s for s in servers if pin in ("", s.server, s.server.rpartition("-")[0]))
+
+
+def nobody_ready(link: Link, service: ServiceKey, *, pin: str = "", timeout_s: float) -> LinkError:
+    """Return what is wrong where no server of `service` (called `pin`) accepts sessions.
+
+    A ServerStartingError where one is there and still loads or warms up.
+
+    Raises:
+        LinkError: the network is away.
+        ProtocolError: the answer of a server is malformed.
+    """
+    starting = pinned(living_servers(link, service.all_starting, timeout_s=timeout_s), pin)
+    if starting:
+        said = fetch_capabilities(link, min(starting, key=lambda server: server.path))
+        return ServerStartingError(f"server {quoted(said.server)} of {service.text} is {quoted(said.phase)}")
+    which = f" called {pin!r}" if pin else ""
+    return LinkError(f"no server of {service.text}{which} is alive; start one with `vagus serve`")
 
 
 def fetch_capabilities(link: Link, server: ServerKey, *, timeout_s: float = STATUS_TIMEOUT_S) -> Capabilities:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from vagus.clock import MonotonicClock, seconds_to_ns
 from vagus.edge.config import EdgeConfig
 from vagus.edge.handshake import Contract, Identity, check_pin, check_replica
-from vagus.edge.opening import fetch_capabilities, find_service, living_servers, parse_service
+from vagus.edge.opening import fetch_capabilities, find_service, living_servers, nobody_ready, parse_service
 from vagus.edge.pace import check_pace
+from vagus.edge.patience import Patience
 from vagus.errors import LinkError, SessionRefusedError, VagusError
 from vagus.quoting import quoted
 from vagus.specs import PolicySpec
@@ -77,10 +78,16 @@ class Contact:
         with self.link() as link:
             clock, never = MonotonicClock(), threading.Event()
             begin_ns = clock.now_ns()
+            patience = Patience(self.edge, begin_ns)
             while True:
                 try:
                     return self._first(link)
-                except (LinkError, SessionRefusedError) as error:
+                except LinkError as error:
+                    if patience.is_over(error, clock.now_ns()):
+                        raise
+                    if news := patience.news(error):
+                        logger.info("%s", news)
+                except SessionRefusedError as error:
                     if clock.now_ns() - begin_ns >= seconds_to_ns(self._patience_s(error)):
                         raise
                 clock.wait_until_ns(clock.now_ns() + seconds_to_ns(RETRY_S), never)
@@ -95,10 +102,8 @@ class Contact:
             raise SessionRefusedError(EventCode.SESSIONS_FULL.value, reason)
         return policy_spec_from(said)
 
-    def _patience_s(self, error: LinkError | SessionRefusedError) -> float:
+    def _patience_s(self, error: SessionRefusedError) -> float:
         """Return for how long such an error may pass by itself."""
-        if isinstance(error, LinkError):
-            return self.edge.connect_timeout_s
         return (
             self.edge.connect_timeout_s + LEFT_BEHIND_S
             if error.code == EventCode.SESSIONS_FULL.value
@@ -119,13 +124,11 @@ class Contact:
             ConfigError: several services and none chosen.
         """
         timeout_s = self.edge.handshake_timeout_s
-        service = parse_service(self.service, setting="policy.service") or find_service(
-            link, timeout_s=timeout_s
-        )
-        why: VagusError = LinkError(f"no server of {service.path} is alive; start one with `vagus serve`")
-        for server in sorted(
-            living_servers(link, service.all_alive, timeout_s=timeout_s), key=lambda k: k.path
-        ):
+        name = parse_service(self.service, setting="policy.service")
+        service = find_service(link, name, timeout_s=timeout_s)
+        alive = living_servers(link, service.all_alive, timeout_s=timeout_s)
+        why: VagusError | None = None if alive else nobody_ready(link, service, timeout_s=timeout_s)
+        for server in sorted(alive, key=lambda k: k.path):
             said = fetch_capabilities(link, server)
             try:
                 _check(said, self.edge, contract)
@@ -133,7 +136,7 @@ class Contact:
                 why = error
             else:
                 return server, said
-        raise why
+        raise why or LinkError(f"no server of {service.text} is alive")
 
 
 def _check(said: Capabilities, edge: EdgeConfig, contract: Contract | None) -> None:

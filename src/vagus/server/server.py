@@ -103,6 +103,7 @@ class Server(Generic[SessionT]):
         self._capabilities = unloaded(config, self.key)
         self._status = Status(lambda: (self.phase, self._failing()), self.capabilities, self._clock)
         self._surface: list[Declaration] = []
+        self._starting: Declaration | None = None
         self._presence: list[Declaration] = []
         self._health: HealthServer | None = None
         self._policy_thread = self._threads.make("vagus-policy", self._run)
@@ -140,6 +141,8 @@ class Server(Generic[SessionT]):
         self._outbox.start()
         self._reception.start()
         self._presence.append(self._link.serve(self.key.status, self._on_status))
+        self._starting = self._link.token(self.key.starting)
+        self._presence.append(self._starting)
         clients = self.key.any_client
         self._surface += [
             self._link.serve(clients.session, self._guarded(self._reception.on_session)),
@@ -299,6 +302,8 @@ class Server(Generic[SessionT]):
                 self._presence.append(token)
         if not is_wanted:
             token.undeclare()
+        if self._starting is not None:
+            self._starting.undeclare()
         self._ready.set()
 
     def _warm(self, model: Model[SessionT]) -> tuple[LatencyRow, ...]:

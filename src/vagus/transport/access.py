@@ -121,7 +121,7 @@ def _server(name: str) -> tuple[Rule, ...]:
         _allow(f"{name}: serves", INGRESS, ("declare_queryable",), *asked),
         _allow(f"{name}: is asked", EGRESS, ("query",), *asked, f"{ANY_SERVER}/status"),
         _allow(f"{name}: answers", INGRESS, ("reply",), *asked),
-        _allow(f"{name}: is alive", INGRESS, ("liveliness_token",), f"{own}/alive"),
+        _allow(f"{name}: is alive", INGRESS, ("liveliness_token",), f"{own}/alive", f"{own}/starting"),
         _allow(
             f"{name}: watches robots",
             INGRESS,
@@ -133,13 +133,13 @@ def _server(name: str) -> tuple[Rule, ...]:
 
 
 def _seeing(name: str) -> tuple[Rule, ...]:
-    status, alive = f"{ANY_SERVER}/status", f"{ANY_SERVER}/alive"
+    status, there = f"{ANY_SERVER}/status", (f"{ANY_SERVER}/alive", f"{ANY_SERVER}/starting")
     return (
         _allow(f"{name}: asks for status", INGRESS, ("query",), status),
         _allow(f"{name}: gets status", EGRESS, ("reply",), status),
         _allow(f"{name}: sees status", EGRESS, ("declare_queryable",), status),
         _allow(
-            f"{name}: watches servers", INGRESS, ("declare_liveliness_subscriber", "liveliness_query"), alive
+            f"{name}: watches servers", INGRESS, ("declare_liveliness_subscriber", "liveliness_query"), *there
         ),
-        _allow(f"{name}: sees servers", EGRESS, ("liveliness_token",), alive),
+        _allow(f"{name}: sees servers", EGRESS, ("liveliness_token",), *there),
     )

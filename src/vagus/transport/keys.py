@@ -10,6 +10,7 @@ from vagus.errors import ProtocolError
 
 __all__ = [
     "ALL_SERVERS_ALIVE",
+    "ALL_SERVERS_STARTING",
     "ClientKey",
     "ServerKey",
     "ServiceKey",
@@ -23,7 +24,10 @@ ROOT = "@vagus"
 """A verbatim chunk: wildcards of other programs never match it."""
 
 ALL_SERVERS_ALIVE = f"{ROOT}/*/*/*/*/alive"
-"""Tokens of all servers of all services."""
+"""Tokens of all servers of all services that accept sessions."""
+
+ALL_SERVERS_STARTING = f"{ROOT}/*/*/*/*/starting"
+"""Tokens of those that will, once their policy is loaded and warm."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.]+(?:-[A-Za-z0-9_.]+)*")
 _HASHED_TAIL = re.compile(r".*-[0-9a-f]{8}")
@@ -72,9 +76,19 @@ class ServiceKey:
         return f"{ROOT}/{self.model}/{self.revision}/{self.name}"
 
     @property
+    def text(self) -> str:
+        """`<model>/<revision>/<name>`: how it is printed, and can be typed."""
+        return f"{self.model}/{self.revision}/{self.name}"
+
+    @property
     def all_alive(self) -> str:
-        """Tokens of all servers of this service."""
+        """Tokens of all servers of this service that accept sessions."""
         return f"{self.path}/*/alive"
+
+    @property
+    def all_starting(self) -> str:
+        """Tokens of all servers of this service that still load or warm up."""
+        return f"{self.path}/*/starting"
 
     def server(self, name: str) -> ServerKey:
         """Return the keys of the server with this raw name."""
@@ -100,8 +114,13 @@ class ServerKey:
 
     @property
     def alive(self) -> str:
-        """Liveliness token of the server."""
+        """Liveliness token of a server that accepts sessions."""
         return f"{self.path}/alive"
+
+    @property
+    def starting(self) -> str:
+        """Liveliness token of a server that still loads or warms up."""
+        return f"{self.path}/starting"
 
     @property
     def any_client(self) -> ClientKey:
@@ -151,13 +170,13 @@ class ClientKey:
 
 
 def server_from_key(key: str) -> ServerKey:
-    """Return the server whose `alive` or `status` key this is.
+    """Return the server whose `alive`, `starting` or `status` key this is.
 
     Raises:
         ProtocolError: it is no such key.
     """
     parts = _segments(key)
-    if len(parts) != 5 or parts[4] not in ("alive", "status"):
+    if len(parts) != 5 or parts[4] not in ("alive", "starting", "status"):
         raise ProtocolError(
             f"not a server key: {key!r}; wanted {ROOT}/<model>/<revision>/<name>/<server>/alive"
         )

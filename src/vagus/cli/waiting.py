@@ -1,0 +1,48 @@
+"""`--wait`: trying again until somebody is there, ever less often, with one line per change."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from rich.console import Console
+
+from vagus.edge.handshake import TRANSIENT_REFUSALS
+from vagus.errors import LinkError, SessionRefusedError
+
+__all__ = ["keep_trying"]
+
+ResultT = TypeVar("ResultT")
+
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 5.0
+
+
+def keep_trying(
+    attempt: Callable[[], ResultT], screen: Console, stopping: threading.Event | None = None
+) -> ResultT:
+    """Return what `attempt` returns once it does not fail for want of a router, a server or a place.
+
+    Args:
+        attempt: what is tried.
+        screen: is told why there is a wait, when that changes.
+        stopping: ends the wait with the last error; where there is none, Ctrl-C does.
+
+    Raises:
+        VagusError: what waiting does not cure, e.g. robot and policy do not fit.
+    """
+    waiting, pause_s, told = stopping or threading.Event(), FIRST_PAUSE_S, ""
+    while True:
+        try:
+            return attempt()
+        except (LinkError, SessionRefusedError) as error:
+            is_final = isinstance(error, SessionRefusedError) and error.code not in TRANSIENT_REFUSALS
+            if is_final or waiting.is_set():
+                raise
+            if str(error) != told:
+                told, pause_s = str(error), FIRST_PAUSE_S
+                screen.print(f"waiting: {told}", highlight=False, soft_wrap=True, markup=False)
+            if waiting.wait(pause_s):
+                raise
+        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
