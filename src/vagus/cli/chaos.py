@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import tyro
 
@@ -40,6 +40,8 @@ class ChaosCommand:
     cut_for_s: float = 1.0
     """How long each cut lasts."""
     log: Annotated[LogFlags, tyro.conf.arg(name="")] = field(default_factory=LogFlags)
+    is_lasting: ClassVar[bool] = True
+    """It must not hang or fail by its terminal."""
 
     def run(self) -> int:
         """Forward until Ctrl-C or another signal that ends."""

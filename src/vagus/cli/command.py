@@ -7,24 +7,17 @@ import sys
 from rich.markup import escape
 
 from vagus import __version__
-from vagus.cli.chaos import ChaosCommand
 from vagus.cli.console import console, make_printable, print_nowhere
 from vagus.cli.exit_code import ExitCode, exit_code_of
 from vagus.cli.lifeline import follow_parent
 from vagus.cli.log_output import TOLD, LogFlags, log_to_terminal
 from vagus.cli.parse import parse
-from vagus.cli.router import RouterCommand
-from vagus.cli.run import RunCommand
-from vagus.cli.serve import ServeCommand
 from vagus.cli.signals import EndedError
 from vagus.cli.steady_output import steady_output
 from vagus.errors import ConfigError, SpecError, VagusError
 from vagus.quoting import quoted_block
 
 __all__ = ["run_command"]
-
-LASTING = (RunCommand, ServeCommand, RouterCommand, ChaosCommand)
-"""Commands that must not hang or fail by their terminal."""
 
 
 def run_command(arguments: list[str]) -> int:
@@ -57,7 +50,7 @@ def _run(arguments: list[str]) -> int:
         return ExitCode.OK
     command = parse(arguments)
     log_to_terminal(getattr(command, "log", LogFlags()), told=getattr(command, "told", TOLD))
-    if not isinstance(command, LASTING):
+    if not getattr(command, "is_lasting", False):
         return int(command.run())
     with steady_output():
         return int(command.run())

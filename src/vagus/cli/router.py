@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import tyro
 
@@ -23,6 +23,8 @@ class RouterCommand:
 
     router: Annotated[RouterConfig, tyro.conf.arg(name="")] = field(default_factory=RouterConfig)
     log: Annotated[LogFlags, tyro.conf.arg(name="")] = field(default_factory=LogFlags)
+    is_lasting: ClassVar[bool] = True
+    """It must not hang or fail by its terminal."""
 
     def run(self) -> int:
         """Serve until Ctrl-C or another signal that ends."""

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import Annotated, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
 import msgspec
 import tyro
@@ -88,6 +88,8 @@ class RunCommand:
     loop: Annotated[LoopConfig, tyro.conf.arg(name="")] = field(default_factory=LoopConfig)
     record: RecordFlags = field(default_factory=RecordFlags)
     log: Annotated[LogFlags, tyro.conf.arg(name="")] = field(default_factory=LogFlags)
+    is_lasting: ClassVar[bool] = True
+    """It must not hang or fail by its terminal."""
 
     def run(self) -> int:
         """Run until the end, Ctrl-C, or the link is dead."""

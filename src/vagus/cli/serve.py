@@ -84,6 +84,8 @@ class ServeCommand:
     wait: bool = False
     """Wait for a router, instead of giving up after --open-timeout-s."""
     log: Annotated[LogFlags, tyro.conf.arg(name="")] = field(default_factory=LogFlags)
+    is_lasting: ClassVar[bool] = True
+    """It must not hang or fail by its terminal."""
     told: ClassVar[tuple[str, ...]] = (*TOLD, "vagus")
     """Who comes and goes, and what the policy fails with."""
 
