@@ -81,13 +81,13 @@ def cases(rig: Rig, folder: Path) -> Mapping[str, Wrong]:
         ),
         "status without a router": Wrong(("status", "--open-timeout-s", "2", *nowhere), away, ("127.0.0.1",)),
         "doctor without a router": Wrong(("doctor", "--open-timeout-s", "2", *nowhere), away, ("127.0.0.1",)),
-        "a service without a server": Wrong(run("nobody"), away, ("nobody", "vagus serve")),
+        "a service without a server": Wrong(
+            run("nobody"), away, ("nobody", "on this network are", "wave/main/plain")
+        ),
         "several services and none named": Wrong(
             ("run", *here, *HASTE), config, ("wave/main/plain", "wave/main/pinned", "--service")
         ),
-        "a service name that is none": Wrong(
-            ("run", *here, "--service", "wave"), config, ("model/revision",)
-        ),
+        "a service name that is none": Wrong(("run", *here, "--service", "//"), config, ("model/revision",)),
         "a camera under another name": Wrong(
             run("views", "--robot", NOTING, *views, "camera", "front_cam"),
             refused,
