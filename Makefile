@@ -15,7 +15,7 @@ LEROBOT_PYTHON ?= $(shell for python in $(PYTHON) python3.12 python3.13 $$HOME/.
 # What failed last time; that nothing did is a failure, too.
 RETEST := --last-failed --last-failed-no-failures none
 
-.PHONY: install demo test test-lerobot retest-lerobot metaworld lint unit retest test-pythons bench bench-smoke fuzz clean
+.PHONY: install demo test test-lerobot retest-lerobot metaworld lint unit retest test-pythons bench bench-smoke fuzz mutate clean
 
 install: $(VENV)/.installed
 
@@ -82,5 +82,8 @@ bench-smoke: install  ## every benchmark for a few seconds; shows that they work
 fuzz: install  ## random and mutated bytes into every decoder
 	$(BIN)/python tests/fuzz.py --seconds $(FUZZ_SECONDS)
 
+mutate: install  ## small faults in the safety-critical modules; every one must be noticed (hours; MODULE=axes: one)
+	$(BIN)/python scripts/mutate.py $(MODULE)
+
 clean:
-	rm -rf $(VENV) .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .mutation

@@ -43,6 +43,8 @@ def test_all_numbers_whole_turns_apart_wrap_to_one_in_the_half_open_turn(angle: 
     assert -math.pi < wrapped[0] <= math.pi
     assert -180.0 < wrapped[2] <= 180.0
     assert wrapped[1] == angle
+    assert math.cos(wrapped[0] - angle) == pytest.approx(1.0)
+    assert math.cos(math.radians(wrapped[2] - angle)) == pytest.approx(1.0)
     again = Turns.of(ACTIONS).wrapped(values + turns * np.array([math.tau, 0.0, 360.0]))
     assert math.cos(again[0] - wrapped[0]) == pytest.approx(1.0)
     assert math.cos(math.radians(again[2] - wrapped[2])) == pytest.approx(1.0)
@@ -83,6 +85,11 @@ def test_without_angles_nothing_is_changed() -> None:
         (wrist("quat_xyzw", 4), [0.0, 0.0, 0.0, 0.4], "wrist:quat_xyzw"),
         (wrist("quat_wxyz", 4), [2.0, 0.0, 0.0, 0.0], None),
         (wrist("quat_wxyz", 4), [1e30, 0.0, 0.0, 0.0], "wrist:quat_wxyz"),
+        (wrist("quat_xyzw", 4), [0.0, 0.0, 0.0, 2.1], "wrist:quat_xyzw"),
+        (wrist("quat_wxyz", 4), [0.4, 0.0, 0.0, 0.0], "wrist:quat_wxyz"),
+        (wrist("quat_wxyz", 4), [2.1, 0.0, 0.0, 0.0], "wrist:quat_wxyz"),
+        (wrist("rotvec", 3), [0.0, 0.0, 0.0], None),
+        (wrist("unheard_of", 3), [0.0, 0.0, 0.0], None),
         ([LIFT, YAW], [1e9, MAX_TURNS * math.tau], None),
         ([LIFT, YAW], [0.0, -1.001 * MAX_TURNS * math.tau], "yaw"),
         ([LIFT, PAN], [0.0, 3.4e38], "pan"),
@@ -95,3 +102,12 @@ def test_numbers_that_mean_no_angle_and_no_orientation_are_named(
     good[-1 if actions[0].rotation != "wrist:quat_wxyz" else 0] = 1.0
     chunk = np.array([good, row, good], dtype=np.float32)
     assert first_meaningless(actions, chunk) == name
+
+
+def test_a_rounding_error_beyond_half_a_turn_stays_inside() -> None:
+    for turns in range(-200, 200):
+        for nudge in (-1, 0, 1):
+            angle = math.nextafter((2 * turns + 1) * math.pi, nudge * math.inf) if nudge else turns * math.pi
+            wrapped = float(Turns.of([YAW]).wrapped(np.array([angle]))[0])
+            assert -math.pi < wrapped <= math.pi
+            assert math.cos(wrapped - angle) == pytest.approx(1.0)

@@ -83,11 +83,29 @@ def test_the_number_of_another_library_becomes_a_float(kind: type) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lower", "upper"), [(1e6, 1e6 + 0.01), (0.0, 1e-13), (-1e12, -1e12 + 1.0), (1.0, 1.0), (1.0, -1.0)]
+    ("lower", "upper"),
+    [
+        (1e6, 1e6 + 0.01),
+        (1e6, 1e6 + 0.6),
+        (-1e6 - 0.6, -1e6),
+        (0.0, 1e-13),
+        (-1e12, -1e12 + 1.0),
+        (1.0, 1.0),
+        (1.0, -1.0),
+    ],
 )
 def test_a_range_too_narrow_for_the_numbers_that_travel_is_refused(lower: float, upper: float) -> None:
     with pytest.raises(SpecError, match="limits: wanted"):
         Limits(lower, upper)
+
+
+def test_the_ends_of_what_is_admitted_are_admitted() -> None:
+    Limits(-1e12, 1e12, 1e12, 1e12, 1e12)
+    Limits(0.0, 1e-12, 1e-12, 1e-12, 1e-12)
+
+
+def test_an_action_ends_somewhere_unless_it_says_otherwise() -> None:
+    assert not ActionFeature("a", "rad").continuous
 
 
 def test_a_bound_of_the_jerk_alone_cannot_be_kept() -> None:

@@ -111,16 +111,33 @@ def test_what_began_outside_may_come_back_and_not_go_away_again(side: float) -> 
         one.check(side * np.array([-1.01, 0.0]))
 
 
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_a_single_axis_comes_back_in_as_many_steps_as_it_takes(side: float) -> None:
+    one = gate(ActionFeature("arm", "rad", limits=Limits(-1.0, 1.0)))
+    one.check(np.array([side * 1.5]), begins_at=np.array([side * 1.5]))
+    for place in (1.4, 1.3, 1.3, 1.1, 1.0, 0.5):
+        one.check(np.array([side * place]))
+    with pytest.raises(GateError, match=r"arm: wanted -1 to 1, got"):
+        one.check(np.array([side * 1.1]))
+
+
 def test_a_position_does_not_jump_from_where_it_stood_or_was_sent() -> None:
-    one = gate(ARM, YAW)
+    one = gate(ARM, YAW, FREE)
     with pytest.raises(GateError, match=r"arm: wanted at most 0.03 from 0.5 in one tick, got 0.54"):
-        one.check(np.array([0.54, 0.0]), begins_at=np.array([0.5, 0.0]))
-    one.check(np.array([0.53, 0.03]))
-    one.check(np.array([0.50, 0.0]))
+        one.check(np.array([0.54, 0.0, 0.0]), begins_at=np.array([0.5, 0.0, 0.0]))
+    one.check(np.array([0.53, 0.03, 9.0]))
+    one.check(np.array([0.50, 0.0, 0.0]))
     with pytest.raises(GateError, match="arm"):
-        one.check(np.array([0.46, 0.0]))
+        one.check(np.array([0.46, 0.0, 0.0]))
     with pytest.raises(GateError, match="yaw"):
-        one.check(np.array([0.5, 0.04]))
+        one.check(np.array([0.5, 0.04, 0.0]))
+
+
+def test_far_from_zero_the_smallest_step_that_there_is_is_no_jump() -> None:
+    one = gate(ActionFeature("far", "m", limits=Limits(velocity=1e-7)))
+    one.check(np.array([math.nextafter(1e9, 2e9)]), begins_at=np.array([1e9]))
+    with pytest.raises(GateError, match="far"):
+        one.check(np.array([1e9 + 1e-4]))
 
 
 @pytest.mark.parametrize("turns", [0, 3, -2])
@@ -151,6 +168,8 @@ def test_a_driver_that_writes_into_its_command_does_not_move_the_gate() -> None:
     [
         ("rotvec", [0.0, 0.0, 3.15]),
         ("quat_xyzw", [0.0, 0.0, 0.0, 1.001]),
+        ("quat_xyzw", [0.0, 0.0, 0.0, 1.0000015]),
+        ("rotvec", [0.0, 0.0, math.pi + 1.5e-6]),
         ("quat_xyzw", [0.0, 0.0, 0.0, 0.0]),
         ("quat_wxyz", [0.999, 0.0, 0.0, 0.0]),
     ],

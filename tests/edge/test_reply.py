@@ -96,7 +96,7 @@ def test_a_chunk_with_an_orientation_that_is_none_is_refused_whole(row: int) -> 
 
 
 def test_an_angle_of_thousands_of_turns_is_refused() -> None:
-    first = replace(POLICY.actions[0], unit="deg", continuous=True)
+    first = replace(POLICY.actions[0], unit="deg", continuous=True, feedback=None, is_measured=False)
     robot = RobotSpec("r", (first, *POLICY.actions[1:]), POLICY.state, POLICY.cameras, 30.0)
     chunk = ROBOT.copy()
     chunk[2, 0] = -360_100.0
