@@ -27,6 +27,7 @@ TREE = {
     "PolicyError": "VagusError",
     "GateError": "VagusError",
     "RobotError": "VagusError",
+    "FrameError": "RobotError",
     "StateError": "VagusError",
 }
 

@@ -11,6 +11,7 @@ VagusError
 ├── PolicyError            a policy raised, or returned something that must not be commanded
 ├── GateError              a command that must not reach a robot; the last check before it found it
 ├── RobotError             a robot could not be connected, read or commanded
+│   └── FrameError         a camera gives something that can never be sent
 └── StateError             an event that is illegal in the present state; nothing was changed
 """
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 __all__ = [
     "ConfigError",
+    "FrameError",
     "GateError",
     "LinkError",
     "PolicyError",
@@ -94,6 +96,10 @@ class GateError(VagusError):
 
 class RobotError(VagusError):
     """A robot could not be connected, read or commanded."""
+
+
+class FrameError(RobotError):
+    """A camera gives something that is no picture of the promised size and kind."""
 
 
 class StateError(VagusError):

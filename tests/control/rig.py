@@ -92,6 +92,8 @@ class FakeRobot:
         )
         self._clock = clock
         self.joints = np.zeros(2)
+        self.reading: ActionArray | None = None
+        """Instead of the joints."""
         self.calls: list[str] = []
         self.commands: list[ActionArray] = []
         self.command_ns: list[int] = []
@@ -111,7 +113,7 @@ class FakeRobot:
 
     def read_state(self) -> FloatArray:
         self._note("read_state")
-        return self.joints.astype(np.float32)
+        return (self.joints if self.reading is None else self.reading).astype(np.float32)
 
     def read_images(self) -> Mapping[str, Image]:
         self.camera_gate.wait()
@@ -177,8 +179,8 @@ class FaultyMotion(Motion):
 
     fault: Callable[[ActionArray], ActionArray] | None = None
 
-    def advance(self, directive: Directive, state: FloatArray) -> Command:
-        return self._spoilt(super().advance(directive, state))
+    def advance(self, directive: Directive, state: FloatArray, *, is_trusted: bool = True) -> Command:
+        return self._spoilt(super().advance(directive, state, is_trusted=is_trusted))
 
     def go(self, goal: ActionArray, provenance: Provenance) -> Command:
         return self._spoilt(super().go(goal, provenance))

@@ -18,13 +18,15 @@ from typing import TypeAlias
 import pytest
 
 from control.rig import Rig
-from vagus.control import beat, ending, interrupt, loop, requests, runtime, watchdog
+from vagus.control import beat, ending, interrupt, loop, requests, runtime, state_reader, watchdog
 from vagus.control.config import LoopConfig
 from vagus.control.tally import EndReason
 
 Tracer: TypeAlias = "Callable[[FrameType, str, object], Tracer | None]"
 
-OURS = frozenset(module.__file__ for module in (beat, ending, interrupt, loop, requests, runtime, watchdog))
+OURS = frozenset(
+    module.__file__ for module in (beat, ending, interrupt, loop, requests, runtime, state_reader, watchdog)
+)
 SHORT = LoopConfig(duration_s=0.02)
 RAISED_EVERY = 7
 """No divisor of the instructions of a tick, so that the ticks of a run meet different ones."""

@@ -31,6 +31,7 @@ class NotingRecorder:
         self.summaries: list[LoopSummary] = []
         self.calls: list[str] = []
         self.error: Exception | None = None
+        self.counters: dict[str, int] = {}
 
     def record_step(self, now_ns: int, command: Command, state: FloatArray) -> None:
         self.steps.append(command)
@@ -166,11 +167,15 @@ def break_program(rig: Rig) -> None:
 
 
 def break_reading(rig: Rig) -> None:
-    rig.robot.joints = np.array([np.nan, 0.0])
+    rig.robot.reading = np.array([np.nan, 0.0])
 
 
 def shorten_reading(rig: Rig) -> None:
-    rig.robot.joints = np.zeros(1)
+    rig.robot.reading = np.zeros(1)
+
+
+def shift_reading(rig: Rig) -> None:
+    rig.robot.reading = rig.robot.joints + 1.5
 
 
 class Panic(BaseException):
@@ -197,6 +202,7 @@ WAYS_OUT: list[tuple[Callable[[Rig], None], EndReason, str]] = [
     (break_command, EndReason.ROBOT_ERROR, "refused"),
     (break_reading, EndReason.ROBOT_ERROR, "finite"),
     (shorten_reading, EndReason.ROBOT_ERROR, "finite"),
+    (shift_reading, EndReason.ROBOT_ERROR, "which it cannot have moved"),
     (break_driver, EndReason.ROBOT_ERROR, "read_state: ZeroDivisionError"),
     (break_program, EndReason.ERROR, "ZeroDivisionError: a bug"),
     (interrupt, EndReason.INTERRUPTED, ""),
@@ -230,9 +236,10 @@ def test_whatever_ends_the_loop_the_robot_is_stopped_first(
     assert words in summary.error
     assert_stopped_and_then_quiet(rig.robot.calls)
     assert rig.robot.calls[-1] == "recorder.close"
-    assert len(rig.robot.commands) == count[0]
+    borne = int("bad reading 2 in a row" in summary.error)  # the first of these costs a tick
+    assert len(rig.robot.commands) == count[0] + borne
     assert rig.engine.motion is MotionState.STOPPED
-    assert summary.ticks == 30
+    assert summary.ticks == 30 + borne
 
 
 def test_limited_for_too_long_stops_the_robot() -> None:

@@ -52,6 +52,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     commands: int
     limited: dict[str, int]
     camera_errors: int
+    state_errors: int
     episodes: int
     counters: dict[str, int]
     refusals: list[str]
@@ -106,6 +107,7 @@ def summarise(
         commands=summary.commands,
         limited=dict(summary.limited),
         camera_errors=summary.camera_errors,
+        state_errors=summary.state_errors,
         episodes=summary.episodes,
         counters=dict(counters),
         refusals=[] if client is None else [str(refusal) for refusal in client.refusals],

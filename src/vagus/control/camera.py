@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from vagus.errors import RobotError
-from vagus.quoting import quoted
+from vagus.clock import Clock, MonotonicClock
+from vagus.control.sight import Sight
 from vagus.threads import Supervised
 from vagus.types import Image, Snapshot, SnapshotDraft
 
@@ -40,6 +40,10 @@ class CameraThread:
         read_images: called on this thread; returns frames in the policy's names.
         client: gets the snapshots.
         on_images: sees what was read, e.g. the recorder.
+        clock: tells the time.
+
+    Attributes:
+        sight: whether the robot sees.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class CameraThread:
         read_images: Callable[[], Mapping[str, Image]],
         client: ClientPort,
         on_images: Callable[[SnapshotDraft, Mapping[str, Image]], None] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._read_images = read_images
         self._client = client
@@ -55,8 +60,8 @@ class CameraThread:
         self._asked = threading.Event()
         self._stopping = threading.Event()
         self._thread = Supervised(self._run, name="vagus-camera")
-        self._is_failing = False
-        self.errors = 0
+        self._clock = clock or MonotonicClock()
+        self.sight = Sight()
 
     def start(self) -> None:
         """Start the thread."""
@@ -85,14 +90,15 @@ class CameraThread:
                 self._serve(self._drafts.popleft())
 
     def _serve(self, draft: SnapshotDraft) -> None:
+        self.sight.begin(self._clock.now_ns())
         try:
             images = self._read_images()
         except BaseException as error:  # noqa: BLE001 - a driver's fault costs one request, not the robot
             self._fail(draft, error)
             return
-        if self._is_failing:
-            logger.warning("the cameras are back")
-        self._is_failing = False
+        said = self.sight.seen()
+        if said:
+            logger.warning(said)
         if self._stopping.is_set():
             return
         self._client.offer(Snapshot(draft, images))
@@ -100,11 +106,7 @@ class CameraThread:
             self._on_images(draft, images)
 
     def _fail(self, draft: SnapshotDraft, error: BaseException) -> None:
-        self.errors += 1
-        if not self._is_failing:
-            what = str(error) if isinstance(error, RobotError) else f"{type(error).__name__}: {quoted(error)}"
-            logger.warning(
-                "no images for this request: %s", what, exc_info=logger.isEnabledFor(logging.DEBUG)
-            )
-        self._is_failing = True
+        said = self.sight.failed(error, self._clock.now_ns())
+        if said:
+            logger.warning("%s", said, exc_info=error if logger.isEnabledFor(logging.DEBUG) else None)
         self._client.draft_failed(draft.ticket)

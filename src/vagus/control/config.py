@@ -10,7 +10,28 @@ from vagus.control.fallback import Fallbacks
 from vagus.control.robot_check import Admission
 from vagus.errors import ConfigError
 
-__all__ = ["LoopConfig", "RecorderConfig"]
+__all__ = ["LoopConfig", "RecorderConfig", "SensesConfig"]
+
+
+@dataclass(frozen=True, slots=True)
+class SensesConfig:
+    """How far a robot's readings and cameras are believed."""
+
+    max_bad_readings: int = 1
+    """Readings of the state in a row that may be missing, not finite or impossible; one more stops it."""
+    jump_factor: float = 3.0
+    """How many times as fast as its velocity limit a joint may seem to move, a share of its range on top; 0:
+    any jump is believed."""
+    camera_stale_s: float = 2.0
+    """Longest that the robot is driven while a camera shows the same picture bit by bit; 0: for ever."""
+
+    def __post_init__(self) -> None:
+        if self.max_bad_readings < 0:
+            raise ConfigError("max_bad_readings", wanted="0 or more", got=repr(self.max_bad_readings))
+        for name in ("jump_factor", "camera_stale_s"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ConfigError(name, wanted="a finite number, 0 or above", got=repr(value))
 
 
 _DURATIONS = (
@@ -42,6 +63,8 @@ class LoopConfig:
     """Actions that may be driven though nothing bounds their speed; said at the start, recorded, audited."""
     vouch_unmeasured: tuple[str, ...] = ()
     """Positions that may be driven though nothing measures them; likewise."""
+    senses: SensesConfig = field(default_factory=SensesConfig)
+    """How far the robot's readings and cameras are believed."""
     keep_plan_within: float | None = None
     """After a pause, keep the plan if the robot is within this of its last planned action; unset: never."""
     return_to_start: bool = False

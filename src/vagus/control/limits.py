@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -15,7 +16,7 @@ from vagus.errors import PolicyError, SpecError
 from vagus.specs import ActionFeature, ActionKind
 from vagus.types import ActionArray
 
-__all__ = ["Limiter"]
+__all__ = ["Limiter", "LongestLimited"]
 
 REASONS = {
     ActionKind.POSITION: ("position", "velocity", "acceleration", "jerk"),
@@ -39,6 +40,21 @@ TOLERATED_LAG_S = 0.1
 NOTHING: frozenset[str] = frozenset()
 
 Columns: TypeAlias = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class LongestLimited:
+    """The feature that has been kept well off its target for longest.
+
+    Attributes:
+        name: of the feature.
+        limit: what keeps it off, such as "velocity".
+        ticks: for how long.
+    """
+
+    name: str
+    limit: str
+    ticks: int
 
 
 class Limiter:
@@ -117,6 +133,22 @@ class Limiter:
         """Name of a feature kept well off its target for longer than `max_limited_s`, or None."""
         worst = int(np.argmax(self._limited_ticks))
         return self._names[worst] if self._limited_ticks[worst] > self._max_limited_ticks else None
+
+    @property
+    def limited_longest(self) -> LongestLimited | None:
+        """The feature that has been kept well off its target for longest; None: none is."""
+        worst = int(np.argmax(self._limited_ticks))
+        if not self._limited_ticks[worst]:
+            return None
+        return LongestLimited(self._names[worst], self._limits_of(worst), int(self._limited_ticks[worst]))
+
+    def _limits_of(self, column: int) -> str:
+        """Return what limited a feature in this tick."""
+        for axis in np.flatnonzero(self._axes == column).tolist():
+            return " and ".join(
+                self._reasons[axis][r] for r in np.flatnonzero(self._limiter.limited[:, axis])
+            )
+        return next((r.limited_by or "" for _, columns, r in self._rotations if column in columns), "")
 
     def seed(self, position: ActionArray) -> None:
         """Start from a stand at `position`, (action_dim,); NaN where nothing measures it.

@@ -10,27 +10,30 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
-import numpy as np
-
 from vagus.clock import NS_PER_MS, NS_PER_S, Clock, MonotonicClock, seconds_to_ns
+from vagus.control.alarms import Alarms, TickCosts
 from vagus.control.beat import Beat
 from vagus.control.camera import CameraThread
 from vagus.control.config import LoopConfig
 from vagus.control.ending import interrupted_by, reason_of, reason_of_hang, smooth_shares
 from vagus.control.episode import EpisodeWatch
+from vagus.control.frames import FrameCheck
 from vagus.control.gate import Gate
 from vagus.control.interrupt import Interrupt
+from vagus.control.loop_watch import LoopWatch
 from vagus.control.narration import Changes
 from vagus.control.parts import LoopParts, LoopStatus, status_of
+from vagus.control.readings import Reading
 from vagus.control.requests import Request, Requests
 from vagus.control.robot import robot_call
 from vagus.control.robot_check import admitted
 from vagus.control.runtime import Sweeper, quiet_runtime
+from vagus.control.state_reader import StateReader
 from vagus.control.tally import EndReason, LoopSummary, Tally
 from vagus.control.watchdog import Bounds, Watchdog, attempt, within
-from vagus.errors import RobotError
+from vagus.errors import FrameError
 from vagus.specs import vouched
-from vagus.types import ActionArray, Command, FloatArray, Image, MotionState, Provenance
+from vagus.types import ActionArray, Command, FloatArray, Image, LinkState, MotionState, Provenance
 
 __all__ = ["ControlLoop"]
 
@@ -75,18 +78,32 @@ class ControlLoop:
         self._watchdog = Watchdog(
             parts.robot.stop, self._interrupt, bounds, on_asked=self._stop.set, on_stuck=self._give_up
         )
-        self._requests = Requests(parts.engine, parts.motion, self._episode, self._watchdog)
         self._sweeper = Sweeper(is_wanted=False)
-        recorder = parts.recorder
+        recorder, senses = parts.recorder, config.senses
         self._camera = CameraThread(
-            self._read_images, parts.client, None if recorder is None else recorder.record_images
+            self._read_images,
+            parts.client,
+            None if recorder is None else recorder.record_images,
+            self._clock,
+        )
+        self._frames = FrameCheck(
+            parts.mapping.cameras,
+            stale_s=senses.camera_stale_s,
+            driven_ns=lambda: self._tally.plan_actions * self._period_ns,
+        )
+        self._state = StateReader(self._ask_state, parts.mapping, parts.motion, senses, self._clock)
+        self._requests = Requests(
+            parts.engine, parts.motion, self._episode, self._watchdog, on_moved=self._state.forget
         )
         self._start_pose: ActionArray | None = None
         self._beat = Beat(self._period_ns)
         self._lateness_ms = 0.0
+        self._command_ns = 0
         self._error = ""
         self.status: LoopStatus | None = None
         self.changes = Changes()
+        alarms = Alarms(self._period_ns, max_limited_s=config.max_limited_s)
+        self._watch = LoopWatch(alarms, parts.motion, self._camera.sight, recorder, self.changes)
 
     def stop(self) -> None:
         """End the loop at its next tick; the robot is stopped first."""
@@ -127,6 +144,8 @@ class ControlLoop:
         with robot_call("connect"):
             self._parts.robot.connect()
         self._interrupt.ensure(self._clock.now_ns())
+        self._watchdog.tick()
+        self._state.read()  # what the first tick is compared with
         self._camera.start()
         return None
 
@@ -155,8 +174,7 @@ class ControlLoop:
         self._clock.wait_until_ns(deadline_ns, self._stop)
         now_ns = self._clock.now_ns()
         tick = self._beat.wake(now_ns)
-        self._tally.note_tick(now_ns, tick.lateness_ns, tick.missed + skipped)
-        self._lateness_ms = tick.lateness_ns / NS_PER_MS
+        self._note_tick(now_ns, tick.lateness_ns, tick.missed + skipped)
         return now_ns
 
     def _end_due(self, now_ns: int, began_ns: int) -> EndReason | None:
@@ -165,6 +183,8 @@ class ControlLoop:
             return EndReason.HUNG
         if self._stop.is_set() or self._interrupt.is_set:
             return interrupted_by(self._interrupt)
+        if self._camera.sight.refusal:
+            raise FrameError(self._camera.sight.refusal)
         if config.duration_s is not None and now_ns - began_ns >= seconds_to_ns(config.duration_s):
             return EndReason.FINISHED
         if self._requests.is_resetting or not self._episode.is_over(now_ns):
@@ -177,24 +197,22 @@ class ControlLoop:
 
     def _tick(self, now_ns: int) -> EndReason | None:
         parts = self._parts
-        state = self._read_state()
-        if self._start_pose is None:
-            self._start_pose = parts.motion.measured(state)
-        while self._requests.apply_next(now_ns, state, self._config):
-            state = self._read_state()  # a new episode may begin elsewhere
-        directive = parts.engine.advance(now_ns, parts.mapping.state_to_policy(state))
-        draft = parts.engine.take_draft()
+        reading = self._sense(now_ns)
+        if not (reading.is_trusted or parts.motion.is_driven or parts.engine.motion is MotionState.PAUSED):
+            return None  # nothing moves, and nobody knows where from
+        directive = parts.engine.advance(now_ns, parts.mapping.state_to_policy(reading.state))
+        # a request that is not taken is made again: what was not measured now is shown to no policy
+        draft = parts.engine.take_draft() if reading.is_trusted else None
         if directive.motion is MotionState.STOPPED:
-            self._error = parts.engine.stop_reason
-            return EndReason.DEAD
+            return self._gave_up(now_ns)
         if draft is not None:
             self._camera.ask(draft)
-        command = parts.motion.advance(directive, state)
+        command = parts.motion.advance(directive, reading.steady, is_trusted=reading.is_trusted)
         self._tell(parts.motion.take_notices())
         if parts.motion.stop_reason is not None:
             self._error = parts.motion.stop_reason
             return EndReason.LIMITED
-        if not self._command(command, state, now_ns):
+        if not self._command(command, reading.state, now_ns):
             return EndReason.HUNG
         if command.is_moving:
             parts.engine.fallback_moved(now_ns)
@@ -206,20 +224,42 @@ class ControlLoop:
         for notice in notices:
             logger.warning("%s", notice)
 
-    def _read_state(self) -> FloatArray:
+    def _note_tick(self, now_ns: int, lateness_ns: int, missed: int) -> None:
+        self._tally.note_tick(now_ns, lateness_ns, missed)
+        costs = TickCosts(lateness_ns, missed, self._state.take_spent_ns(), self._command_ns)
+        self._command_ns = 0
+        self._watch.note_tick(now_ns, costs)
+        self._lateness_ms = lateness_ns / NS_PER_MS
+
+    def _sense(self, now_ns: int) -> Reading:
+        """Return the state of this tick, after what others have asked for was done."""
+        reading = self._state.read()
+        while self._requests.apply_next(now_ns, reading.steady if reading.is_trusted else None, self._config):
+            reading = self._state.read()  # a new episode may begin elsewhere
+        self._tally.state_errors = self._state.bad
+        if self._start_pose is None and reading.is_trusted:
+            self._start_pose = self._parts.motion.measured(reading.steady)
+        return reading
+
+    def _gave_up(self, now_ns: int) -> EndReason:
+        """Return why the engine has stopped: a link that is well did not fail a robot that sees nothing."""
+        engine = self._parts.engine
+        trouble = self._camera.sight.trouble(now_ns)
+        if trouble and engine.link in (LinkState.STREAMING, LinkState.DEGRADED):
+            self._error = f"{engine.stop_reason}: {trouble}"
+            return EndReason.ROBOT_ERROR
+        self._error = engine.stop_reason
+        return EndReason.DEAD
+
+    def _ask_state(self) -> object:
         self._watchdog.call = "robot.read_state()"
-        with robot_call("read_state"):
-            state = np.asarray(self._parts.robot.read_state(), dtype=np.float32)
+        state = self._parts.robot.read_state()
         self._watchdog.call = ""
-        if state.shape != (len(self._parts.mapping.state_names),) or not np.isfinite(state).all():
-            raise RobotError(
-                f"state: wanted {len(self._parts.mapping.state_names)} finite numbers, got {state.tolist()}"
-            )
         return state
 
     def _read_images(self) -> Mapping[str, Image]:
         read = self._parts.read_images or self._parts.robot.read_images
-        return self._parts.mapping.images_to_policy(read())
+        return self._parts.mapping.images_to_policy(self._frames.take(read()))
 
     def _command(self, command: Command, state: FloatArray, now_ns: int) -> bool:
         """Command the robot; False: it must not be any more."""
@@ -231,6 +271,7 @@ class ControlLoop:
                 if not may_command:
                     return False
                 self._send(action)
+            self._state.commanded(command.action)
             if self._parts.recorder is not None:
                 self._parts.recorder.record_step(now_ns, command, state)
         self._tally.note_command(now_ns, command.provenance, is_commanded=command.action is not None)
@@ -242,7 +283,9 @@ class ControlLoop:
         with robot_call("command"):
             self._parts.robot.command(action)
         self._watchdog.call = ""
-        self._beat.commanded(called_ns, self._clock.now_ns())
+        returned_ns = self._clock.now_ns()
+        self._command_ns = returned_ns - called_ns
+        self._beat.commanded(called_ns, returned_ns)
 
     def _publish(self, command: Command, now_ns: int) -> None:
         engine = self._parts.engine
@@ -263,7 +306,7 @@ class ControlLoop:
         ticks = max(round(self._config.return_time_s / parts.motion.tick_s), 1)
         origin = parts.motion.position
         for smooth in smooth_shares(ticks):
-            state = self._read_state()
+            state = self._state.read().state
             command = parts.motion.go(parts.motion.between(origin, goal, smooth), provenance)
             now_ns = self._clock.now_ns()
             if not self._command(command, state, now_ns):
@@ -303,6 +346,6 @@ class ControlLoop:
             reason if hang is None else reason_of_hang(hang, reason, self._interrupt),
             self._error or ("" if hang is None else str(hang)),
             limited=self._parts.motion.limited_counts,
-            camera_errors=self._camera.errors,
+            camera_errors=self._camera.sight.errors,
             is_stopped=self._watchdog.is_stopped,
         )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vagus.errors import RobotError, SpecError
-from vagus.specs import ActionFeature, PolicySpec, RobotSpec, rename_robot_spec
+from vagus.specs import ActionFeature, CameraSpec, PolicySpec, RobotSpec, rename_robot_spec
 from vagus.types import ActionArray, FloatArray, Image
 
 __all__ = ["OrderMapping"]
@@ -30,6 +30,8 @@ class OrderMapping:
         actions: features in the policy's order and names, with the robot's kinds, limits and feedback, and
             the encoding that either declares.
         state_names: the robot's state features in the robot's order, in the policy's names.
+        cameras: those that the policy looks at, in the robot's names and sizes; required where the policy
+            requires them.
     """
 
     def __init__(self, robot: RobotSpec, policy: PolicySpec, rename: Mapping[str, str] | None = None) -> None:
@@ -57,6 +59,10 @@ class OrderMapping:
             )
         self._cameras = tuple(
             (c.name, source[c.name], c.is_required) for c in policy.cameras if c.name in source
+        )
+        own = {camera.name: camera for camera in robot.cameras}
+        self.cameras: tuple[CameraSpec, ...] = tuple(
+            replace(own[name], is_required=is_required) for _, name, is_required in self._cameras
         )
 
     def action_to_robot(self, action: ActionArray) -> ActionArray:

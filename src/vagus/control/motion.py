@@ -19,7 +19,7 @@ from vagus.control.fallback import (
 )
 from vagus.control.grip import Grip
 from vagus.control.interpolate import Interpolator
-from vagus.control.limits import Limiter
+from vagus.control.limits import Limiter, LongestLimited
 from vagus.errors import StateError
 from vagus.features import ActionFeature, ActionKind, resolved_feedback
 from vagus.types import ActionArray, Command, Directive, FloatArray, MotionState, Provenance
@@ -81,6 +81,7 @@ class Motion:
         self._must_command = any(kind in (ActionKind.VELOCITY, ActionKind.EFFORT) for kind in kinds)
         self._start: ActionArray = np.full(len(kinds), np.nan)
         self._is_driven = False
+        self._is_seeded = False
         self._is_falling_back = False
         self._hold: ActionArray | None = None
 
@@ -89,6 +90,11 @@ class Motion:
         """Why the robot must be stopped: a feature that was limited for too long; None: no reason."""
         name = self._limiter.limited_too_long
         return None if name is None else f"{name} was limited for longer than allowed"
+
+    @property
+    def limited_longest(self) -> LongestLimited | None:
+        """The feature that has been kept well off its target for longest; None: none is."""
+        return self._limiter.limited_longest
 
     @property
     def limited_counts(self) -> dict[str, int]:
@@ -100,23 +106,26 @@ class Motion:
         """The last command, or the seed before the first, (action_dim,)."""
         return self._limiter.position
 
-    def advance(self, directive: Directive, state: FloatArray) -> Command:
+    def advance(self, directive: Directive, state: FloatArray, *, is_trusted: bool = True) -> Command:
         """Return the command of this tick.
 
         Args:
             directive: what the engine decided.
             state: measured state, in the order of `state_names`.
+            is_trusted: it can be started from and held; without that a start waits, and so does a hold.
 
         Raises:
             PolicyError: a target is not finite; nothing was changed.
             StateError: PLAYING without a knot.
         """
         if directive.reseed:
-            self._is_driven = False
+            self._is_driven = self._is_seeded = False
         is_first = not self._is_driven  # it may still be moved by others, until the first command
-        if is_first:
+        if is_first and is_trusted:
             self._seed(state)
-        command = self._command(directive, state)
+        if not self._is_seeded:
+            return Command(action=None, provenance=directive.provenance)
+        command = self._command(directive, state if is_trusted else None)
         if command.action is None:
             return command
         self._grip.note(command.action, self._feedback.measured(state))
@@ -161,7 +170,7 @@ class Motion:
         self._is_falling_back = True
         return Command(action=action, provenance=provenance, limited=self._limiter.limited)
 
-    def _command(self, directive: Directive, state: FloatArray) -> Command:
+    def _command(self, directive: Directive, state: FloatArray | None) -> Command:
         motion = directive.motion
         if motion is MotionState.PLAYING:
             return self._play(directive)
@@ -173,6 +182,7 @@ class Motion:
         return self._fall_back(directive, state)
 
     def _seed(self, state: FloatArray) -> None:
+        self._is_seeded = True
         measured = self._feedback.measured(state)
         start = np.where(self._feedback.is_measured, measured, self._feedback.presumed)
         self._start = self._grip.start(start, measured)
@@ -203,7 +213,7 @@ class Motion:
         action = self._limiter.step(target, is_braking=self._is_position, share=self._share(directive))
         return Command(action=action, provenance=directive.provenance, limited=self._limiter.limited)
 
-    def _fall_back(self, directive: Directive, state: FloatArray) -> Command:
+    def _fall_back(self, directive: Directive, state: FloatArray | None) -> Command:
         if not self._is_driven and not (self._must_command and self._limiter.is_known):
             return Command(action=None, provenance=directive.provenance)
         before = self._limiter.position
@@ -217,8 +227,8 @@ class Motion:
             action=action, provenance=directive.provenance, limited=self._limiter.limited, is_moving=moved
         )
 
-    def _fallback_target(self, last: ActionArray, state: FloatArray) -> tuple[ActionArray, BoolArray]:
-        if self._hold is None and self._limiter.is_standing:
+    def _fallback_target(self, last: ActionArray, state: FloatArray | None) -> tuple[ActionArray, BoolArray]:
+        if self._hold is None and state is not None and self._limiter.is_standing:
             measured = self._feedback.measured(state)
             self._hold = np.where(
                 self._holds_measured & self._feedback.is_measured, self._limiter.clip(measured), last

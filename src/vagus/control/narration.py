@@ -46,6 +46,7 @@ class Changes:
 
     def __init__(self) -> None:
         self._waiting: deque[Change] = deque(maxlen=KEPT_CHANGES)
+        self._warnings: deque[str] = deque(maxlen=KEPT_CHANGES)
         self._link: LinkState | None = None
         self._motion: MotionState | None = None
         self._episode: int | None = None
@@ -59,10 +60,22 @@ class Changes:
         step = step if provenance.step is None else provenance.step
         self._waiting.append(Change(now_ns, link, motion, episode, step))
 
+    def warn(self, text: str) -> None:
+        """Have `text` told as it is (control thread); "": nothing."""
+        if text:
+            self._warnings.append(text)
+
     def take(self) -> Iterator[Change]:
         """Yield what has come since, oldest first (one other thread)."""
         while self._waiting:
             yield self._waiting.popleft()
+
+    def take_warnings(self) -> list[Line]:
+        """Return what is to be told as it is (one other thread)."""
+        lines: list[Line] = []
+        while self._warnings:
+            lines.append(Line(self._warnings.popleft(), is_warning=True))
+        return lines
 
 
 @dataclass(frozen=True, slots=True)

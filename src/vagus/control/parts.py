@@ -94,7 +94,15 @@ class EnginePort(Protocol):
 
 
 class RecorderPort(Protocol):
-    """What the loop needs of a recorder; nothing here may block."""
+    """What the loop needs of a recorder; nothing here may block.
+
+    What is handed over is the recorder's: nobody changes it afterwards.
+    """
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """What was recorded so far, and under names with "dropped" what was not."""
+        ...
 
     def record_step(self, now_ns: int, command: Command, state: FloatArray) -> None:
         """Take one command (control thread)."""

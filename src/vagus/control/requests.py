@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import logging
 from collections import deque
+from collections.abc import Callable
 
 from vagus.control.config import LoopConfig
 from vagus.control.episode import EpisodeWatch
@@ -33,7 +34,17 @@ class Requests:
     Before an episode or a pause ends, what drives on by itself is brought to rest: nobody commands it then.
     """
 
-    def __init__(self, engine: EnginePort, motion: Motion, episode: EpisodeWatch, watchdog: Watchdog) -> None:
+    def __init__(
+        self,
+        engine: EnginePort,
+        motion: Motion,
+        episode: EpisodeWatch,
+        watchdog: Watchdog,
+        *,
+        on_moved: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_moved` is called when an episode begins with the robot put elsewhere."""
+        self._on_moved = on_moved
         self._engine = engine
         self._motion = motion
         self._episode = episode
@@ -50,8 +61,8 @@ class Requests:
         """Whether a new episode was asked for already."""
         return Request.RESET in self._waiting
 
-    def apply_next(self, now_ns: int, state: FloatArray, config: LoopConfig) -> bool:
-        """Apply one that is due; return whether there was one."""
+    def apply_next(self, now_ns: int, state: FloatArray | None, config: LoopConfig) -> bool:
+        """Apply one that is due; return whether there was one. `state` is None where it cannot be trusted."""
         if not self._waiting or not self._may_apply(self._waiting[0], now_ns):
             return False
         request = self._waiting.popleft()
@@ -69,12 +80,12 @@ class Requests:
             self._resumes_after_reset = True
         return False
 
-    def _apply(self, request: Request, now_ns: int, state: FloatArray, config: LoopConfig) -> None:
+    def _apply(self, request: Request, now_ns: int, state: FloatArray | None, config: LoopConfig) -> None:
         engine = self._engine
         if request is Request.PAUSE:
             engine.pause(now_ns)
         elif request is Request.RESUME:
-            measured = self._motion.measured(state)
+            measured = None if state is None else self._motion.measured(state)
             within, gap = config.keep_plan_within, self._motion.gap
             engine.resume(now_ns, measured=measured, keep_plan_within=within, gap=gap)
         else:
@@ -86,6 +97,8 @@ class Requests:
         self._watchdog.call = ""
         self._watchdog.tick()
         self._engine.reset(was_moved=was_moved)
+        if was_moved:
+            self._on_moved()
         if self._resumes_after_reset:
             self._engine.resume(now_ns)
         self._resumes_after_reset = False

@@ -20,6 +20,9 @@ class Robot(Protocol):
     `read_state`, `command` and `stop` are called by the control thread, `read_images` by the camera thread,
     at the same time as the others. When the control thread is stuck in a call, `stop` is called from another
     thread; it must not wait for that call.
+
+    What the loop hands over is the driver's: it may keep and change it. What the driver returns stays the
+    driver's: the loop copies it at once, so buffers may be used again for the next reading or frame.
     """
 
     @property
@@ -39,7 +42,7 @@ class Robot(Protocol):
         """Return the measured state in the order of the spec, (state_dim,), float32.
 
         Raises:
-            RobotError: no reading; the loop stops the robot.
+            RobotError: no reading in this tick; the loop bears with `max_bad_readings` in a row.
         """
         ...
 
@@ -47,7 +50,8 @@ class Robot(Protocol):
         """Return the newest frame of every camera, RGB uint8 (height, width, 3).
 
         Raises:
-            RobotError: a camera gave no frame; this request is skipped and counted.
+            RobotError: a camera gave no frame; this request is skipped and counted. First frames that are not
+                what the spec says end the run.
         """
         ...
 

@@ -54,7 +54,8 @@ class LoopSummary:
         plan_actions: commands that came from a plan.
         commands: all commands.
         limited: name of a limit → ticks in which it changed a command.
-        camera_errors: requests that failed because a camera gave no frame.
+        camera_errors: requests that failed because a camera gave no frame, or the same one for too long.
+        state_errors: ticks without a reading of the state that could be used.
         episodes: episodes that were completed.
         is_stopped: whether `robot.stop()` returned without an error.
     """
@@ -73,6 +74,7 @@ class LoopSummary:
     commands: int
     limited: Mapping[str, int]
     camera_errors: int
+    state_errors: int
     episodes: int
     is_stopped: bool = True
 
@@ -118,6 +120,7 @@ class Tally:
         self.plan_actions = 0
         self.commands = 0
         self.episodes = 0
+        self.state_errors = 0
         self._link_ns = dict.fromkeys(LinkState, 0)
         self._motion_ns = dict.fromkeys(MotionState, 0)
         self._first_ns: int | None = None
@@ -179,6 +182,7 @@ class Tally:
             commands=self.commands,
             limited=dict(limited),
             camera_errors=camera_errors,
+            state_errors=self.state_errors,
             episodes=self.episodes,
             is_stopped=is_stopped,
         )

@@ -58,6 +58,7 @@ class Telling:
         cause = self._cause()
         for change in self._changes.take():
             self._say(self._narrator.tell(change, cause))
+        self._say(self._changes.take_warnings())
         self._say(self._narrator.remind(self._clock.now_ns(), cause))
 
     def _run(self) -> None:

@@ -1,0 +1,181 @@
+"""What is wrong while a robot is driven: said at once, then now and then, and when it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vagus.clock import NS_PER_MS, NS_PER_S
+
+__all__ = ["Alarm", "Alarms", "TickCosts"]
+
+REPEAT_NS = 10 * NS_PER_S
+"""What lasts is said again this often."""
+WINDOW_NS = 2 * NS_PER_S
+"""Ticks are judged in stretches of this length."""
+KEPT_SHARE = 0.9
+"""Share of the ticks that must run, and be in time, for a rate to be kept."""
+LATE_SHARE = 0.5
+"""Share of a period after which a tick is late."""
+LIMITED_SHARE = 0.2
+"""Share of `max_limited_s` after which a feature that is kept off its target is named."""
+
+
+class Alarm:
+    """Something that is wrong or not. Says so when it begins, every `REPEAT_NS`, and when it is over."""
+
+    def __init__(self) -> None:
+        self._said_ns: int | None = None
+
+    def wrong(self, text: str, now_ns: int) -> str:
+        """It is wrong; return what is to be said now, or ""."""
+        if self._said_ns is not None and now_ns - self._said_ns < REPEAT_NS:
+            return ""
+        self._said_ns = now_ns
+        return text
+
+    def well(self, text: str) -> str:
+        """It is well; return what is to be said now: that it is again, or ""."""
+        if self._said_ns is None:
+            return ""
+        self._said_ns = None
+        return text
+
+    def is_due(self, now_ns: int) -> bool:
+        """Whether `wrong` would say something: a text need not be made otherwise."""
+        return self._said_ns is None or now_ns - self._said_ns >= REPEAT_NS
+
+
+@dataclass(frozen=True, slots=True)
+class TickCosts:
+    """Where the time of a tick went.
+
+    Attributes:
+        lateness_ns: how long after its deadline it began.
+        missed: ticks before it that were skipped.
+        read_ns: time in `read_state`.
+        command_ns: time in `command`.
+    """
+
+    lateness_ns: int
+    missed: int
+    read_ns: int
+    command_ns: int
+
+
+@dataclass(slots=True)
+class _Sums:
+    """What the ticks of a stretch come to."""
+
+    ticks: int = 0
+    missed: int = 0
+    late_ticks: int = 0
+    latest_ns: int = 0
+    read_ns: int = 0
+    command_ns: int = 0
+    slowest_ns: int = 0
+
+    def add(self, costs: TickCosts, *, is_late: bool) -> None:
+        self.ticks += 1
+        self.missed += costs.missed
+        self.late_ticks += is_late
+        self.latest_ns = max(self.latest_ns, costs.lateness_ns)
+        self.read_ns += costs.read_ns
+        self.command_ns += costs.command_ns
+        self.slowest_ns = max(self.slowest_ns, costs.read_ns, costs.command_ns)
+
+
+class Alarms:
+    """Watches one loop; all of it belongs to the control thread and costs it some additions per tick.
+
+    Args:
+        period_ns: length of a tick.
+        max_limited_s: a feature that is limited for this long ends the run.
+    """
+
+    def __init__(self, period_ns: int, *, max_limited_s: float) -> None:
+        self._period_ns = period_ns
+        self._max_limited_s = max_limited_s
+        self._rate = Alarm()
+        self._late = Alarm()
+        self._limited = Alarm()
+        self._dropped = Alarm()
+        self._dropped_before = 0
+        self._began_ns: int | None = None
+        self._sums = _Sums()
+
+    def note_tick(self, now_ns: int, costs: TickCosts) -> list[str]:
+        """Take a tick; return what is to be said of the rate, once per `WINDOW_NS`."""
+        if self._began_ns is None:
+            self._began_ns = now_ns
+            return []
+        self._sums.add(costs, is_late=costs.lateness_ns > LATE_SHARE * self._period_ns)
+        if now_ns - self._began_ns < WINDOW_NS:
+            return []
+        said = [self._judge_rate(now_ns), self._judge_lateness(now_ns)]
+        self._began_ns, self._sums = now_ns, _Sums()
+        return [text for text in said if text]
+
+    def note_limited(self, now_ns: int, name: str, limit: str, since_s: float) -> str:
+        """Take the feature that is kept off its target for longest; return what is to be said, or "".
+
+        Args:
+            now_ns: time of the tick.
+            name: the feature.
+            limit: what limits it, such as "velocity".
+            since_s: for how long; 0: nothing is.
+        """
+        if not since_s:
+            return self._limited.well("no action is limited for long any more")
+        if since_s < LIMITED_SHARE * self._max_limited_s or not self._limited.is_due(now_ns):
+            return ""
+        left_s = max(self._max_limited_s - since_s, 0.0)
+        return self._limited.wrong(
+            f"{name} has been kept off its target by its {limit} limit for {since_s:.1f} s; "
+            f"the robot is stopped in {left_s:.1f} s",
+            now_ns,
+        )
+
+    def note_dropped(self, now_ns: int, counters: Mapping[str, int]) -> str:
+        """Take what a recorder counted, once per `WINDOW_NS`; return what is to be said, or ""."""
+        dropped = sum(count for name, count in counters.items() if "dropped" in name)
+        new, self._dropped_before = dropped - self._dropped_before, dropped
+        if not new:
+            return self._dropped.well("the recorder keeps up again")
+        return self._dropped.wrong(f"the recorder does not keep up: {dropped} dropped so far", now_ns)
+
+    def _judge_rate(self, now_ns: int) -> str:
+        wanted_hz = NS_PER_S / self._period_ns
+        share = self._sums.ticks / (self._sums.ticks + self._sums.missed)
+        if share >= KEPT_SHARE:
+            return self._rate.well(f"the robot keeps its rate of {wanted_hz:.4g} Hz again")
+        return self._rate.wrong(
+            f"the robot keeps a rate of {share * wanted_hz:.3g} instead of {wanted_hz:.4g} Hz, and moves "
+            f"slower: "
+            f"{self._cause()}",
+            now_ns,
+        )
+
+    def _cause(self) -> str:
+        """Return where the time goes, as far as that is known."""
+        read_ms = self._sums.read_ns / self._sums.ticks / NS_PER_MS
+        command_ms = self._sums.command_ns / self._sums.ticks / NS_PER_MS
+        name, mean_ms = ("read_state", read_ms) if read_ms >= command_ms else ("command", command_ms)
+        if (read_ms + command_ms) * NS_PER_MS > KEPT_SHARE * self._period_ns:
+            return f"{name} takes {mean_ms:.3g} ms"
+        slowest_ms = self._sums.slowest_ns / NS_PER_MS
+        if self._sums.slowest_ns > self._period_ns:
+            return f"a call into the driver took up to {slowest_ms:.3g} ms"
+        return "this computer gives the control thread no time"
+
+    def _judge_lateness(self, now_ns: int) -> str:
+        if self._sums.late_ticks <= (1.0 - KEPT_SHARE) * self._sums.ticks:
+            return self._late.well("ticks begin in time again")
+        if self._sums.missed:
+            return ""  # of which the rate tells
+        return self._late.wrong(
+            f"{self._sums.late_ticks / self._sums.ticks:.0%} of the ticks begin late, up to "
+            f"{self._sums.latest_ns / NS_PER_MS:.3g} ms: this computer gives the control thread too little "
+            "time",
+            now_ns,
+        )

@@ -1,0 +1,173 @@
+"""Frames as they come from a camera: of the promised size and kind, whole, and not the same for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vagus.clock import NS_PER_S, seconds_to_ns
+from vagus.errors import FrameError, RobotError
+from vagus.quoting import quoted
+from vagus.specs import CameraSpec
+from vagus.types import Image
+
+__all__ = ["FrameCheck", "Standstill", "checked_frame", "whole_copy"]
+
+CHANNELS = 3
+COPY_TRIES = 3
+"""Copies of a frame whose driver writes into it meanwhile; the last is taken as it is."""
+SAMPLE_STRIDE = 16
+"""Every so many rows and columns are compared first: two pictures mostly differ there."""
+
+
+def checked_frame(camera: CameraSpec, frame: object) -> Image:
+    """Return a frame that is what its camera's spec says; no copy is made.
+
+    Raises:
+        FrameError: it is something else; the error names the camera, what came and what to do.
+    """
+    wanted = f"camera {camera.name!r}: wanted ({camera.height}, {camera.width}, 3) uint8 RGB"
+    if not isinstance(frame, np.ndarray):
+        got = "nothing" if frame is None else f"a {quoted(type(frame).__name__)}"
+        raise FrameError(f"{wanted}, got {got}")
+    if frame.shape == (camera.height, camera.width, CHANNELS) and frame.dtype == np.uint8:
+        return frame
+    fix = _advice(camera, frame)
+    raise FrameError(f"{wanted}, got {frame.shape} {frame.dtype}{fix and f'; {fix}'}")
+
+
+def whole_copy(frame: Image) -> Image:
+    """Return a copy of one picture, though a driver may write the next one into the same memory meanwhile.
+
+    Read-only: what several look at nobody may change.
+    """
+    copy = np.array(frame)
+    for _ in range(COPY_TRIES - 1):
+        if np.array_equal(copy, frame):
+            break
+        copy = np.array(frame)
+    copy.flags.writeable = False
+    return copy
+
+
+def _advice(camera: CameraSpec, frame: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> str:
+    """Return what is probably wrong, and what to do; "" where that cannot be guessed."""
+    height, width, shape = camera.height, camera.width, frame.shape
+    known = {
+        (height, width): "a grey picture: repeat its channel three times",
+        (height, width, 1): "a grey picture: repeat its channel three times",
+        (height, width, 4): "leave the fourth channel out",
+        (CHANNELS, height, width): "channels come last: frame.transpose(1, 2, 0)",
+        (width, height, CHANNELS): "height comes before width",
+        (height, width, CHANNELS): "scale its numbers to 0–255 and convert them to uint8",
+    }
+    if not frame.size:
+        return "an empty frame: the camera gave none"
+    is_picture = len(shape) == CHANNELS and shape[2] == CHANNELS
+    return known.get(shape, "resize it, or state this size in the robot's spec" if is_picture else "")
+
+
+@dataclass(slots=True)
+class _Seen:
+    frame: Image
+    driven_ns: int
+
+
+class Standstill:
+    """Knows for how long the robot was driven while a camera showed one and the same picture, bit by bit.
+
+    Only time in which the robot is driven counts: a scene without motion may look the same for ever. A camera
+    that stands still does so until its picture changes.
+
+    Args:
+        limit_ns: how long is too long; 0: nothing ever is.
+    """
+
+    def __init__(self, limit_ns: int) -> None:
+        self._limit_ns = limit_ns
+        self._seen: dict[str, _Seen] = {}
+
+    def stood_ns(self, camera: str, frame: Image, driven_ns: int) -> int | None:
+        """Take a picture, which must not change any more; return for how long it was shown, if too long.
+
+        Args:
+            camera: its camera.
+            frame: (height, width, 3), uint8.
+            driven_ns: how long the robot was driven since its start.
+        """
+        if not self._limit_ns:
+            return None
+        seen = self._seen.get(camera)
+        if seen is None or not _is_same(seen.frame, frame):
+            self._seen[camera] = _Seen(frame, driven_ns)
+            return None
+        stood_ns = driven_ns - seen.driven_ns
+        return stood_ns if stood_ns > self._limit_ns else None
+
+
+class FrameCheck:
+    """Takes what the cameras give: checks it, copies it, and leaves out what stands still.
+
+    Args:
+        cameras: those that are looked at, in the robot's own names; a missing or frozen one is an error where
+            it `is_required`, else it is left out.
+        stale_s: longest that the robot is driven on one picture of a camera; 0: for ever.
+        driven_ns: tells how long the robot was driven since its start.
+    """
+
+    def __init__(
+        self, cameras: Sequence[CameraSpec], *, stale_s: float, driven_ns: Callable[[], int] = lambda: 0
+    ) -> None:
+        self._cameras = tuple(cameras)
+        self._driven_ns = driven_ns
+        self._standstill = Standstill(seconds_to_ns(stale_s))
+        self.left_out: tuple[str, ...] = ()
+        """Cameras that the policy can do without and that stood still at the last look."""
+
+    def take(self, images: object) -> dict[str, Image]:
+        """Return read-only copies of the frames that are looked at.
+
+        Raises:
+            FrameError: this can never be sent: no mapping, a required camera is missing, a frame is not what
+                the spec says.
+            RobotError: a required camera stands still.
+        """
+        if not isinstance(images, Mapping):
+            raise FrameError(
+                f"read_images: wanted a mapping of camera to frame, got a {quoted(type(images).__name__)}"
+            )
+        missing = [
+            camera.name for camera in self._cameras if camera.is_required and camera.name not in images
+        ]
+        if missing:
+            raise FrameError(f"no frame from the cameras {missing}; got {sorted(map(str, images))}")
+        frames: dict[str, Image] = {}
+        left_out: list[str] = []
+        for camera in self._cameras:
+            if camera.name not in images:
+                continue
+            frame = whole_copy(checked_frame(camera, images[camera.name]))
+            if self._stands_still(camera, frame):
+                left_out.append(camera.name)
+            else:
+                frames[camera.name] = frame
+        self.left_out = tuple(left_out)
+        return frames
+
+    def _stands_still(self, camera: CameraSpec, frame: Image) -> bool:
+        if camera.may_repeat:
+            return False
+        stood_ns = self._standstill.stood_ns(camera.name, frame, self._driven_ns())
+        if stood_ns is not None and camera.is_required:
+            raise RobotError(
+                f"camera {camera.name!r} stands still: the robot was driven for {stood_ns / NS_PER_S:.1f} s "
+                "on one and the same picture"
+            )
+        return stood_ns is not None
+
+
+def _is_same(left: Image, right: Image) -> bool:
+    sample = (slice(None, None, SAMPLE_STRIDE), slice(None, None, SAMPLE_STRIDE))
+    return np.array_equal(left[sample], right[sample]) and np.array_equal(left, right)

@@ -1,0 +1,71 @@
+"""Whether a robot sees: what to say while its cameras fail, and when that ends a run."""
+
+from __future__ import annotations
+
+from vagus.clock import NS_PER_S
+from vagus.control.alarms import Alarm
+from vagus.errors import FrameError, RobotError
+from vagus.quoting import quoted
+
+__all__ = ["Sight"]
+
+HANGING_NS = 2 * NS_PER_S
+"""A look that takes longer than this is spoken of."""
+
+MOST_ALARMS = 16
+"""Faults told one by one; a driver may say something else each time."""
+
+
+class Sight:
+    """Follows the looks through a robot's cameras. One thread looks; `refusal` and `trouble` are for any.
+
+    Attributes:
+        errors: looks that gave no frames.
+        refusal: why there is nothing to hope for: the very first frames were not what the spec says.
+    """
+
+    def __init__(self) -> None:
+        self._alarms: dict[str, Alarm] = {}
+        self._has_seen = False
+        self._failing: tuple[int, str] | None = None
+        self._looking_ns: int | None = None
+        self.errors = 0
+        self.refusal = ""
+
+    def begin(self, now_ns: int) -> None:
+        """A look begins."""
+        self._looking_ns = now_ns
+
+    def seen(self) -> str:
+        """It gave all frames; return what is to be said: that they are back, or ""."""
+        self._looking_ns, self._failing, self._has_seen = None, None, True
+        was_said, self._alarms = bool(self._alarms), {}
+        return "the cameras are back" if was_said else ""
+
+    def failed(self, error: BaseException, now_ns: int) -> str:
+        """It gave none; return what is to be said, or ""."""
+        self.errors += 1
+        self._looking_ns = None
+        said = str(error) if isinstance(error, RobotError) else f"{type(error).__name__}: {quoted(error)}"
+        if isinstance(error, FrameError) and not self._has_seen:
+            self.refusal = self.refusal or said
+        self._failing = (now_ns if self._failing is None else self._failing[0], said)
+        about, _, _ = said.partition(":")  # the camera, where it is one of ours who speaks
+        if about not in self._alarms and len(self._alarms) >= MOST_ALARMS:
+            about = ""
+        alarm = self._alarms.setdefault(about, Alarm())
+        return alarm.wrong(f"no images for this request: {said}", now_ns)
+
+    def trouble(self, now_ns: int) -> str:
+        """Return why the robot sees nothing, and since when; "" while it does."""
+        failing, looking_ns = self._failing, self._looking_ns  # replaced whole by the other thread
+        if failing is not None:
+            return f"no frames for {(now_ns - failing[0]) / NS_PER_S:.1f} s: {failing[1]}"
+        if looking_ns is not None and now_ns - looking_ns > HANGING_NS:
+            return f"read_images has not returned for {(now_ns - looking_ns) / NS_PER_S:.1f} s"
+        return ""
+
+    def hangs(self, now_ns: int) -> bool:
+        """Whether a look takes so long that only others can speak of it."""
+        looking_ns = self._looking_ns
+        return looking_ns is not None and now_ns - looking_ns > HANGING_NS
