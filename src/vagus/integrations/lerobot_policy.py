@@ -190,7 +190,16 @@ class VagusPolicy(PreTrainedPolicy):  # type: ignore[misc]
         if self._chunks is not None:
             self._chunks.begin_episode()
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator] # there is no network in it
+    def __setattr__(self, name: str, value: object) -> None:
+        """Refuse what would take the place of `predict_action_chunk`.
+
+        LeRobot then goes on without compiling. Otherwise it waits for inferences that warm the compiler up,
+        and makes none while a long chunk is in its queue: the robot would stand for ever.
+        """
+        if name == "predict_action_chunk":
+            raise ConfigError(name, wanted="no compiled method: there is no network in it", got="another")
+        super().__setattr__(name, value)
+
     def predict_action_chunk(
         self,
         batch: dict[str, Tensor],
