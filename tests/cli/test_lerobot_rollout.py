@@ -53,7 +53,7 @@ def test_its_flags_are_lerobots_and_its_codes_and_summary_those_of_run(
 ) -> None:
     given: list[str] = []
 
-    def run(arguments: tuple[str, ...]) -> RunOutcome:
+    def run(arguments: tuple[str, ...], on_stuck: object) -> RunOutcome:
         given.extend(arguments)
         return ended(reason, "why it ended")
 

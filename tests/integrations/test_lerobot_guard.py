@@ -28,6 +28,11 @@ class Wrapper:
         self.sent: list[dict[str, float]] = []
         self.failures = 0
         self.has_stood = threading.Event()
+        self.is_connected = True
+
+    @property
+    def inner(self) -> Wrapper:
+        return self
 
     def get_observation(self) -> dict[str, object]:
         return {"arm.pos": 2.9}

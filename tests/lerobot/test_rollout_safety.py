@@ -28,7 +28,7 @@ from rollout_rig import (
     stand_in,
     table,
 )
-from vagus.control.tally import EndReason
+from vagus.control.tally import EndReason, LoopSummary
 from vagus.integrations import lerobot as integration
 
 POSITIONS = tuple(f"{joint}.pos" for joint in JOINTS)
@@ -169,13 +169,39 @@ def test_a_robot_that_fails_is_stopped_and_let_go_and_what_was_recorded_is_kept(
     assert len(recorded(stand)["action"]) > 30
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGTSTP]
+)
 def test_a_signal_ends_a_rollout_in_order(stand: Stand, number: signal.Signals) -> None:
     arguments = stand.arguments("sentry", "--duration=60", *stand.dataset(), has_base=True)
+    reason = EndReason.TERMINATED if number == signal.SIGTERM else EndReason.INTERRUPTED
     with meanwhile(stand, lambda: os.kill(os.getpid(), number)):
-        assert integration.main(arguments).summary.reason is EndReason.INTERRUPTED
+        assert integration.main(arguments).summary.reason is reason
     check_ended_well(stand)
     assert len(recorded(stand)["action"]) > 30
+
+
+def test_signals_without_end_do_not_keep_the_robot_from_being_let_go(stand: Stand) -> None:
+    arguments = stand.arguments("sentry", "--duration=60", *stand.dataset(), has_base=True)
+
+    def storm() -> None:
+        for _ in range(5):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with meanwhile(stand, storm):
+        assert integration.main(arguments).summary.reason is EndReason.INTERRUPTED
+    check_ended_well(stand)
+
+
+def test_a_robot_that_hangs_is_noticed_and_stands(stand: Stand) -> None:
+    arguments = stand.arguments("sentry", "--duration=60", "--robot.hangs_after=60", has_base=True)
+    summaries: list[LoopSummary] = []
+    ended = integration.main([*arguments, *stand.dataset()], summaries.append).summary
+    assert ended.reason is EndReason.HUNG
+    assert "robot.get_observation() hangs" in ended.error
+    assert ended.is_stopped
+    assert len(summaries) == 1, "its thread did not come back in time: a command would have ended the process"
+    check_ended_well(stand)
 
 
 def test_a_dead_link_ends_a_recording_which_is_kept(stand: Stand) -> None:

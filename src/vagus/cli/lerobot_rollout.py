@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from vagus.cli.console import console
 from vagus.cli.run_report import summarise, summary_table
+from vagus.cli.steady_output import end_process
 from vagus.control.outcome import RunOutcome
+from vagus.control.tally import LoopSummary
 from vagus.errors import ConfigError
 
 __all__ = ["LerobotRolloutCommand"]
@@ -56,7 +58,13 @@ def run_rollout(arguments: Sequence[str]) -> int:
             got=str(error),
             fix=f'{sys.executable} -m pip install "vagus[lerobot]"',
         ) from error
-    outcome: RunOutcome = integration.main(arguments)
+
+    def end(summary: LoopSummary) -> None:
+        """End the process, whose main thread is stuck in the robot."""
+        run = summarise(summary, {}, None)
+        end_process(lambda: console().print(summary_table(run)), run.exit_code)
+
+    outcome: RunOutcome = integration.main(arguments, end)
     run = summarise(outcome.summary, outcome.counters, None, outcome.recording, client=outcome.client)
     console().print(summary_table(run))
     return run.exit_code

@@ -22,12 +22,14 @@ class Span:
         patience_ns: how long it may take.
         asked_ns: how long it may take once the end of the run was asked for while it lasted.
         signals: signals that had come when it began.
+        is_quiet: it is not spoken of while it lasts.
     """
 
     serial: int
     patience_ns: int
     asked_ns: int
     signals: int
+    is_quiet: bool = False
 
 
 class Verdict(enum.Enum):
@@ -76,10 +78,10 @@ class Patience:
             return Verdict.OVERDUE
         if signals > span.signals and self.lasted_ns >= span.asked_ns:
             return Verdict.ASKED
-        return self._note()
+        return self._note(span)
 
-    def _note(self) -> Verdict:
-        if self.lasted_ns - self._noted_ns < NOTE_NS:
+    def _note(self, span: Span) -> Verdict:
+        if span.is_quiet or self.lasted_ns - self._noted_ns < NOTE_NS:
             return Verdict.FINE
         self._noted_ns = self.lasted_ns
         return Verdict.LONG

@@ -31,6 +31,7 @@ COMMAND_S = 0.05
 """How long a command that is on its way may keep the watchdog from `robot.stop()`."""
 RETURN_S = 0.5
 """After the stop, the control thread has this long to come back and end the run in order."""
+FOR_EVER_S = 1e9
 ASKED_S = 0.25
 """How long a call may go on after a signal."""
 
@@ -135,6 +136,16 @@ class Watchdog:
         self.call = call
         self._begin(self._bounds.end_s, 1.0)
 
+    def idle(self) -> None:
+        """Whatever was begun has ended; what comes next is not this object's."""
+        self._span = None
+        self.call = ""
+
+    def unhurried(self, call: str, asked_s: float) -> None:
+        """Something begins that may take for ever, but after a signal only so long."""
+        self.call = call
+        self._begin(FOR_EVER_S, asked_s, is_quiet=True)
+
     @contextmanager
     def commanding(self) -> Iterator[bool]:
         """Yield whether the robot may still be commanded; it is not stopped by the watchdog meanwhile."""
@@ -153,11 +164,10 @@ class Watchdog:
         if not self.is_stopped:
             _say_not_stopped()
 
-    def _begin(self, patience_s: float, asked_s: float) -> None:
+    def _begin(self, patience_s: float, asked_s: float, *, is_quiet: bool = False) -> None:
         self._serial += 1
-        self._span = Span(
-            self._serial, seconds_to_ns(patience_s), seconds_to_ns(asked_s), self._interrupt.count
-        )
+        patience_ns, asked_ns = seconds_to_ns(patience_s), seconds_to_ns(asked_s)
+        self._span = Span(self._serial, patience_ns, asked_ns, self._interrupt.count, is_quiet)
 
     # -- the watchdog's threads -------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
 from vagus.control.outcome import RunOutcome
 from vagus.control.robot_check import admitted
+from vagus.control.tally import LoopSummary
 from vagus.control.telling import Telling, greetings, tell_end, trouble_of
 from vagus.edge.client import PolicyClient
 from vagus.edge.opening import Opener, parse_service
@@ -37,6 +38,7 @@ from vagus.integrations.lerobot_contact import identity_of
 from vagus.integrations.lerobot_ending import Ending, as_robot_error, passed_through
 from vagus.integrations.lerobot_engine import EnginePorts, VagusInferenceConfig, VagusInferenceEngine
 from vagus.integrations.lerobot_guard import LEFT_AFTER_S, GuardedRobot, WatchedStep, standing_when_left
+from vagus.integrations.lerobot_oversight import Oversight
 from vagus.integrations.lerobot_pilot import Pilot, PilotParts
 from vagus.integrations.lerobot_policy import VagusConfig
 from vagus.integrations.lerobot_provenance import FrameShape, Journal, RecordedDataset, add_columns
@@ -55,8 +57,10 @@ LEFT_AFTER_TICKS = 3
 """A slow loop leaves its robot alone for longer than others."""
 
 
-def main(arguments: Sequence[str]) -> RunOutcome:
+def main(arguments: Sequence[str], on_stuck: Callable[[LoopSummary], None] = lambda _: None) -> RunOutcome:
     """Run a rollout with these arguments, LeRobot's own; return how it ended.
+
+    `on_stuck` is called on another thread when the loop's is stuck in the robot, after that was stopped.
 
     Raises:
         VagusError: nothing was run: no server, a refusal, settings that are wrong, a robot that cannot be
@@ -65,7 +69,7 @@ def main(arguments: Sequence[str]) -> RunOutcome:
     register_third_party_plugins()
     sys.argv = ["vagus lerobot-rollout", *_complete(list(arguments))]  # LeRobot reads its flags from there
     try:
-        outcome: RunOutcome = rollout()
+        outcome: RunOutcome = rollout(on_stuck=on_stuck)
     except Exception as error:
         said = passed_through(error, RolloutConfig.__post_init__.__code__)
         if isinstance(error, VagusError) or said is None:
@@ -75,39 +79,51 @@ def main(arguments: Sequence[str]) -> RunOutcome:
 
 
 @parser.wrap()  # type: ignore[untyped-decorator]
-def rollout(cfg: RolloutConfig) -> RunOutcome:
+def rollout(cfg: RolloutConfig, on_stuck: Callable[[LoopSummary], None] = lambda _: None) -> RunOutcome:
     """Drive the robot that `cfg` describes until the strategy ends, Ctrl-C, or the link is dead."""
     init_logging()
     write_on_a_thread(logging.getLogger())
     with _display(cfg):
-        return run_rollout(cfg, ProcessSignalHandler(use_threads=True, display_pid=False))
+        return run_rollout(cfg, ProcessSignalHandler(use_threads=True, display_pid=False), on_stuck)
 
 
-def run_rollout(cfg: RolloutConfig, signals: ProcessSignalHandler) -> RunOutcome:
+def run_rollout(
+    cfg: RolloutConfig,
+    signals: ProcessSignalHandler,
+    on_stuck: Callable[[LoopSummary], None] = lambda _: None,
+) -> RunOutcome:
     """Run one rollout; LeRobot's teardown has happened when this returns or raises.
 
     Raises:
         VagusError: as `main`.
     """
     policy, inference = settle(cfg, sys.argv[1:])
-    ending = Ending(was_interrupted=lambda: signals.counter > 0)
-    ctx = build(cfg, signals.shutdown_event)
-    with contextlib.ExitStack() as stack:  # whatever happens, each of these is tried
+
+    def give_up() -> None:
+        on_stuck(ending.summary())
+
+    oversight = Oversight(signals.shutdown_event, tick_s=inference.tick_timeout_s, on_stuck=give_up)
+    ending = Ending(oversight)
+    with oversight, contextlib.ExitStack() as stack:  # whatever happens, each of these is tried
+        ctx = build(cfg, signals.shutdown_event)
         stack.callback(let_go, ctx)
-        installed = _install(ctx, policy, inference, stack)
+        installed = _install(ctx, policy, inference, oversight, stack)
+        ending.pilot = installed.pilot
         strategy = create_strategy(cfg.strategy)
         stack.callback(strategy.teardown, ctx)
+        stack.callback(oversight.end)
         stack.callback(installed.halt)  # before what takes its time: videos, uploads, the way back
         stack.enter_context(Telling(installed.pilot.changes, lambda: trouble_of(installed.client.status())))
         with _recorded(ctx, ending):
+            oversight.begin()
             try:
                 strategy.setup(ctx)
                 strategy.run(ctx)
             except KeyboardInterrupt:
-                ending.was_interrupted = lambda: True
+                ending.was_interrupted = True
             except Exception as error:  # noqa: BLE001 - it is told when the robot has been let go
                 ending.cause = as_robot_error(error, DEVICES)
-    outcome = ending.outcome(installed.pilot, installed.client)
+    outcome = ending.outcome(installed.client)
     tell_end(outcome.summary)
     return outcome
 
@@ -156,7 +172,11 @@ class _Installed:
 
 
 def _install(
-    ctx: RolloutContext, policy: VagusConfig, inference: VagusInferenceConfig, stack: contextlib.ExitStack
+    ctx: RolloutContext,
+    policy: VagusConfig,
+    inference: VagusInferenceConfig,
+    oversight: Oversight,
+    stack: contextlib.ExitStack,
 ) -> _Installed:
     """Open the session and put our parts into the context; they end with `stack`."""
     spec = admitted(_spec(ctx, policy), inference.admission)
@@ -166,7 +186,7 @@ def _install(
     task = label(ctx.runtime.cfg, client.contract.capabilities.default_instruction)
     client.set_instruction(task)
     pilot = _pilot(spec, client, policy, inference)
-    guard = _guard(ctx, pilot, stack)
+    guard = _guard(ctx, pilot, oversight, stack)
     halt = functools.partial(_halt, guard, pilot)
     journal = _record(ctx, policy, halt)
     ports = EnginePorts(
@@ -176,7 +196,9 @@ def _install(
     return _Installed(pilot, client, halt)
 
 
-def _guard(ctx: RolloutContext, pilot: Pilot, stack: contextlib.ExitStack) -> GuardedRobot:
+def _guard(
+    ctx: RolloutContext, pilot: Pilot, oversight: Oversight, stack: contextlib.ExitStack
+) -> GuardedRobot:
     """Put a guard before the robot; it watches until `stack` ends."""
     cfg, wrapper = ctx.runtime.cfg, ctx.hardware.robot_wrapper
     bound_farewell(wrapper.inner)
@@ -185,7 +207,9 @@ def _guard(ctx: RolloutContext, pilot: Pilot, stack: contextlib.ExitStack) -> Gu
         pilot.at_rest,
         check=Freshness(f"lerobot:{cfg.robot.type} get_observation").check,
         left_after_s=max(LEFT_AFTER_S, LEFT_AFTER_TICKS / cfg.fps),
+        overseer=oversight,
     )
+    oversight.oversee(guard)
     ctx.hardware.robot_wrapper = guard
     step = ctx.processors.robot_action_processor
     ctx.processors.robot_action_processor = WatchedStep(step, guard.note_computed)

@@ -40,6 +40,8 @@ class VagusInferenceConfig(RTCInferenceConfig):  # type: ignore[misc]
     """Positions that may be driven though nothing measures them; likewise."""
     max_limited_s: float = 5.0
     """Stop when one action was limited without a break for longer than this."""
+    tick_timeout_s: float = 1.0
+    """Longest that one call into the robot may take; then it is stopped, and the rollout ends."""
 
     @property
     def admission(self) -> Admission:

@@ -15,6 +15,7 @@ from typing import Protocol, TypeAlias
 
 from vagus.clock import Clock, MonotonicClock, seconds_to_ns
 from vagus.errors import RobotError
+from vagus.integrations.lerobot_oversight import Overseer, Unwatched
 from vagus.threads import Supervised
 
 __all__ = ["LEFT_AFTER_S", "GuardedRobot", "WatchedStep", "standing_when_left"]
@@ -38,8 +39,26 @@ class ActionStep(Protocol):
         ...
 
 
+class Device(Protocol):
+    """What is needed of a LeRobot robot itself."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it takes commands."""
+        ...
+
+    def send_action(self, action: Action) -> object:
+        """Command the robot."""
+        ...
+
+
 class RobotWrapper(Protocol):
     """What is needed of LeRobot's thread-safe robot."""
+
+    @property
+    def inner(self) -> Device:
+        """The robot itself, past the lock."""
+        ...
 
     def get_observation(self) -> Mapping[str, object]:
         """Read everything."""
@@ -59,7 +78,7 @@ class GuardedRobot:
     last action with the velocities at rest. The positions in it are where it was sent last, by whomever: it
     does not move to them.
 
-    All methods but `halt_if_left` belong to the thread that runs the loop.
+    All methods but `halt_if_left` and `stop_beside` belong to the thread that runs the loop.
 
     Args:
         robot: LeRobot's wrapper around the connected robot.
@@ -67,6 +86,7 @@ class GuardedRobot:
         check: looks at each reading and raises if it cannot be used.
         left_after_s: longest that a velocity is kept without a command.
         clock: tells the time.
+        overseer: notices a call that hangs.
     """
 
     def __init__(
@@ -77,12 +97,14 @@ class GuardedRobot:
         check: Callable[[Mapping[str, object]], None] = lambda _: None,
         left_after_s: float = LEFT_AFTER_S,
         clock: Clock | None = None,
+        overseer: Overseer | None = None,
     ) -> None:
         self._robot = robot
         self._at_rest = dict(at_rest)
         self._check = check
         self._left_after_ns = seconds_to_ns(left_after_s)
         self._clock = clock or MonotonicClock()
+        self._overseer = overseer or Unwatched()
         self._lock = threading.Lock()  # the watch commands too
         self._computed: Action | None = None
         self._sent: Action = {}
@@ -102,7 +124,8 @@ class GuardedRobot:
         if self._is_unanswered:
             self.halt()
         self._is_unanswered = True
-        seen = self._robot.get_observation()
+        with self._overseer.call("robot.get_observation()"):
+            seen = self._robot.get_observation()
         self._check(seen)
         return seen
 
@@ -118,13 +141,13 @@ class GuardedRobot:
         broken = [name for name, value in commanded.items() if not _is_finite(value)]
         if broken:
             raise RobotError(f"action: wanted finite numbers, got others for {broken}")
-        with self._lock:
+        with self._overseer.commanding(), self._lock:
             return self._send(commanded)
 
     def halt(self) -> None:
         """Bring the robot to a stand where it is; nothing is sent to one that stands by itself."""
         self._computed = None
-        with self._lock:
+        with self._overseer.commanding(), self._lock:
             if self._at_rest and self._sent:
                 self._send({**self._sent, **self._at_rest})
 
@@ -135,6 +158,12 @@ class GuardedRobot:
             if is_moving and self._clock.now_ns() - self._sent_ns > self._left_after_ns:
                 logger.warning("nobody commands the robot; it is brought to a stand")
                 self._send({**self._sent, **self._at_rest})
+
+    def stop_beside(self) -> None:
+        """Bring a robot that would go on moving to a stand, past whoever is stuck in it (any thread)."""
+        inner = self._robot.inner
+        if self._at_rest and self._sent and inner.is_connected:
+            inner.send_action({**self._sent, **self._at_rest})
 
     def _send(self, action: Action) -> object:
         self._sent_ns = self._clock.now_ns()

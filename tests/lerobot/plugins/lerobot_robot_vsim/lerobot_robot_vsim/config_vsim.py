@@ -29,6 +29,8 @@ class VSimConfig(RobotConfig):
     has_base: bool = False
     """It also drives, by x.vel and theta.vel."""
     is_calibrated: bool = True
+    hangs_after: int | None = None
+    """Readings after which one does not return for some seconds."""
     fails_after: int | None = None
     """Readings after which its bus fails."""
     freezes_after: int | None = None

@@ -15,6 +15,9 @@ BASE = ("x.vel", "theta.vel")
 SPEED = 200.0
 """Units per second that a joint moves at most."""
 
+HANG_S = 5.0
+"""Longer than a watchdog waits for a call to come back."""
+
 
 class Arm:
     """Six joints that follow their goals at a bounded speed, and the velocities of a base."""
@@ -132,6 +135,8 @@ class VSim(Robot):
     def get_observation(self) -> dict:
         self._check_open()
         self._readings += 1
+        if self._readings == self.config.hangs_after:
+            time.sleep(HANG_S)
         if self._is_past(self.config.fails_after):
             raise ConnectionError("no status packet")
         if self._is_past(self.config.freezes_after):
