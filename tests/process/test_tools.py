@@ -88,7 +88,8 @@ def test_status_says_for_a_program_who_is_there(rig: Rig, server: Child) -> None
     assert said["answers"] is True
     assert said["capabilities"]["phase"] == "ready"
     assert said["capabilities"]["load"]["sessions"] == 0
-    assert rig.call("status", "--json", "--service", "wave/main/other").stdout.strip() == "[]"
+    missed = rig.call("status", "--json", "--service", "wave/main/other")
+    check_one_line(missed, ExitCode.UNREACHABLE, "wave/main/other", "wave/main/tools")
 
 
 def test_status_watches_the_load_as_it_changes(rig: Rig, server: Child) -> None:

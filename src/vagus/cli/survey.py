@@ -13,6 +13,9 @@ from vagus.wire.schema import Capabilities
 
 __all__ = ["Found", "survey"]
 
+LIST_TIMEOUT_S = 3.0
+"""Longest wait for the list of servers; it costs nothing where the network is quick."""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -40,7 +43,7 @@ def survey(link: Link, service: ServiceName | None, *, timeout_s: float = 1.0) -
     Raises:
         LinkError: the network is away, or nobody of that service is there though others are; they are listed.
     """
-    there = find_services(link, timeout_s=timeout_s)
+    there = find_services(link, timeout_s=max(timeout_s, LIST_TIMEOUT_S))
     keys = there.alive | there.starting
     meant = there.named(service)
     if service is not None and keys and not meant:
