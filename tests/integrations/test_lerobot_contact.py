@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from rollout_rig import Sway, serving
+from rollout_rig import PATIENCE_S, Sway, serving
 from vagus.edge.config import EdgeConfig
 from vagus.edge.opening import Opener
 from vagus.errors import LinkError, SessionRefusedError
 from vagus.integrations.lerobot_contact import Contact, identity_of, policy_names
+from vagus.server.config import ServeConfig
+from vagus.server.server import Server
 from vagus.specs import RobotSpec
 from vagus.transport.router import Router
-from vagus.transport.zenoh_config import RouterConfig, ZenohConfig
+from vagus.transport.zenoh import ZenohLink
+from vagus.transport.zenoh_config import LinkMode, RouterConfig, ZenohConfig
 
 
 def contact(endpoint: str, service: str = "") -> Contact:
@@ -34,6 +37,18 @@ def test_without_an_endpoint_the_network_settings_say_where() -> None:
     with Router(RouterConfig(listen=("tcp/127.0.0.1:0",))) as router, serving(router.endpoints[0], Sway()):
         network = ZenohConfig(connect=router.endpoints)
         assert Contact("", "", network, EdgeConfig()).ask() == Sway().spec
+
+
+def test_a_server_that_listens_is_reached_without_a_router() -> None:
+    with Router(RouterConfig(listen=("tcp/127.0.0.1:0",))) as port_finder:
+        endpoint = port_finder.endpoints[0]
+    listening = ZenohConfig(mode=LinkMode.PEER, listen=(endpoint,))
+    config = ServeConfig(model="sway", zenoh=listening)
+    with ZenohLink(listening) as link, Server(link, Sway, config) as server:
+        assert server.wait_ready(PATIENCE_S)
+        for mode in LinkMode:
+            network = ZenohConfig(mode=mode)
+            assert Contact(endpoint, "", network, EdgeConfig()).ask() == Sway().spec
 
 
 def test_lerobots_keys_become_names() -> None:

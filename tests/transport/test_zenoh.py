@@ -159,7 +159,7 @@ def test_the_next_router_is_used_when_one_dies(router: Router) -> None:
 def test_a_listening_server_outlives_the_robots_that_come_and_go() -> None:
     with Router(RouterConfig(listen=("tcp/127.0.0.1:0",))) as port_finder:
         endpoints = port_finder.endpoints
-    with ZenohLink(ZenohConfig(mode=LinkMode.PEER, connect=(), listen=endpoints)) as server:
+    with ZenohLink(ZenohConfig(mode=LinkMode.PEER, listen=endpoints)) as server:
         server.serve(KEY, lambda query: query.reply(b"here"))
         for mode in (LinkMode.PEER, LinkMode.CLIENT):
             with ZenohLink(ZenohConfig(mode=mode, connect=endpoints)) as robot:
@@ -359,7 +359,7 @@ def longest_publish_s(delivery: Delivery) -> tuple[float, float]:
     """Return the longest publish and the longest gap at a healthy robot, with another robot frozen."""
     with Router(RouterConfig(listen=("tcp/127.0.0.1:0",))) as port_finder:
         endpoints = port_finder.endpoints
-    config = ZenohConfig(mode=LinkMode.PEER, connect=(), listen=endpoints, shared_memory=False)
+    config = ZenohConfig(mode=LinkMode.PEER, listen=endpoints, shared_memory=False)
     client = ZenohConfig(connect=endpoints, shared_memory=False)
     frozen = subprocess.Popen([sys.executable, "-c", LISTEN, *endpoints], stdout=subprocess.PIPE)
     try:

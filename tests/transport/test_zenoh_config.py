@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -69,25 +70,47 @@ def test_certificates_and_endpoints_must_agree(pem: Path) -> None:
         ZenohConfig(connect=("tcp/router:7447",), tls=tls)
 
 
-@pytest.mark.parametrize("endpoint", ["", "router", "tcp/router", "/router:7447"])
-def test_an_endpoint_needs_protocol_host_and_port(endpoint: str) -> None:
+WRONG = ("tcp/router:99999",)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ZenohConfig(connect=WRONG),
+        lambda: ZenohConfig(mode=LinkMode.PEER, listen=WRONG),
+        lambda: RouterConfig(connect=WRONG),
+        lambda: RouterConfig(listen=WRONG),
+    ],
+)
+def test_endpoints_are_checked_wherever_they_are_given(make: Callable[[], object]) -> None:
     with pytest.raises(ConfigError, match="protocol/host:port"):
-        ZenohConfig(connect=(endpoint,))
+        make()
+
+
+def endpoints_of(config: ZenohConfig) -> tuple[list[str], list[str]]:
+    settings = json.loads(config.to_json5())
+    return settings["connect"]["endpoints"], settings["listen"]["endpoints"]
+
+
+@pytest.mark.parametrize("mode", list(LinkMode))
+def test_without_endpoints_a_router_of_this_machine_is_meant(mode: LinkMode) -> None:
+    assert endpoints_of(ZenohConfig(mode=mode)) == (["tcp/127.0.0.1:7447"], [])
 
 
 def test_a_client_connects_and_does_not_listen() -> None:
-    with pytest.raises(ConfigError, match="client mode"):
-        ZenohConfig(connect=())
-    with pytest.raises(ConfigError, match="client mode"):
+    with pytest.raises(ConfigError, match=r"client mode.*--mode peer"):
         ZenohConfig(listen=("tcp/0.0.0.0:7447",))
 
 
-def test_a_peer_listens_or_connects_and_not_both() -> None:
-    assert json.loads(ZenohConfig(mode=LinkMode.PEER).to_json5())["mode"] == "peer"
+def test_a_peer_that_listens_needs_nothing_else() -> None:
+    config = ZenohConfig(mode=LinkMode.PEER, listen=("tcp/0.0.0.0:7447",))
+    assert endpoints_of(config) == ([], ["tcp/0.0.0.0:7447"])
+    assert json.loads(config.to_json5())["mode"] == "peer"
+
+
+def test_a_peer_does_not_listen_and_connect() -> None:
     with pytest.raises(ConfigError, match="need a router"):
-        ZenohConfig(mode=LinkMode.PEER, listen=("tcp/0.0.0.0:7447",))
-    with pytest.raises(ConfigError, match="peer mode"):
-        ZenohConfig(mode=LinkMode.PEER, connect=())
+        ZenohConfig(mode=LinkMode.PEER, listen=("tcp/0.0.0.0:7447",), connect=("tcp/127.0.0.1:7447",))
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])

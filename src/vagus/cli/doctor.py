@@ -89,7 +89,8 @@ class DoctorCommand:
         with ZenohLink(self.zenoh) as link:
             opened_ms = (time.monotonic_ns() - started_ns) / NS_PER_MS
             screen.print(
-                f"[green]ok[/] router reached in {opened_ms:.0f} ms ({', '.join(self.zenoh.connect)})"
+                f"[green]ok[/] network reached in {opened_ms:.0f} ms ({', '.join(self.zenoh.reached)})",
+                highlight=False,
             )
             found = survey(link, parse_service(self.service))
             if not found:

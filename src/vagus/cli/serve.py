@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 import tyro
+from rich.console import Console
 from rich.markup import escape
 
 from vagus.cli.console import console
@@ -119,6 +120,7 @@ class ServeCommand:
             else:
                 link.open()
             server = stack.enter_context(Server(link, lambda: load_model(self.config), self.config))
+            self._warn_of_open_port(screen)
             screen.print(f"loading {escape(self.config.policy)} …", highlight=False)
             if not _wait_ready(server, stopping):
                 return stopping.exit_code
@@ -131,6 +133,10 @@ class ServeCommand:
             screen.print("draining: robots are sent to other servers …")
             is_finished = server.drain()
         return ExitCode.OK if is_finished else ExitCode.FAILED
+
+    def _warn_of_open_port(self, screen: Console) -> None:
+        if self.config.zenoh.listen and not self.config.zenoh.tls.is_on:
+            screen.print("no certificates: whoever reaches this port can ask this policy and see its robots")
 
 
 def _not_a_manifest(text: str) -> ConfigError:

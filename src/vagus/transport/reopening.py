@@ -34,6 +34,10 @@ RETRY_FACTOR = 1.6
 CLOSE_TIMEOUT_S = 3.0
 """Longest wait for goodbyes; a connection into a black hole takes seconds to close."""
 
+CONNECTING = "no answer from", "start a router there (vagus router) or name another endpoint"
+LISTENING = "cannot listen on", "is somebody else listening there?"
+"""What is said of an endpoint when a link cannot be opened, and what to do."""
+
 _Self = TypeVar("_Self", bound="ReopeningLink")
 
 
@@ -47,7 +51,9 @@ class ReopeningLink:
         address: str,
         open_timeout_s: float,
         watchdog_s: float,
+        is_listening: bool = False,
     ) -> None:
+        self._problem, self._fix = LISTENING if is_listening else CONNECTING
         self._connect = connect
         self._address = address
         self._open_timeout_s = open_timeout_s
@@ -84,8 +90,8 @@ class ReopeningLink:
         while connection is None or not connection.is_live:
             if time.monotonic() >= deadline_s:
                 raise LinkError(
-                    f"no answer from {self._address} within {self._open_timeout_s:g} s ({self._last_error}); "
-                    "start a router there (vagus router) or name another endpoint"
+                    f"{self._problem} {self._address} within {self._open_timeout_s:g} s "
+                    f"({self._last_error}); {self._fix}"
                 )
             time.sleep(RETRY_FIRST_S)
             connection = self._try_connect()

@@ -331,10 +331,11 @@ class ZenohLink(ReopeningLink):
 
     def __init__(self, config: ZenohConfig) -> None:
         self._config = config
-        self._is_listening = config.mode is LinkMode.PEER and bool(config.listen)
+        self._is_listening = bool(config.listen)
         super().__init__(
             self._connect,
-            address=", ".join(config.connect or config.listen),
+            address=", ".join(config.reached or config.listen),
+            is_listening=self._is_listening,
             open_timeout_s=config.open_timeout_s,
             # a listening peer loses a transport whenever a robot leaves; the robot's end is reopened
             watchdog_s=0.0 if self._is_listening else config.watchdog_s,
@@ -350,7 +351,7 @@ class ZenohLink(ReopeningLink):
             is_listening=self._is_listening,
             is_checking=config.checksum,
         )
-        if config.mode is LinkMode.PEER and config.connect and not connection.is_connected:
+        if config.mode is LinkMode.PEER and config.reached and not connection.is_connected:
             connection.close()  # a client's open fails by itself; a peer's succeeds with nobody there
-            raise LinkError(f"nobody answers at {', '.join(config.connect)}")
+            raise LinkError(f"nobody answers at {', '.join(config.reached)}")
         return connection

@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vagus.errors import ConfigError
+from vagus.transport.endpoints import check_endpoints
 
 __all__ = ["LinkMode", "RouterConfig", "TlsConfig", "ZenohConfig", "parse_extra"]
+
+ROUTER_HERE = "tcp/127.0.0.1:7447"
+"""Where a router of this machine listens."""
 
 MAX_MESSAGE_BYTES = 32 << 20
 """Larger messages are dropped by the receiver before they are put together."""
@@ -97,10 +101,11 @@ class ZenohConfig:
 
     mode: LinkMode = LinkMode.CLIENT
     """client: through a router; peer: directly between server and robots, without one."""
-    connect: tuple[str, ...] = ("tcp/127.0.0.1:7447",)
-    """Endpoints to connect to, e.g. tls/router.lab:7447; a client uses the first that answers."""
+    connect: tuple[str, ...] = ()
+    """Endpoints to connect to, e.g. tls/router.lab:7447; a client uses the first that answers. None:
+    tcp/127.0.0.1:7447, unless there are endpoints to listen on."""
     listen: tuple[str, ...] = ()
-    """Endpoints to listen on; peer mode only, and then without connect."""
+    """Endpoints to listen on, e.g. tcp/0.0.0.0:7447; in peer mode only, and then without connect."""
     tls: TlsConfig = TlsConfig()
     """Certificates for mutual TLS."""
     open_timeout_s: float = 3.0
@@ -131,30 +136,36 @@ class ZenohConfig:
         self._check_endpoints()
         parse_extra(self.extra)
 
+    @property
+    def reached(self) -> tuple[str, ...]:
+        """Endpoints that we connect to; none for a peer that listens."""
+        return self.connect or (() if self.listen else (ROUTER_HERE,))
+
     def _check_endpoints(self) -> None:
-        if self.mode is LinkMode.CLIENT and (self.listen or not self.connect):
+        if self.mode is LinkMode.CLIENT and self.listen:
             raise ConfigError(
                 "client mode",
                 wanted="endpoints to connect to and none to listen on",
-                got=f"connect {list(self.connect)}, listen {list(self.listen)}",
+                got=f"listen {list(self.listen)}",
+                fix="a server that robots reach without a router: --mode peer",
             )
-        if self.mode is LinkMode.PEER and bool(self.listen) == bool(self.connect):
+        if self.connect and self.listen:
             raise ConfigError(
                 "peer mode",
                 wanted="endpoints to listen on (a server) or to connect to (a robot), not both",
                 got=f"connect {list(self.connect)}, listen {list(self.listen)}",
                 fix="several parties that all reach each other need a router: vagus router",
             )
-        check_endpoints((*self.connect, *self.listen), self.tls)
+        check_endpoints((*self.reached, *self.listen), is_secured=self.tls.is_on)
 
     def to_json5(self) -> str:
         """Return the Zenoh configuration, without `extra`."""
         settings = {
             "mode": self.mode.value,
-            "connect": {"endpoints": list(self.connect), "timeout_ms": 0, "retry": SHORT_RETRY},
+            "connect": {"endpoints": list(self.reached), "timeout_ms": 0, "retry": SHORT_RETRY},
             "listen": {"endpoints": list(self.listen)},
             "scouting": scouting(),
-            "transport": transport(self, (*self.connect, *self.listen), LINK_PATIENCE),
+            "transport": transport(self, (*self.reached, *self.listen), LINK_PATIENCE),
         }
         return json.dumps(settings)
 
@@ -192,7 +203,7 @@ class RouterConfig:
             raise ConfigError(
                 "access_control", wanted="a JSON5 file", got=f"{self.access_control}, which is not there"
             )
-        check_endpoints((*self.listen, *self.connect), self.tls)
+        check_endpoints((*self.listen, *self.connect), is_secured=self.tls.is_on)
         parse_extra(self.extra)
 
     def to_json5(self, listen: tuple[str, ...]) -> str:
@@ -232,20 +243,6 @@ def check_seconds(name: str, value: float) -> None:
     """Raise ConfigError unless `value` is finite and above 0."""
     if not (math.isfinite(value) and value > 0):
         raise ConfigError(name, wanted="seconds above 0", got=repr(value))
-
-
-def check_endpoints(endpoints: tuple[str, ...], tls: TlsConfig) -> None:
-    """Raise ConfigError for an endpoint that is malformed, or plain where certificates are given."""
-    for endpoint in endpoints:
-        protocol, _, address = endpoint.partition("/")
-        if not protocol or (":" not in address and protocol != "unixsock-stream"):
-            raise ConfigError("endpoint", wanted="protocol/host:port, e.g. tcp/10.0.0.5:7447", got=endpoint)
-        if tls.is_on != (protocol in ("tls", "quic")):
-            raise ConfigError(
-                "endpoint",
-                wanted="tls/host:port with certificates, tcp/host:port without",
-                got=f"{endpoint} {'with' if tls.is_on else 'without'} certificates",
-            )
 
 
 def scouting() -> dict[str, object]:
