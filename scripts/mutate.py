@@ -38,53 +38,40 @@ RESULTS = ROOT / ".mutation"
 SURVIVED, KILLED = "survived", "killed"
 PATIENCE = 8.0
 """A mutant may take so many times as long as the tests without one; then it hangs, and is noticed."""
-LEAST_S = 20.0
+LEAST_S = 10.0
 PYTEST = ("-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 
 MODULES: Mapping[str, tuple[str, ...]] = {
     "conventions": ("tests/test_conventions.py", "tests/edge/test_reply.py"),
     "features": ("tests/test_specs.py",),
-    "control.axes": (
-        "tests/control/test_axes.py",
-        "tests/control/test_limits.py",
-        "tests/control/test_limits_hold.py",
-        "tests/control/test_continuous.py",
-        "tests/control/test_following.py",
-    ),
     "control.gate": ("tests/control/test_gate.py",),
-    "control.interpolate": (
-        "tests/control/test_interpolate.py",
-        "tests/control/test_continuous.py",
-        "tests/control/test_motion.py",
-    ),
-    "control.limits": (
-        "tests/control/test_limits.py",
-        "tests/control/test_continuous.py",
-        "tests/control/test_limits_hold.py",
-    ),
-    "control.rotation": ("tests/control/test_rotation.py", "tests/control/test_limits.py"),
-    "control.motion": ("tests/control/test_motion.py", "tests/control/test_continuous.py"),
-    "control.fallback": ("tests/control/test_fallback.py", "tests/control/test_motion.py"),
+    "control.limits": ("tests/control/test_limits.py",),
+    "control.rotation": ("tests/control/test_rotation.py",),
+    "control.fallback": ("tests/control/test_fallback.py",),
+    "control.motion": ("tests/control/test_motion.py",),
+    "control.plausibility": ("tests/control/test_readings.py",),
+    "control.readings": ("tests/control/test_readings.py",),
+    "control.interpolate": ("tests/control/test_interpolate.py",),
+    "control.binary": ("tests/control/test_binary.py",),
+    "control.grip": ("tests/control/test_grip.py",),
+    "control.frames": ("tests/control/test_frames.py",),
+    "control.overdue": ("tests/control/test_overdue.py",),
+    "control.robot_check": ("tests/control/test_robot_check.py",),
+    "control.axes": ("tests/control/test_axes.py", "tests/control/test_continuous.py"),
     "control.loop": ("tests/control/test_loop.py", "tests/control/test_pacing.py"),
-    "edge.buffer": ("tests/edge/test_buffer.py", "tests/edge/test_engine.py"),
-    "edge.engine": (
-        "tests/edge/test_engine.py",
-        "tests/control/test_loop.py",
-        "tests/edge/test_conversation.py",
-    ),
-    "edge.intake": ("tests/edge/test_intake.py", "tests/edge/test_engine.py"),
-    "edge.offline": ("tests/edge/test_offline.py", "tests/edge/test_engine.py"),
-    "edge.phase": ("tests/edge/test_phase.py",),
-    "edge.playhead": (
-        "tests/edge/test_playhead.py",
-        "tests/edge/test_engine.py",
-        "tests/control/test_continuous.py",
-    ),
+    "control.requests": ("tests/control/test_loop.py",),
+    "control.watchdog": ("tests/control/test_watchdog.py",),
+    "edge.buffer": ("tests/edge/test_buffer.py",),
     "edge.reply": ("tests/edge/test_reply.py",),
-    "edge.flight": ("tests/edge/test_flight.py", "tests/edge/test_uplink.py"),
+    "edge.intake": ("tests/edge/test_intake.py",),
+    "edge.playhead": ("tests/edge/test_playhead.py",),
+    "edge.phase": ("tests/edge/test_phase.py",),
+    "edge.states": ("tests/edge/test_states.py",),
+    "edge.offline": ("tests/edge/test_offline.py",),
+    "edge.flight": ("tests/edge/test_flight.py",),
+    "edge.engine": ("tests/edge/test_engine.py",),
     "edge.handshake": ("tests/edge/test_handshake.py",),
-    "edge.states": ("tests/edge/test_states.py", "tests/edge/test_engine.py"),
-    "edge.uplink": ("tests/edge/test_uplink.py", "tests/edge/test_conversation.py"),
+    "edge.uplink": ("tests/edge/test_uplink.py",),
 }
 """Module whose faults could move a robot wrongly → the tests that must notice them."""
 

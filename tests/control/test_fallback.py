@@ -6,7 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from vagus.control.fallback import FallbackMode, Fallbacks, check_fallbacks, fallback_of
+from vagus.control.fallback import (
+    FallbackMode,
+    Fallbacks,
+    check_fallbacks,
+    fallback_of,
+    keeps_moving,
+    rest_value,
+)
 from vagus.errors import SpecError
 from vagus.specs import ActionFeature, ActionKind, RobotSpec
 
@@ -86,3 +93,28 @@ def test_fallbacks_of_single_actions_follow_a_rename() -> None:
         "action.6": FallbackMode.HOLD,
         "arm": FallbackMode.REPEAT_LAST,
     }
+
+
+def test_what_goes_on_moving_after_the_last_command_is_known_by_its_kind() -> None:
+    moving = {kind for kind in ActionKind if keeps_moving(ActionFeature("a", "", kind))}
+    assert moving == {ActionKind.VELOCITY, ActionKind.DELTA, ActionKind.EFFORT}
+
+
+PUSH = ActionFeature("push", "N", ActionKind.EFFORT, safe=2.5)
+
+
+@pytest.mark.parametrize(
+    ("feature", "said", "value"),
+    [
+        (PUSH, Fallbacks(), 2.5),
+        (PUSH, Fallbacks(effort=FallbackMode.SAFE), 2.5),
+        (PUSH, Fallbacks(effort=FallbackMode.ZERO), 0.0),
+        (replace(PUSH, safe=None), Fallbacks(), 0.0),
+        (ActionFeature("wheel", "m/s", ActionKind.VELOCITY), Fallbacks(), 0.0),
+        (ActionFeature("d", "m", ActionKind.DELTA), Fallbacks(), 0.0),
+    ],
+)
+def test_what_goes_on_moving_rests_at_zero_or_where_it_is_safe(
+    feature: ActionFeature, said: Fallbacks, value: float
+) -> None:
+    assert rest_value(feature, said) == value

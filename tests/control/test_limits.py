@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vagus.control.limits import Limiter
+from vagus.control.limits import Limiter, LongestLimited
 from vagus.errors import PolicyError, SpecError
 from vagus.specs import ActionFeature, ActionKind, Limits
 
@@ -201,3 +203,90 @@ def test_clip_bounds_values_only() -> None:
 def test_limits_that_cannot_be_kept_are_refused(feature: ActionFeature, words: str) -> None:
     with pytest.raises(SpecError, match=words):
         limiter_of(feature)
+
+
+def is_too_long_off(limits: Limits, targets: Iterable[float]) -> bool:
+    """Say whether half a second of `targets` is too long, from a stand at 0."""
+    limiter = seeded(ActionFeature("p", "rad", limits=limits), max_limited_s=0.3)
+    for target in targets:
+        step(limiter, target)
+    return limiter.limited_too_long is not None
+
+
+def test_off_its_target_for_long_is_more_than_a_twentieth_of_the_range() -> None:
+    limits = Limits(-1.0, 1.0, velocity=50.0)
+    assert not is_too_long_off(limits, [1.09] * 50)
+    assert is_too_long_off(limits, [1.11] * 50)
+
+
+def test_without_a_range_it_is_more_than_a_tenth_of_a_second_at_full_speed() -> None:
+    assert not is_too_long_off(Limits(velocity=1.0), [0.08 + TICK_S * tick for tick in range(50)])
+    assert is_too_long_off(Limits(velocity=1.0), [0.13 + TICK_S * tick for tick in range(50)])
+
+
+def test_without_range_and_speed_every_tick_that_is_limited_counts() -> None:
+    assert is_too_long_off(Limits(acceleration=1.0), [0.9] * 50)
+
+
+def test_too_long_is_five_seconds_unless_said_otherwise() -> None:
+    limiter = Limiter([POSITION], tick_s=TICK_S)
+    limiter.seed(np.zeros(1))
+    for _ in range(500):
+        step(limiter, 5.0)
+    assert limiter.limited_too_long is None
+    step(limiter, 5.0)
+    assert limiter.limited_too_long == "p"
+
+
+def test_the_feature_limited_longest_is_named_with_its_limits_and_ticks() -> None:
+    wrist = [
+        ActionFeature(f"w{i}", "rad", limits=Limits(velocity=1.0), rotation="w:rotvec") for i in range(3)
+    ]
+    limiter = seeded(wrist[0], POSITION, wrist[1], wrist[2], VELOCITY)
+    step(limiter, 0.0, 0.0, 0.0, 0.0, 0.0)
+    assert limiter.limited_longest is None
+    step(limiter, 0.0, 5.0, 0.0, 0.0, 0.0)
+    assert limiter.limited_longest == LongestLimited("p", "position and velocity", 1)
+    step(limiter, 0.0, 5.0, 0.0, 3.0, 1.0)
+    assert limiter.limited_longest == LongestLimited("p", "position and velocity", 2)
+    for _ in range(3):
+        step(limiter, 0.0, float(limiter.position[1]), 0.0, 3.0, float(limiter.position[4]))
+    assert limiter.limited_longest == LongestLimited("w0", "angular_velocity", 4)
+
+
+def test_a_single_feature_that_nobody_knows_or_that_moves_is_enough() -> None:
+    limiter = limiter_of(POSITION, POSITION)
+    limiter.seed(np.array([0.0, np.nan]))
+    assert not limiter.is_known
+    limiter.seed(np.zeros(2))
+    assert limiter.is_known
+    step(limiter, 0.0, 0.3)
+    assert not limiter.is_standing
+
+
+def test_a_seed_forgets_how_it_moved_and_what_limited_it() -> None:
+    limiter = seeded(POSITION, VELOCITY)
+    step(limiter, 5.0, 5.0)
+    assert limiter.limited
+    limiter.seed(np.array([0.2, 0.0]))
+    assert limiter.limited == frozenset()
+    assert limiter.velocity.tolist() == [0.0, 0.0]
+    assert limiter.is_standing
+    assert limiter.limited_longest is None
+
+
+@given(st.floats(-1.0, 1.0), st.floats(0.001, 3.0))
+def test_a_delta_never_exceeds_its_share_of_the_bound_on_its_side(target: float, share: float) -> None:
+    feature = ActionFeature("d", "m", ActionKind.DELTA, limits=Limits(-0.1, 0.3))
+    limiter = seeded(feature)
+    (moved,) = step(limiter, target, share=share)
+    low, high = -0.1 * min(share, 1.0), 0.3 * min(share, 1.0)
+    assert moved == min(max(target, low), high)
+    assert bool(limiter.limited) == (moved != target)
+    assert limiter.velocity.tolist() == [0.0]
+
+
+def test_a_delta_as_fast_as_its_rate_is_cut_by_its_bound() -> None:
+    limiter = seeded(DELTA)
+    step(limiter, 4.0 * TICK_S, share=0.25)
+    assert limiter.limited == {"delta"}

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from vagus.control.rotation import (
     RotationGroup,
     RotationLimiter,
+    angle_between,
     from_quaternion,
     rotation_groups,
     slerp,
@@ -29,7 +30,7 @@ def features(rotation: str, count: int, limits: Limits = LIMITS) -> list[ActionF
     return [ActionFeature(f"r{i}", "rad", limits=limits, rotation=rotation) for i in range(count)]
 
 
-def angle_between(left: ActionArray, right: ActionArray) -> float:
+def turned_by(left: ActionArray, right: ActionArray) -> float:
     """Return the angle between two unit quaternions, by their scalar product."""
     return 2.0 * math.acos(min(1.0, abs(float(left @ right))))
 
@@ -83,7 +84,7 @@ def test_a_rotation_vector_survives_the_way_to_a_quaternion_and_back(vector: Act
     assert np.linalg.norm(back) <= math.pi
     if np.linalg.norm(vector) < math.pi:
         assert back == pytest.approx(vector, abs=1e-9)
-    assert angle_between(quaternion(back, "rotvec"), quaternion(vector, "rotvec")) < 1e-6
+    assert turned_by(quaternion(back, "rotvec"), quaternion(vector, "rotvec")) < 1e-6
 
 
 def test_a_half_turn_is_written_as_it_was_last() -> None:
@@ -124,17 +125,17 @@ def test_slerp_goes_the_shortest_way_at_an_even_pace(
     start: ActionArray, end: ActionArray, share: float
 ) -> None:
     first, last = quaternion(start, "rotvec"), quaternion(end, "rotvec")
-    whole = angle_between(first, last)
-    assert angle_between(first, slerp(first, last, share)) == pytest.approx(share * whole, abs=1e-6)
+    whole = turned_by(first, last)
+    assert turned_by(first, slerp(first, last, share)) == pytest.approx(share * whole, abs=1e-6)
 
 
 def walk(limiter: RotationLimiter, targets: list[ActionArray]) -> list[ActionArray]:
     return [limiter.step(target, is_braking=False).copy() for target in targets]
 
 
-def limiter_of(convention: str = "rotvec") -> RotationLimiter:
+def limiter_of(convention: str = "rotvec", tick_s: float = TICK_S) -> RotationLimiter:
     count = {"rotvec": 3, "quat_xyzw": 4}[convention]
-    return RotationLimiter(RotationGroup("w", convention, tuple(range(count)), 2.0, 10.0), TICK_S)
+    return RotationLimiter(RotationGroup("w", convention, tuple(range(count)), 2.0, 10.0), tick_s)
 
 
 @settings(max_examples=40, deadline=None)
@@ -146,7 +147,9 @@ def test_angular_speed_and_acceleration_hold_at_every_tick(targets: list[ActionA
     pose = quaternion(np.zeros(3), "rotvec")
     for target in [target for target in targets for _ in range(repeat)]:
         turned = quaternion(limiter.step(target, is_braking=False), "rotvec")
-        assert angle_between(pose, turned) / TICK_S <= 2.0 + 1e-5
+        assert turned_by(pose, turned) / TICK_S <= 2.0 + 1e-5
+        speed = float(np.linalg.norm(limiter.angular_velocity))
+        assert turned_by(pose, turned) / TICK_S == pytest.approx(speed, abs=1e-5)
         change = limiter.angular_velocity - speed_before
         assert np.linalg.norm(change) / TICK_S <= 10.0 * (1 + 1e-9) + 1e-9
         pose, speed_before = turned, limiter.angular_velocity
@@ -158,20 +161,22 @@ def test_a_standing_orientation_is_reached_and_not_overshot(start: ActionArray, 
     limiter = limiter_of()
     limiter.seed(start)
     wanted = quaternion(goal, "rotvec")
-    left = angle_between(quaternion(start, "rotvec"), wanted)
+    left = turned_by(quaternion(start, "rotvec"), wanted)
     for _ in range(400):
-        now = angle_between(quaternion(limiter.step(goal, is_braking=False), "rotvec"), wanted)
+        now = turned_by(quaternion(limiter.step(goal, is_braking=False), "rotvec"), wanted)
         assert now <= left + 1e-6
         left = now
     if np.linalg.norm(goal) <= math.pi:
         assert limiter.values.tolist() == goal.tolist()
-    assert angle_between(quaternion(limiter.values, "rotvec"), wanted) < 1e-6
+    assert turned_by(quaternion(limiter.values, "rotvec"), wanted) < 1e-6
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(vectors, min_size=1, max_size=4), st.integers(1, 30))
-def test_a_plan_inside_the_limits_passes_bit_for_bit(targets: list[ActionArray], repeat: int) -> None:
-    first, second = limiter_of(), limiter_of()
+@given(st.lists(vectors, min_size=1, max_size=4), st.integers(1, 30), st.sampled_from([0.02, TICK_S, 1e-3]))
+def test_a_plan_inside_the_limits_passes_bit_for_bit(
+    targets: list[ActionArray], repeat: int, tick_s: float
+) -> None:
+    first, second = limiter_of(tick_s=tick_s), limiter_of(tick_s=tick_s)
     for limiter in (first, second):
         limiter.seed(np.zeros(3))
     plan = walk(first, [target for target in targets for _ in range(repeat)])
@@ -204,7 +209,9 @@ def test_an_orientation_that_nothing_measures_takes_its_first_target() -> None:
     limiter.seed(np.full(4, np.nan))
     assert not limiter.is_known
     assert np.isnan(limiter.step(np.zeros(4), is_braking=False)).all()
+    assert limiter.limited_by is None
     assert np.isnan(limiter.step(np.array([0.0, 0.6, 0.0, 0.8]), is_braking=True)).all()
+    assert not limiter.is_known
     target = np.array([0.0, 0.6, 0.0, 0.8])
     assert limiter.step(target, is_braking=False).tolist() == target.tolist()
     assert limiter.is_known
@@ -274,3 +281,84 @@ def test_whatever_comes_the_numbers_are_an_orientation_as_it_is_written(
         assert norm <= math.pi + 1e-6 if convention == "rotvec" else abs(norm - 1.0) <= 1e-6
         assert convention == "rotvec" or float(values @ last) >= 0.0
         last = values.copy()
+
+
+@given(vectors, vectors)
+def test_the_angle_between_two_orientations_is_that_of_the_shortest_turn(
+    left: ActionArray, right: ActionArray
+) -> None:
+    wanted = turned_by(quaternion(left, "rotvec"), quaternion(right, "rotvec"))
+    assert angle_between(left, right, "rotvec") == pytest.approx(wanted, abs=1e-6)
+
+
+def test_what_is_no_orientation_is_infinitely_far_from_every_other() -> None:
+    unit, none = np.array([0.0, 0.0, 0.0, 1.0]), np.zeros(4)
+    assert angle_between(unit, -unit, "quat_xyzw") == pytest.approx(0.0)
+    for left, right in ((unit, none), (none, unit), (none, none)):
+        assert angle_between(left, right, "quat_xyzw") == math.inf
+
+
+@pytest.mark.parametrize("angle", [1e-14, 1e-11, 9.9e-11, 1.1e-10, 1e-8, 1e-3])
+def test_a_tiny_turn_is_neither_lost_nor_multiplied(angle: float) -> None:
+    turn = np.array([0.0, angle, 0.0])
+    half = quaternion(turn, "rotvec")
+    assert half[1] == pytest.approx(0.5 * angle, rel=1e-6)
+    for written in (half, -half):
+        assert from_quaternion(written, "rotvec", turn)[1] == pytest.approx(angle, rel=1e-6)
+
+
+def test_a_half_turn_is_written_on_the_side_of_the_last_one_however_small_that_was() -> None:
+    half, last = np.array([0.0, math.pi, 0.0]), np.array([0.0, 0.01, 0.0])
+    for side in (1.0, -1.0):
+        assert from_quaternion(quaternion(half, "rotvec"), "rotvec", side * last) == pytest.approx(
+            side * half
+        )
+
+
+@pytest.mark.parametrize(
+    ("convention", "targets"),
+    [
+        ("rotvec", [[0.1, 0.2, 0.3], [math.pi, 0.0, 0.0], [math.pi - 1e-7, 0.0, 0.0]]),
+        ("quat_xyzw", [[0.1, 0.2, 0.3, 0.9273618], [0.7, 0.1, 0.1, 0.7], [0.3, 0.2, 0.1, 0.9273618]]),
+        ("quat_wxyz", [[0.1, 0.2, 0.3, 0.9273618], [0.3, 0.2, 0.1, 0.9273618]]),
+    ],
+)
+def test_numbers_of_float32_that_are_written_well_pass_bit_for_bit(
+    convention: str, targets: list[list[float]]
+) -> None:
+    exact = [
+        np.array(target) / (1.0 if convention == "rotvec" else np.linalg.norm(target)) for target in targets
+    ]
+    plan = [target.astype(np.float32).astype(np.float64).tolist() for target in exact]
+    assert numbers_of(convention, plan) == plan
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(vectors, min_size=1, max_size=3), vectors, vectors)
+def test_seeded_it_stands_and_nothing_is_left_of_how_it_moved(
+    before: list[ActionArray], start: ActionArray, goal: ActionArray
+) -> None:
+    moved, fresh = limiter_of(), limiter_of()
+    moved.seed(np.zeros(3))
+    walk(moved, [target for target in before for _ in range(20)])
+    for limiter in (moved, fresh):
+        limiter.seed(start)
+    assert moved.angular_velocity.tolist() == [0.0, 0.0, 0.0]
+    plan = [slerp_to(start, goal, tick) for tick in range(20)]
+    assert [values.tolist() for values in walk(moved, plan)] == [v.tolist() for v in walk(fresh, plan)]
+
+
+def slerp_to(start: ActionArray, goal: ActionArray, tick: int) -> ActionArray:
+    """Return a target on the way from `start` to `goal`, which is reached in 20 ticks."""
+    turned = slerp(quaternion(start, "rotvec"), quaternion(goal, "rotvec"), tick / 20)
+    return from_quaternion(turned, "rotvec", start)
+
+
+def test_a_target_that_passes_is_not_limited_any_more() -> None:
+    limiter = limiter_of()
+    limiter.seed(np.zeros(3))
+    goal = np.array([0.1, 0.0, 0.0])
+    limiter.step(goal, is_braking=False)
+    assert limiter.limited_by is not None
+    walk(limiter, [goal] * 100)
+    assert limiter.limited_by is None

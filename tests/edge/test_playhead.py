@@ -148,3 +148,43 @@ def test_the_plan_goes_on_only_near_the_last_action_played() -> None:
     assert not head.is_near(np.array([np.nan, np.nan]), tolerance=0.1)
     head.drop_plan()
     assert not head.is_near(pose, tolerance=1.0)
+
+
+def test_a_plan_dropped_while_an_action_is_in_play_ends_it() -> None:
+    head = loaded(tick_rate_hz=90.0)
+    head.take()
+    head.play()
+    head.drop_plan()
+    assert head.is_at_boundary
+    head.merge(chunk(1, 5), SOURCE, MergeMode.SWITCH, 0)
+    head.take()
+    assert head.play().begin == 0.0
+
+
+def test_an_empty_playhead_has_executed_nothing() -> None:
+    assert playhead().executed == 0
+
+
+def test_what_is_kept_for_a_prefix_is_bounded_whatever_a_server_wishes_for() -> None:
+    head = Playhead(EdgeConfig(), step_rate_hz=30.0, tick_rate_hz=30.0, prefix_horizon=10**12)
+    head.merge(chunk(0, 5000), SOURCE, MergeMode.SWITCH, 0)
+    assert len(head.plan) == 4096
+
+
+def test_near_is_measured_from_the_last_action_played_and_within_the_tolerance_exactly() -> None:
+    head = loaded()
+    for _ in range(5):
+        head.take()
+        head.play()
+    assert head.is_near(np.array([4.5, 3.5]), tolerance=0.5)
+    assert not head.is_near(np.array([4.5, 3.4]), tolerance=0.5)
+    assert not head.is_near(np.array([-4.0, -4.0]), tolerance=0.5)
+
+
+def test_what_was_played_in_one_episode_says_nothing_in_the_next() -> None:
+    head = loaded()
+    head.take()
+    head.play()
+    head.begin_episode()
+    head.merge(chunk(0, 5), SOURCE, MergeMode.SWITCH, 0)
+    assert not head.is_near(np.zeros(2), tolerance=1.0)

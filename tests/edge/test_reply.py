@@ -33,8 +33,8 @@ def payload(
 ROBOT, MODEL = actions_of(3, 4), actions_of(3, 4, MODEL_DIM)
 
 
-def with_value(value: float) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = ROBOT.copy()
+def with_value(value: float, actions: NDArray[np.float32] = ROBOT) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = actions.copy()
     array[1, 1] = value
     return array
 
@@ -67,10 +67,18 @@ def test_a_good_chunk_owns_its_arrays() -> None:
         (payload(with_value(np.nan), MODEL), Fault.NOT_FINITE),
         (payload(with_value(-np.inf), MODEL), Fault.NOT_FINITE),
         (payload(ROBOT, np.full_like(MODEL, np.nan)), Fault.NOT_FINITE),
+        (payload(ROBOT, with_value(math.inf, MODEL)), Fault.NOT_FINITE),
     ],
 )
 def test_a_chunk_with_a_fault_is_refused_whole(body: bytes, fault: Fault) -> None:
     assert read_chunk(body, POLICY, step=3) is fault
+
+
+@pytest.mark.parametrize("length", [1, HORIZON])
+def test_a_chunk_may_be_as_short_as_one_action_and_as_long_as_the_horizon(length: int) -> None:
+    reply = read_chunk(chunk_payload(3, length), POLICY, step=3)
+    assert isinstance(reply, Reply)
+    assert len(reply.chunk) == length
 
 
 def wrist(convention: str) -> RobotSpec:
@@ -122,7 +130,17 @@ def test_changed_bytes_never_give_a_chunk_that_may_not_be_played(data: st.DataOb
 
 @pytest.mark.parametrize(
     ("claimed_ms", "believed_ns"),
-    [(12.5, 12_500_000), (0.0, 0), (-1.0, 0), (math.nan, 0), (math.inf, 0), (1e300, 0)],
+    [
+        (12.5, 12_500_000),
+        (0.5, 500_000),
+        (1e9, 10**15),
+        (1.1e9, 0),
+        (0.0, 0),
+        (-1.0, 0),
+        (math.nan, 0),
+        (math.inf, 0),
+        (1e300, 0),
+    ],
 )
 def test_what_a_server_says_of_its_time_is_a_time(claimed_ms: float, believed_ns: int) -> None:
     message = msgspec.structs.replace(

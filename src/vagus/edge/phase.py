@@ -58,21 +58,21 @@ class StepClock:
     def __init__(self, *, step_rate_hz: float, tick_rate_hz: float) -> None:
         self._rate = Fraction(step_rate_hz).limit_denominator(MAX_DENOMINATOR)
         self._half_tick_ns = round(NS_PER_S / tick_rate_hz / 2)
-        self._anchor_ns: int | None = None
-        self._anchor_step = 0
+        self._anchor: tuple[int, int] | None = None  # a step, and when it was due
 
     def restart(self) -> None:
         """Forget the anchor; the next `anchor` sets it."""
-        self._anchor_ns = None
+        self._anchor = None
 
     def anchor(self, step: int, now_ns: int) -> None:
         """Let `step` fall due at `now_ns`, unless an anchor stands already."""
-        if self._anchor_ns is None:
-            self._anchor_ns, self._anchor_step = now_ns, step
+        if self._anchor is None:
+            self._anchor = step, now_ns
 
     def due_step(self, now_ns: int) -> int | None:
         """Return the step that is due at the tick nearest `now_ns`, or None before an anchor stands."""
-        if self._anchor_ns is None:
+        if self._anchor is None:
             return None
-        elapsed_ns = now_ns + self._half_tick_ns - self._anchor_ns  # half a tick: jitter must not skip a step
-        return self._anchor_step + int(elapsed_ns * self._rate / NS_PER_S)
+        step, due_ns = self._anchor
+        elapsed_ns = now_ns + self._half_tick_ns - due_ns  # half a tick: jitter must not skip a step
+        return step + int(elapsed_ns * self._rate / NS_PER_S)

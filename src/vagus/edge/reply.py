@@ -48,9 +48,9 @@ class Reply:
     """
 
     chunk: ActionChunk
-    queue_ns: int = 0
-    decode_ns: int = 0
-    inference_ns: int = 0
+    queue_ns: int
+    decode_ns: int
+    inference_ns: int
 
 
 def read_chunk(payload: bytes, spec: PolicySpec, *, step: int) -> Reply | Fault:
