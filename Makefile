@@ -15,7 +15,7 @@ LEROBOT_PYTHON ?= $(shell for python in $(PYTHON) python3.12 python3.13 $$HOME/.
 # What failed last time; that nothing did is a failure, too.
 RETEST := --last-failed --last-failed-no-failures none
 
-.PHONY: install demo test test-lerobot retest-lerobot metaworld lint unit retest test-pythons bench bench-smoke fuzz mutate clean
+.PHONY: install demo test test-lerobot retest-lerobot metaworld lint unit retest test-pythons test-wheel bench bench-smoke fuzz mutate clean
 
 install: $(VENV)/.installed
 
@@ -72,6 +72,9 @@ $(LEROBOT_VENV)/.metaworld: $(LEROBOT_VENV)/.installed
 
 test-pythons: install  ## the robot's side on every Python from 3.10 on that is present
 	$(BIN)/python scripts/test_pythons.py
+
+test-wheel: install  ## the wheel without extras, as `pip install` gives it, on every Python that is present
+	$(BIN)/python scripts/test_wheel.py
 
 bench: install  ## ratios against named peers; results in docs/benchmarks.md
 	$(BIN)/python -m benchmarks
