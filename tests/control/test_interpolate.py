@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vagus.control.interpolate import Interpolator, hermite, monotone_slope
+from vagus.edge.phase import TickPhase
 from vagus.specs import ActionFeature, ActionKind
 from vagus.types import ActionArray
 
@@ -138,3 +139,117 @@ def test_a_step_of_no_length_is_a_jump() -> None:
 def test_the_slope_at_a_turning_point_is_zero() -> None:
     slopes = monotone_slope(np.array([1.0, 1.0, 2.0]), np.array([-1.0, 0.0, 2.0]))
     assert slopes.tolist() == [0.0, 0.0, 2.0]
+
+
+@given(
+    values,
+    st.floats(0.1, 10.0),
+    st.booleans(),
+    st.floats(0.0, 2.9),
+    st.floats(0.0, 2.9),
+    st.floats(0.01, 0.99),
+)
+def test_it_is_the_cubic_with_these_ends_and_slopes_and_its_derivative(
+    start: float, way: float, is_up: bool, first: float, last: float, share: float
+) -> None:
+    stop, duration_s = start + (way if is_up else -way), 0.1
+    mean = (stop - start) / duration_s
+    at_ends = np.array([[1, 0, 0, 0], [1, 1, 1, 1], [0, 1, 0, 0], [0, 1, 2, 3]], dtype=np.float64)
+    wanted = np.linalg.solve(at_ends, [start, stop, first * mean * duration_s, last * mean * duration_s])
+    place, speed = hermite(
+        np.array([start]),
+        np.array([stop]),
+        np.array([first * mean]),
+        np.array([last * mean]),
+        share=share,
+        duration_s=duration_s,
+    )
+    lowest, highest = min(start, stop), max(start, stop)
+    assert place[0] == pytest.approx(np.clip(wanted @ share ** np.arange(4), lowest, highest), abs=1e-9)
+    slope = wanted[1:] @ (np.arange(1, 4) * share ** np.arange(3)) / duration_s
+    assert speed[0] == pytest.approx(slope, rel=1e-9, abs=1e-6)
+
+
+def test_slopes_that_point_back_or_are_too_steep_are_cut() -> None:
+    ends = (np.zeros(2), np.array([1.0, -1.0]))
+    wild, cut = np.array([-5.0, 5.0]), np.zeros(2)
+    steep, bound = np.array([400.0, -400.0]), np.array([30.0, -30.0])
+    for given_, used in ((wild, cut), (steep, bound)):
+        for slopes, same in (((given_, cut), (used, cut)), ((cut, given_), (cut, used))):
+            got, wanted = (hermite(*ends, *pair, share=0.3, duration_s=0.1) for pair in (slopes, same))
+            assert got[0].tolist() == wanted[0].tolist()
+            assert got[1].tolist() == wanted[1].tolist()
+
+
+@pytest.mark.parametrize("kind", [ActionKind.POSITION, ActionKind.VELOCITY])
+def test_an_even_plan_is_followed_evenly_whatever_the_ratio_of_the_rates(kind: ActionKind) -> None:
+    interpolator = Interpolator([ActionFeature("a", "u", kind)])
+    interpolator.seed(np.zeros(1), np.full(1, 30.0))
+    phase, step, path = TickPhase(step_rate_hz=30.0, tick_rate_hz=100.0), 1, []
+    for _ in range(60):
+        begin, end, is_done = phase.tick()
+        knot, after = np.full(1, float(step)), np.full(1, step + 1.0)
+        path.append(interpolator.advance(knot, after, begin=begin, end=end, step_s=1 / 30)[0])
+        step += is_done
+    assert path == pytest.approx([0.3 * (tick + 1) for tick in range(60)])
+    assert interpolator.velocity[0] == pytest.approx(30.0 if kind is ActionKind.POSITION else 0.0)
+
+
+@pytest.mark.parametrize("tick_hz", [30.0, 45.0, 100.0, 250.0])
+def test_the_ticks_of_a_step_give_its_whole_delta(tick_hz: float) -> None:
+    interpolator = of(ActionKind.DELTA)
+    phase, sums = TickPhase(step_rate_hz=30.0, tick_rate_hz=tick_hz), [0.0]
+    while len(sums) < 30:
+        begin, end, is_done = phase.tick()
+        sums[-1] += interpolator.advance(np.ones(1), None, begin=begin, end=end, step_s=STEP_S)[0]
+        if is_done:
+            sums.append(0.0)
+    assert sums[:-1] == pytest.approx([1.0] * 29)
+
+
+def test_where_nobody_knows_where_it_stands_only_that_begins_at_its_knot() -> None:
+    interpolator = of(ActionKind.POSITION, ActionKind.POSITION)
+    interpolator.seed(np.array([np.nan, 0.0]), np.zeros(2))
+    first = interpolator.advance(np.array([2.0, 2.0]), None, begin=0.0, end=0.5, step_s=STEP_S)
+    assert first.tolist() == [2.0, 1.0]
+
+
+YAW = ActionFeature("yaw", "rad", continuous=True)
+WRIST = [ActionFeature(f"r{i}", "rad", rotation="w:rotvec") for i in range(3)]
+LIFT = ActionFeature("lift", "m")
+
+
+def test_gaps_and_ways_go_the_short_way_round() -> None:
+    interpolator = Interpolator([YAW, *WRIST, LIFT])
+    left = np.array([3.0, 0.0, 0.0, 3.0, 1.0])
+    right = np.array([-3.0, 0.0, 0.0, -3.0, 4.0])
+    turn = 2 * np.pi - 6.0
+    assert interpolator.gap(left, right) == pytest.approx([turn, turn, turn, turn, 3.0])
+    way = interpolator.between(left, right, 0.25)
+    assert (way[0] - left[0]) == pytest.approx(0.25 * turn)
+    assert way[1:] == pytest.approx([0.0, 0.0, 3.0 + 0.25 * turn, 1.75])
+
+
+def test_the_gap_to_what_nobody_knows_is_unknown() -> None:
+    gap = Interpolator([*WRIST, LIFT]).gap(np.zeros(4), np.array([0.1, np.nan, 0.0, 1.0]))
+    assert np.isnan(gap).tolist() == [False, True, False, False]
+    assert gap[[0, 3]].tolist() == [0.1, 1.0]
+
+
+def test_a_rotation_turns_as_far_as_its_tick_says() -> None:
+    interpolator = Interpolator(WRIST)
+    interpolator.seed(np.zeros(3), np.zeros(3))
+    path = play(interpolator, [np.array([0.0, 0.8, 0.0])], 4)
+    assert [place[1] for place in path] == pytest.approx([0.2, 0.4, 0.6, 0.8])
+
+
+def test_half_of_an_orientation_that_is_none_is_left_to_the_limiter() -> None:
+    interpolator = Interpolator([ActionFeature(f"q{i}", "", rotation="w:quat_xyzw") for i in range(4)])
+    unit = np.array([0.0, 0.0, 0.6, 0.8])
+    interpolator.seed(np.zeros(4), np.zeros(4))
+    assert interpolator.advance(unit, None, begin=0.0, end=0.5, step_s=STEP_S).tolist() == unit.tolist()
+
+
+def test_the_slope_between_two_ways_is_their_harmonic_mean() -> None:
+    slopes = monotone_slope(np.array([1.0, -1.0, 4.0]), np.array([3.0, -3.0, 4.0]))
+    assert slopes.tolist() == [1.5, -1.5, 4.0]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -82,6 +83,26 @@ def test_an_action_is_stale_only_beyond_the_bound() -> None:
     action = planned(0, 1).pop()
     assert not action.is_stale(S, S)
     assert action.is_stale(S + 1, S)
+
+
+def test_an_action_is_as_old_as_its_own_observation() -> None:
+    action = planned(0, 1, NEW).pop()
+    assert not action.is_stale(2 * S, S)
+    assert action.is_stale(2 * S + 1, S)
+
+
+def test_an_empty_plan_has_nothing_to_look_at_or_to_take() -> None:
+    assert Plan().peek() is None
+    assert Plan().peek(1) is None
+    with pytest.raises(IndexError, match="the plan is empty"):
+        Plan().pop()
+
+
+def test_a_newer_chunk_is_playable_after_the_last_moment_of_an_older_one() -> None:
+    plan = planned(0, 5)
+    plan.finish(chunk(2, 8), NEW, next_step=0, now_ns=0, max_age_ns=100 * STEP_NS, step_ns=STEP_NS)
+    assert plan.playable(0, 5 * STEP_NS, STEP_NS) == 10
+    assert plan.playable(0, 5 * STEP_NS - 1, STEP_NS) == 4
 
 
 def test_drop_before_says_how_many_went() -> None:
