@@ -220,8 +220,8 @@ def test_off_its_target_for_long_is_more_than_a_twentieth_of_the_range() -> None
 
 
 def test_without_a_range_it_is_more_than_a_tenth_of_a_second_at_full_speed() -> None:
-    assert not is_too_long_off(Limits(velocity=1.0), [0.08 + TICK_S * tick for tick in range(50)])
-    assert is_too_long_off(Limits(velocity=1.0), [0.13 + TICK_S * tick for tick in range(50)])
+    assert not is_too_long_off(Limits(velocity=2.0), [0.16 + 2.0 * TICK_S * tick for tick in range(50)])
+    assert is_too_long_off(Limits(velocity=2.0), [0.26 + 2.0 * TICK_S * tick for tick in range(50)])
 
 
 def test_without_range_and_speed_every_tick_that_is_limited_counts() -> None:
@@ -290,3 +290,12 @@ def test_a_delta_as_fast_as_its_rate_is_cut_by_its_bound() -> None:
     limiter = seeded(DELTA)
     step(limiter, 4.0 * TICK_S, share=0.25)
     assert limiter.limited == {"delta"}
+
+
+@pytest.mark.parametrize(
+    "limits", [Limits(), Limits(0.0, 1.0), Limits(-1.0, 0.0), Limits(lower=-1.0), Limits(upper=1.0)]
+)
+@pytest.mark.parametrize("kind", [ActionKind.VELOCITY, ActionKind.DELTA, ActionKind.EFFORT])
+def test_limits_that_let_it_stand_still_are_accepted(kind: ActionKind, limits: Limits) -> None:
+    safe = 0.0 if kind is ActionKind.EFFORT else None
+    assert step(seeded(ActionFeature("a", "", kind, limits=limits, safe=safe)), 0.0) == [0.0]

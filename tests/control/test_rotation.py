@@ -133,9 +133,11 @@ def walk(limiter: RotationLimiter, targets: list[ActionArray]) -> list[ActionArr
     return [limiter.step(target, is_braking=False).copy() for target in targets]
 
 
-def limiter_of(convention: str = "rotvec", tick_s: float = TICK_S) -> RotationLimiter:
+def limiter_of(
+    convention: str = "rotvec", tick_s: float = TICK_S, acceleration: float = 10.0
+) -> RotationLimiter:
     count = {"rotvec": 3, "quat_xyzw": 4}[convention]
-    return RotationLimiter(RotationGroup("w", convention, tuple(range(count)), 2.0, 10.0), tick_s)
+    return RotationLimiter(RotationGroup("w", convention, tuple(range(count)), 2.0, acceleration), tick_s)
 
 
 @settings(max_examples=40, deadline=None)
@@ -172,14 +174,19 @@ def test_a_standing_orientation_is_reached_and_not_overshot(start: ActionArray, 
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(vectors, min_size=1, max_size=4), st.integers(1, 30), st.sampled_from([0.02, TICK_S, 1e-3]))
+@given(
+    st.lists(vectors, min_size=2, max_size=5),
+    st.integers(1, 30),
+    st.sampled_from([0.02, TICK_S, 1e-3]),
+    st.sampled_from([10.0, 0.01]),
+)
 def test_a_plan_inside_the_limits_passes_bit_for_bit(
-    targets: list[ActionArray], repeat: int, tick_s: float
+    targets: list[ActionArray], repeat: int, tick_s: float, acceleration: float
 ) -> None:
-    first, second = limiter_of(tick_s=tick_s), limiter_of(tick_s=tick_s)
+    first, second = (limiter_of(tick_s=tick_s, acceleration=acceleration) for _ in range(2))
     for limiter in (first, second):
-        limiter.seed(np.zeros(3))
-    plan = walk(first, [target for target in targets for _ in range(repeat)])
+        limiter.seed(targets[0])
+    plan = walk(first, [target for target in targets[1:] for _ in range(repeat)])
     for planned in plan:
         assert second.step(planned, is_braking=False).tolist() == planned.tolist()
         assert second.limited_by is None
@@ -344,7 +351,8 @@ def test_seeded_it_stands_and_nothing_is_left_of_how_it_moved(
     for limiter in (moved, fresh):
         limiter.seed(start)
     assert moved.angular_velocity.tolist() == [0.0, 0.0, 0.0]
-    plan = [slerp_to(start, goal, tick) for tick in range(20)]
+    plan = [before[-1] + (3e-4 * tick, 0.0, 0.0) for tick in range(5)]
+    plan += [slerp_to(start, goal, tick) for tick in range(20)]
     assert [values.tolist() for values in walk(moved, plan)] == [v.tolist() for v in walk(fresh, plan)]
 
 
