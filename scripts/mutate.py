@@ -49,7 +49,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "control.rotation": ("tests/control/test_rotation.py",),
     "control.fallback": ("tests/control/test_fallback.py",),
     "control.motion": ("tests/control/test_motion.py",),
-    "control.plausibility": ("tests/control/test_readings.py",),
+    "control.plausibility": ("tests/control/test_plausibility.py",),
     "control.readings": ("tests/control/test_readings.py",),
     "control.interpolate": ("tests/control/test_interpolate.py",),
     "control.binary": ("tests/control/test_binary.py",),

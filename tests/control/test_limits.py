@@ -299,3 +299,15 @@ def test_a_delta_as_fast_as_its_rate_is_cut_by_its_bound() -> None:
 def test_limits_that_let_it_stand_still_are_accepted(kind: ActionKind, limits: Limits) -> None:
     safe = 0.0 if kind is ActionKind.EFFORT else None
     assert step(seeded(ActionFeature("a", "", kind, limits=limits, safe=safe)), 0.0) == [0.0]
+
+
+@pytest.mark.parametrize("safe", [-1.0, 1.0])
+def test_a_safe_effort_may_lie_at_a_bound(safe: float) -> None:
+    limiter = limiter_of(ActionFeature("e", "N", ActionKind.EFFORT, limits=Limits(-1.0, 1.0), safe=safe))
+    assert step(limiter, safe) == [safe]
+
+
+def test_a_delta_without_a_bound_below_is_not_pushed_up() -> None:
+    limiter = seeded(ActionFeature("d", "m", ActionKind.DELTA, limits=Limits(upper=0.1)))
+    assert step(limiter, -3.0) == [-3.0]
+    assert step(limiter, 3.0) == [0.1]

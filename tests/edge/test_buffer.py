@@ -242,3 +242,8 @@ def test_a_plan_of_arrays_is_the_list_of_its_actions(
 
 def _until(plain: PlainPlan, step: int) -> int:
     return next((i for i, (s, _) in enumerate(plain.actions) if s >= step), len(plain.actions))
+
+
+def test_a_part_of_a_step_is_one_more_action_to_play() -> None:
+    assert playable_actions(3.0, 30.0) == 92
+    assert playable_actions(3.01, 30.0) == 93
