@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 
 from vagus import __version__
+from vagus.cli.command import _text_of
 from vagus.cli.exit_code import ExitCode
 from vagus.cli.main import main
 from vagus.cli.parse import COMMANDS as COMMANDS_LISTED
 from vagus.control.config import LoopConfig
 from vagus.edge.config import EdgeConfig
+from vagus.errors import ConfigError
 from vagus.server.config import ServeConfig
 from vagus.transport.zenoh_config import ZenohConfig
 
@@ -181,3 +183,14 @@ def test_nothing_heavy_is_imported_before_ctrl_c_is_in_order() -> None:
         check=True,
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_what_is_to_be_pasted_into_a_file_is_printed_as_it_is() -> None:
+    manifest = 'policy: lerobot\nspec:  # in degrees\n  actions:\n    "j.pos": "deg"\n'
+    error = ConfigError(
+        "model", wanted="names\nand units", got="none", fix=f"check every line:\n\n{manifest}"
+    )
+    line, _, block = _text_of(error).partition("\n\n")
+    assert "\n" not in line
+    assert line.startswith("model: wanted names and units, got none")
+    assert f"{block}\n" == manifest

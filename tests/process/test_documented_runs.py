@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 from collections.abc import Iterator
@@ -11,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from documents import DOCUMENTS, Typed, lines_typed, put_files
-from process.rig import START_S
+from documents import DOCUMENTS, ROOT, Typed, lines_typed, put_files
+from process.rig import START_S, rig_in, summary_of
 from vagus.cli.child import Child
 from vagus.cli.exit_code import ExitCode
 
@@ -140,3 +141,21 @@ def test_the_commands_of_a_document_work_in_their_order(
 def test_most_of_what_is_told_is_run() -> None:
     assert [document.name for document, _ in SCENES] == ["README.md", "quickstart.md"]
     assert sum(len(lines) for _, lines in SCENES) >= 12
+
+
+def documented_fields() -> set[str]:
+    operations = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    table = operations.partition("| field of a step |")[2].partition("\n\n")[0]
+    return {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+
+
+def test_a_recording_holds_what_is_documented(tmp_path: Path) -> None:
+    with rig_in(tmp_path) as rig:
+        rig.serve()
+        run = summary_of(rig.start_robot("told", "--duration-s", "1"))
+    folder = Path(run.recording)
+    assert re.fullmatch(r"\d{8}-\d{6}-told-\w+", folder.name)
+    lines = (folder / "steps.jsonl").read_text().splitlines()
+    assert set(json.loads(lines[0])) == documented_fields()
+    metadata = json.loads((folder / "metadata.json").read_text())
+    assert metadata.keys() >= {"robot", "service", "model_hash", "instruction", "actions", "tags", "summary"}

@@ -57,8 +57,10 @@ def _run(arguments: list[str]) -> int:
 
 
 def _text_of(error: VagusError) -> str:
-    is_line = isinstance(error, (ConfigError, SpecError))  # others may quote what a process printed
-    return quoted_block(" ".join(str(error).split()) if is_line else error)
+    if not isinstance(error, (ConfigError, SpecError)):
+        return quoted_block(error)  # it may quote what a process printed
+    line, blank, block = str(error).partition("\n\n")  # what is to be pasted into a file stays as it is
+    return quoted_block(f"{' '.join(line.split())}{blank}{block}".rstrip())
 
 
 def _say(text: str) -> None:
