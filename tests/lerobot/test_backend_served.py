@@ -28,6 +28,7 @@ from lerobot_backend import (
     seen,
 )
 from server.raw_client import RawClient, Reply
+from vagus.cli.exit_code import ExitCode
 from vagus.clock import monotonic_ns
 from vagus.edge.client import PolicyClient
 from vagus.edge.config import EdgeConfig, ImageCodec
@@ -35,6 +36,7 @@ from vagus.edge.handshake import Identity
 from vagus.edge.opening import Opener
 from vagus.errors import SessionRefusedError
 from vagus.server.config import ServeConfig
+from vagus.server.manifest import load_manifest
 from vagus.server.model import load_model
 from vagus.server.server import Server
 from vagus.specs import ActionFeature, CameraSpec, RobotSpec, StateFeature
@@ -234,3 +236,20 @@ def test_the_command_line_serves_a_checkpoint_and_says_for_how_many(act: Path, t
             assert server.wait(PATIENCE_S) in (0, 130), said
     assert "act, shared: 20 actions at 30 Hz" in said
     assert "enough for about" in said
+
+
+@pytest.mark.process
+def test_the_manifest_that_is_printed_can_be_saved_and_served(act: Path, tmp_path: Path) -> None:
+    allowed = ["--allowed-sources", str(act.parent)]
+    with Router(RouterConfig(listen=("tcp/127.0.0.1:0",))) as router:
+        told = ["serve", "--policy", "lerobot", "--model", str(act), *allowed, "--device", "cpu"]
+        command = [sys.executable, "-m", "vagus", *told, "--connect", *router.endpoints]
+        first = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert first.returncode == ExitCode.CONFIG, first.stderr
+    printed = first.stderr.partition("\n\n")[2]
+    manifest = tmp_path / "serve.yaml"
+    manifest.write_text(printed)
+    config = load_manifest(manifest)
+    assert config.allowed_sources == (str(act),)
+    assert set(config.spec.actions.values()) == {"lerobot_norm"}
+    assert load_model(replace(config, device="cpu", warm_up=False)).spec.rate_hz == RATE_HZ
