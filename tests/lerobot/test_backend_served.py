@@ -179,7 +179,13 @@ def moved(client: PolicyClient, observation: Observation, *, count: int) -> Iter
     ("changes", "match"),
     [
         ({"cameras": (CameraSpec("cam_front", SIZE, SIZE),)}, "--rename cam_front front"),
-        ({"actions": tuple(replace(a, unit="rad") for a in ROBOT.actions)}, "'lerobot_norm'.*'rad'"),
+        (
+            {
+                "actions": tuple(replace(a, unit="rad") for a in ROBOT.actions),
+                "state": tuple(replace(s, unit="rad") for s in ROBOT.state),
+            },
+            "'lerobot_norm'.*'rad'",
+        ),
     ],
 )
 def test_a_robot_that_does_not_fit_is_told_why(act: Path, changes: dict[str, object], match: str) -> None:

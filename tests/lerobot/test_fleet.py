@@ -99,7 +99,7 @@ def let_run(robots: Sequence[Child], seconds: float) -> None:
 def answered_requests(audit: Path) -> set[tuple[int, int]]:
     """Return epoch and seq of all requests; each must have got a chunk, and some must have shared a batch."""
     decode = msgspec.json.Decoder(AuditLine).decode
-    lines = [decode(line) for line in audit.read_bytes().splitlines()]
+    lines = [decode(line) for line in audit.read_bytes().splitlines() if b'"event"' not in line]
     assert {line.outcome for line in lines} == {"chunk"}
     assert {line.client for line in lines} == set(ROBOTS)
     assert max(line.batch_size for line in lines) > 1
