@@ -37,13 +37,14 @@ class Arm:
 
 
 class VSimCamera(Camera):
-    """Shows the joints as six bars: the brighter, the further a joint has turned."""
+    """Shows the joints as six bars: the brighter, the further a joint has turned; no two frames are the same."""
 
     def __init__(self, config: VSimCameraConfig, arm: Arm) -> None:
         super().__init__(config)
         self._config = config
         self._arm = arm
         self._frames = 0
+        self._noise = np.random.default_rng(0)
         self._is_connected = False
 
     @property
@@ -68,7 +69,7 @@ class VSimCamera(Camera):
         row = np.repeat(bars, -(-self._config.width // len(JOINTS)))[: self._config.width]
         frame = np.zeros((self._config.height, self._config.width, 3), dtype=np.uint8)
         frame[..., 0] = row
-        frame[..., 1] = 40
+        frame[..., 1] = 40 + self._noise.integers(0, 2, frame.shape[:2], dtype=np.uint8)
         return frame
 
     def async_read(self, timeout_ms: float = 200) -> np.ndarray:
