@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import resource
+import select
 import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -121,3 +124,72 @@ def test_outside_the_main_thread_no_handler_is_installed() -> None:
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+def test_who_still_waits_at_the_end_never_reads_a_file_opened_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number of a descriptor that was closed is the next file's."""
+    content = bytes(range(1, 251)) * 4
+    opened = tmp_path / "opened"
+    opened.write_bytes(content)
+    is_ready, may_read = threading.Event(), threading.Event()
+
+    class Poll:
+        """Holds whoever was told that there is something to read."""
+
+        def __init__(self) -> None:
+            self._real = select_poll()
+
+        def register(self, descriptor: int, events: int) -> None:
+            self._real.register(descriptor, events)
+
+        def poll(self, timeout_ms: float) -> list[tuple[int, int]]:
+            found = self._real.poll(timeout_ms)
+            is_ready.set()
+            may_read.wait(60.0)
+            return found
+
+    select_poll = select.poll
+    monkeypatch.setattr(select, "poll", Poll)
+    with Interrupt() as interrupt:
+        watcher = threading.Thread(target=interrupt.wait, args=(60.0,))
+        watcher.start()
+        signal.raise_signal(signal.SIGINT)
+        assert is_ready.wait(60.0)
+        threading.Timer(0.3, may_read.set).start()
+    files = [opened.open("rb", buffering=0) for _ in range(8)]  # whichever numbers were free
+    may_read.set()
+    watcher.join(60.0)
+    assert not watcher.is_alive()
+    for file in files:
+        with file:
+            assert file.read() == content
+
+
+def test_the_end_wakes_who_waits() -> None:
+    with Interrupt() as interrupt:
+        watcher = threading.Thread(target=interrupt.wait, args=(3600.0,))
+        watcher.start()
+        while not interrupt._reading.locked():
+            assert watcher.is_alive()
+    watcher.join(60.0)
+    assert not watcher.is_alive()
+    assert interrupt.count == 0
+
+
+def test_a_process_with_many_files_sees_its_signals_too() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 1200 if hard == resource.RLIM_INFINITY else min(1200, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    files = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        with Interrupt() as interrupt:
+            signal.raise_signal(signal.SIGTERM)
+            interrupt.wait(60.0)
+            assert interrupt.number == signal.SIGTERM
+            assert interrupt._woken == 1
+    finally:
+        for file in files:
+            os.close(file)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -6,6 +6,7 @@ robot. Whoever needs to leave a call that hangs is another thread (`control/watc
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import select
@@ -27,6 +28,9 @@ UNHEEDED = frozenset({"SIGPIPE", "SIGXFSZ", "SIGTTIN", "SIGTTOU"})
 """Ignored, so that the write or read at fault fails instead: no terminal suspends a robot's program."""
 KEPT_BY_A_LIBRARY_S = 0.5
 """Longest that a handler which a library took away is away; those in `INSISTED`: one tick."""
+MS_PER_S = 1e3
+WAKE = b"\0"
+"""No signal's number."""
 SIZE_OF_SIGACTION = 512
 """More than any system's `struct sigaction` has; its first word is the handler."""
 
@@ -60,6 +64,8 @@ class Interrupt:
         self._actions: dict[int, ctypes.Array[ctypes.c_char]] = {}
         self._handler = self._on_signal  # one object, so that it can be recognised
         self._pipe: tuple[int, int] | None = None
+        self._reading = threading.Lock()
+        """Held while the pipe is read: the number of a closed one may be the next file's."""
         self._former_wakeup = -1
         self._checked_ns = 0
 
@@ -93,8 +99,11 @@ class Interrupt:
         self._taken.clear()
         signal.set_wakeup_fd(self._former_wakeup)
         pipe, self._pipe = self._pipe, None
-        for end in pipe:
-            os.close(end)
+        with contextlib.suppress(BlockingIOError):  # full: whoever waits has been woken
+            os.write(pipe[1], WAKE)
+        with self._reading:
+            for end in pipe:
+                os.close(end)
 
     def ensure(self, now_ns: int) -> None:
         """Take back what a library has taken meanwhile (main thread, every tick and after `connect`)."""
@@ -120,23 +129,26 @@ class Interrupt:
 
     def wait(self, timeout_s: float) -> None:
         """Return at a signal, or after `timeout_s` (one thread other than the main one)."""
-        pipe = self._pipe
-        if pipe is None:
-            threading.Event().wait(timeout_s)
-            return
-        try:
-            if select.select([pipe[0]], [], [], timeout_s)[0]:
-                self._note(os.read(pipe[0], 256))
-        except (OSError, ValueError):  # closed meanwhile: the run has ended
-            threading.Event().wait(timeout_s)
+        with self._reading:
+            pipe = self._pipe
+            if pipe is not None:
+                ready = select.poll()  # select() takes no descriptor above 1023
+                ready.register(pipe[0], select.POLLIN)
+                if ready.poll(timeout_s * MS_PER_S):
+                    self._note(os.read(pipe[0], 256))
+                return
+        threading.Event().wait(timeout_s)
 
     def _note(self, numbers: bytes) -> None:
-        """Count the signals that are for us; a driver may use others."""
+        """Count the signals that are for us; a driver may use others, and write what is no signal."""
         for number in numbers:
-            if number in INSISTED or signal.getsignal(number) is self._handler:
+            if number in INSISTED or self._is_taken(number):
                 self._woken += 1
                 self.number = self.number or number
                 self.is_set = True
+
+    def _is_taken(self, number: int) -> bool:
+        return number in signal.valid_signals() and signal.getsignal(number) is self._handler
 
     def _take(self, number: int, handler: signal.Handlers | object) -> None:
         self._taken[number] = signal.getsignal(number)

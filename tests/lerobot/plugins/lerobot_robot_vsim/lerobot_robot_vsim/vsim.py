@@ -37,7 +37,7 @@ class Arm:
 
 
 class VSimCamera(Camera):
-    """Shows the joints as six bars: the brighter, the further a joint has turned; no two frames are the same."""
+    """Shows the joints as six bars: the brighter, the further a joint has turned; with noise."""
 
     def __init__(self, config: VSimCameraConfig, arm: Arm) -> None:
         super().__init__(config)
