@@ -8,9 +8,10 @@ import socket
 import pytest
 
 from process.rig import START_S
-from vagus.cli.chaos import ChaosCommand, bracketed, in_words
+from vagus.cli.chaos import ChaosCommand, in_words
 from vagus.cli.child import Child
 from vagus.cli.parse import parse_as
+from vagus.transport.endpoints import bracketed
 from vagus.transport.faults import FaultProxy, Faults
 
 

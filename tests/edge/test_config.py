@@ -45,6 +45,13 @@ def test_counts_are_at_least_one(name: str) -> None:
         config(name, 0)
 
 
+@pytest.mark.parametrize("value", [0, 101, -1])
+def test_a_quality_of_frames_is_1_to_100(value: int) -> None:
+    assert (config("jpeg_quality", 1).jpeg_quality, config("jpeg_quality", 100).jpeg_quality) == (1, 100)
+    with pytest.raises(ConfigError, match="jpeg_quality"):
+        config("jpeg_quality", value)
+
+
 @pytest.mark.parametrize("value", [0.0, -30.0, math.nan, math.inf])
 def test_a_rate_is_finite_and_above_zero(value: float) -> None:
     config("rate_hz", 30.0)

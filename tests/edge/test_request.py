@@ -73,6 +73,20 @@ def test_a_frame_that_is_no_picture_is_refused() -> None:
         encoded(images={"front": np.zeros((4, 6), dtype=np.uint8)})
 
 
+def test_frames_of_less_quality_take_fewer_bytes() -> None:
+    rows, columns = np.indices((64, 64), dtype=np.uint8)
+    frame = np.dstack((4 * rows, 4 * columns, 37 * rows ^ 59 * columns))
+    made, sizes = draft(), []
+    for quality in (95, 90, 30):
+        coding = replace(CODING, codec="jpeg", jpeg_quality=quality)
+        _, body = encode_request(
+            Request(EPOCH, 1, made, 0, 0), Snapshot(made, {"front": frame}), POLICY, coding
+        )
+        sizes.append(len(decode(body, ObservationMessage).images["front"].data))
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] > 2 * sizes[2]
+
+
 def test_seeds_differ_between_requests_and_repeat_with_the_run() -> None:
     seeds = [request_seed(12345, number) for number in range(1000)]
     assert len(set(seeds)) == 1000

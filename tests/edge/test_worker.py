@@ -235,6 +235,19 @@ def test_a_camera_that_gives_no_frame_is_counted_and_asked_again(
         assert body.count("worker_errors") == 0
 
 
+def test_frames_travel_in_the_quality_that_is_set(network: MemoryNetwork, link: MemoryLink) -> None:
+    server = Script(network)
+    sizes = []
+    for quality in (20, 95):
+        with opened(link, replace(CONFIG, jpeg_quality=quality), instance=f"{quality}") as body:
+            body.images = {"front": np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)}
+            body.until_merged()
+        frame = server.seen[-1][1].images["front"]
+        assert frame.codec == "jpeg"
+        sizes.append(len(frame.data))
+    assert sizes[1] > 2 * sizes[0]
+
+
 def test_a_draft_that_failed_is_asked_for_again(network: MemoryNetwork, link: MemoryLink) -> None:
     Script(network)
     with opened(link) as body:

@@ -27,8 +27,8 @@ def vitals(phase: Phase = Phase.READY, *, is_healthy: bool = True) -> Vitals:
     return Vitals(lambda: phase, lambda: is_healthy, lambda: Load(sessions=2, max_sessions=8), telemetry)
 
 
-def get(port: int, path: str) -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+def get(port: int, path: str, host: str = "127.0.0.1") -> tuple[int, str]:
+    connection = http.client.HTTPConnection(host, port, timeout=10)
     connection.request("GET", path)
     reply = connection.getresponse()
     body = reply.read().decode()
@@ -87,6 +87,23 @@ def test_probes_are_answered_over_http_and_a_taken_port_is_named() -> None:
     finally:
         server.stop()
         server.stop()
+
+
+@pytest.mark.parametrize("host", ["::1", "localhost"])
+def test_probes_are_answered_on_addresses_of_either_family(host: str) -> None:
+    server = HealthServer(host, 0, vitals())
+    server.start()
+    try:
+        assert get(server.port, "/readyz", host) == (200, "ready\n")
+    finally:
+        server.stop()
+
+
+def test_a_host_that_is_not_ours_is_named_as_it_is_written() -> None:
+    with pytest.raises(ConfigError, match=r"\[2001:db8::1\]:9090"):
+        HealthServer("2001:db8::1", 9090, vitals()).start()
+    with pytest.raises(ConfigError, match=r"nowhere\.invalid:9090"):
+        HealthServer("nowhere.invalid", 9090, vitals()).start()
 
 
 def test_a_server_answers_probes_about_itself() -> None:

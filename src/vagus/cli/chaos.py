@@ -14,6 +14,7 @@ from vagus.cli.exit_code import ExitCode
 from vagus.cli.log_output import LogFlags
 from vagus.cli.signals import stop_event
 from vagus.errors import ConfigError
+from vagus.transport.endpoints import bracketed
 from vagus.transport.fault_path import Faults
 from vagus.transport.faults import FaultProxy
 
@@ -74,11 +75,6 @@ class ChaosCommand:
 
 def _say(text: str) -> None:
     console().print(text, highlight=False, soft_wrap=True, markup=False)
-
-
-def bracketed(host: str) -> str:
-    """Return a host as it stands before a port."""
-    return f"[{host}]" if ":" in host else host
 
 
 def in_words(faults: Faults) -> str:

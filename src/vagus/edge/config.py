@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from vagus.errors import ConfigError
+from vagus.wire.images import DEFAULT_QUALITY
 
 __all__ = ["EdgeConfig", "ImageCodec", "MergeMode", "PlanClock"]
 
@@ -66,6 +67,8 @@ class EdgeConfig:
     """What makes the plan advance: commanded steps, or time."""
     image_codec: ImageCodec = ImageCodec.AUTO
     """How frames travel; auto: raw to a server on this host, JPEG otherwise."""
+    jpeg_quality: int = DEFAULT_QUALITY
+    """Quality of frames that travel as JPEG, 1 to 100: less is fewer bytes and blurs what the policy sees."""
     degraded_after_s: float = 1.0
     """The link counts as degraded when a request is unanswered for this long."""
     connect_timeout_s: float = 5.0
@@ -111,6 +114,7 @@ class EdgeConfig:
             if value is not None and value < 1:
                 raise ConfigError(name, wanted="at least 1 step, or unset", got=repr(value))
         _check_pin(self.pin_model)
+        _check_quality(self.jpeg_quality)
         if self.max_worker_errors < 1:
             raise ConfigError("max_worker_errors", wanted="at least 1", got=repr(self.max_worker_errors))
         if self.rate_hz is not None and not (math.isfinite(self.rate_hz) and self.rate_hz > 0):
@@ -122,6 +126,11 @@ class EdgeConfig:
                 got=repr(self.buffer_time_s),
                 fix="a plan older than max_action_age_s is never played",
             )
+
+
+def _check_quality(quality: int) -> None:
+    if not 1 <= quality <= 100:
+        raise ConfigError("jpeg_quality", wanted="1 to 100", got=repr(quality))
 
 
 def _check_pin(pin: str) -> None:

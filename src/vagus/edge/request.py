@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from vagus.edge.flight import Request
 from vagus.errors import RobotError
 from vagus.specs import PolicySpec
 from vagus.types import Image, Snapshot
 from vagus.wire.codec import encode, encode_header, encode_tensor
-from vagus.wire.images import encode_image
+from vagus.wire.images import DEFAULT_QUALITY, encode_image
 from vagus.wire.schema import ImageMessage, ObservationMessage
 
 __all__ = ["RequestCoding", "encode_request", "request_bytes", "request_seed"]
@@ -47,12 +48,14 @@ class RequestCoding:
         codec: image codec of the session.
         instruction: what the robot is to do.
         seed: source of all noise for this row.
+        jpeg_quality: of frames that travel as JPEG, 1 to 100.
         encode_all: applies the frame encoder, unless frames travel raw.
     """
 
     codec: str
     instruction: str
     seed: int
+    jpeg_quality: int = DEFAULT_QUALITY
     encode_all: EncodeAll = map
 
 
@@ -68,7 +71,8 @@ def encode_request(
     draft, prefix = snapshot.draft, snapshot.draft.prefix
     frames = _wanted_frames(snapshot.images, spec)
     apply = map if coding.codec == "raw" else coding.encode_all  # raw is quicker done than handed over
-    messages = apply(lambda frame: encode_image(frame, coding.codec), frames.values())
+    encoded = partial(encode_image, codec=coding.codec, quality=coding.jpeg_quality)
+    messages = apply(encoded, frames.values())
     body = ObservationMessage(
         state=encode_tensor(draft.state),
         images=dict(zip(frames, messages, strict=True)),

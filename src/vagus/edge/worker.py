@@ -221,6 +221,7 @@ class Worker:
             codec=talk.contract.image_codec,
             instruction=talk.instruction,
             seed=request_seed(self._run_seed, self._requests_made),
+            jpeg_quality=self._config.jpeg_quality,
             encode_all=self._encoders.map,
         )
         try:

@@ -128,6 +128,7 @@ class RemoteChunks:
             codec=opened.contract.image_codec,
             instruction=self.instruction,
             seed=request_seed(opened.session.epoch, self._seq),
+            jpeg_quality=self._contact.edge.jpeg_quality,
         )
         header, body = encode_request(
             request, Snapshot(draft, question.images), opened.contract.policy, coding

@@ -120,7 +120,7 @@ class ServeConfig:
     """End once the policy fails for everybody, so that a supervisor starts it again; else be not ready."""
 
     health_host: str = "127.0.0.1"
-    """Address of the health endpoint; 0.0.0.0 where probes come from other hosts."""
+    """Address of the health endpoint; 0.0.0.0, or :: for IPv6, where probes come from other hosts."""
     health_port: int = 0
     """Port of /healthz, /readyz and /metrics; 0: off."""
     audit_path: Path | None = None

@@ -18,6 +18,7 @@ from vagus.errors import ConfigError
 from vagus.server.lifecycle import Phase
 from vagus.server.telemetry import Histogram, Telemetry
 from vagus.threads import Supervised
+from vagus.transport.endpoints import bracketed
 from vagus.wire.schema import Load
 
 __all__ = ["HealthServer", "Vitals", "exposition"]
@@ -178,7 +179,7 @@ class HealthServer:
         except OSError as error:
             host, port = self._address
             raise ConfigError(
-                "health_port", wanted="a free address", got=f"{host}:{port} ({error})"
+                "health_port", wanted="a free address", got=f"{bracketed(host)}:{port} ({error})"
             ) from error
         self._thread = Supervised(self._http.serve_forever, name="vagus-health")
         self._thread.start()
@@ -223,6 +224,16 @@ def _readiness(phase: Phase, vitals: Vitals) -> tuple[int, bytes]:
     return (200 if phase is Phase.READY else 503), f"{phase.value}\n".encode()
 
 
+def _family_of(host: str, port: int) -> socket.AddressFamily:
+    """Return the family of an address: a server of HTTP takes IPv4 for granted.
+
+    Raises:
+        OSError: it is no address of this machine.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return socket.AddressFamily(found[0][0])
+
+
 class _BoundedServer(http.server.ThreadingHTTPServer):
     """A thread per connection, but not more than a few: for a new one the oldest has to go."""
 
@@ -231,6 +242,7 @@ class _BoundedServer(http.server.ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], probe: type[http.server.BaseHTTPRequestHandler]) -> None:
         self._lock = threading.Lock()
         self._open: OrderedDict[object, None] = OrderedDict()
+        self.address_family = _family_of(*address)
         super().__init__(address, probe)
 
     def process_request(self, request: Request, client_address: object) -> None:

@@ -7,12 +7,17 @@ from collections.abc import Iterable
 
 from vagus.errors import ConfigError
 
-__all__ = ["check_endpoints"]
+__all__ = ["bracketed", "check_endpoints"]
 
 HOST_PROTOCOLS = ("tcp", "tls", "quic", "udp", "ws")
 OTHER_PROTOCOLS = ("unixsock-stream", "unixpipe", "serial", "vsock")
 """Zenoh's; what follows the slash is not a host and a port."""
 MAX_PORT = 65535
+
+
+def bracketed(host: str) -> str:
+    """Return a host as it stands before a port."""
+    return f"[{host}]" if ":" in host else host
 
 
 def check_endpoints(endpoints: Iterable[str], *, is_secured: bool) -> None:
