@@ -32,7 +32,7 @@ def test_port_zero_becomes_a_real_port_that_is_kept_over_a_restart() -> None:
 def test_a_taken_port_says_so() -> None:
     with (
         Router(RouterConfig(listen=ANY_PORT)) as router,
-        pytest.raises(LinkError, match="is another one running there"),
+        pytest.raises(LinkError, match="another program listens there"),
         Router(RouterConfig(listen=router.endpoints)),
     ):
         pass

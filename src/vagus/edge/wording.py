@@ -19,6 +19,8 @@ def check_instruction(instruction: str) -> None:
 
 def check_identity(identity: Identity) -> None:
     """Raise ConfigError unless the open of a session can carry what we say of ourselves."""
+    if not identity.name:
+        raise ConfigError("name", wanted="a name of this robot, unique among those of a server", got="''")
     if len(identity.tags) > MAX_NOTES:
         raise ConfigError("tags", wanted=f"at most {MAX_NOTES}", got=str(len(identity.tags)))
     for name, text in identity.tags.items():

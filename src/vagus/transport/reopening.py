@@ -34,9 +34,9 @@ RETRY_FACTOR = 1.6
 CLOSE_TIMEOUT_S = 3.0
 """Longest wait for goodbyes; a connection into a black hole takes seconds to close."""
 
-CONNECTING = "no answer from", "start a router there (vagus router) or name another endpoint"
-LISTENING = "cannot listen on", "is somebody else listening there?"
-"""What is said of an endpoint when a link cannot be opened, and what to do."""
+CONNECTING = "no answer from"
+LISTENING = "cannot listen on"
+"""What is said of an endpoint when a link cannot be opened."""
 
 _Self = TypeVar("_Self", bound="ReopeningLink")
 
@@ -51,9 +51,11 @@ class ReopeningLink:
         address: str,
         open_timeout_s: float,
         watchdog_s: float,
+        explain: Callable[[str], str] = str,
         is_listening: bool = False,
     ) -> None:
-        self._problem, self._fix = LISTENING if is_listening else CONNECTING
+        self._problem = LISTENING if is_listening else CONNECTING
+        self._explain = explain
         self._connect = connect
         self._address = address
         self._open_timeout_s = open_timeout_s
@@ -90,8 +92,8 @@ class ReopeningLink:
         while connection is None or not connection.is_live:
             if time.monotonic() >= deadline_s:
                 raise LinkError(
-                    f"{self._problem} {self._address} within {self._open_timeout_s:g} s "
-                    f"({self._last_error}); {self._fix}"
+                    f"{self._problem} {self._address} within {self._open_timeout_s:g} s: "
+                    f"{self._explain(self._last_error)}"
                 )
             time.sleep(RETRY_FIRST_S)
             connection = self._try_connect()

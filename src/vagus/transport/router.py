@@ -10,6 +10,7 @@ from functools import partial
 
 from vagus.errors import ConfigError, LinkError
 from vagus.threads import Supervised
+from vagus.transport.unreached import why_not_listening
 from vagus.transport.zenoh import close_zenoh_session, open_zenoh_session
 from vagus.transport.zenoh_config import RouterConfig
 
@@ -55,9 +56,8 @@ class Router:
             except LinkError as error:
                 if is_picking and attempt < FREE_PORT_TRIES - 1:
                     continue
-                raise LinkError(
-                    f"router cannot listen on {', '.join(endpoints)} ({error}); is another one running there?"
-                ) from error
+                fix = why_not_listening(str(error))
+                raise LinkError(f"router cannot listen on {', '.join(endpoints)}: {error}; {fix}") from error
             self.endpoints = endpoints
             self._is_ending.clear()
             close = partial(self._close_when_asked, partial(close_zenoh_session, session))

@@ -19,6 +19,7 @@ from vagus.errors import ConfigError, LinkError, ProtocolError, QueryTimeoutErro
 from vagus.transport.integrity import SEAL_SIZE, check_seal, seal
 from vagus.transport.link import Declaration, Delivery, Query, Sample
 from vagus.transport.reopening import ReopeningLink
+from vagus.transport.unreached import why_not_listening, why_unreached
 from vagus.transport.zenoh_config import LinkMode, ZenohConfig, parse_extra
 
 __all__ = ["QUALITY", "Quality", "ZenohConnection", "ZenohLink", "close_zenoh_session", "open_zenoh_session"]
@@ -335,11 +336,18 @@ class ZenohLink(ReopeningLink):
         super().__init__(
             self._connect,
             address=", ".join(config.reached or config.listen),
+            explain=self._why_not_open,
             is_listening=self._is_listening,
             open_timeout_s=config.open_timeout_s,
             # a listening peer loses a transport whenever a robot leaves; the robot's end is reopened
             watchdog_s=0.0 if self._is_listening else config.watchdog_s,
         )
+
+    def _why_not_open(self, said: str) -> str:
+        if self._is_listening:
+            return f"{said}; {why_not_listening(said)}"
+        why = why_unreached(self._config.reached, self._config.tls)
+        return why or f"{said}; start a router there (vagus router) or name another endpoint"
 
     def _connect(self, on_lost: Callable[[], None]) -> ZenohConnection:
         config = self._config
