@@ -189,10 +189,9 @@ def test_what_is_no_number_is_the_drivers_business() -> None:
     assert cell.newest["key"] is None
 
 
-def test_every_reading_is_looked_at() -> None:
-    seen: list[Mapping[str, object]] = []
-    guard = GuardedRobot(Wrapper(), AT_REST, check=seen.append)
-    assert guard.get_observation() is seen[0]
+def test_every_reading_is_judged() -> None:
+    guard = GuardedRobot(Wrapper(), AT_REST, judge=lambda read: {**read(), "b.pos": 1.0})
+    assert guard.get_observation() == {"arm.pos": 2.9, "b.pos": 1.0}
 
 
 def test_everything_else_is_the_robots_own() -> None:

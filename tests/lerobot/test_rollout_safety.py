@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
+import itertools
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,7 @@ from rollout_rig import (
 )
 from vagus.control.tally import EndReason, LoopSummary
 from vagus.integrations import lerobot as integration
+from vagus.types import MotionState
 
 POSITIONS = tuple(f"{joint}.pos" for joint in JOINTS)
 LEADER = ["--teleop.type=vleader", "--teleop.id=leader"]
@@ -167,6 +170,92 @@ def test_a_robot_that_fails_is_stopped_and_let_go_and_what_was_recorded_is_kept(
     check_ended_well(stand)
     assert np.isfinite(table(stand.sent(), POSITIONS)).all()
     assert len(recorded(stand)["action"]) > 30
+
+
+def unwell(
+    monkeypatch: pytest.MonkeyPatch, faults: Mapping[int, Callable[[dict[str, object]], object]]
+) -> None:
+    """Have the arm return something else in the readings of these numbers; it may raise."""
+    kind = importlib.import_module("lerobot_robot_vsim.vsim").VSim
+    well, counted = kind.get_observation, itertools.count(1)
+
+    def get_observation(arm: object) -> object:
+        seen = well(arm)
+        fault = faults.get(next(counted))
+        return seen if fault is None else fault(seen)
+
+    monkeypatch.setattr(kind, "get_observation", get_observation)
+
+
+def test_single_bad_readings_are_borne_with_and_do_not_get_into_a_dataset(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(_: object) -> object:
+        raise ConnectionError("no status packet")
+
+    unwell(
+        monkeypatch,
+        {
+            40: lambda seen: {**seen, "gripper.pos": np.nan},
+            60: lambda seen: {**seen, "elbow_flex.pos": 1e9},
+            80: lose,
+            100: lambda seen: {name: value for name, value in seen.items() if name != "wrist_roll.pos"},
+            120: lambda _: None,
+        },
+    )
+    arguments = stand.arguments("sentry", "--duration=6", *stand.dataset(), has_base=True)
+    ended = integration.main(arguments).summary
+    assert ended.reason is EndReason.FINISHED, ended.error
+    assert ended.state_errors == 5
+    state = np.array(recorded(stand)["observation.state"].tolist())
+    assert np.isfinite(state).all()
+    assert np.abs(state).max() < 200.0
+    check_ended_well(stand)
+
+
+def test_how_much_is_borne_with_is_a_setting(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    unwell(monkeypatch, {40: lambda seen: {**seen, "gripper.pos": np.nan}})
+    ended = integration.main(
+        stand.arguments("base", "--inference.senses.max_bad_readings=0", has_base=True)
+    ).summary
+    assert ended.reason is EndReason.ROBOT_ERROR
+    assert "max_bad_readings is 0" in ended.error
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda frame: frame.astype(np.float32) / 255.0, "convert them to uint8"),
+        (lambda frame: frame[..., 0], "a grey picture"),
+        (lambda frame: frame.transpose(2, 0, 1), "channels come last"),
+    ],
+)
+def test_frames_that_are_none_end_a_rollout_at_once_with_their_reason(
+    stand: Stand,
+    monkeypatch: pytest.MonkeyPatch,
+    make: Callable[[np.ndarray], np.ndarray],
+    said: str,
+) -> None:
+    camera = importlib.import_module("lerobot_robot_vsim.vsim").VSimCamera
+    well = camera.read
+    monkeypatch.setattr(camera, "read", lambda camera: make(well(camera)))
+    ended = integration.main(stand.arguments("base", "--duration=30", has_base=True)).summary
+    assert ended.reason is EndReason.ROBOT_ERROR
+    assert "camera 'front': wanted (48, 64, 3) uint8 RGB" in ended.error
+    assert said in ended.error
+    assert ended.duration_s < 5.0
+
+
+def test_a_frozen_camera_is_told_and_the_arm_stands(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = importlib.import_module("lerobot_robot_vsim.vsim").VSimCamera
+    picture = np.ones((48, 64, 3), dtype=np.uint8)
+    monkeypatch.setattr(camera, "read", lambda _: picture)
+    flags = ["--duration=8", "--inference.senses.camera_stale_s=1"]
+    ended = integration.main(stand.arguments("base", *flags, has_base=True)).summary
+    assert ended.reason is EndReason.FINISHED
+    assert ended.camera_errors > 0
+    assert ended.motion_s[MotionState.FALLBACK] > 1.0
+    assert not table(stand.sent(), BASE)[-1].any()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import threading
 import pytest
 from lerobot.rollout.inference import InferenceEngine
 
-from integrations.test_lerobot_pilot import Cockpit
+from integrations.cockpit import Cockpit
 from vagus.integrations.lerobot_engine import EnginePorts, VagusInferenceEngine
 
 

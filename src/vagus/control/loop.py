@@ -33,7 +33,7 @@ from vagus.control.tally import EndReason, LoopSummary, Tally
 from vagus.control.watchdog import Bounds, Watchdog, attempt, within
 from vagus.errors import FrameError
 from vagus.specs import vouched
-from vagus.types import ActionArray, Command, FloatArray, Image, LinkState, MotionState, Provenance
+from vagus.types import ActionArray, Command, FloatArray, Image, MotionState, Provenance
 
 __all__ = ["ControlLoop"]
 
@@ -244,9 +244,9 @@ class ControlLoop:
     def _gave_up(self, now_ns: int) -> EndReason:
         """Return why the engine has stopped: a link that is well did not fail a robot that sees nothing."""
         engine = self._parts.engine
-        trouble = self._camera.sight.trouble(now_ns)
-        if trouble and engine.link in (LinkState.STREAMING, LinkState.DEGRADED):
-            self._error = f"{engine.stop_reason}: {trouble}"
+        blind = self._camera.sight.blamed(engine.link, now_ns)
+        if blind:
+            self._error = f"{engine.stop_reason}: {blind}"
             return EndReason.ROBOT_ERROR
         self._error = engine.stop_reason
         return EndReason.DEAD

@@ -6,6 +6,7 @@ from vagus.clock import NS_PER_S
 from vagus.control.alarms import Alarm
 from vagus.errors import FrameError, RobotError
 from vagus.quoting import quoted
+from vagus.types import LinkState
 
 __all__ = ["Sight"]
 
@@ -64,6 +65,10 @@ class Sight:
         if looking_ns is not None and now_ns - looking_ns > HANGING_NS:
             return f"read_images has not returned for {(now_ns - looking_ns) / NS_PER_S:.1f} s"
         return ""
+
+    def blamed(self, link: LinkState, now_ns: int) -> str:
+        """Return `trouble` where it, and not the link, left a robot without a plan; else ""."""
+        return self.trouble(now_ns) if link in (LinkState.STREAMING, LinkState.DEGRADED) else ""
 
     def hangs(self, now_ns: int) -> bool:
         """Whether a look takes so long that only others can speak of it."""

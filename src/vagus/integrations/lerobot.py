@@ -202,10 +202,11 @@ def _guard(
     """Put a guard before the robot; it watches until `stack` ends."""
     cfg, wrapper = ctx.runtime.cfg, ctx.hardware.robot_wrapper
     bound_farewell(wrapper.inner)
+    fresh = Freshness(f"lerobot:{cfg.robot.type} get_observation")
     guard = GuardedRobot(
         wrapper,
         pilot.at_rest,
-        check=Freshness(f"lerobot:{cfg.robot.type} get_observation").check,
+        judge=functools.partial(pilot.senses.observe, check=fresh.check),
         left_after_s=max(LEFT_AFTER_S, LEFT_AFTER_TICKS / cfg.fps),
         overseer=oversight,
     )
@@ -271,7 +272,8 @@ def _pilot(
         max_limited_s=inference.max_limited_s,
     )
     cause_of = lambda reason: client.status().cause_of(reason)  # noqa: E731
-    return Pilot(PilotParts(spec, client.engine, client, mapping, motion, cause_of, inference.fallback))
+    said, senses = inference.fallback, inference.senses
+    return Pilot(PilotParts(spec, client.engine, client, mapping, motion, cause_of, said, senses))
 
 
 def _record(ctx: RolloutContext, policy: VagusConfig, halt: Callable[[], None]) -> Journal | None:

@@ -12,6 +12,7 @@ import torch
 from lerobot.rollout.inference import InferenceEngine, InferenceEngineConfig, RTCInferenceConfig
 from torch import Tensor
 
+from vagus.control.config import SensesConfig
 from vagus.control.fallback import Fallbacks
 from vagus.control.robot_check import Admission
 from vagus.integrations.lerobot_pilot import Pilot
@@ -38,6 +39,8 @@ class VagusInferenceConfig(RTCInferenceConfig):  # type: ignore[misc]
     """Actions that may be driven though nothing bounds their speed; said at the start, audited."""
     vouch_unmeasured: list[str] = field(default_factory=list)
     """Positions that may be driven though nothing measures them; likewise."""
+    senses: SensesConfig = field(default_factory=SensesConfig)
+    """How far the robot's readings and cameras are believed."""
     max_limited_s: float = 5.0
     """Stop when one action was limited without a break for longer than this."""
     tick_timeout_s: float = 1.0

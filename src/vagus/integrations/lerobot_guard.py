@@ -16,6 +16,7 @@ from typing import Protocol, TypeAlias
 from vagus.clock import Clock, MonotonicClock, seconds_to_ns
 from vagus.errors import RobotError
 from vagus.integrations.lerobot_oversight import Overseer, Unwatched
+from vagus.integrations.lerobot_senses import Observation
 from vagus.threads import Supervised
 
 __all__ = ["LEFT_AFTER_S", "GuardedRobot", "WatchedStep", "standing_when_left"]
@@ -60,7 +61,7 @@ class RobotWrapper(Protocol):
         """The robot itself, past the lock."""
         ...
 
-    def get_observation(self) -> Mapping[str, object]:
+    def get_observation(self) -> Observation:
         """Read everything."""
         ...
 
@@ -83,7 +84,7 @@ class GuardedRobot:
     Args:
         robot: LeRobot's wrapper around the connected robot.
         at_rest: name whose last command keeps the robot moving → value at which it stands.
-        check: looks at each reading and raises if it cannot be used.
+        judge: is handed what reads the robot, and returns what LeRobot is to believe.
         left_after_s: longest that a velocity is kept without a command.
         clock: tells the time.
         overseer: notices a call that hangs.
@@ -94,14 +95,14 @@ class GuardedRobot:
         robot: RobotWrapper,
         at_rest: Mapping[str, float],
         *,
-        check: Callable[[Mapping[str, object]], None] = lambda _: None,
+        judge: Callable[[Callable[[], Observation]], Observation] = lambda read: read(),
         left_after_s: float = LEFT_AFTER_S,
         clock: Clock | None = None,
         overseer: Overseer | None = None,
     ) -> None:
         self._robot = robot
         self._at_rest = dict(at_rest)
-        self._check = check
+        self._judge = judge
         self._left_after_ns = seconds_to_ns(left_after_s)
         self._clock = clock or MonotonicClock()
         self._overseer = overseer or Unwatched()
@@ -115,7 +116,7 @@ class GuardedRobot:
         """An action was computed; sent next, it is no repetition."""
         self._computed = action
 
-    def get_observation(self) -> Mapping[str, object]:
+    def get_observation(self) -> Observation:
         """Read the robot, which stands if nobody has commanded it since the reading before.
 
         Raises:
@@ -125,9 +126,7 @@ class GuardedRobot:
             self.halt()
         self._is_unanswered = True
         with self._overseer.call("robot.get_observation()"):
-            seen = self._robot.get_observation()
-        self._check(seen)
-        return seen
+            return self._judge(self._robot.get_observation)
 
     def send_action(self, action: Action) -> object:
         """Command the robot.

@@ -6,48 +6,37 @@ Owns no thread and no hardware. All methods belong to the thread that runs the l
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
-import numpy as np
-
-from vagus.clock import Clock, MonotonicClock
+from vagus.clock import Clock, MonotonicClock, seconds_to_ns
+from vagus.control.camera import ClientPort
+from vagus.control.config import SensesConfig
+from vagus.control.ending import reason_of
 from vagus.control.fallback import Fallbacks, keeps_moving, rest_value
 from vagus.control.gate import Gate
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
 from vagus.control.narration import Changes
 from vagus.control.parts import EnginePort
+from vagus.control.readings import Reading
 from vagus.control.tally import EndReason, LoopSummary, Tally
-from vagus.errors import GateError, PolicyError, RobotError
+from vagus.errors import FrameError, GateError, PolicyError, RobotError
+from vagus.integrations.lerobot_senses import Observation, Senses
 from vagus.specs import RobotSpec
 from vagus.types import (
     ActionArray,
     Command,
-    FloatArray,
-    Image,
+    Directive,
     MotionState,
     Provenance,
     Snapshot,
     SnapshotDraft,
 )
 
-__all__ = ["ClientPort", "Pilot", "PilotParts"]
+__all__ = ["Pilot", "PilotParts"]
 
 logger = logging.getLogger(__name__)
-
-
-class ClientPort(Protocol):
-    """What a pilot needs of the policy client."""
-
-    def offer(self, snapshot: Snapshot) -> None:
-        """Hand over a request with its images."""
-        ...
-
-    def draft_failed(self, ticket: int) -> None:
-        """No images could be had for this request."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +51,7 @@ class PilotParts:
         motion: made from the mapping's actions and state names.
         cause_of: makes of the reason of a stop a sentence with all that is known about it.
         fallbacks: of `motion`.
+        config: how far the robot's readings and cameras are believed.
     """
 
     spec: RobotSpec
@@ -71,6 +61,7 @@ class PilotParts:
     motion: Motion
     cause_of: Callable[[str], str]
     fallbacks: Fallbacks = field(default_factory=Fallbacks)
+    config: SensesConfig = field(default_factory=SensesConfig)
 
 
 class Pilot:
@@ -79,9 +70,7 @@ class Pilot:
     def __init__(self, parts: PilotParts, clock: Clock | None = None) -> None:
         self._parts = parts
         self._clock = clock or MonotonicClock()
-        self._state_names = [feature.name for feature in parts.spec.state]
-        self._cameras = [camera.name for camera in parts.spec.cameras]
-        self._seen: Mapping[str, object] | None = None
+        self._seen: Observation | None = None
         self._seen_ns: int | None = None
         self._ticked_ns = self._clock.now_ns()
         self.failure = ""
@@ -91,7 +80,17 @@ class Pilot:
         self.changes = Changes()
         self._gate = Gate(parts.spec.actions, tick_s=parts.motion.tick_s)
         self._tally = Tally()
-        self._camera_errors = 0
+        self._is_released = True
+        tick_ns = seconds_to_ns(parts.motion.tick_s)
+        self.senses = Senses(
+            parts.spec,
+            parts.mapping,
+            parts.config,
+            self._clock,
+            is_driven=lambda: self._is_driven,
+            driven_ns=lambda: self._tally.plan_actions * tick_ns,
+        )
+        """What the robot's observations go through before LeRobot gets them."""
         parts.engine.pause(self._ticked_ns)
 
     # -- episodes and pauses ----------------------------------------------------------------------------
@@ -109,6 +108,7 @@ class Pilot:
             engine.pause(self._ticked_ns)
         engine.reset(was_moved=True)
         self._forget()
+        self.senses.forget()
         if not was_paused:
             self._go_on()
 
@@ -116,6 +116,7 @@ class Pilot:
         """Somebody else moves the robot from now on; twice does nothing."""
         if self._is_over or self._parts.engine.motion is MotionState.PAUSED:
             return
+        self._is_released = True
         self._parts.engine.pause(self._clock.now_ns())
         self._note(self._clock.now_ns(), self._standing)
         self._forget()
@@ -134,7 +135,9 @@ class Pilot:
     def summary(self, reason: EndReason, error: str, *, episodes: int) -> LoopSummary:
         """Return what was counted; how late the ticks came only their loop knows."""
         limited = self._parts.motion.limited_counts
-        counted = self._tally.summary(reason, error, limited=limited, camera_errors=self._camera_errors)
+        self._tally.state_errors = self.senses.bad
+        errors = self.senses.sight.errors
+        counted = self._tally.summary(reason, error, limited=limited, camera_errors=errors)
         return replace(counted, lateness_ms={}, episodes=episodes)
 
     @property
@@ -153,46 +156,25 @@ class Pilot:
 
     # -- every tick -------------------------------------------------------------------------------------
 
-    def note(self, observation: Mapping[str, object]) -> None:
-        """Take what the robot saw just now; pictures are copied when they are sent."""
+    def note(self, observation: Observation) -> None:
+        """Take what the robot saw just now, after `senses`; pictures are copied when they are sent."""
         self._seen, self._seen_ns = observation, self._clock.now_ns()
 
     def act(self) -> Command | None:
         """Return the command of this tick; None without an observation, in a pause, or after a failure.
 
         Its `action` is in the policy's order; None where nothing is to be commanded.
-
-        Raises:
-            RobotError: the observation lacks a number, or it is not finite.
         """
-        engine = self._parts.engine
-        if self._seen is None or self._is_over or engine.motion is MotionState.PAUSED:
+        engine, reading = self._parts.engine, self.senses.reading
+        if self._seen is None or reading is None or self._is_over or engine.motion is MotionState.PAUSED:
             return None
         now_ns = self._tick_ns()
         self._tally.note_tick(now_ns, 0, 0)
-        state = self._state(self._seen)
-        directive = engine.advance(now_ns, self._parts.mapping.state_to_policy(state))
-        draft = engine.take_draft()
-        if directive.motion is MotionState.STOPPED:
-            self._fail(self._parts.cause_of(engine.stop_reason), EndReason.DEAD)
-            return None
-        if draft is not None:
-            self._offer(draft, self._seen)
         try:
-            command = self._parts.motion.advance(directive, state)
-            self._check(command)
-        except (PolicyError, GateError) as error:
-            self._fail(str(error), EndReason.ERROR)
+            return self._tick(now_ns, reading, self._seen)
+        except (FrameError, GateError, PolicyError) as error:
+            self._fail(str(error), reason_of(error))
             return None
-        for notice in self._parts.motion.take_notices():
-            logger.warning("%s", notice)
-        if self._parts.motion.stop_reason is not None:
-            self._fail(self._parts.motion.stop_reason, EndReason.LIMITED)
-            return None
-        self._note(now_ns, command.provenance, is_commanded=command.action is not None)
-        if command.is_moving:
-            engine.fallback_moved(now_ns)
-        return command
 
     def to_robot(self, action: ActionArray) -> ActionArray:
         """Return a command in the order of the spec, (action_dim,)."""
@@ -208,6 +190,7 @@ class Pilot:
         self._seen = self._seen_ns = None
 
     def _go_on(self) -> None:
+        self._is_released = True
         self._ticked_ns = self._clock.now_ns()
         self._note(self._ticked_ns, self._standing)
         self._forget()
@@ -236,50 +219,85 @@ class Pilot:
         self._note(self._clock.now_ns(), self._standing)
         logger.error("the robot is stopped: %s", why)
 
+    def _tick(self, now_ns: int, reading: Reading, seen: Observation) -> Command | None:
+        """Return the command of this tick, if there is one.
+
+        Raises:
+            FrameError: there will never be pictures.
+            PolicyError, GateError: a command must not reach the robot.
+        """
+        engine, motion = self._parts.engine, self._parts.motion
+        if not (reading.is_trusted or self._is_driven):
+            self._note(now_ns, self._standing)
+            return None  # nothing moves, and nobody knows where from
+        directive = engine.advance(now_ns, self._parts.mapping.state_to_policy(reading.state))
+        # a request that is not taken is made again: what was not measured now is shown to no policy
+        draft = engine.take_draft() if reading.is_trusted else None
+        if directive.motion is MotionState.STOPPED:
+            self._gave_up(now_ns)
+            return None
+        if draft is not None:
+            self._offer(draft, seen)
+        command = self._command(directive, reading)
+        if motion.stop_reason is not None:
+            self._fail(motion.stop_reason, EndReason.LIMITED)
+            return None
+        self._note(now_ns, command.provenance, is_commanded=command.action is not None)
+        if command.is_moving:
+            engine.fallback_moved(now_ns)
+        return command
+
+    @property
+    def _is_driven(self) -> bool:
+        """Whether we have commanded the robot since the start or the last pause."""
+        return self._parts.motion.is_driven and not self._is_released
+
+    def _gave_up(self, now_ns: int) -> None:
+        """The engine has stopped: a link that is well did not fail a robot that sees nothing."""
+        engine = self._parts.engine
+        blind = self.senses.sight.blamed(engine.link, now_ns)
+        if blind:
+            self._fail(f"{engine.stop_reason}: {blind}", EndReason.ROBOT_ERROR)
+        else:
+            self._fail(self._parts.cause_of(engine.stop_reason), EndReason.DEAD)
+
     def _last_pose(self) -> ActionArray | None:
         """Return where the robot is, or None if it does not say."""
-        if self._seen is None:
-            return None
-        try:
-            return self._parts.motion.measured(self._state(self._seen))
-        except RobotError as error:
-            logger.warning("where the robot stands is not known: %s", error)
-            return None
+        reading = self.senses.reading
+        if reading is not None and reading.is_trusted:
+            return self._parts.motion.measured(reading.steady)
+        logger.warning("where the robot stands is not known")
+        return None
 
-    def _state(self, observation: Mapping[str, object]) -> FloatArray:
-        missing = [name for name in self._state_names if name not in observation]
-        if missing:
-            raise RobotError(f"the observation lacks {missing}; it has {sorted(observation)}")
-        try:
-            state = _numbers(observation, self._state_names)
-        except (TypeError, ValueError) as error:
-            raise RobotError(f"state: wanted numbers, got something else: {error}") from error
-        if not np.isfinite(state).all():
-            raise RobotError(f"state: wanted finite numbers, got {state.tolist()}")
-        return state
+    def _command(self, directive: Directive, reading: Reading) -> Command:
+        """Return what is to be commanded, after a last look at it.
 
-    def _check(self, command: Command) -> None:
+        Raises:
+            PolicyError, GateError: it must not reach the robot.
+        """
+        motion = self._parts.motion
+        command = motion.advance(directive, reading.steady, is_trusted=reading.is_trusted)
+        self._is_released = self._is_released and not motion.is_driven
+        for notice in motion.take_notices():
+            logger.warning("%s", notice)
         if command.action is not None:
             begins_at = command.begins_at
             start = None if begins_at is None else self.to_robot(begins_at)
             self._gate.check(self.to_robot(command.action), start)
+            self.senses.commanded(command.action)
+        return command
 
-    def _offer(self, draft: SnapshotDraft, observation: Mapping[str, object]) -> None:
-        frames = {name: _frame(observation[name]) for name in self._cameras if name in observation}
+    def _offer(self, draft: SnapshotDraft, observation: Observation) -> None:
+        """Send a request, unless there are no pictures for it.
+
+        Raises:
+            FrameError: there never will be.
+        """
         try:
-            images = self._parts.mapping.images_to_policy(frames)
-        except RobotError as error:
-            self._camera_errors += 1
-            logger.warning("no images for this request: %s", error)
+            images = self.senses.look(observation)
+        except RobotError:
             self._parts.client.draft_failed(draft.ticket)
+            if self.senses.sight.refusal:
+                raise
             return
         self._parts.client.offer(Snapshot(draft, images))
-
-
-def _numbers(observation: Mapping[str, object], names: Sequence[str]) -> FloatArray:
-    return np.array([observation[name] for name in names], dtype=np.float32)
-
-
-def _frame(value: object) -> Image:
-    """Return a copy: a camera may write its next frame into the same memory."""
-    return np.array(value, dtype=np.uint8)
