@@ -11,7 +11,7 @@ import pytest
 from rich.table import Table
 
 from vagus.cli import console as module
-from vagus.cli.console import console, make_printable
+from vagus.cli.console import as_typed, console, make_printable
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
 
@@ -25,6 +25,22 @@ def test_what_an_encoding_lacks_is_printed_as_a_question_mark(monkeypatch: pytes
     console().print(table)
     sys.stdout.flush()
     assert b"loading ? ? ?" in raw.getvalue()
+
+
+def test_words_are_what_was_typed_where_the_console_knows_only_ascii() -> None:
+    typed = "Füge → 🍌\nhinzu"
+    program = "import sys; from vagus.cli.console import as_typed; sys.exit(ascii(as_typed(sys.argv[1])))"
+    ended = subprocess.run(
+        [sys.executable, "-c", program, typed],
+        env=ASCII,
+        capture_output=True,
+        text=True,
+        timeout=60.0,
+        check=False,
+    )
+    assert ended.stderr.strip() == ascii(typed)
+    assert as_typed(typed) == typed
+    assert as_typed("\udcff") == "\udcff"
 
 
 def test_a_program_that_reads_gets_names_whole(monkeypatch: pytest.MonkeyPatch) -> None:

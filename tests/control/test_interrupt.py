@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -124,6 +126,45 @@ def test_outside_the_main_thread_no_handler_is_installed() -> None:
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+def fork(run: Callable[[], int | None]) -> int:
+    """Return the exit code of a process that is forked from here, does this, and ends."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(run() or 0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
+def test_a_process_that_a_driver_forks_has_its_own_signals_and_sends_us_none(number: int) -> None:
+    """`terminate()` of a camera's process must end it, and not the run."""
+    former = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        with Interrupt() as interrupt:
+            assert fork(partial(signal.raise_signal, number)) == -number
+            interrupt.wait(0.05)
+            assert not interrupt.is_set
+            signal.raise_signal(number)
+            assert interrupt.count == 1
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_process_knows_that_it_is_a_copy_and_may_leave_like_the_original() -> None:
+    with Interrupt() as interrupt:
+
+        def leave() -> int:
+            interrupt.ensure(10**18)
+            interrupt.__exit__()
+            return 7 if interrupt.is_copy else 0
+
+        assert fork(leave) == 7
+        assert not interrupt.is_copy
+        signal.raise_signal(signal.SIGTERM)
+        assert interrupt.is_set
 
 
 def test_who_still_waits_at_the_end_never_reads_a_file_opened_later(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vagus.policies.import_path import load_named
+from vagus.errors import ConfigError
+from vagus.policies.import_path import construct, load_named
 
 SOURCE = "import {imports}\n\ndef act(observation):\n    return {result}\n"
 
@@ -32,3 +33,17 @@ def test_a_file_keeps_its_name_where_it_is_nobody_elses_and_sees_its_neighbours(
     assert module.__name__ == "own_policy_of_a_user"
     assert callable(act)
     assert act(None) == 7
+
+
+@pytest.mark.parametrize("ending", ["sys.exit(0)", "raise GeneratorExit", "raise Panic"])
+@pytest.mark.parametrize("place", ["import", "constructor"])
+def test_code_that_leaves_the_program_is_refused_like_code_that_fails(
+    ending: str, place: str, tmp_path: Path
+) -> None:
+    """`sys.exit(0)` in somebody's driver is no success of ours."""
+    panic = "class Panic(BaseException): pass"
+    body = f"import sys\n{panic}\nclass Arm:\n  def __init__(self):\n    {ending}\n"
+    file = tmp_path / "leaving.py"
+    file.write_text(f"import sys\n{panic}\n{ending}\n" if place == "import" else body)
+    with pytest.raises(ConfigError, match=r"SystemExit|GeneratorExit|Panic"):
+        construct("robot", load_named("robot", f"{file}:Arm")[1], {})  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from rich.console import Console
 
-__all__ = ["console", "make_printable", "print_nowhere"]
+__all__ = ["as_typed", "console", "make_printable", "print_nowhere"]
 
 PIPE_WIDTH = 10_000
 """Columns where nobody looks: what a program reads is not cut and not broken into lines."""
@@ -19,6 +19,17 @@ def console(*, stderr: bool = False) -> Console:
     """Return a console on stdout, or on stderr."""
     stream = sys.stderr if stderr else sys.stdout
     return Console(stderr=stderr, width=None if stream.isatty() else PIPE_WIDTH)
+
+
+def as_typed(text: str) -> str:
+    """Return an argument as it was typed: a console without UTF-8 (LANG=C) hands it over byte by byte.
+
+    For words; the name of a file is right as it came.
+    """
+    try:
+        return os.fsencode(text).decode()
+    except UnicodeError:
+        return text  # no UTF-8 either; whoever needs text says so
 
 
 def make_printable() -> None:

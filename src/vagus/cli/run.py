@@ -15,9 +15,10 @@ import tyro
 from rich.console import Console
 from rich.markup import escape
 
-from vagus.cli.console import console
+from vagus.cli.console import as_typed, console
 from vagus.cli.live_line import LiveLine
 from vagus.cli.log_output import LogFlags
+from vagus.cli.parse import parse_as
 from vagus.cli.run_recording import Run, open_recording
 from vagus.cli.run_report import RunSummary, exit_code_for, summarise, summary_table
 from vagus.cli.signals import ended_by_signals
@@ -91,14 +92,32 @@ class RunCommand:
     is_lasting: ClassVar[bool] = True
     """It must not hang or fail by its terminal."""
 
+    @classmethod
+    def from_arguments(cls, arguments: list[str]) -> RunCommand:
+        """Return the command as the arguments have it, its words in whatever letters they were typed.
+
+        Raises:
+            SystemExit: help was asked for, or a flag does not fit; either was printed.
+        """
+        command = parse_as(cls, "run", arguments)
+        return replace(
+            command,
+            service=as_typed(command.service),
+            name=as_typed(command.name),
+            instruction=as_typed(command.instruction),
+            rename=_all_as_typed(command.rename),
+            tags=_all_as_typed(command.tags),
+        )
+
     def run(self) -> int:
         """Run until the end, Ctrl-C, or the link is dead."""
         screen = console(stderr=self.json)
-        robot = load_robot(self.robot, self.options)
-        spec = admitted(robot.spec, self.loop.admission)
-        with ended_by_signals(), closing(ZenohLink(self.zenoh)) as link:
-            self._keep_trying(link.open, screen)
-            return self._run_on(link, robot, spec, screen)
+        with ended_by_signals():
+            robot = load_robot(self.robot, self.options)
+            spec = admitted(robot.spec, self.loop.admission)
+            with closing(ZenohLink(self.zenoh)) as link:
+                self._keep_trying(link.open, screen)
+                return self._run_on(link, robot, spec, screen)
 
     def _run_on(self, link: Link, robot: Robot, spec: RobotSpec, screen: Console) -> int:
         identity = Identity(self.name, secrets.token_hex(8), host_id(), self.tags)
@@ -163,3 +182,7 @@ class RunCommand:
             end_process(say, exit_code_for(summary.reason, is_stopped=summary.is_stopped))
 
         return ControlLoop(parts, self.loop, on_stuck=end), recording.place
+
+
+def _all_as_typed(table: dict[str, str]) -> dict[str, str]:
+    return {as_typed(name): as_typed(text) for name, text in table.items()}

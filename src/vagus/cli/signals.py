@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -18,7 +19,22 @@ ENDING = tuple(
 """What people, terminals and supervisors end a program by. One that is ignored (nohup) stays so."""
 
 
-class EndedError(BaseException):
+_OURS: set[object] = set()
+"""Handlers that were installed here."""
+
+
+def _let_go_in_child() -> None:
+    """Give a process that a policy or driver has forked its own end: `terminate()` must end it."""
+    for number in ENDING:
+        if signal.getsignal(number) in _OURS:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go_in_child)
+
+
+class EndedError(KeyboardInterrupt):
     """A signal has ended the command, before anything moved or after it stood."""
 
     def __init__(self, code: ExitCode) -> None:
@@ -51,6 +67,8 @@ def stop_event() -> StopEvent:
         stopping.number = number
         stopping.set()
 
+    _OURS.add(on_signal)
+
     for number in ENDING:
         if number in (signal.SIGINT, signal.SIGTERM) or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, on_signal)
@@ -69,6 +87,8 @@ def ended_by_signals() -> Iterator[None]:
     def on_signal(number: int, frame: FrameType | None) -> None:
         del frame
         raise EndedError(ExitCode.OK if number == signal.SIGTERM else ExitCode.INTERRUPTED)
+
+    _OURS.add(on_signal)
 
     before: dict[int, object] = {}
     if threading.current_thread() is threading.main_thread():

@@ -45,6 +45,19 @@ def ending_signals() -> frozenset[int]:
     return frozenset(int(number) for number in signal.valid_signals()) - _named(others)
 
 
+_ENTERED: set[Interrupt] = set()
+
+
+def _let_go_in_child() -> None:
+    """Undo everything in a process that a driver has forked: its signals are its own, and no word to us."""
+    for interrupt in tuple(_ENTERED):
+        interrupt.let_go()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go_in_child)
+
+
 class Interrupt:
     """Signals as a flag that the control thread looks at; handlers are put back at the end.
 
@@ -68,6 +81,8 @@ class Interrupt:
         """Held while the pipe is read: the number of a closed one may be the next file's."""
         self._former_wakeup = -1
         self._checked_ns = 0
+        self.is_copy = False
+        """This is the copy in a process that was forked meanwhile: the robot is not its own."""
 
     @property
     def count(self) -> int:
@@ -75,6 +90,7 @@ class Interrupt:
         return max(self._handled, self._woken)
 
     def __enter__(self) -> Interrupt:
+        _ENTERED.add(self)
         if threading.current_thread() is not threading.main_thread():
             return self
         self._pipe = os.pipe()
@@ -90,6 +106,7 @@ class Interrupt:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        _ENTERED.discard(self)
         if self._pipe is None:
             return
         self._actions.clear()
@@ -102,6 +119,19 @@ class Interrupt:
         with contextlib.suppress(BlockingIOError):  # full: whoever waits has been woken
             os.write(pipe[1], WAKE)
         with self._reading:
+            for end in pipe:
+                os.close(end)
+
+    def let_go(self) -> None:
+        """Take no signal any more, in a forked process, whose pipe still is the parent's."""
+        _ENTERED.discard(self)
+        self.is_copy = True
+        pipe, self._pipe = self._pipe, None
+        if pipe is not None:
+            signal.set_wakeup_fd(-1)
+            for number, former in self._taken.items():
+                is_plain = former in (signal.SIG_IGN, signal.default_int_handler)
+                signal.signal(number, former if is_plain else signal.SIG_DFL)  # type: ignore[arg-type]
             for end in pipe:
                 os.close(end)
 

@@ -6,6 +6,7 @@ Whatever ends it, the robot is stopped first and nothing is commanded afterwards
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -41,6 +42,8 @@ logger = logging.getLogger(__name__)
 
 CAMERA_JOIN_S = 1.0
 """How long a hanging camera may hold up the end, after the robot was stopped."""
+COPY_ENDED = 1
+"""Exit code of a process that the driver has forked and does not end itself."""
 RECORDER_S = 2.0
 """How long the recorder may take to be closed in place of a control thread that is stuck."""
 
@@ -133,9 +136,15 @@ class ControlLoop:
             try:
                 reason = self._connect() or self._drive()
             except BaseException as error:  # noqa: BLE001 - whatever it is, the robot is stopped and it is told
+                self._leave_copy()
                 cause, reason = error, reason_of(error)
             self._watchdog.stop_robot()
             return self._tear_down(reason, cause)
+
+    def _leave_copy(self) -> None:
+        """End a process that the driver has forked and let run on in here: the robot is its parent's."""
+        if self._interrupt.is_copy:
+            os._exit(COPY_ENDED)
 
     def _connect(self) -> EndReason | None:
         if self._interrupt.is_set:
@@ -179,6 +188,7 @@ class ControlLoop:
 
     def _end_due(self, now_ns: int, began_ns: int) -> EndReason | None:
         config = self._config
+        self._leave_copy()
         if self._watchdog.hang is not None:
             return EndReason.HUNG
         if self._stop.is_set() or self._interrupt.is_set:

@@ -52,9 +52,9 @@ def construct(subject: str, make: Callable[..., ThingT], options: Mapping[str, O
     check_options(subject, options, accepted_options(make))
     try:
         return make(**options)
-    except VagusError:
+    except (VagusError, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except BaseException as error:  # SystemExit of somebody else's code is no success of ours
         raise ConfigError(
             subject,
             wanted=f"a class that can be made with {dict(options)}",
@@ -91,9 +91,9 @@ def _module(sort: str, target: str) -> tuple[ModuleType, str]:
             return _module_from_file(sort, path), name
         _make_importable(Path.cwd())
         return importlib.import_module(place), name
-    except VagusError:
+    except (VagusError, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except BaseException as error:
         raise ConfigError(
             f"{sort} {target!r}",
             wanted="a module that can be imported",

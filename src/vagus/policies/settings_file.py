@@ -16,6 +16,14 @@ from vagus.errors import ConfigError
 __all__ = ["check_keys", "parse_settings", "read_settings"]
 
 
+READERS = {
+    ".yaml": 'pip install "vagus[yaml]", or write the same as a .json file, which needs nothing',
+    ".yml": 'pip install "vagus[yaml]", or write the same as a .json file, which needs nothing',
+    ".toml": "take Python 3.11 or later, or write the same as a .json file, which needs nothing",
+}
+"""What to do where no package reads such a file."""
+
+
 def read_settings(subject: str, path: Path) -> Mapping[str, object]:
     """Return the table in the file at `path`.
 
@@ -43,13 +51,8 @@ def parse_settings(subject: str, content: bytes, suffix: str) -> Mapping[str, ob
     try:
         table = _decode(subject, content, suffix)
     except ImportError as error:
-        fix = (
-            'pip install "vagus[yaml]"'
-            if suffix in (".yaml", ".yml")
-            else "use JSON, or Python 3.11 or later"
-        )
         raise ConfigError(
-            subject, wanted=f"a package that reads {suffix}", got="none here", fix=fix
+            subject, wanted=f"a package that reads {suffix}", got="none here", fix=READERS[suffix]
         ) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(subject, wanted=f"valid {suffix[1:].upper()}", got=str(error)) from error

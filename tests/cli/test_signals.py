@@ -1,0 +1,31 @@
+"""What a policy or a driver forks is its own: it ends by the signals that end a process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("taking", ["stop_event()", "stack.enter_context(ended_by_signals())"])
+def test_a_forked_process_ends_by_a_signal_that_we_take(taking: str, number: int) -> None:
+    program = f"""
+        import contextlib, os, signal, sys
+        from vagus.cli.signals import ended_by_signals, stop_event
+        with contextlib.ExitStack() as stack:
+            taken = {taking}
+            pid = os.fork()
+            if not pid:
+                signal.raise_signal({number})
+                os._exit(0)
+            ended = os.waitpid(pid, 0)[1]
+        sys.exit(int(ended == 0 or taken is not None and taken.is_set()))
+    """
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60.0, check=False, env=os.environ)
+    assert ended.returncode == 0, ended.stderr
