@@ -48,7 +48,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "control.limits": ("tests/control/test_limits.py",),
     "control.rotation": ("tests/control/test_rotation.py",),
     "control.fallback": ("tests/control/test_fallback.py",),
-    "control.motion": ("tests/control/test_motion.py",),
+    "control.motion": ("tests/control/test_motion.py", "tests/control/test_holding.py"),
     "control.plausibility": ("tests/control/test_plausibility.py",),
     "control.readings": ("tests/control/test_readings.py",),
     "control.interpolate": ("tests/control/test_interpolate.py",),

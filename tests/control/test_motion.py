@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vagus.control.fallback import FallbackMode, Fallbacks
 from vagus.control.motion import Motion
-from vagus.errors import PolicyError, StateError
+from vagus.errors import PolicyError, SpecError, StateError
 from vagus.specs import ActionFeature, ActionKind, Limits
 from vagus.types import Command, Directive, FloatArray, LinkState, MotionState, Provenance
 
@@ -415,12 +415,56 @@ def test_after_its_first_command_nothing_jumps_whether_it_is_measured_or_not(
     last = np.full(len(actions), np.nan)
     for which, ticks, _ in parts:
         knot = data.draw(st.lists(st.floats(-3.0, 3.0), min_size=len(actions), max_size=len(actions)))
-        command = play(motion, *knot, ticks=ticks) if which is MotionState.PLAYING else idle(motion, which)
-        if command.action is None:
-            continue
-        start = last if command.begins_at is None else np.where(np.isnan(command.begins_at), last, 0.0)
-        span = 1 if which is not MotionState.PLAYING else ticks
-        jump = np.abs(command.action - start)
-        assert not (jump > span * 2.0 * TICK_S * (1 + 1e-9)).any()
-        assert np.abs(command.action).max() <= 2.0
-        last = command.action
+        for _ in range(ticks):
+            is_plan = which is MotionState.PLAYING
+            command = play(motion, *knot, ticks=1) if is_plan else idle(motion, which)
+            if command.action is None:
+                continue
+            start = last if command.begins_at is None else np.where(np.isnan(command.begins_at), last, 0.0)
+            assert not (np.abs(command.action - start) > 2.0 * TICK_S * (1 + 1e-9)).any()
+            assert np.abs(command.action).max() <= 2.0
+            last = command.action
+
+
+def test_a_fallback_of_an_action_that_is_not_there_is_refused() -> None:
+    with pytest.raises(SpecError, match="elbow"):
+        motion_of(ARM, fallbacks=Fallbacks(features={"elbow": FallbackMode.HOLD}))
+
+
+def test_limited_for_longer_than_five_seconds_is_too_long_unless_said_otherwise() -> None:
+    motion = Motion((ARM,), ("other", "arm"), tick_s=TICK_S)
+    for _ in range(500):
+        play(motion, 50.0, ticks=1)
+    assert motion.stop_reason is None
+    longest = motion.limited_longest
+    assert longest is not None
+    assert (longest.name, longest.ticks) == ("arm", 500)
+    play(motion, 50.0, ticks=1)
+    assert motion.stop_reason is not None
+
+
+def doubted(motion: Motion, which: MotionState, arm: float = 0.0) -> Command:
+    """Advance by a tick in which the state is not to be trusted."""
+    knot = np.array([arm]) if which is MotionState.PLAYING else None
+    directive = Directive(which, provenance(which), knot=knot, end=1.0, step_s=STEP_S)
+    return motion.advance(directive, state(arm), is_trusted=False)
+
+
+def test_nothing_starts_from_a_state_that_is_not_trusted() -> None:
+    motion = motion_of(ARM)
+    assert doubted(motion, MotionState.PLAYING, arm=1.9).action is None
+    assert not motion.is_driven
+    assert np.isnan(motion.position).all()
+    assert values(play(motion, 0.5, arm=0.5, ticks=1)) == [0.5]
+
+
+def test_once_it_is_driven_a_plan_goes_on_and_a_hold_waits_for_a_state_to_trust() -> None:
+    motion = motion_of(ARM)
+    play(motion, 0.5, arm=0.5)
+    assert values(doubted(motion, MotionState.PLAYING, arm=0.5)) == [0.5]
+    for _ in range(5):
+        waiting = doubted(motion, MotionState.FALLBACK, arm=0.6)
+        assert values(waiting) == [0.5]
+        assert waiting.is_moving
+    fall_back(motion, arm=0.501)
+    assert values(fall_back(motion, arm=0.501)) == pytest.approx([0.501])
