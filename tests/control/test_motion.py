@@ -468,3 +468,68 @@ def test_once_it_is_driven_a_plan_goes_on_and_a_hold_waits_for_a_state_to_trust(
         assert waiting.is_moving
     fall_back(motion, arm=0.501)
     assert values(fall_back(motion, arm=0.501)) == pytest.approx([0.501])
+
+
+def test_each_fallback_holds_the_pose_of_its_own_stand() -> None:
+    motion = motion_of(ARM)
+    for pose in (0.0, 0.02, -0.01):
+        for knot in np.linspace(motion.position[0] if motion.is_driven else 0.0, pose, 10):
+            play(motion, knot)
+        for _ in range(20):
+            command = fall_back(motion, arm=pose + 0.001)
+        assert values(command) == pytest.approx([pose + 0.001])
+
+
+def test_a_pose_held_before_a_pause_is_not_gone_back_to() -> None:
+    motion = motion_of(BASE, ARM)
+    play(motion, 0.0, 0.1, arm=0.1)
+    for _ in range(5):
+        fall_back(motion, arm=0.1)
+    idle(motion, MotionState.PAUSED, arm=0.5)
+    for at in range(5):
+        command = idle(motion, MotionState.WAITING, arm=0.5, reseed=at == 0)
+        assert values(command) == [0.0, 0.5]
+    assert motion.is_driven
+
+
+def test_a_plan_after_a_fallback_is_as_smooth_as_one_from_a_start() -> None:
+    motion, fresh = motion_of(ARM), motion_of(ARM)
+    play(motion, 0.0)
+    for _ in range(50):
+        fall_back(motion, arm=0.25)
+    paths: list[list[float]] = []
+    for one in (motion, fresh):
+        paths.append([])
+        for step in range(3):
+            for tick in range(4):
+                directive = Directive(
+                    MotionState.PLAYING,
+                    provenance(MotionState.PLAYING),
+                    knot=np.array([0.25 + 0.004 * (step + 1)]),
+                    next_knot=np.array([0.25 + 0.004 * (step + 2)]),
+                    begin=tick / 4,
+                    end=(tick + 1) / 4,
+                    step_s=STEP_S,
+                )
+                paths[-1] += values(one.advance(directive, state(0.25)))
+    assert paths[0] == pytest.approx(paths[1], abs=1e-12)
+    assert np.all(np.diff([0.25, *paths[0]]) > 0.0)
+
+
+def test_a_single_action_that_moves_in_a_fallback_is_a_motion() -> None:
+    motion = motion_of(BLIND, ARM)
+    play(motion, 0.0, 0.0)
+    assert fall_back(motion, arm=0.3).is_moving
+    assert fall_back(motion, arm=0.3).is_moving
+    for _ in range(100):
+        command = fall_back(motion, arm=0.3)
+    assert not command.is_moving
+
+
+def test_each_tick_gets_its_share_of_what_a_delta_may_be_in_a_step() -> None:
+    motion = motion_of(NUDGE)
+    assert values(play(motion, 2.0, ticks=1)) == [0.125]
+    step = [values(fall_back(motion))[0] for _ in range(4)]
+    assert step == [0.0] * 4
+    whole = Directive(MotionState.PLAYING, provenance(MotionState.PLAYING), knot=np.array([2.0]), end=1.0)
+    assert values(motion.advance(replace(whole, step_s=0.0), state())) == [0.5]

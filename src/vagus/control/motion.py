@@ -188,7 +188,6 @@ class Motion:
         self._start = self._grip.start(start, measured)
         self._limiter.seed(self._start)
         self._interpolator.seed(self._limiter.position, self._limiter.velocity)
-        self._is_falling_back = False
         self._hold = None
 
     def _play(self, directive: Directive) -> Command:
