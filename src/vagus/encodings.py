@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vagus.errors import SpecError
+from vagus.field_types import settle_fields
 
 __all__ = ["BinaryEncoding", "BinaryForm"]
 
@@ -57,6 +58,7 @@ class BinaryEncoding:
     hysteresis: float | None = None
 
     def __post_init__(self) -> None:
+        settle_fields(self, SpecError)
         threshold = THRESHOLDS[self.form] if self.threshold is None else float(self.threshold)
         usual = _usual_hysteresis(self.form, threshold)
         hysteresis = usual if self.hysteresis is None else float(self.hysteresis)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from vagus.encodings import BinaryEncoding
 from vagus.errors import SpecError
+from vagus.field_types import settle_fields
 
 __all__ = [
     "LARGEST",
@@ -157,6 +158,9 @@ class ActionFeature:
     vouch_unbounded: bool = False
     vouch_unmeasured: bool = False
 
+    def __post_init__(self) -> None:
+        settle_fields(self, SpecError)
+
 
 @dataclass(frozen=True, slots=True)
 class StateFeature:
@@ -164,6 +168,9 @@ class StateFeature:
 
     name: str
     unit: str
+
+    def __post_init__(self) -> None:
+        settle_fields(self, SpecError)
 
 
 def resolved_feedback(

@@ -20,6 +20,8 @@ from vagus.features import (
     resolved_feedback,
     told_bounds,
 )
+from vagus.field_types import settle_fields
+from vagus.quoting import quoted
 from vagus.spec_checks import check_frame_size, check_measured, check_rate, check_robot_action, check_unit
 from vagus.units import UNKNOWN_UNIT
 
@@ -60,6 +62,7 @@ class CameraSpec:
     may_repeat: bool = False
 
     def __post_init__(self) -> None:
+        settle_fields(self, SpecError)
         check_frame_size(self.name, self.height, self.width)
 
 
@@ -76,6 +79,15 @@ class RtcSpec:
     prefix_horizon: int
     schedule: str = "exp"
     max_guidance: float = 5.0
+
+    def __post_init__(self) -> None:
+        settle_fields(self, SpecError)
+        if self.prefix_horizon < 0 or not (math.isfinite(self.max_guidance) and self.max_guidance >= 0):
+            raise SpecError(
+                "RtcSpec",
+                wanted="a prefix_horizon and a finite max_guidance of 0 or more",
+                got=f"{self.prefix_horizon} and {self.max_guidance}",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +114,8 @@ class RobotSpec:
     rate_hz: float
 
     def __post_init__(self) -> None:
+        settle_fields(self, SpecError)
+        check_name("robot_type", self.robot_type)
         check_unique("action", (feature.name for feature in self.actions))
         check_unique("state", (feature.name for feature in self.state))
         check_unique("camera", (camera.name for camera in self.cameras))
@@ -143,6 +157,8 @@ class PolicySpec:
     default_instruction: str = ""
 
     def __post_init__(self) -> None:
+        settle_fields(self, SpecError)
+        check_name("policy_type", self.policy_type)
         check_unique("action", (feature.name for feature in self.actions))
         check_unique("state", (feature.name for feature in self.state))
         check_unique("camera", (camera.name for camera in self.cameras))
@@ -205,12 +221,17 @@ def _renamed(feature: ActionFeature, rename: Mapping[str, str]) -> ActionFeature
     return replace(feature, name=rename[feature.name], feedback=feedback, is_gripper=is_gripper)
 
 
+def check_name(what: str, name: str) -> None:
+    """Raise SpecError unless a name can be shown."""
+    if not (name and name.isprintable()):
+        raise SpecError(what, wanted="a name that can be printed", got=quoted(repr(name)))
+
+
 def check_unique(what: str, names: Iterable[str]) -> None:
-    """Raise SpecError if a name occurs twice or is empty."""
+    """Raise SpecError if a name occurs twice, or is none."""
     seen: set[str] = set()
     for name in names:
-        if not name:
-            raise SpecError(f"{what} name", wanted="a non-empty name", got="''")
+        check_name(f"{what} name", name)
         if name in seen:
             raise SpecError(f"{what} names", wanted="each name once", got=f"{name!r} twice")
         seen.add(name)

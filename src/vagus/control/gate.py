@@ -25,6 +25,10 @@ ROUNDING = 1e-6
 """Relative error allowed in a norm and in a speed; values are compared exactly."""
 
 
+ROUNDINGS = 16.0 * float(np.finfo(np.float64).eps)
+"""The same of a difference of two commands: more than whoever made them allows itself (8)."""
+
+
 class Gate:
     """Lets a command through if it is finite, of the right form and inside its bounds.
 
@@ -97,7 +101,7 @@ class Gate:
         way = np.abs(action - self._last)
         for column, turn in self._turning:
             way[column] = abs(math.remainder(action[column] - self._last[column], turn))
-        rounding = 4.0 * np.finfo(np.float64).eps * (np.abs(action) + np.abs(self._last))
+        rounding = ROUNDINGS * (np.abs(action) + np.abs(self._last))
         is_jump = way > self._steps * (1.0 + ROUNDING) + rounding  # of NaN it is not true
         if not is_jump.any():
             return
