@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,11 @@ def start_lerobot_rollout(stand: Stand, *arguments: str) -> subprocess.Popen[str
 def test_the_stock_script_is_driven_although_it_is_told_to_compile(tmp_path: Path) -> None:
     with stand_in(tmp_path) as stand:
         done = lerobot_rollout(stand, "--inference.type=vagus", "--duration=4", "--use_torch_compile=true")
+        if version("lerobot") == "0.6.0":
+            assert done.returncode != 0
+            assert "leave it out (LeRobot 0.6.0" in done.stderr
+            assert not stand.journal.exists()  # nothing was connected
+            return
         assert done.returncode == 0, done.stderr
         assert len(stand.sent()) > 20, done.stderr
     assert "--use_torch_compile has no effect: the network is on the server" in done.stderr

@@ -31,7 +31,7 @@ from vagus.edge.config import EdgeConfig
 from vagus.errors import ConfigError, StateError
 from vagus.integrations.lerobot_contact import Contact, identity_of
 from vagus.integrations.lerobot_remote import Question, RemoteChunks
-from vagus.policies.lerobot_version import check_lerobot
+from vagus.policies.lerobot_version import check_lerobot, waits_for_compiler
 from vagus.specs import ActionKind, CameraSpec, PolicySpec, RobotSpec
 from vagus.transport.zenoh_config import ZenohConfig
 from vagus.types import FloatArray, Image, Prefix
@@ -96,6 +96,13 @@ class VagusConfig(PreTrainedConfig):  # type: ignore[misc]
 
     @compile_model.setter
     def compile_model(self, is_wanted: bool) -> None:
+        if is_wanted and waits_for_compiler():
+            raise ConfigError(
+                "--use_torch_compile",
+                wanted="nothing to compile here",
+                got="true",
+                fix="leave it out (LeRobot 0.6.0 would wait for it for ever): the network is on the server",
+            )
         if is_wanted:
             logger.warning(COMPILED_ELSEWHERE)
 
