@@ -49,7 +49,18 @@ def test_a_stated_default_is_the_default() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "open", "signed unit", "signed upside_down", "unit threshold=high", "unit width=3", "inverted"],
+    [
+        "",
+        "open",
+        "signed unit",
+        "signed upside_down",
+        "unit threshold=high",
+        "unit width=3",
+        "inverted",
+        "unit inverted inverted",
+        "unit threshold=0.5 threshold=0.6",
+        "unit hysteresis=0.1 threshold=0.5 hysteresis=0.1",
+    ],
 )
 def test_a_text_that_says_nothing_is_refused_with_what_could_be_said(text: str) -> None:
     with pytest.raises(SpecError, match=r"one of unit, signed, logit, then if needed: inverted threshold="):

@@ -99,12 +99,14 @@ class BinaryEncoding:
             SpecError: it is no such text.
         """
         words = text.replace(",", " ").split()
-        numbers = dict(word.split("=", 1) for word in words if "=" in word)
+        pairs = [word.split("=", 1) for word in words if "=" in word]
+        numbers = dict(pairs)
         plain = [word for word in words if "=" not in word]
         form = [word for word in plain if word != INVERTED]
         if len(form) != 1 or form[0] not in {choice.value for choice in BinaryForm}:
             raise _unreadable(text)
-        if set(numbers) - {"threshold", "hysteresis"} or plain.count(INVERTED) > 1:
+        is_repeated = len(pairs) > len(numbers) or plain.count(INVERTED) > 1
+        if set(numbers) - {"threshold", "hysteresis"} or is_repeated:
             raise _unreadable(text)
         return cls(
             BinaryForm(form[0]),

@@ -15,7 +15,7 @@ from process.rig import rig_in
 from vagus.cli.run_report import RunSummary
 from vagus.control.config import LoopConfig
 from vagus.control.tally import EndReason
-from vagus.errors import ConfigError, RobotError
+from vagus.errors import ConfigError, FrameError, RobotError
 from vagus.policies import lerobot_version
 from vagus.policies.import_path import Option
 from vagus.robots.lerobot import LeRobotRobot
@@ -205,7 +205,9 @@ def test_a_frame_of_another_size_is_no_frame() -> None:
     device_of(robot)
     taken = robot._cameras["front"]
     taken._config.height = 50  # type: ignore[attr-defined] # of the simulated camera
-    with pytest.raises(RobotError, match=r"camera front: wanted 48×64×3 uint8, got 50×64×3"):
+    with pytest.raises(
+        FrameError, match=r"camera 'front': wanted \(48, 64, 3\) uint8 RGB, got \(50, 64, 3\)"
+    ):
         robot.read_images()
     robot.close()
 

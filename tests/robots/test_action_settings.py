@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from vagus.errors import ConfigError, SpecError
 from vagus.robots.action_settings import ActionSettings
 from vagus.robots.gym_mapping import GymMapping, Spaces, resolve
 from vagus.robots.gym_mapping import load_mapping as load_gym
-from vagus.robots.lerobot_features import load_device_mapping, spec_of
+from vagus.robots.lerobot_features import DeviceMapping, load_device_mapping, spec_of
 from vagus.specs import ActionFeature, ActionKind, BinaryEncoding, FallbackMode, Limits, RobotSpec, vouched
 
 Reader = Callable[[Path, str], RobotSpec]
@@ -122,6 +122,26 @@ def test_every_field_of_an_action_is_set_by_a_mapping_file(read: Reader, tmp_pat
     )
     assert spec.actions == expected
     assert "free: no velocity limit" in vouched(admitted(spec, Admission()))
+
+
+@BOTH
+def test_what_is_a_gripper_is_said_once(read: Reader, tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match="grippers: wanted none that stands in no_grippers too, got gripper"
+    ):
+        read(tmp_path, SETTINGS.replace("grippers: [claw]", "grippers: [claw, gripper]"))
+
+
+def test_a_camera_whose_size_nobody_states_is_refused_with_what_to_type() -> None:
+    class Seeing:
+        observation_features: Mapping[str, object] = {"seen": float, "eye": (None, None, 3)}
+        action_features = Device.action_features
+
+    mapping = DeviceMapping(kinds=dict.fromkeys(ACTIONS, ActionKind.POSITION))
+    with pytest.raises(
+        ConfigError, match=r"camera eye: wanted a width and a height .*cameras\.eye\.width 640"
+    ):
+        spec_of(Seeing(), "own", mapping)
 
 
 def test_every_field_of_an_action_has_a_setting() -> None:

@@ -13,8 +13,9 @@ import pytest
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from vagus.control.frames import FrameCheck
 from vagus.control.robot import EpisodicRobot
-from vagus.errors import ConfigError, RobotError
+from vagus.errors import ConfigError, FrameError, RobotError
 from vagus.policies.import_path import Option
 from vagus.robots.gym import GymReport, GymRobot
 from vagus.robots.gym_mapping import GymMapping
@@ -308,9 +309,45 @@ class Painter(Corner):
         return np.zeros((4, 4), np.uint8)
 
 
-def test_a_drawing_that_is_no_picture_is_told() -> None:
-    with pytest.raises(RobotError, match=r"render\(\): wanted \(height, width, 3\), got \(4, 4\)"):
+@pytest.mark.parametrize(
+    ("frame", "got"),
+    [
+        (np.zeros((4, 4), np.uint8), r"\(4, 4\) uint8"),
+        (np.zeros((4, 4, 3), np.float32), r"\(4, 4, 3\) float32"),
+        (np.zeros((4, 4, 4), np.uint8), r"\(4, 4, 4\) uint8"),
+        (None, "a NoneType"),
+        ([[[0, 0, 0]]], "a list"),
+    ],
+)
+def test_a_drawing_that_is_no_picture_is_told(
+    frame: object, got: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Painter, "render", lambda _: frame)
+    with pytest.raises(ConfigError, match=rf"render\(\): wanted \(height, width, 3\) uint8, got {got}"):
         GymRobot(Painter(), "Painter", GymMapping())
+
+
+def test_an_environment_that_cannot_draw_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def render(_: object) -> object:
+        raise NotImplementedError
+
+    monkeypatch.setattr(Painter, "render", render)
+    with pytest.raises(ConfigError, match="cameras: wanted an environment that draws itself"):
+        GymRobot(Painter(), "Painter", GymMapping())
+
+
+class Floating(Corner):
+    observation_space = spaces.Dict({"eye": spaces.Box(0, 255, (4, 4, 3), np.uint8), "q": spaces.Box(-1, 1)})
+
+    def reset(self, **_: object) -> tuple[object, dict[str, object]]:
+        return {"eye": np.full((4, 4, 3), 0.9, np.float32), "q": np.zeros(1, np.float32)}, {}
+
+
+def test_a_picture_that_is_not_what_its_space_says_is_no_black_one() -> None:
+    robot = GymRobot(Floating(), "Floating", GymMapping())
+    robot.connect()
+    with pytest.raises(FrameError, match=r"camera .eye.: wanted .* got .* float32; scale its numbers"):
+        FrameCheck(robot.spec.cameras, stale_s=0.0).take(robot.read_images())
 
 
 class Empty(Corner):

@@ -12,6 +12,8 @@ from pathlib import Path
 import msgspec
 
 from vagus.errors import ConfigError
+from vagus.policies.repeated_keys import repeated_key
+from vagus.quoting import quoted
 
 __all__ = ["check_keys", "parse_settings", "read_settings"]
 
@@ -46,7 +48,8 @@ def parse_settings(subject: str, content: bytes, suffix: str) -> Mapping[str, ob
         suffix: ".yaml", ".toml" or ".json".
 
     Raises:
-        ConfigError: an unknown kind of file, a package missing to read it, or not a table of that kind.
+        ConfigError: an unknown kind of file, a package missing to read it, not a table of that kind, or a key
+            that occurs twice in one.
     """
     try:
         table = _decode(subject, content, suffix)
@@ -60,6 +63,9 @@ def parse_settings(subject: str, content: bytes, suffix: str) -> Mapping[str, ob
         return {}
     if not isinstance(table, dict):
         raise ConfigError(subject, wanted="a table of settings", got=type(table).__name__)
+    key = repeated_key(content, suffix)
+    if key is not None:
+        raise ConfigError(subject, wanted="each key once in its table", got=f"{quoted(repr(key))} twice")
     return table
 
 

@@ -61,6 +61,11 @@ class ActionSettings:
                     wanted=f"names of actions ({', '.join(actions)})",
                     got=", ".join(unknown),
                 )
+        both = sorted(set(self.grippers) & set(self.no_grippers))
+        if both:
+            raise ConfigError(
+                "mapping grippers", wanted="none that stands in no_grippers too", got=", ".join(both)
+            )
 
     def feature(
         self, name: str, unit: str, limits: Limits, *, kind: ActionKind | None = None

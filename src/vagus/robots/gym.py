@@ -11,6 +11,7 @@ import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import gymnasium
 import numpy as np
@@ -163,7 +164,9 @@ class GymRobot:
         """Return what the cameras showed after the last step."""
         self._check_connected("read_images")
         parts = self._parts
-        return {name: parts[key].astype(np.uint8) for name, key in self._layout.cameras.items()}
+        return {
+            name: cast("Image", parts[key]) for name, key in self._layout.cameras.items()
+        }  # it is checked
 
     def command(self, action: ActionArray) -> None:
         """Step the environment once.

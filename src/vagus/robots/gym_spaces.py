@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import gymnasium
 import numpy as np
@@ -12,6 +12,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from vagus.errors import ConfigError, RobotError
+from vagus.quoting import quoted
 from vagus.robots.gym_mapping import RENDER, GymMapping, Layout, Spaces, resolve
 from vagus.types import Image
 
@@ -100,19 +101,29 @@ def flatten(observation: object, name: str = "") -> Parts:
 
 
 def drawn(env: Env) -> Image:
-    """Return what the environment draws, RGB (height, width, 3).
+    """Return what the environment draws, RGB (height, width, 3), uint8.
 
     Raises:
         RobotError: it draws something else.
     """
     frame = env.render()
-    if not isinstance(frame, np.ndarray) or frame.ndim != 3 or frame.shape[2] != CHANNELS:
-        raise RobotError(f"render(): wanted (height, width, 3), got {getattr(frame, 'shape', frame)}")
-    return np.array(frame, dtype=np.uint8)
+    got = f"{frame.shape} {frame.dtype}" if isinstance(frame, np.ndarray) else f"a {type(frame).__name__}"
+    is_picture = isinstance(frame, np.ndarray) and frame.dtype == np.uint8 and frame.ndim == 3
+    if not is_picture or cast("Image", frame).shape[2] != CHANNELS:
+        raise RobotError(f"render(): wanted (height, width, 3) uint8, got {got}")
+    return np.array(frame)
 
 
 def _drawn_size(env: Env) -> tuple[int, int]:
     """Return height and width of what `render()` draws; an episode must have begun to be drawn."""
-    env.reset()
-    height, width, _ = drawn(env).shape
+    try:
+        env.reset()
+        height, width, _ = drawn(env).shape
+    except Exception as error:
+        raise ConfigError(
+            "cameras",
+            wanted="an environment that draws itself",
+            got=f"{type(error).__name__}: {quoted(error)}",
+            fix="name its picture observations in `cameras`",
+        ) from error
     return height, width

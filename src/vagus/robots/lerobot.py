@@ -17,6 +17,7 @@ from typing import Protocol, cast
 import numpy as np
 
 from vagus.control.fallback import Fallbacks, keeps_moving, rest_value
+from vagus.control.frames import checked_frame
 from vagus.control.robot import robot_call
 from vagus.errors import ConfigError, RobotError
 from vagus.policies.import_path import Option
@@ -172,13 +173,7 @@ class LeRobotRobot:
             with robot_call(self._what(f"camera {camera.name}")):
                 taken = self._cameras.get(camera.name)
                 found = seen[camera.name] if taken is None else taken.read_latest()
-            frame = np.asarray(found)
-            if frame.shape != (camera.height, camera.width, 3) or frame.dtype != np.uint8:
-                raise RobotError(
-                    f"camera {camera.name}: wanted {camera.height}×{camera.width}×3 uint8, "
-                    f"got {'×'.join(map(str, frame.shape))} {frame.dtype}"
-                )
-            frames[camera.name] = frame
+            frames[camera.name] = checked_frame(camera, found)
         return frames
 
     def command(self, action: ActionArray) -> None:

@@ -259,8 +259,16 @@ def _limits(
 def _cameras(device: Device) -> Iterator[CameraSpec]:
     """Yield the colour cameras; depth maps, which have one channel, are not sent."""
     for name, shape in device.observation_features.items():
-        if isinstance(shape, tuple) and len(shape) == 3 and shape[2] == 3:
-            yield CameraSpec(name, int(shape[0]), int(shape[1]))
+        if not (isinstance(shape, tuple) and len(shape) == 3 and shape[2] == 3):
+            continue
+        if None in shape:
+            raise ConfigError(
+                f"camera {name}",
+                wanted="a width and a height in the robot's config",
+                got=f"{shape[1]}×{shape[0]}",
+                fix=f"--options cameras.{name}.width 640 cameras.{name}.height 480",
+            )
+        yield CameraSpec(name, int(shape[0]), int(shape[1]))
 
 
 def _joints(device: object) -> Iterator[tuple[str, _Joint]]:
