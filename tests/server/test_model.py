@@ -17,7 +17,7 @@ from vagus.policies.declare import SpecTable
 from vagus.policies.policy import Policy, Row, ServingMode
 from vagus.server.config import ServeConfig, ServingChoice
 from vagus.server.model import Model, check_result, infer_rows, load_model
-from vagus.types import ActionChunk
+from vagus.types import ActionChunk, Observation
 
 
 def model(**changes: object) -> Model[list[int]]:
@@ -167,6 +167,40 @@ def test_whatever_a_policy_raises_its_rows_fail_and_nothing_else(error: BaseExce
         failure = infer_rows(cast("Policy[list[int]]", policy), SPEC, [])
         assert type(failure) is PolicyError
         assert len(str(failure).encode()) < 5000
+
+
+def row(step: int) -> Row[list[int]]:
+    seen = Observation(np.zeros(2, np.float32), {}, "", 0)
+    return Row([], seen, step, None, inference_delay=0, prefix_horizon=0, seed=0)
+
+
+def test_one_buffer_for_all_rows_gives_no_robot_the_actions_of_another() -> None:
+    buffer = np.zeros((2, 2), np.float32)
+
+    class Reusing(CountingPolicy):
+        def infer(self, batch: Sequence[Row[list[int]]]) -> Iterator[ActionChunk]:  # type: ignore[override]
+            for one in batch:
+                buffer[:] = one.step
+                yield ActionChunk(one.step, buffer, buffer)
+
+    results = infer_rows(cast("Policy[list[int]]", Reusing()), SPEC, [row(3), row(7)])
+    buffer[:] = 99.0  # as it will be with the next batch
+    assert isinstance(results, list)
+    assert [np.unique(result.robot).tolist() for result in results if isinstance(result, ActionChunk)] == [
+        [3.0],
+        [7.0],
+    ]
+
+
+def test_a_policy_that_empties_its_batch_empties_its_own() -> None:
+    class Greedy(CountingPolicy):
+        def infer(self, batch: Sequence[Row[list[int]]]) -> list[ActionChunk | PolicyError]:
+            own = cast("list[Row[list[int]]]", batch)
+            return [chunk(step=own.pop(0).step) for _ in range(len(own))]
+
+    results = infer_rows(cast("Policy[list[int]]", Greedy()), SPEC, [row(3), row(7)])
+    assert isinstance(results, list)
+    assert [result.step for result in results if isinstance(result, ActionChunk)] == [3, 7]
 
 
 def test_results_without_end_are_not_waited_for() -> None:

@@ -116,21 +116,27 @@ def load_model(config: ServeConfig) -> Policy[object]:
 def infer_rows(
     policy: Policy[SessionT], spec: PolicySpec, rows: Sequence[Row[SessionT]]
 ) -> list[ActionChunk | PolicyError] | PolicyError:
-    """Return one checked result per row, or why there is none for any: the policy raised, or miscounted."""
+    """Return one checked result per row, or why there is none for any: the policy raised, or miscounted.
+
+    Each is copied as it comes: a policy that yields them may fill one buffer again and again.
+    """
+    checked: list[ActionChunk | PolicyError] = []
     try:
-        results = list(itertools.islice(policy.infer(rows), len(rows) + 1))
+        for result in itertools.islice(policy.infer(list(rows)), len(rows) + 1):
+            if len(checked) == len(rows):
+                return PolicyError(f"the policy gave more results for {len(rows)} rows")
+            checked.append(check_result(result, spec, rows[len(checked)].step))
     except BaseException as error:  # noqa: BLE001 - it may raise anything; its robots are told
         return failure_of(error)
-    if len(results) != len(rows):
-        count = "more" if len(results) > len(rows) else str(len(results))
-        return PolicyError(f"the policy gave {count} results for {len(rows)} rows")
-    return [check_result(result, spec, row.step) for result, row in zip(results, rows, strict=True)]
+    if len(checked) < len(rows):
+        return PolicyError(f"the policy gave {len(checked)} results for {len(rows)} rows")
+    return checked
 
 
 def check_result(result: object, spec: PolicySpec, step: int) -> ActionChunk | PolicyError:
     """Return `result` as a chunk that may be commanded, or a PolicyError that says why it may not.
 
-    Arrays of numbers become float32. Nothing of the policy's own making is passed on.
+    Arrays of numbers become float32, each a copy. Nothing of the policy's own making is passed on.
     """
     try:
         return _checked(result, spec, step)
@@ -171,7 +177,7 @@ def _floats(name: str, actions: object, width: int, horizon: int) -> FloatArray:
             f"actions ({name}): wanted shape (1 to {horizon}, {width}), got {quoted(actions.shape)}"
         )
     with np.errstate(over="ignore"):  # what overflows becomes infinite and is refused below
-        floats: FloatArray = np.asarray(actions, np.float32)
+        floats: FloatArray = np.array(actions, np.float32)  # a policy may write into its own later
     if not np.isfinite(floats).all():
         fault = "NaN or infinity" if not np.isfinite(actions).all() else "beyond what float32 can hold"
         raise PolicyError(f"actions ({name}): {fault}")
