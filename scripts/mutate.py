@@ -42,8 +42,12 @@ LEAST_S = 10.0
 PYTEST = ("-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 
 MODULES: Mapping[str, tuple[str, ...]] = {
-    "conventions": ("tests/test_conventions.py", "tests/edge/test_reply.py"),
-    "features": ("tests/test_specs.py",),
+    "conventions": (
+        "tests/test_conventions.py",
+        "tests/control/test_rotation.py",
+        "tests/edge/test_reply.py",
+    ),
+    "features": ("tests/test_features.py", "tests/test_specs.py", "tests/test_spec_checks.py"),
     "control.gate": ("tests/control/test_gate.py",),
     "control.limits": ("tests/control/test_limits.py",),
     "control.rotation": ("tests/control/test_rotation.py",),

@@ -111,3 +111,12 @@ def test_a_rounding_error_beyond_half_a_turn_stays_inside() -> None:
             wrapped = float(Turns.of([YAW]).wrapped(np.array([angle]))[0])
             assert -math.pi < wrapped <= math.pi
             assert math.cos(wrapped - angle) == pytest.approx(1.0)
+
+
+def test_half_a_turn_is_the_end_that_belongs_to_the_turn() -> None:
+    turns = Turns([1.0])
+    assert turns.wrapped(np.array([0.5])).tolist() == [0.5]
+    assert turns.wrapped(np.array([-0.5])).tolist() == [0.5]
+    assert turns.wrapped(np.array([1.5])).tolist() == [0.5]
+    assert turns.wrapped(np.array([0.25])).tolist() == [0.25]
+    assert turns.wrapped(np.array([-0.25])).tolist() == [-0.25]

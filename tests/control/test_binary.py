@@ -115,3 +115,19 @@ def test_a_little_overshoot_is_nothing_to_tell(text: str, value: float) -> None:
 def test_a_robots_own_reading_is_the_nearer_of_both() -> None:
     assert snapped(np.array([0.37, 0.5, 35.0, -1.0])).tolist() == [0.0, 1.0, 1.0, 0.0]
     assert np.isnan(snapped(np.array([np.nan]))).all()
+
+
+def test_at_the_threshold_a_binary_is_on_and_at_the_ends_of_its_band_it_turns() -> None:
+    low, high = BinaryEncoding().band
+    assert read("", BinaryEncoding().threshold) == [1.0]
+    assert read("", low, last=1.0) == [0.0]
+    assert read("", high, last=0.0) == [1.0]
+
+
+def test_the_ends_of_what_an_encoding_can_mean_are_not_spoken_of() -> None:
+    reader = decoder()
+    for value in (0.0, 1.0):
+        reader.decode(np.array([0.3, value]), UNKNOWN)
+    assert reader.take_notices() == []
+    reader.decode(np.array([0.3, -1.0]), UNKNOWN)
+    assert "encodings {grip: signed}" in reader.take_notices()[0]

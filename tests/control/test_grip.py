@@ -61,3 +61,19 @@ def test_an_arm_without_any_of_them_is_left_alone() -> None:
     position = np.array([0.3])
     assert grip.start(position, position) is position
     assert not grip.is_kept.any()
+
+
+@pytest.mark.parametrize(
+    ("feature", "then", "now", "start"),
+    [
+        (GRIPPER, NAN, 35.0, 35.0),  # measured for the first time: nobody knows whether it was moved
+        (ActionFeature("gripper", "", limits=Limits(-1.0, 1.0, velocity=1.0)), 0.0, 0.09, 5.0),
+        (ActionFeature("gripper", "", limits=Limits(-1.0, 1.0, velocity=1.0)), 0.0, 0.11, 0.11),
+        (ActionFeature("gripper", "", limits=Limits(lower=0.0, velocity=1.0)), 0.0, 0.09, 5.0),
+        (ActionFeature("gripper", "", limits=Limits(upper=9.0, velocity=1.0)), 0.0, 0.11, 0.11),
+    ],
+)
+def test_how_far_is_moved_follows_from_the_range_or_else_from_the_speed(
+    feature: ActionFeature, then: float, now: float, start: float
+) -> None:
+    assert start_after(feature, 5.0, then, now) == start

@@ -253,3 +253,12 @@ def test_half_of_an_orientation_that_is_none_is_left_to_the_limiter() -> None:
 def test_the_slope_between_two_ways_is_their_harmonic_mean() -> None:
     slopes = monotone_slope(np.array([1.0, -1.0, 4.0]), np.array([3.0, -3.0, 4.0]))
     assert slopes.tolist() == [1.5, -1.5, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "slope"), [(0.5, 0.5, 0.5), (0.1, 0.3, 0.15), (-0.1, -0.3, -0.15)]
+)
+def test_between_two_gentle_secants_the_slope_is_their_harmonic_mean(
+    before: float, after: float, slope: float
+) -> None:
+    assert monotone_slope(np.array([before]), np.array([after]))[0] == pytest.approx(slope)

@@ -533,3 +533,41 @@ def test_each_tick_gets_its_share_of_what_a_delta_may_be_in_a_step() -> None:
     assert step == [0.0] * 4
     whole = Directive(MotionState.PLAYING, provenance(MotionState.PLAYING), knot=np.array([2.0]), end=1.0)
     assert values(motion.advance(replace(whole, step_s=0.0), state())) == [0.5]
+
+
+def test_after_a_way_without_a_plan_a_plan_goes_on_from_where_that_led() -> None:
+    fast = ActionFeature("arm", "rad", feedback="arm", limits=Limits(-2.0, 2.0, velocity=1000.0))
+    motion = motion_of(fast)
+    play(motion, 0.0)
+    motion.go(np.array([0.4]), provenance(MotionState.FALLBACK))
+    target = play(motion, 1.0, ticks=1)
+    assert target.action is not None
+    motion.go(np.array([0.4]), provenance(MotionState.FALLBACK))
+    first = motion.advance(
+        Directive(
+            MotionState.PLAYING,
+            provenance(MotionState.PLAYING),
+            knot=np.array([1.0]),
+            begin=0.0,
+            end=0.25,
+            step_s=STEP_S,
+        ),
+        state(),
+    )
+    assert first.action is not None
+    assert 0.4 <= first.action[0] < 0.7
+
+
+def test_between_two_actions_an_angle_goes_the_short_way() -> None:
+    yaw = ActionFeature("arm", "rad", feedback="arm", limits=Limits(velocity=2.0), continuous=True)
+    motion = motion_of(yaw, ARM)
+    middle = motion.between(np.array([3.0, 0.0]), np.array([-3.0, 1.0]), 0.5)
+    assert np.cos(middle[0]) == pytest.approx(-1.0)
+    assert middle[1] == 0.5
+
+
+def test_what_nothing_measures_does_not_look_at_the_state() -> None:
+    motion = Motion([ARM, NUDGE], ("arm",), tick_s=TICK_S)
+    measured = motion.measured(np.array([0.5], dtype=np.float32))
+    assert measured[0] == 0.5
+    assert np.isnan(measured[1])

@@ -64,3 +64,16 @@ def test_no_call_lasts_unnoticed(gaps_ns: list[int]) -> None:
         began_ns = now_ns if began_ns is None else began_ns
         verdict = patience.look(now_ns, SPAN, 0)
         assert (verdict is Verdict.OVERDUE) == (now_ns - began_ns >= SPAN.patience_ns)
+
+
+def test_a_call_keeps_the_end_from_coming_once_it_lasts_as_long_as_it_may() -> None:
+    exact = Span(serial=1, patience_ns=60_000_000_000, asked_ns=2 * LOOK_NS, signals=0)
+    assert verdicts(exact, 4, signals=1) == [Verdict.FINE] * 2 + [Verdict.ASKED] * 2
+
+
+def test_a_gap_between_two_looks_counts_as_three() -> None:
+    span = Span(serial=1, patience_ns=3 * LOOK_NS + 1, asked_ns=0, signals=0)
+    patience = Patience(LOOK_NS)
+    patience.look(0, span, 0)
+    assert patience.look(1000 * LOOK_NS, span, 0) is Verdict.FINE
+    assert patience.lasted_ns == 3 * LOOK_NS

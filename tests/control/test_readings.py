@@ -256,3 +256,84 @@ def test_never_is_a_joint_doubted_that_keeps_its_velocity_limit(
     for shake, gap in zip(noise, gaps, strict=True):
         place = float(np.clip(place + pace * gap * TICK_S, -2.0, 2.0))
         assert bench.take(joint_a(place + shake), ticks=gap).is_trusted
+
+
+def test_a_driver_that_does_not_know_at_first_where_the_robot_is_costs_a_tick() -> None:
+    bench = Bench()
+    unknown = bench.take((np.nan,) * 4)
+    assert not unknown.is_trusted
+    assert np.isnan(unknown.state).all()
+    bench.take(STILL)
+    assert bench.take(STILL).is_trusted
+    assert bench.readings.bad == 1
+
+
+def test_ten_good_readings_make_up_for_a_bad_one_and_nine_do_not() -> None:
+    enough, short = Bench().begin(), Bench().begin()
+    for _ in range(1000):
+        enough.take(None)
+        for _ in range(10):
+            enough.take(STILL)
+
+    def go_on() -> None:
+        for _ in range(1000):
+            short.take(None)
+            for _ in range(9):
+                short.take(STILL)
+
+    with pytest.raises(RobotError, match="too many of the last"):
+        go_on()
+
+
+@pytest.mark.parametrize(("max_bad", "borne"), [(1, 11), (10, 22)])
+def test_of_every_second_reading_so_many_may_be_bad(max_bad: int, borne: int) -> None:
+    bench = Bench(SensesConfig(max_bad_readings=max_bad)).begin()
+    for _ in range(borne):
+        bench.take(None)
+        bench.take(STILL)
+    with pytest.raises(RobotError, match=f"one of {borne + 1} bad readings"):
+        bench.take(None)
+
+
+def test_while_nobody_drives_it_a_robot_is_not_on_its_way_to_where_it_was_sent() -> None:
+    driven, let_go = Bench().begin(), Bench().begin()
+    for bench in (driven, let_go):
+        bench.readings.commanded(np.array([1.5, 0.0, 0.0, 0.0]))
+        bench.take(STILL)
+    let_go.is_driven = False
+    for bench in (driven, let_go):
+        bench.take(joint_a(0.01))
+    assert driven.take(joint_a(1.2)).is_trusted
+    assert not let_go.take(joint_a(1.2)).is_trusted
+
+
+def test_put_elsewhere_nothing_from_before_is_held() -> None:
+    bench = Bench().begin()
+    bench.readings.forget()
+    bench.take(joint_a(1.90))
+    assert bench.take(joint_a(1.92)).steady.tolist() == pytest.approx(joint_a(1.92))
+    assert bench.take(joint_a(1.91)).steady.tolist() == pytest.approx(joint_a(1.91))
+    assert bench.take(joint_a(1.93)).steady.tolist() == pytest.approx(joint_a(1.92))
+
+
+def jump_about(bench: Bench, seconds: float) -> None:
+    for tick in range(round(seconds / TICK_S)):
+        bench.take(joint_a(float(tick % 2) * 1.9))
+
+
+def test_an_undriven_robot_may_jump_about_for_five_seconds() -> None:
+    bench = Bench()
+    bench.is_driven = False
+    bench.now_ns = 1000 * NS_PER_S
+    jump_about(bench, 4.92)
+    with pytest.raises(RobotError, match="no two readings fit each other for 5 s"):
+        jump_about(bench, 0.2)
+
+
+def test_an_undriven_robot_that_was_at_rest_meanwhile_may_be_moved_again() -> None:
+    bench = Bench()
+    bench.is_driven = False
+    for _ in range(3):
+        jump_about(bench, 3.0)
+        for _ in range(100):
+            bench.take(STILL)
