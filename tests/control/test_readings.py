@@ -49,6 +49,13 @@ def joint_a(value: float) -> tuple[float, ...]:
     return (0.0, 0.0, 0.0, value)
 
 
+class Trap:
+    """Raises when it is looked at."""
+
+    def __array__(self, *_: object, **__: object) -> object:
+        raise RuntimeError("the bus is closed")
+
+
 BAD = {
     "nan": (0.0, 0.0, 0.0, np.nan),
     "inf": (np.inf, 0.0, 0.0, 0.0),
@@ -62,7 +69,29 @@ BAD = {
     "a joint that jumps": joint_a(1.0),
     "a joint without a range that jumps": (0.0, 0.0, 0.5, 0.0),
     "an encoder that wraps": joint_a(2 * np.pi),
+    "degrees": joint_a(45.0),
+    "a number without end": (10**400, 0.0, 0.0, 0.0),
+    "masked": np.ma.masked_array(np.zeros(4), [False, False, False, True]),
+    "an object that raises": Trap(),
 }
+
+
+@pytest.mark.parametrize("is_driven", [True, False])
+@pytest.mark.parametrize("value", [14.1, -14.1, 1e30])
+def test_where_no_joint_can_stand_nothing_is_started_from(value: float, is_driven: bool) -> None:
+    bench = Bench()
+    bench.is_driven = is_driven
+    assert not bench.take(joint_a(value)).is_trusted
+    with pytest.raises(
+        RobotError, match=r"a says that it stands at .* outside its bounds by more than 3 times"
+    ):
+        bench.take(joint_a(value))
+
+
+def test_a_joint_may_be_switched_on_outside_its_bounds() -> None:
+    assert Bench().begin(joint_a(13.9)).take(joint_a(13.9)).is_trusted
+    believing = Bench(SensesConfig(jump_factor=0.0))
+    assert believing.begin(joint_a(1e6)).take(joint_a(1e6)).is_trusted
 
 
 @pytest.mark.parametrize("value", BAD.values(), ids=BAD)

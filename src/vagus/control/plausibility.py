@@ -18,6 +18,8 @@ TOLERATED_SHARE = 0.05
 """Share of the range that a reading may jump at any time: noise, play, a knock."""
 TOLERATED_S = 0.25
 """The same where there is no range: time at full speed."""
+OUTSIDE = 3.0
+"""How many ranges outside its bounds a joint may stand: where somebody has drawn these narrowly."""
 LONGEST_S = 0.5
 """Time without a reading that counts as time to move."""
 
@@ -52,6 +54,9 @@ class Plausibility:
         self._speed = np.array([jump_factor * (f.limits.velocity or 0.0) for _, _, f in checked])
         self._turns = Turns([full_turn(feature) for _, _, feature in checked])
         self._tolerance = np.array([_tolerance(feature) for _, _, feature in checked])
+        ends = [_reach(feature) for _, _, feature in checked]
+        self._least: ActionArray = np.array([least for least, _ in ends])
+        self._most: ActionArray = np.array([most for _, most in ends])
         self._last: ActionArray = np.zeros(len(checked))
         self._last_ns: int | None = None
         self._earlier: ActionArray = self._last
@@ -71,6 +76,27 @@ class Plausibility:
     def forget(self) -> None:
         """The robot was put elsewhere: the next reading is compared with nothing."""
         self._last_ns = self._earlier_ns = None
+
+    def out_of_reach(self, state: FloatArray) -> str:
+        """Return which joint says that it stands where it cannot, in words; "": none.
+
+        A robot may be switched on outside its bounds, but not anywhere: such a number is another unit, or no
+        reading.
+
+        Args:
+            state: (state_dim,), finite.
+        """
+        if not self._names:
+            return ""
+        values = state.astype(np.float64)[self._columns]
+        is_far = (values < self._least) | (values > self._most)
+        if not is_far.any():
+            return ""
+        at = int(np.argmax(is_far))
+        return (
+            f"{self._names[at]} says that it stands at {values[at]:.4g}, outside its bounds by more than "
+            f"{OUTSIDE:g} times its range; is it read in the unit of its limits?"
+        )
 
     def jump(self, state: FloatArray, now_ns: int) -> str:
         """Return what moved further than it can, in words; "": nothing, or there is nothing to compare with.
@@ -147,6 +173,15 @@ def _is_bounded(feature: ActionFeature) -> bool:
         and feature.limits.velocity is not None
         and feature.rotation is None
     )
+
+
+def _reach(feature: ActionFeature) -> tuple[float, float]:
+    """Return the ends of where a position can stand."""
+    lower, upper = feature.limits.lower, feature.limits.upper
+    if lower is None or upper is None:
+        return -np.inf, np.inf
+    room = OUTSIDE * (upper - lower)
+    return lower - room, upper + room
 
 
 def _tolerance(feature: ActionFeature) -> float:

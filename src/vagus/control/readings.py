@@ -12,6 +12,7 @@ from vagus.clock import seconds_to_ns
 from vagus.control.config import SensesConfig
 from vagus.control.plausibility import Plausibility
 from vagus.errors import RobotError
+from vagus.quoting import quoted
 from vagus.specs import ActionFeature
 from vagus.types import ActionArray, FloatArray
 
@@ -46,9 +47,10 @@ class Reading:
 class Readings:
     """Judges one reading per tick; all of it belongs to the thread that reads.
 
-    While the robot is driven, a reading that is missing, not finite, of a wrong shape, or further from the
-    one before than the joints can have moved costs its tick. While it is not, somebody else may move it: then
-    a reading counts as soon as the next one fits it. The first reading of all is such a one.
+    A reading that is missing, not finite, of a wrong shape, or where no joint can stand costs its tick; while
+    the robot is driven, so does one further from the one before than the joints can have moved. While it is
+    not, somebody else may move it: then a reading counts as soon as the next one fits it. The first reading
+    of all is such a one.
 
     Args:
         actions: features of an action.
@@ -96,6 +98,9 @@ class Readings:
             self._plausibility.released()
         if not np.isfinite(state).all():
             return self.missed(f"state: wanted finite numbers, got {state.tolist()}")
+        far = self._plausibility.out_of_reach(state)
+        if far:
+            return self.missed(far)
         jump = self._plausibility.jump(state, now_ns)
         if jump and is_driven:
             return self.missed(jump)
@@ -142,8 +147,10 @@ class Readings:
                 return f"{wanted}, got {given.dtype}"
             with np.errstate(over="ignore"):  # becomes infinite, which is refused
                 state = np.array(given, dtype=np.float32)
-        except (TypeError, ValueError) as error:
-            return f"{wanted}, got something else: {error}"
+        except Exception as error:  # noqa: BLE001 - an object of a driver may raise when it is looked at
+            return f"{wanted}, got something else: {quoted(error)}"
+        if np.ma.is_masked(value):
+            return f"{wanted}, got masked ones"
         if state.shape != (self._size,):
             return f"{wanted}, got shape {state.shape}"
         return state
