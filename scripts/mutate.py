@@ -47,7 +47,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
         "tests/control/test_rotation.py",
         "tests/edge/test_reply.py",
     ),
-    "features": ("tests/test_features.py", "tests/test_specs.py", "tests/test_spec_checks.py"),
+    "features": ("tests/test_features.py", "tests/test_field_types.py", "tests/test_specs.py"),
     "control.gate": ("tests/control/test_gate.py",),
     "control.limits": ("tests/control/test_limits.py",),
     "control.rotation": ("tests/control/test_rotation.py",),

@@ -92,3 +92,14 @@ def test_a_change_of_a_place_is_not_measured_by_the_place() -> None:
 def test_what_was_resolved_stays_so_under_other_names() -> None:
     once = resolved_feedback((ActionFeature("c", "rad"), ActionFeature("a", "rad")), ("a",))
     assert resolved_feedback(once, ("a", "c")) == once
+
+
+def test_nobody_vouches_unless_it_is_said() -> None:
+    feature = ActionFeature("a", "rad")
+    assert not feature.vouch_unbounded
+    assert not feature.vouch_unmeasured
+
+
+def test_a_velocity_that_nothing_measures_is_driven_like_any_other() -> None:
+    assert not is_blind(resolved(ActionFeature("v", "rad/s", ActionKind.VELOCITY, is_measured=False)))
+    assert not is_blind(resolved(ActionFeature("v", "rad/s", ActionKind.VELOCITY)))

@@ -119,7 +119,7 @@ def test_a_robots_own_reading_is_the_nearer_of_both() -> None:
 
 def test_at_the_threshold_a_binary_is_on_and_at_the_ends_of_its_band_it_turns() -> None:
     low, high = BinaryEncoding().band
-    assert read("", BinaryEncoding().threshold) == [1.0]
+    assert read("", 0.5) == [1.0]
     assert read("", low, last=1.0) == [0.0]
     assert read("", high, last=0.0) == [1.0]
 

@@ -51,6 +51,14 @@ def test_groups_are_found_by_name_and_keep_the_order_of_their_features() -> None
     assert [(group.speed, group.acceleration) for group in groups] == [(2.0, 10.0)] * 2
 
 
+def test_each_convention_has_its_count_of_numbers() -> None:
+    for rotation, count in (("a:rotvec", 3), ("a:quat_xyzw", 4), ("a:quat_wxyz", 4)):
+        (group,) = rotation_groups(features(rotation, count))
+        assert len(group.columns) == count
+        with pytest.raises(SpecError):
+            rotation_groups(features(rotation, count + 1))
+
+
 def test_groups_without_limits_are_unbounded() -> None:
     (group,) = rotation_groups(features("a:rotvec", 3, Limits()))
     assert group.speed > 1e100
