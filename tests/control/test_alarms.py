@@ -82,7 +82,7 @@ def test_a_computer_that_is_too_busy_is_blamed_where_the_driver_is_quick() -> No
         said += bench.alarms.note_tick(bench.now_ns, TickCosts(3 * PERIOD_NS, 3, NS_PER_MS, NS_PER_MS))
         bench.now_ns += 4 * PERIOD_NS
     (text,) = said
-    assert "this computer gives the control thread no time" in text
+    assert "this computer gives the control thread too little time" in text
 
 
 def test_ticks_that_begin_late_are_told_though_none_is_missed() -> None:

@@ -15,7 +15,7 @@ from vagus.edge.engine import Engine, EngineContract
 from vagus.edge.exchange import LinkView
 from vagus.integrations.lerobot_pilot import Pilot, PilotParts
 from vagus.specs import ActionFeature, ActionKind, CameraSpec, Limits, PolicySpec, RobotSpec, StateFeature
-from vagus.types import Command, LinkState, MotionState, Snapshot
+from vagus.types import Command, Image, LinkState, MotionState, Snapshot
 
 ARM = ActionFeature("a.pos", "deg", feedback="a.pos")
 BASE = ActionFeature("x.vel", "m/s", kind=ActionKind.VELOCITY, feedback="x.vel")
@@ -75,6 +75,7 @@ class Cockpit:
             motion,
             lambda reason: f"{reason}: because",
             config=senses or SensesConfig(),
+            max_limited_s=0.2,
         )
         self.pilot = Pilot(parts, self.clock)
         if is_seen:  # LeRobot has looked once before
@@ -86,12 +87,15 @@ class Cockpit:
         self.engine.link_view = LinkView(state, EPOCH, ticket, 0)
 
     def see(self, **values: object) -> dict[str, object]:
-        self.frames += 1
-        eye = np.full((2, 2, 3), self.frames % 256, dtype=np.uint8)
-        seen = {"a.pos": 0.0, "x.vel": 0.0, "eye": eye, **values}
+        seen = {"a.pos": 0.0, "x.vel": 0.0, "eye": self.picture(), **values}
         self.clock.now += 1  # what is seen right after a resume is newer than the resume
         self.note(seen)
         return seen
+
+    def picture(self) -> Image:
+        """Return another picture than before."""
+        self.frames += 1
+        return np.full((2, 2, 3), self.frames % 256, dtype=np.uint8)
 
     def note(self, seen: Mapping[str, object]) -> None:
         """Take what the robot returns on the way that it goes in a rollout."""

@@ -17,6 +17,7 @@ KEPT_SHARE = 0.9
 """Share of the ticks that must run, and be in time, for a rate to be kept."""
 LATE_SHARE = 0.5
 """Share of a period after which a tick is late."""
+COMPUTER = "this computer gives the control thread too little time"
 LIMITED_SHARE = 0.2
 """Share of `max_limited_s` after which a feature that is kept off its target is named."""
 
@@ -91,10 +92,12 @@ class Alarms:
     Args:
         period_ns: length of a tick.
         max_limited_s: a feature that is limited for this long ends the run.
+        elsewhere: where the time goes if it does not go into the driver, in words.
     """
 
-    def __init__(self, period_ns: int, *, max_limited_s: float) -> None:
+    def __init__(self, period_ns: int, *, max_limited_s: float, elsewhere: str = COMPUTER) -> None:
         self._period_ns = period_ns
+        self._elsewhere = elsewhere
         self._max_limited_s = max_limited_s
         self._rate = Alarm()
         self._late = Alarm()
@@ -166,7 +169,7 @@ class Alarms:
         slowest_ms = self._sums.slowest_ns / NS_PER_MS
         if self._sums.slowest_ns > self._period_ns:
             return f"a call into the driver took up to {slowest_ms:.3g} ms"
-        return "this computer gives the control thread no time"
+        return self._elsewhere
 
     def _judge_lateness(self, now_ns: int) -> str:
         if self._sums.late_ticks <= (1.0 - KEPT_SHARE) * self._sums.ticks:
@@ -175,7 +178,6 @@ class Alarms:
             return ""  # of which the rate tells
         return self._late.wrong(
             f"{self._sums.late_ticks / self._sums.ticks:.0%} of the ticks begin late, up to "
-            f"{self._sums.latest_ns / NS_PER_MS:.3g} ms: this computer gives the control thread too little "
-            "time",
+            f"{self._sums.latest_ns / NS_PER_MS:.3g} ms: {self._elsewhere}",
             now_ns,
         )

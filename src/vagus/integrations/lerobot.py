@@ -210,6 +210,7 @@ def _guard(
         left_after_s=max(LEFT_AFTER_S, LEFT_AFTER_TICKS / cfg.fps),
         overseer=oversight,
     )
+    guard.on_sent = pilot.watch.sent
     oversight.oversee(guard)
     ctx.hardware.robot_wrapper = guard
     step = ctx.processors.robot_action_processor
@@ -272,8 +273,18 @@ def _pilot(
         max_limited_s=inference.max_limited_s,
     )
     cause_of = lambda reason: client.status().cause_of(reason)  # noqa: E731
-    said, senses = inference.fallback, inference.senses
-    return Pilot(PilotParts(spec, client.engine, client, mapping, motion, cause_of, said, senses))
+    parts = PilotParts(
+        spec,
+        client.engine,
+        client,
+        mapping,
+        motion,
+        cause_of,
+        fallbacks=inference.fallback,
+        config=inference.senses,
+        max_limited_s=inference.max_limited_s,
+    )
+    return Pilot(parts)
 
 
 def _record(ctx: RolloutContext, policy: VagusConfig, halt: Callable[[], None]) -> Journal | None:

@@ -88,6 +88,9 @@ class GuardedRobot:
         left_after_s: longest that a velocity is kept without a command.
         clock: tells the time.
         overseer: notices a call that hangs.
+
+    Attributes:
+        on_sent: told of each command how long it took, in ns.
     """
 
     def __init__(
@@ -103,6 +106,7 @@ class GuardedRobot:
         self._robot = robot
         self._at_rest = dict(at_rest)
         self._judge = judge
+        self.on_sent: Callable[[int], None] = lambda _: None
         self._left_after_ns = seconds_to_ns(left_after_s)
         self._clock = clock or MonotonicClock()
         self._overseer = overseer or Unwatched()
@@ -141,7 +145,9 @@ class GuardedRobot:
         if broken:
             raise RobotError(f"action: wanted finite numbers, got others for {broken}")
         with self._overseer.commanding(), self._lock:
-            return self._send(commanded)
+            done = self._send(commanded)
+        self.on_sent(self._clock.now_ns() - self._sent_ns)
+        return done
 
     def halt(self) -> None:
         """Bring the robot to a stand where it is; nothing is sent to one that stands by itself."""

@@ -23,6 +23,7 @@ from vagus.control.readings import Reading
 from vagus.control.tally import EndReason, LoopSummary, Tally
 from vagus.errors import FrameError, GateError, PolicyError, RobotError
 from vagus.integrations.lerobot_senses import Observation, Senses
+from vagus.integrations.lerobot_watch import RolloutWatch
 from vagus.specs import RobotSpec
 from vagus.types import (
     ActionArray,
@@ -52,6 +53,7 @@ class PilotParts:
         cause_of: makes of the reason of a stop a sentence with all that is known about it.
         fallbacks: of `motion`.
         config: how far the robot's readings and cameras are believed.
+        max_limited_s: of `motion`.
     """
 
     spec: RobotSpec
@@ -62,6 +64,7 @@ class PilotParts:
     cause_of: Callable[[str], str]
     fallbacks: Fallbacks = field(default_factory=Fallbacks)
     config: SensesConfig = field(default_factory=SensesConfig)
+    max_limited_s: float = 5.0
 
 
 class Pilot:
@@ -91,6 +94,10 @@ class Pilot:
             driven_ns=lambda: self._tally.plan_actions * tick_ns,
         )
         """What the robot's observations go through before LeRobot gets them."""
+        self.watch = RolloutWatch(
+            parts.motion, self.senses.sight, self.changes, max_limited_s=parts.max_limited_s
+        )
+        """Says while it lasts what is wrong with the rate and the limits."""
         parts.engine.pause(self._ticked_ns)
 
     # -- episodes and pauses ----------------------------------------------------------------------------
@@ -170,6 +177,7 @@ class Pilot:
             return None
         now_ns = self._tick_ns()
         self._tally.note_tick(now_ns, 0, 0)
+        self.watch.ticked(now_ns, self.senses.take_spent_ns())
         try:
             return self._tick(now_ns, reading, self._seen)
         except (FrameError, GateError, PolicyError) as error:
@@ -188,6 +196,7 @@ class Pilot:
 
     def _forget(self) -> None:
         self._seen = self._seen_ns = None
+        self.watch.interrupted()
 
     def _go_on(self) -> None:
         self._is_released = True

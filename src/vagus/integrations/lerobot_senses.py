@@ -59,6 +59,7 @@ class Senses:
         self._readings = Readings(mapping.actions, mapping.state_names, config)
         self._frames = FrameCheck(mapping.cameras, stale_s=config.camera_stale_s, driven_ns=driven_ns)
         self._last: Observation | None = None
+        self._spent_ns = 0
         self.reading: Reading | None = None
         self.sight = Sight()
 
@@ -84,7 +85,7 @@ class Senses:
         now_ns = self._clock.now_ns()
         try:
             with robot_call("get_observation"):
-                seen = read()
+                seen = self._timed(read)
                 check(seen)
                 values = self._values(seen)
         except RobotError as error:
@@ -96,6 +97,11 @@ class Senses:
             self.reading = self._readings.take(values, now_ns, is_driven=self._is_driven())
         self._last = self._completed(seen)
         return self._last
+
+    def take_spent_ns(self) -> int:
+        """Return how long the robot was read since the last call."""
+        spent_ns, self._spent_ns = self._spent_ns, 0
+        return spent_ns
 
     def look(self, seen: Observation) -> dict[str, Image]:
         """Return read-only copies of the frames that the policy looks at, in its names.
@@ -125,6 +131,13 @@ class Senses:
         """The robot may be put elsewhere: what was read before says nothing."""
         self._readings.forget()
         self.reading = None
+
+    def _timed(self, read: Callable[[], Observation]) -> Observation:
+        began_ns = self._clock.now_ns()
+        try:
+            return read()
+        finally:
+            self._spent_ns += self._clock.now_ns() - began_ns
 
     def _values(self, seen: object) -> list[object]:
         if not isinstance(seen, Mapping):

@@ -1,0 +1,56 @@
+"""What goes wrong in LeRobot's loop while it drives a robot: a slow bus, late ticks, lasting limits."""
+
+from __future__ import annotations
+
+from vagus.clock import seconds_to_ns
+from vagus.control.alarms import Alarms, TickCosts
+from vagus.control.loop_watch import LoopWatch
+from vagus.control.motion import Motion
+from vagus.control.narration import Changes
+from vagus.control.sight import Sight
+
+__all__ = ["INTERRUPTED_TICKS", "RolloutWatch"]
+
+INTERRUPTED_TICKS = 10
+"""A longer time between two ticks is no slow tick: LeRobot was busy with something else."""
+ELSEWHERE = "LeRobot's loop has other things to do, or this computer gives it too little time"
+
+
+class RolloutWatch:
+    """Judges the time from tick to tick, as our own loop does; all of it belongs to the thread of the loop.
+
+    Args:
+        motion: knows what is limited, and the length of a tick.
+        sight: knows whether the cameras answer.
+        changes: takes what is to be said.
+        max_limited_s: a feature that is limited for this long ends the rollout.
+    """
+
+    def __init__(self, motion: Motion, sight: Sight, changes: Changes, *, max_limited_s: float) -> None:
+        self._period_ns = seconds_to_ns(motion.tick_s)
+        alarms = Alarms(self._period_ns, max_limited_s=max_limited_s, elsewhere=ELSEWHERE)
+        self._watch = LoopWatch(alarms, motion, sight, None, changes)
+        self._before_ns: int | None = None
+        self._sent_ns = 0
+
+    def sent(self, took_ns: int) -> None:
+        """A command to the robot took so long."""
+        self._sent_ns += took_ns
+
+    def interrupted(self) -> None:
+        """The next tick does not follow the last one."""
+        self._before_ns = None
+
+    def ticked(self, now_ns: int, read_ns: int) -> None:
+        """A tick begins, for which the robot was read for `read_ns`."""
+        late_ns, missed = self._passed(now_ns)
+        self._watch.note_tick(now_ns, TickCosts(late_ns, missed, read_ns, self._sent_ns))
+        self._sent_ns = 0
+
+    def _passed(self, now_ns: int) -> tuple[int, int]:
+        """Return how long after its time a tick begins, in ns, and how many were missed before it."""
+        before_ns, self._before_ns = self._before_ns, now_ns
+        if before_ns is None or now_ns - before_ns > INTERRUPTED_TICKS * self._period_ns:
+            return 0, 0
+        ticks = max(round((now_ns - before_ns) / self._period_ns), 1)
+        return max(now_ns - before_ns - ticks * self._period_ns, 0), ticks - 1
