@@ -126,8 +126,8 @@ def test_at_the_threshold_a_binary_is_on_and_at_the_ends_of_its_band_it_turns() 
 
 def test_the_ends_of_what_an_encoding_can_mean_are_not_spoken_of() -> None:
     reader = decoder()
-    for value in (0.0, 1.0):
+    for value in BinaryEncoding().range:
         reader.decode(np.array([0.3, value]), UNKNOWN)
     assert reader.take_notices() == []
-    reader.decode(np.array([0.3, -1.0]), UNKNOWN)
+    reader.decode(np.array([0.3, BinaryEncoding(BinaryForm.SIGNED).range[0]]), UNKNOWN)
     assert "encodings {grip: signed}" in reader.take_notices()[0]

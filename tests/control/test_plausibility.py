@@ -172,3 +172,32 @@ def test_a_joint_is_found_by_the_name_of_its_feedback_wherever_that_stands() -> 
     plausibility.commanded(np.array([9.0, 1.0]))
     assert plausibility.jump(np.array([50.0, 50.0, 1.1], np.float32), 0) == ""
     assert plausibility.jump(np.array([0.0, 0.0, 1.3], np.float32), 0).startswith("arm went")
+
+
+def test_a_short_time_is_short_whenever_it_is() -> None:
+    joint = Joints(RANGED).read(100_000, 1.0)
+    assert joint.may_be(100_010, 1.0 - 0.26, 1.0 + 0.26)
+
+
+@pytest.mark.parametrize(("value", "is_far"), [(-13.0, False), (-13.5, True), (15.0, False), (15.5, True)])
+def test_a_joint_may_stand_three_ranges_outside_its_bounds_and_no_further(value: float, is_far: bool) -> None:
+    joint = Joints(RANGED).plausibility
+    assert bool(joint.out_of_reach(np.array([value], np.float32))) == is_far
+
+
+def test_the_joint_that_stands_where_it_cannot_is_named() -> None:
+    joints = Joints(FREE, RANGED, RANGED).plausibility
+    said = joints.out_of_reach(np.array([1e30, 0.0, 99.0], np.float32))
+    assert said.startswith("j2 says that it stands at 99, outside its bounds by more than 3 times its range")
+
+
+@pytest.mark.parametrize("limits", [FREE, Limits(lower=-1.0, velocity=2.0), Limits(upper=1.0, velocity=2.0)])
+def test_a_joint_without_a_range_may_stand_anywhere(limits: Limits) -> None:
+    joint = Joints(limits).plausibility
+    for value in (-1e30, 0.0, 1e30):
+        assert joint.out_of_reach(np.array([value], np.float32)) == ""
+
+
+def test_what_has_no_speed_limit_is_not_asked_where_it_stands() -> None:
+    plain = Plausibility([ActionFeature("a", "rad", feedback="a")], ["a"], jump_factor=3.0)
+    assert plain.out_of_reach(np.array([1e30], np.float32)) == ""

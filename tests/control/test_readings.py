@@ -324,6 +324,15 @@ def test_of_every_second_reading_so_many_may_be_bad(max_bad: int, borne: int) ->
         bench.take(None)
 
 
+def test_a_robot_that_begins_with_a_bad_reading_has_as_many_left() -> None:
+    bench = Bench()
+    for _ in range(11):
+        bench.take((np.nan,) * 4)
+        bench.take(STILL)
+    with pytest.raises(RobotError, match="one of 12 bad readings"):
+        bench.take(None)
+
+
 def test_while_nobody_drives_it_a_robot_is_not_on_its_way_to_where_it_was_sent() -> None:
     driven, let_go = Bench().begin(), Bench().begin()
     for bench in (driven, let_go):

@@ -175,6 +175,7 @@ def test_a_standing_orientation_is_reached_and_not_overshot(start: ActionArray, 
     for _ in range(400):
         now = turned_by(quaternion(limiter.step(goal, is_braking=False), "rotvec"), wanted)
         assert now <= left + 1e-6
+        assert left - now <= 2.0 * TICK_S + 1e-5  # also where it brakes
         left = now
     if np.linalg.norm(goal) <= math.pi:
         assert limiter.values.tolist() == goal.tolist()
