@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from lerobot.datasets import LeRobotDataset
 
 from rollout_rig import PLUGIN
+from vagus.cli.exit_code import ExitCode
 from vagus.control.config import LoopConfig, RecorderConfig
 from vagus.control.robot import Robot
 from vagus.control.tally import EndReason
@@ -19,6 +21,7 @@ from vagus.integrations.lerobot_provenance import COLUMNS
 from vagus.policies.declare import SpecTable
 from vagus.robots.registry import load_robot
 from vagus.server.config import ServeConfig
+from vagus.server.manifest import load_manifest
 from vagus.server.model import load_model
 from vsim_rig import RATE_HZ, UNITS, Towards, drive, events
 
@@ -41,6 +44,23 @@ def lerobot(command: str, folder: Path, *arguments: str) -> subprocess.Completed
     }
     program = [sys.executable, "-m", f"lerobot.scripts.lerobot_{command}", *arguments]
     return subprocess.run(program, env=environment, capture_output=True, text=True, check=False, timeout=240)
+
+
+def written_manifest(checkpoint: Path, dataset: Path, path: Path) -> ServeConfig:
+    """Have the manifest of a checkpoint written; names and rate are those of the dataset."""
+    flags = ["--policy", "lerobot", "--model", str(checkpoint), "--write-manifest", str(path)]
+    program = [sys.executable, "-m", "vagus", "serve", *flags, "--dataset", str(dataset)]
+    done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert f"check every line, names and units above all, then: vagus serve {path}" in done.stdout
+    again = subprocess.run(program, capture_output=True, text=True, check=False, timeout=240)
+    assert again.returncode == ExitCode.CONFIG
+    assert "wanted a new file" in again.stderr
+    config = load_manifest(path)
+    assert list(config.spec.actions) == list(config.spec.state) == list(UNITS)
+    assert config.trained_rate_hz == RATE_HZ
+    assert config.allowed_sources == (str(checkpoint),)
+    return config
 
 
 def vsim(journal: Path) -> Robot:
@@ -101,13 +121,10 @@ def test_what_is_recorded_is_trained_on_served_and_run(folder: Path, recorded: P
     )
     assert done.returncode == 0, done.stderr
     checkpoint = trained / "checkpoints" / "last" / "pretrained_model"
-    config = ServeConfig(
-        policy="lerobot",
-        model=str(checkpoint),
+    config = replace(
+        written_manifest(checkpoint, recorded, folder / "serve.yaml"),
         device="cpu",
-        spec=SpecTable(actions=dict(UNITS), state=dict(UNITS)),
-        trained_rate_hz=RATE_HZ,
-        allowed_sources=(str(folder),),
+        spec=SpecTable(actions=dict(UNITS), state=dict(UNITS)),  # which a person corrects
     )
     journal = folder / "run.jsonl"
     summary = drive(vsim(journal), load_model(config), LoopConfig(duration_s=3.0))  # type: ignore[arg-type]

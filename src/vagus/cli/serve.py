@@ -21,7 +21,7 @@ from vagus.cli.signals import StopEvent, stop_event
 from vagus.cli.waiting import keep_trying
 from vagus.errors import ConfigError
 from vagus.policies.declare import SpecTable
-from vagus.policies.registry import BACKENDS
+from vagus.policies.registry import BACKENDS, backend_module
 from vagus.server.config import ServeConfig
 from vagus.server.manifest import load_manifest
 from vagus.server.model import load_model
@@ -46,6 +46,9 @@ WHAT = (
     f"--policy: {', '.join(sorted(BACKENDS))}, or your own as file.py:name or package.module:name"
 )
 
+
+LEROBOT_MANIFEST = "vagus.policies.lerobot_manifest"
+"""Loaded by name: it needs LeRobot."""
 
 TABLES = tuple(entry.name for entry in fields(SpecTable) if entry.default_factory is dict)
 
@@ -82,6 +85,10 @@ class ServeCommand:
     manifest: Annotated[Path | None, tyro.conf.Positional] = None
     """Settings in a .yaml, .toml or .json file."""
     config: Annotated[ServeFlags, tyro.conf.arg(name="")] = field(default_factory=ServeFlags)
+    write_manifest: Path | None = None
+    """Write the manifest of a LeRobot checkpoint to this new .yaml file, and serve nothing."""
+    dataset: str = ""
+    """With --write-manifest: folder or name of the dataset it was trained on, for names and rate."""
     wait: bool = False
     """Wait for a router, instead of giving up after --open-timeout-s."""
     log: Annotated[LogFlags, tyro.conf.arg(name="")] = field(default_factory=LogFlags)
@@ -98,18 +105,22 @@ class ServeCommand:
             SystemExit: help was asked for, or a flag does not fit; either was printed.
             ConfigError: the manifest is wrong, nothing says what to serve, or something is not understood.
         """
-        path, rest = manifest_among(arguments, ServeFlags)
+        path, rest = manifest_among(arguments, cls)
         config = ServeFlags() if path is None else ServeFlags.of(load_manifest(path))
         command = parse_as(cls, "serve", rest, default=cls(path, config.without_tables()))
         if command.manifest != path:
             raise _not_a_manifest(str(command.manifest))
         command = replace(command, config=command.config.over(config))
+        if command.dataset and command.write_manifest is None:
+            raise ConfigError("dataset", wanted="--write-manifest, too", got=command.dataset)
         if not command.config.policy:
             raise ConfigError("serve", wanted=WHAT, got="neither" if path is None else f"{path} without one")
         return command
 
     def run(self) -> int:
         """Serve until a signal that ends, which drains."""
+        if self.write_manifest is not None:
+            return self._write_manifest(self.write_manifest)
         os.environ.setdefault(*WAIT_POLICY)
         stopping = stop_event()
         screen = console()
@@ -133,6 +144,28 @@ class ServeCommand:
             screen.print("draining: robots are sent to other servers …")
             is_finished = server.drain()
         return ExitCode.OK if is_finished else ExitCode.FAILED
+
+    def _write_manifest(self, path: Path) -> int:
+        config = self.config
+        if config.policy != "lerobot":
+            raise ConfigError(
+                "write_manifest",
+                wanted="--policy lerobot: others say themselves what they want",
+                got=config.policy,
+            )
+        writer = backend_module("lerobot", LEROBOT_MANIFEST)
+        writer.write_manifest(
+            path,
+            model=config.model,
+            revision=config.revision,
+            table=config.spec,
+            trained_rate_hz=config.trained_rate_hz,
+            allowed_classes=config.allowed_classes,
+            dataset=self.dataset,
+        )
+        told = f"{path}: check every line, names and units above all, then: vagus serve {path}"
+        console().print(told, highlight=False, soft_wrap=True, markup=False)
+        return ExitCode.OK
 
     def _warn_of_open_port(self, screen: Console) -> None:
         if self.config.zenoh.listen and not self.config.zenoh.tls.is_on:

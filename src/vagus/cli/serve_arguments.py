@@ -12,7 +12,7 @@ from vagus.errors import ConfigError
 __all__ = ["SUFFIXES", "manifest_among"]
 
 SUFFIXES = (".yaml", ".yml", ".toml", ".json")
-SECTIONS_WITHOUT_PREFIX = ("zenoh",)
+SECTIONS_WITHOUT_PREFIX = ("config", "log", "zenoh")
 
 
 def manifest_among(arguments: Sequence[str], settings: type) -> tuple[Path | None, list[str]]:

@@ -13,7 +13,7 @@ from vagus.policies.lerobot_checkpoint import Checkpoint, Table, steps_of
 from vagus.policies.lerobot_families import Family
 from vagus.specs import PolicySpec, RtcSpec
 
-__all__ = ["STATE", "Features", "features_of", "model_horizon", "rtc_of"]
+__all__ = ["ACTION", "STATE", "Features", "features_of", "manifest_text", "model_horizon", "rtc_of"]
 
 STATE = "observation.state"
 STATES = (STATE, "observation.environment_state")
@@ -101,7 +101,8 @@ def features_of(
             f"model {model!r}",
             wanted="names, units and a rate for every number that goes to or comes from a motor",
             got="; ".join(lacking),
-            fix=f"complete your manifest, and check every line:\n\n{manifest}",
+            fix="complete your manifest, or have it written (--write-manifest serve.yaml, with --dataset for "
+            f"names and rate of its data), and check every line:\n\n{manifest}",
         )
     complete = replace(
         table,
@@ -112,6 +113,30 @@ def features_of(
     )
     spec = replace(complete.to_spec(), policy_type=checkpoint.policy_type, model_dim=stated.action_dim)
     return Features(spec, stated.cameras, _places(stated.states))
+
+
+def manifest_text(checkpoint: Checkpoint, table: SpecTable, *, model: str, rate_hz: float | None) -> str:
+    """Return a manifest in YAML for this checkpoint, to be checked by a person line by line.
+
+    Args:
+        checkpoint: as read.
+        table: names and units as far as they are known, e.g. those of the dataset.
+        model: what the user calls it.
+        rate_hz: of the data; None: the checkpoint's own, else a guess.
+
+    Raises:
+        ConfigError: there are more or fewer names than the checkpoint has numbers.
+    """
+    stated = _stated(checkpoint)
+    for what, names, wanted in (
+        ("actions", table.actions, stated.action_dim),
+        ("state features", table.state, stated.state_dim),
+    ):
+        if names and len(names) != wanted:
+            raise ConfigError(
+                f"names of {what}", wanted=f"{wanted}, as many as the policy has", got=str(list(names))
+            )
+    return _manifest(model, stated, table, rate_hz or stated.rate_hz)
 
 
 def model_horizon(config: Table, family: Family) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import cast
 
 from vagus.errors import ConfigError
@@ -12,7 +13,7 @@ from vagus.policies.import_path import Option, accepted_options, check_options
 from vagus.policies.policy import Policy
 from vagus.specs import PolicySpec
 
-__all__ = ["BACKENDS", "load_policy"]
+__all__ = ["BACKENDS", "backend_module", "load_policy"]
 
 BACKENDS: Mapping[str, str] = {
     "lerobot": "vagus.policies.lerobot:LeRobotPolicy",
@@ -67,8 +68,17 @@ def _constructor(name: str, backends: Mapping[str, str]) -> Callable[..., Policy
             "policy", wanted=f"one of {choices}, or your own as file.py:name or package.module:name", got=name
         )
     place, _, attribute = backends[name].partition(":")
+    return cast("Callable[..., Policy[object]]", getattr(backend_module(name, place), attribute))
+
+
+def backend_module(name: str, place: str) -> ModuleType:
+    """Return the module at `place`, which needs what backend `name` needs.
+
+    Raises:
+        ConfigError: that is not installed.
+    """
     try:
-        module = importlib.import_module(place)
+        return importlib.import_module(place)
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"policy {name!r}",
@@ -76,4 +86,3 @@ def _constructor(name: str, backends: Mapping[str, str]) -> Callable[..., Policy
             got="an installation without it",
             fix=f'pip install "vagus[{name}]"',
         ) from error
-    return cast("Callable[..., Policy[object]]", getattr(module, attribute))
