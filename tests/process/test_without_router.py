@@ -40,7 +40,7 @@ def test_robots_connect_to_a_server_that_listens(listen: str, connect: str) -> N
         for tool in ("status", "doctor"):
             assert "stay" in call(tool, "--connect", endpoint).stdout
         second = call("serve", "--policy", POLICY, *network)
-        check_one_line(second, ExitCode.UNREACHABLE, "cannot listen on", "somebody else")
+        check_one_line(second, ExitCode.UNREACHABLE, "cannot listen on", "another program listens there")
 
 
 def test_a_manifest_needs_no_more_than_the_flags(tmp_path: Path) -> None:
