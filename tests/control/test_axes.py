@@ -183,16 +183,16 @@ def test_a_robot_switched_on_outside_its_bounds_moves_inside_without_a_jump(
 def test_each_bound_is_named_when_it_changes_a_value() -> None:
     axis = Axis(-1.0, 1.0, 1.0, 10.0, UNBOUNDED, 0.01)
 
-    def reasons(target: float, ticks: int = 1) -> list[int]:
+    def told(target: float) -> list[int]:
         limiter = axis.limiter()
         limiter.seed(np.zeros(1))
-        walk(limiter, [target], ticks)
-        return [int(row) for row in np.flatnonzero(limiter.limited[:, 0])]
+        walk(limiter, [target])
+        return reasons(limiter)
 
-    assert reasons(0.0005) == []
-    assert reasons(2.0) == [Reason.VALUE, Reason.SPEED]
-    assert reasons(0.5) == [Reason.SPEED]
-    assert reasons(0.005) == [Reason.ACCELERATION]
+    assert told(0.0005) == []
+    assert told(2.0) == [Reason.VALUE, Reason.SPEED]
+    assert told(0.5) == [Reason.SPEED]
+    assert told(0.005) == [Reason.ACCELERATION]
 
 
 def test_jerk_is_named_when_it_changes_a_value() -> None:
@@ -238,3 +238,226 @@ def test_braking_from_the_brake_speed_ends_at_the_distance(
         covered += speed * tick_s
         speed -= change
     assert covered == pytest.approx(distance, rel=1e-9, abs=1e-12)
+
+
+MIXED = (
+    Axis(-1.0, 1.5, 1.0, 10.0, UNBOUNDED, 0.01),
+    Axis(-1.0, 1.5, 1.0, 10.0, 100.0, 0.01),
+    Axis(-2.0, 2.0, 3.0, 20.0, 400.0, 0.01),
+    Axis(-UNBOUNDED, UNBOUNDED, 2.0, UNBOUNDED, UNBOUNDED, 0.01),
+)
+NOWHERE = float("nan")
+
+
+def reasons(limiter: AxisLimiter) -> list[int]:
+    return [int(row) for row in np.flatnonzero(limiter.limited[:, 0])]
+
+
+def limiter_of(axes: Sequence[Axis]) -> AxisLimiter:
+    columns = zip(*[(a.lower, a.upper, a.speed, a.acceleration, a.jerk) for a in axes], strict=True)
+    return AxisLimiter(AxisBounds(*(np.array(column) for column in columns)), axes[0].tick_s)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.one_of(st.just(NOWHERE), starts), min_size=4, max_size=4),
+    st.lists(
+        st.tuples(
+            st.lists(st.floats(-3.0, 3.0), min_size=4, max_size=4),
+            st.lists(st.booleans(), min_size=4, max_size=4),
+            st.integers(1, 10),
+        ),
+        min_size=1,
+        max_size=10,
+    ),
+)
+def test_axes_move_together_as_each_of_them_moves_alone(
+    start: list[float], walks: list[tuple[list[float], list[bool], int]]
+) -> None:
+    """With a jerk bound or without, known or not, braking or not."""
+    together, alone = limiter_of(MIXED), [axis.limiter() for axis in MIXED]
+    together.seed(np.array(start))
+    for limiter, place in zip(alone, start, strict=True):
+        limiter.seed(np.array([place]))
+    for target, is_braking, repeat in walks:
+        for _ in range(repeat):
+            moved = together.step(np.array(target), np.array(is_braking)).tolist()
+            single = [
+                float(limiter.step(np.array([goal]), np.array([brakes]))[0])
+                for limiter, goal, brakes in zip(alone, target, is_braking, strict=True)
+            ]
+            np.testing.assert_array_equal(moved, single)
+            reasons = np.hstack([limiter.limited for limiter in alone])
+            np.testing.assert_array_equal(together.limited, reasons)
+            np.testing.assert_array_equal(together.gap, np.hstack([limiter.gap for limiter in alone]))
+
+
+def test_an_unknown_axis_that_was_to_brake_takes_its_first_target_and_stands() -> None:
+    for axis in MIXED:
+        limiter = axis.limiter()
+        for _ in range(3):
+            assert np.isnan(limiter.step(np.array([0.3]), BRAKE)).all()
+        assert limiter.step(np.array([0.3]), GO).tolist() == [0.3]
+        assert limiter.velocity.tolist() == [0.0]
+        assert limiter.step(np.array([0.3]), GO).tolist() == [0.3]
+        assert not limiter.limited.any()
+
+
+@pytest.mark.parametrize("start", [1e6, -1e6])
+def test_far_from_zero_a_plan_at_full_speed_passes_bit_for_bit(start: float) -> None:
+    """Where the difference of two commands is only known to 1e-10."""
+    first, second = (Axis(-1e7, 1e7, 1.0, 10.0, UNBOUNDED, 0.01).limiter() for _ in range(2))
+    for limiter in (first, second):
+        limiter.seed(np.array([start]))
+    plan = walk(first, [start + 3.0, start - 3.0, start + 2.0], 150)
+    for planned in plan:
+        assert second.step(np.array([planned]), GO)[0] == planned
+        assert not second.limited.any()
+
+
+def test_a_tiny_bound_is_kept_like_any_other() -> None:
+    axis = Axis(-1.0, 1.0, 1e-14, 1.0, UNBOUNDED, 0.01)
+    limiter = axis.limiter()
+    limiter.seed(np.zeros(1))
+    assert limiter.step(np.array([5e-15]), GO)[0] <= 1e-14 * axis.tick_s * (1 + 1e-9)
+
+
+def test_before_a_far_target_braking_leaves_room_to_steer_in() -> None:
+    """Nine tenths of the acceleration, four tenths of the jerk where it fades out."""
+    axis = Axis(-10.0, 10.0, 2.0, 10.0, 100.0, 0.001)
+    limiter = axis.limiter()
+    limiter.seed(np.zeros(1))
+    path = [0.0, *walk(limiter, [5.0], 4000)]
+    _, acceleration, jerk = derivatives(axis, path)
+    lowest = int(np.argmin(acceleration))
+    assert 0.88 * 10.0 < -float(acceleration[lowest]) < 0.92 * 10.0
+    assert float(np.max(acceleration)) == pytest.approx(10.0, rel=1e-6)  # with which it sets off
+    fading = jerk[lowest + 50 : lowest + 150]
+    assert 0.35 * 100.0 < float(np.median(fading)) < 0.45 * 100.0
+
+
+def test_there_is_a_row_for_each_reason() -> None:
+    limiter = MIXED[0].limiter()
+    limiter.seed(np.zeros(1))
+    limiter.step(np.array([2.0]), GO)
+    assert limiter.limited.shape == (4, 1)
+
+
+def test_at_its_bound_an_axis_is_off_a_target_beyond_and_off_none_when_it_brakes() -> None:
+    limiter = MIXED[0].limiter()
+    limiter.seed(np.array([1.5]))
+    limiter.step(np.array([1.5]), GO)
+    assert reasons(limiter) == []
+    assert limiter.gap.tolist() == [0.0]
+    limiter.step(np.array([2.5]), GO)
+    assert reasons(limiter) == [Reason.VALUE]
+    assert limiter.gap.tolist() == [1.0]
+    limiter.step(np.array([-1.0]), BRAKE)
+    assert reasons(limiter) == []
+    assert limiter.gap.tolist() == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("axis", "target", "told"),
+    [
+        (MIXED[0], 1.5, [Reason.SPEED]),  # a target at a bound is inside
+        (MIXED[0], -1.0, [Reason.SPEED]),
+        (MIXED[0], 0.01, [Reason.ACCELERATION]),  # as fast as it may
+        (MIXED[1], 0.001, [Reason.JERK]),  # as fast a change as it may
+    ],
+)
+def test_what_is_just_allowed_is_not_named(axis: Axis, target: float, told: list[int]) -> None:
+    limiter = axis.limiter()
+    limiter.seed(np.zeros(1))
+    limiter.step(np.array([target]), GO)
+    assert reasons(limiter) == told
+
+
+def test_jerk_is_named_on_the_move_too() -> None:
+    limiter = MIXED[1].limiter()
+    limiter.seed(np.zeros(1))
+    walk(limiter, [0.005 * tick for tick in range(200)])
+    assert reasons(limiter) == []
+    limiter.step(np.array([1.0005]), GO)
+    assert reasons(limiter) == [Reason.JERK]
+
+
+def test_room_to_brake_before_a_bound_is_named_as_acceleration() -> None:
+    limiter = Axis(-9.0, 0.5, 2.0, 10.0, UNBOUNDED, 0.01).limiter()
+    limiter.seed(np.zeros(1))
+    walk(limiter, [0.3], 20)
+    told = set()
+    for _ in range(60):
+        limiter.step(np.array([0.5]), GO)
+        told.update(reasons(limiter))
+    assert told == {Reason.ACCELERATION, Reason.SPEED}
+
+
+@pytest.mark.parametrize("axis", [MIXED[0], MIXED[1]])
+def test_after_braking_it_stays_where_it_stands(axis: Axis) -> None:
+    limiter = axis.limiter()
+    limiter.seed(np.array([-1.0]))
+    walk(limiter, [-1.0 + 0.005 * tick for tick in range(200)])
+    assert limiter.velocity[0] == pytest.approx(0.5)
+    for _ in range(100):
+        limiter.step(np.zeros(1), BRAKE)
+    place = float(limiter.position[0])
+    assert walk(limiter, [place], 20) == [place] * 20
+
+
+def test_a_target_that_stops_right_ahead_slows_it_down() -> None:
+    limiter = MIXED[0].limiter()
+    limiter.seed(np.array([-0.5]))
+    walk(limiter, [-0.5 + 0.005 * tick for tick in range(200)])
+    place = float(limiter.position[0])
+    limiter.step(np.array([place + 0.0005]), GO)
+    assert limiter.velocity[0] == pytest.approx(0.4)
+
+
+def test_braking_keeps_the_jerk_bound_and_does_not_swing_back() -> None:
+    axis = Axis(-9.0, 9.0, 2.0, 10.0, 100.0, 0.01)
+    limiter = axis.limiter()
+    limiter.seed(np.zeros(1))
+    path = [0.0, *walk(limiter, [8.0], 100)]
+    assert limiter.velocity[0] == pytest.approx(2.0)
+    path += [float(limiter.step(np.zeros(1), BRAKE)[0]) for _ in range(60)]
+    speed, _, jerk = derivatives(axis, path)
+    assert np.abs(jerk).max() <= 100.0 * (1 + 1e-6)
+    assert (speed >= 0.0).all()
+    stopping_s = 2.0 / 10.0 + 10.0 / 100.0  # the ramps of the acceleration included
+    assert np.count_nonzero(speed[-60:] > 1e-9) * axis.tick_s == pytest.approx(stopping_s, abs=0.03)
+
+
+def test_with_a_jerk_bound_full_speed_is_reached_as_soon_as_that_allows() -> None:
+    axis = Axis(-90.0, 90.0, 2.0, 10.0, 100.0, 0.01)
+    limiter = axis.limiter()
+    limiter.seed(np.zeros(1))
+    path = [0.0, *walk(limiter, [80.0], 100)]
+    speed, _, jerk = derivatives(axis, path)
+    assert np.abs(jerk).max() <= 100.0 * (1 + 1e-6)
+    assert np.count_nonzero(speed < 2.0 - 1e-9) * axis.tick_s == pytest.approx(0.3 + 0.03, abs=0.03)
+
+
+def test_with_a_jerk_bound_a_moving_target_is_met_without_swinging() -> None:
+    axis = Axis(-90.0, 90.0, 2.0, 10.0, 100.0, 0.01)
+    limiter = axis.limiter()
+    limiter.seed(np.zeros(1))
+    plan = [1.0 + 0.005 * tick for tick in range(400)]
+    path = walk(limiter, plan)
+    assert path[-1] == pytest.approx(plan[-1], abs=1e-3)
+    assert max(place - goal for place, goal in zip(path, plan, strict=True)) <= 1e-3
+    _, _, jerk = derivatives(axis, [0.0, *path])
+    assert np.abs(jerk).max() <= 100.0 * (1 + 1e-6)
+    met = next(at for at, (place, goal) in enumerate(zip(path, plan, strict=True)) if goal - place < 1e-2)
+    assert met < 150
+
+
+@pytest.mark.parametrize(("side", "upper", "lower"), [(1.0, 0.5, -9.0), (-1.0, 9.0, -0.5)])
+def test_a_plan_driven_into_a_bound_is_braked_before_it(side: float, upper: float, lower: float) -> None:
+    """Also one that follows its own speed up to the bound, and one that turns round at it."""
+    axis = Axis(lower, upper, 2.0, 10.0, UNBOUNDED, 0.01)
+    limiter = axis.limiter()
+    limiter.seed(np.zeros(1))
+    goals = [side * min(0.01 * tick, 3.0) for tick in range(150)]
+    path = [0.0, *walk(limiter, goals), *walk(limiter, [side * 3.0, 0.0] * 30)]
+    assert_bounded(axis, path)

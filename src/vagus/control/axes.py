@@ -115,11 +115,6 @@ class AxisLimiter:
         self.gap: ActionArray = np.zeros(size)
 
     @property
-    def acceleration(self) -> ActionArray:
-        """Acceleration of the last tick, (n,)."""
-        return self._acceleration
-
-    @property
     def is_known(self) -> BoolArray:
         """Whether the position of an axis is known, (n,)."""
         return ~np.isnan(self.position)
