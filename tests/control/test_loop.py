@@ -6,6 +6,7 @@ import asyncio
 import gc
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -550,9 +551,11 @@ def test_a_base_is_at_rest_before_its_next_episode_begins(is_episodic: bool) -> 
         rig.robot.begin_episode = begin_episode  # type: ignore[method-assign] # it looks first
     summary = rig.loop.run()
     assert (summary.reason, summary.episodes) == (EndReason.FINISHED, 3)
+    assert summary.duration_s < 2.5, "it is brought to rest at once, not when its plan runs out"
     assert rig.engine.episode == 2
     commands = [list(command) for command in rig.robot.commands]
     assert commands.count([0.0, 0.0]) >= 2
+    assert min(commands[-1]) > 0.01, "it drives in its last episode"
     if is_episodic:
         assert at_begin == [[0.0, 0.0]] * 2
 
@@ -571,3 +574,61 @@ def test_what_somebody_vouches_for_is_said_at_the_start_of_every_run(
     ControlLoop(parts, config, rig.clock).run()
     for name in ("a", "b"):
         assert f"driven because somebody vouches for it: {name}: no velocity limit" in caplog.text
+
+
+def test_a_new_episode_in_a_pause_begins_paused() -> None:
+    rig = Rig(config=LoopConfig(duration_s=1.5))
+    commands: list[int] = []
+    rig.at(30, rig.loop.pause)
+    rig.at(40, rig.loop.reset)
+    for tick in (50, 80):
+        rig.at(tick, lambda: commands.append(len(rig.robot.commands)))
+    rig.at(81, rig.loop.resume)
+    summary = rig.loop.run()
+    assert rig.engine.episode == 1
+    assert commands[0] == commands[1] < len(rig.robot.commands)
+    assert summary.motion_s[MotionState.PAUSED] == pytest.approx(0.5, abs=0.05)
+
+
+def test_an_episode_may_begin_further_away_than_the_robot_can_move() -> None:
+    rig = Rig(config=LoopConfig(episodes=3), is_episodic=True)
+    begin = rig.robot.begin_episode  # type: ignore[attr-defined] # an episodic one
+
+    def put() -> None:
+        begin()
+        rig.robot.joints = np.array([1.5, -1.5])
+
+    rig.robot.begin_episode = put  # type: ignore[attr-defined]
+    summary = rig.loop.run()
+    assert (summary.reason, summary.episodes, summary.error) == (EndReason.FINISHED, 3, "")
+    assert summary.state_errors == 0
+    firsts = np.array(rig.robot.commands)[[20, 40]]
+    np.testing.assert_allclose(firsts, [[1.5, -1.5]] * 2, atol=0.01)
+
+
+@pytest.mark.parametrize("within", [None, 0.5])
+def test_after_a_pause_a_plan_is_kept_where_that_is_asked_for(within: float | None) -> None:
+    rig = Rig(config=LoopConfig(duration_s=1.0, keep_plan_within=within))
+
+    def pause() -> None:
+        rig.client.is_answering = False
+        rig.loop.pause()
+
+    rig.at(30, pause)
+    rig.at(40, rig.loop.resume)
+    summary = rig.loop.run()
+    played_s = summary.motion_s[MotionState.PLAYING]
+    assert (played_s > 0.5) == (within is not None)
+
+
+def test_a_robot_may_take_its_time_to_begin_an_episode() -> None:
+    rig = Rig(config=LoopConfig(episodes=2, tick_timeout_s=0.2), is_episodic=True)
+    begin = rig.robot.begin_episode  # type: ignore[attr-defined] # an episodic one
+
+    def slowly() -> None:
+        time.sleep(0.8)
+        begin()
+
+    rig.robot.begin_episode = slowly  # type: ignore[attr-defined]
+    summary = rig.loop.run()
+    assert (summary.reason, summary.episodes, summary.error) == (EndReason.FINISHED, 2, "")
