@@ -604,6 +604,8 @@ def test_an_episode_may_begin_further_away_than_the_robot_can_move() -> None:
     assert summary.state_errors == 0
     firsts = np.array(rig.robot.commands)[[20, 40]]
     np.testing.assert_allclose(firsts, [[1.5, -1.5]] * 2, atol=0.01)
+    begun = np.array(rig.robot.commands)[20:30]  # the policy was asked for a plan from there, too
+    np.testing.assert_allclose(begun, [[1.5, -1.5]] * 10, atol=0.1)
 
 
 @pytest.mark.parametrize("within", [None, 0.5])
@@ -632,3 +634,17 @@ def test_a_robot_may_take_its_time_to_begin_an_episode() -> None:
     rig.robot.begin_episode = slowly  # type: ignore[attr-defined]
     summary = rig.loop.run()
     assert (summary.reason, summary.episodes, summary.error) == (EndReason.FINISHED, 2, "")
+
+
+def test_a_base_that_was_reset_on_the_move_stays_paused_when_it_is_reset_in_a_pause() -> None:
+    rig = Rig(config=LoopConfig(duration_s=4.0), kind=BASE)
+    commands: list[int] = []
+    rig.at(30, rig.loop.reset)
+    rig.at(150, rig.loop.pause)
+    rig.at(250, rig.loop.reset)
+    for tick in (260, 390):
+        rig.at(tick, lambda: commands.append(len(rig.robot.commands)))
+    rig.loop.run()
+    assert rig.engine.episode == 2
+    assert commands[0] == commands[1]
+    assert rig.robot.joints.tolist() == [0.0, 0.0]
