@@ -105,7 +105,6 @@ class AxisLimiter:
         self._jolt_to_curve = np.where(self._has_jerk, (1.0 - FADE) * self._jolt, UNBOUNDED)
         self._snap = np.minimum(self._change, self._jolt) * tick_s
         self._slack = SLACK * np.minimum(np.minimum(bounds.speed, self._change), self._jolt)
-        np.minimum(self._slack, SLACK, out=self._slack)
         self.position: ActionArray = np.full(size, np.nan)
         self.velocity: ActionArray = np.zeros(size)
         self._acceleration: ActionArray = np.zeros(size)
