@@ -184,6 +184,12 @@ def test_a_router_that_accepts_and_says_nothing_does_not_hold_us_for_ever(proxy:
         ZenohLink(replace(through(proxy), open_timeout_s=0.3)).open()
 
 
+def test_on_a_slow_network_there_may_be_no_time_to_ask_for_tokens_again(proxy: FaultProxy) -> None:
+    with ZenohLink(through(proxy)) as link:
+        proxy.set(Faults(delay_ms=300))
+        assert link.tokens("vagus/nobody/**", timeout_s=1.5) == frozenset()
+
+
 def test_a_router_that_starts_late_is_waited_for() -> None:
     router = Router(RouterConfig(listen=("tcp/127.0.0.1:0",)))
     with router:
