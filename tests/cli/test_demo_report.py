@@ -15,7 +15,6 @@ from vagus.control.tally import EndReason, Tally
 from vagus.edge.client import ClientStatus
 from vagus.edge.latency import LatencyParts
 from vagus.edge.refusals import Refusal
-from vagus.robots.gym import GymReport
 from vagus.robots.sim import SimRobot
 from vagus.types import LinkState
 
@@ -152,7 +151,8 @@ def test_the_summary_lists_what_a_robot_counts_and_the_episodes() -> None:
         episodes=25,
     )
     robot = SimRobot()
-    reported = GymReport(25, 21, tuple(float(number) for number in range(25)), 4000)
+    gym = pytest.importorskip("vagus.robots.gym", exc_type=ModuleNotFoundError)
+    reported = gym.GymReport(25, 21, tuple(float(number) for number in range(25)), 4000)
     run = summarise(summary, {}, robot)
     run = msgspec.structs.replace(run, robot=asdict(reported))
     rows = {str(cell) for column in summary_table(run).columns for cell in column.cells}
