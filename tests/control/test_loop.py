@@ -594,14 +594,18 @@ def test_an_episode_may_begin_further_away_than_the_robot_can_move() -> None:
     rig = Rig(config=LoopConfig(episodes=3), is_episodic=True)
     begin = rig.robot.begin_episode  # type: ignore[attr-defined] # an episodic one
 
+    begun_at: list[int] = []
+
     def put() -> None:
         begin()
         rig.robot.joints = np.array([1.5, -1.5])
+        begun_at.append(rig.clock.ticks)
 
     rig.robot.begin_episode = put  # type: ignore[attr-defined]
     summary = rig.loop.run()
     assert (summary.reason, summary.episodes, summary.error) == (EndReason.FINISHED, 3, "")
     assert summary.state_errors == 0
+    assert begun_at[1] == 2 * begun_at[0], "it is seen at once where the robot was put, and no tick is lost"
     firsts = np.array(rig.robot.commands)[[20, 40]]
     np.testing.assert_allclose(firsts, [[1.5, -1.5]] * 2, atol=0.01)
     begun = np.array(rig.robot.commands)[20:30]  # the policy was asked for a plan from there, too

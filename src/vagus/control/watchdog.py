@@ -46,7 +46,7 @@ class Bounds:
         end_s: for `close`, and for the recorder; once they have lasted a second, a further signal ends them.
     """
 
-    tick_s: float = 1.0
+    tick_s: float
     long_s: float = 60.0
     end_s: float = 30.0
 
