@@ -82,16 +82,17 @@ def test_a_robot_at_another_rate_is_judged_by_its_own() -> None:
 
 
 @given(
-    latency_s=st.floats(0.001, 30.0),
+    share=st.floats(0.0, 1.2),
     horizon=st.integers(1, 1000),
     rate_hz=st.floats(1.0, 250.0),
     age_s=st.floats(0.1, 60.0),
     buffer=st.floats(0.01, 0.99),
 )
 def test_what_is_advised_is_accepted_and_helps(
-    latency_s: float, horizon: int, rate_hz: float, age_s: float, buffer: float
+    share: float, horizon: int, rate_hz: float, age_s: float, buffer: float
 ) -> None:
     config = EdgeConfig(buffer_time_s=buffer * age_s, max_action_age_s=age_s)
+    latency_s = max(share * horizon / rate_hz, 0.001)  # of what a chunk lasts
     pace = Pace.of(served(latency_s, horizon=horizon, rate_hz=rate_hz))
     assume(not pace.is_stop_and_go)
     buffer_s, advised_age_s = pace.settings(config)
