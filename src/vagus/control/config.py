@@ -9,6 +9,7 @@ from typing import Literal
 from vagus.control.fallback import Fallbacks
 from vagus.control.robot_check import Admission
 from vagus.errors import ConfigError
+from vagus.wire.images import check_quality
 
 __all__ = ["LoopConfig", "RecorderConfig", "SensesConfig"]
 
@@ -128,8 +129,7 @@ class RecorderConfig:
     """What is recorded is for this user alone (files 0600, folders 0700); else as the umask says."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.jpeg_quality <= 100:
-            raise ConfigError("jpeg_quality", wanted="1 to 100", got=repr(self.jpeg_quality))
+        check_quality("jpeg_quality", self.jpeg_quality, ConfigError)
         for name in ("max_waiting_steps", "max_waiting_images", "encoder_threads"):
             value = getattr(self, name)
             if value < 1:

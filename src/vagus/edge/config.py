@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from vagus.errors import ConfigError
-from vagus.wire.images import DEFAULT_QUALITY
+from vagus.wire.images import DEFAULT_QUALITY, check_quality
 
 __all__ = ["EdgeConfig", "ImageCodec", "MergeMode", "PlanClock"]
 
@@ -114,7 +114,7 @@ class EdgeConfig:
             if value is not None and value < 1:
                 raise ConfigError(name, wanted="at least 1 step, or unset", got=repr(value))
         _check_pin(self.pin_model)
-        _check_quality(self.jpeg_quality)
+        check_quality("jpeg_quality", self.jpeg_quality, ConfigError)
         if self.max_worker_errors < 1:
             raise ConfigError("max_worker_errors", wanted="at least 1", got=repr(self.max_worker_errors))
         if self.rate_hz is not None and not (math.isfinite(self.rate_hz) and self.rate_hz > 0):
@@ -126,11 +126,6 @@ class EdgeConfig:
                 got=repr(self.buffer_time_s),
                 fix="a plan older than max_action_age_s is never played",
             )
-
-
-def _check_quality(quality: int) -> None:
-    if not 1 <= quality <= 100:
-        raise ConfigError("jpeg_quality", wanted="1 to 100", got=repr(quality))
 
 
 def _check_pin(pin: str) -> None:

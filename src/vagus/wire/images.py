@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from vagus.errors import ProtocolError, SpecError
+from vagus.errors import ProtocolError, SpecError, WantedGotError
 from vagus.types import Image
 from vagus.wire.jpeg import decode_jpeg, encode_jpeg
 from vagus.wire.png import decode_png, encode_png
 from vagus.wire.schema import ImageMessage
 
-__all__ = ["CODECS", "DEFAULT_QUALITY", "MAX_SIDE", "decode_image", "encode_image", "max_frame_bytes"]
+__all__ = [
+    "CODECS",
+    "DEFAULT_QUALITY",
+    "MAX_SIDE",
+    "check_quality",
+    "decode_image",
+    "encode_image",
+    "max_frame_bytes",
+]
 
 CODECS = ("raw", "jpeg", "png")
 """How a frame can travel; a codec of "auto" is settled at session open."""
@@ -22,6 +30,12 @@ MAX_SIDE = 8192
 _CHANNELS = 3
 _MAX_HEADROOM_BYTES = 128 << 10
 """What an encoded frame may hold besides pixels: two segments of metadata."""
+
+
+def check_quality(subject: str, quality: int, error: type[WantedGotError]) -> None:
+    """Raise `error` about `subject` unless JPEG has such a quality."""
+    if not 1 <= quality <= 100:
+        raise error(subject, wanted="1 to 100", got=repr(quality))
 
 
 def encode_image(frame: Image, codec: str, *, quality: int = DEFAULT_QUALITY) -> ImageMessage:
@@ -41,8 +55,7 @@ def encode_image(frame: Image, codec: str, *, quality: int = DEFAULT_QUALITY) ->
     if codec == "raw":
         return ImageMessage(codec, height, width, pixels.reshape(-1).data)
     if codec == "jpeg":
-        if not 1 <= quality <= 100:
-            raise SpecError("JPEG quality", wanted="1 to 100", got=str(quality))
+        check_quality("JPEG quality", quality, SpecError)
         return ImageMessage(codec, height, width, memoryview(encode_jpeg(pixels, quality=quality)))
     if codec == "png":
         return ImageMessage(codec, height, width, memoryview(encode_png(pixels)))
