@@ -75,7 +75,6 @@ class Cockpit:
             motion,
             lambda reason: f"{reason}: because",
             config=senses or SensesConfig(),
-            max_limited_s=0.2,
         )
         self.pilot = Pilot(parts, self.clock)
         if is_seen:  # LeRobot has looked once before

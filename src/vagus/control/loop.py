@@ -105,7 +105,7 @@ class ControlLoop:
         self._error = ""
         self.status: LoopStatus | None = None
         self.changes = Changes()
-        alarms = Alarms(self._period_ns, max_limited_s=config.max_limited_s)
+        alarms = Alarms(self._period_ns, max_limited_s=parts.motion.max_limited_s)
         self._watch = LoopWatch(alarms, parts.motion, self._camera.sight, recorder, self.changes)
 
     def stop(self) -> None:

@@ -67,6 +67,7 @@ class Motion:
         actions = resolved_feedback(actions, state_names)
         modes = [fallback_of(feature, said) for feature in actions]
         self.tick_s = tick_s
+        self.max_limited_s = max_limited_s
         self._limiter = Limiter(actions, tick_s=tick_s, max_limited_s=max_limited_s)
         self._interpolator = Interpolator(actions)
         self._feedback = _Feedback(actions, state_names)

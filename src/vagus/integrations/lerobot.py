@@ -282,7 +282,6 @@ def _pilot(
         cause_of,
         fallbacks=inference.fallback,
         config=inference.senses,
-        max_limited_s=inference.max_limited_s,
     )
     return Pilot(parts)
 

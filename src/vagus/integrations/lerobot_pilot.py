@@ -53,7 +53,6 @@ class PilotParts:
         cause_of: makes of the reason of a stop a sentence with all that is known about it.
         fallbacks: of `motion`.
         config: how far the robot's readings and cameras are believed.
-        max_limited_s: of `motion`.
     """
 
     spec: RobotSpec
@@ -64,7 +63,6 @@ class PilotParts:
     cause_of: Callable[[str], str]
     fallbacks: Fallbacks = field(default_factory=Fallbacks)
     config: SensesConfig = field(default_factory=SensesConfig)
-    max_limited_s: float = 5.0
 
 
 class Pilot:
@@ -94,9 +92,7 @@ class Pilot:
             driven_ns=lambda: self._tally.plan_actions * tick_ns,
         )
         """What the robot's observations go through before LeRobot gets them."""
-        self.watch = RolloutWatch(
-            parts.motion, self.senses.sight, self.changes, max_limited_s=parts.max_limited_s
-        )
+        self.watch = RolloutWatch(parts.motion, self.senses.sight, self.changes)
         """Says while it lasts what is wrong with the rate and the limits."""
         parts.engine.pause(self._ticked_ns)
 

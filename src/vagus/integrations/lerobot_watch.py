@@ -9,7 +9,7 @@ from vagus.control.motion import Motion
 from vagus.control.narration import Changes
 from vagus.control.sight import Sight
 
-__all__ = ["INTERRUPTED_TICKS", "RolloutWatch"]
+__all__ = ["RolloutWatch"]
 
 INTERRUPTED_TICKS = 10
 """A longer time between two ticks is no slow tick: LeRobot was busy with something else."""
@@ -20,15 +20,14 @@ class RolloutWatch:
     """Judges the time from tick to tick, as our own loop does; all of it belongs to the thread of the loop.
 
     Args:
-        motion: knows what is limited, and the length of a tick.
+        motion: knows what is limited and for how long it may be, and the length of a tick.
         sight: knows whether the cameras answer.
         changes: takes what is to be said.
-        max_limited_s: a feature that is limited for this long ends the rollout.
     """
 
-    def __init__(self, motion: Motion, sight: Sight, changes: Changes, *, max_limited_s: float) -> None:
+    def __init__(self, motion: Motion, sight: Sight, changes: Changes) -> None:
         self._period_ns = seconds_to_ns(motion.tick_s)
-        alarms = Alarms(self._period_ns, max_limited_s=max_limited_s, elsewhere=ELSEWHERE)
+        alarms = Alarms(self._period_ns, max_limited_s=motion.max_limited_s, elsewhere=ELSEWHERE)
         self._watch = LoopWatch(alarms, motion, sight, None, changes)
         self._before_ns: int | None = None
         self._sent_ns = 0
