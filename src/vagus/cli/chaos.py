@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 import tyro
 
-from vagus.cli.console import console
+from vagus.cli.console import say
 from vagus.cli.exit_code import ExitCode
 from vagus.cli.log_output import LogFlags
 from vagus.cli.signals import stop_event
@@ -55,7 +55,7 @@ class ChaosCommand:
         stopping = stop_event()
         (host, port), target = parse_address(self.listen), parse_address(self.target)
         with FaultProxy(*target, host=host, port=port, faults=self.faults) as proxy:
-            _say(f"forwarding {bracketed(host)}:{proxy.port} to {self.target}: {in_words(self.faults)}")
+            say(f"forwarding {bracketed(host)}:{proxy.port} to {self.target}: {in_words(self.faults)}")
             self._disturb(proxy, stopping)
         return ExitCode.OK
 
@@ -64,17 +64,13 @@ class ChaosCommand:
         while not stopping.wait(POLL_S):
             if proxy.trouble != trouble:
                 trouble = proxy.trouble
-                _say(trouble or f"{self.target} takes connections again")
+                say(trouble or f"{self.target} takes connections again")
             if self.cut_every_s and time.monotonic() - healed_s >= self.cut_every_s:
-                _say(f"cut for {self.cut_for_s:g} s")
+                say(f"cut for {self.cut_for_s:g} s")
                 proxy.cut()
                 stopping.wait(self.cut_for_s)
                 proxy.set(self.faults)  # all of them hold again
                 healed_s = time.monotonic()
-
-
-def _say(text: str) -> None:
-    console().print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 def in_words(faults: Faults) -> str:

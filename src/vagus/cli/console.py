@@ -9,7 +9,7 @@ from typing import TextIO
 
 from rich.console import Console
 
-__all__ = ["as_typed", "console", "make_printable", "print_nowhere"]
+__all__ = ["as_typed", "console", "make_printable", "print_nowhere", "say"]
 
 PIPE_WIDTH = 10_000
 """Columns where nobody looks: what a program reads is not cut and not broken into lines."""
@@ -19,6 +19,11 @@ def console(*, stderr: bool = False) -> Console:
     """Return a console on stdout, or on stderr."""
     stream = sys.stderr if stderr else sys.stdout
     return Console(stderr=stderr, width=None if stream.isatty() else PIPE_WIDTH)
+
+
+def say(text: str, screen: Console | None = None) -> None:
+    """Print a line as it is, on standard output unless said otherwise: no markup, no colours, no breaks."""
+    (screen or console()).print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 def as_typed(text: str) -> str:

@@ -12,7 +12,7 @@ import tyro
 from rich.console import Console
 from rich.markup import escape
 
-from vagus.cli.console import console
+from vagus.cli.console import console, say
 from vagus.cli.exit_code import ExitCode
 from vagus.cli.log_output import TOLD, LogFlags
 from vagus.cli.parse import parse_as
@@ -163,8 +163,7 @@ class ServeCommand:
             allowed_classes=config.allowed_classes,
             dataset=self.dataset,
         )
-        told = f"{path}: check every line, names and units above all, then: vagus serve {path}"
-        console().print(told, highlight=False, soft_wrap=True, markup=False)
+        say(f"{path}: check every line, names and units above all, then: vagus serve {path}")
         return ExitCode.OK
 
     def _warn_of_open_port(self, screen: Console) -> None:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from rich.console import Console
 
+from vagus.cli.console import say
 from vagus.edge.handshake import TRANSIENT_REFUSALS
 from vagus.errors import LinkError, SessionRefusedError
 
@@ -42,7 +43,7 @@ def keep_trying(
                 raise
             if str(error) != told:
                 told, pause_s = str(error), FIRST_PAUSE_S
-                screen.print(f"waiting: {told}", highlight=False, soft_wrap=True, markup=False)
+                say(f"waiting: {told}", screen)
             if waiting.wait(pause_s):
                 raise
         pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
