@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -128,13 +128,10 @@ def manifest_text(checkpoint: Checkpoint, table: SpecTable, *, model: str, rate_
         ConfigError: there are more or fewer names than the checkpoint has numbers.
     """
     stated = _stated(checkpoint)
-    for what, names, wanted in (
-        ("actions", table.actions, stated.action_dim),
-        ("state features", table.state, stated.state_dim),
-    ):
-        if names and len(names) != wanted:
+    for what, given, wanted in _vectors(stated, table):
+        if given and len(given) != wanted:
             raise ConfigError(
-                f"names of {what}", wanted=f"{wanted}, as many as the policy has", got=str(list(names))
+                f"names of {what}s", wanted=f"{wanted}, as many as the policy has", got=str(list(given))
             )
     return _manifest(model, stated, table, rate_hz or stated.rate_hz)
 
@@ -239,16 +236,19 @@ def _check_cameras(stated: Stated, family: Family, table: SpecTable) -> None:
         )
 
 
+def _vectors(stated: Stated, table: SpecTable) -> Iterator[tuple[str, Mapping[str, str], int]]:
+    """Yield what each vector is made of: in words, name → unit as given, and how many the checkpoint has."""
+    yield "action", table.actions, stated.action_dim
+    yield "state feature", table.state, stated.state_dim
+
+
 def _lacking(stated: Stated, table: SpecTable, rate_hz: float | None) -> list[str]:
     """Return what neither the checkpoint nor the manifest says, or says otherwise."""
     lacking = [] if rate_hz else ["no trained rate"]
     if stated.actions is not None and table.actions and tuple(table.actions) != stated.actions:
         how = "in another order" if sorted(table.actions) == sorted(stated.actions) else "by other names"
         lacking.append(f"the actions {how} than the checkpoint's {list(stated.actions)}")
-    for what, given, wanted in (
-        ("action", table.actions, stated.action_dim),
-        ("state feature", table.state, stated.state_dim),
-    ):
+    for what, given, wanted in _vectors(stated, table):
         if len(given) != wanted:
             lacking.append(f"{len(given)} of {wanted} {what}s named" if given else f"no {what} named")
         lacking += [f"no unit of {what} {name!r}" for name, unit in given.items() if not unit]

@@ -18,12 +18,9 @@ from vagus.quoting import quoted
 __all__ = ["check_keys", "parse_settings", "read_settings"]
 
 
-READERS = {
-    ".yaml": 'pip install "vagus[yaml]", or write the same as a .json file, which needs nothing',
-    ".yml": 'pip install "vagus[yaml]", or write the same as a .json file, which needs nothing',
-    ".toml": "take Python 3.11 or later, or write the same as a .json file, which needs nothing",
-}
-"""What to do where no package reads such a file."""
+INSTALL_YAML = 'pip install "vagus[yaml]"'
+READERS = {".yaml": INSTALL_YAML, ".yml": INSTALL_YAML, ".toml": "take Python 3.11 or later"}
+"""What brings a package that reads such a file."""
 
 
 def read_settings(subject: str, path: Path) -> Mapping[str, object]:
@@ -55,7 +52,10 @@ def parse_settings(subject: str, content: bytes, suffix: str) -> Mapping[str, ob
         table = _decode(subject, content, suffix)
     except ImportError as error:
         raise ConfigError(
-            subject, wanted=f"a package that reads {suffix}", got="none here", fix=READERS[suffix]
+            subject,
+            wanted=f"a package that reads {suffix}",
+            got="none here",
+            fix=f"{READERS[suffix]}, or write the same as a .json file, which needs nothing",
         ) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(subject, wanted=f"valid {suffix[1:].upper()}", got=str(error)) from error
