@@ -601,7 +601,7 @@ def test_an_episode_may_begin_further_away_than_the_robot_can_move() -> None:
         rig.robot.joints = np.array([1.5, -1.5])
         begun_at.append(rig.clock.ticks)
 
-    rig.robot.begin_episode = put  # type: ignore[attr-defined]
+    rig.robot.begin_episode = put  # type: ignore[attr-defined] # as above
     summary = rig.loop.run()
     assert (summary.reason, summary.episodes, summary.error) == (EndReason.FINISHED, 3, "")
     assert summary.state_errors == 0
@@ -635,7 +635,7 @@ def test_a_robot_may_take_its_time_to_begin_an_episode() -> None:
         time.sleep(0.8)
         begin()
 
-    rig.robot.begin_episode = slowly  # type: ignore[attr-defined]
+    rig.robot.begin_episode = slowly  # type: ignore[attr-defined] # as above
     summary = rig.loop.run()
     assert (summary.reason, summary.episodes, summary.error) == (EndReason.FINISHED, 2, "")
 

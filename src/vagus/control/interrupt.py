@@ -130,8 +130,8 @@ class Interrupt:
         if pipe is not None:
             signal.set_wakeup_fd(-1)
             for number, former in self._taken.items():
-                is_plain = former in (signal.SIG_IGN, signal.default_int_handler)
-                signal.signal(number, former if is_plain else signal.SIG_DFL)  # type: ignore[arg-type]
+                is_plain = former is signal.SIG_IGN or former is signal.default_int_handler
+                signal.signal(number, former if is_plain else signal.SIG_DFL)  # type: ignore[arg-type] # one of these
             for end in pipe:
                 os.close(end)
 

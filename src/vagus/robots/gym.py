@@ -164,9 +164,8 @@ class GymRobot:
         """Return what the cameras showed after the last step."""
         self._check_connected("read_images")
         parts = self._parts
-        return {
-            name: cast("Image", parts[key]) for name, key in self._layout.cameras.items()
-        }  # it is checked
+        # whoever asked for them checks them
+        return {name: cast("Image", parts[key]) for name, key in self._layout.cameras.items()}
 
     def command(self, action: ActionArray) -> None:
         """Step the environment once.
