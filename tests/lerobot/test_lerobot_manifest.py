@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from lerobot.utils.constants import HF_LEROBOT_HOME
 
 from lerobot_backend import act_config, save
 from vagus.cli.serve import ServeCommand
 from vagus.errors import ConfigError
 from vagus.policies.declare import SpecTable
-from vagus.policies.lerobot_manifest import read_dataset, write_manifest
+from vagus.policies.lerobot_manifest import lerobot_home, read_dataset, write_manifest
 from vagus.server.manifest import load_manifest
 
 NAMES = [f"joint_{number}.pos" for number in range(6)]
@@ -94,6 +95,15 @@ def test_a_dataset_of_another_robot_is_refused_with_both_counts(act: Path, tmp_p
 def test_a_dataset_that_names_nothing_is_refused(tmp_path: Path, changes: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=r"wanted fps, and names of action and observation\.state"):
         read_dataset(str(dataset(tmp_path / "data", **changes)))
+
+
+def test_a_dataset_is_found_by_name_where_lerobot_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert lerobot_home() == HF_LEROBOT_HOME
+    dataset(tmp_path / "me" / "data")
+    monkeypatch.setenv("HF_LEROBOT_HOME", str(tmp_path))
+    assert read_dataset("me/data").rate_hz > 0
 
 
 def test_a_folder_that_is_no_dataset_is_refused_with_what_fetches_one(tmp_path: Path) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from huggingface_hub.constants import HF_HOME
 
 from vagus.errors import ConfigError
 from vagus.policies.declare import SpecTable
@@ -13,11 +16,9 @@ from vagus.policies.lerobot_checkpoint import read_checkpoint
 from vagus.policies.lerobot_features import ACTION, STATE, manifest_text
 from vagus.policies.lerobot_source import local_directory
 
-__all__ = ["Dataset", "read_dataset", "write_manifest"]
+__all__ = ["Dataset", "lerobot_home", "read_dataset", "write_manifest"]
 
 INFO = Path("meta", "info.json")
-LEROBOT_HOME = Path("~/.cache/huggingface/lerobot")
-"""Where LeRobot keeps the datasets that it has recorded or fetched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +95,14 @@ def read_dataset(place: str) -> Dataset:
     Raises:
         ConfigError: there is none, or it names nothing.
     """
-    folders = (Path(place).expanduser(), LEROBOT_HOME.expanduser() / place)
+    home = lerobot_home()
+    folders = (Path(place).expanduser(), home / place)
     found = next((folder / INFO for folder in folders if (folder / INFO).is_file()), None)
     if found is None:
         raise ConfigError(
             "dataset",
             wanted="the folder of a LeRobot dataset, with meta/info.json in it",
-            got=f"{place}, which is none, and none is called so in {LEROBOT_HOME}",
+            got=f"{place}, which is none, and none is called so in {home}",
             fix=f"fetch it: hf download --repo-type dataset {place} --local-dir dataset",
         )
     try:
@@ -114,6 +116,11 @@ def read_dataset(place: str) -> Dataset:
             got=f"{type(error).__name__}: {error}",
         ) from error
     return Dataset(actions, state, rate_hz)
+
+
+def lerobot_home() -> Path:
+    """Return the folder of the datasets that LeRobot records: HF_LEROBOT_HOME, or lerobot in HF_HOME."""
+    return Path(os.environ.get("HF_LEROBOT_HOME") or Path(HF_HOME, "lerobot")).expanduser()
 
 
 def _names(feature: dict[str, object]) -> tuple[str, ...]:
