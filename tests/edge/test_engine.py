@@ -9,6 +9,7 @@ import pytest
 from edge.rig import EPOCH, MS, STEP_NS, Drive, S
 from vagus.edge.config import EdgeConfig, MergeMode, PlanClock
 from vagus.edge.engine import Engine, EngineContract
+from vagus.edge.exchange import LinkView, PlanView
 from vagus.errors import ConfigError, StateError
 from vagus.types import LinkState, MotionState
 
@@ -598,3 +599,137 @@ def test_the_successor_of_a_plan_that_ends_before_it_can_be_there_is_asked_for_a
     assert drive.engine.motion is MotionState.FALLBACK
     drive.tick()
     assert drive.take().captured_ns > 0
+
+
+def test_a_new_engine_waits_and_knows_of_no_link() -> None:
+    engine = Engine(EdgeConfig(), EngineContract(30.0, 90.0, uses_rtc=False, prefix_horizon=0))
+    assert engine.link_view == LinkView(LinkState.CONNECTING, None, 0, 0)
+    assert engine.plan_view == PlanView()
+    assert (engine.motion, engine.step, engine.episode) == (W, 0, 0)
+    assert (engine.playback_left_ns, engine.stop_reason) == (0, "")
+
+
+def test_a_directive_says_how_long_a_step_lasts() -> None:
+    drive = Drive(tick_rate_hz=90.0)
+    drive.tick()
+    assert drive.directive.step_s == pytest.approx(1 / 30)
+
+
+def reset(drive: Drive) -> None:
+    drive.engine.reset()
+
+
+def come_back(drive: Drive) -> None:
+    drive.engine.pause(drive.now_ns)
+    drive.engine.resume(drive.now_ns)
+    drive.now_ns += 1
+
+
+def run_stale(drive: Drive) -> None:
+    drive.now_ns += 5 * S
+    drive.tick()
+    assert drive.engine.motion is F
+
+
+@pytest.mark.parametrize("tick_rate_hz", [30.0, 90.0])
+@pytest.mark.parametrize("drop", [reset, come_back, run_stale])
+def test_of_a_plan_that_was_dropped_nothing_is_played_or_asked_for(
+    drop: Callable[[Drive], None], tick_rate_hz: float
+) -> None:
+    """Not even where a new plan waits for the old one to end, or in the middle of a step."""
+    drive = Drive(EdgeConfig(merge=MergeMode.FINISH, execute_horizon=1), tick_rate_hz=tick_rate_hz)
+    drive.begin()
+    drive.ask()
+    drive.tick()
+    assert drive.engine.playback_left_ns > 0
+    drop(drive)
+    assert drive.engine.playback_left_ns == 0
+    assert drive.engine.take_draft() is None, "it says where the robot was in the old plan"
+    drive.tick(3)
+    drive.reply(drive.take())
+    drive.tick()
+    assert drive.directive.motion is P
+    assert drive.directive.provenance.seq == 2
+
+
+def test_what_a_stop_finds_unasked_is_not_asked_for() -> None:
+    drive = Drive(EdgeConfig(execute_horizon=1))
+    drive.begin()
+    drive.ask()
+    drive.tick()
+    drive.engine.stop("done")
+    assert drive.engine.take_draft() is None
+    assert drive.engine.playback_left_ns == 0
+
+
+@pytest.mark.parametrize("drop", [reset, run_stale])
+def test_the_first_tick_of_a_fallback_asks_for_nothing(drop: Callable[[Drive], None]) -> None:
+    """The robot still moves, so an answer to what it sees now would be void. Also the second time."""
+    drive = Drive()
+    for _ in range(2):
+        drive.tick()
+        drive.ask()
+        drive.tick(3)
+        drive.reply(drive.take())
+        drive.tick(3)
+        assert drive.engine.motion is P
+        drive.ask()
+        drop(drive)
+        if drop is reset:
+            drive.tick()
+        assert drive.engine.motion is F
+        assert drive.engine.take_draft() is None
+        drive.tick()
+        assert drive.take().slack_ns == 0
+
+
+def test_a_worker_sees_at_once_that_a_pause_is_over() -> None:
+    drive = Drive()
+    drive.begin()
+    drive.engine.pause(drive.now_ns)
+    drive.engine.resume(drive.now_ns)
+    assert drive.engine.plan_view == PlanView(0, W, drive.now_ns, 1)
+
+
+def test_an_answer_is_merged_once_and_none_after_a_newer_one() -> None:
+    drive = Drive()
+    drive.begin()
+    assert drive.engine.plan_view.merges == 1
+    drive.ask()
+    while (older := drive.engine.take_draft()) is None:
+        drive.tick()
+    drive.ask()
+    drive.tick()
+    newer = drive.take()
+    first = drive.reply(older)
+    drive.reply(newer)  # it takes the place of the other
+    drive.tick()
+    assert drive.engine.plan_view.merges == 2
+    drive.engine.propose(first)
+    drive.tick()
+    assert drive.engine.plan_view.merges == 2
+    assert drive.engine.counters["superseded"] == 1
+
+
+def test_with_the_time_clock_no_step_passes_between_a_pause_and_the_next_request() -> None:
+    drive = Drive(EdgeConfig(plan_clock=PlanClock.TIME))
+    drive.tick()
+    drive.reply(drive.take())
+    drive.tick()
+    drive.engine.pause(drive.now_ns)
+    drive.tick(10)
+    drive.engine.resume(drive.now_ns)
+    step = drive.engine.step
+    drive.tick(10)
+    assert drive.engine.step == step
+
+
+@pytest.mark.parametrize("state", [LinkState.STREAMING, LinkState.DEGRADED, LinkState.RECONNECTING])
+def test_a_robot_that_plays_a_long_plan_is_offline_only_while_the_link_is_in_trouble(
+    state: LinkState,
+) -> None:
+    drive = Drive(EdgeConfig(max_offline_s=2.0, max_action_age_s=60.0))
+    drive.begin(length=200)
+    drive.set_link(state)
+    drive.tick(90)
+    assert drive.engine.motion is (P if state is LinkState.STREAMING else STOPPED)

@@ -173,3 +173,36 @@ def test_the_timeout_never_leaves_its_bounds(latency_ns: int, slack_ns: int, mis
     f.misses = misses
     made = replace(draft(), slack_ns=slack_ns)
     assert 250 * MS <= f.send(EPOCH, made, 0).deadline_ns <= max(5 * S, latency_ns * 3 // 2)
+
+
+def test_only_a_session_that_was_asked_and_never_answered_makes_the_next_one_more_patient() -> None:
+    f = flight(None)
+    for _ in range(3):  # opened and lost, and nothing was asked
+        f.begin_session()
+    assert sent(f).deadline_ns == S
+    f.settle(sent(f))
+    sent(f)
+    f.miss()
+    f.begin_session()  # it did answer
+    assert sent(f).deadline_ns == S
+    f.miss()
+    f.begin_session()  # one miss is enough
+    assert sent(f).deadline_ns == 2 * S
+
+
+def test_nothing_is_in_flight_after_a_miss_or_in_a_session_that_begins() -> None:
+    f = flight()
+    sent(f, 10)
+    f.miss()
+    assert f.outstanding is None
+    sent(f, 20)
+    f.begin_session()
+    assert f.outstanding is None
+    assert f.waited_ns(100) == 0
+
+
+def test_no_answer_supersedes_itself() -> None:
+    f = flight()
+    request = sent(f)
+    f.settle(request)
+    assert not f.is_superseded(request)

@@ -62,6 +62,8 @@ def test_what_somebody_vouches_for_is_said_to_the_server_as_far_as_it_fits() -> 
     state = tuple(StateFeature(f"j{at}", "rad") for at in range(70))
     told = asked(robot=replace(ROBOT, actions=many, state=state)).vouched
     assert (len(told), told[-1]) == (64, "and 7 more")
+    told = asked(robot=replace(ROBOT, actions=many[:64], state=state)).vouched
+    assert (len(told), told[-1]) == (64, "j63: no velocity limit")
 
 
 def test_the_first_open_says_who_we_are_and_what_we_want() -> None:
@@ -252,3 +254,25 @@ def test_requests_larger_than_a_message_are_refused_with_the_sizes() -> None:
     ) as caught:
         check_ack(yes(), asked(pinned, robot=large(4000, 3000)), pinned, None)
     assert "--image-codec jpeg" in str(caught.value)
+
+
+@pytest.mark.parametrize("epoch", [1, (1 << 32) - 1])
+def test_every_epoch_that_a_header_can_carry_is_taken(epoch: int) -> None:
+    assert check_ack(yes(epoch=epoch), asked(), CONFIG, None) == CONTRACT
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_model_that_is_not_the_pinned_one_never_drives_the_robot(is_first: bool) -> None:
+    capable = changed(model_hash="0123456789abcdef")
+    agreed_on = check_ack(yes(capable), asked(), CONFIG, None)
+    contract = None if is_first else agreed_on
+    right, wrong = EdgeConfig(pin_model="01234567"), EdgeConfig(pin_model="11234567")
+    assert check_ack(yes(capable), asked(), right, contract) == agreed_on
+    with pytest.raises(SessionRefusedError, match=r"--pin-model wants 11234567.*0123456789ab") as caught:
+        check_ack(yes(capable), asked(), wrong, contract)
+    assert caught.value.code == "model_changed"
+
+
+def test_a_later_session_with_another_model_is_refused() -> None:
+    with pytest.raises(SpecError, match="model_hash of the replica"):
+        check_ack(yes(changed(model_hash="bb")), asked(contract=CONTRACT), CONFIG, CONTRACT)

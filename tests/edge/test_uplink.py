@@ -551,3 +551,41 @@ def test_an_accepted_session_is_opened_once() -> None:
     with pytest.raises(StateError):
         talk.uplink.opened(Session(OTHER, 8), talk.now_ns)
     assert talk.uplink.session == Session(SERVER, EPOCH)
+
+
+def test_a_new_uplink_has_no_reason_to_be_lost_or_dead() -> None:
+    uplink = Talk(is_open=False).uplink
+    assert (uplink.lost_reason, uplink.dead_reason) == ("", "")
+
+
+def test_a_new_session_is_asked_at_once_and_pays_for_no_failure_of_the_last() -> None:
+    talk = Talk()
+    for _ in range(REFUSALS_UNTIL_LOST):
+        talk.now_ns += S
+        talk.event(talk.send(), "policy_error")
+    assert talk.uplink.session is None
+    talk.uplink.opened(Session(OTHER, EPOCH + 1), talk.now_ns)
+    for number in range(REFUSALS_UNTIL_LOST - 1):
+        talk.event(talk.send(), "policy_error")  # the first without a pause
+        assert talk.uplink.session is not None
+        talk.now_ns += 100 * MS << number
+
+
+def test_a_good_answer_ends_a_pause() -> None:
+    talk = Talk()
+    late = talk.send()
+    ticket = talk.turn(5 * S).ticket
+    talk.uplink.draft_failed(ticket, talk.now_ns)
+    assert talk.turn().ticket == ticket
+    assert talk.answer(late, 0) is not None
+    assert talk.turn().ticket == ticket + 1
+
+
+def test_an_ask_that_a_lost_session_leaves_unanswered_is_made_again_in_the_next() -> None:
+    talk = Talk()
+    talk.turn()
+    made = talk.draft()
+    talk.uplink.lost("token gone")
+    assert talk.uplink.offer(Snapshot(made, {}), talk.now_ns) is None
+    talk.uplink.opened(Session(OTHER, EPOCH + 1), talk.now_ns)
+    assert talk.turn().ticket == made.ticket + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from vagus.clock import NS_PER_S, seconds_to_ns
-from vagus.edge.config import EdgeConfig, MergeMode
+from vagus.edge.config import EdgeConfig
 from vagus.edge.directing import hold_directive, play_directive
 from vagus.edge.drafting import Drafter, Moment
 from vagus.edge.exchange import EngineContract, LinkView, PlanView, Proposal
@@ -32,9 +32,6 @@ class Engine:
             ConfigError: the robot ticks slower than the policy steps.
         """
         self._config = config
-        self._merge_mode = config.merge
-        if config.merge is MergeMode.AUTO:
-            self._merge_mode = MergeMode.RTC if contract.uses_rtc else MergeMode.SWITCH
         self._playhead = Playhead(
             config,
             step_rate_hz=contract.step_rate_hz,
@@ -49,7 +46,7 @@ class Engine:
         self._episode = 0
         self._has_merged_in_episode = False
         self._not_before_ns = -1
-        self._hold_ticks = 0
+        self._has_held = False
         self._is_moving = False
         self._must_reseed = True
         self._playback_left_ns = 0
@@ -184,7 +181,6 @@ class Engine:
             return
         self._transit(MotionEvent.STOPPED)
         self.stop_reason = reason
-        self._playhead.drop_plan()
         self._after_drop()
         self._publish()
 
@@ -204,7 +200,7 @@ class Engine:
         draft = proposal.draft
         if draft.prefix is not None and self.step - draft.step > draft.inference_delay:
             self.counters["delay_underestimated"] += 1
-        self._playhead.merge(proposal.chunk, proposal.source, self._merge_mode, now_ns)
+        self._playhead.merge(proposal.chunk, proposal.source, self._config.merge, now_ns)
         if self._motion is MotionState.WAITING:
             self._must_reseed = True  # nothing held the robot meanwhile: it may have sagged
         self._transit(MotionEvent.MERGED)
@@ -233,7 +229,6 @@ class Engine:
         return self._play(view, now_ns)
 
     def _play(self, view: LinkView, now_ns: int) -> Directive:
-        self._hold_ticks = 0
         reseed, self._must_reseed = self._must_reseed, False
         return play_directive(
             self._playhead.play(),
@@ -246,7 +241,7 @@ class Engine:
 
     def _hold(self, view: LinkView) -> Directive:
         if self._motion is MotionState.FALLBACK:
-            self._hold_ticks += 1
+            self._has_held = True
             self.counters["fallback_ticks"] += 1
         is_idle = self._motion in (MotionState.PAUSED, MotionState.STOPPED)
         reseed = self._must_reseed and not is_idle
@@ -263,7 +258,7 @@ class Engine:
 
     def _after_drop(self) -> None:
         self._drafter.withdraw()
-        self._hold_ticks = 0
+        self._has_held = False
         self._playback_left_ns = 0
 
     # -- requests ---------------------------------------------------------------------------------------
@@ -282,7 +277,7 @@ class Engine:
                 playback_left_ns=self._playback_left_ns,
                 fastest_ns=view.fastest_ns,
             )
-        is_settling = self._motion is MotionState.FALLBACK and self._hold_ticks == 0
+        is_settling = self._motion is MotionState.FALLBACK and not self._has_held
         return not (is_settling or self._is_moving)  # while it moves, the answer would be void
 
     # -- the rest ---------------------------------------------------------------------------------------

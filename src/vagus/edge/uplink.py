@@ -225,7 +225,7 @@ class Uplink:
         """Take note of time; ask for a snapshot where one is wanted."""
         awaited = self._flight.outstanding
         if awaited is not None and now_ns >= awaited.deadline_ns:
-            self._miss(now_ns)
+            self._miss()
         if self.state is LinkState.STREAMING and self._flight.waited_ns(now_ns) > self._degraded_after_ns:
             self._transit(LinkEvent.FAILED)
         is_busy = self._flight.outstanding is not None or self._is_asking
@@ -234,10 +234,9 @@ class Uplink:
             self._is_asking = True
             self._ticket += 1
 
-    def _miss(self, now_ns: int) -> None:
+    def _miss(self) -> None:
         self.counters["timeouts"] += 1
         self._flight.miss()
-        self._ask_at_ns = now_ns
         if self._flight.misses >= MISSES_UNTIL_LOST:
             self.lost(f"{self._flight.misses} requests in a row without an answer")
 
