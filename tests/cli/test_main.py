@@ -65,6 +65,13 @@ WRONG: dict[str, tuple[list[str], ExitCode, tuple[str, ...]]] = {
     "half a certificate": (["status", "--tls.ca", "key.yaml"], ExitCode.CONFIG, ("private_key",)),
     "no address": (["chaos", "127.0.0.1", "x"], ExitCode.CONFIG, ("host:port",)),
     "no sense in a fault": (["chaos", "a:1", "b:2", "--delay-ms", "-3"], ExitCode.CONFIG, ("delay_ms",)),
+    "a cut that never comes": (
+        ["chaos", "a:1", "b:2", "--cut-for-s", "5"],
+        ExitCode.CONFIG,
+        ("cut_for_s", "--cut-every-s"),
+    ),
+    "two kinds of status": (["status", "--watch", "--json"], ExitCode.CONFIG, ("--watch", "--json")),
+    "a pause between no looks": (["status", "--interval-s", "5"], ExitCode.CONFIG, ("interval_s", "--watch")),
     "no sense in a cut": (["chaos", "a:1", "b:2", "--cut-for-s", "0"], ExitCode.CONFIG, ("cut",)),
     "no question": (["doctor", "--count", "0"], ExitCode.CONFIG, ("count",)),
 }

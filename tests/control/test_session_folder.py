@@ -94,3 +94,15 @@ def test_files_are_the_owners_unless_others_may_read_them(tmp_path: Path, is_pri
     rights = {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in everything}
     assert len(everything) == 6
     assert (rights == {0}) is is_private
+
+
+def test_a_driver_that_changes_the_working_directory_costs_no_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    folder = SessionFolder(Path("run"), {})
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    folder.write_image("front", "e0000_s000000_t000001.jpg", b"jpeg")
+    folder.close({})
+    assert (tmp_path / "run" / "images" / "front" / "e0000_s000000_t000001.jpg").read_bytes() == b"jpeg"

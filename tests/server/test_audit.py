@@ -119,3 +119,18 @@ def test_the_file_is_the_owners_unless_others_may_read_it(tmp_path: Path) -> Non
         audit.close()
         modes = [stat.S_IMODE(place.stat().st_mode) for place in (audit.path, audit.path.parent)]
         assert (modes == [0o600, 0o700]) is is_private
+
+
+def test_lines_stay_in_their_file_when_a_policy_changes_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    audit = AuditFile(Path("audit.jsonl"), max_bytes=300)
+    audit.open()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for seq in (1, 2, 3):
+        audit.write(line_of(outcome(seq)))
+    audit.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["audit.jsonl", "audit.jsonl.1", "elsewhere"]
+    assert not list((tmp_path / "elsewhere").iterdir())

@@ -87,3 +87,15 @@ def test_a_damaged_sample_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.capture").write_bytes(b"\xc1")
     with pytest.raises(ProtocolError, match="no captured request"):
         read_capture(tmp_path / "bad.capture")
+
+
+def test_samples_stay_in_their_folder_when_a_policy_changes_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    ring = CaptureRing(Path("samples"), max_bytes=10_000)
+    ring.open()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    ring.write(outcome(1))
+    assert len(list((tmp_path / "samples").iterdir())) == 1

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from vagus.errors import ConfigError
-from vagus.server.config import COUNTS, NAMES, POSITIVES, ServeConfig
+from vagus.server.config import COUNTS, NAMES, POSITIVES, TIMES, ServeConfig
 
 
 def replaced(**changes: object) -> ServeConfig:
@@ -33,7 +33,7 @@ def test_a_count_is_at_least_one(name: str) -> None:
         replaced(**{name: 0})
 
 
-@pytest.mark.parametrize("name", POSITIVES)
+@pytest.mark.parametrize("name", TIMES + POSITIVES)
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_time_or_rate_is_a_finite_number_above_zero(name: str, value: float) -> None:
     assert getattr(replaced(**{name: 0.5}), name) == 0.5

@@ -58,6 +58,15 @@ def test_a_certificate_file_that_is_not_there_is_refused(pem: Path) -> None:
         TlsConfig(ca=pem, certificate=pem.with_name("none.pem"), private_key=pem)
 
 
+def test_certificates_are_found_again_from_another_working_directory(
+    pem: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(pem.parent)
+    here = Path(pem.name)
+    tls = TlsConfig(ca=here, certificate=here, private_key=here)
+    assert (tls.ca, tls.certificate, tls.private_key) == (pem, pem, pem)
+
+
 def test_certificates_and_endpoints_must_agree(pem: Path) -> None:
     tls = TlsConfig(ca=pem, certificate=pem, private_key=pem)
     assert TlsConfig().is_on is False

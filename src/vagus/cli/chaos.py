@@ -13,6 +13,7 @@ from vagus.cli.console import say
 from vagus.cli.exit_code import ExitCode
 from vagus.cli.log_output import LogFlags
 from vagus.cli.signals import stop_event
+from vagus.durations import check_seconds
 from vagus.errors import ConfigError
 from vagus.transport.endpoints import bracketed
 from vagus.transport.fault_path import Faults
@@ -46,12 +47,10 @@ class ChaosCommand:
 
     def run(self) -> int:
         """Forward until Ctrl-C or another signal that ends."""
-        if self.cut_every_s < 0 or self.cut_for_s <= 0:
-            raise ConfigError(
-                "cut",
-                wanted="cut_every_s of 0 or more, cut_for_s above 0",
-                got=f"{self.cut_every_s}, {self.cut_for_s}",
-            )
+        check_seconds("cut_every_s", self.cut_every_s, or_zero=True)
+        check_seconds("cut_for_s", self.cut_for_s)
+        if not self.cut_every_s and self.cut_for_s != ChaosCommand.cut_for_s:
+            raise ConfigError("cut_for_s", wanted="--cut-every-s, too", got=f"{self.cut_for_s:g}")
         stopping = stop_event()
         (host, port), target = parse_address(self.listen), parse_address(self.target)
         with FaultProxy(*target, host=host, port=port, faults=self.faults) as proxy:

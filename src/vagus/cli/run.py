@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
 import sys
@@ -56,6 +57,10 @@ class RecordFlags(RecorderConfig):
 
     directory: Annotated[str, tyro.conf.arg(name="")] = ""
 
+    def from_here(self) -> RecordFlags:
+        """Return the same, whatever the working directory becomes: a driver may change it."""
+        return replace(self, directory=os.path.abspath(self.directory) if self.directory else "")
+
 
 @dataclass(frozen=True)
 class RunCommand:
@@ -107,6 +112,7 @@ class RunCommand:
             instruction=as_typed(command.instruction),
             rename=_all_as_typed(command.rename),
             tags=_all_as_typed(command.tags),
+            record=command.record.from_here(),
         )
 
     def run(self) -> int:

@@ -17,8 +17,9 @@ from vagus.cli.exit_code import ExitCode
 from vagus.cli.log_output import LogFlags
 from vagus.cli.signals import stop_event
 from vagus.cli.survey import Found, survey
+from vagus.durations import check_seconds
 from vagus.edge.opening import parse_service
-from vagus.errors import LinkError
+from vagus.errors import ConfigError, LinkError
 from vagus.quoting import quoted
 from vagus.transport.service_name import ServiceName
 from vagus.transport.zenoh import ZenohLink
@@ -46,6 +47,11 @@ class StatusCommand:
 
     def run(self) -> int:
         """Look once, or until Ctrl-C."""
+        check_seconds("interval_s", self.interval_s)
+        if self.watch and self.json:
+            raise ConfigError("status", wanted="either --watch or --json", got="both")
+        if not self.watch and self.interval_s != StatusCommand.interval_s:
+            raise ConfigError("interval_s", wanted="--watch, too", got=f"{self.interval_s:g}")
         service = parse_service(self.service)
         stopping = stop_event()
         screen = console()

@@ -8,6 +8,7 @@ from typing import Literal
 
 from vagus.control.fallback import Fallbacks
 from vagus.control.robot_check import Admission
+from vagus.durations import check_seconds
 from vagus.errors import ConfigError
 from vagus.wire.images import check_quality
 
@@ -40,7 +41,6 @@ _DURATIONS = (
     "episode_s",
     "max_limited_s",
     "return_time_s",
-    "keep_plan_within",
     "tick_timeout_s",
     "robot_connect_timeout_s",
 )
@@ -88,8 +88,11 @@ class LoopConfig:
     def __post_init__(self) -> None:
         for name in _DURATIONS:
             value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise ConfigError(name, wanted="a finite number above 0", got=repr(value))
+            if value is not None:
+                check_seconds(name, value)
+        within = self.keep_plan_within
+        if within is not None and not (math.isfinite(within) and within > 0):
+            raise ConfigError("keep_plan_within", wanted="a finite number above 0", got=repr(within))
         if self.episodes is not None and self.episodes < 1:
             raise ConfigError("episodes", wanted="at least 1, or unset", got=repr(self.episodes))
         if self.realtime_priority is not None and not 1 <= self.realtime_priority <= 99:
@@ -134,5 +137,4 @@ class RecorderConfig:
             value = getattr(self, name)
             if value < 1:
                 raise ConfigError(name, wanted="at least 1", got=repr(value))
-        if not (math.isfinite(self.flush_s) and self.flush_s > 0):
-            raise ConfigError("flush_s", wanted="seconds above 0", got=repr(self.flush_s))
+        check_seconds("flush_s", self.flush_s)

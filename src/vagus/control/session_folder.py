@@ -43,7 +43,7 @@ class SessionFolder:
     """
 
     def __init__(self, path: Path, metadata: Mapping[str, Json], *, is_private: bool = True) -> None:
-        self.path = path
+        self.path = path = path.absolute()  # a driver may change the working directory
         self._is_private = is_private
         self._metadata = dict(metadata)
         self._cameras: set[str] = set()

@@ -7,6 +7,7 @@ import math
 import re
 from dataclasses import dataclass
 
+from vagus.durations import check_seconds
 from vagus.errors import ConfigError
 from vagus.wire.images import DEFAULT_QUALITY, check_quality
 
@@ -106,9 +107,7 @@ class EdgeConfig:
             "backoff_max_s",
             "max_offline_s",
         ):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ConfigError(name, wanted="seconds above 0", got=repr(value))
+            check_seconds(name, getattr(self, name))
         for name in ("execute_horizon", "prefix_horizon"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -94,7 +94,7 @@ class AuditFile:
     """Appends lines to a file that is rotated at a size; one older file is kept. One thread only."""
 
     def __init__(self, path: Path, *, max_bytes: int, is_private: bool = True) -> None:
-        self.path = path
+        self.path = path.absolute()  # a policy may change the working directory
         self._max_bytes = max_bytes
         self._is_private = is_private
         self._file: RawIOBase | None = None

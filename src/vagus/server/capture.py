@@ -40,7 +40,7 @@ class CaptureRing:
     """
 
     def __init__(self, folder: Path, *, max_bytes: int, is_private: bool = True) -> None:
-        self.folder = folder
+        self.folder = folder.absolute()  # a policy may change the working directory
         self._max_bytes = max_bytes
         self._is_private = is_private
         self._files: deque[tuple[Path, int]] = deque()

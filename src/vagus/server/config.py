@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vagus.durations import check_seconds
 from vagus.errors import ConfigError
 from vagus.policies.declare import SpecTable
 from vagus.transport.zenoh_config import ZenohConfig
@@ -31,10 +32,8 @@ COUNTS = (
     "capture_max_mb",
     "rtc_prefix_horizon",
 )
+TIMES = ("client_grace_s", "session_idle_timeout_s", "drain_timeout_s")
 POSITIVES = (
-    "client_grace_s",
-    "session_idle_timeout_s",
-    "drain_timeout_s",
     "trained_rate_hz",
     "rtc_max_guidance",
 )
@@ -148,12 +147,17 @@ class ServeConfig:
             count = getattr(self, name)
             if count is not None and count < 1:
                 raise ConfigError(name, wanted="at least 1", got=str(count))
+        self._check_numbers()
+        if not 0 <= self.health_port <= MAX_PORT:
+            raise ConfigError("health_port", wanted=f"0 to {MAX_PORT}", got=str(self.health_port))
+
+    def _check_numbers(self) -> None:
+        for name in TIMES:
+            check_seconds(name, getattr(self, name))
         for name in POSITIVES:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise ConfigError(name, wanted="a finite number above 0", got=repr(value))
-        if not 0 <= self.health_port <= MAX_PORT:
-            raise ConfigError("health_port", wanted=f"0 to {MAX_PORT}", got=str(self.health_port))
 
     @property
     def model_name(self) -> str:

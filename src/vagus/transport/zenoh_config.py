@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import enum
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from vagus.durations import check_seconds
 from vagus.errors import ConfigError
 from vagus.transport.endpoints import check_endpoints
 
@@ -88,6 +88,8 @@ class TlsConfig:
         for name, path in files.items():
             if path is not None and not path.is_file():
                 raise ConfigError(f"tls {name}", wanted="a PEM file", got=f"{path}, which is not there")
+            if path is not None:  # read again at every reopening; a policy or driver may change the directory
+                object.__setattr__(self, name, path.absolute())
 
     @property
     def is_on(self) -> bool:
@@ -129,8 +131,7 @@ class ZenohConfig:
     def __post_init__(self) -> None:
         check_seconds("open_timeout_s", self.open_timeout_s)
         check_seconds("lease_s", self.lease_s)
-        if not (math.isfinite(self.watchdog_s) and self.watchdog_s >= 0):
-            raise ConfigError("watchdog_s", wanted="seconds, or 0 for never", got=repr(self.watchdog_s))
+        check_seconds("watchdog_s", self.watchdog_s, or_zero=True)
         if self.lease_s * 1e6 <= WAIT_BEFORE_CLOSE_US:
             raise ConfigError("lease_s", wanted="more than 1 second", got=f"{self.lease_s:g}")
         self._check_endpoints()
@@ -237,12 +238,6 @@ def parse_extra(extra: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
         if not path or not value:
             raise ConfigError("extra", wanted="path=JSON5, e.g. transport/link/tx/keep_alive=8", got=entry)
     return pairs
-
-
-def check_seconds(name: str, value: float) -> None:
-    """Raise ConfigError unless `value` is finite and above 0."""
-    if not (math.isfinite(value) and value > 0):
-        raise ConfigError(name, wanted="seconds above 0", got=repr(value))
 
 
 def scouting() -> dict[str, object]:

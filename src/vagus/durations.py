@@ -1,0 +1,21 @@
+"""How long a time in the settings may be."""
+
+from __future__ import annotations
+
+import math
+
+from vagus.errors import ConfigError
+
+__all__ = ["MAX_S", "check_seconds"]
+
+MAX_S = 1e9
+"""Thirty years: as good as for ever, and a wait that every system can count."""
+
+
+def check_seconds(name: str, value: float, *, or_zero: bool = False) -> None:
+    """Raise ConfigError unless `value` is above 0, or 0 where that has a meaning, and at most `MAX_S`."""
+    if not math.isfinite(value) or value < 0 or (value == 0 and not or_zero):
+        wanted = "seconds, or 0 for never" if or_zero else "seconds above 0"
+        raise ConfigError(name, wanted=wanted, got=repr(value))
+    if value > MAX_S:
+        raise ConfigError(name, wanted=f"at most {MAX_S:.0e} seconds, thirty years", got=repr(value))
