@@ -70,6 +70,37 @@ WRONG: dict[str, tuple[list[str], ExitCode, tuple[str, ...]]] = {
         ExitCode.CONFIG,
         ("cut_for_s", "--cut-every-s"),
     ),
+    "a place for no picture": (["demo", "--no-plot", "--out", "x.png"], ExitCode.CONFIG, ("out", "--plot")),
+    "a format of no recording": (
+        ["run", "--record.format", "lerobot"],
+        ExitCode.CONFIG,
+        ("record.format", "--record FOLDER"),
+    ),
+    "a data set's name for a folder": (
+        ["run", "--record", "runs", "--record.repo-id", "me/runs"],
+        ExitCode.CONFIG,
+        ("record.repo_id", "--record.format lerobot"),
+    ),
+    "a folder's setting for a data set": (
+        ["run", "--record", "runs", "--record.format", "lerobot", "--record.jpeg-quality", "50"],
+        ExitCode.CONFIG,
+        ("record.jpeg_quality", "--record.format folder"),
+    ),
+    "a time for no way back": (
+        ["run", "--return-time-s", "9"],
+        ExitCode.CONFIG,
+        ("return_time_s", "--return-to-start"),
+    ),
+    "a host of no probes": (
+        ["serve", "--policy", "reach", "--health-host", "0.0.0.0"],  # noqa: S104 - refused
+        ExitCode.CONFIG,
+        ("health_host", "--health-port"),
+    ),
+    "a size of no audit": (
+        ["serve", "--policy", "reach", "--audit-max-mb", "5"],
+        ExitCode.CONFIG,
+        ("audit_max_mb", "--audit-path"),
+    ),
     "two kinds of status": (["status", "--watch", "--json"], ExitCode.CONFIG, ("--watch", "--json")),
     "a pause between no looks": (["status", "--interval-s", "5"], ExitCode.CONFIG, ("interval_s", "--watch")),
     "no sense in a cut": (["chaos", "a:1", "b:2", "--cut-for-s", "0"], ExitCode.CONFIG, ("cut",)),

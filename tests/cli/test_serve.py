@@ -78,7 +78,7 @@ def test_a_manifest_is_read_wherever_it_stands(before: str, after: str, manifest
     assert config == config_of([manifest, *FLAGS[before], *behind])
     assert config.options["horizon"] == (30 if "pairs" in (before, after) else 20)
     assert (config.policy, config.service_name, config.audit_path) == ("reach", "cell", Path("audit.jsonl"))
-    assert config.zenoh.tls.ca == Path("pem")
+    assert config.zenoh.tls.ca == Path("pem").absolute()
     assert config.zenoh.lease_s == 5.0
 
 

@@ -24,6 +24,7 @@ from vagus.cli.demo_plot import PLOT_FIX, check_place, save_plot
 from vagus.cli.demo_report import Fault, Report, Tick, build_report
 from vagus.cli.exit_code import ExitCode
 from vagus.cli.log_output import LogFlags
+from vagus.cli.needed import check_needed
 from vagus.cli.run_report import RunSummary
 from vagus.clock import monotonic_ns
 from vagus.edge.config import EdgeConfig
@@ -62,6 +63,7 @@ class DemoCommand:
 
     def run(self) -> int:
         """Run everything, print the result, and exit 0 only if nothing happened that must not."""
+        check_needed(self, DemoCommand(), ("out",), "plot")
         screen = console(stderr=self.json)
         if self.plot:
             check_place(self.out)  # not after a minute

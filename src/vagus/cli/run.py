@@ -8,7 +8,7 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, ClassVar, TypeVar
 
 import msgspec
@@ -19,6 +19,7 @@ from rich.markup import escape
 from vagus.cli.console import as_typed, console
 from vagus.cli.live_line import LiveLine
 from vagus.cli.log_output import LogFlags
+from vagus.cli.needed import check_needed
 from vagus.cli.parse import parse_as
 from vagus.cli.run_recording import Run, open_recording
 from vagus.cli.run_report import RunSummary, exit_code_for, summarise, summary_table
@@ -38,6 +39,7 @@ from vagus.edge.client import PolicyClient
 from vagus.edge.config import EdgeConfig
 from vagus.edge.handshake import Contract, Identity
 from vagus.edge.opening import Opener, parse_service
+from vagus.errors import ConfigError
 from vagus.policies.import_path import Option
 from vagus.robots.registry import load_robot
 from vagus.specs import RobotSpec, rename_robot_spec, vouched
@@ -51,11 +53,26 @@ __all__ = ["RunCommand"]
 _ResultT = TypeVar("_ResultT")
 
 
+ONLY_LEROBOT = ("provenance", "repo_id", "codec", "encoder_threads")
+ONLY_FOLDER = ("jpeg_quality", "max_waiting_steps", "max_waiting_images", "flush_s")
+"""Settings of one format of recording."""
+
+
 @dataclass(frozen=True)
 class RecordFlags(RecorderConfig):
     """The recorder's settings as flags: the folder is --record, the others begin with --record and a dot."""
 
     directory: Annotated[str, tyro.conf.arg(name="")] = ""
+
+    def __post_init__(self) -> None:
+        RecorderConfig.__post_init__(self)
+        every = tuple(entry.name for entry in fields(RecorderConfig) if entry.name != "directory")
+        if not self.directory:
+            for name in every:
+                _check_default(self, name, wanted="--record FOLDER, too: nothing is recorded otherwise")
+        for name in ONLY_FOLDER if self.format == "lerobot" else ONLY_LEROBOT:
+            other = "folder" if self.format == "lerobot" else "lerobot"
+            _check_default(self, name, wanted=f"--record.format {other}: nothing comes of it otherwise")
 
     def from_here(self) -> RecordFlags:
         """Return the same, whatever the working directory becomes: a driver may change it."""
@@ -105,6 +122,7 @@ class RunCommand:
             SystemExit: help was asked for, or a flag does not fit; either was printed.
         """
         command = parse_as(cls, "run", arguments)
+        check_needed(command.loop, LoopConfig(), ("return_time_s",), "return_to_start")
         return replace(
             command,
             service=as_typed(command.service),
@@ -188,6 +206,13 @@ class RunCommand:
             end_process(say, exit_code_for(summary.reason, is_stopped=summary.is_stopped))
 
         return ControlLoop(parts, self.loop, on_stuck=end), recording.place
+
+
+def _check_default(flags: RecordFlags, name: str, *, wanted: str) -> None:
+    """Raise ConfigError if a setting of the recording was given that has no effect."""
+    given = getattr(flags, name)
+    if given != getattr(RecorderConfig(), name):
+        raise ConfigError(f"record.{name}", wanted=wanted, got=f"{given!r} alone")
 
 
 def _all_as_typed(table: dict[str, str]) -> dict[str, str]:

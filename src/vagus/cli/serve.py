@@ -15,6 +15,7 @@ from rich.markup import escape
 from vagus.cli.console import console, say
 from vagus.cli.exit_code import ExitCode
 from vagus.cli.log_output import TOLD, LogFlags
+from vagus.cli.needed import check_needed
 from vagus.cli.parse import parse_as
 from vagus.cli.serve_arguments import manifest_among
 from vagus.cli.signals import StopEvent, stop_event
@@ -51,6 +52,16 @@ LEROBOT_MANIFEST = "vagus.policies.lerobot_manifest"
 """Loaded by name: it needs LeRobot."""
 
 TABLES = tuple(entry.name for entry in fields(SpecTable) if entry.default_factory is dict)
+
+
+NEEDED = {
+    "health_port": ("health_host",),
+    "audit_path": ("audit_max_mb",),
+    "capture_dir": ("capture_every", "capture_max_mb"),
+    "rtc": ("rtc_schedule", "rtc_max_guidance", "rtc_prefix_horizon"),
+    "warm_up": ("warm_up_runs",),
+}
+"""What the settings behind it have no effect without."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +122,7 @@ class ServeCommand:
         if command.manifest != path:
             raise _not_a_manifest(str(command.manifest))
         command = replace(command, config=command.config.over(config))
+        _check_used(command.config, config)
         if command.dataset and command.write_manifest is None:
             raise ConfigError("dataset", wanted="--write-manifest, too", got=command.dataset)
         if not command.config.policy:
@@ -169,6 +181,12 @@ class ServeCommand:
     def _warn_of_open_port(self, screen: Console) -> None:
         if self.config.zenoh.listen and not self.config.zenoh.tls.is_on:
             screen.print("no certificates: whoever reaches this port can ask this policy and see its robots")
+
+
+def _check_used(config: ServeConfig, below: ServeConfig) -> None:
+    """Raise ConfigError if a flag has no effect; a manifest may hold what is not in use at the moment."""
+    for needed, names in NEEDED.items():
+        check_needed(config, below, names, needed)
 
 
 def _not_a_manifest(text: str) -> ConfigError:

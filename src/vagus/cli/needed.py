@@ -1,0 +1,33 @@
+"""Flags that have no effect without another one: refused, not dropped without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from vagus.errors import ConfigError
+
+__all__ = ["check_needed"]
+
+
+def check_needed(
+    settings: object, unset: object, names: Iterable[str], needed: str, *, prefix: str = ""
+) -> None:
+    """Raise ConfigError if one of `names` was set, though without `needed` nothing comes of it.
+
+    Args:
+        settings: as they were given.
+        unset: the same where nobody said anything.
+        names: fields of both.
+        needed: field that is true if the others have a meaning.
+        prefix: of all their flags.
+    """
+    if getattr(settings, needed):
+        return
+    for name in names:
+        given = getattr(settings, name)
+        if given != getattr(unset, name):
+            raise ConfigError(
+                f"{prefix}{name}",
+                wanted=f"--{prefix}{needed.replace('_', '-')}, too: nothing comes of it otherwise",
+                got=f"{given} alone",
+            )
