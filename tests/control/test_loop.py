@@ -652,3 +652,49 @@ def test_a_base_that_was_reset_on_the_move_stays_paused_when_it_is_reset_in_a_pa
     assert rig.engine.episode == 2
     assert commands[0] == commands[1]
     assert rig.robot.joints.tolist() == [0.0, 0.0]
+
+
+def deferred(call: Callable[..., object]) -> Callable[..., object]:
+    """Return a function, no `async def` to look at, whose call runs nothing yet."""
+
+    async def later(arguments: tuple[object, ...]) -> object:
+        return call(*arguments)
+
+    def begin(*arguments: object) -> object:
+        return later(arguments)
+
+    return begin
+
+
+def test_a_stop_that_only_returns_what_is_still_to_be_run_has_stopped_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rig = Rig(config=SHORT)
+    rig.robot.stop = deferred(rig.robot.stop)  # type: ignore[assignment, method-assign] # a driver may
+    loop = ControlLoop(rig.parts, SHORT, rig.clock)
+    assert loop.run().is_stopped is False
+    assert "THE ROBOT COULD NOT BE STOPPED" in caplog.text
+    assert "stop" not in rig.robot.calls
+
+
+@pytest.mark.parametrize("name", ["connect", "command"])
+def test_a_call_that_has_not_run_ends_the_run(name: str) -> None:
+    rig = Rig(config=SHORT)
+    setattr(rig.robot, name, deferred(getattr(rig.robot, name)))
+    summary = rig.loop.run()
+    assert summary.reason is EndReason.ROBOT_ERROR
+    assert f"{name}: it did not run, it returned a coroutine" in summary.error
+    assert_stopped_and_then_quiet(rig.robot.calls)
+
+
+def test_a_driver_whose_stop_is_async_or_wants_more_is_refused_before_it_is_connected() -> None:
+    async def later() -> None: ...
+
+    def choosy(reason: str) -> None: ...
+
+    for stop in (later, choosy):
+        rig = Rig(config=SHORT)
+        rig.robot.stop = stop  # type: ignore[assignment, method-assign] # a driver may
+        with pytest.raises(SpecError, match=r"stop (does not run when it is called|cannot be called)"):
+            ControlLoop(rig.parts, SHORT, rig.clock)
+        assert rig.robot.calls == []

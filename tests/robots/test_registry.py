@@ -38,6 +38,12 @@ OWN = """
         command = None
         stop = 3
 
+    class Deferred(Own):
+        async def stop(self): pass
+
+    class Choosy(Own):
+        def command(self, action, speed): pass
+
     class Vague(Own):
         spec = {"actions": ["x"]}
 
@@ -93,11 +99,13 @@ def test_a_class_of_your_own_is_made_with_its_options(own: str) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("Deaf", "one without command, stop"),
+        ("Deaf", "got no command; no stop"),
+        ("Deferred", r"stop does not run when it is called: .*not async def"),
+        ("Choosy", r"command cannot be called with 1 argument: .*'speed'"),
         ("Vague", r"wanted a `spec` that is a vagus.specs.RobotSpec, there before connect\(\), got a dict"),
         ("Mute", "got none"),
         ("number", "a function that makes a robot, got 7"),
-        ("Missing", r"wanted one of \['ActionFeature', 'Deaf', .*got 'Missing'"),
+        ("Missing", r"wanted one of \['ActionFeature', 'Choosy', 'Deaf', .*got 'Missing'"),
     ],
 )
 def test_what_is_no_robot_is_refused_with_what_it_lacks(own: str, name: str, message: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vagus.clock import seconds_to_ns
 from vagus.control.config import LoopConfig
-from vagus.control.robot import EpisodicRobot, Robot, robot_call
+from vagus.control.robot import EpisodicRobot, Robot, call_whole, robot_call
 from vagus.errors import ConfigError
 
 __all__ = ["EpisodeWatch"]
@@ -58,5 +58,5 @@ class EpisodeWatch:
         if self._robot is None:
             return False
         with robot_call("begin_episode"):
-            self._robot.begin_episode()
+            call_whole("begin_episode", self._robot.begin_episode)
         return True

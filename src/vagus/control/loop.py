@@ -26,7 +26,7 @@ from vagus.control.narration import Changes
 from vagus.control.parts import LoopParts, LoopStatus, status_of
 from vagus.control.readings import Reading
 from vagus.control.requests import Request, Requests
-from vagus.control.robot import robot_call
+from vagus.control.robot import call_whole, check_callable, robot_call
 from vagus.control.robot_check import admitted
 from vagus.control.runtime import Sweeper, quiet_runtime
 from vagus.control.state_reader import StateReader
@@ -55,7 +55,8 @@ class ControlLoop:
     stopped. It may end the process; without it the control thread is left behind.
 
     Raises:
-        SpecError: nothing bounds or measures an action, and nobody vouches for it; see `admitted`.
+        SpecError: a method of the robot cannot be called; nothing bounds or measures an action, and nobody
+            vouches for it (see `admitted`).
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class ControlLoop:
         *,
         on_stuck: Callable[[LoopSummary], None] = lambda _: None,
     ) -> None:
+        check_callable(parts.robot)
         self._vouched = vouched(admitted(parts.robot.spec, config.admission))
         self._parts = parts
         self._config = config
@@ -151,7 +153,7 @@ class ControlLoop:
             return interrupted_by(self._interrupt)
         self._watchdog.long("robot.connect()")
         with robot_call("connect"):
-            self._parts.robot.connect()
+            call_whole("connect", self._parts.robot.connect)
         self._interrupt.ensure(self._clock.now_ns())
         self._watchdog.tick()
         self._state.read()  # what the first tick is compared with
@@ -291,7 +293,7 @@ class ControlLoop:
         called_ns = self._clock.now_ns()
         self._watchdog.call = "robot.command()"
         with robot_call("command"):
-            self._parts.robot.command(action)
+            call_whole("command", self._parts.robot.command, action)
         self._watchdog.call = ""
         returned_ns = self._clock.now_ns()
         self._command_ns = returned_ns - called_ns

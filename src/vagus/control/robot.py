@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
-from vagus.errors import RobotError
+from vagus.errors import RobotError, SpecError
 from vagus.quoting import quoted
 from vagus.specs import RobotSpec
 from vagus.types import ActionArray, FloatArray, Image
 
-__all__ = ["EpisodicRobot", "Robot", "robot_call"]
+__all__ = ["ARGUMENTS", "EpisodicRobot", "Robot", "call_whole", "check_callable", "robot_call", "uncallable"]
+
+ARGUMENTS = {"connect": 0, "read_state": 0, "read_images": 0, "command": 1, "stop": 0, "close": 0}
+"""What the loop calls, and with how many arguments."""
 
 
 class Robot(Protocol):
@@ -104,3 +108,47 @@ def robot_call(what: str) -> Iterator[None]:
         raise
     except BaseException as error:
         raise RobotError(f"{what}: {type(error).__name__}: {quoted(error)}") from error
+
+
+def uncallable(robot: object) -> list[str]:
+    """Return, in words, each method that the loop could call in vain; none for a driver that is well.
+
+    Said before anything moves: a `stop` that does not run is noticed too late at the end.
+    """
+    troubles = (_trouble(name, getattr(robot, name, None), count) for name, count in ARGUMENTS.items())
+    return [trouble for trouble in troubles if trouble]
+
+
+def check_callable(robot: object) -> None:
+    """Raise SpecError unless the loop can call all that it has to."""
+    lacking = uncallable(robot)
+    if lacking:
+        raise SpecError("robot", wanted="methods that the loop can call", got="; ".join(lacking))
+
+
+def call_whole(what: str, call: Callable[..., object], *arguments: object) -> None:
+    """Call. RobotError if that only returned what is still to be run: nothing has happened then."""
+    answer = call(*arguments)
+    if answer is not None and (inspect.isawaitable(answer) or inspect.isgenerator(answer)):
+        close = getattr(answer, "close", None)
+        if callable(close):
+            close()
+        raise RobotError(f"{what}: it did not run, it returned a {type(answer).__name__}; {PLAIN}")
+
+
+PLAIN = "wanted a plain function that returns once it is done (asyncio.run(…) inside, not async def)"
+
+
+def _trouble(name: str, method: object, count: int) -> str:
+    if not callable(method):
+        return f"no {name}"
+    is_deferred = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    if any(is_it(method) for is_it in is_deferred):
+        return f"{name} does not run when it is called: {PLAIN}"
+    try:
+        inspect.signature(method).bind(*range(count))
+    except ValueError:
+        return ""  # made in another language, which does not tell
+    except TypeError as error:
+        return f"{name} cannot be called with {count} argument{'s' * (count != 1)}: {quoted(error)}"
+    return ""

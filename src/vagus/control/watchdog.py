@@ -17,6 +17,7 @@ from types import TracebackType
 from vagus.clock import NS_PER_S, monotonic_ns, seconds_to_ns
 from vagus.control.interrupt import Interrupt
 from vagus.control.overdue import Patience, Span, Verdict
+from vagus.control.robot import call_whole
 from vagus.threads import Supervised
 
 __all__ = ["Bounds", "Hang", "Watchdog", "attempt", "within"]
@@ -83,7 +84,7 @@ class Watchdog:
 
     def __init__(
         self,
-        stop: Callable[[], None],
+        stop: Callable[[], object],
         interrupt: Interrupt,
         bounds: Bounds,
         *,
@@ -216,7 +217,7 @@ class Watchdog:
 
     def _try_stop(self) -> None:
         try:
-            self._stop()
+            call_whole("robot.stop()", self._stop)
         except BaseException:
             logger.critical("robot.stop() failed", exc_info=True)
         else:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from vagus.control.robot import Robot
+from vagus.control.robot import ARGUMENTS, Robot, uncallable
 from vagus.errors import ConfigError
 from vagus.policies.import_path import Option, check_options, construct, load_named
 from vagus.specs import RobotSpec
@@ -16,7 +16,6 @@ __all__ = ["EMBEDDED", "GYM", "LEROBOT", "Embedded", "Option", "load_robot"]
 
 GYM = "gym:"
 LEROBOT = "lerobot:"
-METHODS = ("connect", "read_state", "read_images", "command", "stop", "close")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +95,9 @@ def _own(target: str, options: Mapping[str, Option]) -> Robot:
     if not callable(found):
         raise ConfigError(subject, wanted="a class, or a function that makes a robot", got=repr(found))
     robot: object = construct(subject, found, options)
-    missing = [method for method in METHODS if not callable(getattr(robot, method, None))]
-    if missing:
-        raise ConfigError(
-            subject, wanted=f"an object with {', '.join(METHODS)}", got=f"one without {', '.join(missing)}"
-        )
+    lacking = uncallable(robot)
+    if lacking:
+        raise ConfigError(subject, wanted=f"an object with {', '.join(ARGUMENTS)}", got="; ".join(lacking))
     spec = getattr(robot, "spec", None)
     if not isinstance(spec, RobotSpec):
         raise ConfigError(
