@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import enum
 import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from vagus.control.log_writer import SteadyHandler
 from vagus.errors import ConfigError
 
-__all__ = ["LEVEL_VARIABLE", "LogFlags", "LogLevel", "log_to_terminal"]
+__all__ = ["LEVEL_VARIABLE", "LogFlags", "LogLevel", "flush_log", "log_to_terminal"]
 
 LEVEL_VARIABLE = "VAGUS_LOG"
 """Environment variable with the level, for all commands; `--log-level` wins."""
@@ -37,6 +39,50 @@ class LogFlags:
     """debug, info, warning or error; unset: VAGUS_LOG, else what the command has to tell and all warnings."""
 
 
+class _Undeterred(logging.Logger):
+    """A logger that goes on speaking when a driver or a policy sets up logging for itself.
+
+    `logging.config.dictConfig` disables every logger that is there, `logging.disable` all there are, and both
+    that and `basicConfig(force=True)` may take our handler away.
+    """
+
+    terminal: ClassVar[logging.Handler | None] = None
+
+    @property
+    def disabled(self) -> bool:
+        """False, whatever it is set to."""
+        return False
+
+    @disabled.setter
+    def disabled(self, value: bool) -> None:
+        pass
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - its name there
+        """Say whether the level is shown; what was said of all loggers does not matter."""
+        return level >= self.getEffectiveLevel()
+
+    def callHandlers(self, record: logging.LogRecord) -> None:  # noqa: N802 - its name there
+        """Hand it to whoever listens now, and to the terminal in any case."""
+        if self.terminal is None or self.hasHandlers():
+            super().callHandlers(record)
+        if self.terminal is not None and self.terminal not in logging.getLogger().handlers:
+            self.terminal.handle(record)
+
+
+def _be_undeterred(terminal: logging.Handler) -> None:
+    _Undeterred.terminal = terminal
+    atexit.register(terminal.flush)  # `dictConfig` makes logging forget what to flush at the end
+    for name, logger in tuple(logging.Logger.manager.loggerDict.items()):
+        if name.partition(".")[0] == "vagus" and type(logger) is logging.Logger:
+            logger.__class__ = _Undeterred
+
+
+def flush_log() -> None:
+    """Wait until all that was logged is written, but not for ever."""
+    if _Undeterred.terminal is not None:
+        _Undeterred.terminal.flush()
+
+
 def log_to_terminal(
     flags: LogFlags, *, told: tuple[str, ...] = TOLD, environment: Mapping[str, str] = os.environ
 ) -> None:
@@ -46,11 +92,13 @@ def log_to_terminal(
         ConfigError: the environment names no level.
     """
     asked = flags.log_level or _from_environment(environment)
+    terminal = SteadyHandler()
     logging.basicConfig(
         level=logging.WARNING if asked is None else asked.name,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        handlers=[SteadyHandler()],
+        handlers=[terminal],
     )
+    _be_undeterred(terminal)
     for name in told if asked is None else ():
         logging.getLogger(name).setLevel(logging.INFO)
 

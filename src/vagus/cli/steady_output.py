@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import NoReturn, TextIO
 
+from vagus.cli.log_output import flush_log
 from vagus.control.watchdog import within
 from vagus.threads import Supervised
 
@@ -114,8 +115,8 @@ class _Stream(io.TextIOBase):
 def end_process(say: Callable[[], None], code: int) -> NoReturn:
     """End the process from beside the main thread, which is stuck; first `say`, but not for ever."""
     within("the summary", say, SAY_S)
-    for handler in logging.getLogger().handlers:
-        within("the log", handler.flush, DRAIN_S)
+    for flush in (*(handler.flush for handler in logging.getLogger().handlers), flush_log):
+        within("the log", flush, DRAIN_S)
     if isinstance(sys.stdout, _Stream):
         sys.stdout.drain()
     os._exit(code)
