@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import io
+
 import msgspec
 import pytest
+from rich.console import Console
 
 from vagus.cli.doctor import Probe, advise
+from vagus.cli.status import as_table
+from vagus.cli.survey import Found
 from vagus.edge.config import EdgeConfig
 from vagus.server.config import ServeConfig
 from vagus.server.describe import unloaded
@@ -101,4 +106,12 @@ def test_another_model_than_the_pinned_one_is_a_problem() -> None:
 
 
 def test_a_policy_that_fails_is_a_problem() -> None:
-    assert "CUDA error" in problems(said(failing="RuntimeError: CUDA error"))[0]
+    assert "lost [cuda:0]" in problems(said(failing="RuntimeError: lost [cuda:0]"))[0]
+
+
+def test_what_a_policy_fails_with_is_shown_as_it_was_said() -> None:
+    screen = Console(width=300, file=io.StringIO())
+    key = ServerKey(ServiceKey.of("m", "main"), "s")
+    screen.print(as_table([Found(key, said(failing="lost [cuda:0]"))]))
+    shown = screen.file.getvalue()  # type: ignore[attr-defined] # it is a StringIO
+    assert "failing: lost [cuda:0]" in shown

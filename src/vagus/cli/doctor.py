@@ -151,7 +151,7 @@ def advise(said: Capabilities, measured: Probe, edge: EdgeConfig) -> Iterator[Ad
             f"its model is {said.model_hash[:12]}, not {edge.pin_model} (--pin-model)", is_problem=True
         )
     if said.failing:
-        yield Advice(f"its policy fails for everybody: {escape(said.failing)}", is_problem=True)
+        yield Advice(f"its policy fails for everybody: {said.failing}", is_problem=True)
     if said.load.sessions >= said.load.max_sessions:
         yield Advice(f"all {said.load.max_sessions} sessions are taken", is_problem=True)
     if not measured.round_trips_ms:

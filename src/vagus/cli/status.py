@@ -117,7 +117,7 @@ def _row(server: Found) -> tuple[str, ...]:
         server.service,
         server.key.server,
         said.model_hash[:12],
-        f"failing: {escape(said.failing)}" if said.failing else said.phase,
+        f"failing: {said.failing}" if said.failing else said.phase,
         f"{load.sessions}/{load.max_sessions}",
         str(load.waiting),
         f"{load.busy:.0%}",
