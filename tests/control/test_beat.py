@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from vagus.control.beat import WINDOW_TICKS, Beat
+from vagus.control.beat import WINDOW_TICKS, Beat, Tick
 
 PERIOD_NS = 1000
 
@@ -62,3 +62,19 @@ def test_a_driver_that_takes_nearly_all_of_every_tick_loses_none() -> None:
         assert beat.next_ns() == (number * PERIOD_NS, 0)
         assert beat.wake(number * PERIOD_NS).missed == 0
         beat.commanded(number * PERIOD_NS, number * PERIOD_NS + 950)
+
+
+def test_the_first_tick_is_due_when_the_beat_begins() -> None:
+    beat = Beat(PERIOD_NS)
+    beat.begin(5 * PERIOD_NS)
+    assert beat.next_ns() == (5 * PERIOD_NS, 0)
+    assert beat.wake(5 * PERIOD_NS - 1) == Tick(lateness_ns=0, missed=0)
+    assert beat.next_ns() == (6 * PERIOD_NS, 0)
+
+
+def test_after_a_command_just_before_a_deadline_the_next_one_is_taken() -> None:
+    beat = Beat(PERIOD_NS)
+    beat.begin(0)
+    beat.wake(0)
+    beat.commanded(900, 900)
+    assert beat.next_ns() == (2 * PERIOD_NS, 1)

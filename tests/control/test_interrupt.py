@@ -12,10 +12,11 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from vagus.control.interrupt import INSISTED, UNHEEDED, Interrupt, ending_signals
+from vagus.control.interrupt import INSISTED, UNHEEDED, Interrupt, _action, _handler_of, ending_signals
 
 ENDING = sorted(ending_signals())
 UNCATCHABLE = ("SIGKILL", "SIGSTOP")
@@ -57,8 +58,55 @@ def test_a_library_that_takes_the_handlers_of_people_and_supervisors_loses_them_
         assert interrupt.count == len(INSISTED)
 
 
+def test_so_does_one_that_hears_them_itself_within_a_tick_but_for_what_was_ignored_from_outside() -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupt() as interrupt:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, lambda number, frame: heard.append(number))
+            interrupt.ensure(0)  # the slower look at all signals is not due
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.raise_signal(number)
+            assert heard == []
+            assert interrupt.count == 2
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_library_that_takes_the_wakeup_of_others_loses_it_again() -> None:
+    with Interrupt() as interrupt:
+        for round_ in (1, 2):
+            signal.set_wakeup_fd(-1)
+            interrupt.ensure(round_ * 10**18)
+            signal.raise_signal(signal.SIGUSR1)
+            interrupt.wait(0.0)
+            assert interrupt._woken == round_
+
+
+def fill(descriptor: int) -> None:
+    while True:
+        os.write(descriptor, b"\0" * 4096)
+
+
+@pytest.mark.parametrize("is_ensured", [False, True])
+def test_a_pipe_that_nobody_empties_fills_no_console(
+    is_ensured: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Interrupt() as interrupt:
+        if is_ensured:
+            interrupt.ensure(10**18)
+        assert interrupt._pipe is not None
+        with pytest.raises(BlockingIOError):
+            fill(interrupt._pipe[1])
+        signal.raise_signal(signal.SIGTERM)
+        assert interrupt.is_set
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Python knows no handler
-def test_so_does_one_in_which_the_main_thread_is_stuck() -> None:
+def test_one_in_which_the_main_thread_is_stuck_loses_them_too() -> None:
     with Interrupt() as interrupt:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         other = threading.Thread(target=interrupt.rearm)
@@ -93,6 +141,52 @@ def test_what_is_ignored_stays_ignored() -> None:
             assert not interrupt.is_set
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_job_in_the_background_ends_in_order_too(number: int) -> None:
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with Interrupt() as interrupt:
+            signal.raise_signal(number)
+            assert interrupt.is_set
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
+
+
+def test_the_end_leaves_the_process_as_it_was() -> None:
+    """Wakeup, handlers and descriptors, also after a second time in which others were there before."""
+    interrupt = Interrupt()
+    mine, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    former_wakeup = signal.set_wakeup_fd(theirs)
+    former = signal.getsignal(signal.SIGUSR1)
+    descriptors = len(os.listdir("/dev/fd"))
+    try:
+        with interrupt:
+            pass
+        signal.signal(signal.SIGUSR1, ignore_it)
+        with interrupt:
+            pass
+        assert signal.getsignal(signal.SIGUSR1) is ignore_it
+        plain = _action(signal.SIGTERM)
+        interrupt.rearm()
+        now = _action(signal.SIGTERM)
+        assert plain is not None
+        assert now is not None
+        assert _handler_of(now) == _handler_of(plain)
+        assert signal.set_wakeup_fd(former_wakeup) == theirs
+        assert len(os.listdir("/dev/fd")) == descriptors
+        assert fork(lambda: int(interrupt.is_copy)) == 0, "what was left takes no part in a later fork"
+    finally:
+        signal.signal(signal.SIGUSR1, former)
+        os.close(mine)
+        os.close(theirs)
+
+
+def ignore_it(number: int, frame: object) -> None:
+    pass
 
 
 def test_no_terminal_suspends_the_process() -> None:
@@ -165,6 +259,69 @@ def test_a_forked_process_knows_that_it_is_a_copy_and_may_leave_like_the_origina
         assert not interrupt.is_copy
         signal.raise_signal(signal.SIGTERM)
         assert interrupt.is_set
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_process_has_the_signals_that_it_would_have_without_us() -> None:
+    """What was ignored stays so, and Python's own Ctrl-C; all other handlers are gone."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    former = [
+        signal.signal(signal.SIGTERM, signal.SIG_IGN),
+        signal.signal(signal.SIGINT, signal.default_int_handler),
+        signal.signal(signal.SIGHUP, ignore_it),
+    ]
+    try:
+        with Interrupt() as interrupt:
+            pipe = interrupt._pipe
+            assert pipe is not None
+
+            def look() -> int:
+                faults = [signal.getsignal(numbers[0]) is not signal.SIG_IGN]
+                faults.append(signal.getsignal(numbers[1]) is not signal.default_int_handler)
+                faults.append(signal.getsignal(numbers[2]) is not signal.SIG_DFL)
+                faults.append(signal.set_wakeup_fd(-1) != -1)
+                faults.extend(is_open(end) for end in pipe)
+                return sum(1 << place for place, is_fault in enumerate(faults) if is_fault)
+
+            assert fork(look) == 0
+    finally:
+        for number, way in zip(numbers, former, strict=True):
+            signal.signal(number, way)
+
+
+def is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+class Rest:
+    """Notes how long somebody would have waited."""
+
+    asked: ClassVar[list[float]] = []
+
+    def register(self, descriptor: int, events: int) -> None:
+        pass
+
+    def poll(self, timeout_ms: float) -> list[tuple[int, int]]:
+        self.asked.append(timeout_ms / 1000)
+        return []
+
+    def wait(self, timeout_s: float) -> None:
+        self.asked.append(timeout_s)
+
+
+def test_a_wait_lasts_as_long_as_it_may_with_a_pipe_or_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Rest, "asked", [])
+    with Interrupt() as interrupt:
+        monkeypatch.setattr(select, "poll", Rest)
+        interrupt.wait(0.25)
+    assert Rest.asked == [0.25]
+    monkeypatch.setattr(threading, "Event", Rest)
+    interrupt.wait(0.5)
+    assert Rest.asked == [0.25, 0.5]
 
 
 def test_who_still_waits_at_the_end_never_reads_a_file_opened_later(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from vagus.clock import NS_PER_S
 from vagus.control.sight import MOST_ALARMS, Sight
 from vagus.errors import FrameError, RobotError
+from vagus.types import LinkState
 
 
 def test_each_fault_is_told_at_once_then_now_and_then_and_its_end_once() -> None:
@@ -52,3 +55,38 @@ def test_trouble_is_named_with_its_age_whether_a_camera_fails_or_hangs() -> None
     assert not sight.hangs(9 * NS_PER_S)
     sight.seen()
     assert sight.trouble(9 * NS_PER_S) == ""
+
+
+def test_trouble_counts_from_the_first_of_the_looks_that_failed() -> None:
+    sight = Sight()
+    sight.failed(RobotError("dark"), NS_PER_S)
+    sight.failed(RobotError("black"), 3 * NS_PER_S)
+    assert sight.trouble(4 * NS_PER_S) == "no frames for 3.0 s: black"
+
+
+def test_beyond_so_many_kinds_of_fault_the_new_ones_are_told_as_one() -> None:
+    sight = Sight()
+    for kind in range(MOST_ALARMS):
+        assert sight.failed(RobotError(f"camera {kind}: dark"), 0)
+    assert sight.failed(RobotError("camera 98: dark"), 0)
+    assert not sight.failed(RobotError("camera 99: dark"), 0)
+    assert not sight.failed(RobotError("camera 3: dark"), 0), "known ones keep their own"
+
+
+@pytest.mark.parametrize("began_ns", [0, 100 * NS_PER_S])
+def test_a_look_hangs_by_its_own_length(began_ns: int) -> None:
+    sight = Sight()
+    sight.begin(began_ns)
+    assert not sight.hangs(began_ns + NS_PER_S)
+    assert not sight.trouble(began_ns + NS_PER_S)
+    assert sight.hangs(began_ns + 5 * NS_PER_S)
+    assert sight.trouble(began_ns + 5 * NS_PER_S)
+
+
+@pytest.mark.parametrize("link", LinkState)
+def test_the_cameras_are_blamed_only_while_the_link_is_there(link: LinkState) -> None:
+    sight = Sight()
+    is_there = link in (LinkState.STREAMING, LinkState.DEGRADED)
+    assert sight.blamed(link, 0) == ""
+    sight.failed(RobotError("dark"), 0)
+    assert sight.blamed(link, NS_PER_S) == ("no frames for 1.0 s: dark" if is_there else "")
