@@ -34,7 +34,7 @@ def test_times_must_be_above_zero(make: Callable[[float], LoopConfig], value: fl
 
 
 def test_there_is_at_least_one_episode() -> None:
-    with pytest.raises(ConfigError, match="at least 1"):
+    with pytest.raises(ConfigError, match="episodes: wanted 1 to"):
         LoopConfig(episodes=0, episode_s=1.0)
 
 

@@ -62,7 +62,7 @@ def test_an_empty_manifest_is_all_defaults() -> None:
         (b"zenoh: {conect: []}", r"zenoh\.conect; did you mean connect"),
         (b"qqq: 1", "among"),
         (b"max_sessions: many", "max_sessions"),
-        (b"max_sessions: 0", "at least 1"),
+        (b"max_sessions: 0", "wanted 1 to"),
         (b"audit_path: 7", "manifest"),
         (b"- a\n- b", "table"),
         (b"a: : b", "YAML"),

@@ -13,8 +13,8 @@ from vagus.cli.console import say
 from vagus.cli.exit_code import ExitCode
 from vagus.cli.log_output import LogFlags
 from vagus.cli.signals import stop_event
-from vagus.durations import check_seconds
 from vagus.errors import ConfigError
+from vagus.setting_ranges import check_seconds
 from vagus.transport.endpoints import bracketed
 from vagus.transport.fault_path import Faults
 from vagus.transport.faults import FaultProxy

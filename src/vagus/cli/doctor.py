@@ -19,8 +19,9 @@ from vagus.clock import NS_PER_MS
 from vagus.edge.config import EdgeConfig
 from vagus.edge.opening import parse_service
 from vagus.edge.pace import Pace
-from vagus.errors import ConfigError, LinkError
+from vagus.errors import LinkError
 from vagus.quoting import quoted
+from vagus.setting_ranges import check_count
 from vagus.transport.link import Link
 from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import ZenohConfig
@@ -82,8 +83,7 @@ class DoctorCommand:
 
     def run(self) -> int:
         """Print findings; exit 0 if a robot could run."""
-        if self.count < 1:
-            raise ConfigError("count", wanted="at least 1", got=str(self.count))
+        check_count("count", self.count)
         screen = console()
         started_ns = time.monotonic_ns()
         with ZenohLink(self.zenoh) as link:

@@ -8,11 +8,14 @@ from typing import Literal
 
 from vagus.control.fallback import Fallbacks
 from vagus.control.robot_check import Admission
-from vagus.durations import check_seconds
 from vagus.errors import ConfigError
+from vagus.setting_ranges import check_count, check_seconds
 from vagus.wire.images import check_quality
 
 __all__ = ["LoopConfig", "RecorderConfig", "SensesConfig"]
+
+MAX_WAITING = 1_000_000
+"""More than any memory holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,7 @@ class SensesConfig:
     """Longest that the robot is driven while a camera shows the same picture bit by bit; 0: for ever."""
 
     def __post_init__(self) -> None:
-        if self.max_bad_readings < 0:
-            raise ConfigError("max_bad_readings", wanted="0 or more", got=repr(self.max_bad_readings))
+        check_count("max_bad_readings", self.max_bad_readings, least=0)
         for name in ("jump_factor", "camera_stale_s"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
@@ -93,8 +95,7 @@ class LoopConfig:
         within = self.keep_plan_within
         if within is not None and not (math.isfinite(within) and within > 0):
             raise ConfigError("keep_plan_within", wanted="a finite number above 0", got=repr(within))
-        if self.episodes is not None and self.episodes < 1:
-            raise ConfigError("episodes", wanted="at least 1, or unset", got=repr(self.episodes))
+        check_count("episodes", self.episodes)
         if self.realtime_priority is not None and not 1 <= self.realtime_priority <= 99:
             raise ConfigError(
                 "realtime_priority", wanted="1 to 99, or unset", got=repr(self.realtime_priority)
@@ -134,7 +135,5 @@ class RecorderConfig:
     def __post_init__(self) -> None:
         check_quality("jpeg_quality", self.jpeg_quality, ConfigError)
         for name in ("max_waiting_steps", "max_waiting_images", "encoder_threads"):
-            value = getattr(self, name)
-            if value < 1:
-                raise ConfigError(name, wanted="at least 1", got=repr(value))
+            check_count(name, getattr(self, name), most=MAX_WAITING)
         check_seconds("flush_s", self.flush_s)

@@ -7,8 +7,8 @@ import math
 import re
 from dataclasses import dataclass
 
-from vagus.durations import check_seconds
 from vagus.errors import ConfigError
+from vagus.setting_ranges import check_count, check_seconds
 from vagus.wire.images import DEFAULT_QUALITY, check_quality
 
 __all__ = ["EdgeConfig", "ImageCodec", "MergeMode", "PlanClock"]
@@ -108,14 +108,10 @@ class EdgeConfig:
             "max_offline_s",
         ):
             check_seconds(name, getattr(self, name))
-        for name in ("execute_horizon", "prefix_horizon"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(name, wanted="at least 1 step, or unset", got=repr(value))
+        for name in ("execute_horizon", "prefix_horizon", "max_worker_errors"):
+            check_count(name, getattr(self, name))
         _check_pin(self.pin_model)
         check_quality("jpeg_quality", self.jpeg_quality, ConfigError)
-        if self.max_worker_errors < 1:
-            raise ConfigError("max_worker_errors", wanted="at least 1", got=repr(self.max_worker_errors))
         if self.rate_hz is not None and not (math.isfinite(self.rate_hz) and self.rate_hz > 0):
             raise ConfigError("rate_hz", wanted="steps per second above 0, or unset", got=repr(self.rate_hz))
         if self.buffer_time_s >= self.max_action_age_s:

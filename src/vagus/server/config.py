@@ -7,10 +7,12 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vagus.durations import check_seconds
 from vagus.errors import ConfigError
 from vagus.policies.declare import SpecTable
+from vagus.setting_ranges import MAX_COUNT, check_count, check_seconds
 from vagus.transport.zenoh_config import ZenohConfig
+from vagus.wire.images import MAX_SIDE
+from vagus.wire.schema import MAX_LATENCY_ROWS
 
 __all__ = ["ServeConfig", "ServingChoice"]
 
@@ -21,17 +23,18 @@ UNNAMED = "policy"
 """Model name of a policy that was handed over in code and not loaded by name."""
 
 NAMES = ("revision", "service_name", "server_name")
-COUNTS = (
-    "max_sessions",
-    "max_batch",
-    "decode_workers",
-    "max_image_pixels",
-    "warm_up_runs",
-    "audit_max_mb",
-    "capture_every",
-    "capture_max_mb",
-    "rtc_prefix_horizon",
-)
+COUNTS = {
+    "max_sessions": 100_000,
+    "max_batch": MAX_LATENCY_ROWS,
+    "decode_workers": 256,
+    "max_image_pixels": MAX_SIDE**2,
+    "warm_up_runs": 1000,
+    "audit_max_mb": MAX_COUNT,
+    "capture_every": MAX_COUNT,
+    "capture_max_mb": MAX_COUNT,
+    "rtc_prefix_horizon": MAX_COUNT,
+}
+"""Setting → the most it may be: what is tried one by one, or started at once, has an end."""
 TIMES = ("client_grace_s", "session_idle_timeout_s", "drain_timeout_s")
 POSITIVES = (
     "trained_rate_hz",
@@ -143,10 +146,8 @@ class ServeConfig:
         for name in NAMES:
             if not getattr(self, name):
                 raise ConfigError(name, wanted="a name", got="''")
-        for name in COUNTS:
-            count = getattr(self, name)
-            if count is not None and count < 1:
-                raise ConfigError(name, wanted="at least 1", got=str(count))
+        for name, most in COUNTS.items():
+            check_count(name, getattr(self, name), most=most)
         self._check_numbers()
         if not 0 <= self.health_port <= MAX_PORT:
             raise ConfigError("health_port", wanted=f"0 to {MAX_PORT}", got=str(self.health_port))

@@ -7,8 +7,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from vagus.durations import check_seconds
 from vagus.errors import ConfigError
+from vagus.setting_ranges import check_count, check_seconds
 from vagus.transport.endpoints import check_endpoints
 
 __all__ = ["LinkMode", "RouterConfig", "TlsConfig", "ZenohConfig", "parse_extra"]
@@ -134,6 +134,7 @@ class ZenohConfig:
         check_seconds("watchdog_s", self.watchdog_s, or_zero=True)
         if self.lease_s * 1e6 <= WAIT_BEFORE_CLOSE_US:
             raise ConfigError("lease_s", wanted="more than 1 second", got=f"{self.lease_s:g}")
+        check_count("send_buffer_bytes", self.send_buffer_bytes, least=0)
         self._check_endpoints()
         parse_extra(self.extra)
 
@@ -198,8 +199,8 @@ class RouterConfig:
         check_seconds("lease_s", self.lease_s)
         if not self.listen:
             raise ConfigError("router", wanted="at least one endpoint to listen on", got="none")
-        if self.max_sessions < 1:
-            raise ConfigError("max_sessions", wanted="at least 1", got=str(self.max_sessions))
+        check_count("max_sessions", self.max_sessions)
+        check_count("send_buffer_bytes", self.send_buffer_bytes, least=0)
         if self.access_control is not None and not self.access_control.is_file():
             raise ConfigError(
                 "access_control", wanted="a JSON5 file", got=f"{self.access_control}, which is not there"

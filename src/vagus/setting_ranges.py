@@ -1,4 +1,4 @@
-"""How long a time in the settings may be."""
+"""How large a number in the settings may be: a time, or a count."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import math
 
 from vagus.errors import ConfigError
 
-__all__ = ["MAX_S", "check_seconds"]
+__all__ = ["MAX_COUNT", "MAX_S", "check_count", "check_seconds"]
 
 MAX_S = 1e9
 """Thirty years: as good as for ever, and a wait that every system can count."""
+MAX_COUNT = 1_000_000_000
+"""As good as any number, and one that every part of the system can count to."""
 
 
 def check_seconds(name: str, value: float, *, or_zero: bool = False) -> None:
@@ -19,3 +21,9 @@ def check_seconds(name: str, value: float, *, or_zero: bool = False) -> None:
         raise ConfigError(name, wanted=wanted, got=repr(value))
     if value > MAX_S:
         raise ConfigError(name, wanted=f"at most {MAX_S:.0e} seconds, thirty years", got=repr(value))
+
+
+def check_count(name: str, value: int | None, *, most: int = MAX_COUNT, least: int = 1) -> None:
+    """Raise ConfigError unless `value` is from `least` to `most`, or unset."""
+    if value is not None and not least <= value <= most:
+        raise ConfigError(name, wanted=f"{least} to {most}", got=str(value))

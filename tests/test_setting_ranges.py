@@ -1,20 +1,21 @@
-"""Times in settings: above 0, and none that a wait cannot take."""
+"""Numbers in settings: times that a wait can take, and counts that somebody can count to."""
 
 from __future__ import annotations
 
 import math
 import threading
 from collections.abc import Callable
+from dataclasses import fields
 
 import pytest
 
 from vagus.cli.chaos import ChaosCommand
 from vagus.cli.status import StatusCommand
-from vagus.control.config import LoopConfig, RecorderConfig
-from vagus.durations import MAX_S, check_seconds
+from vagus.control.config import LoopConfig, RecorderConfig, SensesConfig
 from vagus.edge.config import EdgeConfig
 from vagus.errors import ConfigError
 from vagus.server.config import ServeConfig
+from vagus.setting_ranges import MAX_S, check_seconds
 from vagus.transport.zenoh_config import RouterConfig, ZenohConfig
 
 SETTINGS: dict[str, Callable[[float], object]] = {
@@ -52,6 +53,32 @@ def test_where_zero_means_never_the_rest_is_checked_all_the_same(
 ) -> None:
     with pytest.raises(ConfigError):
         make(value)
+
+
+COUNTED = [
+    (made, field.name)
+    for made in (EdgeConfig, LoopConfig, RecorderConfig, SensesConfig, ServeConfig, ZenohConfig, RouterConfig)
+    for field in fields(made)
+    if str(field.type) in {"int", "int | None"} and field.name != "seed"
+]
+"""Every number of things in the settings; a seed may be any."""
+
+
+@pytest.mark.parametrize("count", [10**30, 2**63, -1])
+@pytest.mark.parametrize(("made", "name"), COUNTED)
+def test_a_count_that_no_part_can_count_to_is_refused_where_it_is_set(
+    made: Callable[..., object], name: str, count: int
+) -> None:
+    with pytest.raises(ConfigError, match=name):
+        made(**{name: count})
+
+
+def test_what_is_tried_one_by_one_has_an_end() -> None:
+    made: Callable[..., object] = ServeConfig
+    for name in ("max_batch", "decode_workers", "warm_up_runs"):
+        with pytest.raises(ConfigError, match=name):
+            made(**{name: 100_000})
+    assert len(COUNTED) > 15
 
 
 def test_the_longest_is_a_wait_that_the_system_takes() -> None:
