@@ -141,10 +141,14 @@ class ControlLoop:
                 self._leave_copy()
                 cause, reason = error, reason_of(error)
             self._watchdog.stop_robot()
+            self._leave_copy()
             return self._tear_down(reason, cause)
 
     def _leave_copy(self) -> None:
-        """End a process that the driver has forked and let run on in here: the robot is its parent's."""
+        """End a process that the driver has forked and let run on in here: the robot is its parent's.
+
+        Asked after a call into the driver, before the next.
+        """
         if self._interrupt.is_copy:
             os._exit(COPY_ENDED)
 
@@ -177,6 +181,7 @@ class ControlLoop:
 
     def _await_tick(self) -> int:
         """Wait for the next tick and return the time."""
+        self._leave_copy()
         deadline_ns, skipped = self._beat.next_ns()
         now_ns = self._clock.now_ns()
         self._sweeper.sweep(now_ns, deadline_ns - now_ns)
@@ -190,7 +195,6 @@ class ControlLoop:
 
     def _end_due(self, now_ns: int, began_ns: int) -> EndReason | None:
         config = self._config
-        self._leave_copy()
         if self._watchdog.hang is not None:
             return EndReason.HUNG
         if self._stop.is_set() or self._interrupt.is_set:
@@ -264,14 +268,21 @@ class ControlLoop:
         return EndReason.DEAD
 
     def _ask_state(self) -> object:
+        self._leave_copy()
         self._watchdog.call = "robot.read_state()"
-        state = self._parts.robot.read_state()
-        self._watchdog.call = ""
-        return state
+        try:
+            return self._parts.robot.read_state()
+        finally:
+            self._watchdog.call = ""
+            self._leave_copy()
 
     def _read_images(self) -> Mapping[str, Image]:
         read = self._parts.read_images or self._parts.robot.read_images
-        return self._parts.mapping.images_to_policy(self._frames.take(read()))
+        try:
+            images = read()
+        finally:
+            self._leave_copy()
+        return self._parts.mapping.images_to_policy(self._frames.take(images))
 
     def _command(self, command: Command, state: FloatArray, now_ns: int) -> bool:
         """Command the robot; False: it must not be any more."""
@@ -339,6 +350,7 @@ class ControlLoop:
         attempt("stopping the camera thread", partial(self._camera.stop, CAMERA_JOIN_S))
         watchdog.end("robot.close()")
         attempt("robot.close()", parts.robot.close)
+        self._leave_copy()
         summary = self._summary(reason)
         watchdog.end("closing the recorder")
         if parts.recorder is not None:
