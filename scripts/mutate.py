@@ -72,7 +72,12 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "control.ending": ("tests/control/test_ending.py", "tests/control/test_loop.py"),
     "control.episode": ("tests/control/test_episode.py", "tests/control/test_loop.py"),
     "control.interrupt": ("tests/control/test_interrupt.py",),
-    "control.loop": ("tests/control/test_loop.py", "tests/control/test_pacing.py"),
+    "control.loop": (
+        "tests/control/test_loop_accounts.py",
+        "tests/control/test_loop_watched.py",
+        "tests/control/test_loop.py",
+        "tests/control/test_pacing.py",
+    ),
     "control.sight": ("tests/control/test_sight.py", "tests/control/test_camera.py"),
     "control.state_reader": (
         "tests/control/test_state_reader.py",

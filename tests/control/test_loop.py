@@ -307,7 +307,8 @@ def test_a_second_signal_raises_no_more_than_the_first() -> None:
 def test_a_signal_before_the_robot_is_connected_keeps_it_from_being() -> None:
     rig = Rig(config=SHORT)
     rig.loop._interrupt.is_set = True
-    assert rig.loop.run().reason is EndReason.INTERRUPTED
+    summary = rig.loop.run()
+    assert (summary.reason, summary.ticks) == (EndReason.INTERRUPTED, 0)
     assert rig.robot.calls == ["stop", "close"]
 
 
@@ -348,6 +349,14 @@ def test_the_way_back_is_broken_off_by_a_signal() -> None:
     rig = Rig(config=LoopConfig(duration_s=0.5, return_to_start=True, return_time_s=1.0))
     rig.at(80, lambda: signal.raise_signal(signal.SIGINT))
     assert rig.loop.run().reason is EndReason.INTERRUPTED
+    assert_stopped_and_then_quiet(rig.robot.calls)
+
+
+def test_the_way_back_is_broken_off_by_whoever_stops_the_loop() -> None:
+    rig = Rig(config=LoopConfig(duration_s=0.5, return_to_start=True, return_time_s=1.0))
+    rig.at(80, rig.loop.stop)
+    summary = rig.loop.run()
+    assert (summary.reason, summary.ticks) == (EndReason.INTERRUPTED, 80)
     assert_stopped_and_then_quiet(rig.robot.calls)
 
 
