@@ -19,7 +19,7 @@ from vagus.control.tally import EndReason, LoopSummary
 from vagus.control.watchdog import Hang
 from vagus.types import Command, FloatArray, Image, SnapshotDraft
 
-TICK_S, CONNECT_S, END_S = 1.5, 20.0, 30.0
+TICK_S, CONNECT_S, END_S = 15.0, 40.0, 30.0
 WAIT_S = 30.0
 CALLS = (
     "connect",
@@ -228,10 +228,13 @@ def test_in_place_of_a_stuck_control_thread_the_recorder_is_closed_and_the_owner
         told.set()
 
     recorder = Recorder(lambda: order.append("recorder.close"))
-    config = LoopConfig(tick_timeout_s=0.1)
-    rig = Rig(config=config, recorder=recorder, on_stuck=stuck)
+    rig = Rig(config=LoopConfig(robot_connect_timeout_s=0.1), recorder=recorder, on_stuck=stuck)
     freed = threading.Event()
-    rig.at(5, lambda: rig.robot.failing.update(read_state=SystemExit()) if freed.wait(WAIT_S) else None)
+
+    def connect() -> None:
+        freed.wait(WAIT_S)
+
+    rig.robot.connect = connect  # type: ignore[method-assign] # a driver that hangs
     thread = threading.Thread(target=rig.loop.run)
     thread.start()
     assert told.wait(WAIT_S)
@@ -281,14 +284,21 @@ def test_a_signal_that_a_library_took_away_in_a_tick_ends_the_run_in_the_next() 
 class Forking:
     """Has a driver fork in one of its calls, once: the copy goes on from there like the original, or fails.
 
+    Args:
+        rig: whose driver it is.
+        method: the call.
+        error: what the copy fails with; None: nothing.
+        tick: from which on it does so.
+
     Attributes:
         codes: how the copy has ended: 70 if it has touched the robot, or asked a policy; 71 if it has come
             out of the loop.
     """
 
-    def __init__(self, rig: Rig, method: str, error: BaseException | None) -> None:
+    def __init__(self, rig: Rig, method: str, error: BaseException | None = None, tick: int = 0) -> None:
         self._rig = rig
         self._error = error
+        self._tick = tick
         self._own = os.getpid()
         self.codes: list[int] = []
         for part in (rig.robot, rig.client):
@@ -301,7 +311,7 @@ class Forking:
         def call(*arguments: object) -> object:
             self.end_copy(70)
             result = was(*arguments)
-            if is_forking and not self.codes:
+            if is_forking and not self.codes and self._rig.clock.ticks >= self._tick:
                 self._fork()
             return result
 
@@ -328,12 +338,22 @@ class Forking:
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 @pytest.mark.parametrize("error", [None, SystemExit(0), OSError("a pipe broke")])
-@pytest.mark.parametrize("method", ["connect", "read_state", "read_images", "command", "begin_episode"])
+@pytest.mark.parametrize(
+    ("method", "tick"),
+    [
+        ("connect", 0),
+        ("read_state", 0),
+        ("read_state", 12),
+        ("read_images", 0),
+        ("command", 12),
+        ("begin_episode", 0),
+    ],
+)
 def test_a_copy_that_the_driver_has_forked_ends_before_it_touches_the_robot(
-    method: str, error: BaseException | None
+    method: str, tick: int, error: BaseException | None
 ) -> None:
     rig = Rig(config=LoopConfig(episodes=2, duration_s=2.0), is_episodic=True)
-    forking = Forking(rig, method, error)
+    forking = Forking(rig, method, error, tick)
     summary = forking.run()
     assert forking.codes == [COPY_ENDED] == [1]
     assert summary.reason is EndReason.FINISHED
@@ -341,12 +361,14 @@ def test_a_copy_that_the_driver_has_forked_ends_before_it_touches_the_robot(
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_copy_that_was_forked_on_the_way_back_does_not_go_it_too() -> None:
-    rig = Rig(config=LoopConfig(duration_s=0.5, return_to_start=True, return_time_s=0.1))
-    forking = Forking(rig, "command", None)
-    forking.codes.append(0)
-    rig.at(55, forking.codes.clear)
-    assert forking.run().reason is EndReason.FINISHED
+@pytest.mark.parametrize(("return_to_start", "tick"), [(False, 50), (True, 55), (True, 60)])
+def test_a_copy_of_the_last_tick_or_of_the_way_back_does_not_stop_the_robot(
+    return_to_start: bool, tick: int
+) -> None:
+    rig = Rig(config=LoopConfig(duration_s=0.5, return_to_start=return_to_start, return_time_s=0.1))
+    forking = Forking(rig, "command", tick=tick)
+    summary = forking.run()
+    assert (summary.reason, rig.clock.ticks) == (EndReason.FINISHED, 61 if return_to_start else 51)
     assert forking.codes == [COPY_ENDED]
 
 
@@ -355,7 +377,7 @@ def test_a_copy_that_was_forked_on_the_way_back_does_not_go_it_too() -> None:
 def test_a_copy_that_was_forked_at_the_end_neither_closes_robot_nor_recorder(method: str) -> None:
     recorder = Recorder(lambda: forking.end_copy(70))
     rig = Rig(config=CONFIG, recorder=recorder)
-    forking = Forking(rig, method, None)
+    forking = Forking(rig, method)
     assert forking.run().reason is EndReason.FINISHED
     assert forking.codes == [COPY_ENDED]
     assert len(recorder.summaries) == 1
