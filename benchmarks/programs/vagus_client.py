@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from benchmarks.programs.driver import Frames, Notes, drive, state
 from benchmarks.programs.policies import echo_spec
 from vagus.clock import NS_PER_MS, MonotonicClock
-from vagus.crew import Crew
 from vagus.edge.config import EdgeConfig, ImageCodec
 from vagus.edge.flight import Request
 from vagus.edge.handshake import Contract, Identity
@@ -27,6 +26,7 @@ from vagus.edge.request import RequestCoding, encode_request, request_seed
 from vagus.edge.uplink import Session
 from vagus.edge.worker import ENCODE_THREADS
 from vagus.specs import RobotSpec
+from vagus.thread_pool import Crew
 from vagus.transport.host import host_id
 from vagus.transport.link import Delivery, Sample
 from vagus.transport.zenoh import ZenohLink

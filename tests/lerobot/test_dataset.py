@@ -22,10 +22,10 @@ from vagus.control.config import LoopConfig, RecorderConfig
 from vagus.control.robot import Robot
 from vagus.control.tally import EndReason
 from vagus.errors import ConfigError
+from vagus.import_path import Option
 from vagus.integrations.lerobot_dataset_wire import OpenDataset, WriteFrame
 from vagus.integrations.lerobot_dataset_writer import DatasetWriter
 from vagus.integrations.lerobot_provenance import COLUMNS
-from vagus.policies.import_path import Option
 from vagus.robots.registry import load_robot
 from vsim_rig import NAMES, RATE_HZ, STRIDE, Towards, drive, events
 

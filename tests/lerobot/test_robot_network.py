@@ -14,7 +14,7 @@ import pytest
 from control.rig import FakeClock
 from vagus.clock import NS_PER_MS
 from vagus.errors import RobotError
-from vagus.policies.import_path import Option
+from vagus.import_path import Option
 from vagus.robots.lerobot import LeRobotRobot
 from vagus.robots.lerobot_network import Freshness, bound_farewell
 from vagus.robots.registry import load_robot

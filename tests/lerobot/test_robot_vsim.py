@@ -16,8 +16,8 @@ from vagus.cli.run_report import RunSummary
 from vagus.control.config import LoopConfig
 from vagus.control.tally import EndReason
 from vagus.errors import ConfigError, FrameError, RobotError
+from vagus.import_path import Option
 from vagus.policies import lerobot_version
-from vagus.policies.import_path import Option
 from vagus.robots.lerobot import LeRobotRobot
 from vagus.robots.registry import load_robot
 from vagus.specs import ActionKind, CameraSpec

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from vagus.errors import ConfigError, PolicyError
+from vagus.import_path import Option
 from vagus.policies.callable import load_callable
-from vagus.policies.import_path import Option
 from vagus.policies.own_files import Home
 from vagus.policies.policy import Policy, Row
 from vagus.types import Observation

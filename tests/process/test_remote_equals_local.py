@@ -20,7 +20,7 @@ from vagus.edge.opening import Opener
 from vagus.edge.presence import Presence
 from vagus.edge.request import RequestCoding, encode_request
 from vagus.edge.uplink import Session
-from vagus.policies.import_path import Option
+from vagus.import_path import Option
 from vagus.policies.policy import Policy, Row
 from vagus.policies.registry import load_policy
 from vagus.robots.sim import SimRobot

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vagus.control.frames import FrameCheck
 from vagus.control.robot import EpisodicRobot
 from vagus.errors import ConfigError, FrameError, RobotError
-from vagus.policies.import_path import Option
+from vagus.import_path import Option
 from vagus.robots.gym import GymReport, GymRobot
 from vagus.robots.gym_mapping import GymMapping
 from vagus.robots.registry import load_robot

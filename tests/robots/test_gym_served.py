@@ -18,8 +18,8 @@ from vagus.edge.config import EdgeConfig
 from vagus.edge.handshake import Identity
 from vagus.edge.opening import Opener
 from vagus.errors import PolicyError
+from vagus.import_path import Option
 from vagus.policies.declare import SpecTable
-from vagus.policies.import_path import Option
 from vagus.policies.policy import Policy, Row, ServingMode
 from vagus.robots.gym import GymRobot
 from vagus.robots.registry import load_robot

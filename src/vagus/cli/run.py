@@ -40,7 +40,7 @@ from vagus.edge.config import EdgeConfig
 from vagus.edge.handshake import Contract, Identity
 from vagus.edge.opening import Opener, parse_service
 from vagus.errors import ConfigError
-from vagus.policies.import_path import Option
+from vagus.import_path import Option
 from vagus.robots.registry import load_robot
 from vagus.specs import RobotSpec, rename_robot_spec, vouched
 from vagus.transport.host import host_id

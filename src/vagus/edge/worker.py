@@ -10,7 +10,6 @@ from collections.abc import Callable
 from functools import partial
 
 from vagus.clock import NS_PER_S, Clock
-from vagus.crew import Crew
 from vagus.edge.config import EdgeConfig
 from vagus.edge.engine import Engine
 from vagus.edge.exchange import PlanView
@@ -21,6 +20,7 @@ from vagus.edge.replicas import Replicas
 from vagus.edge.request import RequestCoding, encode_request, request_seed
 from vagus.edge.uplink import Session, Uplink
 from vagus.errors import LinkError, ProtocolError, SessionRefusedError, VagusError
+from vagus.thread_pool import Crew
 from vagus.threads import Supervised
 from vagus.transport.keys import ServerKey
 from vagus.transport.link import Delivery, Sample

@@ -9,9 +9,9 @@ from typing import TypeAlias, cast
 import numpy as np
 
 from vagus.errors import ConfigError, PolicyError
+from vagus.import_path import Option, construct, load_named
 from vagus.policies.declare import Declaration, declaration_of
 from vagus.policies.identity import Identity
-from vagus.policies.import_path import Option, construct, load_named
 from vagus.policies.policy import Policy, Row, ServingMode, failure_of
 from vagus.specs import PolicySpec
 from vagus.types import ActionChunk

@@ -16,8 +16,8 @@ from pathlib import Path
 from types import ModuleType
 
 from vagus.errors import ConfigError, PolicyError
+from vagus.import_path import Option
 from vagus.policies.file_reads import FileReads, Fingerprint, fingerprint
-from vagus.policies.import_path import Option
 from vagus.policies.own_files import Home, files_below
 
 __all__ = ["Identity"]

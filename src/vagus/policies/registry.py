@@ -8,8 +8,8 @@ from types import ModuleType
 from typing import cast
 
 from vagus.errors import ConfigError
+from vagus.import_path import Option, accepted_options, check_options
 from vagus.policies.callable import load_callable
-from vagus.policies.import_path import Option, accepted_options, check_options
 from vagus.policies.policy import Policy
 from vagus.specs import PolicySpec
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from vagus.encodings import BinaryEncoding
 from vagus.errors import ConfigError
 from vagus.features import ActionFeature, ActionKind, FallbackMode, Limits
-from vagus.policies.settings_file import check_keys
+from vagus.settings_file import check_keys
 
 __all__ = ["ActionSettings", "check_limit_keys"]
 

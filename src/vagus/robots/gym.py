@@ -17,7 +17,7 @@ import gymnasium
 import numpy as np
 
 from vagus.errors import ConfigError, RobotError
-from vagus.policies.import_path import Option, check_options
+from vagus.import_path import Option, check_options
 from vagus.robots.gym_mapping import RENDER, GymMapping, load_mapping
 from vagus.robots.gym_spaces import Env, Parts, action_box, drawn, flatten, layout_of
 from vagus.specs import ActionKind, RobotSpec

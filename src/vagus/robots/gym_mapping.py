@@ -11,8 +11,8 @@ import msgspec
 
 from vagus.errors import ConfigError
 from vagus.features import LARGEST
-from vagus.policies.settings_file import check_keys, read_settings
 from vagus.robots.action_settings import ActionSettings, check_limit_keys
+from vagus.settings_file import check_keys, read_settings
 from vagus.specs import ActionFeature, ActionKind, CameraSpec, Limits, RobotSpec, StateFeature
 
 __all__ = ["ENV_UNIT", "RENDER", "GymMapping", "Layout", "Spaces", "load_mapping", "resolve"]

@@ -20,7 +20,7 @@ from vagus.control.fallback import Fallbacks, keeps_moving, rest_value
 from vagus.control.frames import checked_frame
 from vagus.control.robot import robot_call
 from vagus.errors import ConfigError, RobotError
-from vagus.policies.import_path import Option
+from vagus.import_path import Option
 from vagus.policies.lerobot_version import check_lerobot
 from vagus.robots.lerobot_config import make_device
 from vagus.robots.lerobot_features import DeviceMapping, load_device_mapping, parts_of, spec_of

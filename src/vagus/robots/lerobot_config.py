@@ -18,9 +18,9 @@ from lerobot.robots.utils import make_robot_from_config
 from lerobot.utils.import_utils import register_third_party_plugins
 
 from vagus.errors import ConfigError
-from vagus.policies.import_path import Option
-from vagus.policies.settings_file import read_settings
+from vagus.import_path import Option
 from vagus.robots.lerobot_features import Device
+from vagus.settings_file import read_settings
 
 __all__ = ["make_device", "nested"]
 

@@ -16,8 +16,8 @@ from typing import Protocol
 import msgspec
 
 from vagus.errors import ConfigError
-from vagus.policies.settings_file import check_keys, read_settings
 from vagus.robots.action_settings import ActionSettings, check_limit_keys
+from vagus.settings_file import check_keys, read_settings
 from vagus.specs import UNKNOWN_UNIT, ActionKind, CameraSpec, Limits, RobotSpec, StateFeature
 
 __all__ = [

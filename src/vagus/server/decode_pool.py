@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from vagus.crew import Crew
 from vagus.server.fair_queue import FairQueue
 from vagus.server.threads import Threads
+from vagus.thread_pool import Crew
 
 __all__ = ["DecodePool"]
 

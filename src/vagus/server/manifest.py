@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 
 from vagus.errors import ConfigError
-from vagus.policies.settings_file import check_keys, parse_settings, read_settings
 from vagus.server.config import ServeConfig
+from vagus.settings_file import check_keys, parse_settings, read_settings
 
 __all__ = ["load_manifest", "parse_manifest"]
 

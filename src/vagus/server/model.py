@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from vagus.errors import ConfigError, PolicyError
-from vagus.policies.import_path import Option
+from vagus.import_path import Option
 from vagus.policies.policy import Policy, Row, ServingMode, failure_of
 from vagus.policies.registry import load_policy
 from vagus.quoting import quoted

@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 from vagus.errors import ConfigError
-from vagus.policies.repeated_keys import repeated_key
 from vagus.quoting import quoted
+from vagus.repeated_keys import repeated_key
 
 __all__ = ["check_keys", "parse_settings", "read_settings"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vagus.errors import ConfigError
-from vagus.policies.settings_file import parse_settings
+from vagus.settings_file import parse_settings
 
 TWICE = {
     ".yaml": [

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from vagus.crew import Crew
+from vagus.thread_pool import Crew
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vagus.errors import ConfigError
-from vagus.policies.import_path import construct, load_named
+from vagus.import_path import construct, load_named
 
 SOURCE = "import {imports}\n\ndef act(observation):\n    return {result}\n"
 
