@@ -10,10 +10,10 @@ import numpy as np
 
 from benchmarks.report import Report, Table, number
 from benchmarks.sampling import percentile, turns
+from vagus.demo.robot import SimRobot
 from vagus.errors import PolicyError
 from vagus.policies.policy import Policy, Row
 from vagus.policies.registry import load_policy
-from vagus.robots.sim import SimRobot
 from vagus.types import Observation, Prefix
 
 __all__ = ["run"]

@@ -15,6 +15,7 @@ from benchmarks.report import Report, Table, number
 from vagus.clock import NS_PER_MS, NS_PER_S, seconds_to_ns
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
+from vagus.demo.robot import SimRobot
 from vagus.edge.buffer import Source
 from vagus.edge.config import EdgeConfig
 from vagus.edge.engine import Engine
@@ -23,7 +24,6 @@ from vagus.edge.latency import LatencyWindow
 from vagus.errors import PolicyError
 from vagus.policies.policy import Policy, Row
 from vagus.policies.registry import load_policy
-from vagus.robots.sim import SimRobot
 from vagus.types import ActionArray, LinkState, MotionState, Observation, SnapshotDraft
 
 __all__ = ["run"]

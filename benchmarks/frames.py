@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vagus.robots.sim_scene import Scene
+from vagus.demo.scene import Scene
 from vagus.types import Image
 
 __all__ = ["CAMERAS", "HEIGHT", "WIDTH", "make_frames", "save_frames"]

@@ -15,7 +15,7 @@ EDGE_TESTS = (
     "tests/control",
     "tests/cli",
     "tests/transport/test_link_conformance.py",
-    "tests/robots/test_sim.py",
+    "tests/demo/test_robot.py",
     "tests/test_specs.py",
     "tests/test_errors.py",
     "tests/test_readme.py",

@@ -1,6 +1,6 @@
 """Train the network of the `reach` policy. Numpy only, a fixed seed, some minutes on two cores.
 
-    python scripts/train_reach.py src/vagus/policies/reach_weights.npz
+    python scripts/train_reach.py src/vagus/demo/reach_weights.npz
 
 An expert solves the inverse kinematics of a target and moves there along a quintic polynomial that starts
 from the arm's present position and velocity. How fast, and by which detour, is drawn at random: so there is
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vagus.policies.reach_arm import (
+from vagus.demo.arm import (
     ACCELERATION_RAD_S2,
     DT_S,
     HOME,
@@ -29,8 +29,8 @@ from vagus.policies.reach_arm import (
     random_target,
     tip_position,
 )
-from vagus.policies.reach_condition import CONDITION_WIDTH, condition, to_model
-from vagus.policies.reach_net import TIME_WIDTH, Floats32, time_features
+from vagus.demo.condition import CONDITION_WIDTH, condition, to_model
+from vagus.demo.flow_net import TIME_WIDTH, Floats32, time_features
 
 HORIZON = 50
 JOINTS = 6

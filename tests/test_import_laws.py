@@ -13,7 +13,7 @@ import pytest
 import vagus
 
 FRAMEWORKS = ("torch", "lerobot", "grpc", "zmq", "websockets", "jax", "tensorflow")
-EDGE = ("vagus.edge", "vagus.control", "vagus.transport", "vagus.wire", "vagus.robots.sim")
+EDGE = ("vagus.edge", "vagus.control", "vagus.transport", "vagus.wire", "vagus.demo")
 LOADED_BY_NAME = ("vagus.policies.lerobot", "vagus.robots.lerobot", "vagus.robots.gym", "vagus.integrations")
 """Modules that need what is not installed everywhere; only their users import them."""
 

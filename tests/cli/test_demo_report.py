@@ -12,10 +12,10 @@ from vagus.cli.demo import inject_violation
 from vagus.cli.demo_report import Fault, Report, Tick, build_report, fault_outcomes, longest_gap_s
 from vagus.cli.run_report import RunSummary, summarise, summary_table
 from vagus.control.tally import EndReason, Tally
+from vagus.demo.robot import SimRobot
 from vagus.edge.client import ClientStatus
 from vagus.edge.latency import LatencyParts
 from vagus.edge.refusals import Refusal
-from vagus.robots.sim import SimRobot
 from vagus.types import LinkState
 
 S = 1_000_000_000

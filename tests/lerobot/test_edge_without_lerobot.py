@@ -11,7 +11,7 @@ from lerobot.configs import FeatureType, PolicyFeature
 
 from lerobot_backend import RATE_HZ, act_config, save
 from process.rig import START_S, check_safe, outcome_of, rig_in
-from vagus.policies.reach_arm import ACTIONS, STATE
+from vagus.demo.arm import ACTIONS, STATE
 
 PYTHON = os.environ.get("VAGUS_EDGE_PYTHON", "")
 ABSENT = """

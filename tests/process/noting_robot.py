@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vagus.policies.reach_arm import ACTIONS, CAMERAS, HOME, STATE
+from vagus.demo.arm import ACTIONS, CAMERAS, HOME, STATE
 from vagus.specs import CameraSpec, RobotSpec
 from vagus.types import ActionArray, FloatArray, Image
 

@@ -17,7 +17,7 @@ import msgspec
 from vagus.cli.child import Child
 from vagus.cli.run_report import RunSummary
 from vagus.clock import NS_PER_MS
-from vagus.robots.sim import SimReport
+from vagus.demo.robot import SimReport
 
 HERE = Path(__file__).parent
 WAVE = f"{HERE / 'wave_policy.py'}:Wave"

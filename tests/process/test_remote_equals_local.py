@@ -13,6 +13,7 @@ import pytest
 from process.rig import PATIENCE_S, WAVE, Rig, rig_in
 from vagus.cli.survey import survey
 from vagus.control.mapping import OrderMapping
+from vagus.demo.robot import SimRobot
 from vagus.edge.config import EdgeConfig
 from vagus.edge.flight import Request
 from vagus.edge.handshake import Contract, Identity
@@ -23,7 +24,6 @@ from vagus.edge.uplink import Session
 from vagus.import_path import Option
 from vagus.policies.policy import Policy, Row
 from vagus.policies.registry import load_policy
-from vagus.robots.sim import SimRobot
 from vagus.transport.link import Delivery, Sample
 from vagus.transport.service_name import ServiceName
 from vagus.transport.zenoh import ZenohLink

@@ -121,7 +121,7 @@ NET = """
 import numpy as np
 from pathlib import Path
 from vagus.policies.policy import ServingMode
-from vagus.policies.reach_arm import ACTIONS, HOME, STATE
+from vagus.demo.arm import ACTIONS, HOME, STATE
 from vagus.specs import ActionFeature, PolicySpec
 from vagus.types import ActionChunk
 

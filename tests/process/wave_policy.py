@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from vagus.demo.arm import ACTIONS, CAMERAS, HOME, STATE
 from vagus.errors import PolicyError
 from vagus.policies.policy import Row, ServingMode
-from vagus.policies.reach_arm import ACTIONS, CAMERAS, HOME, STATE
 from vagus.specs import ActionFeature, PolicySpec, RtcSpec
 from vagus.types import ActionChunk, FloatArray
 

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 
 from vagus.clock import seconds_to_ns
-from vagus.robots.sim import SimRobot
+from vagus.demo.robot import SimRobot
 
 TICK_NS = 10_000_000
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from vagus.demo.robot import SimRobot
 from vagus.errors import ConfigError, RobotError, SpecError
 from vagus.robots.registry import load_robot
-from vagus.robots.sim import SimRobot
 
 OWN = """
     import numpy as np

@@ -27,9 +27,9 @@ from vagus.cli.log_output import LogFlags
 from vagus.cli.needed import check_needed
 from vagus.cli.run_report import RunSummary
 from vagus.clock import monotonic_ns
+from vagus.demo.robot import SimRobot
 from vagus.edge.config import EdgeConfig
 from vagus.errors import VagusError
-from vagus.robots.sim import SimRobot
 from vagus.transport.fault_path import Faults
 from vagus.transport.faults import FaultProxy
 

@@ -11,7 +11,7 @@ import msgspec
 from vagus.cli.exit_code import ExitCode
 from vagus.cli.run_report import RunSummary
 from vagus.clock import NS_PER_MS, NS_PER_S
-from vagus.robots.sim import SimReport
+from vagus.demo.robot import SimReport
 
 __all__ = ["Fault", "FaultOutcome", "Report", "Tick", "build_report", "fault_outcomes", "longest_gap_s"]
 

@@ -17,7 +17,7 @@ __all__ = ["BACKENDS", "backend_module", "load_policy"]
 
 BACKENDS: Mapping[str, str] = {
     "lerobot": "vagus.policies.lerobot:LeRobotPolicy",
-    "reach": "vagus.policies.reach:ReachPolicy",
+    "reach": "vagus.demo.reach:ReachPolicy",
 }
 """Name → module:class. What a backend needs beyond the base package is in the extra of its name."""
 

@@ -32,7 +32,7 @@ class Embedded:
 
 
 EMBEDDED: Mapping[str, Embedded] = {
-    "sim": Embedded("vagus.robots.sim:SimRobot", frozenset({"rate_hz", "seed"}))
+    "sim": Embedded("vagus.demo.robot:SimRobot", frozenset({"rate_hz", "seed"}))
 }
 
 

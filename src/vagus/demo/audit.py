@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vagus.policies.reach_arm import Floats
+from vagus.demo.arm import Floats
 from vagus.specs import ActionFeature
 
 __all__ = ["Audit", "CommandAudit"]

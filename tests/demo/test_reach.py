@@ -8,13 +8,13 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
+from vagus.demo.arm import ACTIONS, HOME, LOWER, UPPER, Floats, random_target, tip_position
+from vagus.demo.reach import ReachPolicy
+from vagus.demo.scene import Scene
+from vagus.demo.vision import TargetMemory
 from vagus.errors import ConfigError, PolicyError
 from vagus.policies.policy import Row, ServingMode
-from vagus.policies.reach import ReachPolicy
-from vagus.policies.reach_arm import ACTIONS, HOME, LOWER, UPPER, Floats, random_target, tip_position
-from vagus.policies.reach_vision import TargetMemory
 from vagus.policies.registry import load_policy
-from vagus.robots.sim_scene import Scene
 from vagus.types import ActionChunk, Image, Observation, Prefix
 
 POLICY = ReachPolicy()

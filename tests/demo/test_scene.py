@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vagus.policies.reach_arm import (
+from vagus.demo.arm import (
     CAMERAS,
     HOME,
     LOWER,
@@ -16,7 +16,7 @@ from vagus.policies.reach_arm import (
     arm_points,
     random_target,
 )
-from vagus.robots.sim_scene import TARGET, TARGET_LIGHT, Scene
+from vagus.demo.scene import TARGET, TARGET_LIGHT, Scene
 from vagus.types import Image
 
 ASIDE = np.array([2.2, -0.7, 0.3, 0.0, 0.0, 0.0])

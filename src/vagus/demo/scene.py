@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from vagus.policies.reach_arm import CAMERAS, TARGET_RADIUS_M, Camera, Floats, arm_points
+from vagus.demo.arm import CAMERAS, TARGET_RADIUS_M, Camera, Floats, arm_points
 from vagus.types import Image
 
 __all__ = ["Scene"]

@@ -10,13 +10,13 @@ import pytest
 from robots.rig import TICK_NS, Stand
 from vagus.clock import NS_PER_MS
 from vagus.control.motion import Motion
+from vagus.demo.reach import ReachPolicy
+from vagus.demo.robot import SimReport
 from vagus.edge.buffer import Source
 from vagus.edge.config import EdgeConfig
 from vagus.edge.engine import Engine, EngineContract
 from vagus.edge.exchange import LinkView, Proposal
 from vagus.policies.policy import Row
-from vagus.policies.reach import ReachPolicy
-from vagus.robots.sim import SimReport
 from vagus.types import ActionChunk, LinkState, Observation, SnapshotDraft
 
 POLICY = ReachPolicy()

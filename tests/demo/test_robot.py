@@ -10,9 +10,9 @@ import pytest
 
 from robots.rig import TICK_NS, Stand
 from vagus.control.robot import Robot
+from vagus.demo.arm import CAMERAS, HOME, LOWER, UPPER, Floats, tip_position
+from vagus.demo.robot import DWELL_NS, MIN_MOVE_M, TOLERANCE_M, SimRobot
 from vagus.errors import RobotError, SpecError
-from vagus.policies.reach_arm import CAMERAS, HOME, LOWER, UPPER, Floats, tip_position
-from vagus.robots.sim import DWELL_NS, MIN_MOVE_M, TOLERANCE_M, SimRobot
 
 
 def posture_at(target: Floats) -> Floats:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vagus.policies.reach_arm import HOME, UPPER
-from vagus.robots.sim_joints import (
+from vagus.demo.arm import HOME, UPPER
+from vagus.demo.servos import (
     BRAKE_RAD_S2,
     DRIVE_ACCELERATION_RAD_S2,
     DRIVE_VELOCITY_RAD_S,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vagus.demo.arm import CAMERAS, TARGET_RADIUS_M, Camera, Floats
 from vagus.errors import PolicyError
-from vagus.policies.reach_arm import CAMERAS, TARGET_RADIUS_M, Camera, Floats
 from vagus.types import Image
 
 __all__ = ["TargetMemory", "find_disc", "locate"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from robots.rig import TICK_NS, Stand
 from vagus.control.limits import Limiter
 from vagus.control.motion import Motion
-from vagus.policies.reach_arm import (
+from vagus.demo.arm import (
     ACCELERATION_RAD_S2,
     ACTIONS,
     HOME,
@@ -22,7 +22,7 @@ from vagus.policies.reach_arm import (
     VELOCITY_RAD_S,
     Floats,
 )
-from vagus.robots.sim_audit import Audit, CommandAudit
+from vagus.demo.audit import Audit, CommandAudit
 from vagus.types import Directive, LinkState, MotionState, Provenance
 
 TICK_S = TICK_NS * 1e-9

@@ -1,7 +1,7 @@
 """The simulated arm: six joints, two cameras, a target that moves when it was reached.
 
 It keeps its own time: motion is integrated on a fixed grid up to the moment somebody looks, by its own clock.
-It counts what it was sent apart from whoever limited it (`sim_audit`). Like many drives it has no command
+It counts what it was sent apart from whoever limited it (`audit`). Like many drives it has no command
 timeout: without commands it moves to the last setpoint and stays there.
 """
 
@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vagus.clock import NS_PER_S, Clock, MonotonicClock
+from vagus.demo.arm import ACTIONS, CAMERAS, STATE, Floats, random_target, tip_position
+from vagus.demo.audit import Audit, CommandAudit
+from vagus.demo.scene import Scene
+from vagus.demo.servos import STEP_NS, Joints
 from vagus.errors import RobotError
-from vagus.policies.reach_arm import ACTIONS, CAMERAS, STATE, Floats, random_target, tip_position
-from vagus.robots.sim_audit import Audit, CommandAudit
-from vagus.robots.sim_joints import STEP_NS, Joints
-from vagus.robots.sim_scene import Scene
 from vagus.specs import RobotSpec, check_positive
 from vagus.types import ActionArray, FloatArray, Image
 

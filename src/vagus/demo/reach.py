@@ -14,19 +14,20 @@ from importlib import resources
 import numpy as np
 
 from vagus.clock import NS_PER_MS
+from vagus.demo.arm import ACTIONS, CAMERAS, DT_S, JOINTS, STATE, tip_position
+from vagus.demo.condition import condition, from_model, to_model
+from vagus.demo.flow_net import Floats32, FlowNet, Guidance, prefix_weights
+from vagus.demo.vision import TargetMemory, locate
 from vagus.errors import ConfigError, PolicyError
-from vagus.policies import reach_arm, reach_condition, reach_net, reach_vision
 from vagus.policies.policy import Row, ServingMode
-from vagus.policies.reach_arm import ACTIONS, CAMERAS, DT_S, JOINTS, STATE, tip_position
-from vagus.policies.reach_condition import condition, from_model, to_model
-from vagus.policies.reach_net import Floats32, FlowNet, Guidance, prefix_weights
-from vagus.policies.reach_vision import TargetMemory, locate
 from vagus.specs import PolicySpec, RtcSpec
 from vagus.types import ActionChunk
 
 __all__ = ["ReachPolicy"]
 
 WEIGHTS = "reach_weights.npz"
+CODE = ("arm.py", "condition.py", "flow_net.py", "vision.py", "reach.py")
+"""What an output depends on besides them."""
 FLOW_STEPS = 5
 PREFIX_HORIZON = 25
 """Half a chunk: enough to stay in the same motion, and free to follow a target that has moved."""
@@ -39,7 +40,7 @@ SCHEDULES = ("exp", "linear", "ones", "zeros")
 
 
 class ReachPolicy:
-    """Reaches for the target with `robots.sim`'s arm. Shared: all that a robot leaves is in its session.
+    """Reaches for the target with the simulated arm. Shared: all that a robot leaves is in its session.
 
     Args:
         inference_ms: a batch takes at least this long, as a large model's would.
@@ -63,7 +64,7 @@ class ReachPolicy:
         self._inference_ns = round(inference_ms * NS_PER_MS)
         self._schedule = rtc_schedule
         self._max_guidance = rtc_max_guidance
-        weights = resources.files("vagus.policies").joinpath(WEIGHTS)
+        weights = resources.files("vagus.demo").joinpath(WEIGHTS)
         self._net = _load(weights.read_bytes())
         self.model_hash = self._hash(weights.read_bytes())
         self.spec = PolicySpec(
@@ -139,10 +140,8 @@ class ReachPolicy:
     def _hash(self, weights: bytes) -> str:
         """Return a digest of weights, code and settings: everything that changes an output."""
         digest = hashlib.sha256(weights)
-        for module in (reach_arm, reach_condition, reach_net, reach_vision):
-            name = module.__name__.rpartition(".")[2]
-            digest.update(resources.files("vagus.policies").joinpath(f"{name}.py").read_bytes())
-        digest.update(resources.files("vagus.policies").joinpath("reach.py").read_bytes())
+        for name in CODE:
+            digest.update(resources.files("vagus.demo").joinpath(name).read_bytes())
         digest.update(f"{self._schedule} {self._max_guidance!r} {FLOW_STEPS} {PREFIX_HORIZON}".encode())
         return digest.hexdigest()
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from server.raw_client import PATIENCE_S, RawClient
+from vagus.demo.arm import HOME
+from vagus.demo.reach import ReachPolicy
+from vagus.demo.scene import Scene
+from vagus.demo.vision import TargetMemory
 from vagus.policies.policy import Policy, Row
-from vagus.policies.reach import ReachPolicy
-from vagus.policies.reach_arm import HOME
-from vagus.policies.reach_vision import TargetMemory
-from vagus.robots.sim_scene import Scene
 from vagus.server.config import ServeConfig
 from vagus.server.server import Server
 from vagus.transport.memory import MemoryNetwork

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vagus.policies.reach_arm import HOME, LOWER, UPPER, Floats
+from vagus.demo.arm import HOME, LOWER, UPPER, Floats
 
 __all__ = ["STEP_NS", "Joints"]
 

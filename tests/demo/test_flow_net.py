@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vagus.policies.reach_net import (
+from vagus.demo.flow_net import (
     TIME_WIDTH,
     Floats32,
     FlowNet,

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from vagus.demo.arm import CAMERAS, HOME, LOWER, UPPER, Floats, random_target
+from vagus.demo.scene import Scene
+from vagus.demo.vision import CLEAR, MOVED_M, Sighting, TargetMemory, locate
 from vagus.errors import PolicyError
-from vagus.policies.reach_arm import CAMERAS, HOME, LOWER, UPPER, Floats, random_target
-from vagus.policies.reach_vision import CLEAR, MOVED_M, Sighting, TargetMemory, locate
-from vagus.robots.sim_scene import Scene
 from vagus.types import Image
 from vagus.wire.images import decode_image, encode_image
 

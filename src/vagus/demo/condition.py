@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vagus.policies.reach_arm import LOWER, UPPER, VELOCITY_RAD_S, Floats
-from vagus.policies.reach_net import Floats32
+from vagus.demo.arm import LOWER, UPPER, VELOCITY_RAD_S, Floats
+from vagus.demo.flow_net import Floats32
 
 __all__ = ["CONDITION_WIDTH", "condition", "from_model", "to_model"]
 

@@ -1,0 +1,1 @@
+"""The demo: a simulated arm, and `reach`, a small policy that drives it. Numpy only."""
