@@ -30,7 +30,7 @@ from vagus.cli.exit_code import ExitCode
 from vagus.cli.parse import COMMANDS, parse
 from vagus.edge.config import EdgeConfig
 from vagus.errors import VagusError
-from vagus.robots.gym_mapping import load_mapping
+from vagus.integrations.gymnasium.mapping import load_mapping
 from vagus.robots.lerobot_features import load_device_mapping
 from vagus.server.config import ServeConfig
 from vagus.server.manifest import load_manifest

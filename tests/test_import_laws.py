@@ -14,7 +14,7 @@ import vagus
 
 FRAMEWORKS = ("torch", "lerobot", "grpc", "zmq", "websockets", "jax", "tensorflow")
 EDGE = ("vagus.edge", "vagus.control", "vagus.transport", "vagus.wire", "vagus.demo")
-LOADED_BY_NAME = ("vagus.policies.lerobot", "vagus.robots.lerobot", "vagus.robots.gym", "vagus.integrations")
+LOADED_BY_NAME = ("vagus.policies.lerobot", "vagus.robots.lerobot", "vagus.integrations")
 """Modules that need what is not installed everywhere; only their users import them."""
 
 

@@ -151,7 +151,7 @@ def test_the_summary_lists_what_a_robot_counts_and_the_episodes() -> None:
         episodes=25,
     )
     robot = SimRobot()
-    gym = pytest.importorskip("vagus.robots.gym", exc_type=ModuleNotFoundError)
+    gym = pytest.importorskip("vagus.integrations.gymnasium.robot", exc_type=ModuleNotFoundError)
     reported = gym.GymReport(25, 21, tuple(float(number) for number in range(25)), 4000)
     run = summarise(summary, {}, robot)
     run = msgspec.structs.replace(run, robot=asdict(reported))

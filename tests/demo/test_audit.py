@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from robots.rig import TICK_NS, Stand
+from demo.rig import TICK_NS, Stand
 from vagus.control.limits import Limiter
 from vagus.control.motion import Motion
 from vagus.demo.arm import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from robots.rig import TICK_NS, Stand
+from demo.rig import TICK_NS, Stand
 from vagus.clock import NS_PER_MS
 from vagus.control.motion import Motion
 from vagus.demo.reach import ReachPolicy

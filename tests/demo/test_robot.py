@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from robots.rig import TICK_NS, Stand
+from demo.rig import TICK_NS, Stand
 from vagus.control.robot import Robot
 from vagus.demo.arm import CAMERAS, HOME, LOWER, UPPER, Floats, tip_position
 from vagus.demo.robot import DWELL_NS, MIN_MOVE_M, TOLERANCE_M, SimRobot

@@ -80,7 +80,7 @@ def _embedded(name: str, place: str) -> Callable[..., Robot]:
 
 
 def _gym(name: str, options: Mapping[str, Option]) -> Robot:
-    make = _embedded(name, "vagus.robots.gym:make_gym_robot")
+    make = _embedded(name, "vagus.integrations.gymnasium.robot:make_gym_robot")
     return make(name.removeprefix(GYM), options)
 
 

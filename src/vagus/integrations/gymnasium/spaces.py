@@ -12,8 +12,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from vagus.errors import ConfigError, RobotError
+from vagus.integrations.gymnasium.mapping import RENDER, GymMapping, Layout, Spaces, resolve
 from vagus.quoting import quoted
-from vagus.robots.gym_mapping import RENDER, GymMapping, Layout, Spaces, resolve
 from vagus.types import Image
 
 __all__ = ["Env", "Parts", "action_box", "drawn", "flatten", "layout_of"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vagus.errors import ConfigError, SpecError
-from vagus.robots.gym_mapping import GymMapping, Layout, Spaces, load_mapping, resolve
+from vagus.integrations.gymnasium.mapping import GymMapping, Layout, Spaces, load_mapping, resolve
 from vagus.specs import ActionFeature, ActionKind, CameraSpec, Limits, StateFeature
 
 INFINITE = float("inf")

@@ -13,14 +13,14 @@ from vagus.cli.parse import parse_as
 from vagus.cli.run import RunCommand
 from vagus.control.mapping import OrderMapping
 from vagus.control.robot_check import Admission, admitted
+from vagus.integrations.gymnasium.mapping import Spaces, load_mapping, resolve
 from vagus.policies.callable import load_callable
 from vagus.policies.policy import Row
-from vagus.robots.gym_mapping import Spaces, load_mapping, resolve
 from vagus.robots.registry import load_robot
 from vagus.specs import vouched
 from vagus.types import ActionChunk, Observation
 
-TEXT = (Path(__file__).parents[2] / "docs" / "quickstart.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[3] / "docs" / "quickstart.md").read_text(encoding="utf-8")
 
 
 def block(language: str, marker: str) -> str:

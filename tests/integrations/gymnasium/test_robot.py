@@ -17,8 +17,8 @@ from vagus.control.frames import FrameCheck
 from vagus.control.robot import EpisodicRobot
 from vagus.errors import ConfigError, FrameError, RobotError
 from vagus.import_path import Option
-from vagus.robots.gym import GymReport, GymRobot
-from vagus.robots.gym_mapping import GymMapping
+from vagus.integrations.gymnasium.mapping import GymMapping
+from vagus.integrations.gymnasium.robot import GymReport, GymRobot
 from vagus.robots.registry import load_robot
 from vagus.specs import ActionKind
 

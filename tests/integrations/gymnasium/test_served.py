@@ -19,9 +19,9 @@ from vagus.edge.handshake import Identity
 from vagus.edge.opening import Opener
 from vagus.errors import PolicyError
 from vagus.import_path import Option
+from vagus.integrations.gymnasium.robot import GymRobot
 from vagus.policies.declare import SpecTable
 from vagus.policies.policy import Policy, Row, ServingMode
-from vagus.robots.gym import GymRobot
 from vagus.robots.registry import load_robot
 from vagus.server.config import ServeConfig
 from vagus.server.server import Server

@@ -18,8 +18,8 @@ import numpy as np
 
 from vagus.errors import ConfigError, RobotError
 from vagus.import_path import Option, check_options
-from vagus.robots.gym_mapping import RENDER, GymMapping, load_mapping
-from vagus.robots.gym_spaces import Env, Parts, action_box, drawn, flatten, layout_of
+from vagus.integrations.gymnasium.mapping import RENDER, GymMapping, load_mapping
+from vagus.integrations.gymnasium.spaces import Env, Parts, action_box, drawn, flatten, layout_of
 from vagus.specs import ActionKind, RobotSpec
 from vagus.types import ActionArray, FloatArray, Image
 
