@@ -18,9 +18,9 @@ from lerobot.policies.vqbet.configuration_vqbet import VQBeTConfig
 from lerobot.processor import PolicyProcessorPipeline
 from torch import Tensor
 
+from vagus.integrations.lerobot.policy.batch import Memory
+from vagus.integrations.lerobot.policy.policy import LeRobotPolicy
 from vagus.policies.declare import SpecTable
-from vagus.policies.lerobot import LeRobotPolicy
-from vagus.policies.lerobot_batch import Memory
 from vagus.policies.policy import Row
 from vagus.types import ActionChunk, FloatArray, Image, Observation
 

@@ -18,8 +18,8 @@ from lerobot.processor import NormalizerProcessorStep, RelativeActionsProcessorS
 
 import lerobot_backend as plain
 import lerobot_checkpoints as tiny
+from vagus.integrations.lerobot.policy.batch import Memory
 from vagus.policies.declare import SpecTable
-from vagus.policies.lerobot_batch import Memory
 from vagus.policies.policy import Row
 from vagus.types import ActionChunk, Observation, Prefix
 

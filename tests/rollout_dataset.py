@@ -6,7 +6,7 @@ import numpy as np
 from lerobot.datasets import LeRobotDataset
 
 from rollout_rig import Stand, Sway
-from vagus.integrations.lerobot_provenance import COLUMNS
+from vagus.integrations.lerobot.dataset.provenance import COLUMNS
 
 __all__ = ["check_plan_rows", "recorded"]
 

@@ -31,7 +31,7 @@ from vagus.cli.parse import COMMANDS, parse
 from vagus.edge.config import EdgeConfig
 from vagus.errors import VagusError
 from vagus.integrations.gymnasium.mapping import load_mapping
-from vagus.robots.lerobot_features import load_device_mapping
+from vagus.integrations.lerobot.robot.features import load_device_mapping
 from vagus.server.config import ServeConfig
 from vagus.server.manifest import load_manifest
 

@@ -7,14 +7,16 @@ import json
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import vagus
 
+PYPROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
 FRAMEWORKS = ("torch", "lerobot", "grpc", "zmq", "websockets", "jax", "tensorflow")
 EDGE = ("vagus.edge", "vagus.control", "vagus.transport", "vagus.wire", "vagus.demo")
-LOADED_BY_NAME = ("vagus.policies.lerobot", "vagus.robots.lerobot", "vagus.integrations")
+LOADED_BY_NAME = ("vagus.integrations",)
 """Modules that need what is not installed everywhere; only their users import them."""
 
 
@@ -40,6 +42,16 @@ def test_there_is_an_edge_to_look_at() -> None:
     assert {"vagus.wire.codec", "vagus.transport.keys", "vagus.edge.config", "vagus.control.robot"} <= set(
         edge_modules()
     )
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="no tomllib")
+@pytest.mark.parametrize("law", ["the core reaches no framework", "nobody imports an integration"])
+def test_a_law_of_the_core_is_one_of_all_its_parts(law: str) -> None:
+    tomllib = importlib.import_module("tomllib")
+    settings = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))
+    contracts = {one["name"]: one for one in settings["tool"]["importlinter"]["contracts"]}
+    parts = {f"vagus.{module.name}" for module in pkgutil.iter_modules(vagus.__path__)}
+    assert set(contracts[law]["source_modules"]) == parts - {"vagus.__main__", *LOADED_BY_NAME}
 
 
 def test_the_edge_loads_no_framework() -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from vagus.cli.run_recording import Run, open_recording
 from vagus.control.config import LoopConfig, RecorderConfig
 from vagus.control.loop import ControlLoop
 from vagus.control.mapping import OrderMapping
@@ -24,6 +23,7 @@ from vagus.edge.opening import Opener
 from vagus.errors import PolicyError
 from vagus.policies.declare import SpecTable
 from vagus.policies.policy import Policy, Row, ServingMode
+from vagus.recording.registry import Run, open_recording
 from vagus.server.config import ServeConfig
 from vagus.server.server import Server
 from vagus.transport.memory import MemoryNetwork

@@ -13,7 +13,7 @@ from vagus.control.mapping import OrderMapping
 from vagus.edge.config import EdgeConfig
 from vagus.edge.engine import Engine, EngineContract
 from vagus.edge.exchange import LinkView
-from vagus.integrations.lerobot_pilot import Pilot, PilotParts
+from vagus.integrations.lerobot.rollout.pilot import Pilot, PilotParts
 from vagus.specs import ActionFeature, ActionKind, CameraSpec, Limits, PolicySpec, RobotSpec, StateFeature
 from vagus.types import Command, Image, LinkState, MotionState, Snapshot
 

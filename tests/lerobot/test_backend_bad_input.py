@@ -19,9 +19,9 @@ import lerobot_checkpoints as tiny
 from lerobot_backend import UNITS, act_config, save, served
 from vagus.clock import MonotonicClock
 from vagus.errors import ConfigError, PolicyError, VagusError
+from vagus.integrations.lerobot.policy.checkpoint import PLAIN_STEPS
+from vagus.integrations.lerobot.policy.families import family_of
 from vagus.policies.declare import SpecTable
-from vagus.policies.lerobot_checkpoint import PLAIN_STEPS
-from vagus.policies.lerobot_families import family_of
 from vagus.server.config import ServeConfig
 from vagus.server.manifest import load_manifest
 from vagus.server.model import Model, load_model

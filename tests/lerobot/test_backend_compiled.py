@@ -25,8 +25,8 @@ from lerobot_backend import (
 )
 from vagus.clock import MonotonicClock
 from vagus.errors import ConfigError
+from vagus.integrations.lerobot.policy.batch import Memory
 from vagus.policies.declare import SpecTable
-from vagus.policies.lerobot_batch import Memory
 from vagus.policies.policy import Row
 from vagus.server.config import ServeConfig
 from vagus.server.model import Model

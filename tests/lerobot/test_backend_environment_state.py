@@ -21,7 +21,7 @@ from lerobot_backend import (
     save,
     served,
 )
-from vagus.policies.lerobot_batch import Memory
+from vagus.integrations.lerobot.policy.batch import Memory
 from vagus.types import Observation
 
 PUCK = ("puck.x", "puck.y", "puck.z")

@@ -16,10 +16,10 @@ from lerobot.policies.diffusion import modeling_diffusion
 import lerobot_checkpoints as tiny
 from lerobot_backend import TABLE, act_config, diffusion_config, good, row, save, seen, served
 from vagus.errors import ConfigError, PolicyError, VagusError
-from vagus.policies import lerobot_source
+from vagus.integrations.lerobot.policy import source
+from vagus.integrations.lerobot.policy.families import FAMILIES
+from vagus.integrations.lerobot.policy.policy import LeRobotPolicy
 from vagus.policies.declare import SpecTable
-from vagus.policies.lerobot import LeRobotPolicy
-from vagus.policies.lerobot_families import FAMILIES
 
 HUB = {"allowed_sources": ["someone"], "stated": TABLE, "trained_rate_hz": 30.0}
 ARM = dict.fromkeys(tiny.ACTION_NAMES, "rad")
@@ -56,7 +56,7 @@ def test_the_revision_reaches_the_hub(act: Path, monkeypatch: pytest.MonkeyPatch
         asked.append((model, revision))
         return str(act)
 
-    monkeypatch.setattr(lerobot_source, "snapshot_download", hub)
+    monkeypatch.setattr(source, "snapshot_download", hub)
     LeRobotPolicy(model="someone/act", revision="v2", **HUB)  # type: ignore[arg-type]
     assert asked == [("someone/act", "v2")]
 
@@ -80,7 +80,7 @@ def test_what_the_hub_refuses_is_said(
     def hub(*_: object, **__: object) -> str:
         raise kind("no", response=answer)
 
-    monkeypatch.setattr(lerobot_source, "snapshot_download", hub)
+    monkeypatch.setattr(source, "snapshot_download", hub)
     with pytest.raises(wanted, match=match):
         LeRobotPolicy(model="someone/act", revision="v2", **HUB)  # type: ignore[arg-type]
 

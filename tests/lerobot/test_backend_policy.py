@@ -28,8 +28,8 @@ from lerobot_backend import (
 )
 from vagus.clock import MonotonicClock
 from vagus.errors import PolicyError
+from vagus.integrations.lerobot.policy.batch import Memory
 from vagus.policies.declare import SpecTable
-from vagus.policies.lerobot_batch import Memory
 from vagus.policies.policy import Row, ServingMode
 from vagus.server.config import ServeConfig
 from vagus.server.model import Model

@@ -26,8 +26,8 @@ from lerobot_backend import (
     vqbet_config,
 )
 from vagus.clock import MonotonicClock
+from vagus.integrations.lerobot.policy.policy import LeRobotPolicy
 from vagus.policies.declare import SpecTable
-from vagus.policies.lerobot import LeRobotPolicy
 from vagus.policies.policy import ServingMode
 from vagus.server.config import ServeConfig
 from vagus.server.model import Model

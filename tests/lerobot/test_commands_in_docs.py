@@ -10,8 +10,8 @@ from lerobot.rollout.configs import RolloutConfig
 
 from documents import DOCUMENTS, Typed, flags_named, lines_typed, spans
 from rollout_rig import add_plugin
-from vagus.integrations import lerobot as integration
-from vagus.integrations.lerobot_settings import settle
+from vagus.integrations.lerobot.rollout import rollout as integration
+from vagus.integrations.lerobot.rollout.settings import settle
 
 LINES = [
     line

@@ -23,9 +23,9 @@ from vagus.control.robot import Robot
 from vagus.control.tally import EndReason
 from vagus.errors import ConfigError
 from vagus.import_path import Option
-from vagus.integrations.lerobot_dataset_wire import OpenDataset, WriteFrame
-from vagus.integrations.lerobot_dataset_writer import DatasetWriter
-from vagus.integrations.lerobot_provenance import COLUMNS
+from vagus.integrations.lerobot.dataset.messages import OpenDataset, WriteFrame
+from vagus.integrations.lerobot.dataset.provenance import COLUMNS
+from vagus.integrations.lerobot.dataset.writer import DatasetWriter
 from vagus.robots.registry import load_robot
 from vsim_rig import NAMES, RATE_HZ, STRIDE, Towards, drive, events
 

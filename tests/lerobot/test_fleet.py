@@ -18,7 +18,7 @@ from lerobot_backend import act_config, save
 from process.rig import Rig, rig_in, summary_of
 from vagus.cli.child import Child
 from vagus.cli.run_report import RunSummary
-from vagus.integrations.lerobot_provenance import COLUMNS
+from vagus.integrations.lerobot.dataset.provenance import COLUMNS
 from vagus.server.audit import AuditLine
 from vsim_rig import RATE_HZ, UNITS
 

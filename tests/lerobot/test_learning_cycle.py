@@ -17,7 +17,7 @@ from vagus.cli.exit_code import ExitCode
 from vagus.control.config import LoopConfig, RecorderConfig
 from vagus.control.robot import Robot
 from vagus.control.tally import EndReason
-from vagus.integrations.lerobot_provenance import COLUMNS
+from vagus.integrations.lerobot.dataset.provenance import COLUMNS
 from vagus.policies.declare import SpecTable
 from vagus.robots.registry import load_robot
 from vagus.server.config import ServeConfig

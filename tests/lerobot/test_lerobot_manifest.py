@@ -11,8 +11,8 @@ from lerobot.utils.constants import HF_LEROBOT_HOME
 from lerobot_backend import act_config, save
 from vagus.cli.serve import ServeCommand
 from vagus.errors import ConfigError
+from vagus.integrations.lerobot.policy.manifest import lerobot_home, read_dataset, write_manifest
 from vagus.policies.declare import SpecTable
-from vagus.policies.lerobot_manifest import lerobot_home, read_dataset, write_manifest
 from vagus.server.manifest import load_manifest
 
 NAMES = [f"joint_{number}.pos" for number in range(6)]

@@ -11,8 +11,8 @@ from lerobot.robots.config import RobotConfig
 from lerobot.utils.feature_utils import hw_to_dataset_features
 
 from vagus.errors import VagusError
-from vagus.robots.lerobot_config import _register, make_device
-from vagus.robots.lerobot_features import Device, DeviceMapping, spec_of
+from vagus.integrations.lerobot.robot.config import _register, make_device
+from vagus.integrations.lerobot.robot.features import Device, DeviceMapping, spec_of
 from vagus.specs import RobotSpec
 
 CAMERAS = {

@@ -15,8 +15,8 @@ from control.rig import FakeClock
 from vagus.clock import NS_PER_MS
 from vagus.errors import RobotError
 from vagus.import_path import Option
-from vagus.robots.lerobot import LeRobotRobot
-from vagus.robots.lerobot_network import Freshness, bound_farewell
+from vagus.integrations.lerobot.robot.network import Freshness, bound_farewell
+from vagus.integrations.lerobot.robot.robot import LeRobotRobot
 from vagus.robots.registry import load_robot
 
 FRESH_NS = 400 * NS_PER_MS

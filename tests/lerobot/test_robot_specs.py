@@ -10,8 +10,8 @@ import pytest
 from vagus.control.robot_check import Admission, admitted
 from vagus.errors import ConfigError, SpecError
 from vagus.import_path import Option
-from vagus.robots.lerobot_config import make_device, nested
-from vagus.robots.lerobot_features import DeviceMapping, load_device_mapping, spec_of
+from vagus.integrations.lerobot.robot.config import make_device, nested
+from vagus.integrations.lerobot.robot.features import DeviceMapping, load_device_mapping, spec_of
 from vagus.robots.registry import load_robot
 from vagus.specs import ActionKind, CameraSpec, Limits, RobotSpec
 

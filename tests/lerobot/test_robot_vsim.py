@@ -17,8 +17,8 @@ from vagus.control.config import LoopConfig
 from vagus.control.tally import EndReason
 from vagus.errors import ConfigError, FrameError, RobotError
 from vagus.import_path import Option
-from vagus.policies import lerobot_version
-from vagus.robots.lerobot import LeRobotRobot
+from vagus.integrations.lerobot import version as lerobot_version
+from vagus.integrations.lerobot.robot.robot import LeRobotRobot
 from vagus.robots.registry import load_robot
 from vagus.specs import ActionKind, CameraSpec
 from vsim_rig import GOAL, NAMES, STRIDE, UNITS, Towards, drive, events

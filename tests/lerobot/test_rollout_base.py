@@ -14,7 +14,7 @@ import pytest
 from rollout_rig import BASE, DRIVE, DRIVES_BASES, Stand, Sway, add_plugin, stand_in, table
 from vagus.control.tally import EndReason
 from vagus.errors import ConfigError, LinkError, SessionRefusedError
-from vagus.integrations import lerobot as integration
+from vagus.integrations.lerobot.rollout import rollout as integration
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ from rollout_rig import (
     table,
 )
 from vagus.control.tally import EndReason
-from vagus.integrations import lerobot as integration
+from vagus.integrations.lerobot.rollout import rollout as integration
 
 TELEOP = ["--teleop.type=vleader", "--teleop.id=leader"]
 

@@ -31,7 +31,7 @@ from rollout_rig import (
     table,
 )
 from vagus.control.tally import EndReason, LoopSummary
-from vagus.integrations import lerobot as integration
+from vagus.integrations.lerobot.rollout import rollout as integration
 from vagus.types import MotionState
 
 POSITIONS = tuple(f"{joint}.pos" for joint in JOINTS)

@@ -31,9 +31,9 @@ from vagus.cli.exit_code import ExitCode
 from vagus.cli.main import main
 from vagus.control.tally import EndReason
 from vagus.errors import ConfigError
-from vagus.integrations import lerobot as integration
-from vagus.integrations.lerobot_fields import FIELDS
-from vagus.policies import lerobot_version
+from vagus.integrations.lerobot import version as lerobot_version
+from vagus.integrations.lerobot.rollout import rollout as integration
+from vagus.integrations.lerobot.rollout.fields import FIELDS
 from vagus.server.config import ServeConfig
 
 POSITIONS = tuple(f"{joint}.pos" for joint in JOINTS)

@@ -16,15 +16,19 @@ from lerobot.configs import FeatureType
 
 from rollout_rig import PLUGIN, Stand, Sway, serving, stand_in, table
 from vagus.errors import ConfigError, LinkError
-from vagus.integrations.lerobot_policy import VagusConfig, VagusPolicy, make_vagus_pre_post_processors
-from vagus.policies import lerobot_version
+from vagus.integrations.lerobot import version as lerobot_version
+from vagus.integrations.lerobot.rollout.remote_policy import (
+    VagusConfig,
+    VagusPolicy,
+    make_vagus_pre_post_processors,
+)
 from vagus.specs import ActionKind
 from vagus.transport.router import Router
 from vagus.transport.zenoh_config import RouterConfig
 
 STOCK = [
     "--robot.discover_packages_path=lerobot_robot_vsim",
-    "--policy.discover_packages_path=vagus.integrations",
+    "--policy.discover_packages_path=vagus.integrations.lerobot.rollout",
     "--policy.type=vagus",
 ]
 

@@ -8,7 +8,7 @@ import pytest
 from lerobot.rollout.inference import InferenceEngine
 
 from integrations.cockpit import Cockpit
-from vagus.integrations.lerobot_engine import EnginePorts, VagusInferenceEngine
+from vagus.integrations.lerobot.rollout.engine import EnginePorts, VagusInferenceEngine
 
 
 class LaterBase(InferenceEngine):  # type: ignore[misc]

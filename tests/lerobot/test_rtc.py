@@ -13,7 +13,7 @@ from lerobot.configs import RTCAttentionSchedule
 from lerobot.policies.rtc import RTCConfig, RTCProcessor
 
 from vagus.errors import ConfigError, PolicyError
-from vagus.policies.lerobot_rtc import BatchedRtc, RtcBatch, RtcPrefix, collate_rtc, install_rtc
+from vagus.integrations.lerobot.policy.rtc import BatchedRtc, RtcBatch, RtcPrefix, collate_rtc, install_rtc
 
 STEPS, DIM = 12, 3
 SCHEDULES = list(RTCAttentionSchedule)

@@ -20,8 +20,8 @@ from lerobot_conversations import (
     Robot,
     assert_same,
 )
-from vagus.policies.lerobot import LeRobotPolicy
-from vagus.policies.lerobot_batch import Memory
+from vagus.integrations.lerobot.policy.batch import Memory
+from vagus.integrations.lerobot.policy.policy import LeRobotPolicy
 from vagus.policies.policy import Row
 from vagus.types import ActionChunk
 

@@ -14,7 +14,7 @@ from lerobot.policies.rtc import RTCConfig
 from lerobot.processor import PolicyProcessorPipeline
 
 import lerobot_checkpoints as tiny
-from vagus.policies.lerobot_rtc import RtcPrefix, collate_rtc, install_rtc
+from vagus.integrations.lerobot.policy.rtc import RtcPrefix, collate_rtc, install_rtc
 
 TOLERANCE = 1e-5
 MAX_GUIDANCE = 10.0

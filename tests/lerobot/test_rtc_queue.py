@@ -25,7 +25,7 @@ from vagus.edge.config import EdgeConfig
 from vagus.edge.engine import Engine, EngineContract
 from vagus.edge.exchange import LinkView, Proposal
 from vagus.edge.latency import LatencyWindow
-from vagus.policies.lerobot_rtc import BatchedRtc, RtcBatch, collate_rtc
+from vagus.integrations.lerobot.policy.rtc import BatchedRtc, RtcBatch, collate_rtc
 from vagus.types import ActionChunk, FloatArray, LinkState, SnapshotDraft
 
 CHUNK, DIM, PREFIX_HORIZON = 20, 2, 8

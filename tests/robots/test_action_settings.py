@@ -13,8 +13,8 @@ from vagus.control.robot_check import Admission, admitted
 from vagus.errors import ConfigError, SpecError
 from vagus.integrations.gymnasium.mapping import GymMapping, Spaces, resolve
 from vagus.integrations.gymnasium.mapping import load_mapping as load_gym
+from vagus.integrations.lerobot.robot.features import DeviceMapping, load_device_mapping, spec_of
 from vagus.robots.action_settings import ActionSettings
-from vagus.robots.lerobot_features import DeviceMapping, load_device_mapping, spec_of
 from vagus.specs import ActionFeature, ActionKind, BinaryEncoding, FallbackMode, Limits, RobotSpec, vouched
 
 Reader = Callable[[Path, str], RobotSpec]

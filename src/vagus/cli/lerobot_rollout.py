@@ -16,7 +16,7 @@ from vagus.errors import ConfigError
 
 __all__ = ["LerobotRolloutCommand"]
 
-INTEGRATION = "vagus.integrations.lerobot"
+INTEGRATION = "vagus.integrations.lerobot.rollout.rollout"
 """Loaded by name: it needs LeRobot, and with it torch."""
 
 

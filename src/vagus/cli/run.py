@@ -21,7 +21,6 @@ from vagus.cli.live_line import LiveLine
 from vagus.cli.log_output import LogFlags
 from vagus.cli.needed import check_needed
 from vagus.cli.parse import parse_as
-from vagus.cli.run_recording import Run, open_recording
 from vagus.cli.run_report import RunSummary, exit_code_for, summarise, summary_table
 from vagus.cli.signals import ended_by_signals
 from vagus.cli.steady_output import end_process
@@ -41,6 +40,7 @@ from vagus.edge.handshake import Contract, Identity
 from vagus.edge.opening import Opener, parse_service
 from vagus.errors import ConfigError
 from vagus.import_path import Option
+from vagus.recording.registry import Run, open_recording
 from vagus.robots.registry import load_robot
 from vagus.specs import RobotSpec, rename_robot_spec, vouched
 from vagus.transport.host import host_id

@@ -48,7 +48,7 @@ WHAT = (
 )
 
 
-LEROBOT_MANIFEST = "vagus.policies.lerobot_manifest"
+LEROBOT_MANIFEST = "vagus.integrations.lerobot.policy.manifest"
 """Loaded by name: it needs LeRobot."""
 
 TABLES = tuple(entry.name for entry in fields(SpecTable) if entry.default_factory is dict)

@@ -1,1 +1,1 @@
-"""Vagus inside other frameworks' programs; each module needs its framework and is loaded by name."""
+"""Foreign systems, a folder each. They are loaded by name: nobody imports them, and they not each other."""

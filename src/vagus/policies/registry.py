@@ -16,7 +16,7 @@ from vagus.specs import PolicySpec
 __all__ = ["BACKENDS", "backend_module", "load_policy"]
 
 BACKENDS: Mapping[str, str] = {
-    "lerobot": "vagus.policies.lerobot:LeRobotPolicy",
+    "lerobot": "vagus.integrations.lerobot.policy.policy:LeRobotPolicy",
     "reach": "vagus.demo.reach:ReachPolicy",
 }
 """Name → module:class. What a backend needs beyond the base package is in the extra of its name."""

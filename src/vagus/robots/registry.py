@@ -85,7 +85,7 @@ def _gym(name: str, options: Mapping[str, Option]) -> Robot:
 
 
 def _lerobot(name: str, options: Mapping[str, Option]) -> Robot:
-    make = _embedded(name, "vagus.robots.lerobot:make_lerobot_robot")
+    make = _embedded(name, "vagus.integrations.lerobot.robot.robot:make_lerobot_robot")
     return make(name.removeprefix(LEROBOT), options)
 
 

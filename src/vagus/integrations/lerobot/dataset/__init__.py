@@ -1,0 +1,1 @@
+"""A run recorded as a LeRobotDataset, by a process of its own."""

@@ -1,0 +1,1 @@
+"""Any LeRobot policy as a policy of ours. Needs LeRobot; loaded by name."""

@@ -1,0 +1,1 @@
+"""Any LeRobot robot as a robot of ours. Needs LeRobot; loaded by name."""

@@ -1,0 +1,308 @@
+"""One robot under somebody else's control loop: observation in, command out, once per tick of theirs.
+
+Owns no thread and no hardware. All methods belong to the thread that runs the loop.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from vagus.clock import Clock, MonotonicClock, seconds_to_ns
+from vagus.control.camera import ClientPort
+from vagus.control.config import SensesConfig
+from vagus.control.ending import reason_of
+from vagus.control.fallback import Fallbacks, keeps_moving, rest_value
+from vagus.control.gate import Gate
+from vagus.control.mapping import OrderMapping
+from vagus.control.motion import Motion
+from vagus.control.narration import Changes
+from vagus.control.parts import EnginePort
+from vagus.control.readings import Reading
+from vagus.control.tally import EndReason, LoopSummary, Tally
+from vagus.errors import FrameError, GateError, PolicyError, RobotError
+from vagus.integrations.lerobot.rollout.senses import Observation, Senses
+from vagus.integrations.lerobot.rollout.watch import RolloutWatch
+from vagus.specs import RobotSpec
+from vagus.types import (
+    ActionArray,
+    Command,
+    Directive,
+    MotionState,
+    Provenance,
+    Snapshot,
+    SnapshotDraft,
+)
+
+__all__ = ["Pilot", "PilotParts"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PilotParts:
+    """What a pilot is made of.
+
+    Attributes:
+        spec: the robot in its own names.
+        engine: of an open client.
+        client: takes the snapshots.
+        mapping: between the robot's order and the policy's.
+        motion: made from the mapping's actions and state names.
+        cause_of: makes of the reason of a stop a sentence with all that is known about it.
+        fallbacks: of `motion`.
+        config: how far the robot's readings and cameras are believed.
+    """
+
+    spec: RobotSpec
+    engine: EnginePort
+    client: ClientPort
+    mapping: OrderMapping
+    motion: Motion
+    cause_of: Callable[[str], str]
+    fallbacks: Fallbacks = field(default_factory=Fallbacks)
+    config: SensesConfig = field(default_factory=SensesConfig)
+
+
+class Pilot:
+    """Begins paused: nothing is commanded before the first `resume`."""
+
+    def __init__(self, parts: PilotParts, clock: Clock | None = None) -> None:
+        self._parts = parts
+        self._clock = clock or MonotonicClock()
+        self._seen: Observation | None = None
+        self._seen_ns: int | None = None
+        self._ticked_ns = self._clock.now_ns()
+        self.failure = ""
+        """Why nothing will be commanded any more; empty while all is well."""
+        self.failed_as: EndReason | None = None
+        """The same for an exit code."""
+        self.changes = Changes()
+        self._gate = Gate(parts.spec.actions, tick_s=parts.motion.tick_s)
+        self._tally = Tally()
+        self._is_released = True
+        tick_ns = seconds_to_ns(parts.motion.tick_s)
+        self.senses = Senses(
+            parts.spec,
+            parts.mapping,
+            parts.config,
+            self._clock,
+            is_driven=lambda: self._is_driven,
+            driven_ns=lambda: self._tally.plan_actions * tick_ns,
+        )
+        """What the robot's observations go through before LeRobot gets them."""
+        self.watch = RolloutWatch(parts.motion, self.senses.sight, self.changes)
+        """Says while it lasts what is wrong with the rate and the limits."""
+        parts.engine.pause(self._ticked_ns)
+
+    # -- episodes and pauses ----------------------------------------------------------------------------
+
+    def reset(self) -> None:
+        """Begin a new episode: plan, observation and what is in flight are dropped; a pause stays one.
+
+        The robot may have been put elsewhere. The time since the last tick does not count as offline.
+        """
+        if self._is_over:
+            return
+        engine = self._parts.engine
+        was_paused = engine.motion is MotionState.PAUSED
+        if not was_paused:
+            engine.pause(self._ticked_ns)
+        engine.reset(was_moved=True)
+        self._forget()
+        self.senses.forget()
+        if not was_paused:
+            self._go_on()
+
+    def pause(self) -> None:
+        """Somebody else moves the robot from now on; twice does nothing."""
+        if self._is_over or self._parts.engine.motion is MotionState.PAUSED:
+            return
+        self._is_released = True
+        self._parts.engine.pause(self._clock.now_ns())
+        self._note(self._clock.now_ns(), self._standing)
+        self._forget()
+
+    def resume(self) -> None:
+        """Go on with a fresh plan from where the robot is then; without a pause, nothing happens."""
+        if not self._is_over and self._parts.engine.motion is MotionState.PAUSED:
+            self._go_on()
+
+    def stop(self, reason: str) -> None:
+        """Command nothing any more."""
+        self._parts.engine.stop(reason)
+        self._note(self._clock.now_ns(), self._standing)
+        self._forget()
+
+    def summary(self, reason: EndReason, error: str, *, episodes: int) -> LoopSummary:
+        """Return what was counted; how late the ticks came only their loop knows."""
+        limited = self._parts.motion.limited_counts
+        self._tally.state_errors = self.senses.bad
+        errors = self.senses.sight.errors
+        counted = self._tally.summary(reason, error, limited=limited, camera_errors=errors)
+        return replace(counted, lateness_ms={}, episodes=episodes)
+
+    @property
+    def at_rest(self) -> Mapping[str, float]:
+        """Action that goes on moving the robot when no command follows → its value at rest."""
+        modes = self._parts.fallbacks
+        return {f.name: rest_value(f, modes) for f in self._parts.spec.actions if keeps_moving(f)}
+
+    def halted(self) -> None:
+        """The robot was brought to a stand past this object; the plan goes on from there."""
+        if not self._is_over and self._parts.engine.motion is not MotionState.PAUSED:
+            now_ns = self._clock.now_ns()
+            self._parts.engine.pause(now_ns)
+            pose, gap = self._last_pose(), self._parts.motion.gap
+            self._parts.engine.resume(now_ns, measured=pose, keep_plan_within=float("inf"), gap=gap)
+
+    # -- every tick -------------------------------------------------------------------------------------
+
+    def note(self, observation: Observation) -> None:
+        """Take what the robot saw just now, after `senses`; pictures are copied when they are sent."""
+        self._seen, self._seen_ns = observation, self._clock.now_ns()
+
+    def act(self) -> Command | None:
+        """Return the command of this tick; None without an observation, in a pause, or after a failure.
+
+        Its `action` is in the policy's order; None where nothing is to be commanded.
+        """
+        engine, reading = self._parts.engine, self.senses.reading
+        if self._seen is None or reading is None or self._is_over or engine.motion is MotionState.PAUSED:
+            return None
+        now_ns = self._tick_ns()
+        self._tally.note_tick(now_ns, 0, 0)
+        self.watch.ticked(now_ns, self.senses.take_spent_ns())
+        try:
+            return self._tick(now_ns, reading, self._seen)
+        except (FrameError, GateError, PolicyError) as error:
+            self._fail(str(error), reason_of(error))
+            return None
+
+    def to_robot(self, action: ActionArray) -> ActionArray:
+        """Return a command in the order of the spec, (action_dim,)."""
+        return self._parts.mapping.action_to_robot(action)
+
+    # -- parts ------------------------------------------------------------------------------------------
+
+    @property
+    def _is_over(self) -> bool:
+        return self._parts.engine.motion is MotionState.STOPPED
+
+    def _forget(self) -> None:
+        self._seen = self._seen_ns = None
+        self.watch.interrupted()
+
+    def _go_on(self) -> None:
+        self._is_released = True
+        self._ticked_ns = self._clock.now_ns()
+        self._note(self._ticked_ns, self._standing)
+        self._forget()
+        self._parts.engine.resume(self._ticked_ns)
+
+    def _tick_ns(self) -> int:
+        """Return the time of this tick: that of its observation, unless that was used before."""
+        self._ticked_ns = self._clock.now_ns() if self._seen_ns is None else self._seen_ns
+        self._seen_ns = None
+        return self._ticked_ns
+
+    @property
+    def _standing(self) -> Provenance:
+        """Where a tick comes from in which nothing is commanded."""
+        engine = self._parts.engine
+        return Provenance(None, None, engine.episode, None, None, None, engine.link, engine.motion)
+
+    def _note(self, now_ns: int, provenance: Provenance, *, is_commanded: bool = False) -> None:
+        if self._tally.ticks:  # before the first tick there is nothing to count or to tell
+            self.changes.note(now_ns, provenance, self._parts.engine.step)
+            self._tally.note_command(now_ns, provenance, is_commanded=is_commanded)
+
+    def _fail(self, why: str, failed_as: EndReason) -> None:
+        self.failure, self.failed_as = why, failed_as
+        self._parts.engine.stop(why)
+        self._note(self._clock.now_ns(), self._standing)
+        logger.error("the robot is stopped: %s", why)
+
+    def _tick(self, now_ns: int, reading: Reading, seen: Observation) -> Command | None:
+        """Return the command of this tick, if there is one.
+
+        Raises:
+            FrameError: there will never be pictures.
+            PolicyError, GateError: a command must not reach the robot.
+        """
+        engine, motion = self._parts.engine, self._parts.motion
+        if not (reading.is_trusted or self._is_driven):
+            self._note(now_ns, self._standing)
+            return None  # nothing moves, and nobody knows where from
+        directive = engine.advance(now_ns, self._parts.mapping.state_to_policy(reading.state))
+        # a request that is not taken is made again: what was not measured now is shown to no policy
+        draft = engine.take_draft() if reading.is_trusted else None
+        if directive.motion is MotionState.STOPPED:
+            self._gave_up(now_ns)
+            return None
+        if draft is not None:
+            self._offer(draft, seen)
+        command = self._command(directive, reading)
+        if motion.stop_reason is not None:
+            self._fail(motion.stop_reason, EndReason.LIMITED)
+            return None
+        self._note(now_ns, command.provenance, is_commanded=command.action is not None)
+        if command.is_moving:
+            engine.fallback_moved(now_ns)
+        return command
+
+    @property
+    def _is_driven(self) -> bool:
+        """Whether we have commanded the robot since the start or the last pause."""
+        return self._parts.motion.is_driven and not self._is_released
+
+    def _gave_up(self, now_ns: int) -> None:
+        """The engine has stopped: a link that is well did not fail a robot that sees nothing."""
+        engine = self._parts.engine
+        blind = self.senses.sight.blamed(engine.link, now_ns)
+        if blind:
+            self._fail(f"{engine.stop_reason}: {blind}", EndReason.ROBOT_ERROR)
+        else:
+            self._fail(self._parts.cause_of(engine.stop_reason), EndReason.DEAD)
+
+    def _last_pose(self) -> ActionArray | None:
+        """Return where the robot is, or None if it does not say."""
+        reading = self.senses.reading
+        if reading is not None and reading.is_trusted:
+            return self._parts.motion.measured(reading.steady)
+        logger.warning("where the robot stands is not known")
+        return None
+
+    def _command(self, directive: Directive, reading: Reading) -> Command:
+        """Return what is to be commanded, after a last look at it.
+
+        Raises:
+            PolicyError, GateError: it must not reach the robot.
+        """
+        motion = self._parts.motion
+        command = motion.advance(directive, reading.steady, is_trusted=reading.is_trusted)
+        self._is_released = self._is_released and not motion.is_driven
+        for notice in motion.take_notices():
+            logger.warning("%s", notice)
+        if command.action is not None:
+            begins_at = command.begins_at
+            start = None if begins_at is None else self.to_robot(begins_at)
+            self._gate.check(self.to_robot(command.action), start)
+            self.senses.commanded(command.action)
+        return command
+
+    def _offer(self, draft: SnapshotDraft, observation: Observation) -> None:
+        """Send a request, unless there are no pictures for it.
+
+        Raises:
+            FrameError: there never will be.
+        """
+        try:
+            images = self.senses.look(observation)
+        except RobotError:
+            self._parts.client.draft_failed(draft.ticket)
+            if self.senses.sight.refusal:
+                raise
+            return
+        self._parts.client.offer(Snapshot(draft, images))

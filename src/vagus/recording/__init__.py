@@ -1,0 +1,1 @@
+"""Recorders: what a run leaves on disk, in which format."""
