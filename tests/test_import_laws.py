@@ -15,7 +15,7 @@ import vagus
 
 PYPROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
 FRAMEWORKS = ("torch", "lerobot", "grpc", "zmq", "websockets", "jax", "tensorflow")
-EDGE = ("vagus.edge", "vagus.control", "vagus.transport", "vagus.wire", "vagus.demo")
+EDGE = ("vagus.edge", "vagus.control", "vagus.transport", "vagus.wire", "vagus.robots", "vagus.demo")
 LOADED_BY_NAME = ("vagus.integrations",)
 """Modules that need what is not installed everywhere; only their users import them."""
 
@@ -39,7 +39,7 @@ def loaded_by(statement: str) -> set[str]:
 
 
 def test_there_is_an_edge_to_look_at() -> None:
-    assert {"vagus.wire.codec", "vagus.transport.keys", "vagus.edge.config", "vagus.control.robot"} <= set(
+    assert {"vagus.wire.codec", "vagus.transport.keys", "vagus.edge.config", "vagus.robots.robot"} <= set(
         edge_modules()
     )
 

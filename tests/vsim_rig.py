@@ -11,11 +11,10 @@ import numpy as np
 
 from vagus.control.config import LoopConfig, RecorderConfig
 from vagus.control.loop import ControlLoop
+from vagus.control.loop_stats import LoopSummary
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
-from vagus.control.parts import LoopParts
-from vagus.control.robot import Robot
-from vagus.control.tally import LoopSummary
+from vagus.control.ports import LoopPorts
 from vagus.edge.client import PolicyClient
 from vagus.edge.config import EdgeConfig
 from vagus.edge.handshake import Identity
@@ -24,6 +23,7 @@ from vagus.errors import PolicyError
 from vagus.policies.declare import SpecTable
 from vagus.policies.policy import Policy, Row, ServingMode
 from vagus.recording.registry import Run, open_recording
+from vagus.robots.robot import Robot
 from vagus.server.config import ServeConfig
 from vagus.server.server import Server
 from vagus.transport.memory import MemoryNetwork
@@ -100,7 +100,7 @@ def drive(
             motion = Motion(mapping.actions, mapping.state_names, tick_s=1 / robot.spec.rate_hz)
             run = Run("lerobot:vsim", "arm", "reach", {})
             recording = open_recording(record or RecorderConfig(), run, robot, mapping, contract)
-            parts = LoopParts(
+            parts = LoopPorts(
                 robot, client.engine, client, motion, mapping, recording.recorder, recording.read_images
             )
             return ControlLoop(parts, config).run()

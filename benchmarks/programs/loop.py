@@ -20,7 +20,7 @@ from vagus.control.config import LoopConfig
 from vagus.control.loop import ControlLoop
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
-from vagus.control.parts import EnginePort, LoopParts
+from vagus.control.ports import EnginePort, LoopPorts
 from vagus.edge.client import PolicyClient
 from vagus.edge.config import EdgeConfig, ImageCodec
 from vagus.edge.handshake import Identity
@@ -159,7 +159,7 @@ def drive(robot: FreeRobot, policy: PolicySpec, engine: EnginePort, client: Poli
         seconds = float(json.loads(line)["seconds"])
         motion = Motion(mapping.actions, mapping.state_names, tick_s=1.0 / RATE_HZ)
         clock = WatchedClock()
-        parts = LoopParts(robot, engine, client, motion, mapping)
+        parts = LoopPorts(robot, engine, client, motion, mapping)
         read_before = robot.frames_read
         summary = ControlLoop(parts, LoopConfig(duration_s=seconds), clock).run()
         announce(

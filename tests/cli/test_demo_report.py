@@ -11,7 +11,7 @@ from rich.console import Console
 from vagus.cli.demo import inject_violation
 from vagus.cli.demo_report import Fault, Report, Tick, build_report, fault_outcomes, longest_gap_s
 from vagus.cli.run_report import RunSummary, summarise, summary_table
-from vagus.control.tally import EndReason, Tally
+from vagus.control.loop_stats import EndReason, LoopStats
 from vagus.demo.robot import SimRobot
 from vagus.edge.client import ClientStatus
 from vagus.edge.latency import LatencyParts
@@ -31,7 +31,7 @@ def hold(at: int) -> Tick:
 
 
 def run_of(robot: SimRobot, reason: EndReason = EndReason.INTERRUPTED, error: str = "") -> RunSummary:
-    summary = Tally().summary(reason, error, limited={}, camera_errors=0)
+    summary = LoopStats().summary(reason, error, limited={}, camera_errors=0)
     run = summarise(summary, {"merged": 3}, robot)
     return msgspec.json.decode(msgspec.json.encode(run), type=RunSummary)  # as it comes from a process
 
@@ -106,7 +106,7 @@ def test_the_audit_really_counts_what_is_injected() -> None:
 
 
 def test_the_summary_of_a_robot_without_a_report_has_none() -> None:
-    summary = Tally().summary(EndReason.FINISHED, "", limited={"jerk": 2}, camera_errors=0)
+    summary = LoopStats().summary(EndReason.FINISHED, "", limited={"jerk": 2}, camera_errors=0)
     run = summarise(summary, {"merged": 1}, object(), "runs/1")
     assert run.robot == {}
     assert (run.reason, run.exit_code) == ("finished", 0)
@@ -121,7 +121,7 @@ def test_the_robots_report_is_in_the_summary_as_it_is() -> None:
 
 
 def test_the_summary_says_why_requests_were_refused_and_where_the_time_went() -> None:
-    summary = Tally().summary(EndReason.DEAD, "got [nan, nan]", limited={}, camera_errors=0)
+    summary = LoopStats().summary(EndReason.DEAD, "got [nan, nan]", limited={}, camera_errors=0)
     spent = LatencyParts(40_000_000, 50_000_000, 0, 120_000_000)
     status = ClientStatus(
         LinkState.DEAD,
@@ -145,7 +145,7 @@ def test_the_summary_says_why_requests_were_refused_and_where_the_time_went() ->
 
 def test_the_summary_lists_what_a_robot_counts_and_the_episodes() -> None:
     summary = replace(
-        Tally().summary(EndReason.FINISHED, "", limited={}, camera_errors=0),
+        LoopStats().summary(EndReason.FINISHED, "", limited={}, camera_errors=0),
         duration_s=40.0,
         starved_s=10.0,
         episodes=25,

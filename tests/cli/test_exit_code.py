@@ -10,7 +10,7 @@ import pytest
 from vagus import errors
 from vagus.cli.exit_code import ExitCode, exit_code_of
 from vagus.cli.run_report import exit_code_for
-from vagus.control.tally import EndReason
+from vagus.control.loop_stats import EndReason
 from vagus.errors import VagusError
 
 QUICKSTART = Path(__file__).parents[2] / "docs" / "quickstart.md"

@@ -13,8 +13,8 @@ from vagus.cli.exit_code import ExitCode
 from vagus.cli.lerobot_rollout import LerobotRolloutCommand
 from vagus.cli.main import main
 from vagus.clock import NS_PER_S
+from vagus.control.loop_stats import EndReason, LoopStats
 from vagus.control.outcome import RunOutcome
-from vagus.control.tally import EndReason, Tally
 from vagus.edge.client import ClientStatus
 from vagus.types import LinkState, MotionState, Provenance
 
@@ -28,7 +28,7 @@ def test_without_lerobot_it_says_what_to_install(
 
 
 def ended(reason: EndReason, error: str = "") -> RunOutcome:
-    tally = Tally()
+    tally = LoopStats()
     tally.note_tick(0, 0, 0)
     playing = Provenance(1, 1, 0, 3, 0, 0, LinkState.STREAMING, MotionState.PLAYING)
     tally.note_command(3 * NS_PER_S, playing, is_commanded=True)

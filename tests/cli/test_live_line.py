@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vagus.cli.live_line import status_text
-from vagus.control.parts import LoopStatus
+from vagus.control.ports import LoopStatus
 from vagus.edge.client import ClientStatus
 from vagus.types import LinkState, MotionState
 

@@ -11,10 +11,10 @@ import numpy as np
 from vagus.clock import NS_PER_S
 from vagus.control.config import LoopConfig
 from vagus.control.loop import ControlLoop
+from vagus.control.loop_stats import LoopSummary
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
-from vagus.control.parts import LoopParts, RecorderPort
-from vagus.control.tally import LoopSummary
+from vagus.control.ports import LoopPorts, RecorderPort
 from vagus.edge.buffer import Source
 from vagus.edge.config import EdgeConfig
 from vagus.edge.engine import Engine, EngineContract
@@ -260,7 +260,7 @@ class Rig:
         motion = self.motion = FaultyMotion(
             mapping.actions, mapping.state_names, tick_s=1.0 / rate_hz, max_limited_s=max_limited_s
         )
-        self.parts = LoopParts(self.robot, self.engine, self.client, motion, mapping, recorder)
+        self.parts = LoopPorts(self.robot, self.engine, self.client, motion, mapping, recorder)
         self.loop = ControlLoop(self.parts, config or LoopConfig(), self.clock, on_stuck=on_stuck)
         self.clock.before_tick = self.await_answer
 

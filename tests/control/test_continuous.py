@@ -15,8 +15,8 @@ from control.rig import Rig
 from vagus.control.config import LoopConfig
 from vagus.control.gate import Gate
 from vagus.control.limits import Limiter
+from vagus.control.loop_stats import EndReason
 from vagus.control.motion import Motion
-from vagus.control.tally import EndReason
 from vagus.specs import ActionFeature, ActionKind, Limits
 from vagus.types import ActionArray, Command, Directive, LinkState, MotionState, Provenance
 

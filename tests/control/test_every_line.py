@@ -18,14 +18,24 @@ from typing import TypeAlias
 import pytest
 
 from control.rig import Rig
-from vagus.control import beat, ending, interrupt, loop, requests, runtime, state_reader, watchdog
+from vagus.control import (
+    end_reason,
+    loop,
+    realtime,
+    requests,
+    signal_flag,
+    state_reader,
+    tick_schedule,
+    watchdog,
+)
 from vagus.control.config import LoopConfig
-from vagus.control.tally import EndReason
+from vagus.control.loop_stats import EndReason
 
 Tracer: TypeAlias = "Callable[[FrameType, str, object], Tracer | None]"
 
 OURS = frozenset(
-    module.__file__ for module in (beat, ending, interrupt, loop, requests, runtime, state_reader, watchdog)
+    module.__file__
+    for module in (end_reason, loop, realtime, requests, signal_flag, state_reader, tick_schedule, watchdog)
 )
 SHORT = LoopConfig(duration_s=0.02)
 RAISED_EVERY = 7

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vagus.control.axes import UNBOUNDED
+from vagus.control.axis_limiter import UNBOUNDED
 from vagus.control.limits import Limiter
 from vagus.specs import ActionFeature, ActionKind, Limits
 

@@ -17,7 +17,7 @@ from control.rig import EpisodicRobot, Rig
 from vagus.clock import NS_PER_S
 from vagus.control.config import LoopConfig
 from vagus.control.loop import ControlLoop
-from vagus.control.tally import EndReason, LoopSummary
+from vagus.control.loop_stats import EndReason, LoopSummary
 from vagus.errors import ConfigError, RobotError, SpecError
 from vagus.specs import ActionKind, Limits
 from vagus.types import ActionArray, Command, FloatArray, Image, LinkState, MotionState, SnapshotDraft

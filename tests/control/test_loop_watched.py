@@ -14,8 +14,8 @@ from control.rig import Rig
 from vagus.clock import NS_PER_S
 from vagus.control.config import LoopConfig
 from vagus.control.loop import COPY_ENDED
-from vagus.control.runtime import Sweeper
-from vagus.control.tally import EndReason, LoopSummary
+from vagus.control.loop_stats import EndReason, LoopSummary
+from vagus.control.realtime import Sweeper
 from vagus.control.watchdog import Hang
 from vagus.types import Command, FloatArray, Image, SnapshotDraft
 

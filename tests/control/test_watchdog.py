@@ -11,8 +11,8 @@ import pytest
 
 from control.rig import Rig
 from vagus.control.config import LoopConfig
-from vagus.control.interrupt import Interrupt
-from vagus.control.tally import EndReason, LoopSummary
+from vagus.control.loop_stats import EndReason, LoopSummary
+from vagus.control.signal_flag import SignalFlag
 from vagus.control.watchdog import Bounds, Watchdog, within
 
 WAIT_S = 30.0
@@ -56,7 +56,7 @@ def driver() -> Iterator[Driver]:
 
 
 def dog_of(driver: Driver, stuck: Callable[[], None] = lambda: None) -> Watchdog:
-    return Watchdog(driver.stop, Interrupt(), BOUNDS, on_asked=lambda: None, on_stuck=stuck)
+    return Watchdog(driver.stop, SignalFlag(), BOUNDS, on_asked=lambda: None, on_stuck=stuck)
 
 
 def test_a_call_that_hangs_has_the_robot_stopped_from_another_thread(
@@ -134,7 +134,7 @@ def test_what_may_take_longer_than_a_tick_may(
 ) -> None:
     asked: list[int] = []
     with Watchdog(
-        driver.stop, Interrupt(), PATIENT, on_asked=lambda: asked.append(1), on_stuck=lambda: None
+        driver.stop, SignalFlag(), PATIENT, on_asked=lambda: asked.append(1), on_stuck=lambda: None
     ) as dog:
         dog.tick()
         begin(dog)
@@ -160,7 +160,7 @@ def test_at_a_signal_nothing_may_take_long_any_more(
 ) -> None:
     asked = threading.Event()
     with (
-        Interrupt() as interrupt,
+        SignalFlag() as interrupt,
         Watchdog(driver.stop, interrupt, PATIENT, on_asked=asked.set, on_stuck=lambda: None) as dog,
     ):
         dog.call = "robot.command()"
@@ -179,7 +179,7 @@ def test_a_signal_reaches_a_control_thread_that_is_stuck_in_a_library_which_took
 ) -> None:
     asked = threading.Event()
     with (
-        Interrupt() as interrupt,
+        SignalFlag() as interrupt,
         Watchdog(driver.stop, interrupt, PATIENT, on_asked=asked.set, on_stuck=lambda: None) as dog,
     ):
         dog.long("robot.connect()")
@@ -195,8 +195,8 @@ def test_a_signal_reaches_a_control_thread_that_is_stuck_in_a_library_which_took
 def test_what_takes_long_is_spoken_of_but_for_what_nobody_hurries(
     driver: Driver, is_told: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vagus.control.overdue.NOTE_NS", 200_000_000)
-    with Watchdog(driver.stop, Interrupt(), PATIENT, on_asked=lambda: None, on_stuck=lambda: None) as dog:
+    monkeypatch.setattr("vagus.control.call_timeout.NOTE_NS", 200_000_000)
+    with Watchdog(driver.stop, SignalFlag(), PATIENT, on_asked=lambda: None, on_stuck=lambda: None) as dog:
         if is_told:
             dog.long("robot.connect()")
         else:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from demo.rig import TICK_NS, Stand
-from vagus.control.robot import Robot
 from vagus.demo.arm import CAMERAS, HOME, LOWER, UPPER, Floats, tip_position
 from vagus.demo.robot import DWELL_NS, MIN_MOVE_M, TOLERANCE_M, SimRobot
 from vagus.errors import RobotError, SpecError
+from vagus.robots.robot import Robot
 
 
 def posture_at(target: Floats) -> Floats:

@@ -19,14 +19,14 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from numpy.typing import NDArray
 
 from vagus.control.config import LoopConfig, RecorderConfig
-from vagus.control.robot import Robot
-from vagus.control.tally import EndReason
+from vagus.control.loop_stats import EndReason
 from vagus.errors import ConfigError
 from vagus.import_path import Option
 from vagus.integrations.lerobot.dataset.messages import OpenDataset, WriteFrame
 from vagus.integrations.lerobot.dataset.provenance import COLUMNS
 from vagus.integrations.lerobot.dataset.writer import DatasetWriter
 from vagus.robots.registry import load_robot
+from vagus.robots.robot import Robot
 from vsim_rig import NAMES, RATE_HZ, STRIDE, Towards, drive, events
 
 PATIENCE_S = 90.0

@@ -15,11 +15,11 @@ from lerobot.datasets import LeRobotDataset
 from rollout_rig import PLUGIN
 from vagus.cli.exit_code import ExitCode
 from vagus.control.config import LoopConfig, RecorderConfig
-from vagus.control.robot import Robot
-from vagus.control.tally import EndReason
+from vagus.control.loop_stats import EndReason
 from vagus.integrations.lerobot.dataset.provenance import COLUMNS
 from vagus.policies.declare import SpecTable
 from vagus.robots.registry import load_robot
+from vagus.robots.robot import Robot
 from vagus.server.config import ServeConfig
 from vagus.server.manifest import load_manifest
 from vagus.server.model import load_model

@@ -14,7 +14,7 @@ from lerobot_robot_vsim import VSim
 from process.rig import rig_in
 from vagus.cli.run_report import RunSummary
 from vagus.control.config import LoopConfig
-from vagus.control.tally import EndReason
+from vagus.control.loop_stats import EndReason
 from vagus.errors import ConfigError, FrameError, RobotError
 from vagus.import_path import Option
 from vagus.integrations.lerobot import version as lerobot_version

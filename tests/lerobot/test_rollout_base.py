@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rollout_rig import BASE, DRIVE, DRIVES_BASES, Stand, Sway, add_plugin, stand_in, table
-from vagus.control.tally import EndReason
+from vagus.control.loop_stats import EndReason
 from vagus.errors import ConfigError, LinkError, SessionRefusedError
 from vagus.integrations.lerobot.rollout import rollout as integration
 

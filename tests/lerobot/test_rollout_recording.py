@@ -22,7 +22,7 @@ from rollout_rig import (
     stand_in,
     table,
 )
-from vagus.control.tally import EndReason
+from vagus.control.loop_stats import EndReason
 from vagus.integrations.lerobot.rollout import rollout as integration
 
 TELEOP = ["--teleop.type=vleader", "--teleop.id=leader"]

@@ -30,7 +30,7 @@ from rollout_rig import (
     stand_in,
     table,
 )
-from vagus.control.tally import EndReason, LoopSummary
+from vagus.control.loop_stats import EndReason, LoopSummary
 from vagus.integrations.lerobot.rollout import rollout as integration
 from vagus.types import MotionState
 

@@ -29,7 +29,7 @@ from rollout_dataset import recorded
 from rollout_rig import JOINTS, Stand, add_plugin, stand_in, table
 from vagus.cli.exit_code import ExitCode
 from vagus.cli.main import main
-from vagus.control.tally import EndReason
+from vagus.control.loop_stats import EndReason
 from vagus.errors import ConfigError
 from vagus.integrations.lerobot import version as lerobot_version
 from vagus.integrations.lerobot.rollout import rollout as integration

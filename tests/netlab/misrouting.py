@@ -42,7 +42,7 @@ WAIT_BEFORE_CLOSE = "transport/link/tx/queue/congestion_control/block/wait_befor
 """Below the short leases used here, by which more outages are long enough to be noticed."""
 
 
-class Tally:
+class LoopStats:
     """Counts what arrives; a message says itself where it belongs."""
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ def send(link: Link, key: str, index: int, delivery: Delivery) -> None:
     link.publish(key, header=header, payload=PAYLOAD + key.encode(), delivery=delivery)
 
 
-def run(links: list[ZenohLink], work: Callable[[], None], tally: Tally) -> None:
+def run(links: list[ZenohLink], work: Callable[[], None], tally: LoopStats) -> None:
     """Do `work` at a steady rate until the input ends, then report."""
     stop = threading.Event()
 
@@ -117,7 +117,7 @@ def run(links: list[ZenohLink], work: Callable[[], None], tally: Tally) -> None:
     )
 
 
-def serve(link: ZenohLink, count: int, tally: Tally) -> Callable[[], None]:
+def serve(link: ZenohLink, count: int, tally: LoopStats) -> Callable[[], None]:
     """Receive every robot's observations on `link`; the work sends each robot a chunk."""
     sessions = SessionTable(max_sessions=count, grace_ns=1, idle_ns=1)
     for index in range(count):
@@ -140,7 +140,7 @@ def anything(_: str) -> bool:
     return True
 
 
-def move(links: list[ZenohLink], count: int, tally: Tally) -> Callable[[], None]:
+def move(links: list[ZenohLink], count: int, tally: LoopStats) -> Callable[[], None]:
     """Receive each robot's own chunks on its link; the work sends an observation of each."""
     robots = [(links[index % len(links)], SERVER.client(f"robot{index}"), index) for index in range(count)]
     for link, key, index in robots:
@@ -161,7 +161,7 @@ def uplink_of(index: int) -> Uplink:
     return uplink
 
 
-def take_own(tally: Tally, key: str, uplink: Uplink, sample: Sample) -> None:
+def take_own(tally: LoopStats, key: str, uplink: Uplink, sample: Sample) -> None:
     """Count a message that only `key` may bring."""
 
     def is_accepted(sample: Sample, header: Header) -> bool:
@@ -184,7 +184,7 @@ def main(side: str, parties: str, count: int, rule: str, lease_ms: int) -> None:
         checksum=not rule.endswith("unchecked"),
         watchdog_s=3.0 if rule.startswith("reopen") else 0.0,
     )
-    tally = Tally()
+    tally = LoopStats()
     with ExitStack() as stack:
         if side == "near":
             stack.enter_context(Router(RouterConfig(listen=ENDPOINTS, shared_memory=False, extra=extra)))

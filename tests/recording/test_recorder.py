@@ -18,7 +18,7 @@ import simplejpeg
 
 from control.rig import Rig
 from vagus.control.config import LoopConfig, RecorderConfig
-from vagus.control.tally import EndReason, Tally
+from vagus.control.loop_stats import EndReason, LoopStats
 from vagus.recording.recorder import Recorder
 from vagus.recording.session_folder import Json, SessionFolder
 from vagus.types import Command, FloatArray, Image, LinkState, MotionState, Provenance, SnapshotDraft
@@ -130,7 +130,7 @@ def test_images_can_be_left_out(disk: Disk) -> None:
 def test_the_summary_of_the_loop_is_kept(disk: Disk) -> None:
     recorder = recorder_of(disk).start()
     recorder.record_step(0, command(0), STATE)
-    summary = Tally().summary(EndReason.DEAD, "the link is dead", limited={"jerk": 1}, camera_errors=2)
+    summary = LoopStats().summary(EndReason.DEAD, "the link is dead", limited={"jerk": 1}, camera_errors=2)
     recorder.close(summary)
     recorder.close(summary)
     kept = json.loads((disk.path / "metadata.json").read_text())["summary"]

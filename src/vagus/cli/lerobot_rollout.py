@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from vagus.cli.console import console
 from vagus.cli.run_report import summarise, summary_table
 from vagus.cli.steady_output import end_process
+from vagus.control.loop_stats import LoopSummary
 from vagus.control.outcome import RunOutcome
-from vagus.control.tally import LoopSummary
 from vagus.errors import ConfigError
 
 __all__ = ["LerobotRolloutCommand"]

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from vagus.control.parts import LoopStatus
+from vagus.control.ports import LoopStatus
 from vagus.edge.client import ClientStatus
 from vagus.threads import Supervised
 from vagus.types import LinkState, MotionState

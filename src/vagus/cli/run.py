@@ -27,13 +27,12 @@ from vagus.cli.steady_output import end_process
 from vagus.cli.waiting import keep_trying
 from vagus.control.config import LoopConfig, RecorderConfig
 from vagus.control.loop import ControlLoop
+from vagus.control.loop_stats import EndReason, LoopSummary
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
-from vagus.control.parts import LoopParts
-from vagus.control.robot import Robot
+from vagus.control.narration_thread import NarrationThread, greetings, tell_end, trouble_of
+from vagus.control.ports import LoopPorts
 from vagus.control.robot_check import admitted
-from vagus.control.tally import EndReason, LoopSummary
-from vagus.control.telling import Telling, greetings, tell_end, trouble_of
 from vagus.edge.client import PolicyClient
 from vagus.edge.config import EdgeConfig
 from vagus.edge.handshake import Contract, Identity
@@ -42,6 +41,7 @@ from vagus.errors import ConfigError
 from vagus.import_path import Option
 from vagus.recording.registry import Run, open_recording
 from vagus.robots.registry import load_robot
+from vagus.robots.robot import Robot
 from vagus.specs import RobotSpec, rename_robot_spec, vouched
 from vagus.transport.host import host_id
 from vagus.transport.link import Link
@@ -152,7 +152,7 @@ class RunCommand:
             self._greet(contract, screen)
             loop, recording = self._assemble(robot, spec, client, contract, screen)
             screen.print(f"robot running: {escape(self.robot)} as {escape(self.name)}", highlight=False)
-            telling = Telling(loop.changes, lambda: trouble_of(client.status()))
+            telling = NarrationThread(loop.changes, lambda: trouble_of(client.status()))
             with LiveLine(screen, lambda: loop.status, client.status), telling:
                 summary = loop.run()
             result = self._result(summary, client, robot, recording)
@@ -196,7 +196,7 @@ class RunCommand:
         )
         run = Run(self.robot, self.name, self.instruction, self.tags, vouched(spec))
         recording = open_recording(self.record, run, robot, mapping, contract)
-        parts = LoopParts(
+        parts = LoopPorts(
             robot, client.engine, client, motion, mapping, recording.recorder, recording.read_images
         )
 

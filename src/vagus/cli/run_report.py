@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vagus.cli.exit_code import ExitCode
-from vagus.control.tally import EndReason, LoopSummary
+from vagus.control.loop_stats import EndReason, LoopSummary
 from vagus.edge.client import ClientStatus
 
 __all__ = ["RunSummary", "exit_code_for", "summarise", "summary_table"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vagus.control.axes import BoolArray
+from vagus.control.axis_limiter import BoolArray
 from vagus.encodings import BinaryEncoding, BinaryForm
 from vagus.features import ActionFeature, ActionKind
 from vagus.types import ActionArray

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from vagus.clock import Clock, MonotonicClock
-from vagus.control.sight import Sight
+from vagus.control.camera_health import CameraHealth
 from vagus.threads import Supervised
 from vagus.types import Image, Snapshot, SnapshotDraft
 
@@ -61,7 +61,7 @@ class CameraThread:
         self._stopping = threading.Event()
         self._thread = Supervised(self._run, name="vagus-camera")
         self._clock = clock or MonotonicClock()
-        self.sight = Sight()
+        self.sight = CameraHealth()
 
     def start(self) -> None:
         """Start the thread."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from vagus.clock import seconds_to_ns
 from vagus.control.config import LoopConfig
-from vagus.control.robot import EpisodicRobot, Robot, call_whole, robot_call
 from vagus.errors import ConfigError
+from vagus.robots.robot import EpisodicRobot, Robot, call_whole, robot_call
 
 __all__ = ["EpisodeWatch"]
 

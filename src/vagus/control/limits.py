@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from vagus.control.axes import UNBOUNDED, AxisBounds, AxisLimiter, BoolArray, Reason
+from vagus.control.axis_limiter import UNBOUNDED, AxisBounds, AxisLimiter, BoolArray, Reason
 from vagus.control.rotation import RotationGroup, RotationLimiter, rotation_groups
 from vagus.conventions import Turns
 from vagus.errors import PolicyError, SpecError

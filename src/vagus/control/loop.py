@@ -13,26 +13,26 @@ from functools import partial
 
 from vagus.clock import NS_PER_MS, NS_PER_S, Clock, MonotonicClock, seconds_to_ns
 from vagus.control.alarms import Alarms, TickCosts
-from vagus.control.beat import Beat
 from vagus.control.camera import CameraThread
 from vagus.control.config import LoopConfig
-from vagus.control.ending import interrupted_by, reason_of, reason_of_hang, smooth_shares
+from vagus.control.end_reason import interrupted_by, reason_of, reason_of_hang, smooth_shares
 from vagus.control.episode import EpisodeWatch
 from vagus.control.frames import FrameCheck
 from vagus.control.gate import Gate
-from vagus.control.interrupt import Interrupt
+from vagus.control.loop_stats import EndReason, LoopStats, LoopSummary
 from vagus.control.loop_watch import LoopWatch
 from vagus.control.narration import Changes
-from vagus.control.parts import LoopParts, LoopStatus, status_of
+from vagus.control.ports import LoopPorts, LoopStatus, status_of
 from vagus.control.readings import Reading
+from vagus.control.realtime import Sweeper, quiet_runtime
 from vagus.control.requests import Request, Requests
-from vagus.control.robot import call_whole, check_callable, robot_call
 from vagus.control.robot_check import admitted
-from vagus.control.runtime import Sweeper, quiet_runtime
+from vagus.control.signal_flag import SignalFlag
 from vagus.control.state_reader import StateReader
-from vagus.control.tally import EndReason, LoopSummary, Tally
+from vagus.control.tick_schedule import TickSchedule
 from vagus.control.watchdog import Bounds, Watchdog, attempt, within
 from vagus.errors import FrameError
+from vagus.robots.robot import call_whole, check_callable, robot_call
 from vagus.specs import vouched
 from vagus.types import ActionArray, Command, FloatArray, Image, MotionState, Provenance
 
@@ -61,7 +61,7 @@ class ControlLoop:
 
     def __init__(
         self,
-        parts: LoopParts,
+        parts: LoopPorts,
         config: LoopConfig,
         clock: Clock | None = None,
         *,
@@ -75,9 +75,9 @@ class ControlLoop:
         self._clock = clock or MonotonicClock()
         self._period_ns = seconds_to_ns(parts.motion.tick_s)
         self._gate = Gate(parts.robot.spec.actions, tick_s=parts.motion.tick_s)
-        self._tally = Tally()
+        self._tally = LoopStats()
         self._stop = threading.Event()
-        self._interrupt = Interrupt()
+        self._interrupt = SignalFlag()
         self._on_stuck = on_stuck
         bounds = Bounds(config.tick_timeout_s, config.robot_connect_timeout_s)
         self._watchdog = Watchdog(
@@ -101,7 +101,7 @@ class ControlLoop:
             parts.engine, parts.motion, self._episode, self._watchdog, on_moved=self._state.forget
         )
         self._start_pose: ActionArray | None = None
-        self._beat = Beat(self._period_ns)
+        self._beat = TickSchedule(self._period_ns)
         self._lateness_ms = 0.0
         self._command_ns = 0
         self._error = ""

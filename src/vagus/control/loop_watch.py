@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from vagus.control.alarms import WINDOW_NS, Alarm, Alarms, TickCosts
+from vagus.control.camera_health import CameraHealth
 from vagus.control.motion import Motion
 from vagus.control.narration import Changes
-from vagus.control.parts import RecorderPort
-from vagus.control.sight import Sight
+from vagus.control.ports import RecorderPort
 
 __all__ = ["LoopWatch"]
 
@@ -23,7 +23,12 @@ class LoopWatch:
     """
 
     def __init__(
-        self, alarms: Alarms, motion: Motion, sight: Sight, recorder: RecorderPort | None, changes: Changes
+        self,
+        alarms: Alarms,
+        motion: Motion,
+        sight: CameraHealth,
+        recorder: RecorderPort | None,
+        changes: Changes,
     ) -> None:
         self._alarms = alarms
         self._motion = motion

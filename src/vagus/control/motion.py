@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from vagus.control.axes import BoolArray
+from vagus.control.axis_limiter import BoolArray
 from vagus.control.binary import BinaryDecoder
 from vagus.control.fallback import (
     FallbackMode,
@@ -17,7 +17,7 @@ from vagus.control.fallback import (
     keeps_moving,
     rest_value,
 )
-from vagus.control.grip import Grip
+from vagus.control.gripper_memory import GripperMemory
 from vagus.control.interpolate import Interpolator
 from vagus.control.limits import Limiter, LongestLimited
 from vagus.errors import StateError
@@ -72,7 +72,7 @@ class Motion:
         self._interpolator = Interpolator(actions)
         self._feedback = _Feedback(actions, state_names)
         self._decoder = BinaryDecoder(actions)
-        self._grip = Grip(actions)
+        self._grip = GripperMemory(actions)
         kinds = [feature.kind for feature in actions]
         self._is_position = np.array([kind is ActionKind.POSITION for kind in kinds])
         self._holds_measured = self._is_position & np.array([mode is FallbackMode.HOLD for mode in modes])

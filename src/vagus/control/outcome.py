@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vagus.control.tally import LoopSummary
+from vagus.control.loop_stats import LoopSummary
 from vagus.edge.client import ClientStatus
 
 __all__ = ["RunOutcome"]

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from vagus.control.axes import ROUNDING, SLACK, UNBOUNDED, brake_speed
+from vagus.control.axis_limiter import ROUNDING, SLACK, UNBOUNDED, brake_speed
 from vagus.conventions import CONVENTIONS, NORMS, group_columns
 from vagus.errors import SpecError
 from vagus.specs import ActionFeature, ActionKind

@@ -9,8 +9,8 @@ from vagus.control.config import SensesConfig
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
 from vagus.control.readings import Reading, Readings
-from vagus.control.robot import robot_call
 from vagus.errors import RobotError
+from vagus.robots.robot import robot_call
 from vagus.types import ActionArray
 
 __all__ = ["StateReader"]

@@ -15,9 +15,9 @@ from functools import partial
 from types import TracebackType
 
 from vagus.clock import NS_PER_S, monotonic_ns, seconds_to_ns
-from vagus.control.interrupt import Interrupt
-from vagus.control.overdue import Patience, Span, Verdict
-from vagus.control.robot import call_whole
+from vagus.control.call_timeout import CallTimeout, Span, Verdict
+from vagus.control.signal_flag import SignalFlag
+from vagus.robots.robot import call_whole
 from vagus.threads import Supervised
 
 __all__ = ["Bounds", "Hang", "Watchdog", "attempt", "within"]
@@ -85,7 +85,7 @@ class Watchdog:
     def __init__(
         self,
         stop: Callable[[], object],
-        interrupt: Interrupt,
+        interrupt: SignalFlag,
         bounds: Bounds,
         *,
         on_asked: Callable[[], None],
@@ -173,7 +173,7 @@ class Watchdog:
     # -- the watchdog's threads -------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        patience = Patience(seconds_to_ns(LOOK_S))
+        patience = CallTimeout(seconds_to_ns(LOOK_S))
         while not self._over.is_set():
             self._interrupt.wait(LOOK_S)
             self._interrupt.rearm()

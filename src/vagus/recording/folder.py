@@ -9,11 +9,11 @@ from pathlib import Path
 from vagus import __version__
 from vagus.control.config import RecorderConfig
 from vagus.control.mapping import OrderMapping
-from vagus.control.robot import Robot
 from vagus.edge.handshake import Contract
 from vagus.recording.recorder import Recorder
 from vagus.recording.registry import Recording, Run
 from vagus.recording.session_folder import Json, SessionFolder
+from vagus.robots.robot import Robot
 from vagus.transport.keys import ServiceKey, sanitise
 
 __all__ = ["open_folder"]

@@ -12,7 +12,7 @@ import msgspec
 
 from vagus.clock import NS_PER_MS
 from vagus.control.config import RecorderConfig
-from vagus.control.tally import LoopSummary
+from vagus.control.loop_stats import LoopSummary
 from vagus.errors import SpecError
 from vagus.recording.session_folder import Json, SessionFolder
 from vagus.threads import Supervised

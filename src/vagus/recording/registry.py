@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 from vagus.control.config import RecorderConfig
 from vagus.control.mapping import OrderMapping
-from vagus.control.parts import RecorderPort
-from vagus.control.robot import Robot
+from vagus.control.ports import RecorderPort
 from vagus.edge.handshake import Contract
+from vagus.robots.robot import Robot
 from vagus.types import Image
 
 __all__ = ["FORMATS", "Opener", "Recording", "Run", "open_recording"]

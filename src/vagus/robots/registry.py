@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from vagus.control.robot import ARGUMENTS, Robot, uncallable
 from vagus.errors import ConfigError
 from vagus.import_path import Option, check_options, construct, load_named
+from vagus.robots.robot import ARGUMENTS, Robot, uncallable
 from vagus.specs import RobotSpec
 
 __all__ = ["EMBEDDED", "GYM", "LEROBOT", "Embedded", "Option", "load_robot"]

@@ -14,12 +14,12 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from vagus.control.frames import FrameCheck
-from vagus.control.robot import EpisodicRobot
 from vagus.errors import ConfigError, FrameError, RobotError
 from vagus.import_path import Option
 from vagus.integrations.gymnasium.mapping import GymMapping
 from vagus.integrations.gymnasium.robot import GymReport, GymRobot
 from vagus.robots.registry import load_robot
+from vagus.robots.robot import EpisodicRobot
 from vagus.specs import ActionKind
 
 PUSHT = "gym:gym_pusht/PushT-v0"

@@ -9,10 +9,10 @@ import pytest
 
 from vagus.control.config import LoopConfig
 from vagus.control.loop import ControlLoop
+from vagus.control.loop_stats import EndReason, LoopSummary
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
-from vagus.control.parts import LoopParts
-from vagus.control.tally import EndReason, LoopSummary
+from vagus.control.ports import LoopPorts
 from vagus.edge.client import PolicyClient
 from vagus.edge.config import EdgeConfig
 from vagus.edge.handshake import Identity
@@ -92,7 +92,7 @@ def drive(robot: GymRobot, policy: PushTowards, config: LoopConfig) -> LoopSumma
             contract = client.open()
             mapping = OrderMapping(robot.spec, contract.policy)
             motion = Motion(mapping.actions, mapping.state_names, tick_s=1 / robot.spec.rate_hz)
-            return ControlLoop(LoopParts(robot, client.engine, client, motion, mapping), config).run()
+            return ControlLoop(LoopPorts(robot, client.engine, client, motion, mapping), config).run()
 
 
 def test_a_served_policy_drives_pusht_for_some_episodes(monkeypatch: pytest.MonkeyPatch) -> None:

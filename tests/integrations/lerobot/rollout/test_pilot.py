@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edge.rig import MS, S
 from integrations.cockpit import TICK_NS, Cockpit, value
-from vagus.control.tally import EndReason
+from vagus.control.loop_stats import EndReason
 from vagus.specs import Limits
 from vagus.types import LinkState, MotionState
 

@@ -17,8 +17,8 @@ from typing import Protocol
 
 import numpy as np
 
+from vagus.control.loop_stats import LoopSummary
 from vagus.control.mapping import OrderMapping
-from vagus.control.tally import LoopSummary
 from vagus.errors import ConfigError
 from vagus.integrations.lerobot.dataset.frames import Cut, DatasetFrame, FrameCutter
 from vagus.integrations.lerobot.dataset.messages import EndEpisode, OpenDataset, Reply, WriteFrame

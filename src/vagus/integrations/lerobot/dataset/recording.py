@@ -8,10 +8,10 @@ from pathlib import Path
 
 from vagus.control.config import RecorderConfig
 from vagus.control.mapping import OrderMapping
-from vagus.control.robot import Robot
 from vagus.edge.handshake import Contract
 from vagus.integrations.lerobot.dataset.recorder import DatasetSettings, start_dataset_recorder
 from vagus.recording.registry import Recording, Run
+from vagus.robots.robot import Robot
 from vagus.types import Image
 
 __all__ = ["open_dataset"]

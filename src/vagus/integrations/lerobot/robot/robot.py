@@ -18,13 +18,13 @@ import numpy as np
 
 from vagus.control.fallback import Fallbacks, keeps_moving, rest_value
 from vagus.control.frames import checked_frame
-from vagus.control.robot import robot_call
 from vagus.errors import ConfigError, RobotError
 from vagus.import_path import Option
 from vagus.integrations.lerobot.robot.config import make_device
 from vagus.integrations.lerobot.robot.features import DeviceMapping, load_device_mapping, parts_of, spec_of
 from vagus.integrations.lerobot.robot.network import Freshness, bound_farewell
 from vagus.integrations.lerobot.version import check_lerobot
+from vagus.robots.robot import robot_call
 from vagus.specs import RobotSpec
 from vagus.types import ActionArray, FloatArray, Image
 

@@ -7,8 +7,8 @@ import traceback
 from dataclasses import dataclass, replace
 from types import CodeType
 
+from vagus.control.loop_stats import EndReason, LoopStats, LoopSummary
 from vagus.control.outcome import RunOutcome
-from vagus.control.tally import EndReason, LoopSummary, Tally
 from vagus.edge.client import PolicyClient
 from vagus.errors import RobotError, VagusError
 from vagus.integrations.lerobot.rollout.oversight import Oversight
@@ -50,7 +50,7 @@ class Ending:
         """Return what was counted up to now, and why it ends (any thread)."""
         reason, error = self._reason(self.pilot)
         if self.pilot is None:
-            counted = Tally().summary(reason, error, limited={}, camera_errors=0)
+            counted = LoopStats().summary(reason, error, limited={}, camera_errors=0)
         else:
             counted = self.pilot.summary(reason, error, episodes=self.episodes)
         return replace(counted, is_stopped=self.oversight.is_stopped)

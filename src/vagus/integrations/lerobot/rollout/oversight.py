@@ -11,9 +11,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
 from typing import Protocol
 
-from vagus.control.ending import interrupted_by
-from vagus.control.interrupt import Interrupt
-from vagus.control.tally import EndReason
+from vagus.control.end_reason import interrupted_by
+from vagus.control.loop_stats import EndReason
+from vagus.control.signal_flag import SignalFlag
 from vagus.control.watchdog import Bounds, Hang, Watchdog
 from vagus.errors import RobotError
 
@@ -68,7 +68,7 @@ class Oversight:
 
     def __init__(self, shutdown: threading.Event, *, tick_s: float, on_stuck: Callable[[], None]) -> None:
         self._shutdown = shutdown
-        self._interrupt = Interrupt()
+        self._interrupt = SignalFlag()
         self._robot: StoppableBeside | None = None
         self._watchdog = Watchdog(
             self._stop, self._interrupt, Bounds(tick_s=tick_s), on_asked=shutdown.set, on_stuck=on_stuck

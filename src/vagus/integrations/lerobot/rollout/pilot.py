@@ -12,15 +12,15 @@ from dataclasses import dataclass, field, replace
 from vagus.clock import Clock, MonotonicClock, seconds_to_ns
 from vagus.control.camera import ClientPort
 from vagus.control.config import SensesConfig
-from vagus.control.ending import reason_of
+from vagus.control.end_reason import reason_of
 from vagus.control.fallback import Fallbacks, keeps_moving, rest_value
 from vagus.control.gate import Gate
+from vagus.control.loop_stats import EndReason, LoopStats, LoopSummary
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
 from vagus.control.narration import Changes
-from vagus.control.parts import EnginePort
+from vagus.control.ports import EnginePort
 from vagus.control.readings import Reading
-from vagus.control.tally import EndReason, LoopSummary, Tally
 from vagus.errors import FrameError, GateError, PolicyError, RobotError
 from vagus.integrations.lerobot.rollout.senses import Observation, Senses
 from vagus.integrations.lerobot.rollout.watch import RolloutWatch
@@ -80,7 +80,7 @@ class Pilot:
         """The same for an exit code."""
         self.changes = Changes()
         self._gate = Gate(parts.spec.actions, tick_s=parts.motion.tick_s)
-        self._tally = Tally()
+        self._tally = LoopStats()
         self._is_released = True
         tick_ns = seconds_to_ns(parts.motion.tick_s)
         self.senses = Senses(

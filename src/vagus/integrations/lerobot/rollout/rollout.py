@@ -24,12 +24,12 @@ from lerobot.utils.utils import init_logging
 from lerobot.utils.visualization_utils import init_visualization, shutdown_visualization
 
 from vagus.control.log_writer import write_on_a_thread
+from vagus.control.loop_stats import LoopSummary
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
+from vagus.control.narration_thread import NarrationThread, greetings, tell_end, trouble_of
 from vagus.control.outcome import RunOutcome
 from vagus.control.robot_check import admitted
-from vagus.control.tally import LoopSummary
-from vagus.control.telling import Telling, greetings, tell_end, trouble_of
 from vagus.edge.client import PolicyClient
 from vagus.edge.opening import Opener, parse_service
 from vagus.errors import ConfigError, VagusError
@@ -118,7 +118,9 @@ def run_rollout(
         stack.callback(strategy.teardown, ctx)
         stack.callback(oversight.end)
         stack.callback(installed.halt)  # before what takes its time: videos, uploads, the way back
-        stack.enter_context(Telling(installed.pilot.changes, lambda: trouble_of(installed.client.status())))
+        stack.enter_context(
+            NarrationThread(installed.pilot.changes, lambda: trouble_of(installed.client.status()))
+        )
         with _recorded(ctx, ending):
             oversight.begin()
             try:

@@ -9,13 +9,13 @@ from typing import TypeAlias
 import numpy as np
 
 from vagus.clock import Clock
+from vagus.control.camera_health import CameraHealth
 from vagus.control.config import SensesConfig
 from vagus.control.frames import FrameCheck
 from vagus.control.mapping import OrderMapping
 from vagus.control.readings import Reading, Readings
-from vagus.control.robot import robot_call
-from vagus.control.sight import Sight
 from vagus.errors import FrameError, RobotError
+from vagus.robots.robot import robot_call
 from vagus.specs import RobotSpec
 from vagus.types import ActionArray, Image
 
@@ -61,7 +61,7 @@ class Senses:
         self._last: Observation | None = None
         self._spent_ns = 0
         self.reading: Reading | None = None
-        self.sight = Sight()
+        self.sight = CameraHealth()
 
     @property
     def bad(self) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from vagus.clock import seconds_to_ns
 from vagus.control.alarms import Alarms, TickCosts
+from vagus.control.camera_health import CameraHealth
 from vagus.control.loop_watch import LoopWatch
 from vagus.control.motion import Motion
 from vagus.control.narration import Changes
-from vagus.control.sight import Sight
 
 __all__ = ["RolloutWatch"]
 
@@ -25,7 +25,7 @@ class RolloutWatch:
         changes: takes what is to be said.
     """
 
-    def __init__(self, motion: Motion, sight: Sight, changes: Changes) -> None:
+    def __init__(self, motion: Motion, sight: CameraHealth, changes: Changes) -> None:
         self._period_ns = seconds_to_ns(motion.tick_s)
         alarms = Alarms(self._period_ns, max_limited_s=motion.max_limited_s, elsewhere=ELSEWHERE)
         self._watch = LoopWatch(alarms, motion, sight, None, changes)

@@ -10,7 +10,7 @@ import queue
 
 from vagus.threads import Supervised
 
-__all__ = ["MAX_WAITING", "Notices"]
+__all__ = ["MAX_WAITING", "NoticeQueue"]
 
 MAX_WAITING = 256
 """Lines kept for a log that takes none; further ones are dropped and counted."""
@@ -18,7 +18,7 @@ CLOSE_S = 1.0
 """Longest wait at the end for a log that takes no line."""
 
 
-class Notices:
+class NoticeQueue:
     """Log lines that cost the caller a queue's `put` and nothing else, whatever the log does.
 
     Args:
@@ -31,7 +31,7 @@ class Notices:
         self._thread = Supervised(self._run, name="vagus-notices")
         self.dropped = 0
 
-    def start(self) -> Notices:
+    def start(self) -> NoticeQueue:
         """Start the writer; lines said before wait for it."""
         self._thread.start()
         return self

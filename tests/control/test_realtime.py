@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vagus.clock import NS_PER_S
-from vagus.control.runtime import LATEST, MARGIN, SWITCH_INTERVAL_S, Sweep, quiet_runtime
+from vagus.control.realtime import LATEST, MARGIN, SWITCH_INTERVAL_S, Sweep, quiet_runtime
 
 
 def test_garbage_collection_and_switch_interval_are_put_back() -> None:

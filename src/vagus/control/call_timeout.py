@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-__all__ = ["Patience", "Span", "Verdict"]
+__all__ = ["CallTimeout", "Span", "Verdict"]
 
 NOTE_NS = 5_000_000_000
 """What is allowed to take long is spoken of this often."""
@@ -44,7 +44,7 @@ class Verdict(enum.Enum):
     """It may take its time, but the run is to end, and it keeps it from ending."""
 
 
-class Patience:
+class CallTimeout:
     """Judges the span of the moment at each look. One thread.
 
     Args:

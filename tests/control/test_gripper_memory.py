@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vagus.control.grip import Grip
+from vagus.control.gripper_memory import GripperMemory
 from vagus.features import ActionFeature, ActionKind, Limits
 
 ARM = ActionFeature("arm", "rad", limits=Limits(-1.0, 1.0, velocity=1.0))
@@ -18,7 +18,7 @@ NAN = float("nan")
 
 def start_after(feature: ActionFeature, told: float, then: float, now: float) -> float:
     """Return where `feature` starts after a pause, its command and readings before and after given."""
-    grip = Grip([ARM, feature])
+    grip = GripperMemory([ARM, feature])
     grip.note(np.array([0.1, told]), np.array([0.2, then]))
     start = grip.start(np.array([0.3, now]), np.array([0.3, now]))
     assert start[0] == 0.3  # an arm starts from where it is
@@ -50,13 +50,13 @@ def test_what_was_told_stands_unless_somebody_has_moved_it(
 
 
 def test_before_the_first_command_a_gripper_starts_where_it_is_and_a_binary_at_0_or_1() -> None:
-    grip = Grip([ARM, GRIPPER, SWITCH])
+    grip = GripperMemory([ARM, GRIPPER, SWITCH])
     measured = np.array([0.3, 35.0, 0.37])
     assert grip.start(measured, measured).tolist() == [0.3, 35.0, 0.0]
 
 
 def test_an_arm_without_any_of_them_is_left_alone() -> None:
-    grip = Grip([ARM])
+    grip = GripperMemory([ARM])
     grip.note(np.array([0.1]), np.array([0.2]))
     position = np.array([0.3])
     assert grip.start(position, position) is position

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-__all__ = ["Beat", "Tick"]
+__all__ = ["Tick", "TickSchedule"]
 
 CLOSEST_SHARE = 4
 """A tick whose deadline is nearer than a period over this to the last command is skipped."""
@@ -26,7 +26,7 @@ class Tick:
     missed: int
 
 
-class Beat:
+class TickSchedule:
     """Deadlines at whole periods since the beginning. One thread.
 
     The robot gets a command somewhere between two moments: when its driver is called, and when that returns.

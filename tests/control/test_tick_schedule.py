@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from vagus.control.beat import WINDOW_TICKS, Beat, Tick
+from vagus.control.tick_schedule import WINDOW_TICKS, Tick, TickSchedule
 
 PERIOD_NS = 1000
 
@@ -23,7 +23,7 @@ TICKS = st.lists(
 @given(TICKS)
 @example([(0, 1200, 1.0)] + [(0, 0, 0.0)] * 30)
 def test_no_robot_sees_more_commands_than_fit_and_one(ticks: list[tuple[int, int, float]]) -> None:
-    beat = Beat(PERIOD_NS)
+    beat = TickSchedule(PERIOD_NS)
     beat.begin(0)
     now_ns, seen_ns = 0, list[float]()
     for late_ns, takes_ns, share in ticks:
@@ -39,7 +39,7 @@ def test_no_robot_sees_more_commands_than_fit_and_one(ticks: list[tuple[int, int
 
 @given(TICKS)
 def test_every_tick_begins_at_or_after_a_deadline_of_its_own(ticks: list[tuple[int, int, float]]) -> None:
-    beat = Beat(PERIOD_NS)
+    beat = TickSchedule(PERIOD_NS)
     beat.begin(0)
     now_ns, counted, before_ns = 0, 0, -1
     for late_ns, takes_ns, _ in ticks:
@@ -56,7 +56,7 @@ def test_every_tick_begins_at_or_after_a_deadline_of_its_own(ticks: list[tuple[i
 
 
 def test_a_driver_that_takes_nearly_all_of_every_tick_loses_none() -> None:
-    beat = Beat(PERIOD_NS)
+    beat = TickSchedule(PERIOD_NS)
     beat.begin(0)
     for number in range(100):
         assert beat.next_ns() == (number * PERIOD_NS, 0)
@@ -65,7 +65,7 @@ def test_a_driver_that_takes_nearly_all_of_every_tick_loses_none() -> None:
 
 
 def test_the_first_tick_is_due_when_the_beat_begins() -> None:
-    beat = Beat(PERIOD_NS)
+    beat = TickSchedule(PERIOD_NS)
     beat.begin(5 * PERIOD_NS)
     assert beat.next_ns() == (5 * PERIOD_NS, 0)
     assert beat.wake(5 * PERIOD_NS - 1) == Tick(lateness_ns=0, missed=0)
@@ -73,7 +73,7 @@ def test_the_first_tick_is_due_when_the_beat_begins() -> None:
 
 
 def test_after_a_command_just_before_a_deadline_the_next_one_is_taken() -> None:
-    beat = Beat(PERIOD_NS)
+    beat = TickSchedule(PERIOD_NS)
     beat.begin(0)
     beat.wake(0)
     beat.commanded(900, 900)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vagus.clock import NS_PER_MS, NS_PER_S
-from vagus.control.tally import EndReason, LatenessHistogram, Tally
+from vagus.control.loop_stats import EndReason, LatenessHistogram, LoopStats
 from vagus.types import LinkState, MotionState, Provenance
 
 TICK_NS = 10 * NS_PER_MS
@@ -34,7 +34,7 @@ def provenance(motion: MotionState, link: LinkState = LinkState.STREAMING) -> Pr
     return Provenance(None, None, 0, step, None, None, link, motion)
 
 
-def run(tally: Tally, motions: list[MotionState]) -> None:
+def run(tally: LoopStats, motions: list[MotionState]) -> None:
     for tick, motion in enumerate(motions):
         tally.note_tick(tick * TICK_NS, 0, 0)
         is_commanded = motion in (MotionState.PLAYING, MotionState.FALLBACK)
@@ -42,7 +42,7 @@ def run(tally: Tally, motions: list[MotionState]) -> None:
 
 
 def test_time_is_put_down_to_states_and_the_longest_gap_is_found() -> None:
-    tally = Tally()
+    tally = LoopStats()
     playing, fallback = MotionState.PLAYING, MotionState.FALLBACK
     run(tally, [MotionState.WAITING] * 5 + [playing] * 10 + [fallback] * 7 + [playing] * 3)
     summary = tally.summary(EndReason.FINISHED, "", limited={"velocity": 2}, camera_errors=1)
@@ -57,19 +57,19 @@ def test_time_is_put_down_to_states_and_the_longest_gap_is_found() -> None:
 
 
 def test_a_pause_is_no_gap() -> None:
-    tally = Tally()
+    tally = LoopStats()
     run(tally, [MotionState.PLAYING] * 2 + [MotionState.PAUSED] * 50 + [MotionState.PLAYING])
     summary = tally.summary(EndReason.FINISHED, "", limited={}, camera_errors=0)
     assert summary.longest_gap_s == pytest.approx(0.01)
 
 
 def test_a_loop_that_never_ticked_has_a_summary() -> None:
-    summary = Tally().summary(EndReason.ROBOT_ERROR, "no", limited={}, camera_errors=0)
+    summary = LoopStats().summary(EndReason.ROBOT_ERROR, "no", limited={}, camera_errors=0)
     assert (summary.ticks, summary.duration_s, summary.longest_gap_s) == (0, 0.0, 0.0)
 
 
 def test_missed_ticks_and_lateness_are_counted() -> None:
-    tally = Tally()
+    tally = LoopStats()
     tally.note_tick(0, 60 * NS_PER_MS, 15)
     summary = tally.summary(EndReason.FINISHED, "", limited={}, camera_errors=0)
     assert summary.missed == 15

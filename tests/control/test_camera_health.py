@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from vagus.clock import NS_PER_S
-from vagus.control.sight import MOST_ALARMS, Sight
+from vagus.control.camera_health import MOST_ALARMS, CameraHealth
 from vagus.errors import FrameError, RobotError
 from vagus.types import LinkState
 
 
 def test_each_fault_is_told_at_once_then_now_and_then_and_its_end_once() -> None:
-    sight = Sight()
+    sight = CameraHealth()
     said = []
     for second in range(25):
         said.append(sight.failed(RobotError(f"camera 'wrist' stands still: {second} s"), second * NS_PER_S))
@@ -25,25 +25,25 @@ def test_each_fault_is_told_at_once_then_now_and_then_and_its_end_once() -> None
 
 
 def test_a_driver_that_says_something_else_each_time_does_not_fill_the_log() -> None:
-    sight = Sight()
+    sight = CameraHealth()
     said = [sight.failed(OSError(f"{number}"), number) for number in range(1000)]
     assert len([text for text in said if text]) <= MOST_ALARMS + 1
 
 
 def test_only_frames_that_never_were_right_refuse_a_run() -> None:
-    sight = Sight()
+    sight = CameraHealth()
     sight.failed(RobotError("no frame yet"), 0)
     assert sight.refusal == ""
     sight.failed(FrameError("camera 'wrist': wanted"), 0)
     assert sight.refusal == "camera 'wrist': wanted"
-    late = Sight()
+    late = CameraHealth()
     late.seen()
     late.failed(FrameError("camera 'wrist': wanted"), 0)
     assert late.refusal == ""
 
 
 def test_trouble_is_named_with_its_age_whether_a_camera_fails_or_hangs() -> None:
-    sight = Sight()
+    sight = CameraHealth()
     assert sight.trouble(0) == ""
     sight.begin(0)
     assert sight.trouble(NS_PER_S) == ""
@@ -58,14 +58,14 @@ def test_trouble_is_named_with_its_age_whether_a_camera_fails_or_hangs() -> None
 
 
 def test_trouble_counts_from_the_first_of_the_looks_that_failed() -> None:
-    sight = Sight()
+    sight = CameraHealth()
     sight.failed(RobotError("dark"), NS_PER_S)
     sight.failed(RobotError("black"), 3 * NS_PER_S)
     assert sight.trouble(4 * NS_PER_S) == "no frames for 3.0 s: black"
 
 
 def test_beyond_so_many_kinds_of_fault_the_new_ones_are_told_as_one() -> None:
-    sight = Sight()
+    sight = CameraHealth()
     for kind in range(MOST_ALARMS):
         assert sight.failed(RobotError(f"camera {kind}: dark"), 0)
     assert sight.failed(RobotError("camera 98: dark"), 0)
@@ -75,7 +75,7 @@ def test_beyond_so_many_kinds_of_fault_the_new_ones_are_told_as_one() -> None:
 
 @pytest.mark.parametrize("began_ns", [0, 100 * NS_PER_S])
 def test_a_look_hangs_by_its_own_length(began_ns: int) -> None:
-    sight = Sight()
+    sight = CameraHealth()
     sight.begin(began_ns)
     assert not sight.hangs(began_ns + NS_PER_S)
     assert not sight.trouble(began_ns + NS_PER_S)
@@ -85,7 +85,7 @@ def test_a_look_hangs_by_its_own_length(began_ns: int) -> None:
 
 @pytest.mark.parametrize("link", LinkState)
 def test_the_cameras_are_blamed_only_while_the_link_is_there(link: LinkState) -> None:
-    sight = Sight()
+    sight = CameraHealth()
     is_there = link in (LinkState.STREAMING, LinkState.DEGRADED)
     assert sight.blamed(link, 0) == ""
     sight.failed(RobotError("dark"), 0)

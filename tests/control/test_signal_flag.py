@@ -16,7 +16,7 @@ from typing import ClassVar
 
 import pytest
 
-from vagus.control.interrupt import INSISTED, UNHEEDED, Interrupt, _action, _handler_of, ending_signals
+from vagus.control.signal_flag import INSISTED, UNHEEDED, SignalFlag, _action, _handler_of, ending_signals
 
 ENDING = sorted(ending_signals())
 UNCATCHABLE = ("SIGKILL", "SIGSTOP")
@@ -25,7 +25,7 @@ UNCATCHABLE = ("SIGKILL", "SIGSTOP")
 @pytest.mark.parametrize("number", ENDING)
 def test_a_signal_is_a_flag_and_so_is_the_next(number: int) -> None:
     before = signal.getsignal(number)
-    with Interrupt() as interrupt:
+    with SignalFlag() as interrupt:
         assert not interrupt.is_set
         for _ in range(3):
             signal.raise_signal(number)
@@ -49,7 +49,7 @@ def test_every_signal_that_would_end_or_suspend_a_process_is_taken_or_ignored() 
 
 
 def test_a_library_that_takes_the_handlers_of_people_and_supervisors_loses_them_again() -> None:
-    with Interrupt() as interrupt:
+    with SignalFlag() as interrupt:
         for number in INSISTED:
             signal.signal(number, signal.SIG_DFL)
         interrupt.ensure(10**18)
@@ -62,7 +62,7 @@ def test_so_does_one_that_hears_them_itself_within_a_tick_but_for_what_was_ignor
     heard: list[int] = []
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with Interrupt() as interrupt:
+        with SignalFlag() as interrupt:
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, lambda number, frame: heard.append(number))
             interrupt.ensure(0)  # the slower look at all signals is not due
@@ -76,7 +76,7 @@ def test_so_does_one_that_hears_them_itself_within_a_tick_but_for_what_was_ignor
 
 
 def test_a_library_that_takes_the_wakeup_of_others_loses_it_again() -> None:
-    with Interrupt() as interrupt:
+    with SignalFlag() as interrupt:
         for round_ in (1, 2):
             signal.set_wakeup_fd(-1)
             interrupt.ensure(round_ * 10**18)
@@ -94,7 +94,7 @@ def fill(descriptor: int) -> None:
 def test_a_pipe_that_nobody_empties_fills_no_console(
     is_ensured: bool, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with Interrupt() as interrupt:
+    with SignalFlag() as interrupt:
         if is_ensured:
             interrupt.ensure(10**18)
         assert interrupt._pipe is not None
@@ -107,7 +107,7 @@ def test_a_pipe_that_nobody_empties_fills_no_console(
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Python knows no handler
 def test_one_in_which_the_main_thread_is_stuck_loses_them_too() -> None:
-    with Interrupt() as interrupt:
+    with SignalFlag() as interrupt:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         other = threading.Thread(target=interrupt.rearm)
         other.start()
@@ -120,7 +120,7 @@ def test_one_in_which_the_main_thread_is_stuck_loses_them_too() -> None:
 
 def test_a_driver_may_use_a_signal_of_its_own() -> None:
     heard = []
-    with Interrupt() as interrupt:
+    with SignalFlag() as interrupt:
         signal.signal(signal.SIGALRM, lambda number, frame: heard.append(number))
         interrupt.ensure(10**18)
         signal.raise_signal(signal.SIGALRM)
@@ -136,7 +136,7 @@ def test_a_driver_may_use_a_signal_of_its_own() -> None:
 def test_what_is_ignored_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with Interrupt() as interrupt:
+        with SignalFlag() as interrupt:
             signal.raise_signal(signal.SIGHUP)
             assert not interrupt.is_set
     finally:
@@ -147,7 +147,7 @@ def test_what_is_ignored_stays_ignored() -> None:
 def test_a_job_in_the_background_ends_in_order_too(number: int) -> None:
     before = signal.signal(number, signal.SIG_IGN)
     try:
-        with Interrupt() as interrupt:
+        with SignalFlag() as interrupt:
             signal.raise_signal(number)
             assert interrupt.is_set
         assert signal.getsignal(number) is signal.SIG_IGN
@@ -157,7 +157,7 @@ def test_a_job_in_the_background_ends_in_order_too(number: int) -> None:
 
 def test_the_end_leaves_the_process_as_it_was() -> None:
     """Wakeup, handlers and descriptors, also after a second time in which others were there before."""
-    interrupt = Interrupt()
+    interrupt = SignalFlag()
     mine, theirs = os.pipe()
     os.set_blocking(theirs, False)
     former_wakeup = signal.set_wakeup_fd(theirs)
@@ -190,14 +190,14 @@ def ignore_it(number: int, frame: object) -> None:
 
 
 def test_no_terminal_suspends_the_process() -> None:
-    with Interrupt() as interrupt:
+    with SignalFlag() as interrupt:
         for name in UNHEEDED:
             signal.raise_signal(getattr(signal, name))
         assert not interrupt.is_set
 
 
 def test_a_signal_is_seen_beside_the_main_thread() -> None:
-    with Interrupt() as interrupt:
+    with SignalFlag() as interrupt:
         os.kill(os.getpid(), signal.SIGTERM)
         waiter = threading.Thread(target=interrupt.wait, args=(10.0,))
         waiter.start()
@@ -211,7 +211,7 @@ def test_outside_the_main_thread_no_handler_is_installed() -> None:
     seen = []
 
     def enter() -> None:
-        with Interrupt() as interrupt:
+        with SignalFlag() as interrupt:
             interrupt.ensure(10**18)
             interrupt.wait(0.0)
             seen.append(signal.getsignal(signal.SIGINT))
@@ -236,7 +236,7 @@ def test_a_process_that_a_driver_forks_has_its_own_signals_and_sends_us_none(num
     """`terminate()` of a camera's process must end it, and not the run."""
     former = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        with Interrupt() as interrupt:
+        with SignalFlag() as interrupt:
             assert fork(partial(signal.raise_signal, number)) == -number
             interrupt.wait(0.05)
             assert not interrupt.is_set
@@ -248,7 +248,7 @@ def test_a_process_that_a_driver_forks_has_its_own_signals_and_sends_us_none(num
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_forked_process_knows_that_it_is_a_copy_and_may_leave_like_the_original() -> None:
-    with Interrupt() as interrupt:
+    with SignalFlag() as interrupt:
 
         def leave() -> int:
             interrupt.ensure(10**18)
@@ -271,7 +271,7 @@ def test_a_forked_process_has_the_signals_that_it_would_have_without_us() -> Non
         signal.signal(signal.SIGHUP, ignore_it),
     ]
     try:
-        with Interrupt() as interrupt:
+        with SignalFlag() as interrupt:
             pipe = interrupt._pipe
             assert pipe is not None
 
@@ -315,7 +315,7 @@ class Rest:
 
 def test_a_wait_lasts_as_long_as_it_may_with_a_pipe_or_without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Rest, "asked", [])
-    with Interrupt() as interrupt:
+    with SignalFlag() as interrupt:
         monkeypatch.setattr(select, "poll", Rest)
         interrupt.wait(0.25)
     assert Rest.asked == [0.25]
@@ -350,7 +350,7 @@ def test_who_still_waits_at_the_end_never_reads_a_file_opened_later(
 
     select_poll = select.poll
     monkeypatch.setattr(select, "poll", Poll)
-    with Interrupt() as interrupt:
+    with SignalFlag() as interrupt:
         watcher = threading.Thread(target=interrupt.wait, args=(60.0,))
         watcher.start()
         signal.raise_signal(signal.SIGINT)
@@ -366,7 +366,7 @@ def test_who_still_waits_at_the_end_never_reads_a_file_opened_later(
 
 
 def test_the_end_wakes_who_waits() -> None:
-    with Interrupt() as interrupt:
+    with SignalFlag() as interrupt:
         watcher = threading.Thread(target=interrupt.wait, args=(3600.0,))
         watcher.start()
         while not interrupt._reading.locked():
@@ -382,7 +382,7 @@ def test_a_process_with_many_files_sees_its_signals_too() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
     files = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
     try:
-        with Interrupt() as interrupt:
+        with SignalFlag() as interrupt:
             signal.raise_signal(signal.SIGTERM)
             interrupt.wait(60.0)
             assert interrupt.number == signal.SIGTERM

@@ -7,14 +7,14 @@ from itertools import pairwise
 
 import pytest
 
-from vagus.control.ending import reason_of_hang, smooth_shares
-from vagus.control.interrupt import Interrupt
-from vagus.control.tally import EndReason
+from vagus.control.end_reason import reason_of_hang, smooth_shares
+from vagus.control.loop_stats import EndReason
+from vagus.control.signal_flag import SignalFlag
 from vagus.control.watchdog import Hang
 
 
-def interrupt_of(number: int) -> Interrupt:
-    made = Interrupt()
+def interrupt_of(number: int) -> SignalFlag:
+    made = SignalFlag()
     made._on_signal(number, None)
     return made
 

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from vagus.control.notices import MAX_WAITING, Notices
+from vagus.control.notice_queue import MAX_WAITING, NoticeQueue
 
 PATIENCE_S = 10.0
 
@@ -40,7 +40,7 @@ def quiet_logger(handler: logging.Handler) -> logging.Logger:
 def test_lines_are_written_in_order_by_another_thread() -> None:
     handler = StuckHandler()
     handler.gate.set()
-    notices = Notices(quiet_logger(handler))
+    notices = NoticeQueue(quiet_logger(handler))
     notices.warning("said before the start, 100 %")
     notices.start()
     notices.info("b")
@@ -51,9 +51,9 @@ def test_lines_are_written_in_order_by_another_thread() -> None:
 
 
 def test_a_log_that_takes_nothing_costs_lines_and_not_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vagus.control.notices.CLOSE_S", 0.01)
+    monkeypatch.setattr("vagus.control.notice_queue.CLOSE_S", 0.01)
     handler = StuckHandler()
-    notices = Notices(quiet_logger(handler)).start()
+    notices = NoticeQueue(quiet_logger(handler)).start()
     notices.warning("0")
     assert handler.entered.wait(PATIENCE_S)
     for number in range(1, MAX_WAITING + 6):
@@ -64,4 +64,4 @@ def test_a_log_that_takes_nothing_costs_lines_and_not_the_caller(monkeypatch: py
 
 
 def test_what_never_started_can_be_closed() -> None:
-    Notices(logging.getLogger("unused")).close()
+    NoticeQueue(logging.getLogger("unused")).close()

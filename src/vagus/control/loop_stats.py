@@ -12,7 +12,7 @@ import numpy as np
 from vagus.clock import NS_PER_MS, NS_PER_S
 from vagus.types import LinkState, MotionState, Provenance
 
-__all__ = ["EndReason", "LatenessHistogram", "LoopSummary", "Tally"]
+__all__ = ["EndReason", "LatenessHistogram", "LoopStats", "LoopSummary"]
 
 
 class EndReason(enum.Enum):
@@ -110,7 +110,7 @@ class LatenessHistogram:
         return min(upper_ns, float(self.max_ns)) / NS_PER_MS
 
 
-class Tally:
+class LoopStats:
     """Running counts of one loop."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vagus.control.axes import UNBOUNDED, AxisBounds, AxisLimiter, Reason, brake_speed
+from vagus.control.axis_limiter import UNBOUNDED, AxisBounds, AxisLimiter, Reason, brake_speed
 from vagus.types import ActionArray
 
 GO = np.array([False])

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vagus.control.axes import BoolArray
+from vagus.control.axis_limiter import BoolArray
 from vagus.control.binary import snapped
 from vagus.features import ActionFeature, ActionKind, grips
 from vagus.types import ActionArray
 
-__all__ = ["Grip"]
+__all__ = ["GripperMemory"]
 
 MOVED_SHARE = 0.05
 """Share of its range by which a gripper that nobody moves may drift in a pause."""
@@ -19,7 +19,7 @@ MOVED_S = 0.1
 """The same where there is no range: time at full speed."""
 
 
-class Grip:
+class GripperMemory:
     """Remembers the last command to each gripper and binary, and where they were measured then.
 
     A closed gripper is told to go further than the object lets it: that difference is its force. Where it is

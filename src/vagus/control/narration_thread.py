@@ -7,15 +7,15 @@ import threading
 from collections.abc import Callable
 
 from vagus.clock import Clock, MonotonicClock
+from vagus.control.loop_stats import EndReason, LoopSummary
 from vagus.control.narration import Changes, Line, Narrator
-from vagus.control.tally import EndReason, LoopSummary
 from vagus.edge.client import ClientStatus
 from vagus.edge.handshake import Contract
 from vagus.threads import Supervised
 from vagus.transport.keys import ServiceKey
 from vagus.types import LinkState
 
-__all__ = ["RUN_LOGGER", "Telling", "greetings", "tell_end", "trouble_of"]
+__all__ = ["RUN_LOGGER", "NarrationThread", "greetings", "tell_end", "trouble_of"]
 
 RUN_LOGGER = "vagus.run"
 """What a run tells goes by this name, whatever command it belongs to."""
@@ -27,7 +27,7 @@ JOIN_S = 1.0
 """Longest wait at the end for a log that takes no line."""
 
 
-class Telling:
+class NarrationThread:
     """Logs one line per change while it is open, on a thread of its own.
 
     Args:
@@ -44,7 +44,7 @@ class Telling:
         self._stopping = threading.Event()
         self._thread = Supervised(self._run, name="vagus-telling")
 
-    def __enter__(self) -> Telling:
+    def __enter__(self) -> NarrationThread:
         self._thread.start()
         return self
 

@@ -14,7 +14,7 @@ import signal
 import threading
 from types import FrameType
 
-__all__ = ["Interrupt", "ending_signals"]
+__all__ = ["SignalFlag", "ending_signals"]
 
 INSISTED = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
@@ -45,7 +45,7 @@ def ending_signals() -> frozenset[int]:
     return frozenset(int(number) for number in signal.valid_signals()) - _named(others)
 
 
-_ENTERED: set[Interrupt] = set()
+_ENTERED: set[SignalFlag] = set()
 
 
 def _let_go_in_child() -> None:
@@ -58,7 +58,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_let_go_in_child)
 
 
-class Interrupt:
+class SignalFlag:
     """Signals as a flag that the control thread looks at; handlers are put back at the end.
 
     A signal that was ignored from outside (nohup, a job in the background) stays ignored, but for SIGINT and
@@ -89,7 +89,7 @@ class Interrupt:
         """Signals that have come (any thread)."""
         return max(self._handled, self._woken)
 
-    def __enter__(self) -> Interrupt:
+    def __enter__(self) -> SignalFlag:
         _ENTERED.add(self)
         if threading.current_thread() is not threading.main_thread():
             return self

@@ -5,15 +5,15 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 
-from vagus.control.interrupt import Interrupt
-from vagus.control.tally import EndReason
+from vagus.control.loop_stats import EndReason
+from vagus.control.signal_flag import SignalFlag
 from vagus.control.watchdog import Hang
 from vagus.errors import RobotError
 
 __all__ = ["interrupted_by", "reason_of", "reason_of_hang", "smooth_shares"]
 
 
-def interrupted_by(interrupt: Interrupt) -> EndReason:
+def interrupted_by(interrupt: SignalFlag) -> EndReason:
     """Return why a run ends that was asked to."""
     is_terminated = interrupt.number == signal.SIGTERM
     return EndReason.TERMINATED if is_terminated else EndReason.INTERRUPTED
@@ -26,7 +26,7 @@ def reason_of(error: BaseException) -> EndReason:
     return EndReason.ROBOT_ERROR if isinstance(error, RobotError) else EndReason.ERROR
 
 
-def reason_of_hang(hang: Hang, reason: EndReason, interrupt: Interrupt) -> EndReason:
+def reason_of_hang(hang: Hang, reason: EndReason, interrupt: SignalFlag) -> EndReason:
     """Return why a run ends whose driver did not return; it was to end for `reason`."""
     if not hang.was_asked:
         return EndReason.HUNG

@@ -8,11 +8,11 @@ from typing import Protocol
 
 from vagus.clock import NS_PER_MS, NS_PER_S
 from vagus.control.camera import ClientPort
+from vagus.control.loop_stats import LoopStats, LoopSummary
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
-from vagus.control.robot import Robot
-from vagus.control.tally import LoopSummary, Tally
 from vagus.edge.playhead import Gap, plain_gap
+from vagus.robots.robot import Robot
 from vagus.types import (
     ActionArray,
     Command,
@@ -24,7 +24,7 @@ from vagus.types import (
     SnapshotDraft,
 )
 
-__all__ = ["EnginePort", "LoopParts", "LoopStatus", "RecorderPort", "status_of"]
+__all__ = ["EnginePort", "LoopPorts", "LoopStatus", "RecorderPort", "status_of"]
 
 
 class EnginePort(Protocol):
@@ -118,7 +118,7 @@ class RecorderPort(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class LoopParts:
+class LoopPorts:
     """What a loop is made of.
 
     Attributes:
@@ -158,7 +158,7 @@ class LoopStatus:
 
 
 def status_of(
-    now_ns: int, command: Command, engine: EnginePort, tally: Tally, lateness_ms: float
+    now_ns: int, command: Command, engine: EnginePort, tally: LoopStats, lateness_ms: float
 ) -> LoopStatus:
     """Return how a loop stands at a tick in which this was commanded."""
     provenance = command.provenance

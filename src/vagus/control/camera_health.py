@@ -8,7 +8,7 @@ from vagus.errors import FrameError, RobotError
 from vagus.quoting import quoted
 from vagus.types import LinkState
 
-__all__ = ["Sight"]
+__all__ = ["CameraHealth"]
 
 HANGING_NS = 2 * NS_PER_S
 """A look that takes longer than this is spoken of."""
@@ -17,7 +17,7 @@ MOST_ALARMS = 16
 """Faults told one by one; a driver may say something else each time."""
 
 
-class Sight:
+class CameraHealth:
     """Follows the looks through a robot's cameras. One thread looks; `refusal` and `trouble` are for any.
 
     Attributes:
