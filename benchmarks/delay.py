@@ -16,11 +16,10 @@ from vagus.clock import NS_PER_MS, NS_PER_S, seconds_to_ns
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
 from vagus.demo.robot import SimRobot
-from vagus.edge.buffer import Source
+from vagus.edge.client.latency import LatencyWindow
 from vagus.edge.config import EdgeConfig
-from vagus.edge.engine import Engine
-from vagus.edge.exchange import EngineContract, LinkView, Proposal
-from vagus.edge.latency import LatencyWindow
+from vagus.edge.engine.engine import Engine
+from vagus.edge.handoff import EngineContract, LinkView, Proposal, Source
 from vagus.errors import PolicyError
 from vagus.policies.policy import Policy, Row
 from vagus.policies.registry import load_policy

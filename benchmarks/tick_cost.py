@@ -15,10 +15,9 @@ from benchmarks.report import Report, Table, number
 from benchmarks.sampling import percentile, turns
 from vagus.clock import NS_PER_MS, NS_PER_S
 from vagus.control.motion import Motion
-from vagus.edge.buffer import Source
 from vagus.edge.config import EdgeConfig
-from vagus.edge.engine import Engine
-from vagus.edge.exchange import EngineContract, LinkView, Proposal
+from vagus.edge.engine.engine import Engine
+from vagus.edge.handoff import EngineContract, LinkView, Proposal, Source
 from vagus.specs import ActionFeature, Limits
 from vagus.types import ActionChunk, FloatArray, LinkState, MotionState, SnapshotDraft
 

@@ -15,10 +15,11 @@ from vagus.control.loop_stats import LoopSummary
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
 from vagus.control.ports import LoopPorts
-from vagus.edge.client import PolicyClient
+from vagus.edge.client.client import PolicyClient
+from vagus.edge.client.handshake import Identity
+from vagus.edge.client.session import Opener
 from vagus.edge.config import EdgeConfig
-from vagus.edge.handshake import Identity
-from vagus.edge.opening import Opener
+from vagus.edge.engine.engine import Engine
 from vagus.errors import PolicyError
 from vagus.policies.declare import SpecTable
 from vagus.policies.policy import Policy, Row, ServingMode
@@ -94,7 +95,7 @@ def drive(
         opener = Opener(
             network.link("robot"), robot.spec, EdgeConfig(buffer_time_s=0.2), Identity("arm", "1")
         )
-        with PolicyClient(opener) as client:
+        with PolicyClient(opener, Engine) as client:
             contract = client.open()
             mapping = OrderMapping(robot.spec, contract.policy)
             motion = Motion(mapping.actions, mapping.state_names, tick_s=1 / robot.spec.rate_hz)

@@ -16,9 +16,9 @@ import numpy as np
 
 from benchmarks.programs.driver import CAMERAS, announce, state
 from benchmarks.programs.policies import echo_spec
+from vagus.edge.client.handshake import Identity
+from vagus.edge.client.session import Opener, fetch_capabilities, find_service, living_servers
 from vagus.edge.config import EdgeConfig, ImageCodec
-from vagus.edge.handshake import Identity
-from vagus.edge.opening import Opener, fetch_capabilities, find_service, living_servers
 from vagus.specs import RobotSpec
 from vagus.transport.keys import ServerKey
 from vagus.transport.link import Delivery, Sample

@@ -16,16 +16,18 @@ import numpy as np
 from benchmarks.programs.driver import CAMERAS, STATE_DIM, announce
 from benchmarks.programs.policies import echo_spec
 from vagus.clock import MonotonicClock
+from vagus.control.camera import ClientPort
 from vagus.control.config import LoopConfig
 from vagus.control.loop import ControlLoop
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
 from vagus.control.ports import EnginePort, LoopPorts
-from vagus.edge.client import PolicyClient
+from vagus.edge.client.client import PolicyClient
+from vagus.edge.client.handshake import Identity
+from vagus.edge.client.session import Opener
 from vagus.edge.config import EdgeConfig, ImageCodec
-from vagus.edge.handshake import Identity
-from vagus.edge.opening import Opener
-from vagus.edge.playhead import Gap, plain_gap
+from vagus.edge.engine.engine import Engine
+from vagus.edge.engine.playback import Gap, plain_gap
 from vagus.specs import Limits, PolicySpec, RobotSpec
 from vagus.transport.host import host_id
 from vagus.transport.zenoh import ZenohLink
@@ -152,7 +154,7 @@ class WatchedClock(MonotonicClock):
         self.lateness_us.append(max(self.now_ns() - deadline_ns, 0) / 1000)
 
 
-def drive(robot: FreeRobot, policy: PolicySpec, engine: EnginePort, client: PolicyClient | NoClient) -> None:
+def drive(robot: FreeRobot, policy: PolicySpec, engine: EnginePort, client: ClientPort) -> None:
     """Run the loop for as long as the next line says, and tell how late its ticks were."""
     mapping = OrderMapping(robot.spec, policy)
     for line in sys.stdin:
@@ -188,7 +190,7 @@ def main(frames_path: str, place: str, endpoint: str) -> None:
     )
     with ZenohLink(ZenohConfig(connect=(endpoint,), shared_memory=is_near)) as link:
         opener = Opener(link, robot.spec, config, identity)
-        with PolicyClient(opener, instruction="hold") as client:
+        with PolicyClient(opener, Engine, instruction="hold") as client:
             client.open()
             announce(ready=True)
             drive(robot, policy, client.engine, client)

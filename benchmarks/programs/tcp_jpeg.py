@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.programs.driver import ACTION_DIM, Frames, Notes, announce, chunk, drive, state
-from vagus.edge.worker import ENCODE_THREADS
+from vagus.edge.client.worker import ENCODE_THREADS
 from vagus.server.config import ServeConfig
 from vagus.thread_pool import Crew
 from vagus.wire.images import DEFAULT_QUALITY

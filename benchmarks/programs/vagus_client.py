@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from benchmarks.programs.driver import Frames, Notes, drive, state
 from benchmarks.programs.policies import echo_spec
 from vagus.clock import NS_PER_MS, MonotonicClock
+from vagus.edge.client.codec import RequestCoding, encode_request, request_seed
+from vagus.edge.client.handshake import Contract, Identity
+from vagus.edge.client.inflight import Request
+from vagus.edge.client.protocol import Session
+from vagus.edge.client.reply import Fault, read_chunk
+from vagus.edge.client.session import Opener, fetch_capabilities, find_service, living_servers
+from vagus.edge.client.worker import ENCODE_THREADS
 from vagus.edge.config import EdgeConfig, ImageCodec
-from vagus.edge.flight import Request
-from vagus.edge.handshake import Contract, Identity
-from vagus.edge.opening import Opener, fetch_capabilities, find_service, living_servers
-from vagus.edge.reply import Fault, read_chunk
-from vagus.edge.request import RequestCoding, encode_request, request_seed
-from vagus.edge.uplink import Session
-from vagus.edge.worker import ENCODE_THREADS
 from vagus.specs import RobotSpec
 from vagus.thread_pool import Crew
 from vagus.transport.host import host_id

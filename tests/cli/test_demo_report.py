@@ -13,9 +13,9 @@ from vagus.cli.demo_report import Fault, Report, Tick, build_report, fault_outco
 from vagus.cli.run_report import RunSummary, summarise, summary_table
 from vagus.control.loop_stats import EndReason, LoopStats
 from vagus.demo.robot import SimRobot
-from vagus.edge.client import ClientStatus
-from vagus.edge.latency import LatencyParts
-from vagus.edge.refusals import Refusal
+from vagus.edge.client.client import ClientStatus
+from vagus.edge.client.latency import LatencyParts
+from vagus.edge.client.refusals import Refusal
 from vagus.types import LinkState
 
 S = 1_000_000_000

@@ -15,7 +15,7 @@ from vagus.cli.main import main
 from vagus.clock import NS_PER_S
 from vagus.control.loop_stats import EndReason, LoopStats
 from vagus.control.outcome import RunOutcome
-from vagus.edge.client import ClientStatus
+from vagus.edge.client.client import ClientStatus
 from vagus.types import LinkState, MotionState, Provenance
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from vagus.cli.live_line import status_text
 from vagus.control.ports import LoopStatus
-from vagus.edge.client import ClientStatus
+from vagus.edge.client.client import ClientStatus
 from vagus.types import LinkState, MotionState
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from vagus.cli.survey import survey
-from vagus.edge.opening import parse_service
+from vagus.edge.client.session import parse_service
 from vagus.errors import ConfigError, LinkError
 from vagus.transport.keys import ServerKey, ServiceKey
 from vagus.transport.memory import MemoryNetwork

@@ -15,10 +15,9 @@ from vagus.control.loop_stats import LoopSummary
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
 from vagus.control.ports import LoopPorts, RecorderPort
-from vagus.edge.buffer import Source
 from vagus.edge.config import EdgeConfig
-from vagus.edge.engine import Engine, EngineContract
-from vagus.edge.exchange import LinkView, Proposal
+from vagus.edge.engine.engine import Engine
+from vagus.edge.handoff import EngineContract, LinkView, Proposal, Source
 from vagus.specs import ActionFeature, ActionKind, CameraSpec, Limits, PolicySpec, RobotSpec, StateFeature
 from vagus.types import (
     ActionArray,

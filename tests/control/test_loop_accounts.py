@@ -13,7 +13,7 @@ from vagus.clock import NS_PER_MS
 from vagus.control.alarms import TickCosts
 from vagus.control.config import LoopConfig, SensesConfig
 from vagus.control.loop_stats import EndReason
-from vagus.edge.offline import OfflineBudget
+from vagus.edge.engine.offline_budget import OfflineBudget
 from vagus.errors import FrameError, RobotError
 from vagus.types import FloatArray, MotionState
 

@@ -12,10 +12,9 @@ from vagus.clock import NS_PER_MS
 from vagus.control.motion import Motion
 from vagus.demo.reach import ReachPolicy
 from vagus.demo.robot import SimReport
-from vagus.edge.buffer import Source
 from vagus.edge.config import EdgeConfig
-from vagus.edge.engine import Engine, EngineContract
-from vagus.edge.exchange import LinkView, Proposal
+from vagus.edge.engine.engine import Engine
+from vagus.edge.handoff import EngineContract, LinkView, Proposal, Source
 from vagus.policies.policy import Row
 from vagus.types import ActionChunk, LinkState, Observation, SnapshotDraft
 

@@ -7,10 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from vagus.clock import NS_PER_MS, NS_PER_S
-from vagus.edge.buffer import Source
 from vagus.edge.config import EdgeConfig
-from vagus.edge.engine import Engine, EngineContract
-from vagus.edge.exchange import LinkView, Proposal
+from vagus.edge.engine.engine import Engine
+from vagus.edge.handoff import EngineContract, LinkView, Proposal, Source
 from vagus.specs import ActionFeature, CameraSpec, PolicySpec, RobotSpec, RtcSpec, StateFeature
 from vagus.transport.keys import ServerKey, ServiceKey
 from vagus.types import ActionChunk, FloatArray, LinkState, Prefix, Snapshot, SnapshotDraft

@@ -14,10 +14,11 @@ import pytest
 
 from edge.rig import FRAMES, POLICY, ROBOT, SERVICE, STATE, capabilities, chunk_payload, echo, event_payload
 from vagus.clock import monotonic_ns
-from vagus.edge.client import PolicyClient
+from vagus.edge.client.client import PolicyClient
+from vagus.edge.client.handshake import Identity
+from vagus.edge.client.session import Opener
 from vagus.edge.config import EdgeConfig
-from vagus.edge.handshake import Identity
-from vagus.edge.opening import Opener
+from vagus.edge.engine.engine import Engine
 from vagus.errors import PolicyError
 from vagus.policies.policy import Policy, Row, ServingMode
 from vagus.server.config import ServeConfig
@@ -71,15 +72,15 @@ def make_client(
     robot: RobotSpec = FAST_ROBOT,
     service: ServiceKey | None = None,
     instance: str = "1f3a",
-) -> PolicyClient:
+) -> PolicyClient[Engine]:
     name = None if service is None else ServiceName.of(service.text)
-    return PolicyClient(Opener(link, robot, config, Identity("arm-1", instance)), service=name)
+    return PolicyClient(Opener(link, robot, config, Identity("arm-1", instance)), Engine, service=name)
 
 
 class Body:
     """A robot that ticks in the test's thread."""
 
-    def __init__(self, client: PolicyClient) -> None:
+    def __init__(self, client: PolicyClient[Engine]) -> None:
         self.client = client
         self.engine = client.engine
         self.images: dict[str, Image] = dict(FRAMES)

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from edge.rig import HORIZON, MODEL_DIM, MS, POLICY, SERVER, STATE, STEP_NS, S, echo, event_payload
+from vagus.edge.client.inflight import Request
+from vagus.edge.client.latency import LatencyWindow
+from vagus.edge.client.protocol import Session, Uplink
 from vagus.edge.config import EdgeConfig, MergeMode, PlanClock
-from vagus.edge.engine import Engine, EngineContract
-from vagus.edge.flight import Request
-from vagus.edge.latency import LatencyWindow
-from vagus.edge.uplink import Session, Uplink
+from vagus.edge.engine.engine import Engine
+from vagus.edge.handoff import EngineContract
 from vagus.types import Directive, FloatArray, LinkState, MotionState, Snapshot, SnapshotDraft
 from vagus.wire.codec import encode, encode_tensor
 from vagus.wire.schema import ChunkMessage, Header, Kind

@@ -11,8 +11,8 @@ from edge.rig import EPOCH, HORIZON, RATE_HZ, S, proposal
 from vagus.control.config import SensesConfig
 from vagus.control.mapping import OrderMapping
 from vagus.edge.config import EdgeConfig
-from vagus.edge.engine import Engine, EngineContract
-from vagus.edge.exchange import LinkView
+from vagus.edge.engine.engine import Engine
+from vagus.edge.handoff import EngineContract, LinkView
 from vagus.integrations.lerobot.rollout.pilot import Pilot, PilotParts
 from vagus.specs import ActionFeature, ActionKind, CameraSpec, Limits, PolicySpec, RobotSpec, StateFeature
 from vagus.types import Command, Image, LinkState, MotionState, Snapshot

@@ -30,10 +30,11 @@ from lerobot_backend import (
 from server.raw_client import RawClient, Reply
 from vagus.cli.exit_code import ExitCode
 from vagus.clock import monotonic_ns
-from vagus.edge.client import PolicyClient
+from vagus.edge.client.client import PolicyClient
+from vagus.edge.client.handshake import Identity
+from vagus.edge.client.session import Opener
 from vagus.edge.config import EdgeConfig, ImageCodec
-from vagus.edge.handshake import Identity
-from vagus.edge.opening import Opener
+from vagus.edge.engine.engine import Engine
 from vagus.errors import SessionRefusedError
 from vagus.server.config import ServeConfig
 from vagus.server.manifest import load_manifest
@@ -147,7 +148,7 @@ def test_a_robot_over_a_router_commands_what_lerobot_would(act: Path) -> None:
             serving(far, act),
             ZenohLink(network) as near,
             PolicyClient(
-                Opener(near, ROBOT, EdgeConfig(image_codec=ImageCodec.RAW), Identity("arm", "1a"))
+                Opener(near, ROBOT, EdgeConfig(image_codec=ImageCodec.RAW), Identity("arm", "1a")), Engine
             ) as client,
         ):
             client.open()
@@ -159,7 +160,7 @@ def test_a_robot_over_a_router_commands_what_lerobot_would(act: Path) -> None:
     assert len({directive.provenance.seq for directive in knots}) > 1
 
 
-def moved(client: PolicyClient, observation: Observation, *, count: int) -> Iterator[Directive]:
+def moved(client: PolicyClient[Engine], observation: Observation, *, count: int) -> Iterator[Directive]:
     """Tick a robot that stands still; yield the first `count` directives that move it."""
     waiter = threading.Event()
     deadline_s = time.monotonic() + PATIENCE_S
@@ -193,7 +194,9 @@ def test_a_robot_that_does_not_fit_is_told_why(act: Path, changes: dict[str, obj
     robot = replace(ROBOT, **changes)  # type: ignore[arg-type] # the test names fields
     with (
         serving(network.link("server"), act),
-        PolicyClient(Opener(network.link("arm"), robot, EdgeConfig(), Identity("arm", "1a"))) as client,
+        PolicyClient(
+            Opener(network.link("arm"), robot, EdgeConfig(), Identity("arm", "1a")), Engine
+        ) as client,
         pytest.raises(SessionRefusedError, match=match),
     ):
         client.open()

@@ -20,11 +20,10 @@ from lerobot.policies.rtc import ActionQueue, LatencyTracker, RTCConfig, RTCProc
 from lerobot.rollout.inference.rtc import _normalize_prev_actions_length
 
 from edge.rig import EPOCH, RATE_HZ, STATE, STEP_NS, Drive, S
-from vagus.edge.buffer import Source
+from vagus.edge.client.latency import LatencyWindow
 from vagus.edge.config import EdgeConfig
-from vagus.edge.engine import Engine, EngineContract
-from vagus.edge.exchange import LinkView, Proposal
-from vagus.edge.latency import LatencyWindow
+from vagus.edge.engine.engine import Engine
+from vagus.edge.handoff import EngineContract, LinkView, Proposal, Source
 from vagus.integrations.lerobot.policy.rtc import BatchedRtc, RtcBatch, collate_rtc
 from vagus.types import ActionChunk, FloatArray, LinkState, SnapshotDraft
 

@@ -18,9 +18,9 @@ from contextlib import ExitStack
 from functools import partial
 
 from netlab.lab import SERVER_ADDRESS
+from vagus.edge.client.latency import LatencyWindow
+from vagus.edge.client.protocol import Session, Uplink
 from vagus.edge.config import EdgeConfig
-from vagus.edge.latency import LatencyWindow
-from vagus.edge.uplink import Session, Uplink
 from vagus.server.sessions import Session as ServerSession
 from vagus.server.sessions import SessionTable
 from vagus.specs import ActionFeature, PolicySpec

@@ -14,13 +14,13 @@ from process.rig import PATIENCE_S, WAVE, Rig, rig_in
 from vagus.cli.survey import survey
 from vagus.control.mapping import OrderMapping
 from vagus.demo.robot import SimRobot
+from vagus.edge.client.codec import RequestCoding, encode_request
+from vagus.edge.client.handshake import Contract, Identity
+from vagus.edge.client.inflight import Request
+from vagus.edge.client.presence import Presence
+from vagus.edge.client.protocol import Session
+from vagus.edge.client.session import Opener
 from vagus.edge.config import EdgeConfig
-from vagus.edge.flight import Request
-from vagus.edge.handshake import Contract, Identity
-from vagus.edge.opening import Opener
-from vagus.edge.presence import Presence
-from vagus.edge.request import RequestCoding, encode_request
-from vagus.edge.uplink import Session
 from vagus.import_path import Option
 from vagus.policies.policy import Policy, Row
 from vagus.policies.registry import load_policy

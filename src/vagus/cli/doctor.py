@@ -16,9 +16,9 @@ from vagus.cli.exit_code import ExitCode
 from vagus.cli.log_output import LogFlags
 from vagus.cli.survey import Found, survey
 from vagus.clock import NS_PER_MS
+from vagus.edge.client.pace import Pace
+from vagus.edge.client.session import parse_service
 from vagus.edge.config import EdgeConfig
-from vagus.edge.opening import parse_service
-from vagus.edge.pace import Pace
 from vagus.errors import LinkError
 from vagus.quoting import quoted
 from vagus.setting_ranges import check_count

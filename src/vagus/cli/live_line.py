@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from vagus.control.ports import LoopStatus
-from vagus.edge.client import ClientStatus
+from vagus.edge.client.client import ClientStatus
 from vagus.threads import Supervised
 from vagus.types import LinkState, MotionState
 

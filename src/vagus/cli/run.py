@@ -33,10 +33,11 @@ from vagus.control.motion import Motion
 from vagus.control.narration_thread import NarrationThread, greetings, tell_end, trouble_of
 from vagus.control.ports import LoopPorts
 from vagus.control.robot_check import admitted
-from vagus.edge.client import PolicyClient
+from vagus.edge.client.client import PolicyClient
+from vagus.edge.client.handshake import Contract, Identity
+from vagus.edge.client.session import Opener, parse_service
 from vagus.edge.config import EdgeConfig
-from vagus.edge.handshake import Contract, Identity
-from vagus.edge.opening import Opener, parse_service
+from vagus.edge.engine.engine import Engine
 from vagus.errors import ConfigError
 from vagus.import_path import Option
 from vagus.recording.registry import Run, open_recording
@@ -147,7 +148,7 @@ class RunCommand:
         identity = Identity(self.name, secrets.token_hex(8), host_id(), self.tags)
         opener = Opener(link, rename_robot_spec(spec, self.rename), self.edge, identity)
         service = parse_service(self.service)
-        with PolicyClient(opener, service=service, instruction=self.instruction) as client:
+        with PolicyClient(opener, Engine, service=service, instruction=self.instruction) as client:
             contract = self._keep_trying(client.open, screen)
             self._greet(contract, screen)
             loop, recording = self._assemble(robot, spec, client, contract, screen)
@@ -160,7 +161,7 @@ class RunCommand:
         return result.exit_code
 
     def _result(
-        self, summary: LoopSummary, client: PolicyClient, robot: Robot | None, recording: str
+        self, summary: LoopSummary, client: PolicyClient[Engine], robot: Robot | None, recording: str
     ) -> RunSummary:
         status = client.status()
         if summary.reason is EndReason.DEAD:
@@ -184,7 +185,7 @@ class RunCommand:
             screen.print(f"{mark}{escape(line.text)}", highlight=False, soft_wrap=True)
 
     def _assemble(
-        self, robot: Robot, spec: RobotSpec, client: PolicyClient, contract: Contract, screen: Console
+        self, robot: Robot, spec: RobotSpec, client: PolicyClient[Engine], contract: Contract, screen: Console
     ) -> tuple[ControlLoop, str]:
         mapping = OrderMapping(spec, contract.policy, self.rename)
         motion = Motion(

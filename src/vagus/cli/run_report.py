@@ -13,7 +13,7 @@ from rich.table import Table
 
 from vagus.cli.exit_code import ExitCode
 from vagus.control.loop_stats import EndReason, LoopSummary
-from vagus.edge.client import ClientStatus
+from vagus.edge.client.client import ClientStatus
 
 __all__ = ["RunSummary", "exit_code_for", "summarise", "summary_table"]
 

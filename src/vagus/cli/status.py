@@ -17,7 +17,7 @@ from vagus.cli.exit_code import ExitCode
 from vagus.cli.log_output import LogFlags
 from vagus.cli.signals import stop_event
 from vagus.cli.survey import Found, survey
-from vagus.edge.opening import parse_service
+from vagus.edge.client.session import parse_service
 from vagus.errors import ConfigError, LinkError
 from vagus.quoting import quoted
 from vagus.setting_ranges import check_seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vagus.edge.opening import fetch_capabilities, find_services
+from vagus.edge.client.session import fetch_capabilities, find_services
 from vagus.errors import LinkError, ProtocolError
 from vagus.transport.keys import ServerKey
 from vagus.transport.link import Link

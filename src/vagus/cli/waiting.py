@@ -9,7 +9,7 @@ from typing import TypeVar
 from rich.console import Console
 
 from vagus.cli.console import say
-from vagus.edge.handshake import TRANSIENT_REFUSALS
+from vagus.edge.client.handshake import TRANSIENT_REFUSALS
 from vagus.errors import LinkError, SessionRefusedError
 
 __all__ = ["keep_trying"]

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from vagus.clock import Clock, MonotonicClock
 from vagus.control.loop_stats import EndReason, LoopSummary
 from vagus.control.narration import Changes, Line, Narrator
-from vagus.edge.client import ClientStatus
-from vagus.edge.handshake import Contract
+from vagus.edge.client.client import ClientStatus
+from vagus.edge.client.handshake import Contract
 from vagus.threads import Supervised
 from vagus.transport.keys import ServiceKey
 from vagus.types import LinkState

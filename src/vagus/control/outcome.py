@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vagus.control.loop_stats import LoopSummary
-from vagus.edge.client import ClientStatus
+from vagus.edge.client.client import ClientStatus
 
 __all__ = ["RunOutcome"]
 

@@ -11,7 +11,7 @@ from vagus.control.camera import ClientPort
 from vagus.control.loop_stats import LoopStats, LoopSummary
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
-from vagus.edge.playhead import Gap, plain_gap
+from vagus.edge.engine.playback import Gap, plain_gap
 from vagus.robots.robot import Robot
 from vagus.types import (
     ActionArray,

@@ -9,7 +9,7 @@ from pathlib import Path
 from vagus import __version__
 from vagus.control.config import RecorderConfig
 from vagus.control.mapping import OrderMapping
-from vagus.edge.handshake import Contract
+from vagus.edge.client.handshake import Contract
 from vagus.recording.recorder import Recorder
 from vagus.recording.registry import Recording, Run
 from vagus.recording.session_folder import Json, SessionFolder

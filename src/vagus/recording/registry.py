@@ -10,7 +10,7 @@ from typing import TypeAlias
 from vagus.control.config import RecorderConfig
 from vagus.control.mapping import OrderMapping
 from vagus.control.ports import RecorderPort
-from vagus.edge.handshake import Contract
+from vagus.edge.client.handshake import Contract
 from vagus.robots.robot import Robot
 from vagus.types import Image
 

@@ -13,10 +13,11 @@ from vagus.control.loop_stats import EndReason, LoopSummary
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
 from vagus.control.ports import LoopPorts
-from vagus.edge.client import PolicyClient
+from vagus.edge.client.client import PolicyClient
+from vagus.edge.client.handshake import Identity
+from vagus.edge.client.session import Opener
 from vagus.edge.config import EdgeConfig
-from vagus.edge.handshake import Identity
-from vagus.edge.opening import Opener
+from vagus.edge.engine.engine import Engine
 from vagus.errors import PolicyError
 from vagus.import_path import Option
 from vagus.integrations.gymnasium.robot import GymRobot
@@ -88,7 +89,7 @@ def drive(robot: GymRobot, policy: PushTowards, config: LoopConfig) -> LoopSumma
     opener = Opener(network.link("robot"), robot.spec, edge, Identity("pusher", "1"))
     with Server(network.link("server"), lambda: served, ServeConfig()) as server:
         assert server.wait_ready(PATIENCE_S)
-        with PolicyClient(opener) as client:
+        with PolicyClient(opener, Engine) as client:
             contract = client.open()
             mapping = OrderMapping(robot.spec, contract.policy)
             motion = Motion(mapping.actions, mapping.state_names, tick_s=1 / robot.spec.rate_hz)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from rollout_rig import PATIENCE_S, Sway, serving
+from vagus.edge.client.discovery import Contact
+from vagus.edge.client.session import Opener
 from vagus.edge.config import EdgeConfig
-from vagus.edge.discovery import Contact
-from vagus.edge.opening import Opener
 from vagus.errors import LinkError, SessionRefusedError
 from vagus.integrations.lerobot.rollout.names import identity_of, policy_names
 from vagus.server.config import ServeConfig
@@ -76,7 +76,7 @@ def test_what_no_robot_could_be_driven_by_is_refused_before_one_is_connected() -
 
 
 def test_a_full_server_is_refused_before_a_robot_is_connected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vagus.edge.discovery.LEFT_BEHIND_S", 0.2)
+    monkeypatch.setattr("vagus.edge.client.discovery.LEFT_BEHIND_S", 0.2)
     with (
         Router(RouterConfig(listen=("tcp/127.0.0.1:0",))) as router,
         serving(router.endpoints[0], Sway(), max_sessions=1),

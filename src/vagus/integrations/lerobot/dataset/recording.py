@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vagus.control.config import RecorderConfig
 from vagus.control.mapping import OrderMapping
-from vagus.edge.handshake import Contract
+from vagus.edge.client.handshake import Contract
 from vagus.integrations.lerobot.dataset.recorder import DatasetSettings, start_dataset_recorder
 from vagus.recording.registry import Recording, Run
 from vagus.robots.robot import Robot

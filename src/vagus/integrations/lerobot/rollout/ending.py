@@ -9,7 +9,8 @@ from types import CodeType
 
 from vagus.control.loop_stats import EndReason, LoopStats, LoopSummary
 from vagus.control.outcome import RunOutcome
-from vagus.edge.client import PolicyClient
+from vagus.edge.client.client import PolicyClient
+from vagus.edge.engine.engine import Engine
 from vagus.errors import RobotError, VagusError
 from vagus.integrations.lerobot.rollout.oversight import Oversight
 from vagus.integrations.lerobot.rollout.pilot import Pilot
@@ -39,7 +40,7 @@ class Ending:
     episodes: int = 0
     recording: str = ""
 
-    def outcome(self, client: PolicyClient) -> RunOutcome:
+    def outcome(self, client: PolicyClient[Engine]) -> RunOutcome:
         """Return how it ended; a fault in a program is logged with its traceback."""
         summary = self.summary()
         if summary.reason is EndReason.ERROR and self.cause is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 
-from vagus.edge.handshake import Identity
+from vagus.edge.client.handshake import Identity
 from vagus.transport.host import host_id
 
 __all__ = ["identity_of", "policy_names"]

@@ -27,9 +27,9 @@ from lerobot.processor import (
 from torch import Tensor
 
 from vagus.control.fallback import keeps_moving
-from vagus.edge.blocking import Question, RemoteChunks
+from vagus.edge.client.blocking import Question, RemoteChunks
+from vagus.edge.client.discovery import Contact
 from vagus.edge.config import EdgeConfig
-from vagus.edge.discovery import Contact
 from vagus.errors import ConfigError, StateError
 from vagus.integrations.lerobot.rollout.names import identity_of
 from vagus.integrations.lerobot.version import check_lerobot, waits_for_compiler

@@ -30,8 +30,9 @@ from vagus.control.motion import Motion
 from vagus.control.narration_thread import NarrationThread, greetings, tell_end, trouble_of
 from vagus.control.outcome import RunOutcome
 from vagus.control.robot_check import admitted
-from vagus.edge.client import PolicyClient
-from vagus.edge.opening import Opener, parse_service
+from vagus.edge.client.client import PolicyClient
+from vagus.edge.client.session import Opener, parse_service
+from vagus.edge.engine.engine import Engine
 from vagus.errors import ConfigError, VagusError
 from vagus.integrations.lerobot.dataset.provenance import FrameShape, Journal, RecordedDataset, add_columns
 from vagus.integrations.lerobot.robot.features import DeviceMapping, load_device_mapping, spec_of
@@ -174,7 +175,7 @@ class _Installed:
     """Our parts in LeRobot's context."""
 
     pilot: Pilot
-    client: PolicyClient
+    client: PolicyClient[Engine]
     halt: Callable[[], None]
 
 
@@ -244,7 +245,7 @@ def _spec(ctx: RolloutContext, policy: VagusConfig) -> RobotSpec:
 
 def _open_client(
     spec: RobotSpec, policy: VagusConfig, task: str, stack: contextlib.ExitStack
-) -> PolicyClient:
+) -> PolicyClient[Engine]:
     link = stack.enter_context(policy.contact.link())
     opener = Opener(
         link,
@@ -253,7 +254,7 @@ def _open_client(
         identity_of(policy.name, policy.tags),
     )
     client = PolicyClient(
-        opener, service=parse_service(policy.service, setting="policy.service"), instruction=task
+        opener, Engine, service=parse_service(policy.service, setting="policy.service"), instruction=task
     )
     stack.callback(client.close)
     for line in greetings(client.open()):
@@ -268,7 +269,7 @@ def _known(policy: VagusConfig, spec: RobotSpec) -> dict[str, str]:
 
 
 def _pilot(
-    spec: RobotSpec, client: PolicyClient, policy: VagusConfig, inference: VagusInferenceConfig
+    spec: RobotSpec, client: PolicyClient[Engine], policy: VagusConfig, inference: VagusInferenceConfig
 ) -> Pilot:
     rename = _known(policy, spec)
     mapping = OrderMapping(spec, client.contract.policy, rename)

@@ -1,0 +1,153 @@
+"""Finds a ready server of a service, for callers that may wait."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from vagus.clock import MonotonicClock, seconds_to_ns
+from vagus.edge.client.handshake import Contract, check_pin, check_replica
+from vagus.edge.client.pace import check_pace
+from vagus.edge.client.patience import Patience
+from vagus.edge.client.session import (
+    fetch_capabilities,
+    find_service,
+    living_servers,
+    nobody_ready,
+    parse_service,
+)
+from vagus.edge.config import EdgeConfig
+from vagus.errors import LinkError, SessionRefusedError, VagusError
+from vagus.quoting import quoted
+from vagus.specs import PolicySpec
+from vagus.transport.keys import ServerKey
+from vagus.transport.link import Link
+from vagus.transport.zenoh import ZenohLink
+from vagus.transport.zenoh_config import ZenohConfig
+from vagus.wire.contract import policy_spec_from
+from vagus.wire.schema import Capabilities, EventCode
+
+__all__ = ["Contact"]
+
+RETRY_S = 0.1
+"""Pause between tries of the first contact."""
+READY = "ready"
+LEFT_BEHIND_S = 6.0
+"""A place that this robot's last process took is free 5 s after its token has gone."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """How to reach a service.
+
+    Attributes:
+        endpoints: comma-separated, e.g. "tcp/gpu-server:7447"; empty: those of `zenoh`.
+        service: model/revision or model/revision/name; empty: the only one on the network.
+        zenoh: all other network settings.
+        edge: settings of the conversation.
+    """
+
+    endpoints: str
+    service: str
+    zenoh: ZenohConfig
+    edge: EdgeConfig
+
+    @contextmanager
+    def link(self) -> Iterator[ZenohLink]:
+        """Yield an open link.
+
+        Raises:
+            LinkError: no endpoint answers.
+        """
+        endpoints = tuple(part.strip() for part in self.endpoints.split(",") if part.strip())
+        config = replace(self.zenoh, connect=endpoints) if endpoints else self.zenoh
+        with ZenohLink(config) as link:
+            yield link
+
+    def ask(self) -> PolicySpec:
+        """Return what the policy wants and gives, once a server of it is ready to take a robot.
+
+        No robot is connected yet: what can be refused now need not let an arm go limp later.
+
+        Raises:
+            LinkError: none is, within `connect_timeout_s`.
+            SessionRefusedError: it is too slow for these settings, has not the pinned model, or stays full.
+            ConfigError: several services and none chosen.
+        """
+        with self.link() as link:
+            clock, never = MonotonicClock(), threading.Event()
+            begin_ns = clock.now_ns()
+            patience = Patience(self.edge, begin_ns)
+            while True:
+                try:
+                    return self._first(link)
+                except LinkError as error:
+                    if patience.is_over(error, clock.now_ns()):
+                        raise
+                    if news := patience.news(error):
+                        logger.info("%s", news)
+                except SessionRefusedError as error:
+                    if clock.now_ns() - begin_ns >= seconds_to_ns(self._patience_s(error)):
+                        raise
+                clock.wait_until_ns(clock.now_ns() + seconds_to_ns(RETRY_S), never)
+
+    def _first(self, link: Link) -> PolicySpec:
+        said = self.find(link)[1]
+        for warning in check_pace(said, self.edge):
+            logger.warning("%s", warning)
+        if said.load.sessions >= said.load.max_sessions:
+            why = f", because {quoted(said.serving_reason)}" if said.serving_reason else ""
+            reason = f"server {quoted(said.server)} has {said.load.sessions} robots and takes no more{why}"
+            raise SessionRefusedError(EventCode.SESSIONS_FULL.value, reason)
+        return policy_spec_from(said)
+
+    def _patience_s(self, error: SessionRefusedError) -> float:
+        """Return for how long such an error may pass by itself."""
+        return (
+            self.edge.connect_timeout_s + LEFT_BEHIND_S
+            if error.code == EventCode.SESSIONS_FULL.value
+            else 0.0
+        )
+
+    def find(self, link: Link, contract: Contract | None = None) -> tuple[ServerKey, Capabilities]:
+        """Return a ready server of the service, with the pinned model, and equal to what was agreed before.
+
+        Args:
+            link: the network.
+            contract: what the first session agreed on; None before it.
+
+        Raises:
+            LinkError: there is none now.
+            SessionRefusedError: none that is ready has the pinned model.
+            SpecError: none that is ready is what was agreed on.
+            ConfigError: several services and none chosen.
+        """
+        timeout_s = self.edge.handshake_timeout_s
+        name = parse_service(self.service, setting="policy.service")
+        service = find_service(link, name, timeout_s=timeout_s)
+        alive = living_servers(link, service.all_alive, timeout_s=timeout_s)
+        why: VagusError | None = None if alive else nobody_ready(link, service, timeout_s=timeout_s)
+        for server in sorted(alive, key=lambda k: k.path):
+            said = fetch_capabilities(link, server)
+            try:
+                _check(said, self.edge, contract)
+            except VagusError as error:
+                why = error
+            else:
+                return server, said
+        raise why or LinkError(f"no server of {service.text} is alive")
+
+
+def _check(said: Capabilities, edge: EdgeConfig, contract: Contract | None) -> None:
+    """Raise what speaks against asking this server."""
+    if said.phase != READY or said.failing:
+        what = f"fails: {quoted(said.failing)}" if said.failing else f"is {quoted(said.phase)}"
+        raise LinkError(f"server {quoted(said.server)} {what}")
+    check_pin(said, edge)
+    if contract is not None:
+        check_replica(said, contract)

@@ -1,0 +1,279 @@
+"""The conversation with one server, without a network: when to ask, and what replies are worth."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from dataclasses import dataclass
+
+from vagus.clock import NS_PER_MS, NS_PER_S, seconds_to_ns
+from vagus.edge.client.inflight import Flight, Misfit, Request
+from vagus.edge.client.latency import LatencyParts, LatencySum, LatencyWindow
+from vagus.edge.client.refusals import Refusals
+from vagus.edge.client.reply import Fault, Reply, read_chunk
+from vagus.edge.config import EdgeConfig
+from vagus.edge.handoff import LinkView, PlanView, Proposal, Source
+from vagus.edge.states import LINK_TABLE, LinkEvent, next_state
+from vagus.errors import ProtocolError
+from vagus.quoting import quoted
+from vagus.specs import PolicySpec
+from vagus.transport.keys import ServerKey
+from vagus.types import LinkState, MotionState, Snapshot
+from vagus.wire.codec import decode
+from vagus.wire.schema import EventCode, EventMessage, Header, Kind
+
+__all__ = ["Request", "Session", "Uplink"]
+
+MISSES_UNTIL_LOST = 2
+"""Unanswered requests in a row after which the server counts as lost; one may be a hiccup."""
+REFUSALS_UNTIL_LOST = 5
+"""Requests in a row answered by an event, or by a chunk that must be refused, after which it is lost, too."""
+REFUSALS_UNTIL_MOVED = 2
+"""The same where a replica may do better: one may be a bad row, and the buffer plays on only for so long."""
+REMEMBERED_EPOCHS = 256
+FIRST_PAUSE_NS = 100 * NS_PER_MS
+"""Pause before the next request after a failed one; doubles, so that a failing server is not hammered."""
+MAX_PAUSE_NS = NS_PER_S
+
+SESSION_OVER = frozenset({EventCode.UNKNOWN_SESSION.value, EventCode.DRAINING.value})
+"""Events after which this server will not answer this session again."""
+OWN_FAULT = frozenset({EventCode.INVALID_INPUT.value})
+"""What a replica would answer, too: it is about the request."""
+_OPEN = (LinkState.STREAMING, LinkState.DEGRADED)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An open session: the server and the epoch that marks its messages."""
+
+    server: ServerKey
+    epoch: int
+
+
+class Uplink:
+    """Link state, the asks of the worker, and the checks on every reply. Owned by the worker thread."""
+
+    def __init__(self, config: EdgeConfig, spec: PolicySpec, latency: LatencyWindow) -> None:
+        self._spec = spec
+        self._latency = latency
+        self._degraded_after_ns = seconds_to_ns(config.degraded_after_s)
+        self._flight = Flight(latency)
+        self._plan = PlanView()
+        self._past_epochs: OrderedDict[int, None] = OrderedDict()
+        self._is_asking = False
+        self._ask_at_ns = 0
+        self._ticket = 0
+        self._failures = 0
+        self._refusals = 0
+        self.state = LinkState.CONNECTING
+        self.session: Session | None = None
+        self.dead_reason = ""
+        self.lost_reason = ""
+        self.has_alternative = False
+        """Whether another server could be asked instead; the worker says so."""
+        self.refusals = Refusals()
+        self.latency = LatencySum()
+        self.counters: Counter[str] = Counter()
+
+    @property
+    def view(self) -> LinkView:
+        """What the control thread is told."""
+        epoch = None if self.session is None else self.session.epoch
+        return LinkView(self.state, epoch, self._ticket, self._latency.windowed_ns, self._latency.fastest_ns)
+
+    @property
+    def outstanding(self) -> Request | None:
+        """The request in flight."""
+        return self._flight.outstanding
+
+    # -- session ----------------------------------------------------------------------------------------
+
+    def opened(self, session: Session, now_ns: int) -> None:
+        """A server accepted us: requests start afresh under the new epoch."""
+        self._transit(LinkEvent.OPENED)
+        self.session = session
+        self._failures = self._refusals = 0
+        self._ask_at_ns = now_ns
+        self.counters["sessions_opened"] += 1
+
+    def lost(self, why: str) -> None:
+        """The server is of no use any more; replies of its epoch are void."""
+        if self.session is None:
+            return
+        self._transit(LinkEvent.LOST)
+        self.lost_reason = why
+        self.counters["sessions_lost"] += 1
+        self._forget_session()
+
+    def kill(self, why: str) -> None:
+        """Give up for good."""
+        if self.state is LinkState.DEAD:
+            return
+        self._transit(LinkEvent.KILLED)
+        said = self.refusals.newest
+        self.dead_reason = f"{why}; the server said: {said}" if said else why
+        self._forget_session()
+
+    # -- requests ---------------------------------------------------------------------------------------
+
+    def offer(self, snapshot: Snapshot, now_ns: int) -> Request | None:
+        """Return the request to send for a snapshot, or None if it came too late to be of use."""
+        draft = snapshot.draft
+        if self.session is None or not self._is_asking or draft.ticket != self._ticket:
+            self.counters["snapshots_unwanted"] += 1
+            return None
+        self._is_asking = False
+        if draft.episode != self._plan.episode or draft.captured_ns <= self._plan.not_before_ns:
+            self.counters["snapshots_void"] += 1
+            return None
+        self.counters["requests"] += 1
+        return self._flight.send(self.session.epoch, draft, now_ns)
+
+    def draft_failed(self, ticket: int, now_ns: int) -> None:
+        """No images could be had, or the observation could not be encoded: ask again a little later."""
+        if ticket != self._ticket:
+            return
+        self._abandon()
+        self._fail("drafts_failed", now_ns)
+
+    # -- replies ----------------------------------------------------------------------------------------
+
+    def receive(self, header: Header, payload: bytes, now_ns: int) -> Proposal | None:
+        """Return the proposal that a message carries, or None; whatever is wrong with it is counted.
+
+        The header decides before the body is touched: the key a message arrives under is not to be trusted.
+        """
+        if self.session is None or header.epoch != self.session.epoch:
+            is_ours = header.epoch in self._past_epochs
+            self.counters["old_epoch" if is_ours else "misrouted"] += 1
+            return None
+        if header.kind is Kind.EVENT:
+            self._receive_event(header, payload, now_ns)
+            return None
+        if header.kind is not Kind.CHUNK:
+            self.counters["unexpected_kind"] += 1
+            return None
+        return self._receive_chunk(header, payload, now_ns)
+
+    def _receive_chunk(self, header: Header, payload: bytes, now_ns: int) -> Proposal | None:
+        request = self._flight.match(header)
+        if isinstance(request, Misfit):
+            self.counters[request.value] += 1
+            return None
+        is_superseded = self._flight.is_superseded(request)
+        self._flight.settle(request)
+        draft = request.draft
+        if draft.episode != self._plan.episode or is_superseded:
+            self.counters["superseded" if is_superseded else "old_episode"] += 1
+            return None
+        reply = read_chunk(payload, self._spec, step=draft.step)
+        if isinstance(reply, Fault):
+            self.counters[reply.value] += 1
+            self.refusals.note(reply.value, "", now_ns)
+            self._refused("rejected_chunks", now_ns, is_moving=self.has_alternative)
+            return None
+        self._note_latency(now_ns - draft.captured_ns, reply)
+        self._failures = self._refusals = 0
+        self._ask_at_ns = now_ns
+        return Proposal(reply.chunk, Source(request.epoch, request.seq, draft.captured_ns), draft)
+
+    def _note_latency(self, round_trip_ns: int, reply: Reply) -> None:
+        self._latency.add(round_trip_ns)
+        self.latency.add(
+            LatencyParts.of(
+                round_trip_ns,
+                queue_ns=reply.queue_ns,
+                decode_ns=reply.decode_ns,
+                inference_ns=reply.inference_ns,
+            )
+        )
+
+    def _receive_event(self, header: Header, payload: bytes, now_ns: int) -> None:
+        try:
+            event = decode(payload, EventMessage)
+        except ProtocolError:
+            self.counters[Fault.MALFORMED.value] += 1
+            return
+        code = _known_code(event.code)
+        self.counters[f"event_{code}"] += 1
+        if event.code in SESSION_OVER:
+            self.lost(f"{code}: {quoted(event.message)}")
+            return
+        request = self._flight.match(header)
+        if not isinstance(request, Misfit) and self._flight.settle(request):
+            self.refusals.note(code, event.message, now_ns)
+            is_moving = self.has_alternative and code not in OWN_FAULT
+            self._refused("requests_refused", now_ns, is_moving=is_moving)
+
+    # -- time -------------------------------------------------------------------------------------------
+
+    def follow(self, plan: PlanView) -> None:
+        """Take note of how the plan stands; what it makes void is not waited for."""
+        last, self._plan = self._plan, plan
+        if plan.gave_up:
+            self.kill(plan.gave_up)
+        if plan.merges != last.merges and self.state not in (LinkState.DEAD, LinkState.CONNECTING):
+            self._transit(LinkEvent.MERGED)
+            self.refusals.merged()
+        is_idle = plan.is_over or plan.motion is MotionState.PAUSED
+        awaited = self._flight.outstanding
+        has_moved = awaited is not None and awaited.draft.captured_ns <= plan.not_before_ns
+        if is_idle or has_moved or plan.episode != last.episode:
+            self._abandon()
+
+    def advance(self, now_ns: int) -> None:
+        """Take note of time; ask for a snapshot where one is wanted."""
+        awaited = self._flight.outstanding
+        if awaited is not None and now_ns >= awaited.deadline_ns:
+            self._miss()
+        if self.state is LinkState.STREAMING and self._flight.waited_ns(now_ns) > self._degraded_after_ns:
+            self._transit(LinkEvent.FAILED)
+        is_busy = self._flight.outstanding is not None or self._is_asking
+        is_wanted = not self._plan.is_over and self._plan.motion is not MotionState.PAUSED
+        if self.state in _OPEN and is_wanted and not is_busy and now_ns >= self._ask_at_ns:
+            self._is_asking = True
+            self._ticket += 1
+
+    def _miss(self) -> None:
+        self.counters["timeouts"] += 1
+        self._flight.miss()
+        if self._flight.misses >= MISSES_UNTIL_LOST:
+            self.lost(f"{self._flight.misses} requests in a row without an answer")
+
+    # -- the rest ---------------------------------------------------------------------------------------
+
+    def _abandon(self) -> None:
+        self._flight.abandon()
+        self._is_asking = False
+
+    def _refused(self, counter: str, now_ns: int, *, is_moving: bool) -> None:
+        """Count; where `is_moving`, try again at once, and then leave."""
+        self._fail(counter, now_ns)
+        self._refusals += 1
+        if is_moving:
+            self._ask_at_ns = now_ns
+        if self._refusals >= (REFUSALS_UNTIL_MOVED if is_moving else REFUSALS_UNTIL_LOST):
+            self.lost(f"{self._refusals} requests in a row refused, the last with {self.refusals.newest}")
+
+    def _fail(self, counter: str, now_ns: int) -> None:
+        self.counters[counter] += 1
+        self._failures += 1
+        self._ask_at_ns = now_ns + min(FIRST_PAUSE_NS << min(self._failures - 1, 8), MAX_PAUSE_NS)
+        if self.state in _OPEN:
+            self._transit(LinkEvent.FAILED)
+
+    def _forget_session(self) -> None:
+        if self.session is not None:
+            self._past_epochs[self.session.epoch] = None
+            if len(self._past_epochs) > REMEMBERED_EPOCHS:
+                self._past_epochs.popitem(last=False)
+        self.session = None
+        self._flight.begin_session()
+        self._abandon()
+
+    def _transit(self, event: LinkEvent) -> None:
+        self.state = next_state(LINK_TABLE, self.state, event)
+
+
+def _known_code(code: str) -> str:
+    """Return the code if this version knows it: a peer must not fill our counters with names of its own."""
+    return code if code in EventCode._value2member_map_ else "unknown_code"

@@ -1,0 +1,120 @@
+"""Who else could serve: tokens as they come and go, and a look at each server in the background."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from functools import partial
+
+from vagus.edge.client.handshake import Contract, check_replica
+from vagus.edge.client.session import fetch_capabilities, living_servers, pinned
+from vagus.edge.client.worker import Conversation, Worker
+from vagus.errors import LinkError, ProtocolError, SpecError
+from vagus.threads import Supervised
+from vagus.transport.keys import ServerKey, ServiceKey, server_from_key
+from vagus.transport.link import Declaration, Link
+
+__all__ = ["Lookout"]
+
+logger = logging.getLogger(__name__)
+
+REFRESH_S = 5.0
+"""Pause between two looks at who else is alive."""
+LIST_TIMEOUT_S = 1.0
+JOIN_TIMEOUT_S = 5.0
+READY = "ready"
+"""A server in any other phase may not know yet what it serves."""
+
+
+class Lookout:
+    """Tells the worker who lives and who contradicts the contract; never on the way of a failover."""
+
+    def __init__(
+        self, link: Link, worker: Worker, service: ServiceKey, *, pin: str = "", refresh_s: float = REFRESH_S
+    ) -> None:
+        self._link = link
+        self._refresh_s = refresh_s
+        self._worker = worker
+        self._service = service
+        self._pin = pin
+        self._stopping = threading.Event()
+        self._watch: Declaration | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self, contract: Contract) -> None:
+        """Begin to watch; each ready server is compared with `contract`."""
+        self._watch = self._link.watch(self._service.all_alive, self._on_token)
+        self._link.on_reopen(self._on_reopen)
+        self._thread = Supervised(partial(self._refresh, contract), name="vagus-lookout")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End watch and thread. Twice does nothing."""
+        self._stopping.set()
+        if self._watch is not None:
+            self._watch.undeclare()
+            self._watch = None
+        if self._thread is not None:
+            self._thread.join(JOIN_TIMEOUT_S)
+            self._thread = None
+
+    # -- what the link tells ----------------------------------------------------------------------------
+
+    def _on_token(self, key: str, is_alive: bool) -> None:  # noqa: FBT001 - the link's callback
+        try:
+            servers = pinned(frozenset({server_from_key(key)}), self._pin)
+        except ProtocolError:
+            return  # a token of another program is none of our servers
+        for server in servers:
+            self._worker.post(partial(self._token_changed, server, is_alive))
+
+    def _token_changed(self, server: ServerKey, is_alive: bool, talk: Conversation) -> None:  # noqa: FBT001 - for partial
+        talk.replicas.set_alive(server, is_alive=is_alive)
+        session = talk.uplink.session
+        if not is_alive and session is not None and session.server == server:
+            self._worker.leave_server("its liveliness token is gone", talk)
+
+    def _on_reopen(self, generation: int) -> None:
+        if not self._stopping.is_set():
+            logger.warning("the transport was lost and reopened (generation %d)", generation)
+            self._worker.post(self._link_reopened)
+
+    def _link_reopened(self, talk: Conversation) -> None:
+        talk.replicas.retry_now()
+        self._worker.leave_server("the transport was lost and reopened", talk)
+
+    # -- in the background ------------------------------------------------------------------------------
+
+    def _refresh(self, contract: Contract) -> None:
+        while not self._stopping.wait(self._refresh_s):
+            try:
+                listed = living_servers(self._link, self._service.all_alive, timeout_s=LIST_TIMEOUT_S)
+            except LinkError:
+                continue  # the worker knows that the network is away
+            servers = pinned(listed, self._pin)
+            self._worker.post(partial(_servers_listed, servers))
+            for server in servers:
+                self._compare(server, contract)
+
+    def _compare(self, server: ServerKey, contract: Contract) -> None:
+        try:
+            capabilities = fetch_capabilities(self._link, server)
+            self._worker.post(partial(_said_of_itself, server, bool(capabilities.failing)))
+            if capabilities.phase == READY:
+                check_replica(capabilities, contract)
+        except SpecError as error:
+            self._worker.post(partial(_contradicts, server, str(error)))
+        except (LinkError, ProtocolError):
+            return  # told by its silence when its turn comes
+
+
+def _servers_listed(servers: frozenset[ServerKey], talk: Conversation) -> None:
+    talk.replicas.set_all_alive(servers)
+
+
+def _contradicts(server: ServerKey, why: str, talk: Conversation) -> None:
+    talk.replicas.exclude(server, why)
+
+
+def _said_of_itself(server: ServerKey, is_failing: bool, talk: Conversation) -> None:  # noqa: FBT001 - for partial
+    talk.replicas.set_failing(server, is_failing=is_failing)

@@ -1,0 +1,236 @@
+"""Opening a session over a link: find the service, ask what it is, say who we are, check the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vagus.edge.client.handshake import Contract, Identity, check_ack, check_pin, open_message
+from vagus.edge.client.pace import check_pace
+from vagus.edge.client.protocol import Session
+from vagus.edge.config import EdgeConfig
+from vagus.errors import (
+    ConfigError,
+    LinkError,
+    ProtocolError,
+    QueryTimeoutError,
+    ServerStartingError,
+    VagusError,
+)
+from vagus.quoting import quoted
+from vagus.specs import RobotSpec
+from vagus.transport.keys import (
+    ALL_SERVERS_ALIVE,
+    ALL_SERVERS_STARTING,
+    ServerKey,
+    ServiceKey,
+    server_from_key,
+)
+from vagus.transport.link import Link
+from vagus.transport.service_name import ServiceName
+from vagus.wire.codec import decode, encode
+from vagus.wire.schema import Ack, Capabilities, CloseMessage, SessionRequest
+
+__all__ = [
+    "Opener",
+    "Services",
+    "fetch_capabilities",
+    "find_service",
+    "find_services",
+    "living_servers",
+    "nobody_ready",
+    "parse_service",
+    "pinned",
+]
+
+STATUS_TIMEOUT_S = 1.0
+"""Longest wait for a server to say what it is; only an answered question proves life."""
+
+
+def living_servers(link: Link, pattern: str, *, timeout_s: float) -> frozenset[ServerKey]:
+    """Return the servers whose tokens match `pattern`.
+
+    Raises:
+        LinkError: the network is away.
+    """
+    servers = map(_server_from, link.tokens(pattern, timeout_s=timeout_s))
+    return frozenset(server for server in servers if server is not None)
+
+
+def parse_service(text: str, *, setting: str = "service") -> ServiceName | None:
+    """Return the service that a person names, None for "".
+
+    Args:
+        text: as a person names it.
+        setting: what the error calls it.
+
+    Raises:
+        ConfigError: it is no such name.
+    """
+    return ServiceName.of(text, setting=setting) if text else None
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Who is on a network: the servers that accept sessions, and those that will."""
+
+    alive: frozenset[ServerKey]
+    starting: frozenset[ServerKey]
+
+    def named(self, wanted: ServiceName | None) -> frozenset[ServiceKey]:
+        """Return the services that `wanted` may mean; None: any."""
+        there = {server.service for server in (*self.alive, *self.starting)}
+        return frozenset(there if wanted is None else wanted.among(there))
+
+    def __str__(self) -> str:
+        alive = {server.service.text for server in self.alive}
+        starting = {server.service.text for server in self.starting} - alive
+        return ", ".join((*sorted(alive), *(f"{text} (starting)" for text in sorted(starting))))
+
+
+def find_services(link: Link, *, timeout_s: float) -> Services:
+    """Return who is there.
+
+    Raises:
+        LinkError: the network is away.
+    """
+    # in this order: one that turns from the one to the other meanwhile is seen in one of the two at least
+    starting = living_servers(link, ALL_SERVERS_STARTING, timeout_s=timeout_s)
+    return Services(living_servers(link, ALL_SERVERS_ALIVE, timeout_s=timeout_s), starting)
+
+
+def find_service(link: Link, wanted: ServiceName | None = None, *, timeout_s: float) -> ServiceKey:
+    """Return the service that is meant, by its name or as the only one; its servers may still be starting.
+
+    Raises:
+        LinkError: there is none, or the network is away; the error lists who is there.
+        ConfigError: there are several; the error lists them.
+    """
+    there = find_services(link, timeout_s=timeout_s)
+    meant = there.named(wanted)
+    if len(meant) == 1:
+        return next(iter(meant))
+    if meant:
+        listed = ", ".join(sorted(service.text for service in meant))
+        got = "none given" if wanted is None else repr(wanted.text)
+        raise ConfigError(
+            "service", wanted="one of those on this network", got=got, fix=f"--service: {listed}"
+        )
+    if wanted is not None and (there.alive or there.starting):
+        raise LinkError(f"no server of {wanted.text!r} is there; on this network are: {there}")
+    what = "vagus server" if wanted is None else f"server of {wanted.text!r}, nor of any other service,"
+    raise LinkError(f"no {what} on this network; start one with `vagus serve`, or check --connect")
+
+
+def pinned(servers: frozenset[ServerKey], pin: str) -> frozenset[ServerKey]:
+    """Return those that may be talked to: all, or the pinned one, named with or without its suffix."""
+    return frozenset(s for s in servers if pin in ("", s.server, s.server.rpartition("-")[0]))
+
+
+def nobody_ready(link: Link, service: ServiceKey, *, pin: str = "", timeout_s: float) -> LinkError:
+    """Return what is wrong where no server of `service` (called `pin`) accepts sessions.
+
+    A ServerStartingError where one is there and still loads or warms up.
+
+    Raises:
+        LinkError: the network is away.
+        ProtocolError: the answer of a server is malformed.
+    """
+    starting = pinned(living_servers(link, service.all_starting, timeout_s=timeout_s), pin)
+    if starting:
+        said = fetch_capabilities(link, min(starting, key=lambda server: server.path))
+        return ServerStartingError(f"server {quoted(said.server)} of {service.text} is {quoted(said.phase)}")
+    which = f" called {pin!r}" if pin else ""
+    return LinkError(f"no server of {service.text}{which} is alive; start one with `vagus serve`")
+
+
+def fetch_capabilities(link: Link, server: ServerKey, *, timeout_s: float = STATUS_TIMEOUT_S) -> Capabilities:
+    """Return what a server says of itself.
+
+    Raises:
+        LinkError: it is not reachable or does not answer.
+        ProtocolError: its answer is malformed.
+    """
+    answers = link.query(server.status, b"", timeout_s=timeout_s)
+    if not answers:
+        raise LinkError(f"server {server.server} serves its status but gave no answer")
+    return decode(answers[0], Capabilities)
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """Opens sessions for one robot.
+
+    Attributes:
+        link: the network.
+        robot: what the robot offers, in the policy's names.
+        config: settings of this side.
+        identity: who we are.
+    """
+
+    link: Link
+    robot: RobotSpec
+    config: EdgeConfig
+    identity: Identity
+
+    def open(
+        self, server: ServerKey, wanted: Capabilities, *, instruction: str, contract: Contract | None
+    ) -> tuple[Session, Contract]:
+        """Return the session and what was agreed on.
+
+        Raises:
+            LinkError: the server is not reachable or does not answer.
+            SessionRefusedError: it said no, or is too slow for these settings.
+            SpecError: it said yes to something that the robot must not be driven by.
+            ProtocolError: its answer is malformed.
+        """
+        if contract is None:
+            check_pin(wanted, self.config)  # before anything is opened that would have to be closed again
+            check_pace(wanted, self.config)
+        asked = open_message(
+            self.robot, wanted, self.config, self.identity, instruction=instruction, contract=contract
+        )
+        key = server.client(self.identity.name).session
+        payload = encode(SessionRequest(open=asked))
+        answers = self._ask(server, key, payload, is_first=contract is None)
+        if not answers:
+            raise LinkError(f"server {server.server} gave no answer to the session open")
+        ack = decode(answers[0], Ack)
+        try:
+            agreed = check_ack(ack, asked, self.config, contract)
+        except VagusError:
+            if ack.accepted:
+                self.close(Session(server, ack.epoch))
+            raise
+        return Session(server, ack.epoch), agreed
+
+    def _ask(self, server: ServerKey, key: str, payload: bytes, *, is_first: bool) -> Sequence[bytes]:
+        try:
+            return self.link.query(key, payload, timeout_s=self.config.handshake_timeout_s)
+        except QueryTimeoutError:
+            raise
+        except LinkError as error:
+            if not is_first:
+                raise
+            raise LinkError(
+                f"{error}; server {server.server} is alive and said what it is, so look at the access rules: "
+                f"a router that has some knows a robot by the common name of its certificate, and here it is "
+                f"--name {self.identity.name}"
+            ) from error
+
+    def close(self, session: Session) -> bool:
+        """Tell the server that the session is over; return whether it heard."""
+        key = session.server.client(self.identity.name).session
+        payload = encode(SessionRequest(close=CloseMessage(epoch=session.epoch)))
+        try:
+            self.link.query(key, payload, timeout_s=STATUS_TIMEOUT_S)
+        except LinkError:
+            return False  # it closes the session itself once our token is gone
+        return True
+
+
+def _server_from(key: str) -> ServerKey | None:
+    try:
+        return server_from_key(key)
+    except ProtocolError:
+        return None  # a token of another program under our root is none of our servers

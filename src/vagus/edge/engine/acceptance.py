@@ -1,0 +1,71 @@
+"""Which chunks may enter the plan: the last look before one can move the robot."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from vagus.edge.handoff import Proposal, Source
+from vagus.types import MotionState
+
+__all__ = ["Intake", "Standing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the robot stands when a proposal comes up.
+
+    Attributes:
+        now_ns: time of the tick.
+        motion: motion state.
+        epoch: session whose chunks may be merged; None while there is none.
+        episode: running episode.
+        step: next policy step to be commanded.
+        not_before_ns: what was captured up to here no longer describes the robot.
+    """
+
+    now_ns: int
+    motion: MotionState
+    epoch: int | None
+    episode: int
+    step: int
+    not_before_ns: int
+
+
+class Intake:
+    """Single slot for proposals, and what was accepted so far."""
+
+    def __init__(self, max_age_ns: int) -> None:
+        self._max_age_ns = max_age_ns
+        self._slot: deque[Proposal] = deque(maxlen=1)
+        self._newest: Source | None = None
+        self.merges = 0
+
+    def put(self, proposal: Proposal) -> None:
+        """Hand over a proposal (worker thread); the last one put wins."""
+        self._slot.append(proposal)
+
+    def take(self) -> Proposal | None:
+        """Take the proposal out of the slot, or None."""
+        return self._slot.popleft() if self._slot else None
+
+    def accept(self, source: Source) -> None:
+        """The chunk of this request was merged."""
+        self._newest = source
+        self.merges += 1
+
+    def why_discarded(self, proposal: Proposal, standing: Standing) -> str:
+        """Return the counter of the rule that keeps this chunk out, or "" if it may be merged."""
+        source, chunk, newest = proposal.source, proposal.chunk, self._newest
+        is_superseded = newest is not None and source.epoch == newest.epoch and source.seq <= newest.seq
+        is_idle = standing.motion in (MotionState.PAUSED, MotionState.STOPPED)
+        rules = (
+            ("discarded_paused", is_idle),
+            ("old_epoch", source.epoch != standing.epoch),
+            ("old_episode", proposal.draft.episode != standing.episode),
+            ("moved_since_capture", source.captured_ns <= standing.not_before_ns),
+            ("superseded", is_superseded),
+            ("too_late", chunk.step + len(chunk) <= standing.step),
+            ("stale_chunk", standing.now_ns - source.captured_ns > self._max_age_ns),
+        )
+        return next((name for name, applies in rules if applies), "")

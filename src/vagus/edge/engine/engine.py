@@ -1,0 +1,303 @@
+"""What to do in each tick: owned by the control thread, never waiting for anybody."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from vagus.clock import NS_PER_S, seconds_to_ns
+from vagus.edge.config import EdgeConfig
+from vagus.edge.engine.acceptance import Intake, Standing
+from vagus.edge.engine.directives import hold_directive, play_directive
+from vagus.edge.engine.offline_budget import OfflineBudget
+from vagus.edge.engine.playback import Gap, Playhead, Shortage, plain_gap
+from vagus.edge.engine.refill import Drafter, Moment
+from vagus.edge.handoff import EngineContract, LinkView, PlanView, Proposal
+from vagus.edge.states import MOTION_TABLE, MotionEvent, next_state
+from vagus.types import ActionArray, Directive, FloatArray, LinkState, MotionState, SnapshotDraft
+
+__all__ = ["Engine"]
+
+
+class Engine:
+    """Motion state, requests and merges of one robot.
+
+    All belongs to the control thread but `propose`, `link_view` (set by the worker), and `plan_view` (read
+    by it).
+    """
+
+    def __init__(self, config: EdgeConfig, contract: EngineContract) -> None:
+        """Start with an empty plan, waiting for the first chunk.
+
+        Raises:
+            ConfigError: the robot ticks slower than the policy steps.
+        """
+        self._config = config
+        self._playhead = Playhead(
+            config,
+            step_rate_hz=contract.step_rate_hz,
+            tick_rate_hz=contract.tick_rate_hz,
+            prefix_horizon=contract.prefix_horizon,
+        )
+        self._step_s = self._playhead.step_ns / NS_PER_S
+        self._offline = OfflineBudget(seconds_to_ns(config.max_offline_s))
+        self._intake = Intake(seconds_to_ns(config.max_action_age_s))
+        self._drafter = Drafter(config, contract)
+        self._motion = MotionState.WAITING
+        self._episode = 0
+        self._has_merged_in_episode = False
+        self._not_before_ns = -1
+        self._has_held = False
+        self._is_moving = False
+        self._must_reseed = True
+        self._playback_left_ns = 0
+        self.counters: Counter[str] = self._playhead.counters
+        self._gave_up = ""
+        self.stop_reason = ""
+        self.link_view = LinkView(LinkState.CONNECTING, None, 0, 0)
+        self.plan_view = PlanView()
+
+    # -- what others may read ---------------------------------------------------------------------------
+
+    @property
+    def motion(self) -> MotionState:
+        """What the robot is doing."""
+        return self._motion
+
+    @property
+    def link(self) -> LinkState:
+        """How the link stands."""
+        return self.link_view.state
+
+    @property
+    def step(self) -> int:
+        """Next policy step to be commanded."""
+        return self._playhead.step
+
+    @property
+    def episode(self) -> int:
+        """Episode number, raised by every reset."""
+        return self._episode
+
+    @property
+    def playback_left_ns(self) -> int:
+        """Playback left in the plan at the last policy boundary."""
+        return self._playback_left_ns
+
+    def propose(self, proposal: Proposal) -> None:
+        """Hand over a validated chunk (worker thread); the newest wins."""
+        self._intake.put(proposal)
+
+    # -- every tick -------------------------------------------------------------------------------------
+
+    def advance(self, now_ns: int, state: FloatArray) -> Directive:
+        """Return what to do in this tick.
+
+        Args:
+            now_ns: monotonic time of the tick.
+            state: measured state in the policy's order, (state_dim,), float32; copied where it is kept.
+        """
+        view = self.link_view  # read before the proposals: a new ticket is published after its proposal
+        self._drafter.withdraw()
+        self._playhead.follow_clock(now_ns)
+        self._check_offline(view, now_ns)
+        self._merge(view, now_ns)
+        directive = self._direct(view, now_ns, state)
+        self._is_moving = False
+        self._publish()
+        return directive
+
+    def take_draft(self) -> SnapshotDraft | None:
+        """Return the request that became due in the last `advance`, once. It must be offered or failed."""
+        return self._drafter.take()
+
+    def fallback_moved(self, now_ns: int) -> None:
+        """A fallback command moved the robot: what was captured up to now no longer describes it."""
+        self._not_before_ns = now_ns
+        self._is_moving = True
+        self._drafter.withdraw()
+
+    # -- events -----------------------------------------------------------------------------------------
+
+    def reset(self, *, was_moved: bool = False) -> None:
+        """Begin a new episode: the plan is empty, the next request carries the boundary.
+
+        Args:
+            was_moved: the robot was put elsewhere without us; start afresh from measured feedback.
+        """
+        self._transit(MotionEvent.RESET)
+        self._episode += 1
+        self._has_merged_in_episode = False
+        self._must_reseed = self._must_reseed or was_moved
+        self._playhead.begin_episode()
+        self._after_drop()
+        self._publish()
+
+    def pause(self, now_ns: int) -> None:
+        """A human takes over: nothing is commanded, replies are discarded, the offline budget freezes."""
+        self._transit(MotionEvent.PAUSED)
+        self._drafter.withdraw()
+        self._offline.freeze(now_ns)
+        self._publish()
+
+    def resume(
+        self,
+        now_ns: int,
+        *,
+        measured: ActionArray | None = None,
+        keep_plan_within: float | None = None,
+        gap: Gap = plain_gap,
+    ) -> bool:
+        """Go on after a pause, with a fresh chunk unless the plan may be kept.
+
+        Args:
+            now_ns: monotonic time.
+            measured: measured pose in action order, NaN where nothing measures it; needed to keep the plan.
+            keep_plan_within: largest difference to the last planned action, in each feature's unit, at which
+                the plan is kept; None: never.
+            gap: how far apart two actions are, which is not their difference for angles and orientations.
+
+        Returns:
+            Whether the plan was kept.
+        """
+        is_kept = (
+            measured is not None
+            and keep_plan_within is not None
+            and self._playhead.is_near(measured, tolerance=keep_plan_within, gap=gap)
+        )
+        self._transit(MotionEvent.KEPT if is_kept else MotionEvent.RESUMED)
+        self._offline.thaw(now_ns)
+        self._not_before_ns = now_ns
+        self._must_reseed = True
+        if not is_kept:
+            self._playhead.drop_plan()
+            self._playhead.restart_clock()
+            self._after_drop()
+        self._publish()
+        return is_kept
+
+    def stop(self, reason: str) -> None:
+        """Stop for good; nothing is commanded afterwards. Twice does nothing."""
+        if self._motion is MotionState.STOPPED:
+            return
+        self._transit(MotionEvent.STOPPED)
+        self.stop_reason = reason
+        self._after_drop()
+        self._publish()
+
+    # -- merge ------------------------------------------------------------------------------------------
+
+    def _merge(self, view: LinkView, now_ns: int) -> None:
+        proposal = self._intake.take()
+        if proposal is None:
+            return
+        standing = Standing(
+            now_ns, self._motion, view.epoch, self._episode, self._playhead.step, self._not_before_ns
+        )
+        reason = self._intake.why_discarded(proposal, standing)
+        if reason:
+            self.counters[reason] += 1
+            return
+        draft = proposal.draft
+        if draft.prefix is not None and self.step - draft.step > draft.inference_delay:
+            self.counters["delay_underestimated"] += 1
+        self._playhead.merge(proposal.chunk, proposal.source, self._config.merge, now_ns)
+        if self._motion is MotionState.WAITING:
+            self._must_reseed = True  # nothing held the robot meanwhile: it may have sagged
+        self._transit(MotionEvent.MERGED)
+        self._intake.accept(proposal.source)
+        self._has_merged_in_episode = True
+        self._offline.clear()
+        self.counters["merged"] += 1
+
+    # -- motion -----------------------------------------------------------------------------------------
+
+    def _direct(self, view: LinkView, now_ns: int, state: FloatArray) -> Directive:
+        if self._motion in (MotionState.PAUSED, MotionState.STOPPED):
+            return self._hold(view)
+        is_boundary = self._playhead.is_at_boundary
+        if is_boundary:
+            self._playback_left_ns = self._playhead.playback_left_ns(now_ns)
+        shortage = self._playhead.shortage(now_ns) if self._motion is MotionState.PLAYING else None
+        if shortage is not None:
+            self._run_out(shortage)
+        elif is_boundary:
+            self._draft_if_due(view, now_ns, state)  # before the action is taken: the prefix begins with it
+        if self._motion is not MotionState.PLAYING:
+            return self._hold(view)
+        if is_boundary:
+            self._playhead.take()
+        return self._play(view, now_ns)
+
+    def _play(self, view: LinkView, now_ns: int) -> Directive:
+        reseed, self._must_reseed = self._must_reseed, False
+        return play_directive(
+            self._playhead.play(),
+            now_ns=now_ns,
+            episode=self._episode,
+            link=view.state,
+            step_s=self._step_s,
+            reseed=reseed,
+        )
+
+    def _hold(self, view: LinkView) -> Directive:
+        if self._motion is MotionState.FALLBACK:
+            self._has_held = True
+            self.counters["fallback_ticks"] += 1
+        is_idle = self._motion in (MotionState.PAUSED, MotionState.STOPPED)
+        reseed = self._must_reseed and not is_idle
+        self._must_reseed = self._must_reseed and is_idle
+        return hold_directive(
+            self._motion, episode=self._episode, link=view.state, step_s=self._step_s, reseed=reseed
+        )
+
+    def _run_out(self, shortage: Shortage) -> None:
+        self.counters[shortage.value] += 1
+        self._playhead.drop_plan()
+        self._after_drop()
+        self._transit(MotionEvent.RAN_OUT)
+
+    def _after_drop(self) -> None:
+        self._drafter.withdraw()
+        self._has_held = False
+        self._playback_left_ns = 0
+
+    # -- requests ---------------------------------------------------------------------------------------
+
+    def _draft_if_due(self, view: LinkView, now_ns: int, state: FloatArray) -> None:
+        if not self._drafter.wants(view.ticket) or not self._is_due(view):
+            return
+        is_first = not self._has_merged_in_episode
+        moment = Moment(now_ns, state, self._episode, is_first, self._playback_left_ns)
+        self._drafter.draft(view, self._playhead, moment)
+
+    def _is_due(self, view: LinkView) -> bool:
+        if self._motion is MotionState.PLAYING:
+            return self._drafter.is_plan_short(
+                executed=self._playhead.executed,
+                playback_left_ns=self._playback_left_ns,
+                fastest_ns=view.fastest_ns,
+            )
+        is_settling = self._motion is MotionState.FALLBACK and not self._has_held
+        return not (is_settling or self._is_moving)  # while it moves, the answer would be void
+
+    # -- the rest ---------------------------------------------------------------------------------------
+
+    def _check_offline(self, view: LinkView, now_ns: int) -> None:
+        if view.state is LinkState.DEAD:
+            self.stop("the link is dead")
+            return
+        if self._motion in (MotionState.PAUSED, MotionState.STOPPED):
+            return
+        if view.state is not LinkState.STREAMING or self._motion is not MotionState.PLAYING:
+            self._offline.note_trouble(now_ns)
+        if self._offline.is_spent(now_ns):
+            self._gave_up = f"no chunk could be merged for {self._config.max_offline_s:g} s"
+            self.stop(self._gave_up)
+
+    def _transit(self, event: MotionEvent) -> None:
+        self._motion = next_state(MOTION_TABLE, self._motion, event)
+
+    def _publish(self) -> None:
+        self.plan_view = PlanView(
+            self._episode, self._motion, self._not_before_ns, self._intake.merges, self._gave_up
+        )

@@ -1,0 +1,98 @@
+"""The request of a policy boundary: what it says, and that every ask of the worker gets one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vagus.clock import seconds_to_ns
+from vagus.edge.config import EdgeConfig
+from vagus.edge.engine.playback import Playhead
+from vagus.edge.engine.prefix import Conditioning, condition
+from vagus.edge.handoff import EngineContract, LinkView
+from vagus.types import FloatArray, SnapshotDraft
+
+__all__ = ["Drafter", "Moment"]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A policy boundary.
+
+    Attributes:
+        now_ns: time of the tick.
+        state: measured state, (state_dim,); copied where it is kept.
+        episode: running episode.
+        is_first: no chunk of this episode has been merged yet.
+        playback_left_ns: how long the plan can still be played.
+    """
+
+    now_ns: int
+    state: FloatArray
+    episode: int
+    is_first: bool
+    playback_left_ns: int
+
+
+class Drafter:
+    """Holds a draft until it is taken. One that is not taken gives its ask back, so no ask is ever lost."""
+
+    def __init__(self, config: EdgeConfig, contract: EngineContract) -> None:
+        self._contract = contract
+        self._buffer_ns = seconds_to_ns(config.buffer_time_s)
+        self._execute_horizon = config.execute_horizon
+        self._answered = 0
+        self._draft: SnapshotDraft | None = None
+
+    def wants(self, ticket: int) -> bool:
+        """Whether the worker's newest ask is still without a draft."""
+        return ticket > self._answered
+
+    def is_plan_short(self, *, executed: int, playback_left_ns: int, fastest_ns: int = 0) -> bool:
+        """Whether a running plan needs its successor, and can have it before it ends.
+
+        A reply that cannot be there in time finds a robot that came to a stand after its observation: it is
+        void, and the server would be busy with it when it is asked again.
+        """
+        has_executed = self._execute_horizon is not None and executed >= self._execute_horizon
+        return fastest_ns <= playback_left_ns and (has_executed or playback_left_ns <= self._buffer_ns)
+
+    def draft(self, view: LinkView, playhead: Playhead, moment: Moment) -> None:
+        """Answer the worker's newest ask with the step that begins now."""
+        conditioning = self._condition(view, playhead)
+        playhead.anchor_clock(moment.now_ns)
+        self._answered = view.ticket
+        self._draft = SnapshotDraft(
+            ticket=view.ticket,
+            episode=moment.episode,
+            step=playhead.step,
+            state=np.array(moment.state, dtype=np.float32),
+            captured_ns=moment.now_ns,
+            prefix=conditioning.prefix,
+            inference_delay=conditioning.inference_delay,
+            episode_start=moment.is_first,
+            slack_ns=moment.playback_left_ns,
+            prefix_horizon=conditioning.prefix_horizon,
+        )
+
+    def take(self) -> SnapshotDraft | None:
+        """Take the draft, once. It must be offered or failed."""
+        draft, self._draft = self._draft, None
+        return draft
+
+    def withdraw(self) -> None:
+        """Nobody took the draft, or it is void before anybody did: its ask stands again."""
+        if self._draft is not None:
+            self._answered = self._draft.ticket - 1
+            self._draft = None
+
+    def _condition(self, view: LinkView, playhead: Playhead) -> Conditioning:
+        if not self._contract.uses_rtc:
+            return Conditioning()
+        return condition(
+            playhead.plan,
+            latency_ns=view.latency_ns,
+            step_ns=playhead.step_ns,
+            prefix_horizon=self._contract.prefix_horizon,
+        )

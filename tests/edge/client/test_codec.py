@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edge.rig import EPOCH, FRAMES, MS, POLICY, actions_of, draft
+from vagus.edge.client.codec import RequestCoding, encode_request, request_seed
+from vagus.edge.client.inflight import Request
+from vagus.errors import RobotError, SpecError
+from vagus.specs import CameraSpec
+from vagus.types import Image, Prefix, Snapshot
+from vagus.wire.codec import decode, decode_header, decode_tensor
+from vagus.wire.images import decode_image
+from vagus.wire.schema import Header, Kind, ObservationMessage
+
+CODING = RequestCoding(codec="raw", instruction="reach", seed=99)
+
+
+def encoded(
+    *, prefix: Prefix | None = None, images: Mapping[str, Image] = FRAMES
+) -> tuple[Header, ObservationMessage]:
+    made = replace(
+        draft(episode=3, step=12, captured_ns=77, slack_ns=250 * MS, prefix=prefix, inference_delay=4),
+        prefix_horizon=10,
+    )
+    request = Request(EPOCH, 5, made, 0, 0)
+    header, body = encode_request(request, Snapshot(made, images), POLICY, CODING)
+    return decode_header(header), decode(body, ObservationMessage)
+
+
+def test_a_request_says_all_that_the_policy_must_know() -> None:
+    prefix = Prefix(actions_of(12, 6, 3), actions_of(12, 6))
+    header, body = encoded(prefix=prefix)
+    assert header == Header(Kind.OBSERVATION, 5, 3, 77, EPOCH)
+    assert (body.step, body.episode_start, body.instruction, body.seed) == (12, True, "reach", 99)
+    assert (body.inference_delay, body.prefix_horizon, body.slack_ms) == (4, 10, 250.0)
+    assert body.prefix_robot is not None
+    assert body.prefix_model is not None
+    assert decode_tensor(body.prefix_robot, shape=(6, 2), name="robot").tolist() == prefix.robot.tolist()
+    assert decode_tensor(body.prefix_model, shape=(6, 3), name="model").tolist() == prefix.model.tolist()
+    frame = decode_image(body.images["front"], max_pixels=100)
+    assert np.array_equal(frame, FRAMES["front"])
+
+
+def test_without_a_prefix_none_is_sent() -> None:
+    _, body = encoded()
+    assert body.prefix_model is None
+    assert body.prefix_robot is None
+
+
+def test_only_frames_that_the_policy_looks_at_are_sent() -> None:
+    _, body = encoded(images={**FRAMES, "spare": FRAMES["front"]})
+    assert list(body.images) == ["front"]
+
+
+def test_a_missing_frame_is_an_error_that_names_it() -> None:
+    with pytest.raises(RobotError, match="front"):
+        encoded(images={})
+
+
+def test_a_frame_that_the_policy_can_do_without_may_be_missing() -> None:
+    made = draft()
+    policy = replace(POLICY, cameras=(*POLICY.cameras, CameraSpec("top", 4, 6, is_required=False)))
+    _, body = encode_request(Request(EPOCH, 1, made, 0, 0), Snapshot(made, FRAMES), policy, CODING)
+    assert list(decode(body, ObservationMessage).images) == ["front"]
+
+
+def test_a_frame_that_is_no_picture_is_refused() -> None:
+    with pytest.raises(SpecError, match="uint8 RGB"):
+        encoded(images={"front": np.zeros((4, 6), dtype=np.uint8)})
+
+
+def test_frames_of_less_quality_take_fewer_bytes() -> None:
+    rows, columns = np.indices((64, 64), dtype=np.uint8)
+    frame = np.dstack((4 * rows, 4 * columns, 37 * rows ^ 59 * columns))
+    made, sizes = draft(), []
+    for quality in (95, 90, 30):
+        coding = replace(CODING, codec="jpeg", jpeg_quality=quality)
+        _, body = encode_request(
+            Request(EPOCH, 1, made, 0, 0), Snapshot(made, {"front": frame}), POLICY, coding
+        )
+        sizes.append(len(decode(body, ObservationMessage).images["front"].data))
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] > 2 * sizes[2]
+
+
+def test_seeds_differ_between_requests_and_repeat_with_the_run() -> None:
+    seeds = [request_seed(12345, number) for number in range(1000)]
+    assert len(set(seeds)) == 1000
+    assert all(0 <= seed < 1 << 64 for seed in seeds)
+    assert seeds == [request_seed(12345, number) for number in range(1000)]

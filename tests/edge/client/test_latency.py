@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.rig import MS
+from vagus.edge.client.latency import LatencyParts, LatencySum, LatencyWindow
+
+
+def test_before_the_first_round_trip_the_guess_counts() -> None:
+    window = LatencyWindow(initial_ns=5)
+    assert window.windowed_ns == 5
+    assert window.newest_ns is None
+    assert window.fastest_ns == 0  # a guess proves nothing
+
+
+def test_the_worst_of_the_window_counts_and_the_guess_no_more() -> None:
+    window = LatencyWindow(initial_ns=1000)
+    for sample in (30, 50, 20):
+        window.add(sample)
+    assert window.windowed_ns == 50
+    assert window.fastest_ns == 20
+    assert window.newest_ns == 20
+
+
+def test_a_spike_ages_out_of_the_window() -> None:
+    window = LatencyWindow(3)
+    window.add(900)
+    for _ in range(2):
+        window.add(10)
+        assert window.windowed_ns == 900
+    window.add(10)
+    assert window.windowed_ns == 10
+
+
+def test_a_round_trip_is_never_negative() -> None:
+    window = LatencyWindow()
+    window.add(-5)
+    assert window.windowed_ns == 0
+
+
+def parts(total_ms: int, queue_ms: int = 0, decode_ms: int = 0, inference_ms: int = 0) -> LatencyParts:
+    return LatencyParts.of(
+        total_ms * MS, queue_ns=queue_ms * MS, decode_ns=decode_ms * MS, inference_ns=inference_ms * MS
+    )
+
+
+def test_what_the_server_does_not_account_for_is_the_network() -> None:
+    wanted = {"total": 210.0, "network": 38.0, "queue": 50.0, "decode": 2.0, "inference": 120.0}
+    assert parts(210, 50, 2, 120).as_ms == wanted
+
+
+@given(st.lists(st.integers(-(10**12), 10**12), min_size=4, max_size=4))
+def test_the_parts_are_never_negative_and_make_up_the_whole(times: list[int]) -> None:
+    made = LatencyParts.of(times[0], queue_ns=times[1], decode_ns=times[2], inference_ns=times[3])
+    assert min(made.network_ns, made.queue_ns, made.decode_ns, made.inference_ns) >= 0
+    assert made.total_ns == max(times[0], 0)
+
+
+def test_the_mean_is_of_each_part() -> None:
+    assert LatencySum().mean is None
+    total = LatencySum()
+    for made in (parts(100, 10, 0, 50), parts(200, 30, 0, 70)):
+        total.add(made)
+    assert total.newest == parts(200, 30, 0, 70)
+    assert (total.count, total.mean) == (2, parts(150, 20, 0, 60))

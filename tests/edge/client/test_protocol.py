@@ -1,0 +1,590 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
+
+from edge.rig import EPOCH, HORIZON, MS, OTHER, POLICY, SERVER, S, chunk_payload, draft, echo, event_payload
+from vagus.edge.client.inflight import Request
+from vagus.edge.client.latency import LatencyWindow
+from vagus.edge.client.protocol import MAX_PAUSE_NS, REFUSALS_UNTIL_LOST, REMEMBERED_EPOCHS, Session, Uplink
+from vagus.edge.config import EdgeConfig
+from vagus.edge.handoff import LinkView, PlanView, Proposal, Source
+from vagus.errors import StateError
+from vagus.types import LinkState, MotionState, Snapshot, SnapshotDraft
+from vagus.wire.codec import decode, encode, encode_tensor
+from vagus.wire.schema import ChunkMessage, EventCode, Header, Kind
+
+PLAN = PlanView(motion=MotionState.PLAYING)
+
+
+class Talk:
+    """An uplink, its time, and a plan that does what the test says."""
+
+    def __init__(self, *, is_open: bool = True) -> None:
+        self.latency = LatencyWindow(initial_ns=100 * MS)
+        self.uplink = Uplink(EdgeConfig(), POLICY, self.latency)
+        self.now_ns = S
+        self.plan = PLAN
+        if is_open:
+            self.uplink.opened(Session(SERVER, EPOCH), self.now_ns)
+
+    def turn(self, elapsed_ns: int = 0, **plan: object) -> LinkView:
+        self.now_ns += elapsed_ns
+        self.plan = replace(self.plan, **plan)  # type: ignore[arg-type]
+        self.uplink.follow(self.plan)
+        self.uplink.advance(self.now_ns)
+        return self.uplink.view
+
+    def draft(self, *, step: int = 0, slack_ns: int = 0, episode: int | None = None) -> SnapshotDraft:
+        ticket = self.uplink.view.ticket
+        number = self.plan.episode if episode is None else episode
+        return draft(ticket=ticket, episode=number, step=step, captured_ns=self.now_ns, slack_ns=slack_ns)
+
+    def send(self, *, step: int = 0, slack_ns: int = 0) -> Request:
+        self.turn()
+        request = self.uplink.offer(Snapshot(self.draft(step=step, slack_ns=slack_ns), {}), self.now_ns)
+        assert request is not None, "an ask was open"
+        return request
+
+    def receive(self, header: Header, payload: bytes, elapsed_ns: int = 50 * MS) -> Proposal | None:
+        self.now_ns += elapsed_ns
+        return self.uplink.receive(header, payload, self.now_ns)
+
+    def answer(self, request: Request, elapsed_ns: int = 50 * MS) -> Proposal | None:
+        return self.receive(echo(request.header), chunk_payload(request.draft.step), elapsed_ns)
+
+    def event(self, request: Request, code: str) -> None:
+        assert self.receive(echo(request.header, Kind.EVENT), event_payload(code)) is None
+
+    def count(self, name: str) -> int:
+        return self.uplink.counters[name]
+
+
+# -- asking -----------------------------------------------------------------------------------------------
+
+
+def test_before_a_session_nothing_is_asked_for() -> None:
+    talk = Talk(is_open=False)
+    assert talk.turn() == LinkView(LinkState.CONNECTING, None, 0, 100 * MS)
+    assert talk.uplink.offer(Snapshot(draft(), {}), 0) is None
+    assert talk.count("snapshots_unwanted") == 1
+
+
+def test_one_snapshot_is_asked_for_at_a_time() -> None:
+    talk = Talk()
+    assert talk.turn() == LinkView(LinkState.STREAMING, EPOCH, 1, 100 * MS)
+    assert talk.turn(S).ticket == 1
+    request = talk.send()
+    assert talk.uplink.outstanding is request
+    assert talk.turn().ticket == 1
+    talk.answer(request)
+    assert talk.uplink.outstanding is None
+    assert talk.turn().ticket == 2
+
+
+def test_a_snapshot_of_another_ask_is_unwanted() -> None:
+    talk = Talk()
+    talk.turn()
+    stale = replace(talk.draft(), ticket=0)
+    assert talk.uplink.offer(Snapshot(stale, {}), talk.now_ns) is None
+    talk.send()
+    assert talk.uplink.offer(Snapshot(talk.draft(), {}), talk.now_ns) is None
+    assert talk.count("snapshots_unwanted") == 2
+    assert talk.count("requests") == 1
+
+
+def test_a_snapshot_that_the_plan_made_void_is_asked_for_again() -> None:
+    talk = Talk()
+    talk.turn()
+    void = talk.draft()
+    talk.uplink.follow(replace(PLAN, not_before_ns=talk.now_ns))
+    assert talk.uplink.offer(Snapshot(void, {}), talk.now_ns) is None
+    talk.plan = replace(PLAN, not_before_ns=talk.now_ns)
+    assert talk.turn(1).ticket == 2
+    assert talk.uplink.offer(Snapshot(talk.draft(episode=9), {}), talk.now_ns) is None
+    assert talk.count("snapshots_void") == 2
+    assert talk.turn().ticket == 3
+
+
+def test_a_pause_ends_every_ask_and_resuming_asks_anew() -> None:
+    talk = Talk()
+    request = talk.send()
+    assert talk.turn(motion=MotionState.PAUSED).ticket == 1
+    assert talk.uplink.outstanding is None
+    assert talk.turn(10 * S).state is LinkState.STREAMING  # nothing is waited for
+    assert talk.turn(motion=MotionState.WAITING, not_before_ns=talk.now_ns).ticket == 2
+    talk.answer(request)
+    assert talk.uplink.view.ticket == 2
+
+
+def test_a_new_episode_ends_what_was_asked_in_the_old_one() -> None:
+    talk = Talk()
+    talk.send()
+    assert talk.turn(episode=1).ticket == 2
+    assert talk.uplink.outstanding is None
+
+
+def test_a_request_is_void_once_the_robot_has_moved() -> None:
+    talk = Talk()
+    request = talk.send()
+    assert talk.turn(not_before_ns=request.draft.captured_ns).ticket == 2
+    assert talk.uplink.outstanding is None
+
+
+def test_after_the_end_nothing_is_asked_for() -> None:
+    talk = Talk()
+    talk.send()
+    assert talk.turn(motion=MotionState.STOPPED).ticket == 1
+    assert talk.uplink.outstanding is None
+    assert talk.uplink.state is LinkState.STREAMING
+
+
+def test_a_failed_draft_is_asked_for_again_after_a_pause_that_grows() -> None:
+    talk = Talk()
+    talk.turn()
+    talk.uplink.draft_failed(99, talk.now_ns)
+    assert talk.count("drafts_failed") == 0
+    for pause_ns in (100 * MS, 200 * MS, 400 * MS, 800 * MS, MAX_PAUSE_NS, MAX_PAUSE_NS):
+        ticket = talk.uplink.view.ticket
+        talk.uplink.draft_failed(ticket, talk.now_ns)
+        assert talk.uplink.state is LinkState.DEGRADED
+        assert talk.turn(pause_ns - 1).ticket == ticket
+        assert talk.turn(1).ticket == ticket + 1
+    assert talk.uplink.session is not None  # a camera of ours is not the server's fault
+
+
+# -- replies ----------------------------------------------------------------------------------------------
+
+
+def test_a_good_reply_becomes_a_proposal() -> None:
+    talk = Talk()
+    request = talk.send(step=5)
+    made = talk.answer(request)
+    assert made is not None
+    assert made.source == Source(EPOCH, 1, request.draft.captured_ns)
+    assert made.draft is request.draft
+    assert (made.chunk.step, len(made.chunk)) == (5, HORIZON)
+    assert talk.latency.newest_ns == 50 * MS
+
+
+def test_a_duplicate_is_dropped() -> None:
+    talk = Talk()
+    request = talk.send()
+    assert talk.answer(request) is not None
+    assert talk.answer(request) is None
+    assert talk.count("duplicated") == 1
+
+
+def test_a_reply_to_nothing_we_asked_is_dropped() -> None:
+    talk = Talk()
+    request = talk.send()
+    head = echo(request.header)
+    for seq in (0, 2):
+        wrong = Header(head.kind, seq, head.episode, head.client_mono_ns, head.epoch)
+        assert talk.receive(wrong, chunk_payload(0)) is None
+    assert talk.count("unknown_seq") == 2
+
+
+def test_seq_zero_counts_as_unknown_whatever_was_sent() -> None:
+    talk = Talk()
+    assert talk.receive(Header(Kind.CHUNK, 0, 0, 0, EPOCH), chunk_payload(0)) is None
+    assert talk.count("unknown_seq") == 1
+
+
+def test_a_reply_must_echo_the_capture_stamp_and_the_episode() -> None:
+    talk = Talk()
+    head = echo(talk.send().header)
+    for wrong in (
+        Header(head.kind, head.seq, head.episode, head.client_mono_ns + 1, head.epoch),
+        Header(head.kind, head.seq, head.episode + 1, head.client_mono_ns, head.epoch),
+    ):
+        assert talk.receive(wrong, chunk_payload(0)) is None
+    assert talk.count("wrong_echo") == 2
+
+
+def test_a_reply_of_an_old_episode_is_dropped() -> None:
+    talk = Talk()
+    request = talk.send()
+    talk.turn(episode=1)
+    assert talk.answer(request) is None
+    assert talk.count("old_episode") == 1
+
+
+def test_a_reply_of_an_old_epoch_is_told_from_one_that_was_misrouted() -> None:
+    talk = Talk()
+    request = talk.send()
+    talk.uplink.lost("token gone")
+    assert talk.answer(request) is None
+    talk.uplink.opened(Session(OTHER, EPOCH + 1), talk.now_ns)
+    assert talk.answer(request) is None
+    assert talk.count("old_epoch") == 2
+    stranger = Header(Kind.CHUNK, 1, 0, 0, EPOCH + 2)
+    assert talk.receive(stranger, b"not even looked at") is None
+    assert talk.count("misrouted") == 1
+    assert talk.count("rejected_malformed") == 0
+
+
+def test_old_epochs_are_remembered_within_bounds() -> None:
+    talk = Talk(is_open=False)
+    for epoch in range(1, REMEMBERED_EPOCHS + 2):
+        talk.uplink.opened(Session(SERVER, epoch), talk.now_ns)
+        talk.uplink.lost("x")
+    talk.receive(Header(Kind.CHUNK, 1, 0, 0, 1), b"")
+    assert talk.count("misrouted") == 1
+    talk.receive(Header(Kind.CHUNK, 1, 0, 0, 2), b"")
+    assert talk.count("old_epoch") == 1
+
+
+def test_an_observation_is_nothing_a_client_receives() -> None:
+    talk = Talk()
+    request = talk.send()
+    assert talk.receive(request.header, chunk_payload(0)) is None
+    assert talk.count("unexpected_kind") == 1
+    assert talk.uplink.outstanding is request
+
+
+def nan_payload() -> bytes:
+    rows = np.full((3, 2), np.nan, dtype=np.float32)
+    model = np.zeros((3, 3), dtype=np.float32)
+    message = ChunkMessage(
+        step=0, chunk_model=encode_tensor(model), chunk_robot=encode_tensor(rows), valid_len=3
+    )
+    return encode(message)
+
+
+@pytest.mark.parametrize(
+    ("payload", "counter"),
+    [
+        (b"garbage", "rejected_malformed"),
+        (chunk_payload(0, HORIZON + 1), "rejected_shape"),
+        (chunk_payload(1), "rejected_step"),
+        (nan_payload(), "rejected_not_finite"),
+    ],
+)
+def test_a_refused_chunk_degrades_the_link_and_is_asked_for_again(payload: bytes, counter: str) -> None:
+    talk = Talk()
+    request = talk.send()
+    assert talk.receive(echo(request.header), payload) is None
+    assert talk.count(counter) == 1
+    assert talk.count("rejected_chunks") == 1
+    assert talk.uplink.state is LinkState.DEGRADED
+    assert talk.turn().ticket == 1
+    assert talk.turn(100 * MS).ticket == 2
+    assert talk.answer(request) is None  # answered, if badly
+
+
+def test_a_late_reply_of_the_same_epoch_is_proposed_if_nothing_newer_was_answered() -> None:
+    talk = Talk()
+    first = talk.send()
+    talk.turn(5 * S)
+    assert talk.count("timeouts") == 1
+    second = talk.send()
+    late = talk.answer(first)
+    assert late is not None
+    assert late.source.seq == 1
+    assert talk.uplink.outstanding is second
+    assert talk.answer(second) is not None
+
+
+def test_the_newest_answer_wins_over_a_late_one() -> None:
+    talk = Talk()
+    first = talk.send()
+    talk.turn(5 * S)
+    second = talk.send()
+    assert talk.answer(second) is not None
+    assert talk.answer(first) is None
+    assert talk.count("superseded") == 1
+
+
+def test_where_the_time_of_a_reply_went_is_known() -> None:
+    talk = Talk()
+    request = talk.send()
+    body = encode(
+        msgspec.structs.replace(decode(chunk_payload(0), ChunkMessage), queue_wait_ms=10.0, inference_ms=25.0)
+    )
+    assert talk.receive(echo(request.header), body, 50 * MS) is not None
+    newest = talk.uplink.latency.newest
+    assert newest is not None
+    assert newest.as_ms == {"total": 50.0, "network": 15.0, "queue": 10.0, "decode": 0.0, "inference": 25.0}
+
+
+# -- events -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [EventCode.OVERLOADED, EventCode.POLICY_ERROR, EventCode.INVALID_INPUT])
+def test_an_event_degrades_the_link_and_the_request_is_made_again(code: EventCode) -> None:
+    talk = Talk()
+    talk.event(talk.send(), code.value)
+    assert talk.count(f"event_{code.value}") == 1
+    assert talk.count("requests_refused") == 1
+    assert talk.uplink.state is LinkState.DEGRADED
+    assert talk.turn(100 * MS).ticket == 2
+    made = talk.answer(talk.send())
+    assert made is not None
+    assert talk.turn(merges=1).state is LinkState.STREAMING
+
+
+@pytest.mark.parametrize("code", [EventCode.UNKNOWN_SESSION, EventCode.DRAINING])
+def test_some_events_end_the_session_at_once(code: EventCode) -> None:
+    talk = Talk()
+    talk.event(talk.send(), code.value)
+    assert talk.uplink.state is LinkState.RECONNECTING
+    assert talk.uplink.session is None
+    assert code.value in talk.uplink.lost_reason
+
+
+def test_an_event_about_the_session_fails_no_request() -> None:
+    talk = Talk()
+    request = talk.send()
+    talk.receive(Header(Kind.EVENT, 0, 0, 0, EPOCH), event_payload("overloaded"))
+    assert talk.uplink.outstanding is request
+    assert talk.uplink.state is LinkState.STREAMING
+
+
+def test_an_event_about_a_request_given_up_fails_nothing() -> None:
+    talk = Talk()
+    first = talk.send()
+    talk.turn(5 * S)
+    second = talk.send()
+    talk.event(first, "overloaded")
+    assert talk.uplink.outstanding is second
+    assert talk.count("requests_refused") == 0
+
+
+def test_a_code_from_the_future_is_a_failed_request_and_names_no_counter() -> None:
+    talk = Talk()
+    talk.event(talk.send(), "warp_core_breach")
+    assert talk.count("event_unknown_code") == 1
+    assert talk.count("requests_refused") == 1
+
+
+def test_a_malformed_event_is_counted() -> None:
+    talk = Talk()
+    request = talk.send()
+    assert talk.receive(echo(request.header, Kind.EVENT), b"\xff") is None
+    assert talk.count("rejected_malformed") == 1
+    assert talk.uplink.outstanding is request
+
+
+@pytest.mark.parametrize("is_event", [True, False])
+def test_a_server_that_only_refuses_is_left(is_event: bool) -> None:
+    talk = Talk()
+    for number in range(1, REFUSALS_UNTIL_LOST + 1):
+        request = talk.send()
+        if is_event:
+            talk.event(request, "policy_error")
+        else:
+            talk.receive(echo(request.header), b"garbage")
+        is_left = number == REFUSALS_UNTIL_LOST
+        assert talk.uplink.state is (LinkState.RECONNECTING if is_left else LinkState.DEGRADED)
+        talk.now_ns += S
+
+
+def refuse(talk: Talk, code: str = "policy_error") -> LinkState:
+    """Refuse a request that is made as soon as it may be."""
+    talk.event(talk.send(), code)
+    return talk.uplink.state
+
+
+@pytest.mark.parametrize("code", ["policy_error", "overloaded", "not_ready"])
+def test_with_a_replica_the_second_refusal_in_a_row_is_the_last_and_nothing_pauses(code: str) -> None:
+    talk = Talk()
+    talk.uplink.has_alternative = True
+    assert refuse(talk, code) is LinkState.DEGRADED
+    assert refuse(talk, code) is LinkState.RECONNECTING  # without a pause, or there would have been no ask
+    assert talk.uplink.lost_reason == f"2 requests in a row refused, the last with {code}: why"
+
+
+def test_with_a_replica_one_bad_chunk_is_asked_for_again_and_the_second_is_the_last() -> None:
+    talk = Talk()
+    talk.uplink.has_alternative = True
+    for state in (LinkState.DEGRADED, LinkState.RECONNECTING):
+        talk.receive(echo(talk.send().header), nan_payload())
+        assert talk.uplink.state is state
+    assert "rejected_not_finite" in talk.uplink.lost_reason
+
+
+def test_one_bad_row_does_not_drive_a_robot_from_a_healthy_server() -> None:
+    talk = Talk()
+    talk.uplink.has_alternative = True
+    for _ in range(5):
+        assert refuse(talk) is LinkState.DEGRADED
+        assert talk.answer(talk.send()) is not None
+    assert talk.uplink.session is not None
+
+
+def test_what_is_wrong_with_the_request_itself_is_no_reason_to_ask_somebody_else() -> None:
+    talk = Talk()
+    talk.uplink.has_alternative = True
+    for _ in range(REFUSALS_UNTIL_LOST - 1):
+        assert refuse(talk, "invalid_input") is LinkState.DEGRADED
+        talk.now_ns += S
+
+
+def test_who_gives_up_says_what_the_server_said() -> None:
+    talk = Talk()
+    refuse(talk)
+    talk.turn(gave_up="no chunk could be merged for 8 s")
+    assert talk.uplink.dead_reason == "no chunk could be merged for 8 s; the server said: policy_error: why"
+
+
+def test_what_the_server_said_before_a_merge_is_not_the_reason() -> None:
+    talk = Talk()
+    refuse(talk)
+    talk.turn(merges=1)
+    talk.turn(gave_up="no chunk could be merged for 8 s")
+    assert talk.uplink.dead_reason == "no chunk could be merged for 8 s"
+
+
+def test_a_good_answer_forgets_the_refusals() -> None:
+    talk = Talk()
+    for _ in range(3):
+        for _ in range(REFUSALS_UNTIL_LOST - 1):
+            talk.event(talk.send(), "overloaded")
+            talk.now_ns += S
+        talk.answer(talk.send())
+    assert talk.uplink.session is not None
+
+
+# -- time -------------------------------------------------------------------------------------------------
+
+
+def test_a_request_that_is_late_is_made_again_and_the_second_miss_loses_the_server() -> None:
+    talk = Talk()
+    talk.answer(talk.send())  # from now on the latency is known
+    talk.send()
+    assert talk.turn(249 * MS).ticket == 2
+    assert talk.turn(1 * MS).ticket == 3
+    assert talk.uplink.state is LinkState.STREAMING  # not yet a second
+    talk.send()
+    assert talk.turn(300 * MS).state is LinkState.RECONNECTING
+    assert talk.count("timeouts") == 2
+    assert "2 requests in a row" in talk.uplink.lost_reason
+
+
+def test_the_link_is_degraded_when_a_request_is_older_than_the_bound() -> None:
+    talk = Talk()
+    for _ in range(3):
+        talk.answer(talk.send(), 2 * S)
+    request = talk.send()
+    assert talk.turn(1 * S).state is LinkState.STREAMING
+    assert talk.turn(1).state is LinkState.DEGRADED
+    assert talk.turn(1 * S).state is LinkState.DEGRADED
+    assert talk.answer(request) is not None
+    assert talk.turn().state is LinkState.DEGRADED  # only a merge heals
+    assert talk.turn(merges=1).state is LinkState.STREAMING
+
+
+def test_an_answer_ends_the_row_of_misses() -> None:
+    talk = Talk()
+    for merges in range(4):
+        late = talk.send()
+        talk.turn((5 << merges) * S)  # what answers late is waited for longer
+        assert talk.answer(late) is not None
+        talk.turn(merges=merges + 1)
+    assert talk.count("timeouts") == 4
+    assert talk.uplink.session is not None
+
+
+def test_a_short_playback_shortens_the_patience() -> None:
+    talk = Talk()
+    assert talk.send(slack_ns=400 * MS).deadline_ns == talk.now_ns + 400 * MS
+
+
+# -- sessions ---------------------------------------------------------------------------------------------
+
+
+def test_a_session_that_is_lost_voids_its_requests_and_a_new_one_counts_afresh() -> None:
+    talk = Talk()
+    talk.send()
+    talk.uplink.lost("token gone")
+    assert talk.uplink.view == LinkView(LinkState.RECONNECTING, None, 1, 100 * MS)
+    assert talk.turn(S).ticket == 1
+    talk.uplink.lost("again")
+    assert talk.count("sessions_lost") == 1
+    assert talk.uplink.lost_reason == "token gone"
+    talk.uplink.opened(Session(OTHER, 8), talk.now_ns)
+    assert talk.send().seq == 1
+    assert talk.count("sessions_opened") == 2
+
+
+def test_a_merge_seen_while_reconnecting_does_not_pretend_a_link() -> None:
+    talk = Talk()
+    talk.uplink.lost("x")
+    assert talk.turn(merges=1).state is LinkState.RECONNECTING
+
+
+def test_before_a_session_there_is_nothing_to_lose() -> None:
+    talk = Talk(is_open=False)
+    talk.uplink.lost("x")
+    assert talk.turn(merges=1).state is LinkState.CONNECTING
+
+
+def test_dead_is_final() -> None:
+    talk = Talk()
+    request = talk.send()
+    talk.uplink.kill("first")
+    talk.uplink.kill("second")
+    assert talk.uplink.dead_reason == "first"
+    assert talk.answer(request) is None
+    talk.uplink.lost("x")
+    talk.uplink.draft_failed(1, talk.now_ns)
+    assert talk.turn(10 * S, merges=1).state is LinkState.DEAD
+    with pytest.raises(StateError):
+        talk.uplink.opened(Session(SERVER, 9), talk.now_ns)
+    assert talk.uplink.session is None
+
+
+def test_an_engine_that_gave_up_makes_the_link_dead() -> None:
+    talk = Talk()
+    talk.turn(motion=MotionState.STOPPED, gave_up="no chunk for 60 s")
+    assert talk.uplink.state is LinkState.DEAD
+    assert talk.uplink.dead_reason == "no chunk for 60 s"
+
+
+def test_an_accepted_session_is_opened_once() -> None:
+    talk = Talk()
+    with pytest.raises(StateError):
+        talk.uplink.opened(Session(OTHER, 8), talk.now_ns)
+    assert talk.uplink.session == Session(SERVER, EPOCH)
+
+
+def test_a_new_uplink_has_no_reason_to_be_lost_or_dead() -> None:
+    uplink = Talk(is_open=False).uplink
+    assert (uplink.lost_reason, uplink.dead_reason) == ("", "")
+
+
+def test_a_new_session_is_asked_at_once_and_pays_for_no_failure_of_the_last() -> None:
+    talk = Talk()
+    for _ in range(REFUSALS_UNTIL_LOST):
+        talk.now_ns += S
+        talk.event(talk.send(), "policy_error")
+    assert talk.uplink.session is None
+    talk.uplink.opened(Session(OTHER, EPOCH + 1), talk.now_ns)
+    for number in range(REFUSALS_UNTIL_LOST - 1):
+        talk.event(talk.send(), "policy_error")  # the first without a pause
+        assert talk.uplink.session is not None
+        talk.now_ns += 100 * MS << number
+
+
+def test_a_good_answer_ends_a_pause() -> None:
+    talk = Talk()
+    late = talk.send()
+    ticket = talk.turn(5 * S).ticket
+    talk.uplink.draft_failed(ticket, talk.now_ns)
+    assert talk.turn().ticket == ticket
+    assert talk.answer(late, 0) is not None
+    assert talk.turn().ticket == ticket + 1
+
+
+def test_an_ask_that_a_lost_session_leaves_unanswered_is_made_again_in_the_next() -> None:
+    talk = Talk()
+    talk.turn()
+    made = talk.draft()
+    talk.uplink.lost("token gone")
+    assert talk.uplink.offer(Snapshot(made, {}), talk.now_ns) is None
+    talk.uplink.opened(Session(OTHER, EPOCH + 1), talk.now_ns)
+    assert talk.turn().ticket == made.ticket + 1

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+
+from edge.rig import OTHER, ROBOT, SERVER, SERVICE, capabilities
+from edge.stand import CONFIG, Script, changed, wait_until
+from vagus.clock import MonotonicClock
+from vagus.edge.client.handshake import Contract, Identity
+from vagus.edge.client.latency import LatencyWindow
+from vagus.edge.client.protocol import Session, Uplink
+from vagus.edge.client.replica_watch import Lookout
+from vagus.edge.client.replicas import Backoff, Replicas
+from vagus.edge.client.session import Opener, pinned
+from vagus.edge.client.worker import Conversation, Worker
+from vagus.edge.engine.engine import Engine
+from vagus.edge.handoff import EngineContract
+from vagus.transport.memory import MemoryLink, MemoryNetwork
+from vagus.types import LinkState
+from vagus.wire.contract import policy_spec_from
+
+CAPABLE = capabilities()
+CONTRACT = Contract(policy_spec_from(CAPABLE), "aa", 30.0, True, 10, "raw", (), CAPABLE)
+
+
+@pytest.fixture
+def network() -> MemoryNetwork:
+    return MemoryNetwork()
+
+
+@contextlib.contextmanager
+def watching(
+    network: MemoryNetwork, *, pin: str = "", closes_link: bool = True
+) -> Iterator[tuple[Conversation, MemoryLink]]:
+    """Run a lookout and its worker; the session is with a server that nobody plays."""
+    link = network.link("robot")
+    opener = Opener(link, ROBOT, CONFIG, Identity("arm-1", "1f3a"))
+    worker = Worker(CONFIG, opener, MonotonicClock(), run_seed=1)
+    engine = Engine(CONFIG, EngineContract(30.0, 30.0, uses_rtc=True, prefix_horizon=10))
+    uplink = Uplink(CONFIG, CONTRACT.policy, LatencyWindow())
+    uplink.opened(Session(SERVICE.server("nobody"), 9), 0)
+    talk = Conversation(engine, uplink, CONTRACT, Replicas(Backoff(1, 1)))
+    lookout = Lookout(link, worker, SERVICE, pin=pin, refresh_s=0.01)
+    worker.start(talk)
+    lookout.start(CONTRACT)
+    try:
+        yield talk, link
+    finally:
+        lookout.stop()
+        lookout.stop()
+        worker.stop()
+        if closes_link:
+            link.close()
+
+
+def test_servers_are_known_as_soon_as_their_token_is_there_and_forgotten_with_it(
+    network: MemoryNetwork,
+) -> None:
+    one = Script(network, "one")
+    with watching(network) as (talk, _):
+        wait_until(lambda: talk.replicas.alive == {one.key})
+        two = Script(network, "two")
+        wait_until(lambda: talk.replicas.alive == {one.key, two.key})
+        one.vanish()
+        wait_until(lambda: talk.replicas.alive == {two.key})
+
+
+def test_a_server_that_contradicts_is_excluded_before_it_is_needed(network: MemoryNetwork) -> None:
+    bad = Script(network, "two", capable=changed(capabilities(OTHER), model_hash="bb"))
+    with watching(network) as (talk, _):
+        wait_until(lambda: "model_hash" in talk.replicas.excluded.get(bad.key, ""))
+
+
+def test_a_server_that_still_loads_is_not_judged(network: MemoryNetwork) -> None:
+    loading = Script(network, "two", capable=changed(capabilities(OTHER), model_hash="", phase="loading"))
+    bad = Script(network, "three", capable=changed(capabilities(), model_hash="bb"))
+    with watching(network) as (talk, _):
+        wait_until(lambda: bad.key in talk.replicas.excluded)
+        assert loading.key not in talk.replicas.excluded
+
+
+def test_a_silent_server_and_a_malformed_answer_are_not_judged(network: MemoryNetwork) -> None:
+    gone = Script(network, "one")
+    gone.link.token(OTHER.alive)  # a token without a server
+    garbled = network.link("garbled")
+    third = SERVICE.server("three")
+    garbled.token(third.alive)
+    garbled.serve(third.status, lambda query: query.reply(b"garbage"))
+    bad = Script(network, "zero", capable=changed(capabilities(), model_hash="bb"))
+    with watching(network) as (talk, _):
+        wait_until(lambda: bad.key in talk.replicas.excluded)
+        assert set(talk.replicas.excluded) == {bad.key}
+
+
+def test_a_network_that_is_away_is_looked_at_again_later(network: MemoryNetwork) -> None:
+    with watching(network) as (talk, link):
+        link.cut()
+        one = Script(network, "one")
+        link.heal(is_reopened=False)
+        wait_until(lambda: one.key in talk.replicas.alive)
+        assert talk.uplink.state is LinkState.STREAMING
+
+
+def test_a_reopened_transport_ends_the_session(network: MemoryNetwork) -> None:
+    with watching(network) as (talk, link):
+        link.cut()
+        link.heal()
+        wait_until(lambda: talk.uplink.state is LinkState.RECONNECTING)
+        assert "reopened" in talk.uplink.lost_reason
+
+
+def test_after_the_end_a_reopened_transport_is_none_of_our_business(
+    network: MemoryNetwork, caplog: pytest.LogCaptureFixture
+) -> None:
+    with watching(network, closes_link=False) as (talk, link):
+        pass
+    link.cut()
+    link.heal()
+    assert link.health().generation == 1
+    assert not caplog.records
+    assert talk.uplink.session is not None
+
+
+def test_a_token_of_another_server_ends_no_session_and_one_of_ours_does(network: MemoryNetwork) -> None:
+    other, ours = Script(network, "two"), network.link().token(SERVICE.server("nobody").alive)
+    with watching(network) as (talk, _):
+        wait_until(lambda: len(talk.replicas.alive) == 2)
+        other.vanish()
+        wait_until(lambda: len(talk.replicas.alive) == 1)
+        assert talk.uplink.state is LinkState.STREAMING
+        ours.undeclare()
+        wait_until(lambda: talk.uplink.session is None)
+        assert "token is gone" in talk.uplink.lost_reason
+
+
+def test_what_is_no_servers_token_and_who_is_not_pinned_are_passed_over(network: MemoryNetwork) -> None:
+    network.link().token(f"{SERVICE.path}/d!/alive")
+    one = Script(network, "one")
+    Script(network, "two")
+    with watching(network, pin="one") as (talk, _):
+        wait_until(lambda: talk.replicas.alive == {one.key})
+
+
+def test_a_pin_names_a_server_with_or_without_its_suffix() -> None:
+    servers = frozenset({SERVER, OTHER, SERVICE.server("gpu-aa11")})
+    assert pinned(servers, "") == servers
+    assert pinned(servers, "two") == {OTHER}
+    assert pinned(servers, "gpu") == pinned(servers, "gpu-aa11") == {SERVICE.server("gpu-aa11")}
+    assert pinned(servers, "six") == frozenset()

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.rig import OTHER, SERVER
+from vagus.edge.client.replicas import Backoff, Replicas
+
+
+def replicas() -> Replicas:
+    return Replicas(Backoff(initial_ns=10, max_ns=80))
+
+
+def both() -> Replicas:
+    known = replicas()
+    known.set_all_alive([SERVER, OTHER])
+    return known
+
+
+def test_the_pause_is_none_at_first_then_doubles_up_to_the_bound() -> None:
+    backoff = Backoff(10, 80)
+    assert [backoff.pause_ns(n) for n in (1, 2, 3, 4, 5, 6, 1000)] == [0, 10, 20, 40, 80, 80, 80]
+
+
+def test_nobody_is_chosen_of_nobody() -> None:
+    assert replicas().choose(0) is None
+
+
+def test_servers_are_tried_in_turn() -> None:
+    known = both()
+    first, second = known.choose(5), known.choose(5)
+    assert {first, second} == {SERVER, OTHER}
+    assert known.choose(5) == first
+
+
+def test_the_one_that_failed_less_is_preferred() -> None:
+    known = both()
+    known.set_back(SERVER, 0)
+    assert [known.choose(100) for _ in range(3)] == [OTHER] * 3
+    known.set_back(OTHER, 0)
+    known.set_back(OTHER, 0)
+    assert known.choose(100) == SERVER
+
+
+def test_the_first_try_after_a_failure_is_at_once_the_second_waits() -> None:
+    known = replicas()
+    known.set_alive(SERVER, is_alive=True)
+    known.set_back(SERVER, 100)
+    assert known.choose(100) == SERVER
+    known.set_back(SERVER, 100)
+    assert known.choose(109) is None
+    assert known.choose(110) == SERVER
+
+
+def test_a_merge_forgets_the_failures() -> None:
+    known = both()
+    known.set_back(SERVER, 0)
+    known.succeeded(SERVER)
+    known.set_back(OTHER, 0)
+    assert known.choose(100) == SERVER
+    replicas().succeeded(SERVER)  # one never heard of
+
+
+def test_a_network_that_is_back_ends_all_pauses() -> None:
+    known = replicas()
+    known.set_alive(SERVER, is_alive=True)
+    known.set_back(SERVER, 0)
+    known.set_back(SERVER, 0)
+    assert known.choose(0) is None
+    known.retry_now()
+    assert known.choose(0) == SERVER
+
+
+def test_a_server_that_is_gone_is_not_chosen_and_one_that_returns_is_at_once() -> None:
+    known = replicas()
+    known.set_alive(SERVER, is_alive=True)
+    known.set_back(SERVER, 0)
+    known.set_back(SERVER, 0)
+    known.set_alive(SERVER, is_alive=True)  # it was there: no news
+    assert known.choose(0) is None
+    known.set_alive(SERVER, is_alive=False)
+    assert known.choose(1000) is None
+    known.set_alive(SERVER, is_alive=True)
+    assert known.choose(0) == SERVER
+
+
+def test_a_complete_list_replaces_what_was_known() -> None:
+    known = both()
+    known.set_all_alive([OTHER])
+    assert known.alive == frozenset({OTHER})
+    assert known.choose(0) == OTHER
+
+
+def test_an_excluded_server_is_never_chosen_again() -> None:
+    known = both()
+    known.exclude(SERVER, "other weights")
+    assert [known.choose(n) for n in range(3)] == [OTHER] * 3
+    assert known.excluded == {SERVER: "other weights"}
+    assert not known.are_all_excluded
+    known.set_alive(SERVER, is_alive=False)
+    assert known.excluded == {}
+    known.set_alive(SERVER, is_alive=True)
+    assert known.excluded == {SERVER: "other weights"}
+
+
+def test_all_are_excluded_only_if_somebody_is_alive() -> None:
+    known = replicas()
+    assert not known.are_all_excluded
+    known.exclude(SERVER, "x")  # before its token was seen
+    assert not known.are_all_excluded
+    known.set_alive(SERVER, is_alive=True)
+    assert known.are_all_excluded
+    known.set_alive(OTHER, is_alive=True)
+    assert not known.are_all_excluded
+
+
+@given(st.lists(st.tuples(st.sampled_from("adxbsr"), st.booleans(), st.integers(0, 50)), max_size=40))
+def test_whoever_is_chosen_is_alive_and_not_excluded(events: list[tuple[str, bool, int]]) -> None:
+    known, now_ns = replicas(), 0
+    excluded = set()
+    for what, is_other, elapsed in events:
+        server = OTHER if is_other else SERVER
+        now_ns += elapsed
+        if what in "ad":
+            known.set_alive(server, is_alive=what == "a")
+        elif what == "x":
+            known.exclude(server, "x")
+            excluded.add(server)
+        elif what == "b":
+            known.set_back(server, now_ns)
+        elif what == "s":
+            known.succeeded(server)
+        else:
+            known.retry_now()
+        chosen = known.choose(now_ns)
+        assert chosen is None or (chosen in known.alive and chosen not in excluded)
+        if known.alive - excluded:
+            assert known.choose(now_ns + 80) is not None  # whoever can be tried is, at the latest then
+
+
+def test_a_server_whose_policy_fails_is_the_last_choice() -> None:
+    known = both()
+    known.set_failing(SERVER, is_failing=True)
+    assert [known.choose(0) for _ in range(3)] == [OTHER] * 3
+    known.set_alive(OTHER, is_alive=False)
+    assert known.choose(0) == SERVER  # better than nobody
+    known.set_alive(OTHER, is_alive=True)
+    known.set_failing(SERVER, is_failing=False)
+    assert {known.choose(0) for _ in range(2)} == {SERVER, OTHER}
+
+
+def test_another_server_is_one_that_could_be_tried_now_and_is_not_known_to_fail() -> None:
+    known = replicas()
+    known.set_all_alive([SERVER])
+    assert not known.has_other(SERVER, 0)
+    assert known.has_other(None, 0)
+    known.set_all_alive([SERVER, OTHER])
+    assert known.has_other(SERVER, 0)
+    known.set_failing(OTHER, is_failing=True)
+    assert not known.has_other(SERVER, 0)
+    known.set_failing(OTHER, is_failing=False)
+    known.set_back(OTHER, 0)
+    known.set_back(OTHER, 0)
+    assert not known.has_other(SERVER, 9)
+    assert known.has_other(SERVER, 10)
+    known.exclude(OTHER, "why")
+    assert not known.has_other(SERVER, 10)

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import numpy as np
+
+from edge.rig import EPOCH, MS, S, chunk
+from vagus.edge.config import EdgeConfig, MergeMode
+from vagus.edge.engine.playback import Playhead
+from vagus.edge.engine.refill import Drafter, Moment
+from vagus.edge.handoff import EngineContract, LinkView, Source
+from vagus.types import LinkState
+
+PLAIN = EngineContract(30.0, 30.0, uses_rtc=False, prefix_horizon=0)
+RTC = EngineContract(30.0, 30.0, uses_rtc=True, prefix_horizon=10)
+
+
+def view(ticket: int, latency_ns: int = 0) -> LinkView:
+    return LinkView(LinkState.STREAMING, EPOCH, ticket, latency_ns)
+
+
+def head(length: int = 20) -> Playhead:
+    made = Playhead(EdgeConfig(), step_rate_hz=30.0, tick_rate_hz=30.0)
+    made.merge(chunk(0, length), Source(EPOCH, 1, 0), MergeMode.SWITCH, 0)
+    return made
+
+
+def moment(now_ns: int = S) -> Moment:
+    return Moment(now_ns, np.array([1.0, 2.0], dtype=np.float32), 3, is_first=True, playback_left_ns=5)
+
+
+def test_each_ask_is_answered_once() -> None:
+    drafter = Drafter(EdgeConfig(), PLAIN)
+    assert not drafter.wants(0)
+    assert drafter.wants(1)
+    drafter.draft(view(1), head(), moment())
+    assert not drafter.wants(1)
+    assert drafter.take() is not None
+    assert drafter.take() is None
+    drafter.withdraw()
+    assert not drafter.wants(1)
+    assert drafter.wants(2)
+
+
+def test_a_draft_that_is_not_taken_gives_its_ask_back() -> None:
+    drafter = Drafter(EdgeConfig(), PLAIN)
+    drafter.draft(view(4), head(), moment())
+    drafter.withdraw()
+    assert drafter.take() is None
+    assert drafter.wants(4)
+
+
+def test_a_draft_owns_its_state_and_says_where_the_plan_is() -> None:
+    drafter = Drafter(EdgeConfig(), PLAIN)
+    at = moment()
+    drafter.draft(view(1), head(), at)
+    at.state[:] = 99
+    made = drafter.take()
+    assert made is not None
+    assert made.state.tolist() == [1.0, 2.0]
+    assert (made.ticket, made.episode, made.step, made.captured_ns) == (1, 3, 0, S)
+    assert (made.episode_start, made.slack_ns) == (True, 5)
+    assert (made.prefix, made.inference_delay, made.prefix_horizon) == (None, 0, 0)
+
+
+def test_with_rtc_a_draft_carries_the_running_plan() -> None:
+    drafter = Drafter(EdgeConfig(), RTC)
+    drafter.draft(view(1, 99 * MS), head(), moment())
+    made = drafter.take()
+    assert made is not None
+    assert made.prefix is not None
+    assert (len(made.prefix), made.inference_delay, made.prefix_horizon) == (10, 3, 10)
+
+
+def test_a_plan_is_short_by_buffer_time_or_by_what_was_executed() -> None:
+    by_time = Drafter(EdgeConfig(), PLAIN)
+    assert by_time.is_plan_short(executed=0, playback_left_ns=500 * MS)
+    assert not by_time.is_plan_short(executed=10**6, playback_left_ns=500 * MS + 1)
+    by_count = Drafter(EdgeConfig(execute_horizon=8), PLAIN)
+    assert by_count.is_plan_short(executed=8, playback_left_ns=S)
+    assert not by_count.is_plan_short(executed=7, playback_left_ns=S)
+
+
+def test_a_reply_that_cannot_be_there_before_the_plan_ends_is_not_asked_for() -> None:
+    drafter = Drafter(EdgeConfig(buffer_time_s=0.5, execute_horizon=10), PLAIN)
+    for fastest_ms, left_ms, executed, is_short in (
+        (0, 600, 0, False),
+        (0, 500, 0, True),  # nobody knows better
+        (500, 500, 0, True),
+        (501, 500, 0, False),
+        (501, 0, 10, False),
+        (600, 900, 10, True),
+    ):
+        asked = drafter.is_plan_short(
+            executed=executed, playback_left_ns=left_ms * MS, fastest_ns=fastest_ms * MS
+        )
+        assert asked is is_short
