@@ -10,8 +10,8 @@ from vagus.cli.doctor import Probe, advise
 from vagus.cli.status import as_table
 from vagus.cli.survey import Found
 from vagus.edge.config import EdgeConfig
+from vagus.server.capabilities import unloaded
 from vagus.server.config import ServeConfig
-from vagus.server.describe import unloaded
 from vagus.transport.keys import ServerKey, ServiceKey
 from vagus.wire.schema import SCHEMA_VERSION, Capabilities, LatencyRow, Load
 

@@ -24,7 +24,7 @@ from vagus.integrations.lerobot.policy.families import family_of
 from vagus.policies.declare import SpecTable
 from vagus.server.config import ServeConfig
 from vagus.server.manifest import load_manifest
-from vagus.server.model import Model, load_model
+from vagus.server.served_policy import Model, load_model
 from vagus.server.warmup import warm_up
 
 

@@ -29,7 +29,7 @@ from vagus.integrations.lerobot.policy.batch import Memory
 from vagus.policies.declare import SpecTable
 from vagus.policies.policy import Row
 from vagus.server.config import ServeConfig
-from vagus.server.model import Model
+from vagus.server.served_policy import Model
 from vagus.server.warmup import warm_up
 from vagus.types import Prefix
 

@@ -30,7 +30,7 @@ from vagus.integrations.lerobot.policy.policy import LeRobotPolicy
 from vagus.policies.declare import SpecTable
 from vagus.policies.policy import ServingMode
 from vagus.server.config import ServeConfig
-from vagus.server.model import Model
+from vagus.server.served_policy import Model
 from vagus.server.warmup import warm_up
 from vagus.types import ActionChunk, FloatArray, Observation
 

@@ -38,7 +38,7 @@ from vagus.edge.engine.engine import Engine
 from vagus.errors import SessionRefusedError
 from vagus.server.config import ServeConfig
 from vagus.server.manifest import load_manifest
-from vagus.server.model import load_model
+from vagus.server.served_policy import load_model
 from vagus.server.server import Server
 from vagus.specs import ActionFeature, CameraSpec, RobotSpec, StateFeature
 from vagus.transport.link import Link

@@ -22,7 +22,7 @@ from vagus.robots.registry import load_robot
 from vagus.robots.robot import Robot
 from vagus.server.config import ServeConfig
 from vagus.server.manifest import load_manifest
-from vagus.server.model import load_model
+from vagus.server.served_policy import load_model
 from vsim_rig import RATE_HZ, UNITS, Towards, drive, events
 
 pytestmark = pytest.mark.timeout(300)

@@ -31,7 +31,7 @@ from vagus.errors import PolicyError
 from vagus.policies.declare import SpecTable
 from vagus.policies.policy import Policy, Row
 from vagus.server.config import ServeConfig
-from vagus.server.model import load_model
+from vagus.server.served_policy import load_model
 from vagus.server.server import Server
 from vagus.transport.memory import MemoryNetwork
 from vagus.types import ActionChunk

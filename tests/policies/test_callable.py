@@ -13,7 +13,7 @@ from vagus.policies.callable import load_callable
 from vagus.policies.declare import SpecTable
 from vagus.policies.policy import Row, ServingMode
 from vagus.server.config import ServeConfig
-from vagus.server.model import Model
+from vagus.server.served_policy import Model
 from vagus.types import ActionChunk, Observation
 
 FUNCTION = """

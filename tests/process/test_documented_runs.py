@@ -32,7 +32,7 @@ def why_not(line: Typed) -> str:
     """Return why a line is not run here, "" if it is."""
     reasons = {
         "needs LeRobot, see tests/lerobot": r"lerobot|serve\.yaml|serve\.toml|metaworld",
-        "needs certificates, see tests/transport/test_access.py": r"tls",
+        "needs certificates, see tests/transport/test_router_acl.py": r"tls",
         "needs an environment that is not installed": "" if find_spec("gym_pusht") else r"gym:|push",
     }
     return next((reason for reason, mark in reasons.items() if mark and re.search(mark, line.text)), "")

@@ -12,7 +12,7 @@ from server.raw_client import IMAGE, PATIENCE_S, SPEC, CountingPolicy, serving
 from vagus.errors import ConfigError, PolicyError
 from vagus.policies.policy import Row
 from vagus.server.config import ServeConfig
-from vagus.server.session_desk import OPEN_BURST
+from vagus.server.session_requests import OPEN_BURST
 from vagus.specs import ActionFeature, StateFeature
 from vagus.transport.link import Delivery
 from vagus.types import ActionChunk

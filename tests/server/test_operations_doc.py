@@ -10,8 +10,8 @@ from pathlib import Path
 
 from server.raw_client import serving
 from vagus.server.config import ServeConfig
+from vagus.server.health import COUNTERS, HISTOGRAMS
 from vagus.server.manifest import parse_manifest
-from vagus.server.metrics import COUNTERS, HISTOGRAMS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
 

@@ -10,7 +10,7 @@ from server.raw_client import PATIENCE_S, Calls, CountingPolicy, Stand, serving,
 from vagus.errors import PolicyError
 from vagus.policies.policy import Row
 from vagus.server.config import ServeConfig
-from vagus.server.metrics import Vitals, answer
+from vagus.server.health import Vitals, answer
 from vagus.types import ActionChunk
 
 COLD = ServeConfig(warm_up=False)

@@ -31,7 +31,7 @@ from vagus.policies.policy import Policy, Row, ServingMode
 from vagus.server.config import ServeConfig, ServingChoice
 from vagus.server.lifecycle import Phase
 from vagus.server.server import Server
-from vagus.server.session_desk import OPEN_BURST
+from vagus.server.session_requests import OPEN_BURST
 from vagus.server.sessions import Session
 from vagus.transport.link import Sample
 from vagus.transport.memory import MemoryNetwork

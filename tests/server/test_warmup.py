@@ -13,7 +13,7 @@ from vagus.clock import NS_PER_MS
 from vagus.errors import PolicyError, ProtocolError
 from vagus.policies.policy import Row
 from vagus.server.config import ServeConfig
-from vagus.server.model import Model
+from vagus.server.served_policy import Model
 from vagus.server.warmup import warm_up
 from vagus.types import ActionChunk
 

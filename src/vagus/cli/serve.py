@@ -25,7 +25,7 @@ from vagus.policies.declare import SpecTable
 from vagus.policies.registry import BACKENDS, backend_module
 from vagus.server.config import ServeConfig
 from vagus.server.manifest import load_manifest
-from vagus.server.model import load_model
+from vagus.server.served_policy import load_model
 from vagus.server.server import Server
 from vagus.transport.keys import ServiceKey
 from vagus.transport.zenoh import ZenohLink

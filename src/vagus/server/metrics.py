@@ -1,283 +1,103 @@
-"""/healthz, /readyz and /metrics over HTTP. Health needs nothing; metrics need the extra `metrics`."""
+"""What the server counts and times, as plain numbers that any thread may add to."""
 
 from __future__ import annotations
 
-import http.server
-import importlib
-import logging
-import socket
+import bisect
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
-from types import ModuleType
-from typing import TypeAlias
+from collections import Counter, deque
+from dataclasses import dataclass, field
 
-from vagus.errors import ConfigError
-from vagus.server.lifecycle import Phase
-from vagus.server.telemetry import Histogram, Telemetry
-from vagus.threads import Supervised
-from vagus.transport.endpoints import bracketed
-from vagus.wire.schema import Load
+__all__ = ["BusyMeter", "Histogram", "Telemetry"]
 
-__all__ = ["HealthServer", "Vitals", "exposition"]
-
-Request: TypeAlias = socket.socket | tuple[bytes, socket.socket]
-"""What socketserver calls a request."""
-
-MAX_CONNECTIONS = 32
-"""Probes at one time; each is over in milliseconds, whoever holds one longer is dropped for the next."""
-
-logger = logging.getLogger(__name__)
-
-REQUEST_TIMEOUT_S = 5.0
-"""A probe that sends nothing is dropped."""
-
-COUNTERS = {
-    "requests": ("vagus_requests", "Requests by what became of them.", "outcome"),
-    "dropped": ("vagus_dropped", "Messages dropped, by reason.", "reason"),
-    "opens": ("vagus_session_opens", "Session opens by answer.", "answer"),
-    "closed": ("vagus_session_closes", "Sessions closed, by reason.", "reason"),
-}
-HISTOGRAMS = {
-    "queue_wait": ("vagus_queue_wait_seconds", "From arrival to batch, without decoding."),
-    "decode": ("vagus_decode_seconds", "Turning bytes into arrays."),
-    "inference": ("vagus_inference_seconds", "One batch in the policy."),
-    "publish": ("vagus_publish_seconds", "Handing one answer to the network."),
-    "batch_size": ("vagus_batch_rows", "Rows per batch."),
-}
+SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+ROWS = (1, 2, 4, 8, 16, 32, 64)
 
 
-@dataclass(frozen=True, slots=True)
-class Vitals:
-    """What probes may ask for.
+@dataclass(slots=True)
+class Histogram:
+    """Counts per bucket; a value belongs to the first bucket whose bound it does not exceed."""
 
-    Attributes:
-        phase: where the server stands.
-        is_healthy: the policy thread lives.
-        load: how busy it is.
-        telemetry: counters and histograms.
-        failing: why the policy fails for everybody, "" while it does not.
-        ended: threads that have ended though nobody told them to, "" while none has.
-    """
+    bounds: tuple[float, ...]
+    counts: list[int] = field(default_factory=list)
+    total: float = 0.0
 
-    phase: Callable[[], Phase]
-    is_healthy: Callable[[], bool]
-    load: Callable[[], Load]
-    telemetry: Telemetry
-    failing: Callable[[], str] = str
-    ended: Callable[[], str] = str
+    def __post_init__(self) -> None:
+        self.counts = self.counts or [0] * (len(self.bounds) + 1)
 
+    def add(self, value: float) -> None:
+        """Count one value."""
+        self.counts[bisect.bisect_left(self.bounds, value)] += 1
+        self.total += value
 
-def exposition(vitals: Vitals) -> bytes:
-    """Return all metrics in the Prometheus text format.
-
-    Raises:
-        ConfigError: prometheus_client is not installed.
-    """
-    try:
-        client = importlib.import_module("prometheus_client")
-        core = importlib.import_module("prometheus_client.core")
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            "metrics",
-            wanted="the package prometheus_client",
-            got="an installation without it",
-            fix='pip install "vagus[metrics]"',
-        ) from error
-    registry = client.CollectorRegistry()
-    registry.register(_Collector(vitals, core))
-    text = client.generate_latest(registry)
-    return bytes(text)
+    def copy(self) -> Histogram:
+        """Return the same counts, to be read at leisure."""
+        return Histogram(self.bounds, list(self.counts), self.total)
 
 
-class _Collector:
-    """Hands our numbers to prometheus_client when it asks."""
+class Telemetry:
+    """Counters by (family, label) and histograms by name."""
 
-    def __init__(self, vitals: Vitals, core: ModuleType) -> None:
-        self._vitals = vitals
-        self._core = core
-
-    def collect(self) -> Iterator[object]:
-        """Yield every family."""
-        yield from self._counters()
-        yield from self._histograms()
-        yield from self._gauges()
-
-    def _counters(self) -> Iterator[object]:
-        counters = self._vitals.telemetry.counters()
-        for family, (name, text, label) in COUNTERS.items():
-            metric = self._core.CounterMetricFamily(name, text, labels=[label])
-            for (counted, value), amount in sorted(counters.items()):
-                if counted == family:
-                    metric.add_metric([value], amount)
-            yield metric
-
-    def _histograms(self) -> Iterator[object]:
-        histograms = self._vitals.telemetry.histograms()
-        for family, (name, text) in HISTOGRAMS.items():
-            metric = self._core.HistogramMetricFamily(name, text)
-            metric.add_metric([], buckets=_buckets(histograms[family]), sum_value=histograms[family].total)
-            yield metric
-
-    def _gauges(self) -> Iterator[object]:
-        load, phase = self._vitals.load(), self._vitals.phase()
-        for name, text, value in (
-            ("vagus_sessions", "Robots connected.", load.sessions),
-            ("vagus_sessions_max", "Robots that can be connected.", load.max_sessions),
-            ("vagus_sessions_waiting", "Robots whose request is not in a batch yet.", load.waiting),
-            ("vagus_busy_ratio", "Share of the last seconds spent on inference.", load.busy),
-            ("vagus_policy_failing", "1 while the policy fails for everybody.", bool(self._vitals.failing())),
-        ):
-            yield self._core.GaugeMetricFamily(name, text, value=value)
-        metric = self._core.GaugeMetricFamily("vagus_phase", "1 for the present phase.", labels=["phase"])
-        for candidate in Phase:
-            metric.add_metric([candidate.value], float(candidate is phase))
-        yield metric
-
-
-def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
-    """Return cumulative counts, as the format wants them."""
-    bounds = [*(str(bound) for bound in histogram.bounds), "+Inf"]
-    total = 0
-    buckets: list[tuple[str, float]] = []
-    for bound, count in zip(bounds, histogram.counts, strict=True):
-        total += count
-        buckets.append((bound, float(total)))
-    return buckets
-
-
-class HealthServer:
-    """Answers probes on threads of its own. A context of `start` and `stop`."""
-
-    def __init__(self, host: str, port: int, vitals: Vitals) -> None:
-        self._address = (host, port)
-        self._vitals = vitals
-        self._http: _BoundedServer | None = None
-        self._thread: threading.Thread | None = None
-
-    @property
-    def port(self) -> int:
-        """The port that it listens on, 0 when it does not."""
-        return 0 if self._http is None else int(self._http.server_address[1])
-
-    def start(self) -> None:
-        """Listen.
-
-        Raises:
-            ConfigError: the address is taken or not ours.
-        """
-        vitals = self._vitals
-
-        class Probe(_Probe):
-            def reply(self) -> tuple[int, bytes]:
-                return answer(self.path, vitals)
-
-        try:
-            self._http = _BoundedServer(self._address, Probe)
-        except OSError as error:
-            host, port = self._address
-            raise ConfigError(
-                "health_port", wanted="a free address", got=f"{bracketed(host)}:{port} ({error})"
-            ) from error
-        self._thread = Supervised(self._http.serve_forever, name="vagus-health")
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop listening. Twice is harmless."""
-        http_server, self._http = self._http, None
-        if http_server is not None and self._thread is not None:
-            http_server.shutdown()
-            http_server.server_close()
-            self._thread.join()
-
-
-def answer(path: str, vitals: Vitals) -> tuple[int, bytes]:
-    """Return status and body for a probe of `path`."""
-    phase = vitals.phase()
-    if path == "/healthz":
-        return _health(vitals)
-    if path == "/readyz":
-        return _readiness(phase, vitals)
-    if path == "/metrics":
-        try:
-            return 200, exposition(vitals)
-        except ConfigError as error:
-            return 501, f"{error}\n".encode()
-    return 404, b"/healthz, /readyz or /metrics\n"
-
-
-def _health(vitals: Vitals) -> tuple[int, bytes]:
-    if not vitals.is_healthy():
-        return 503, b"the policy thread has ended\n"
-    ended = vitals.ended()
-    return (503, f"a thread has ended: {ended}\n".encode()) if ended else (200, b"ok\n")
-
-
-def _readiness(phase: Phase, vitals: Vitals) -> tuple[int, bytes]:
-    ended, failing = vitals.ended(), vitals.failing()
-    if phase is Phase.READY and ended:
-        return 503, f"a thread has ended: {ended}\n".encode()
-    if phase is Phase.READY and failing:
-        return 503, f"the policy fails for everybody: {failing}\n".encode()
-    return (200 if phase is Phase.READY else 503), f"{phase.value}\n".encode()
-
-
-def _family_of(host: str, port: int) -> socket.AddressFamily:
-    """Return the family of an address: a server of HTTP takes IPv4 for granted.
-
-    Raises:
-        OSError: it is no address of this machine.
-    """
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    return socket.AddressFamily(found[0][0])
-
-
-class _BoundedServer(http.server.ThreadingHTTPServer):
-    """A thread per connection, but not more than a few: for a new one the oldest has to go."""
-
-    daemon_threads = True
-
-    def __init__(self, address: tuple[str, int], probe: type[http.server.BaseHTTPRequestHandler]) -> None:
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._open: OrderedDict[object, None] = OrderedDict()
-        self.address_family = _family_of(*address)
-        super().__init__(address, probe)
+        self._counters: Counter[tuple[str, str]] = Counter()
+        self._histograms = {
+            "queue_wait": Histogram(SECONDS),
+            "decode": Histogram(SECONDS),
+            "inference": Histogram(SECONDS),
+            "publish": Histogram(SECONDS),
+            "batch_size": Histogram(ROWS),
+        }
 
-    def process_request(self, request: Request, client_address: object) -> None:
-        oldest = None
+    def count(self, family: str, label: str, amount: int = 1) -> None:
+        """Add to a counter: family "requests", "dropped" or "opens"."""
         with self._lock:
-            self._open[request] = None
-            if len(self._open) > MAX_CONNECTIONS:
-                oldest, _ = self._open.popitem(last=False)
-        if isinstance(oldest, socket.socket):
-            with suppress(OSError):  # it has gone by itself
-                oldest.shutdown(socket.SHUT_RDWR)
-        super().process_request(request, client_address)
+            self._counters[family, label] += amount
 
-    def shutdown_request(self, request: Request) -> None:
+    def observe(self, name: str, value: float) -> None:
+        """Add to a histogram: seconds, or rows for "batch_size"."""
         with self._lock:
-            self._open.pop(request, None)
-        super().shutdown_request(request)
+            self._histograms[name].add(value)
 
-    def handle_error(self, request: Request, client_address: object) -> None:  # noqa: ARG002 - its signature
-        logger.debug("a probe of %s failed", client_address)
+    def counter(self, family: str, label: str) -> int:
+        """Return one counter."""
+        with self._lock:
+            return self._counters[family, label]
+
+    def counters(self) -> dict[tuple[str, str], int]:
+        """Return all counters."""
+        with self._lock:
+            return dict(self._counters)
+
+    def histograms(self) -> dict[str, Histogram]:
+        """Return copies of all histograms."""
+        with self._lock:
+            return {name: histogram.copy() for name, histogram in self._histograms.items()}
 
 
-class _Probe(http.server.BaseHTTPRequestHandler):
-    timeout = REQUEST_TIMEOUT_S
+class BusyMeter:
+    """Share of the last seconds that was spent on inference. Pure; not thread-safe."""
 
-    def reply(self) -> tuple[int, bytes]:
-        raise NotImplementedError
+    def __init__(self, window_ns: int) -> None:
+        self._window_ns = window_ns
+        self._spans: deque[tuple[int, int]] = deque()
+        self._total_ns = 0
+        """Of all spans: every answer asks, and a fast policy leaves thousands in the window."""
 
-    def do_GET(self) -> None:
-        status, body = self.reply()
-        self.send_response(status)
-        self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+    def add(self, begin_ns: int, end_ns: int) -> None:
+        """Note that the policy was busy from `begin_ns` to `end_ns`, after what was noted before."""
+        self._spans.append((begin_ns, end_ns))
+        self._total_ns += end_ns - begin_ns
+        self._forget(end_ns)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name http.server passes
-        """Say nothing: probes come every few seconds."""
+    def share(self, now_ns: int) -> float:
+        """Return the busy share of the window that ends now, 0 to 1."""
+        self._forget(now_ns)
+        if not self._spans:
+            return 0.0
+        cut_ns = max(now_ns - self._window_ns - self._spans[0][0], 0)
+        return min(max((self._total_ns - cut_ns) / self._window_ns, 0.0), 1.0)
+
+    def _forget(self, now_ns: int) -> None:
+        while self._spans and self._spans[0][1] <= now_ns - self._window_ns:
+            begin_ns, end_ns = self._spans.popleft()
+            self._total_ns -= end_ns - begin_ns

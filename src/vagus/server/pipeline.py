@@ -12,21 +12,21 @@ from typing import Generic, TypeVar
 from vagus.clock import NS_PER_S
 from vagus.errors import PolicyError, ProtocolError
 from vagus.quoting import quoted
-from vagus.server.answer import Answers, Cost
 from vagus.server.decode_pool import DecodePool
-from vagus.server.journal import Journal
-from vagus.server.lane import Lane, Parcel, PendingReset, Ready
+from vagus.server.executor import Batch, Runner
 from vagus.server.mailbox import Letter
-from vagus.server.model import Model
+from vagus.server.metrics import BusyMeter
 from vagus.server.options import PipelineOptions
-from vagus.server.outbox import Outbox
+from vagus.server.outcomes import Journal
 from vagus.server.policy_check import PolicyCheck
+from vagus.server.publisher import Outbox
+from vagus.server.replies import Answers, Cost
 from vagus.server.request import Request, decode_request
-from vagus.server.runner import Batch, Runner
+from vagus.server.request_slots import Next, Traffic
+from vagus.server.served_policy import Model
 from vagus.server.sessions import Session
-from vagus.server.telemetry import BusyMeter
+from vagus.server.slot import Lane, Parcel, PendingReset, Ready
 from vagus.server.threads import Threads
-from vagus.server.traffic import Next, Traffic
 from vagus.server.validate import Terms
 from vagus.types import ActionChunk
 from vagus.wire.schema import EventCode, Header, Load, ResetAck

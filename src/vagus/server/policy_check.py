@@ -8,10 +8,10 @@ from typing import Generic, TypeVar
 
 from vagus.clock import NS_PER_S, Clock
 from vagus.errors import PolicyError
+from vagus.server.executor import Batch
 from vagus.server.failure_log import FailureLog
-from vagus.server.model import Model
 from vagus.server.policy_health import PolicyHealth
-from vagus.server.runner import Batch
+from vagus.server.served_policy import Model
 from vagus.server.sessions import Session
 from vagus.server.warmup import try_policy
 from vagus.types import ActionChunk

@@ -15,20 +15,20 @@ import msgspec
 from vagus.clock import Clock, MonotonicClock
 from vagus.errors import PolicyError, StateError, VagusError
 from vagus.policies.policy import Policy, failure_of
+from vagus.server.capabilities import check_can_travel, loaded, unloaded
 from vagus.server.config import ServeConfig
-from vagus.server.describe import check_can_travel, loaded, unloaded
-from vagus.server.journal import Journal
+from vagus.server.endpoints import Reception
+from vagus.server.health import HealthServer, Vitals
 from vagus.server.lifecycle import TRANSITIONS, Event, Phase, advance
-from vagus.server.metrics import HealthServer, Vitals
-from vagus.server.model import Model
+from vagus.server.log_files import Records
+from vagus.server.metrics import Telemetry
 from vagus.server.options import PipelineOptions
-from vagus.server.outbox import Outbox
+from vagus.server.outcomes import Journal
 from vagus.server.pipeline import Pipeline
-from vagus.server.reception import Reception
-from vagus.server.records import Records
+from vagus.server.publisher import Outbox
+from vagus.server.served_policy import Model
 from vagus.server.session_log import SessionLog
 from vagus.server.status import Status
-from vagus.server.telemetry import Telemetry
 from vagus.server.threads import Threads
 from vagus.server.validate import Offer
 from vagus.server.warmup import check_chunk_size, warm_up

@@ -11,8 +11,8 @@ from vagus.clock import NS_PER_S, Clock
 from vagus.quoting import quoted
 from vagus.repeats import Repeat, Repeats
 from vagus.server.audit import AuditEvent, stamp
+from vagus.server.metrics import Telemetry
 from vagus.server.sessions import Found, Session
-from vagus.server.telemetry import Telemetry
 from vagus.server.validate import Terms
 from vagus.wire.schema import OpenMessage
 

@@ -11,8 +11,8 @@ from vagus.clock import NS_PER_MS, Clock
 from vagus.errors import PolicyError, ProtocolError
 from vagus.policies.policy import Row
 from vagus.quoting import quoted
-from vagus.server.model import Model, infer_rows
 from vagus.server.request import decode_request
+from vagus.server.served_policy import Model, infer_rows
 from vagus.server.validate import Terms
 from vagus.specs import PolicySpec
 from vagus.types import ActionChunk

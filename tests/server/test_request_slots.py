@@ -6,12 +6,12 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from vagus.server.lane import Lane, Parcel, Ready, Stage
 from vagus.server.mailbox import Letter
 from vagus.server.request import Request
+from vagus.server.request_slots import Next, Traffic
 from vagus.server.scheduler import round_robin
 from vagus.server.sessions import Session
-from vagus.server.traffic import Next, Traffic
+from vagus.server.slot import Lane, Parcel, Ready, Stage
 from vagus.server.validate import Terms
 from vagus.types import Observation
 from vagus.wire.schema import Header, Kind

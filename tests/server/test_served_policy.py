@@ -16,7 +16,7 @@ from vagus.errors import ConfigError, PolicyError
 from vagus.policies.declare import SpecTable
 from vagus.policies.policy import Policy, Row, ServingMode
 from vagus.server.config import ServeConfig, ServingChoice
-from vagus.server.model import Model, check_result, infer_rows, load_model
+from vagus.server.served_policy import Model, check_result, infer_rows, load_model
 from vagus.types import ActionChunk, Observation
 
 

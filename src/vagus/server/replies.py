@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from vagus.clock import NS_PER_MS
 from vagus.errors import ProtocolError
 from vagus.quoting import quoted
-from vagus.server.journal import CHUNK, Journal, Outcome
-from vagus.server.lane import Parcel, Ready
-from vagus.server.outbox import Outbox
+from vagus.server.outcomes import CHUNK, Journal, Outcome
+from vagus.server.publisher import Outbox
+from vagus.server.request_slots import Next
 from vagus.server.sessions import Session
-from vagus.server.traffic import Next
+from vagus.server.slot import Parcel, Ready
 from vagus.types import ActionChunk
 from vagus.wire.codec import encode_tensor
 from vagus.wire.schema import MAX_REASON, ChunkMessage, EventCode, Load

@@ -11,9 +11,9 @@ from typing import Generic, TypeVar
 from vagus.clock import Clock
 from vagus.errors import PolicyError
 from vagus.policies.policy import Row, failure_of
-from vagus.server.answer import Cost
-from vagus.server.lane import Lane, Ready, Seat
-from vagus.server.model import Model, infer_rows
+from vagus.server.replies import Cost
+from vagus.server.served_policy import Model, infer_rows
+from vagus.server.slot import Lane, Ready, Seat
 from vagus.types import ActionChunk
 
 __all__ = ["Batch", "Runner"]

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 from vagus.clock import NS_PER_MS
-from vagus.server.lane import Lane, Parcel, Ready, Stage
 from vagus.server.mailbox import Letter
 from vagus.server.scheduler import Candidate, Scheduler
 from vagus.server.sessions import Session
+from vagus.server.slot import Lane, Parcel, Ready, Stage
 from vagus.server.validate import Terms
 
 __all__ = ["Next", "Traffic"]

@@ -9,11 +9,11 @@ from typing import TypeVar
 
 from vagus.errors import ConfigError
 from vagus.server.audit import AuditEvent, AuditFile, AuditLine, line_of
+from vagus.server.background_queue import Limits, Spool
 from vagus.server.capture import CaptureRing
 from vagus.server.config import ServeConfig
-from vagus.server.journal import Outcome
-from vagus.server.spool import Limits, Spool
-from vagus.server.telemetry import Telemetry
+from vagus.server.metrics import Telemetry
+from vagus.server.outcomes import Outcome
 from vagus.server.threads import Threads
 
 __all__ = ["Records"]

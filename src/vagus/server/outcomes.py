@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from vagus.clock import NS_PER_S
-from vagus.server.telemetry import Telemetry
+from vagus.server.metrics import Telemetry
 from vagus.wire.schema import Header
 
 __all__ = ["Journal", "Outcome"]

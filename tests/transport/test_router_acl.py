@@ -14,10 +14,10 @@ import pytest
 from transport.certificates import Authority
 from transport.rig import eventually, is_served
 from vagus.errors import ConfigError, LinkError
-from vagus.transport.access import access_control
 from vagus.transport.keys import ALL_SERVERS_ALIVE, ALL_SERVERS_STARTING, ServerKey, ServiceKey
 from vagus.transport.link import Delivery, Link, Query, Sample
 from vagus.transport.router import Router
+from vagus.transport.router_acl import access_control
 from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import RouterConfig, ZenohConfig
 

@@ -13,8 +13,8 @@ import msgspec
 
 from vagus.clock import NS_PER_S
 from vagus.quoting import quoted
-from vagus.server.spool import Limits, Spool
-from vagus.server.telemetry import Telemetry
+from vagus.server.background_queue import Limits, Spool
+from vagus.server.metrics import Telemetry
 from vagus.server.threads import Threads
 from vagus.transport.keys import ClientKey, ServerKey
 from vagus.transport.link import Delivery, Link, Query

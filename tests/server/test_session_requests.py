@@ -6,7 +6,7 @@ import queue
 import threading
 
 from vagus.clock import MonotonicClock
-from vagus.server.session_desk import CAPACITY, OPEN_BURST, PER_CLIENT, SessionDesk
+from vagus.server.session_requests import CAPACITY, OPEN_BURST, PER_CLIENT, SessionDesk
 from vagus.server.threads import Threads
 from vagus.transport.link import Query
 

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from vagus.clock import MonotonicClock
-from vagus.server.spool import Limits, Spool
+from vagus.server.background_queue import Limits, Spool
 from vagus.server.threads import Threads
 
 PATIENCE_S = 10.0

@@ -14,10 +14,10 @@ from msgspec import structs
 from vagus.clock import NS_PER_S, seconds_to_ns
 from vagus.errors import LinkError, ProtocolError, SessionRefusedError
 from vagus.server.config import ServeConfig
-from vagus.server.outbox import Outbox
 from vagus.server.pipeline import Pipeline
-from vagus.server.session_desk import OPENS_PER_S, SessionDesk
+from vagus.server.publisher import Outbox
 from vagus.server.session_log import SessionLog
+from vagus.server.session_requests import OPENS_PER_S, SessionDesk
 from vagus.server.sessions import EpochSource, Found, Reminders, Session, SessionTable
 from vagus.server.threads import Threads
 from vagus.server.validate import Offer, check_open

@@ -10,7 +10,7 @@ from vagus import __version__
 from vagus.errors import PolicyError, ProtocolError
 from vagus.quoting import quoted
 from vagus.server.config import ServeConfig
-from vagus.server.model import Model
+from vagus.server.served_policy import Model
 from vagus.server.validate import MAX_WARNINGS
 from vagus.transport.host import host_id
 from vagus.transport.keys import ServerKey
