@@ -23,7 +23,7 @@ from vagus.edge.handoff import EngineContract, LinkView, Proposal, Source
 from vagus.errors import PolicyError
 from vagus.policies.policy import Policy, Row
 from vagus.policies.registry import load_policy
-from vagus.types import ActionArray, LinkState, MotionState, Observation, SnapshotDraft
+from vagus.types import ActionArray, LinkState, MotionState, Observation, RequestDraft
 
 __all__ = ["run"]
 
@@ -126,7 +126,7 @@ class Episode:
             self._due.append((now_ns + self._delay_ns, self._answer(draft)))
         return directive.motion
 
-    def _answer(self, draft: SnapshotDraft) -> Proposal:
+    def _answer(self, draft: RequestDraft) -> Proposal:
         images = self._mapping.images_to_policy(self._robot.read_images())
         row = Row(
             session=self._session,

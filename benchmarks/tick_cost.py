@@ -19,7 +19,7 @@ from vagus.edge.config import EdgeConfig
 from vagus.edge.engine.engine import Engine
 from vagus.edge.handoff import EngineContract, LinkView, Proposal, Source
 from vagus.specs import ActionFeature, Limits
-from vagus.types import ActionChunk, FloatArray, LinkState, MotionState, SnapshotDraft
+from vagus.types import ActionChunk, FloatArray, LinkState, MotionState, RequestDraft
 
 __all__ = ["run"]
 
@@ -102,7 +102,7 @@ class Arm:
             if command.action is not None:
                 state = command.action.astype(np.float32)
 
-    def _answer(self, draft: SnapshotDraft) -> Proposal:
+    def _answer(self, draft: RequestDraft) -> Proposal:
         steps = np.arange(draft.step, draft.step + self.horizon, dtype=np.float32)[:, None]
         actions: FloatArray = np.repeat(np.sin(steps / 12.0), self.joints, axis=1)
         source = Source(EPOCH, draft.ticket, draft.captured_ns)

@@ -5,30 +5,30 @@ from collections.abc import Iterator
 
 import pytest
 
-from vagus.thread_pool import Crew
+from vagus.thread_pool import ThreadPool
 
 
 @pytest.fixture
-def crew() -> Iterator[Crew]:
-    crew = Crew(2, "test-crew")
+def crew() -> Iterator[ThreadPool]:
+    crew = ThreadPool(2, "test-crew")
     yield crew
     crew.close()
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 10])
-def test_results_come_in_order(crew: Crew, count: int) -> None:
+def test_results_come_in_order(crew: ThreadPool, count: int) -> None:
     assert crew.map(lambda number: number * number, range(count)) == [n * n for n in range(count)]
 
 
-def test_items_may_be_anything(crew: Crew) -> None:
+def test_items_may_be_anything(crew: ThreadPool) -> None:
     assert crew.map(lambda item: item, [None, 0, ""]) == [None, 0, ""]
 
 
-def test_a_single_item_needs_no_helper(crew: Crew) -> None:
+def test_a_single_item_needs_no_helper(crew: ThreadPool) -> None:
     assert crew.map(lambda _: threading.current_thread(), ["frame"]) == [threading.current_thread()]
 
 
-def test_nothing_is_waited_for_that_no_helper_has_begun(crew: Crew) -> None:
+def test_nothing_is_waited_for_that_no_helper_has_begun(crew: ThreadPool) -> None:
     release = threading.Event()
     busy = threading.Barrier(3)
 
@@ -49,7 +49,7 @@ def test_nothing_is_waited_for_that_no_helper_has_begun(crew: Crew) -> None:
 
 
 @pytest.mark.parametrize("bad", [0, 1, 2])
-def test_what_the_work_raises_is_raised(crew: Crew, bad: int) -> None:
+def test_what_the_work_raises_is_raised(crew: ThreadPool, bad: int) -> None:
     def work(number: int) -> int:
         if number == bad:
             raise ValueError(f"item {number}")

@@ -17,7 +17,7 @@ from vagus.control.motion import Motion
 from vagus.control.ports import LoopPorts
 from vagus.edge.client.client import PolicyClient
 from vagus.edge.client.handshake import Identity
-from vagus.edge.client.session import Opener
+from vagus.edge.client.session import SessionOpener
 from vagus.edge.config import EdgeConfig
 from vagus.edge.engine.engine import Engine
 from vagus.errors import PolicyError
@@ -92,7 +92,7 @@ def drive(
 ) -> LoopSummary:
     """Run the robot from the policy until it ends, recorded or not."""
     with served(policy) as network:
-        opener = Opener(
+        opener = SessionOpener(
             network.link("robot"), robot.spec, EdgeConfig(buffer_time_s=0.2), Identity("arm", "1")
         )
         with PolicyClient(opener, Engine) as client:

@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.programs.driver import CAMERAS, announce, state
 from benchmarks.programs.policies import echo_spec
 from vagus.edge.client.handshake import Identity
-from vagus.edge.client.session import Opener, fetch_capabilities, find_service, living_servers
+from vagus.edge.client.session import SessionOpener, fetch_capabilities, find_service, living_servers
 from vagus.edge.config import EdgeConfig, ImageCodec
 from vagus.specs import RobotSpec
 from vagus.transport.keys import ServerKey
@@ -35,7 +35,9 @@ SILENCE_S = 2.0
 class Crowd:
     """Sessions on one link."""
 
-    def __init__(self, link: ZenohLink, server: ServerKey, opener: Opener, body: bytes, count: int) -> None:
+    def __init__(
+        self, link: ZenohLink, server: ServerKey, opener: SessionOpener, body: bytes, count: int
+    ) -> None:
         self._link = link
         self._body = body
         self._arrived: queue.SimpleQueue[tuple[int, Header]] = queue.SimpleQueue()
@@ -49,7 +51,7 @@ class Crowd:
             keys = server.client(identity.name)
             link.subscribe(keys.chunk, partial(self._note, number))
             link.token(keys.alive(identity.instance))
-            asker = Opener(link, opener.robot, opener.config, identity)
+            asker = SessionOpener(link, opener.robot, opener.config, identity)
             session, _ = asker.open(server, wanted, instruction="", contract=None)
             self._keys.append(keys.observation)
             self._epochs.append(session.epoch)
@@ -121,7 +123,7 @@ def main(frames_path: str, endpoint: str, cameras: int, count: int) -> None:
     with ZenohLink(ZenohConfig(connect=(endpoint,), shared_memory=False)) as link:
         service = find_service(link, timeout_s=2.0)
         (server,) = living_servers(link, service.all_alive, timeout_s=2.0)
-        opener = Opener(link, robot, config, Identity("crowd", "1"))
+        opener = SessionOpener(link, robot, config, Identity("crowd", "1"))
         crowd = Crowd(link, server, opener, observation(frames_path, cameras), count)
         announce(ready=True)
         for line in sys.stdin:

@@ -24,7 +24,7 @@ from vagus.control.motion import Motion
 from vagus.control.ports import EnginePort, LoopPorts
 from vagus.edge.client.client import PolicyClient
 from vagus.edge.client.handshake import Identity
-from vagus.edge.client.session import Opener
+from vagus.edge.client.session import SessionOpener
 from vagus.edge.config import EdgeConfig, ImageCodec
 from vagus.edge.engine.engine import Engine
 from vagus.edge.engine.playback import Gap, plain_gap
@@ -40,8 +40,8 @@ from vagus.types import (
     LinkState,
     MotionState,
     Provenance,
+    RequestDraft,
     Snapshot,
-    SnapshotDraft,
 )
 
 RATE_HZ = 100.0
@@ -104,7 +104,7 @@ class NoEngine:
         del now_ns, state
         return self._directive
 
-    def take_draft(self) -> SnapshotDraft | None:
+    def take_draft(self) -> RequestDraft | None:
         """Return None."""
 
     def fallback_moved(self, now_ns: int) -> None:
@@ -189,7 +189,7 @@ def main(frames_path: str, place: str, endpoint: str) -> None:
         execute_horizon=EXECUTE_HORIZON, image_codec=ImageCodec.AUTO if is_near else ImageCodec.JPEG
     )
     with ZenohLink(ZenohConfig(connect=(endpoint,), shared_memory=is_near)) as link:
-        opener = Opener(link, robot.spec, config, identity)
+        opener = SessionOpener(link, robot.spec, config, identity)
         with PolicyClient(opener, Engine, instruction="hold") as client:
             client.open()
             announce(ready=True)

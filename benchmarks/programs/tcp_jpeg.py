@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from benchmarks.programs.driver import ACTION_DIM, Frames, Notes, announce, chunk, drive, state
 from vagus.edge.client.worker import ENCODE_THREADS
 from vagus.server.config import ServeConfig
-from vagus.thread_pool import Crew
+from vagus.thread_pool import ThreadPool
 from vagus.wire.images import DEFAULT_QUALITY
 from vagus.wire.jpeg import decode_jpeg, encode_jpeg
 
@@ -42,7 +42,7 @@ def _accept(listener: socket.socket) -> None:
 
 def _serve(connection: socket.socket) -> None:
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    decoders = Crew(DECODE_THREADS, "decode")
+    decoders = ThreadPool(DECODE_THREADS, "decode")
     with connection, connection.makefile("rb") as stream:
         while head := stream.read(LENGTHS.size):
             state_bytes, *lengths = LENGTHS.unpack(head)
@@ -57,7 +57,7 @@ def run_client(frames_path: str, port: int) -> None:
     connection = socket.create_connection(("127.0.0.1", port))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     stream = connection.makefile("rb")
-    encoders = Crew(ENCODE_THREADS, "encode")
+    encoders = ThreadPool(ENCODE_THREADS, "encode")
 
     def call(images: dict[str, Frames]) -> tuple[NDArray[np.float32], Notes]:
         joints = state().tobytes()

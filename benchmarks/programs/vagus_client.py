@@ -20,18 +20,18 @@ from vagus.clock import NS_PER_MS, MonotonicClock
 from vagus.edge.client.codec import RequestCoding, encode_request, request_seed
 from vagus.edge.client.handshake import Contract, Identity
 from vagus.edge.client.inflight import Request
-from vagus.edge.client.protocol import Session
-from vagus.edge.client.reply import Fault, read_chunk
-from vagus.edge.client.session import Opener, fetch_capabilities, find_service, living_servers
+from vagus.edge.client.protocol import SessionRef
+from vagus.edge.client.reply import ReplyFault, read_chunk
+from vagus.edge.client.session import SessionOpener, fetch_capabilities, find_service, living_servers
 from vagus.edge.client.worker import ENCODE_THREADS
 from vagus.edge.config import EdgeConfig, ImageCodec
 from vagus.specs import RobotSpec
-from vagus.thread_pool import Crew
+from vagus.thread_pool import ThreadPool
 from vagus.transport.host import host_id
 from vagus.transport.link import Delivery, Sample
 from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import ZenohConfig
-from vagus.types import Image, Snapshot, SnapshotDraft
+from vagus.types import Image, RequestDraft, Snapshot
 from vagus.wire.codec import decode, decode_header
 from vagus.wire.schema import ChunkMessage, Header, Kind
 
@@ -41,16 +41,16 @@ REPLY_TIMEOUT_S = 30.0
 class Caller:
     """Makes one request after the other in one session."""
 
-    def __init__(self, link: ZenohLink, opener: Opener) -> None:
+    def __init__(self, link: ZenohLink, opener: SessionOpener) -> None:
         self._link = link
         self._opener = opener
         self._clock = MonotonicClock()
         self._arrived: queue.SimpleQueue[Sample] = queue.SimpleQueue()
-        self._encoders = Crew(ENCODE_THREADS, "encode")
+        self._encoders = ThreadPool(ENCODE_THREADS, "encode")
         self._seq = 0
         self._session, self.contract = self._open()
 
-    def _open(self) -> tuple[Session, Contract]:
+    def _open(self) -> tuple[SessionRef, Contract]:
         service = find_service(self._link, timeout_s=2.0)
         (server,) = living_servers(self._link, service.all_alive, timeout_s=2.0)
         keys = server.client(self._opener.identity.name)
@@ -76,7 +76,7 @@ class Caller:
         self._link.publish(self._key, header=header, payload=body, delivery=Delivery.OBSERVATION)
         sample = self._reply_to(request.header)
         reply = read_chunk(sample.payload, self.contract.policy, step=0)
-        if isinstance(reply, Fault):
+        if isinstance(reply, ReplyFault):
             raise TypeError(f"the reply was refused: {reply}")
         told = decode(sample.payload, ChunkMessage)
         parts_ms = {
@@ -90,7 +90,7 @@ class Caller:
     def _request(self, images: Mapping[str, Image]) -> tuple[Request, Snapshot]:
         self._seq += 1
         now_ns = self._clock.now_ns()
-        draft = SnapshotDraft(
+        draft = RequestDraft(
             ticket=self._seq,
             episode=0,
             step=0,
@@ -125,7 +125,7 @@ def main(frames_path: str, endpoint: str, codec: str, place: str) -> None:
     )
     config = EdgeConfig(image_codec=ImageCodec(codec))
     with ZenohLink(ZenohConfig(connect=(endpoint,), shared_memory=is_near)) as link:
-        caller = Caller(link, Opener(link, robot, config, identity))
+        caller = Caller(link, SessionOpener(link, robot, config, identity))
 
         def call(images: dict[str, Frames]) -> tuple[NDArray[np.float32], Notes]:
             return caller.call(images)

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["Crew"]
+__all__ = ["ThreadPool"]
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
 
-class Crew:
+class ThreadPool:
     """Helpers beside the calling thread. They are started when they are first needed."""
 
     def __init__(self, helpers: int, name: str) -> None:

@@ -22,8 +22,8 @@ __all__ = [
     "Observation",
     "Prefix",
     "Provenance",
+    "RequestDraft",
     "Snapshot",
-    "SnapshotDraft",
 ]
 
 FloatArray: TypeAlias = NDArray[np.float32]
@@ -108,7 +108,7 @@ class ActionChunk:
 
 
 @dataclass(frozen=True, slots=True)
-class SnapshotDraft:
+class RequestDraft:
     """A request taken at a policy boundary, images still to come.
 
     Attributes:
@@ -140,7 +140,7 @@ class SnapshotDraft:
 class Snapshot:
     """A draft with its images: all a request needs."""
 
-    draft: SnapshotDraft
+    draft: RequestDraft
     images: Mapping[str, Image]
 
 

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from vagus.cli.demo import inject_violation
-from vagus.cli.demo_report import Fault, Report, Tick, build_report, fault_outcomes, longest_gap_s
+from vagus.cli.demo_report import DemoFault, DemoTick, Report, build_report, fault_outcomes, longest_gap_s
 from vagus.cli.run_report import RunSummary, summarise, summary_table
 from vagus.control.loop_stats import EndReason, LoopStats
 from vagus.demo.robot import SimRobot
@@ -22,12 +22,12 @@ S = 1_000_000_000
 TICK_NS = S // 100
 
 
-def plan(at: int, *, age_ms: float = 100.0) -> Tick:
-    return Tick(at * TICK_NS, "streaming", "playing", age_ms, at, (0.0,), (0.0,))
+def plan(at: int, *, age_ms: float = 100.0) -> DemoTick:
+    return DemoTick(at * TICK_NS, "streaming", "playing", age_ms, at, (0.0,), (0.0,))
 
 
-def hold(at: int) -> Tick:
-    return Tick(at * TICK_NS, "degraded", "fallback", None, None, (0.0,), (0.0,))
+def hold(at: int) -> DemoTick:
+    return DemoTick(at * TICK_NS, "degraded", "fallback", None, None, (0.0,), (0.0,))
 
 
 def run_of(robot: SimRobot, reason: EndReason = EndReason.INTERRUPTED, error: str = "") -> RunSummary:
@@ -36,7 +36,7 @@ def run_of(robot: SimRobot, reason: EndReason = EndReason.INTERRUPTED, error: st
     return msgspec.json.decode(msgspec.json.encode(run), type=RunSummary)  # as it comes from a process
 
 
-def report_of(run: RunSummary, ticks: list[Tick], *, counted: int = 2) -> Report:
+def report_of(run: RunSummary, ticks: list[DemoTick], *, counted: int = 2) -> Report:
     self_test = {"injected": 2, "counted": counted}
     return build_report(run, ticks, [], max_age_s=3.0, self_test=self_test)
 
@@ -49,7 +49,7 @@ def test_the_longest_gap_is_between_two_actions_of_the_plan() -> None:
 
 
 def test_a_fault_is_recovered_from_with_the_first_action_seen_after_its_end() -> None:
-    fault = Fault("cut", 100 * TICK_NS, 150 * TICK_NS)
+    fault = DemoFault("cut", 100 * TICK_NS, 150 * TICK_NS)
     late = plan(155)  # captured 100 ms before, within the fault
     ticks = [plan(99), *[hold(at) for at in range(100, 155)], late, plan(156), plan(160), plan(161)]
     (outcome,) = fault_outcomes(ticks, [fault])
@@ -59,12 +59,12 @@ def test_a_fault_is_recovered_from_with_the_first_action_seen_after_its_end() ->
 
 
 def test_a_fault_that_is_not_recovered_from_says_so() -> None:
-    (outcome,) = fault_outcomes([plan(1), hold(120)], [Fault("cut", 100 * TICK_NS, 110 * TICK_NS)])
+    (outcome,) = fault_outcomes([plan(1), hold(120)], [DemoFault("cut", 100 * TICK_NS, 110 * TICK_NS)])
     assert outcome.recovery_s is None
 
 
 def test_starving_counts_for_the_fault_it_follows() -> None:
-    faults = [Fault("one", 0, TICK_NS), Fault("two", 10 * TICK_NS, 11 * TICK_NS)]
+    faults = [DemoFault("one", 0, TICK_NS), DemoFault("two", 10 * TICK_NS, 11 * TICK_NS)]
     ticks = [hold(0), hold(1), plan(2), plan(9), plan(10), hold(11), plan(13)]
     one, two = fault_outcomes(ticks, faults)
     assert one.starved_s == pytest.approx(0.02)
@@ -72,7 +72,7 @@ def test_starving_counts_for_the_fault_it_follows() -> None:
 
 
 def test_without_a_tick_nothing_is_claimed() -> None:
-    (outcome,) = fault_outcomes([], [Fault("cut", 1, 2)])
+    (outcome,) = fault_outcomes([], [DemoFault("cut", 1, 2)])
     assert (outcome.recovery_s, outcome.starved_s) == (None, 0)
 
 

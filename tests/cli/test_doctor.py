@@ -8,7 +8,7 @@ from rich.console import Console
 
 from vagus.cli.doctor import Probe, advise
 from vagus.cli.status import as_table
-from vagus.cli.survey import Found
+from vagus.cli.survey import FoundServer
 from vagus.edge.config import EdgeConfig
 from vagus.server.capabilities import unloaded
 from vagus.server.config import ServeConfig
@@ -112,6 +112,6 @@ def test_a_policy_that_fails_is_a_problem() -> None:
 def test_what_a_policy_fails_with_is_shown_as_it_was_said() -> None:
     screen = Console(width=300, file=io.StringIO())
     key = ServerKey(ServiceKey.of("m", "main"), "s")
-    screen.print(as_table([Found(key, said(failing="lost [cuda:0]"))]))
+    screen.print(as_table([FoundServer(key, said(failing="lost [cuda:0]"))]))
     shown = screen.file.getvalue()  # type: ignore[attr-defined] # it is a StringIO
     assert "failing: lost [cuda:0]" in shown

@@ -28,8 +28,8 @@ from vagus.types import (
     Image,
     LinkState,
     Provenance,
+    RequestDraft,
     Snapshot,
-    SnapshotDraft,
 )
 
 LIMITS = Limits(-2.0, 2.0, velocity=2.0, acceleration=20.0)
@@ -166,7 +166,7 @@ class WatchedEngine(Engine):
             raise self.fault
         return super().advance(now_ns, state)
 
-    def take_draft(self) -> SnapshotDraft | None:
+    def take_draft(self) -> RequestDraft | None:
         draft = super().take_draft()
         if draft is not None:
             self.drafted = draft.ticket
@@ -199,7 +199,7 @@ class AnsweringClient:
         self.is_answering = True
         self.offered = threading.Semaphore(0)
         self.failed: list[int] = []
-        self.unanswered: list[SnapshotDraft] = []
+        self.unanswered: list[RequestDraft] = []
         self.seq = 0
         self._set_view(1, LinkState.STREAMING)
 
@@ -212,7 +212,7 @@ class AnsweringClient:
         self._set_view(draft.ticket + 1, LinkState.STREAMING)
         self.offered.release()
 
-    def answer(self, draft: SnapshotDraft) -> None:
+    def answer(self, draft: RequestDraft) -> None:
         self.seq += 1
         steps = np.arange(1, HORIZON + 1, dtype=np.float32)[:, None]
         robot = (draft.state + self.pace * steps).astype(np.float32)

@@ -10,13 +10,13 @@ import pytest
 
 from vagus.control.camera import CameraThread
 from vagus.errors import RobotError
-from vagus.types import Image, Snapshot, SnapshotDraft
+from vagus.types import Image, RequestDraft, Snapshot
 
 PATIENCE_S = 10.0
 
 
-def draft(ticket: int) -> SnapshotDraft:
-    return SnapshotDraft(ticket, 0, ticket, np.zeros(1, dtype=np.float32), 0, None, 0, False, 0)
+def draft(ticket: int) -> RequestDraft:
+    return RequestDraft(ticket, 0, ticket, np.zeros(1, dtype=np.float32), 0, None, 0, False, 0)
 
 
 class NotingClient:

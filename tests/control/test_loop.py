@@ -20,7 +20,7 @@ from vagus.control.loop import ControlLoop
 from vagus.control.loop_stats import EndReason, LoopSummary
 from vagus.errors import ConfigError, RobotError, SpecError
 from vagus.specs import ActionKind, Limits
-from vagus.types import ActionArray, Command, FloatArray, Image, LinkState, MotionState, SnapshotDraft
+from vagus.types import ActionArray, Command, FloatArray, Image, LinkState, MotionState, RequestDraft
 
 SHORT = LoopConfig(duration_s=0.5)
 
@@ -37,7 +37,7 @@ class NotingRecorder:
     def record_step(self, now_ns: int, command: Command, state: FloatArray) -> None:
         self.steps.append(command)
 
-    def record_images(self, draft: SnapshotDraft, images: Mapping[str, Image]) -> None:
+    def record_images(self, draft: RequestDraft, images: Mapping[str, Image]) -> None:
         self.images.extend(images)
 
     def close(self, summary: LoopSummary) -> None:

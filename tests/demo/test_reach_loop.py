@@ -16,7 +16,7 @@ from vagus.edge.config import EdgeConfig
 from vagus.edge.engine.engine import Engine
 from vagus.edge.handoff import EngineContract, LinkView, Proposal, Source
 from vagus.policies.policy import Row
-from vagus.types import ActionChunk, LinkState, Observation, SnapshotDraft
+from vagus.types import ActionChunk, LinkState, Observation, RequestDraft
 
 POLICY = ReachPolicy()
 SECONDS = 60
@@ -74,7 +74,7 @@ class Closed:
         if command.is_moving:
             self.engine.fallback_moved(now_ns)
 
-    def _answer(self, draft: SnapshotDraft) -> Proposal:
+    def _answer(self, draft: RequestDraft) -> Proposal:
         self.asked += 1
         seen = Observation(draft.state, self.stand.robot.read_images(), "", draft.captured_ns)
         seed = self.seed * 100_003 + self.asked

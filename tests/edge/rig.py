@@ -12,7 +12,7 @@ from vagus.edge.engine.engine import Engine
 from vagus.edge.handoff import EngineContract, LinkView, Proposal, Source
 from vagus.specs import ActionFeature, CameraSpec, PolicySpec, RobotSpec, RtcSpec, StateFeature
 from vagus.transport.keys import ServerKey, ServiceKey
-from vagus.types import ActionChunk, FloatArray, LinkState, Prefix, Snapshot, SnapshotDraft
+from vagus.types import ActionChunk, FloatArray, LinkState, Prefix, RequestDraft, Snapshot
 from vagus.wire.codec import encode, encode_tensor
 from vagus.wire.contract import to_wire_actions, to_wire_cameras, to_wire_rtc, to_wire_states
 from vagus.wire.schema import Capabilities, ChunkMessage, EventMessage, Header, Kind
@@ -74,8 +74,8 @@ def draft(  # one default per field of a draft
     slack_ns: int = 0,
     prefix: Prefix | None = None,
     inference_delay: int = 0,
-) -> SnapshotDraft:
-    return SnapshotDraft(
+) -> RequestDraft:
+    return RequestDraft(
         ticket=ticket,
         episode=episode,
         step=step,
@@ -88,11 +88,11 @@ def draft(  # one default per field of a draft
     )
 
 
-def snapshot(made: SnapshotDraft) -> Snapshot:
+def snapshot(made: RequestDraft) -> Snapshot:
     return Snapshot(made, FRAMES)
 
 
-def proposal(made: SnapshotDraft, *, seq: int = 1, epoch: int = EPOCH, length: int = HORIZON) -> Proposal:
+def proposal(made: RequestDraft, *, seq: int = 1, epoch: int = EPOCH, length: int = HORIZON) -> Proposal:
     return Proposal(chunk(made.step, length), Source(epoch, seq, made.captured_ns), made)
 
 
@@ -159,13 +159,13 @@ class Drive:
             self.now_ns += self.tick_ns
         return steps
 
-    def reply(self, made: SnapshotDraft, *, epoch: int = EPOCH, length: int = HORIZON) -> Proposal:
+    def reply(self, made: RequestDraft, *, epoch: int = EPOCH, length: int = HORIZON) -> Proposal:
         self.seq += 1
         answer = proposal(made, seq=self.seq, epoch=epoch, length=length)
         self.engine.propose(answer)
         return answer
 
-    def take(self) -> SnapshotDraft:
+    def take(self) -> RequestDraft:
         made = self.engine.take_draft()
         assert made is not None, "a request was due"
         return made

@@ -16,7 +16,7 @@ from edge.rig import FRAMES, POLICY, ROBOT, SERVICE, STATE, capabilities, chunk_
 from vagus.clock import monotonic_ns
 from vagus.edge.client.client import PolicyClient
 from vagus.edge.client.handshake import Identity
-from vagus.edge.client.session import Opener
+from vagus.edge.client.session import SessionOpener
 from vagus.edge.config import EdgeConfig
 from vagus.edge.engine.engine import Engine
 from vagus.errors import PolicyError
@@ -74,7 +74,7 @@ def make_client(
     instance: str = "1f3a",
 ) -> PolicyClient[Engine]:
     name = None if service is None else ServiceName.of(service.text)
-    return PolicyClient(Opener(link, robot, config, Identity("arm-1", instance)), Engine, service=name)
+    return PolicyClient(SessionOpener(link, robot, config, Identity("arm-1", instance)), Engine, service=name)
 
 
 class Body:

@@ -13,11 +13,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from edge.rig import HORIZON, MODEL_DIM, MS, POLICY, SERVER, STATE, STEP_NS, S, echo, event_payload
 from vagus.edge.client.inflight import Request
 from vagus.edge.client.latency import LatencyWindow
-from vagus.edge.client.protocol import Session, Uplink
+from vagus.edge.client.protocol import ClientProtocol, SessionRef
 from vagus.edge.config import EdgeConfig, MergeMode, PlanClock
 from vagus.edge.engine.engine import Engine
 from vagus.edge.handoff import EngineContract
-from vagus.types import Directive, FloatArray, LinkState, MotionState, Snapshot, SnapshotDraft
+from vagus.types import Directive, FloatArray, LinkState, MotionState, RequestDraft, Snapshot
 from vagus.wire.codec import encode, encode_tensor
 from vagus.wire.schema import ChunkMessage, Header, Kind
 
@@ -47,7 +47,7 @@ class World:
     now_ns: int = S
     epoch: int = 0
     pending: list[Wire] = field(default_factory=list)
-    held: list[SnapshotDraft] = field(default_factory=list)
+    held: list[RequestDraft] = field(default_factory=list)
     requests: dict[tuple[int, int], tuple[int, Request]] = field(default_factory=dict)
     void_until_ns: int = -1
     episode: int = 0
@@ -60,7 +60,7 @@ class World:
         contract = EngineContract(30.0, self.tick_rate_hz, self.uses_rtc, horizon)
         self.engine = Engine(self.config, contract)
         self.latency = LatencyWindow(initial_ns=100 * MS)
-        self.uplink = Uplink(self.config, POLICY, self.latency)
+        self.uplink = ClientProtocol(self.config, POLICY, self.latency)
         self.tick_ns = round(S / self.tick_rate_hz)
         self.reopen()
 
@@ -68,7 +68,7 @@ class World:
 
     def reopen(self) -> None:
         self.epoch += 1
-        self.uplink.opened(Session(SERVER, self.epoch), self.now_ns)
+        self.uplink.opened(SessionRef(SERVER, self.epoch), self.now_ns)
         self.publish()
 
     def publish(self) -> None:
@@ -79,7 +79,7 @@ class World:
         self.uplink.advance(self.now_ns)
         self.publish()
 
-    def offer(self, draft: SnapshotDraft) -> Request | None:
+    def offer(self, draft: RequestDraft) -> Request | None:
         self.uplink.follow(self.engine.plan_view)
         request = self.uplink.offer(Snapshot(draft, {}), self.now_ns)
         if request is not None:
@@ -479,7 +479,7 @@ def test_chunks_longer_than_the_age_bound_run_without_a_gap_and_without_flapping
 ) -> None:
     policy_length = 100
     world = World(EdgeConfig(merge=merge), uses_rtc, rate, policy_length)
-    world.uplink = Uplink(world.config, replace(POLICY, horizon=policy_length), world.latency)
+    world.uplink = ClientProtocol(world.config, replace(POLICY, horizon=policy_length), world.latency)
     world.reopen()
     world.states.clear()
     first_tick = None

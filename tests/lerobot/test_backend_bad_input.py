@@ -24,7 +24,7 @@ from vagus.integrations.lerobot.policy.families import family_of
 from vagus.policies.declare import SpecTable
 from vagus.server.config import ServeConfig
 from vagus.server.manifest import load_manifest
-from vagus.server.served_policy import Model, load_model
+from vagus.server.served_policy import ServedPolicy, load_model
 from vagus.server.warmup import warm_up
 
 
@@ -144,7 +144,7 @@ def test_a_policy_that_does_not_implement_chunks_is_told_in_a_sentence(
         raise NotImplementedError
 
     monkeypatch.setattr(ACTPolicy, "predict_action_chunk", empty)
-    model = Model.of(served(act), ServeConfig(policy="lerobot"))
+    model = ServedPolicy.of(served(act), ServeConfig(policy="lerobot"))
     with pytest.raises(
         PolicyError, match=r"failed: a act policy lacks .* chunk API is empty\); run it beside"
     ):

@@ -29,7 +29,7 @@ from vagus.integrations.lerobot.policy.batch import Memory
 from vagus.policies.declare import SpecTable
 from vagus.policies.policy import Row
 from vagus.server.config import ServeConfig
-from vagus.server.served_policy import Model
+from vagus.server.served_policy import ServedPolicy
 from vagus.server.warmup import warm_up
 from vagus.types import Prefix
 
@@ -78,7 +78,7 @@ def test_a_compiled_policy_is_the_plain_one_and_is_compiled_once(name: str, tmp_
     with tiny.tiny_gemma():
         plain, compiled = (served(tmp_path, stated=table, compile=flag) for flag in (False, True))
     before = graphs()
-    model = Model.of(compiled, ServeConfig(policy="lerobot"))
+    model = ServedPolicy.of(compiled, ServeConfig(policy="lerobot"))
     warm_up(model, max_batch=2, max_pixels=10**6, runs=1, clock=MonotonicClock())
     warm = graphs()
     assert warm > before

@@ -32,7 +32,7 @@ from vagus.integrations.lerobot.policy.batch import Memory
 from vagus.policies.declare import SpecTable
 from vagus.policies.policy import Row, ServingMode
 from vagus.server.config import ServeConfig
-from vagus.server.served_policy import Model
+from vagus.server.served_policy import ServedPolicy
 from vagus.server.warmup import warm_up
 from vagus.specs import CameraSpec
 from vagus.types import ActionChunk, FloatArray, Observation, Prefix
@@ -144,7 +144,7 @@ def test_running_out_of_memory_while_warming_up_advises_a_smaller_batch(
         return chunk
 
     monkeypatch.setattr(inner, "predict_action_chunk", limited)
-    model = Model.of(policy, ServeConfig(policy="lerobot"))
+    model = ServedPolicy.of(policy, ServeConfig(policy="lerobot"))
     with pytest.raises(PolicyError, match="set max_batch below 3"):
         warm_up(model, max_batch=4, max_pixels=10**6, runs=1, clock=MonotonicClock())
 

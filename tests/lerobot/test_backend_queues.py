@@ -30,7 +30,7 @@ from vagus.integrations.lerobot.policy.policy import LeRobotPolicy
 from vagus.policies.declare import SpecTable
 from vagus.policies.policy import ServingMode
 from vagus.server.config import ServeConfig
-from vagus.server.served_policy import Model
+from vagus.server.served_policy import ServedPolicy
 from vagus.server.warmup import warm_up
 from vagus.types import ActionChunk, FloatArray, Observation
 
@@ -117,7 +117,7 @@ def test_tdmpc_plans_on_within_an_episode_only(tmp_path: Path) -> None:
 
 def test_a_session_of_a_policy_with_state_of_its_own_warms_up_in_any_batch(tmp_path: Path) -> None:
     policy: LeRobotPolicy = served(save(vqbet_config(), tmp_path), stated=TABLE)
-    model = Model.of(policy, ServeConfig(policy="lerobot"))
+    model = ServedPolicy.of(policy, ServeConfig(policy="lerobot"))
     assert model.is_exclusive
     profile = warm_up(model, max_batch=2, max_pixels=10**6, runs=1, clock=MonotonicClock())
     assert [entry.batch_size for entry in profile] == [1, 2]

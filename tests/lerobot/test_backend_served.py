@@ -32,7 +32,7 @@ from vagus.cli.exit_code import ExitCode
 from vagus.clock import monotonic_ns
 from vagus.edge.client.client import PolicyClient
 from vagus.edge.client.handshake import Identity
-from vagus.edge.client.session import Opener
+from vagus.edge.client.session import SessionOpener
 from vagus.edge.config import EdgeConfig, ImageCodec
 from vagus.edge.engine.engine import Engine
 from vagus.errors import SessionRefusedError
@@ -148,7 +148,8 @@ def test_a_robot_over_a_router_commands_what_lerobot_would(act: Path) -> None:
             serving(far, act),
             ZenohLink(network) as near,
             PolicyClient(
-                Opener(near, ROBOT, EdgeConfig(image_codec=ImageCodec.RAW), Identity("arm", "1a")), Engine
+                SessionOpener(near, ROBOT, EdgeConfig(image_codec=ImageCodec.RAW), Identity("arm", "1a")),
+                Engine,
             ) as client,
         ):
             client.open()
@@ -195,7 +196,7 @@ def test_a_robot_that_does_not_fit_is_told_why(act: Path, changes: dict[str, obj
     with (
         serving(network.link("server"), act),
         PolicyClient(
-            Opener(network.link("arm"), robot, EdgeConfig(), Identity("arm", "1a")), Engine
+            SessionOpener(network.link("arm"), robot, EdgeConfig(), Identity("arm", "1a")), Engine
         ) as client,
         pytest.raises(SessionRefusedError, match=match),
     ):

@@ -12,7 +12,7 @@ from lerobot.utils.feature_utils import hw_to_dataset_features
 
 from vagus.errors import VagusError
 from vagus.integrations.lerobot.robot.config import _register, make_device
-from vagus.integrations.lerobot.robot.features import Device, DeviceMapping, spec_of
+from vagus.integrations.lerobot.robot.features import DescribedDevice, DeviceMapping, spec_of
 from vagus.specs import RobotSpec
 
 CAMERAS = {
@@ -61,7 +61,7 @@ def recorded_names(features: Mapping[str, object], prefix: str) -> list[str]:
     return [str(name) for feature in found.values() for name in feature["names"]]
 
 
-def made(robot_type: str) -> tuple[Device, RobotSpec]:
+def made(robot_type: str) -> tuple[DescribedDevice, RobotSpec]:
     options = made_up(RobotConfig.get_choice_class(robot_type))
     device = make_device(robot_type, options)  # type: ignore[arg-type] # nested, as in a file
     return device, spec_of(device, robot_type, DeviceMapping())

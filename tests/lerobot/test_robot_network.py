@@ -15,7 +15,7 @@ from control.rig import FakeClock
 from vagus.clock import NS_PER_MS
 from vagus.errors import RobotError
 from vagus.import_path import Option
-from vagus.integrations.lerobot.robot.network import Freshness, bound_farewell
+from vagus.integrations.lerobot.robot.network import Freshness, limit_zmq_linger
 from vagus.integrations.lerobot.robot.robot import LeRobotRobot
 from vagus.robots.registry import load_robot
 
@@ -69,7 +69,7 @@ def test_equal_numbers_of_a_robot_that_stands_are_new() -> None:
 
 
 def test_a_robot_that_is_not_commanded_through_zeromq_keeps_its_farewell() -> None:
-    bound_farewell(object())
+    limit_zmq_linger(object())
 
 
 @contextmanager

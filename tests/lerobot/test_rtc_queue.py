@@ -25,7 +25,7 @@ from vagus.edge.config import EdgeConfig
 from vagus.edge.engine.engine import Engine
 from vagus.edge.handoff import EngineContract, LinkView, Proposal, Source
 from vagus.integrations.lerobot.policy.rtc import BatchedRtc, RtcBatch, collate_rtc
-from vagus.types import ActionChunk, FloatArray, LinkState, SnapshotDraft
+from vagus.types import ActionChunk, FloatArray, LinkState, RequestDraft
 
 CHUNK, DIM, PREFIX_HORIZON = 20, 2, 8
 MAX_LATENCY = 5
@@ -110,7 +110,7 @@ class VagusSide:
         self._latencies = latencies
         self._view = LinkView(LinkState.STREAMING, EPOCH, 1, 0)
         self._due: int | None = None
-        self._draft: SnapshotDraft | None = None
+        self._draft: RequestDraft | None = None
         if latencies[0] == 0:
             self.tick(-1)  # a reply can only be there at once if it was asked for before
 
@@ -124,7 +124,7 @@ class VagusSide:
             self._ask(now, draft)
         return None if directive.knot is None else directive.knot.tolist()
 
-    def _ask(self, now: int, draft: SnapshotDraft) -> None:
+    def _ask(self, now: int, draft: RequestDraft) -> None:
         self._draft = draft
         self.asked.append(
             Conditions(None if draft.prefix is None else draft.prefix.model, draft.inference_delay)

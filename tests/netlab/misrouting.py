@@ -19,7 +19,7 @@ from functools import partial
 
 from netlab.lab import SERVER_ADDRESS
 from vagus.edge.client.latency import LatencyWindow
-from vagus.edge.client.protocol import Session, Uplink
+from vagus.edge.client.protocol import ClientProtocol, SessionRef
 from vagus.edge.config import EdgeConfig
 from vagus.server.sessions import Session as ServerSession
 from vagus.server.sessions import SessionTable
@@ -153,15 +153,15 @@ def move(links: list[ZenohLink], count: int, tally: LoopStats) -> Callable[[], N
     return work
 
 
-def uplink_of(index: int) -> Uplink:
+def uplink_of(index: int) -> ClientProtocol:
     """Return what judges the messages that robot `index` gets: the one of the real client."""
     spec = PolicySpec("none", (ActionFeature("x", "m"),), (), (), horizon=1, model_dim=1, rate_hz=1.0)
-    uplink = Uplink(EdgeConfig(), spec, LatencyWindow())
-    uplink.opened(Session(SERVER, FIRST_EPOCH + index), 0)
+    uplink = ClientProtocol(EdgeConfig(), spec, LatencyWindow())
+    uplink.opened(SessionRef(SERVER, FIRST_EPOCH + index), 0)
     return uplink
 
 
-def take_own(tally: LoopStats, key: str, uplink: Uplink, sample: Sample) -> None:
+def take_own(tally: LoopStats, key: str, uplink: ClientProtocol, sample: Sample) -> None:
     """Count a message that only `key` may bring."""
 
     def is_accepted(sample: Sample, header: Header) -> bool:

@@ -13,7 +13,7 @@ from vagus.policies.callable import load_callable
 from vagus.policies.declare import SpecTable
 from vagus.policies.policy import Row, ServingMode
 from vagus.server.config import ServeConfig
-from vagus.server.served_policy import Model
+from vagus.server.served_policy import ServedPolicy
 from vagus.types import ActionChunk, Observation
 
 FUNCTION = """
@@ -189,6 +189,6 @@ def test_why_a_policy_of_your_own_serves_one_robot_is_said_with_what_to_do(tmp_p
     functions.write_text(textwrap.dedent(FUNCTION))
     classes.write_text(textwrap.dedent(CLASSES))
     for target, advice in ((f"{functions}:count", "shared=True"), (f"{classes}:Short", "ServingMode.SHARED")):
-        model = Model.of(load_callable(target), ServeConfig(policy="x"))
+        model = ServedPolicy.of(load_callable(target), ServeConfig(policy="x"))
         assert advice in model.exclusive_because
-    assert Model.of(load_callable(f"{functions}:act"), ServeConfig(policy="x")).exclusive_because == ""
+    assert ServedPolicy.of(load_callable(f"{functions}:act"), ServeConfig(policy="x")).exclusive_because == ""

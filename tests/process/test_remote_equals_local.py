@@ -18,8 +18,8 @@ from vagus.edge.client.codec import RequestCoding, encode_request
 from vagus.edge.client.handshake import Contract, Identity
 from vagus.edge.client.inflight import Request
 from vagus.edge.client.presence import Presence
-from vagus.edge.client.protocol import Session
-from vagus.edge.client.session import Opener
+from vagus.edge.client.protocol import SessionRef
+from vagus.edge.client.session import SessionOpener
 from vagus.edge.config import EdgeConfig
 from vagus.import_path import Option
 from vagus.policies.policy import Policy, Row
@@ -28,7 +28,7 @@ from vagus.transport.link import Delivery, Sample
 from vagus.transport.service_name import ServiceName
 from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import ZenohConfig
-from vagus.types import ActionChunk, FloatArray, Image, Observation, Prefix, Snapshot, SnapshotDraft
+from vagus.types import ActionChunk, FloatArray, Image, Observation, Prefix, RequestDraft, Snapshot
 from vagus.wire.codec import decode, decode_header, decode_tensor
 from vagus.wire.schema import ChunkMessage, Kind
 
@@ -65,14 +65,14 @@ class Asker:
     """Sends requests on a session and takes the answers apart."""
 
     def __init__(
-        self, link: ZenohLink, session: Session, contract: Contract, replies: queue.SimpleQueue[Sample]
+        self, link: ZenohLink, session: SessionRef, contract: Contract, replies: queue.SimpleQueue[Sample]
     ) -> None:
         self._link, self._session, self._contract = link, session, contract
         self._name = "asker"
         self._seq = 0
         self._replies = replies
 
-    def ask(self, draft: SnapshotDraft, asked: Asked) -> tuple[FloatArray, FloatArray]:
+    def ask(self, draft: RequestDraft, asked: Asked) -> tuple[FloatArray, FloatArray]:
         """Return the chunk in model space and in the robot's."""
         self._seq += 1
         request = Request(self._session.epoch, self._seq, draft, sent_ns=0, deadline_ns=0)
@@ -99,15 +99,15 @@ def asking(rig: Rig, service: str) -> Iterator[Asker]:
         replies: queue.SimpleQueue[Sample] = queue.SimpleQueue()
         presence = Presence(link, identity, replies.put)
         presence.move_to(found.key)
-        opener = Opener(link, SimRobot().spec, EdgeConfig(), identity)
+        opener = SessionOpener(link, SimRobot().spec, EdgeConfig(), identity)
         session, contract = opener.open(found.key, found.capabilities, instruction="", contract=None)
         yield Asker(link, session, contract, replies)
         opener.close(session)
         presence.leave()
 
 
-def draft_of(number: int, state: FloatArray, prefix: Prefix | None) -> SnapshotDraft:
-    return SnapshotDraft(
+def draft_of(number: int, state: FloatArray, prefix: Prefix | None) -> RequestDraft:
+    return RequestDraft(
         ticket=number,
         episode=0,
         step=7 * number,
@@ -121,7 +121,7 @@ def draft_of(number: int, state: FloatArray, prefix: Prefix | None) -> SnapshotD
     )
 
 
-def expected_of(local: Policy[object], session: object, draft: SnapshotDraft, asked: Asked) -> ActionChunk:
+def expected_of(local: Policy[object], session: object, draft: RequestDraft, asked: Asked) -> ActionChunk:
     row: Row[object] = Row(
         session=session,
         observation=Observation(draft.state, asked.images, INSTRUCTION, draft.captured_ns),

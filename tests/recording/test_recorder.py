@@ -21,7 +21,7 @@ from vagus.control.config import LoopConfig, RecorderConfig
 from vagus.control.loop_stats import EndReason, LoopStats
 from vagus.recording.recorder import Recorder
 from vagus.recording.session_folder import Json, SessionFolder
-from vagus.types import Command, FloatArray, Image, LinkState, MotionState, Provenance, SnapshotDraft
+from vagus.types import Command, FloatArray, Image, LinkState, MotionState, Provenance, RequestDraft
 
 PATIENCE_S = 20.0
 STATE: FloatArray = np.array([0.5, -0.5], dtype=np.float32)
@@ -33,8 +33,8 @@ def command(step: int) -> Command:
     return Command(np.array([0.25, 1.0]), where, frozenset({"velocity", "jerk"}))
 
 
-def draft(step: int) -> SnapshotDraft:
-    return SnapshotDraft(step, 1, step, STATE, 0, None, 0, False, 0)
+def draft(step: int) -> RequestDraft:
+    return RequestDraft(step, 1, step, STATE, 0, None, 0, False, 0)
 
 
 def image(size: int = 8) -> Image:

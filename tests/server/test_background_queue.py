@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from vagus.clock import MonotonicClock
-from vagus.server.background_queue import Limits, Spool
+from vagus.server.background_queue import BackgroundQueue, QueueLimits
 from vagus.server.threads import Threads
 
 PATIENCE_S = 10.0
@@ -23,13 +23,15 @@ def threads() -> Threads:
     return Threads(MonotonicClock())
 
 
-def limits(*counts: int, max_bytes: int = 1000) -> Limits:
-    return Limits(counts, max_bytes)
+def limits(*counts: int, max_bytes: int = 1000) -> QueueLimits:
+    return QueueLimits(counts, max_bytes)
 
 
 def test_items_are_worked_on_in_order_and_what_waits_is_done_before_the_end() -> None:
     done: list[int] = []
-    spool: Spool[int] = Spool("s", done.append, threads=threads(), limits=limits(100), on_lost=nothing)
+    spool: BackgroundQueue[int] = BackgroundQueue(
+        "s", done.append, threads=threads(), limits=limits(100), on_lost=nothing
+    )
     for number in range(50):
         assert spool.put(number)
     spool.start()
@@ -39,7 +41,7 @@ def test_items_are_worked_on_in_order_and_what_waits_is_done_before_the_end() ->
 
 def test_what_does_not_fit_is_dropped_and_counted_without_waiting() -> None:
     counts: Counter[str] = Counter()
-    spool: Spool[int] = Spool(
+    spool: BackgroundQueue[int] = BackgroundQueue(
         "s", lambda _: None, threads=threads(), limits=limits(2), on_lost=lambda why: counts.update([why])
     )
     assert [spool.put(n) for n in range(5)] == [True, True, False, False, False]
@@ -56,7 +58,9 @@ def test_a_failure_costs_its_item_and_is_logged_once(caplog: pytest.LogCaptureFi
             raise asyncio.CancelledError if number == 3 else OSError("no space left")
         done.append(number)
 
-    spool = Spool("s", work, threads=threads(), limits=limits(10), on_lost=lambda why: counts.update([why]))
+    spool = BackgroundQueue(
+        "s", work, threads=threads(), limits=limits(10), on_lost=lambda why: counts.update([why])
+    )
     spool.start()
     for number in range(6):
         spool.put(number)
@@ -73,7 +77,9 @@ def test_a_spool_that_is_stuck_is_left_behind(caplog: pytest.LogCaptureFixture) 
         entered.set()
         release.wait(PATIENCE_S)
 
-    spool: Spool[int] = Spool("s", work, threads=threads(), limits=limits(2), on_lost=nothing)
+    spool: BackgroundQueue[int] = BackgroundQueue(
+        "s", work, threads=threads(), limits=limits(2), on_lost=nothing
+    )
     spool.start()
     spool.put(1)
     assert entered.wait(PATIENCE_S)
@@ -85,7 +91,9 @@ def test_a_spool_that_is_stuck_is_left_behind(caplog: pytest.LogCaptureFixture) 
 
 def test_a_lower_rank_overtakes_and_each_rank_has_its_own_room() -> None:
     done: list[str] = []
-    spool: Spool[str] = Spool("s", done.append, threads=threads(), limits=limits(2, 2), on_lost=nothing)
+    spool: BackgroundQueue[str] = BackgroundQueue(
+        "s", done.append, threads=threads(), limits=limits(2, 2), on_lost=nothing
+    )
     taken = [spool.put(f"slow {number}", rank=1) for number in range(3)]
     taken += [spool.put(f"quick {number}") for number in range(3)]
     assert taken == [True, True, False, True, True, False]
@@ -95,5 +103,7 @@ def test_a_lower_rank_overtakes_and_each_rank_has_its_own_room() -> None:
 
 
 def test_what_waits_is_bounded_by_its_size_too_but_one_is_always_taken() -> None:
-    spool: Spool[int] = Spool("s", lambda _: None, threads=threads(), limits=limits(9), on_lost=nothing)
+    spool: BackgroundQueue[int] = BackgroundQueue(
+        "s", lambda _: None, threads=threads(), limits=limits(9), on_lost=nothing
+    )
     assert [spool.put(1, size_bytes=size) for size in (5000, 1)] == [True, False]

@@ -15,12 +15,12 @@ from vagus.errors import ConfigError
 from vagus.server.config import ServeConfig
 from vagus.server.health import MAX_CONNECTIONS, HealthServer, Vitals, answer
 from vagus.server.lifecycle import Phase
-from vagus.server.metrics import Telemetry
+from vagus.server.metrics import ServerMetrics
 from vagus.wire.schema import Load
 
 
 def vitals(phase: Phase = Phase.READY, *, is_healthy: bool = True) -> Vitals:
-    telemetry = Telemetry()
+    telemetry = ServerMetrics()
     telemetry.count("dropped", "misrouted", 3)
     telemetry.observe("inference", 0.003)
     telemetry.observe("inference", 0.004)

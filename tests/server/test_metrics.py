@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vagus.server.metrics import BusyMeter, Histogram, Telemetry
+from vagus.server.metrics import BusyMeter, Histogram, ServerMetrics
 
 
 def test_a_value_is_counted_in_the_first_bucket_that_holds_it() -> None:
@@ -24,7 +24,7 @@ def test_a_copy_does_not_change_with_the_original() -> None:
 
 
 def test_counters_are_kept_by_family_and_label() -> None:
-    telemetry = Telemetry()
+    telemetry = ServerMetrics()
     telemetry.count("dropped", "misrouted")
     telemetry.count("dropped", "misrouted", 2)
     telemetry.observe("batch_size", 3)

@@ -11,7 +11,7 @@ import vagus.server.pipeline as pipeline_module
 from server.raw_client import PATIENCE_S, Stand, serving, wait_until
 from vagus.errors import ProtocolError
 from vagus.server.pipeline import Pipeline
-from vagus.server.request import DecodeAll, Request, decode_request
+from vagus.server.request import DecodeAll, DecodedRequest, decode_request
 from vagus.server.sessions import Found, Session
 from vagus.server.validate import Terms
 from vagus.specs import PolicySpec
@@ -41,7 +41,7 @@ class SlowDecoder:
 
     def __call__(
         self, payload: bytes, spec: PolicySpec, terms: Terms, captured_ns: int, *, decode_all: DecodeAll
-    ) -> Request:
+    ) -> DecodedRequest:
         self.entered.set()
         assert self.gate.wait(PATIENCE_S)
         if self.failure is not None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vagus.errors import ProtocolError
-from vagus.server.request import Request, decode_request
+from vagus.server.request import DecodedRequest, decode_request
 from vagus.server.validate import Terms
 from vagus.specs import ActionFeature, CameraSpec, PolicySpec, RtcSpec, StateFeature
 from vagus.wire.codec import encode, encode_tensor
@@ -48,7 +48,7 @@ MESSAGE = ObservationMessage(
 )
 
 
-def decoded(terms: Terms = TERMS, /, **changes: object) -> Request:
+def decoded(terms: Terms = TERMS, /, **changes: object) -> DecodedRequest:
     payload = encode(msgspec.structs.replace(MESSAGE, **changes))
     return decode_request(payload, SPEC, terms, captured_ns=99)
 

@@ -7,17 +7,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from vagus.server.mailbox import Letter
-from vagus.server.request import Request
-from vagus.server.request_slots import Next, Traffic
+from vagus.server.request import DecodedRequest
+from vagus.server.request_slots import Disposition, RequestSlots
 from vagus.server.scheduler import round_robin
 from vagus.server.sessions import Session
-from vagus.server.slot import Lane, Parcel, Ready, Stage
+from vagus.server.slot import QueuedRequest, ReadyRequest, Slot, Stage
 from vagus.server.validate import Terms
 from vagus.types import Observation
 from vagus.wire.schema import Header, Kind
 
 TERMS = Terms(uses_rtc=False, image_codec="raw", max_pixels=0, instruction="", is_pinned=False)
-REQUEST = Request(
+REQUEST = DecodedRequest(
     observation=Observation(np.zeros(1, np.float32), {}, "", 0),
     step=0,
     prefix=None,
@@ -30,42 +30,42 @@ REQUEST = Request(
 )
 
 
-def traffic(*epochs: int) -> Traffic[None]:
-    made: Traffic[None] = Traffic(round_robin)
+def traffic(*epochs: int) -> RequestSlots[None]:
+    made: RequestSlots[None] = RequestSlots(round_robin)
     for epoch in epochs:
         made.open(Session(f"c{epoch}", "i", epoch, opened_ns=0, heard_ns=0), TERMS)
     return made
 
 
-def lane_of(made: Traffic[None], epoch: int) -> Lane[None]:
+def lane_of(made: RequestSlots[None], epoch: int) -> Slot[None]:
     lane = made.lane(epoch)
     assert lane is not None
     return lane
 
 
-def parcel(seq: int, episode: int = 0, epoch: int = 1) -> Parcel:
-    return Parcel(Header(Kind.OBSERVATION, seq, episode, 0, epoch), b"")
+def parcel(seq: int, episode: int = 0, epoch: int = 1) -> QueuedRequest:
+    return QueuedRequest(Header(Kind.OBSERVATION, seq, episode, 0, epoch), b"")
 
 
-def decode(made: Traffic[None], lane: Lane[None]) -> tuple[Next, Ready]:
+def decode(made: RequestSlots[None], lane: Slot[None]) -> tuple[Disposition, ReadyRequest]:
     letter = made.take(lane)
     assert letter is not None
-    ready = Ready(letter, REQUEST, decode_ns=0, ready_ns=0)
+    ready = ReadyRequest(letter, REQUEST, decode_ns=0, ready_ns=0)
     return made.decoded(lane, ready), ready
 
 
 def test_a_request_goes_from_mailbox_to_answer() -> None:
     made = traffic(1)
     lane = lane_of(made, 1)
-    assert made.submit(lane, parcel(1), 0) is Next.DECODE
+    assert made.submit(lane, parcel(1), 0) is Disposition.DECODE
     assert (made.waiting, made.is_idle, made.has_ready) == (1, False, False)
-    assert decode(made, lane)[0] is Next.READY
+    assert decode(made, lane)[0] is Disposition.READY
     assert made.has_ready
     ((chosen, ready),) = made.choose({}, 0, 4)
     assert chosen is lane
     assert ready.header.seq == 1
-    assert made.inferred(lane, 0) is Next.PUBLISH
-    assert made.release(lane) is Next.WAIT
+    assert made.inferred(lane, 0) is Disposition.PUBLISH
+    assert made.release(lane) is Disposition.WAIT
     assert made.is_idle
     assert made.choose({}, 0, 4) == []
 
@@ -76,9 +76,9 @@ def test_a_request_waits_while_the_one_before_it_is_in_the_policy() -> None:
     made.submit(lane, parcel(1), 0)
     decode(made, lane)
     made.choose({}, 0, 1)
-    assert made.submit(lane, parcel(2), 0) is Next.WAIT
+    assert made.submit(lane, parcel(2), 0) is Disposition.WAIT
     assert made.choose({}, 0, 1) == []
-    assert made.release(lane) is Next.DECODE
+    assert made.release(lane) is Disposition.DECODE
 
 
 def test_a_newer_request_replaces_one_that_is_ready() -> None:
@@ -86,7 +86,7 @@ def test_a_newer_request_replaces_one_that_is_ready() -> None:
     lane = lane_of(made, 1)
     made.submit(lane, parcel(1), 0)
     decode(made, lane)
-    assert made.submit(lane, parcel(2), 0) is Next.DECODE
+    assert made.submit(lane, parcel(2), 0) is Disposition.DECODE
     assert not made.has_ready
     assert decode(made, lane)[1].letter.superseded == 1
 
@@ -97,9 +97,9 @@ def test_a_newer_request_replaces_one_that_is_being_decoded() -> None:
     made.submit(lane, parcel(1), 0)
     letter = made.take(lane)
     assert letter is not None
-    assert made.submit(lane, parcel(2), 0) is Next.WAIT
-    assert made.decoded(lane, Ready(letter, REQUEST, 0, 0)) is Next.SUPERSEDED
-    assert made.release(lane) is Next.DECODE
+    assert made.submit(lane, parcel(2), 0) is Disposition.WAIT
+    assert made.decoded(lane, ReadyRequest(letter, REQUEST, 0, 0)) is Disposition.SUPERSEDED
+    assert made.release(lane) is Disposition.DECODE
     assert decode(made, lane)[1].letter.superseded == 1
 
 
@@ -107,12 +107,12 @@ def test_what_is_old_repeated_or_of_a_closed_session_is_not_taken() -> None:
     made = traffic(1)
     lane = lane_of(made, 1)
     made.submit(lane, parcel(2, episode=1), 0)
-    assert made.submit(lane, parcel(2, episode=1), 0) is Next.DUPLICATE
-    assert made.submit(lane, parcel(1, episode=1), 0) is Next.DUPLICATE
-    assert made.submit(lane, parcel(3, episode=0), 0) is Next.OLD_EPISODE
+    assert made.submit(lane, parcel(2, episode=1), 0) is Disposition.DUPLICATE
+    assert made.submit(lane, parcel(1, episode=1), 0) is Disposition.DUPLICATE
+    assert made.submit(lane, parcel(3, episode=0), 0) is Disposition.OLD_EPISODE
     made.close(1)
     made.close(1)
-    assert made.submit(lane, parcel(4, episode=1), 0) is Next.CLOSED
+    assert made.submit(lane, parcel(4, episode=1), 0) is Disposition.CLOSED
     assert made.lane(1) is None
     assert len(made) == 0
 
@@ -133,8 +133,8 @@ def test_a_new_episode_takes_back_what_waits_of_the_old_one() -> None:
     assert made.take(in_mailbox) is None
     assert in_mailbox.stage is Stage.IDLE
     assert not made.has_ready
-    assert made.inferred(running, 0) is Next.OLD_EPISODE
-    assert made.submit(ready, parcel(2, episode=1), 0) is Next.DECODE
+    assert made.inferred(running, 0) is Disposition.OLD_EPISODE
+    assert made.submit(ready, parcel(2, episode=1), 0) is Disposition.DECODE
 
 
 def test_a_request_of_a_new_episode_survives_the_reset_that_announces_it() -> None:
@@ -142,23 +142,23 @@ def test_a_request_of_a_new_episode_survives_the_reset_that_announces_it() -> No
     lane = lane_of(made, 1)
     made.submit(lane, parcel(1, episode=1), 0)
     assert made.begin_episode(lane, 1)
-    assert decode(made, lane)[0] is Next.READY
+    assert decode(made, lane)[0] is Disposition.READY
     made.submit(lane, parcel(2, episode=2), 0)
     assert lane.episode == 2
 
 
 def test_a_request_decoded_after_its_episode_or_session_ended_is_dropped() -> None:
     made = traffic(1, 2)
-    for epoch, end in ((1, Next.OLD_EPISODE), (2, Next.CLOSED)):
+    for epoch, end in ((1, Disposition.OLD_EPISODE), (2, Disposition.CLOSED)):
         lane = lane_of(made, epoch)
         made.submit(lane, parcel(1), 0)
         letter = made.take(lane)
         assert letter is not None
-        if end is Next.CLOSED:
+        if end is Disposition.CLOSED:
             made.close(epoch)
         else:
             made.begin_episode(lane, 1)
-        assert made.decoded(lane, Ready(letter, REQUEST, 0, 0)) is end
+        assert made.decoded(lane, ReadyRequest(letter, REQUEST, 0, 0)) is end
 
 
 def test_a_newcomer_waits_for_those_who_were_ready_before_it() -> None:
@@ -176,7 +176,7 @@ def test_a_newcomer_waits_for_those_who_were_ready_before_it() -> None:
     made.submit(newcomer, parcel(1, epoch=9), 0)
     letter = made.take(newcomer)
     assert letter is not None
-    made.decoded(newcomer, Ready(letter, REQUEST, decode_ns=0, ready_ns=1))
+    made.decoded(newcomer, ReadyRequest(letter, REQUEST, decode_ns=0, ready_ns=1))
     assert made.choose({}, 0, 1)[0][0] is first
 
 
@@ -188,17 +188,17 @@ class Movement(RuleBasedStateMachine):
         self.made = traffic(1, 2)
         self.lanes = [lane_of(self.made, 1), lane_of(self.made, 2)]
         self.sent = [0, 0]
-        self.taken: dict[int, Letter[Parcel]] = {}
-        self.running: dict[int, Ready] = {}
+        self.taken: dict[int, Letter[QueuedRequest]] = {}
+        self.running: dict[int, ReadyRequest] = {}
         self.queue: list[int] = []
         self.accounted = [0, 0]
         self.served: list[list[int]] = [[], []]
 
-    def count(self, which: int, letter: Letter[Parcel]) -> None:
+    def count(self, which: int, letter: Letter[QueuedRequest]) -> None:
         self.accounted[which] += 1 + letter.superseded
 
-    def wake(self, which: int, what: Next) -> None:
-        if what is Next.DECODE:
+    def wake(self, which: int, what: Disposition) -> None:
+        if what is Disposition.DECODE:
             assert which not in self.queue
             assert which not in self.taken
             self.queue.append(which)
@@ -231,10 +231,10 @@ class Movement(RuleBasedStateMachine):
             self.count(which, letter)
             self.wake(which, self.made.release(lane))
             return
-        verdict = self.made.decoded(lane, Ready(letter, REQUEST, 0, 0))
-        if verdict is Next.READY:
+        verdict = self.made.decoded(lane, ReadyRequest(letter, REQUEST, 0, 0))
+        if verdict is Disposition.READY:
             return
-        if verdict is Next.OLD_EPISODE:
+        if verdict is Disposition.OLD_EPISODE:
             self.count(which, letter)
         self.wake(which, self.made.release(lane))
 
@@ -254,7 +254,7 @@ class Movement(RuleBasedStateMachine):
         which, ready = self.running.popitem()
         lane = self.lanes[which]
         verdict = self.made.inferred(lane, ready.header.episode)
-        assert (verdict is Next.PUBLISH) == (ready.header.episode == lane.episode)
+        assert (verdict is Disposition.PUBLISH) == (ready.header.episode == lane.episode)
         self.count(which, ready.letter)
         self.served[which].append(ready.header.seq)
         self.wake(which, self.made.release(lane))
@@ -284,7 +284,10 @@ class Movement(RuleBasedStateMachine):
                 self.choose(max_batch=2)
         for which, lane in enumerate(self.lanes):
             self.sent[which] += 1
-            assert self.made.submit(lane, parcel(self.sent[which], lane.episode, which + 1), 0) is Next.DECODE
+            assert (
+                self.made.submit(lane, parcel(self.sent[which], lane.episode, which + 1), 0)
+                is Disposition.DECODE
+            )
             letter = self.made.take(lane)
             assert letter is not None
             self.count(which, letter)

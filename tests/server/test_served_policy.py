@@ -16,13 +16,13 @@ from vagus.errors import ConfigError, PolicyError
 from vagus.policies.declare import SpecTable
 from vagus.policies.policy import Policy, Row, ServingMode
 from vagus.server.config import ServeConfig, ServingChoice
-from vagus.server.served_policy import Model, check_result, infer_rows, load_model
+from vagus.server.served_policy import ServedPolicy, check_result, infer_rows, load_model
 from vagus.types import ActionChunk, Observation
 
 
-def model(**changes: object) -> Model[list[int]]:
+def model(**changes: object) -> ServedPolicy[list[int]]:
     config = dataclasses.replace(ServeConfig(), **changes)  # type: ignore[arg-type]
-    return Model.of(CountingPolicy(), config)
+    return ServedPolicy.of(CountingPolicy(), config)
 
 
 def chunk(*, step: int = 3, length: int = 2) -> ActionChunk:
@@ -64,7 +64,7 @@ def test_the_family_or_the_operator_makes_it_exclusive() -> None:
 
     assert not model().is_exclusive
     assert model(serving_mode=ServingChoice.EXCLUSIVE).is_exclusive
-    assert Model.of(Exclusive(), ServeConfig()).is_exclusive
+    assert ServedPolicy.of(Exclusive(), ServeConfig()).is_exclusive
 
 
 def test_a_family_without_chunks_and_a_pin_without_a_task_are_refused() -> None:
@@ -75,10 +75,12 @@ def test_a_family_without_chunks_and_a_pin_without_a_task_are_refused() -> None:
         spec = dataclasses.replace(SPEC, default_instruction="")
 
     with pytest.raises(ConfigError, match="chunks"):
-        Model.of(Refused(), ServeConfig())
+        ServedPolicy.of(Refused(), ServeConfig())
     with pytest.raises(ConfigError, match="pin_task"):
-        Model.of(Mute(), ServeConfig(pin_task=True))
-    assert Model.of(Mute(), ServeConfig(pin_task=True, default_task="x")).spec.default_instruction == "x"
+        ServedPolicy.of(Mute(), ServeConfig(pin_task=True))
+    assert (
+        ServedPolicy.of(Mute(), ServeConfig(pin_task=True, default_task="x")).spec.default_instruction == "x"
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import queue
 import threading
 
 from vagus.clock import MonotonicClock
-from vagus.server.session_requests import CAPACITY, OPEN_BURST, PER_CLIENT, SessionDesk
+from vagus.server.session_requests import CAPACITY, OPEN_BURST, PER_CLIENT, SessionRequests
 from vagus.server.threads import Threads
 from vagus.transport.link import Query
 
@@ -41,8 +41,8 @@ class Worker:
             raise SystemExit("a bug")
 
 
-def started(worker: Worker) -> SessionDesk:
-    desk = SessionDesk(worker, Threads(MonotonicClock()))
+def started(worker: Worker) -> SessionRequests:
+    desk = SessionRequests(worker, Threads(MonotonicClock()))
     desk.start()
     assert desk.put("first", Asked("first"))
     assert worker.entered.wait(PATIENCE_S)
@@ -88,4 +88,4 @@ def test_small_requests_come_before_large_ones_and_a_bug_costs_one() -> None:
 
 
 def test_a_desk_that_was_never_opened_can_be_closed() -> None:
-    SessionDesk(Worker(), Threads(MonotonicClock())).stop(PATIENCE_S)
+    SessionRequests(Worker(), Threads(MonotonicClock())).stop(PATIENCE_S)

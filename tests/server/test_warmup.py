@@ -13,7 +13,7 @@ from vagus.clock import NS_PER_MS
 from vagus.errors import PolicyError, ProtocolError
 from vagus.policies.policy import Row
 from vagus.server.config import ServeConfig
-from vagus.server.served_policy import Model
+from vagus.server.served_policy import ServedPolicy
 from vagus.server.warmup import warm_up
 from vagus.types import ActionChunk
 
@@ -41,7 +41,9 @@ class TimedPolicy(CountingPolicy):
 
 def test_every_batch_size_is_run_with_and_without_a_prefix_and_the_first_run_is_not_timed() -> None:
     policy = TimedPolicy()
-    rows = warm_up(Model.of(policy, ServeConfig()), max_batch=3, max_pixels=10_000, runs=2, clock=policy)
+    rows = warm_up(
+        ServedPolicy.of(policy, ServeConfig()), max_batch=3, max_pixels=10_000, runs=2, clock=policy
+    )
     assert [(row.batch_size, row.p50_ms, row.max_ms) for row in rows] == [
         (1, 1.0, 1.0),
         (2, 2.0, 2.0),
@@ -54,7 +56,7 @@ def test_every_batch_size_is_run_with_and_without_a_prefix_and_the_first_run_is_
 
 def test_a_policy_without_real_time_chunking_is_run_without_a_prefix() -> None:
     policy = TimedPolicy()
-    model = Model.of(policy, ServeConfig(rtc=False))
+    model = ServedPolicy.of(policy, ServeConfig(rtc=False))
     warm_up(model, max_batch=1, max_pixels=10_000, runs=1, clock=policy)
     assert all(row.prefix is None for batch in policy.rows for row in batch)
 
@@ -66,7 +68,7 @@ def test_a_policy_that_cannot_answer_its_own_spec_is_refused() -> None:
 
     policy = Failing()
     with pytest.raises(PolicyError, match="out of memory"):
-        warm_up(Model.of(policy, ServeConfig()), max_batch=1, max_pixels=10_000, runs=1, clock=policy)
+        warm_up(ServedPolicy.of(policy, ServeConfig()), max_batch=1, max_pixels=10_000, runs=1, clock=policy)
 
 
 def test_a_policy_whose_frames_are_larger_than_allowed_is_refused() -> None:
@@ -75,4 +77,4 @@ def test_a_policy_whose_frames_are_larger_than_allowed_is_refused() -> None:
 
     policy = Wide()
     with pytest.raises(ProtocolError, match="pixels"):
-        warm_up(Model.of(policy, ServeConfig()), max_batch=1, max_pixels=10, runs=1, clock=policy)
+        warm_up(ServedPolicy.of(policy, ServeConfig()), max_batch=1, max_pixels=10, runs=1, clock=policy)

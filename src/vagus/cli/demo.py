@@ -21,7 +21,7 @@ from rich.table import Table
 from vagus.cli.child import Child
 from vagus.cli.console import console
 from vagus.cli.demo_plot import PLOT_FIX, check_place, save_plot
-from vagus.cli.demo_report import Fault, Report, Tick, build_report
+from vagus.cli.demo_report import DemoFault, DemoTick, Report, build_report
 from vagus.cli.exit_code import ExitCode
 from vagus.cli.log_output import LogFlags
 from vagus.cli.needed import check_needed
@@ -88,9 +88,9 @@ class _Stage:
         self._command = command
         self._folder = folder
         self._console = console
-        self._faults: list[Fault] = []
+        self._faults: list[DemoFault] = []
 
-    def play(self) -> tuple[Report, list[Tick], list[Fault]]:
+    def play(self) -> tuple[Report, list[DemoTick], list[DemoFault]]:
         """Run the demo from start to end."""
         with ExitStack() as stack:
             router = stack.enter_context(Child("router", ["router", "--listen", "tcp/127.0.0.1:0"]))
@@ -139,7 +139,7 @@ class _Stage:
         self._say(f"  fault: {name}")
         begin_ns = monotonic_ns()
         yield
-        self._faults.append(Fault(name, begin_ns, monotonic_ns()))
+        self._faults.append(DemoFault(name, begin_ns, monotonic_ns()))
 
     def _calm(self, robot: Child) -> None:
         time.sleep(CALM_S)
@@ -155,10 +155,10 @@ class _Stage:
         record = ["--record", str(self._folder), "--record.no-images"]
         return ["run", *sim, *record, "--name", "demo-arm", "--json", "--connect", endpoint]
 
-    def _report(self, robot: Child) -> tuple[Report, list[Tick], list[Fault]]:
+    def _report(self, robot: Child) -> tuple[Report, list[DemoTick], list[DemoFault]]:
         said = [line for line in robot.output.splitlines() if line.startswith("{")]
         run = msgspec.json.decode(said[-1], type=RunSummary)
-        decode = msgspec.json.Decoder(Tick).decode
+        decode = msgspec.json.Decoder(DemoTick).decode
         ticks = [decode(line) for line in (Path(run.recording) / "steps.jsonl").read_bytes().splitlines()]
         max_age_s = EdgeConfig().max_action_age_s
         report = build_report(run, ticks, self._faults, max_age_s=max_age_s, self_test=inject_violation())

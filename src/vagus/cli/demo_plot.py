@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from vagus.cli.demo_report import Fault, Tick
+from vagus.cli.demo_report import DemoFault, DemoTick
 from vagus.clock import NS_PER_S
 from vagus.errors import ConfigError
 from vagus.types import LinkState, MotionState
@@ -45,7 +45,7 @@ def check_place(path: Path) -> None:
         ) from error
 
 
-def save_plot(path: Path, ticks: Sequence[Tick], faults: Sequence[Fault]) -> bool:
+def save_plot(path: Path, ticks: Sequence[DemoTick], faults: Sequence[DemoFault]) -> bool:
     """Save a picture; False where matplotlib is not installed."""
     try:
         matplotlib = importlib.import_module("matplotlib")
@@ -94,7 +94,7 @@ def save_plot(path: Path, ticks: Sequence[Tick], faults: Sequence[Fault]) -> boo
     return True
 
 
-def _spans(ticks: Sequence[Tick], kind: str, start_ns: int) -> dict[str, list[tuple[float, float]]]:
+def _spans(ticks: Sequence[DemoTick], kind: str, start_ns: int) -> dict[str, list[tuple[float, float]]]:
     """Return state → (begin, length) in seconds, neighbours merged."""
     spans: dict[str, list[tuple[float, float]]] = {}
     begin = 0

@@ -13,10 +13,18 @@ from vagus.cli.run_report import RunSummary
 from vagus.clock import NS_PER_MS, NS_PER_S
 from vagus.demo.robot import SimReport
 
-__all__ = ["Fault", "FaultOutcome", "Report", "Tick", "build_report", "fault_outcomes", "longest_gap_s"]
+__all__ = [
+    "DemoFault",
+    "DemoTick",
+    "FaultOutcome",
+    "Report",
+    "build_report",
+    "fault_outcomes",
+    "longest_gap_s",
+]
 
 
-class Tick(msgspec.Struct, frozen=True):
+class DemoTick(msgspec.Struct, frozen=True):
     """One line of the recording, as far as it matters here."""
 
     t_ns: int
@@ -39,7 +47,7 @@ class Tick(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class DemoFault:
     """Something that was done to the system, in monotonic time of this machine."""
 
     name: str
@@ -93,8 +101,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 def build_report(
     run: RunSummary,
-    ticks: Sequence[Tick],
-    faults: Sequence[Fault],
+    ticks: Sequence[DemoTick],
+    faults: Sequence[DemoFault],
     *,
     max_age_s: float,
     self_test: dict[str, int],
@@ -131,13 +139,13 @@ def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
     return {state: round(spent, 3) for state, spent in seconds.items()}
 
 
-def longest_gap_s(ticks: Iterable[Tick]) -> float:
+def longest_gap_s(ticks: Iterable[DemoTick]) -> float:
     """Return the longest time without a plan action, after the first one."""
     times = [tick.t_ns for tick in ticks if tick.is_plan_action]
     return max((b - a for a, b in itertools.pairwise(times)), default=0) / NS_PER_S
 
 
-def fault_outcomes(ticks: Sequence[Tick], faults: Sequence[Fault]) -> list[FaultOutcome]:
+def fault_outcomes(ticks: Sequence[DemoTick], faults: Sequence[DemoFault]) -> list[FaultOutcome]:
     """Return how the robot came through each fault; faults are in order of time."""
     if not faults:
         return []
@@ -145,7 +153,7 @@ def fault_outcomes(ticks: Sequence[Tick], faults: Sequence[Fault]) -> list[Fault
     return [_outcome(ticks, fault, end_ns) for fault, end_ns in zip(faults, ends, strict=True)]
 
 
-def _outcome(ticks: Sequence[Tick], fault: Fault, until_ns: int) -> FaultOutcome:
+def _outcome(ticks: Sequence[DemoTick], fault: DemoFault, until_ns: int) -> FaultOutcome:
     window = [tick for tick in ticks if fault.begin_ns <= tick.t_ns < until_ns]
     fresh = (
         tick.t_ns

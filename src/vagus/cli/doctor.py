@@ -14,7 +14,7 @@ from rich.markup import escape
 from vagus.cli.console import console
 from vagus.cli.exit_code import ExitCode
 from vagus.cli.log_output import LogFlags
-from vagus.cli.survey import Found, survey
+from vagus.cli.survey import FoundServer, survey
 from vagus.clock import NS_PER_MS
 from vagus.edge.client.pace import Pace
 from vagus.edge.client.session import parse_service
@@ -98,7 +98,7 @@ class DoctorCommand:
             usable = [self._examine(screen, link, server) for server in found]
         return ExitCode.OK if any(usable) else ExitCode.REFUSED
 
-    def _examine(self, screen: Console, link: Link, server: Found) -> bool:
+    def _examine(self, screen: Console, link: Link, server: FoundServer) -> bool:
         service, name = escape(str(server.service)), escape(server.key.server)
         screen.print(f"\n[bold]{service}[/] server {name}", highlight=False)
         if server.capabilities is None:
@@ -115,7 +115,7 @@ class DoctorCommand:
         return not any(finding.is_problem for finding in findings)
 
 
-def probe(link: Link, server: Found, count: int) -> Probe:
+def probe(link: Link, server: FoundServer, count: int) -> Probe:
     """Ask a server `count` questions as large as an observation of its cameras."""
     cameras = () if server.capabilities is None else server.capabilities.cameras
     size = SMALL_OBSERVATION_BYTES + sum(round(c.height * c.width * JPEG_BYTES_PER_PIXEL) for c in cameras)

@@ -14,7 +14,7 @@ from vagus.cli.console import console
 from vagus.cli.exit_code import ExitCode
 from vagus.errors import ConfigError
 
-__all__ = ["COMMANDS", "Command", "parse", "parse_as"]
+__all__ = ["COMMANDS", "CliCommand", "parse", "parse_as"]
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("vagus.cli.demo:DemoCommand", "Watch an arm while its server is killed, hung and cut off."),
@@ -39,7 +39,7 @@ DESCRIPTION = "The nerve between a robot's policy and its body."
 CommandT = TypeVar("CommandT")
 
 
-class Command(Protocol):
+class CliCommand(Protocol):
     """What was asked for, ready to run."""
 
     def run(self) -> int:
@@ -47,7 +47,7 @@ class Command(Protocol):
         ...
 
 
-def parse(arguments: Sequence[str]) -> Command:
+def parse(arguments: Sequence[str]) -> CliCommand:
     """Return the command that the arguments name.
 
     Raises:
@@ -63,7 +63,7 @@ def parse(arguments: Sequence[str]) -> Command:
     module, _, attribute = COMMANDS[name][0].partition(":")
     kind = getattr(importlib.import_module(module), attribute)
     make = getattr(kind, "from_arguments", None)
-    return cast("Command", parse_as(kind, name, rest) if make is None else make(rest))
+    return cast("CliCommand", parse_as(kind, name, rest) if make is None else make(rest))
 
 
 def parse_as(

@@ -35,7 +35,7 @@ from vagus.control.ports import LoopPorts
 from vagus.control.robot_check import admitted
 from vagus.edge.client.client import PolicyClient
 from vagus.edge.client.handshake import Contract, Identity
-from vagus.edge.client.session import Opener, parse_service
+from vagus.edge.client.session import SessionOpener, parse_service
 from vagus.edge.config import EdgeConfig
 from vagus.edge.engine.engine import Engine
 from vagus.errors import ConfigError
@@ -146,7 +146,7 @@ class RunCommand:
 
     def _run_on(self, link: Link, robot: Robot, spec: RobotSpec, screen: Console) -> int:
         identity = Identity(self.name, secrets.token_hex(8), host_id(), self.tags)
-        opener = Opener(link, rename_robot_spec(spec, self.rename), self.edge, identity)
+        opener = SessionOpener(link, rename_robot_spec(spec, self.rename), self.edge, identity)
         service = parse_service(self.service)
         with PolicyClient(opener, Engine, service=service, instruction=self.instruction) as client:
             contract = self._keep_trying(client.open, screen)

@@ -16,7 +16,7 @@ from vagus.cli.console import console
 from vagus.cli.exit_code import ExitCode
 from vagus.cli.log_output import LogFlags
 from vagus.cli.signals import stop_event
-from vagus.cli.survey import Found, survey
+from vagus.cli.survey import FoundServer, survey
 from vagus.edge.client.session import parse_service
 from vagus.errors import ConfigError, LinkError
 from vagus.quoting import quoted
@@ -68,7 +68,7 @@ class StatusCommand:
         return ExitCode.OK if found or self.watch else ExitCode.UNREACHABLE
 
 
-def as_json(found: Iterable[Found]) -> str:
+def as_json(found: Iterable[FoundServer]) -> str:
     """Return one JSON array, an object per server."""
     rows = [
         {
@@ -83,7 +83,7 @@ def as_json(found: Iterable[Found]) -> str:
     return msgspec.json.encode(rows).decode()
 
 
-def as_table(found: Iterable[Found]) -> Table:
+def as_table(found: Iterable[FoundServer]) -> Table:
     """Return a table, a row per server."""
     table = Table(*COLUMNS)
     for server in found:
@@ -102,7 +102,7 @@ def _look(link: ZenohLink, service: ServiceName | None) -> Table:
         return table
 
 
-def _row(server: Found) -> tuple[str, ...]:
+def _row(server: FoundServer) -> tuple[str, ...]:
     said = server.capabilities
     if said is None:
         return (

@@ -11,14 +11,14 @@ from vagus.transport.link import Link
 from vagus.transport.service_name import ServiceName
 from vagus.wire.schema import Capabilities
 
-__all__ = ["Found", "survey"]
+__all__ = ["FoundServer", "survey"]
 
 LIST_TIMEOUT_S = 3.0
 """Longest wait for the list of servers; it costs nothing where the network is quick."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundServer:
     """One server whose token is there.
 
     Attributes:
@@ -37,7 +37,7 @@ class Found:
         return self.key.service.text
 
 
-def survey(link: Link, service: ServiceName | None, *, timeout_s: float = 1.0) -> list[Found]:
+def survey(link: Link, service: ServiceName | None, *, timeout_s: float = 1.0) -> list[FoundServer]:
     """Return every server (of the services that are meant), also those that still start, sorted by address.
 
     Raises:
@@ -52,8 +52,8 @@ def survey(link: Link, service: ServiceName | None, *, timeout_s: float = 1.0) -
     return [_ask(link, key, timeout_s) for key in sorted(wanted, key=lambda key: key.path)]
 
 
-def _ask(link: Link, key: ServerKey, timeout_s: float) -> Found:
+def _ask(link: Link, key: ServerKey, timeout_s: float) -> FoundServer:
     try:
-        return Found(key, fetch_capabilities(link, key, timeout_s=timeout_s))
+        return FoundServer(key, fetch_capabilities(link, key, timeout_s=timeout_s))
     except (LinkError, ProtocolError) as error:
-        return Found(key, None, str(error))
+        return FoundServer(key, None, str(error))

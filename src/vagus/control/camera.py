@@ -11,7 +11,7 @@ from typing import Protocol
 from vagus.clock import Clock, MonotonicClock
 from vagus.control.camera_health import CameraHealth
 from vagus.threads import Supervised
-from vagus.types import Image, Snapshot, SnapshotDraft
+from vagus.types import Image, RequestDraft, Snapshot
 
 __all__ = ["CameraThread", "ClientPort"]
 
@@ -50,13 +50,13 @@ class CameraThread:
         self,
         read_images: Callable[[], Mapping[str, Image]],
         client: ClientPort,
-        on_images: Callable[[SnapshotDraft, Mapping[str, Image]], None] | None = None,
+        on_images: Callable[[RequestDraft, Mapping[str, Image]], None] | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._read_images = read_images
         self._client = client
         self._on_images = on_images
-        self._drafts: deque[SnapshotDraft] = deque(maxlen=1)
+        self._drafts: deque[RequestDraft] = deque(maxlen=1)
         self._asked = threading.Event()
         self._stopping = threading.Event()
         self._thread = Supervised(self._run, name="vagus-camera")
@@ -67,7 +67,7 @@ class CameraThread:
         """Start the thread."""
         self._thread.start()
 
-    def ask(self, draft: SnapshotDraft) -> None:
+    def ask(self, draft: RequestDraft) -> None:
         """Want images for `draft` (control thread); returns at once."""
         self._drafts.append(draft)
         self._asked.set()
@@ -89,7 +89,7 @@ class CameraThread:
             if self._drafts and not self._stopping.is_set():
                 self._serve(self._drafts.popleft())
 
-    def _serve(self, draft: SnapshotDraft) -> None:
+    def _serve(self, draft: RequestDraft) -> None:
         self.sight.begin(self._clock.now_ns())
         try:
             images = self._read_images()
@@ -105,7 +105,7 @@ class CameraThread:
         if self._on_images is not None:
             self._on_images(draft, images)
 
-    def _fail(self, draft: SnapshotDraft, error: BaseException) -> None:
+    def _fail(self, draft: RequestDraft, error: BaseException) -> None:
         said = self.sight.failed(error, self._clock.now_ns())
         if said:
             logger.warning("%s", said, exc_info=error if logger.isEnabledFor(logging.DEBUG) else None)

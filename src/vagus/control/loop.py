@@ -25,7 +25,7 @@ from vagus.control.narration import Changes
 from vagus.control.ports import LoopPorts, LoopStatus, status_of
 from vagus.control.readings import Reading
 from vagus.control.realtime import Sweeper, quiet_runtime
-from vagus.control.requests import Request, Requests
+from vagus.control.requests import LoopRequest, Requests
 from vagus.control.robot_check import admitted
 from vagus.control.signal_flag import SignalFlag
 from vagus.control.state_reader import StateReader
@@ -116,15 +116,15 @@ class ControlLoop:
 
     def pause(self) -> None:
         """Command nothing any more: a human takes over. What drives on by itself is brought to rest first."""
-        self._requests.put(Request.PAUSE)
+        self._requests.put(LoopRequest.PAUSE)
 
     def resume(self) -> None:
         """Go on after a pause, from where the robot is then."""
-        self._requests.put(Request.RESUME)
+        self._requests.put(LoopRequest.RESUME)
 
     def reset(self) -> None:
         """Begin a new episode at the next tick."""
-        self._requests.put(Request.RESET)
+        self._requests.put(LoopRequest.RESET)
 
     def run(self) -> LoopSummary:
         """Connect the robot, drive it until the end, stop it, close it; return what happened.
@@ -208,7 +208,7 @@ class ControlLoop:
         self._tally.episodes += 1
         if self._tally.episodes == config.episodes:
             return EndReason.FINISHED
-        self._requests.put(Request.RESET)
+        self._requests.put(LoopRequest.RESET)
         return None
 
     def _tick(self, now_ns: int) -> EndReason | None:

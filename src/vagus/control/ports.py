@@ -21,7 +21,7 @@ from vagus.types import (
     Image,
     LinkState,
     MotionState,
-    SnapshotDraft,
+    RequestDraft,
 )
 
 __all__ = ["EnginePort", "LoopPorts", "LoopStatus", "RecorderPort", "status_of"]
@@ -61,7 +61,7 @@ class EnginePort(Protocol):
         """Return what to do in this tick."""
         ...
 
-    def take_draft(self) -> SnapshotDraft | None:
+    def take_draft(self) -> RequestDraft | None:
         """Return the request that became due, once."""
         ...
 
@@ -108,7 +108,7 @@ class RecorderPort(Protocol):
         """Take one command (control thread)."""
         ...
 
-    def record_images(self, draft: SnapshotDraft, images: Mapping[str, Image]) -> None:
+    def record_images(self, draft: RequestDraft, images: Mapping[str, Image]) -> None:
         """Take the images of one request (camera thread)."""
         ...
 

@@ -15,12 +15,12 @@ from vagus.control.watchdog import Watchdog
 from vagus.errors import StateError
 from vagus.types import FloatArray, MotionState
 
-__all__ = ["Request", "Requests"]
+__all__ = ["LoopRequest", "Requests"]
 
 logger = logging.getLogger(__name__)
 
 
-class Request(enum.Enum):
+class LoopRequest(enum.Enum):
     """What a loop can be asked for."""
 
     PAUSE = "pause"
@@ -49,17 +49,17 @@ class Requests:
         self._motion = motion
         self._episode = episode
         self._watchdog = watchdog
-        self._waiting: deque[Request] = deque()
+        self._waiting: deque[LoopRequest] = deque()
         self._resumes_after_reset = False
 
-    def put(self, request: Request) -> None:
+    def put(self, request: LoopRequest) -> None:
         """Have it applied at the next tick, or once the robot is at rest."""
         self._waiting.append(request)
 
     @property
     def is_resetting(self) -> bool:
         """Whether a new episode was asked for already."""
-        return Request.RESET in self._waiting
+        return LoopRequest.RESET in self._waiting
 
     def apply_next(self, now_ns: int, state: FloatArray | None, config: LoopConfig) -> bool:
         """Apply one that is due; return whether there was one. `state` is None where it cannot be trusted."""
@@ -72,19 +72,19 @@ class Requests:
             logger.warning("%s was ignored: %s", request.value, error)
         return True
 
-    def _may_apply(self, request: Request, now_ns: int) -> bool:
-        if request is Request.PAUSE or self._motion.is_at_rest or self._episode.is_over_by_itself:
+    def _may_apply(self, request: LoopRequest, now_ns: int) -> bool:
+        if request is LoopRequest.PAUSE or self._motion.is_at_rest or self._episode.is_over_by_itself:
             return True
-        if request is Request.RESET and self._engine.motion is not MotionState.PAUSED:
+        if request is LoopRequest.RESET and self._engine.motion is not MotionState.PAUSED:
             self._engine.pause(now_ns)
             self._resumes_after_reset = True
         return False
 
-    def _apply(self, request: Request, now_ns: int, state: FloatArray | None, config: LoopConfig) -> None:
+    def _apply(self, request: LoopRequest, now_ns: int, state: FloatArray | None, config: LoopConfig) -> None:
         engine = self._engine
-        if request is Request.PAUSE:
+        if request is LoopRequest.PAUSE:
             engine.pause(now_ns)
-        elif request is Request.RESUME:
+        elif request is LoopRequest.RESUME:
             measured = None if state is None else self._motion.measured(state)
             within, gap = config.keep_plan_within, self._motion.gap
             engine.resume(now_ns, measured=measured, keep_plan_within=within, gap=gap)

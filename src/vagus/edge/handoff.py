@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Protocol
 
-from vagus.types import ActionChunk, LinkState, MotionState, SnapshotDraft
+from vagus.types import ActionChunk, LinkState, MotionState, RequestDraft
 
 __all__ = ["EngineContract", "EngineSide", "LinkView", "PlanView", "Proposal", "Source"]
 
@@ -68,7 +68,7 @@ class Proposal:
 
     chunk: ActionChunk
     source: Source
-    draft: SnapshotDraft
+    draft: RequestDraft
 
 
 @dataclass(frozen=True, slots=True)

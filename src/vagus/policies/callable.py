@@ -10,8 +10,8 @@ import numpy as np
 
 from vagus.errors import ConfigError, PolicyError
 from vagus.import_path import Option, construct, load_named
-from vagus.policies.declare import Declaration, declaration_of
-from vagus.policies.identity import Identity
+from vagus.policies.declare import PolicyDeclaration, declaration_of
+from vagus.policies.identity import PolicyIdentity
 from vagus.policies.policy import Policy, Row, ServingMode, failure_of
 from vagus.specs import PolicySpec
 from vagus.types import ActionChunk
@@ -35,7 +35,9 @@ UNDECLARED_CLASS = (
 class FunctionPolicy:
     """A function as a policy: one call per row, and a row that raises fails alone."""
 
-    def __init__(self, act: Callable[..., object], declaration: Declaration, identity: Identity) -> None:
+    def __init__(
+        self, act: Callable[..., object], declaration: PolicyDeclaration, identity: PolicyIdentity
+    ) -> None:
         self._act = act
         self._takes_row = _takes_row(act)
         self.spec = declaration.spec
@@ -75,7 +77,7 @@ class FunctionPolicy:
 class CompletedPolicy:
     """A user's object with `spec` and `infer`, and defaults for what else a policy has."""
 
-    def __init__(self, inner: object, identity: Identity) -> None:
+    def __init__(self, inner: object, identity: PolicyIdentity) -> None:
         self._inner = inner
         self.spec: PolicySpec = inner.spec  # type: ignore[attr-defined] # checked by `load_callable`
         self.infer = inner.infer  # type: ignore[attr-defined] # likewise
@@ -123,7 +125,7 @@ def load_callable(
     Raises:
         ConfigError: nothing is there, it cannot be imported, or it does not say what it wants.
     """
-    identity = Identity(f"policy {target!r}", options or {})
+    identity = PolicyIdentity(f"policy {target!r}", options or {})
     identity.begin()
     try:
         return _load(target, identity, spec=spec, options=options or {})
@@ -133,7 +135,7 @@ def load_callable(
 
 
 def _load(
-    target: str, identity: Identity, *, spec: PolicySpec | None, options: Mapping[str, Option]
+    target: str, identity: PolicyIdentity, *, spec: PolicySpec | None, options: Mapping[str, Option]
 ) -> Policy[object]:
     module, found = load_named("policy", target)
     thing = _construct(target, found, dict(options))
@@ -145,7 +147,7 @@ def _load(
         return cast("Policy[object]", CompletedPolicy(thing, identity))
     if spec is not None:
         is_shared = declaration is not None and declaration.is_shared
-        declaration = Declaration(spec, version, is_shared=is_shared)
+        declaration = PolicyDeclaration(spec, version, is_shared=is_shared)
     if declaration is None or not callable(thing):
         raise ConfigError(
             f"policy {target!r}",

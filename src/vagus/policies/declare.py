@@ -28,7 +28,7 @@ from vagus.specs import (
     StateFeature,
 )
 
-__all__ = ["Declaration", "SpecTable", "declaration_of", "policy"]
+__all__ = ["PolicyDeclaration", "SpecTable", "declaration_of", "policy"]
 
 ActT = TypeVar("ActT", bound=Callable[..., object])
 
@@ -108,7 +108,7 @@ def _check_known(setting: str, names: Iterable[str], what: str, known: Iterable[
 
 
 @dataclass(frozen=True, slots=True)
-class Declaration:
+class PolicyDeclaration:
     """What `@policy` says about a function."""
 
     spec: PolicySpec
@@ -162,7 +162,7 @@ def policy(  # noqa: PLR0913 - each is one line of the user's decorator
         instruction=instruction,
     )
     files = None if weights_files is None else tuple(weights_files)
-    declaration = Declaration(table.to_spec(), version, shared, files)
+    declaration = PolicyDeclaration(table.to_spec(), version, shared, files)
 
     def declare(act: ActT) -> ActT:
         setattr(act, DECLARED, declaration)
@@ -171,7 +171,7 @@ def policy(  # noqa: PLR0913 - each is one line of the user's decorator
     return declare
 
 
-def declaration_of(thing: object) -> Declaration | None:
+def declaration_of(thing: object) -> PolicyDeclaration | None:
     """Return what `@policy` said about `thing`, or None where it said nothing."""
     declaration = getattr(thing, DECLARED, None)
-    return declaration if isinstance(declaration, Declaration) else None
+    return declaration if isinstance(declaration, PolicyDeclaration) else None

@@ -20,7 +20,7 @@ from vagus.import_path import Option
 from vagus.policies.file_reads import FileReads, Fingerprint, fingerprint
 from vagus.policies.own_files import Home, files_below
 
-__all__ = ["Identity"]
+__all__ = ["PolicyIdentity"]
 
 BLOCK_BYTES = 1 << 20
 LARGE_BYTES = 1 << 30
@@ -41,7 +41,7 @@ class _Part:
     """As it was before it was used; None: nobody looked."""
 
 
-class Identity:
+class PolicyIdentity:
     """What one policy is made of. `begin` before it is imported; `digest` once it has run.
 
     Args:

@@ -16,7 +16,7 @@ from vagus.control.loop_stats import LoopSummary
 from vagus.errors import SpecError
 from vagus.recording.session_folder import Json, SessionFolder
 from vagus.threads import Supervised
-from vagus.types import Command, FloatArray, Image, SnapshotDraft
+from vagus.types import Command, FloatArray, Image, RequestDraft
 from vagus.wire.images import encode_image
 
 __all__ = ["Recorder"]
@@ -42,7 +42,7 @@ class _Step:
 
 @dataclass(frozen=True, slots=True)
 class _Frames:
-    draft: SnapshotDraft
+    draft: RequestDraft
     images: Mapping[str, Image]
 
 
@@ -82,7 +82,7 @@ class Recorder:
             return
         self._steps.append(_Step(now_ns, command, state))
 
-    def record_images(self, draft: SnapshotDraft, images: Mapping[str, Image]) -> None:
+    def record_images(self, draft: RequestDraft, images: Mapping[str, Image]) -> None:
         """Take the frames of one request; returns at once."""
         if not self._config.images:
             return

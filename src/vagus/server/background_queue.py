@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from vagus.server.threads import Threads
 
-__all__ = ["Limits", "Spool"]
+__all__ = ["BackgroundQueue", "QueueLimits"]
 
 ItemT = TypeVar("ItemT")
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class QueueLimits:
     """What may wait.
 
     Attributes:
@@ -31,7 +31,7 @@ class Limits:
     max_bytes: int
 
 
-class Spool(Generic[ItemT]):
+class BackgroundQueue(Generic[ItemT]):
     """Takes items from any thread without waiting and gives them to `work` on its own thread.
 
     Items of a lower rank come first, those of one rank in order.
@@ -50,7 +50,7 @@ class Spool(Generic[ItemT]):
         work: Callable[[ItemT], None],
         *,
         threads: Threads,
-        limits: Limits,
+        limits: QueueLimits,
         on_lost: Callable[[str], None],
     ) -> None:
         self._name = name

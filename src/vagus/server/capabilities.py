@@ -10,7 +10,7 @@ from vagus import __version__
 from vagus.errors import PolicyError, ProtocolError
 from vagus.quoting import quoted
 from vagus.server.config import ServeConfig
-from vagus.server.served_policy import Model
+from vagus.server.served_policy import ServedPolicy
 from vagus.server.validate import MAX_WARNINGS
 from vagus.transport.host import host_id
 from vagus.transport.keys import ServerKey
@@ -43,7 +43,9 @@ def unloaded(config: ServeConfig, server: ServerKey) -> Capabilities:
     )
 
 
-def loaded(known: Capabilities, model: Model[SessionT], latency: tuple[LatencyRow, ...]) -> Capabilities:
+def loaded(
+    known: Capabilities, model: ServedPolicy[SessionT], latency: tuple[LatencyRow, ...]
+) -> Capabilities:
     """Return `known` with all that the model and its warm-up add."""
     spec = model.spec
     return msgspec.structs.replace(

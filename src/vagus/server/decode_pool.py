@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from vagus.server.fair_queue import FairQueue
 from vagus.server.threads import Threads
-from vagus.thread_pool import Crew
+from vagus.thread_pool import ThreadPool
 
 __all__ = ["DecodePool"]
 
@@ -32,7 +32,7 @@ class DecodePool(Generic[ItemT]):
         self._clock = threads.clock
         self._queue: FairQueue[ItemT] = FairQueue(threads.clock, per_client=CAPACITY, capacity=CAPACITY)
         self._threads = [threads.make(f"vagus-decode-{number}", self._run) for number in range(workers)]
-        self.crew = Crew(workers, "vagus-frames")
+        self.crew = ThreadPool(workers, "vagus-frames")
 
     def start(self) -> None:
         """Start the threads."""

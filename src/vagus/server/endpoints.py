@@ -15,9 +15,9 @@ from vagus.clock import NS_PER_S, seconds_to_ns
 from vagus.errors import LinkError, ProtocolError, SessionRefusedError
 from vagus.server.config import ServeConfig
 from vagus.server.pipeline import Pipeline
-from vagus.server.publisher import Outbox
+from vagus.server.publisher import Publisher
 from vagus.server.session_log import SessionLog
-from vagus.server.session_requests import OPENS_PER_S, SessionDesk
+from vagus.server.session_requests import OPENS_PER_S, SessionRequests
 from vagus.server.sessions import EpochSource, Found, Reminders, Session, SessionTable
 from vagus.server.threads import Threads
 from vagus.server.validate import Offer, check_open
@@ -36,7 +36,7 @@ from vagus.wire.schema import (
     SessionRequest,
 )
 
-__all__ = ["Reception"]
+__all__ = ["Endpoints"]
 
 SessionT = TypeVar("SessionT")
 
@@ -61,7 +61,7 @@ CONFIRM_TIMEOUT_S = 1.0
 """Longest wait for the answer whether a client is really gone."""
 
 
-class Reception(Generic[SessionT]):
+class Endpoints(Generic[SessionT]):
     """Who may talk to the pipeline.
 
     Args:
@@ -79,7 +79,7 @@ class Reception(Generic[SessionT]):
         server: ServerKey,
         config: ServeConfig,
         *,
-        outbox: Outbox,
+        outbox: Publisher,
         log: SessionLog,
         threads: Threads,
     ) -> None:
@@ -89,7 +89,7 @@ class Reception(Generic[SessionT]):
         self._log = log
         self._clock = threads.clock
         self._lock = threading.Lock()
-        self._desk = SessionDesk(self._answer_session, threads)
+        self._desk = SessionRequests(self._answer_session, threads)
         self._sessions = SessionTable(
             max_sessions=config.max_sessions,
             grace_ns=seconds_to_ns(config.client_grace_s),

@@ -11,27 +11,27 @@ from typing import Generic, TypeVar
 from vagus.clock import Clock
 from vagus.errors import PolicyError
 from vagus.policies.policy import Row, failure_of
-from vagus.server.replies import Cost
-from vagus.server.served_policy import Model, infer_rows
-from vagus.server.slot import Lane, Ready, Seat
+from vagus.server.replies import BatchTiming
+from vagus.server.served_policy import ServedPolicy, infer_rows
+from vagus.server.slot import EpisodeState, ReadyRequest, Slot
 from vagus.types import ActionChunk
 
-__all__ = ["Batch", "Runner"]
+__all__ = ["Batch", "Executor"]
 
 SessionT = TypeVar("SessionT")
 
-Batch = Sequence[tuple[Lane[SessionT], Ready]]
-SeatedRow = tuple[Seat[SessionT], Row[SessionT]]
+Batch = Sequence[tuple[Slot[SessionT], ReadyRequest]]
+SeatedRow = tuple[EpisodeState[SessionT], Row[SessionT]]
 
 
-class Runner(Generic[SessionT]):
+class Executor(Generic[SessionT]):
     """Runs one model."""
 
-    def __init__(self, model: Model[SessionT], clock: Clock) -> None:
+    def __init__(self, model: ServedPolicy[SessionT], clock: Clock) -> None:
         self._model = model
         self._clock = clock
 
-    def begin_episode(self, lane: Lane[SessionT], episode: int) -> PolicyError | None:
+    def begin_episode(self, lane: Slot[SessionT], episode: int) -> PolicyError | None:
         """Apply the boundary of `episode`; return what the policy said if it failed."""
         try:
             self._seat(lane, episode, is_start=False)
@@ -39,7 +39,7 @@ class Runner(Generic[SessionT]):
             return failure_of(error)
         return None
 
-    def run(self, batch: Batch[SessionT]) -> tuple[list[ActionChunk | PolicyError], Cost]:
+    def run(self, batch: Batch[SessionT]) -> tuple[list[ActionChunk | PolicyError], BatchTiming]:
         """Return one result per row of `batch`, in order, and what they took. A bad row fails alone."""
         begin_ns = self._clock.now_ns()
         prepared = [self._prepare(lane, ready) for lane, ready in batch]
@@ -50,7 +50,7 @@ class Runner(Generic[SessionT]):
         ]
         answers = iter(self._infer(rows))
         results = [seat if isinstance(seat, PolicyError) else next(answers) for seat in prepared]
-        return results, Cost(begin_ns, self._clock.now_ns() - begin_ns, len(rows))
+        return results, BatchTiming(begin_ns, self._clock.now_ns() - begin_ns, len(rows))
 
     def _infer(self, rows: Sequence[SeatedRow[SessionT]]) -> list[ActionChunk | PolicyError]:
         """Return one result per row; those that a batch has failed with are inferred alone."""
@@ -67,7 +67,7 @@ class Runner(Generic[SessionT]):
                 results[index] = answer if isinstance(answer, PolicyError) else answer[0]
         return [results[index] for index in range(len(rows))]
 
-    def _prepare(self, lane: Lane[SessionT], ready: Ready) -> Seat[SessionT] | PolicyError:
+    def _prepare(self, lane: Slot[SessionT], ready: ReadyRequest) -> EpisodeState[SessionT] | PolicyError:
         try:
             seat = self._seat(lane, ready.header.episode, is_start=ready.request.is_episode_start)
         except BaseException as error:  # noqa: BLE001 - as above; the other rows go on
@@ -75,10 +75,10 @@ class Runner(Generic[SessionT]):
         seat.is_fresh = False
         return seat
 
-    def _seat(self, lane: Lane[SessionT], episode: int, *, is_start: bool) -> Seat[SessionT]:
+    def _seat(self, lane: Slot[SessionT], episode: int, *, is_start: bool) -> EpisodeState[SessionT]:
         """Return the policy's state for this robot, with the boundary of `episode` applied."""
         if lane.seat is None:
-            lane.seat = Seat(self._model.policy.open_session())
+            lane.seat = EpisodeState(self._model.policy.open_session())
         seat = lane.seat
         if seat.episode != episode or (is_start and not seat.is_fresh):
             self._model.policy.begin_episode(seat.session)

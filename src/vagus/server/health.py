@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from vagus.errors import ConfigError
 from vagus.server.lifecycle import Phase
-from vagus.server.metrics import Histogram, Telemetry
+from vagus.server.metrics import Histogram, ServerMetrics
 from vagus.threads import Supervised
 from vagus.transport.endpoints import bracketed
 from vagus.wire.schema import Load
@@ -65,7 +65,7 @@ class Vitals:
     phase: Callable[[], Phase]
     is_healthy: Callable[[], bool]
     load: Callable[[], Load]
-    telemetry: Telemetry
+    telemetry: ServerMetrics
     failing: Callable[[], str] = str
     ended: Callable[[], str] = str
 

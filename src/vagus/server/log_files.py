@@ -9,14 +9,14 @@ from typing import TypeVar
 
 from vagus.errors import ConfigError
 from vagus.server.audit import AuditEvent, AuditFile, AuditLine, line_of
-from vagus.server.background_queue import Limits, Spool
+from vagus.server.background_queue import BackgroundQueue, QueueLimits
 from vagus.server.capture import CaptureRing
 from vagus.server.config import ServeConfig
-from vagus.server.metrics import Telemetry
+from vagus.server.metrics import ServerMetrics
 from vagus.server.outcomes import Outcome
 from vagus.server.threads import Threads
 
-__all__ = ["Records"]
+__all__ = ["LogFiles"]
 
 ItemT = TypeVar("ItemT")
 
@@ -29,16 +29,16 @@ MAX_BYTES = 64 << 20
 """Of all samples that wait."""
 
 
-class Records:
+class LogFiles:
     """Audit file and capture folder, as far as the settings ask for them."""
 
-    def __init__(self, config: ServeConfig, telemetry: Telemetry, threads: Threads) -> None:
+    def __init__(self, config: ServeConfig, telemetry: ServerMetrics, threads: Threads) -> None:
         self._telemetry = telemetry
         self._threads = threads
         self._ring: CaptureRing | None = None
         self._audit: AuditFile | None = None
-        self._to_audit: Spool[AuditLine | AuditEvent] | None = None
-        self._to_capture: Spool[Outcome] | None = None
+        self._to_audit: BackgroundQueue[AuditLine | AuditEvent] | None = None
+        self._to_capture: BackgroundQueue[Outcome] | None = None
         if config.audit_path is not None:
             self._audit = AuditFile(
                 config.audit_path, max_bytes=config.audit_max_mb << 20, is_private=config.private_files
@@ -93,12 +93,12 @@ class Records:
         if self._audit is not None:
             self._audit.close()
 
-    def _spool(self, name: str, write: Callable[[ItemT], None], capacity: int) -> Spool[ItemT]:
-        return Spool(
+    def _spool(self, name: str, write: Callable[[ItemT], None], capacity: int) -> BackgroundQueue[ItemT]:
+        return BackgroundQueue(
             f"vagus-{name}",
             write,
             threads=self._threads,
-            limits=Limits((capacity,), MAX_BYTES),
+            limits=QueueLimits((capacity,), MAX_BYTES),
             on_lost=lambda why: self._telemetry.count("dropped", f"{name}_{why}"),
         )
 

@@ -7,7 +7,7 @@ import threading
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
-__all__ = ["BusyMeter", "Histogram", "Telemetry"]
+__all__ = ["BusyMeter", "Histogram", "ServerMetrics"]
 
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 ROWS = (1, 2, 4, 8, 16, 32, 64)
@@ -34,7 +34,7 @@ class Histogram:
         return Histogram(self.bounds, list(self.counts), self.total)
 
 
-class Telemetry:
+class ServerMetrics:
     """Counters by (family, label) and histograms by name."""
 
     def __init__(self) -> None:

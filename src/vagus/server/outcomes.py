@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from vagus.clock import NS_PER_S
-from vagus.server.metrics import Telemetry
+from vagus.server.metrics import ServerMetrics
 from vagus.wire.schema import Header
 
-__all__ = ["Journal", "Outcome"]
+__all__ = ["Outcome", "OutcomeLog"]
 
 CHUNK = "chunk"
 """The outcome of a request that was answered with actions; all others say why not."""
@@ -52,10 +52,10 @@ class Outcome:
     message: str = ""
 
 
-class Journal:
+class OutcomeLog:
     """Tells everybody who wants to know about each outcome."""
 
-    def __init__(self, telemetry: Telemetry, *listeners: Callable[[Outcome], None]) -> None:
+    def __init__(self, telemetry: ServerMetrics, *listeners: Callable[[Outcome], None]) -> None:
         self.telemetry = telemetry
         self._listeners = listeners
 

@@ -13,19 +13,19 @@ from vagus.clock import NS_PER_S
 from vagus.errors import PolicyError, ProtocolError
 from vagus.quoting import quoted
 from vagus.server.decode_pool import DecodePool
-from vagus.server.executor import Batch, Runner
+from vagus.server.executor import Batch, Executor
 from vagus.server.mailbox import Letter
 from vagus.server.metrics import BusyMeter
 from vagus.server.options import PipelineOptions
-from vagus.server.outcomes import Journal
+from vagus.server.outcomes import OutcomeLog
 from vagus.server.policy_check import PolicyCheck
-from vagus.server.publisher import Outbox
-from vagus.server.replies import Answers, Cost
-from vagus.server.request import Request, decode_request
-from vagus.server.request_slots import Next, Traffic
-from vagus.server.served_policy import Model
+from vagus.server.publisher import Publisher
+from vagus.server.replies import BatchTiming, Replies
+from vagus.server.request import DecodedRequest, decode_request
+from vagus.server.request_slots import Disposition, RequestSlots
+from vagus.server.served_policy import ServedPolicy
 from vagus.server.sessions import Session
-from vagus.server.slot import Lane, Parcel, PendingReset, Ready
+from vagus.server.slot import PendingReset, QueuedRequest, ReadyRequest, Slot
 from vagus.server.threads import Threads
 from vagus.server.validate import Terms
 from vagus.types import ActionChunk
@@ -47,22 +47,22 @@ class Pipeline(Generic[SessionT]):
 
     def __init__(
         self,
-        model: Model[SessionT],
+        model: ServedPolicy[SessionT],
         options: PipelineOptions,
         *,
-        outbox: Outbox,
-        journal: Journal,
+        outbox: Publisher,
+        journal: OutcomeLog,
         threads: Threads,
     ) -> None:
         self._spec = model.spec
         self._options = options
         self._clock = threads.clock
         self._telemetry = journal.telemetry
-        self._runner = Runner(model, threads.clock)
+        self._runner = Executor(model, threads.clock)
         self._check = PolicyCheck(model, threads.clock, ends_when_broken=options.ends_when_broken)
-        self._answers = Answers(outbox, journal, self.load)
+        self._answers = Replies(outbox, journal, self.load)
         self._changed = threading.Condition()
-        self._traffic: Traffic[SessionT] = Traffic(options.scheduler)
+        self._traffic: RequestSlots[SessionT] = RequestSlots(options.scheduler)
         self._resets: dict[int, PendingReset] = {}
         """By epoch: the newest boundary of each session that waits for the policy thread."""
         self._busy = BusyMeter(BUSY_WINDOW_NS)
@@ -70,7 +70,7 @@ class Pipeline(Generic[SessionT]):
         self._is_draining = False
         self._is_running = False
         self._threads = threads
-        self._decoders: DecodePool[Lane[SessionT]] = DecodePool(options.decode_workers, self._take, threads)
+        self._decoders: DecodePool[Slot[SessionT]] = DecodePool(options.decode_workers, self._take, threads)
 
     def start(self) -> None:
         """Start the decode pool."""
@@ -115,26 +115,26 @@ class Pipeline(Generic[SessionT]):
 
     def submit(self, session: Session, header: Header, payload: bytes) -> None:
         """Take in an observation."""
-        parcel = Parcel(header, payload)
+        parcel = QueuedRequest(header, payload)
         with self._changed:
             lane = self._traffic.lane(session.epoch)
             is_draining = self._is_draining or self._is_stopping
-            verdict = Next.CLOSED
+            verdict = Disposition.CLOSED
             if lane is not None and not is_draining:
                 verdict = self._admit(lane, parcel)
         if is_draining:
             self._answers.failed(session, parcel, EventCode.DRAINING, "the server is going; ask a replica")
-        elif lane is not None and verdict is Next.TOO_LARGE:
+        elif lane is not None and verdict is Disposition.TOO_LARGE:
             reason = f"observation: wanted at most {lane.terms.max_request_bytes} bytes, got {len(payload)}"
             self._answers.failed(session, parcel, EventCode.INVALID_INPUT, reason)
-        elif verdict not in (Next.DECODE, Next.WAIT):
+        elif verdict not in (Disposition.DECODE, Disposition.WAIT):
             self._answers.dropped(session, parcel, verdict)
 
-    def _admit(self, lane: Lane[SessionT], parcel: Parcel) -> Next:
+    def _admit(self, lane: Slot[SessionT], parcel: QueuedRequest) -> Disposition:
         if len(parcel.payload) > lane.terms.max_request_bytes:
-            return Next.TOO_LARGE
+            return Disposition.TOO_LARGE
         verdict = self._traffic.submit(lane, parcel, self._clock.now_ns())
-        if verdict is Next.DECODE:
+        if verdict is Disposition.DECODE:
             self._decoders.put(lane.session.client, lane)
         return verdict
 
@@ -152,7 +152,7 @@ class Pipeline(Generic[SessionT]):
         if replaced is not None:
             replaced.answer(_refusal(EventCode.OVERLOADED, "a newer reset of this session took its place"))
 
-    def _refuse_reset(self, lane: Lane[SessionT] | None, episode: int) -> ResetAck | None:
+    def _refuse_reset(self, lane: Slot[SessionT] | None, episode: int) -> ResetAck | None:
         """Return why not, or None once the traffic has turned to the new episode."""
         if lane is None:
             return _refusal(EventCode.UNKNOWN_SESSION, "this session is closed; open a new one")
@@ -164,7 +164,7 @@ class Pipeline(Generic[SessionT]):
 
     # decode pool
 
-    def _take(self, lane: Lane[SessionT]) -> None:
+    def _take(self, lane: Slot[SessionT]) -> None:
         with self._changed:
             letter = self._traffic.take(lane)
             self._changed.notify_all()
@@ -177,22 +177,22 @@ class Pipeline(Generic[SessionT]):
             if not is_ready:
                 self._release(lane)
 
-    def _decode(self, lane: Lane[SessionT], letter: Letter[Parcel]) -> bool:
+    def _decode(self, lane: Slot[SessionT], letter: Letter[QueuedRequest]) -> bool:
         """Return whether the request can go into a batch now."""
         begin_ns = self._clock.now_ns()
         request = self._request(lane, letter.item)
         if request is None:
             return False
         now_ns = self._clock.now_ns()
-        ready = Ready(letter, request, decode_ns=now_ns - begin_ns, ready_ns=now_ns)
+        ready = ReadyRequest(letter, request, decode_ns=now_ns - begin_ns, ready_ns=now_ns)
         with self._changed:
             verdict = self._traffic.decoded(lane, ready)
             self._changed.notify_all()
-        if verdict not in (Next.READY, Next.SUPERSEDED):
+        if verdict not in (Disposition.READY, Disposition.SUPERSEDED):
             self._answers.dropped(lane.session, letter.item, verdict)
-        return verdict is Next.READY
+        return verdict is Disposition.READY
 
-    def _request(self, lane: Lane[SessionT], parcel: Parcel) -> Request | None:
+    def _request(self, lane: Slot[SessionT], parcel: QueuedRequest) -> DecodedRequest | None:
         """Return the request, or None after its sender was told what is wrong with it."""
         try:
             stamp_ns = parcel.header.client_mono_ns
@@ -207,9 +207,9 @@ class Pipeline(Generic[SessionT]):
             raise
         return None
 
-    def _release(self, lane: Lane[SessionT]) -> None:
+    def _release(self, lane: Slot[SessionT]) -> None:
         with self._changed:
-            if not lane.is_closed and self._traffic.release(lane) is Next.DECODE:
+            if not lane.is_closed and self._traffic.release(lane) is Disposition.DECODE:
                 self._decoders.put(lane.session.client, lane)
             self._changed.notify_all()
 
@@ -280,11 +280,11 @@ class Pipeline(Generic[SessionT]):
                     self._release(lane)
 
     def _finish(
-        self, lane: Lane[SessionT], ready: Ready, result: ActionChunk | PolicyError, cost: Cost
+        self, lane: Slot[SessionT], ready: ReadyRequest, result: ActionChunk | PolicyError, cost: BatchTiming
     ) -> None:
         with self._changed:
             verdict = self._traffic.inferred(lane, ready.header.episode)
-        if verdict is not Next.PUBLISH:
+        if verdict is not Disposition.PUBLISH:
             self._answers.dropped_row(lane.session, ready, verdict, cost)
         elif isinstance(result, PolicyError):
             self._answers.failed_row(lane.session, ready, EventCode.POLICY_ERROR, str(result), cost)

@@ -11,7 +11,7 @@ from vagus.errors import PolicyError
 from vagus.server.executor import Batch
 from vagus.server.failure_log import FailureLog
 from vagus.server.policy_health import PolicyHealth
-from vagus.server.served_policy import Model
+from vagus.server.served_policy import ServedPolicy
 from vagus.server.sessions import Session
 from vagus.server.warmup import try_policy
 from vagus.types import ActionChunk
@@ -32,7 +32,7 @@ class PolicyCheck(Generic[SessionT]):
         ends_when_broken: raise once the policy is found to be broken.
     """
 
-    def __init__(self, model: Model[SessionT], clock: Clock, *, ends_when_broken: bool) -> None:
+    def __init__(self, model: ServedPolicy[SessionT], clock: Clock, *, ends_when_broken: bool) -> None:
         self._model = model
         self._clock = clock
         self._ends_when_broken = ends_when_broken

@@ -13,8 +13,8 @@ import msgspec
 
 from vagus.clock import NS_PER_S
 from vagus.quoting import quoted
-from vagus.server.background_queue import Limits, Spool
-from vagus.server.metrics import Telemetry
+from vagus.server.background_queue import BackgroundQueue, QueueLimits
+from vagus.server.metrics import ServerMetrics
 from vagus.server.threads import Threads
 from vagus.transport.keys import ClientKey, ServerKey
 from vagus.transport.link import Delivery, Link, Query
@@ -31,7 +31,7 @@ from vagus.wire.schema import (
     ResetAck,
 )
 
-__all__ = ["Outbox"]
+__all__ = ["Publisher"]
 
 CAPACITY = (4096, 1024, 256)
 """Messages of each rank that may wait: chunks and events, answers, status."""
@@ -50,18 +50,18 @@ class Rank(enum.IntEnum):
     STATUS = 2
 
 
-class Outbox:
+class Publisher:
     """Publishes chunks and events, and answers queries. All text in them is made fit to travel here."""
 
-    def __init__(self, link: Link, server: ServerKey, telemetry: Telemetry, threads: Threads) -> None:
+    def __init__(self, link: Link, server: ServerKey, telemetry: ServerMetrics, threads: Threads) -> None:
         self._link = link
         self._server = server
         self._telemetry = telemetry
-        self._spool: Spool[Callable[[], None]] = Spool(
+        self._spool: BackgroundQueue[Callable[[], None]] = BackgroundQueue(
             "vagus-publish",
             self._send,
             threads=threads,
-            limits=Limits(CAPACITY, MAX_BYTES),
+            limits=QueueLimits(CAPACITY, MAX_BYTES),
             on_lost=lambda why: telemetry.count("dropped", LOST[why]),
         )
 

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from vagus.clock import NS_PER_MS
 from vagus.errors import ProtocolError
 from vagus.quoting import quoted
-from vagus.server.outcomes import CHUNK, Journal, Outcome
-from vagus.server.publisher import Outbox
-from vagus.server.request_slots import Next
+from vagus.server.outcomes import CHUNK, Outcome, OutcomeLog
+from vagus.server.publisher import Publisher
+from vagus.server.request_slots import Disposition
 from vagus.server.sessions import Session
-from vagus.server.slot import Parcel, Ready
+from vagus.server.slot import QueuedRequest, ReadyRequest
 from vagus.types import ActionChunk
 from vagus.wire.codec import encode_tensor
 from vagus.wire.schema import MAX_REASON, ChunkMessage, EventCode, Load
 
-__all__ = ["Answers", "Cost"]
+__all__ = ["BatchTiming", "Replies"]
 
 
 MAX_TEXT = MAX_REASON - 64
@@ -25,7 +25,7 @@ MAX_TEXT = MAX_REASON - 64
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class BatchTiming:
     """What a batch took.
 
     Attributes:
@@ -39,15 +39,15 @@ class Cost:
     batch_size: int = 0
 
 
-class Answers:
+class Replies:
     """Sends what a request is answered with, and records what became of it."""
 
-    def __init__(self, outbox: Outbox, journal: Journal, load: Callable[[], Load]) -> None:
+    def __init__(self, outbox: Publisher, journal: OutcomeLog, load: Callable[[], Load]) -> None:
         self._outbox = outbox
         self._journal = journal
         self._load = load
 
-    def chunk(self, session: Session, ready: Ready, chunk: ActionChunk, cost: Cost) -> None:
+    def chunk(self, session: Session, ready: ReadyRequest, chunk: ActionChunk, cost: BatchTiming) -> None:
         """Send actions."""
         message = ChunkMessage(
             step=chunk.step,
@@ -68,28 +68,30 @@ class Answers:
             return
         self._record_row(session, ready, CHUNK, cost, reply=reply)
 
-    def failed_row(self, session: Session, ready: Ready, code: EventCode, message: str, cost: Cost) -> None:
+    def failed_row(
+        self, session: Session, ready: ReadyRequest, code: EventCode, message: str, cost: BatchTiming
+    ) -> None:
         """Send an event for a request that reached the policy."""
         message = quoted(message, MAX_TEXT)
         reply = self._outbox.event(session.client, ready.header, code, message)
         self._record_row(session, ready, code.value, cost, reply=reply, message=message)
 
-    def dropped_row(self, session: Session, ready: Ready, why: Next, cost: Cost) -> None:
+    def dropped_row(self, session: Session, ready: ReadyRequest, why: Disposition, cost: BatchTiming) -> None:
         """Record a request that was inferred and whose answer nobody wants any more."""
         self._record_row(session, ready, why.value, cost)
 
-    def failed(self, session: Session, parcel: Parcel, code: EventCode, message: str) -> None:
+    def failed(self, session: Session, parcel: QueuedRequest, code: EventCode, message: str) -> None:
         """Send an event for a request that never reached the policy."""
         message = quoted(message, MAX_TEXT)
         reply = self._outbox.event(session.client, parcel.header, code, message)
         self._record(session, parcel, code.value, reply=reply, message=message)
 
-    def dropped(self, session: Session, parcel: Parcel, why: Next) -> None:
+    def dropped(self, session: Session, parcel: QueuedRequest, why: Disposition) -> None:
         """Record a request that is not answered, because its sender does not wait for it any more."""
         self._record(session, parcel, why.value)
 
     def _record(
-        self, session: Session, parcel: Parcel, result: str, *, reply: bytes = b"", message: str = ""
+        self, session: Session, parcel: QueuedRequest, result: str, *, reply: bytes = b"", message: str = ""
     ) -> None:
         self._journal.record(
             Outcome(
@@ -106,9 +108,9 @@ class Answers:
     def _record_row(
         self,
         session: Session,
-        ready: Ready,
+        ready: ReadyRequest,
         result: str,
-        cost: Cost,
+        cost: BatchTiming,
         *,
         reply: bytes = b"",
         message: str = "",
@@ -133,5 +135,5 @@ class Answers:
         )
 
 
-def _queue_wait_ns(ready: Ready, cost: Cost) -> int:
+def _queue_wait_ns(ready: ReadyRequest, cost: BatchTiming) -> int:
     return max(cost.begin_ns - ready.letter.arrived_ns - ready.decode_ns, 0)

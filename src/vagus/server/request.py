@@ -19,7 +19,7 @@ from vagus.wire.codec import decode, decode_tensor
 from vagus.wire.images import decode_image
 from vagus.wire.schema import ImageMessage, ObservationMessage, TensorMessage
 
-__all__ = ["DecodeAll", "Request", "decode_request"]
+__all__ = ["DecodeAll", "DecodedRequest", "decode_request"]
 
 SessionT = TypeVar("SessionT")
 
@@ -31,7 +31,7 @@ MAX_STEP = 2**53
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class DecodedRequest:
     """A request whose arrays are there.
 
     Attributes:
@@ -71,7 +71,7 @@ class Request:
 
 def decode_request(
     payload: bytes, spec: PolicySpec, terms: Terms, captured_ns: int, *, decode_all: DecodeAll = map
-) -> Request:
+) -> DecodedRequest:
     """Return the request in `payload`.
 
     Args:
@@ -93,7 +93,7 @@ def decode_request(
             f"inference_delay: wanted 0 to the length of the prefix "
             f"({0 if prefix is None else len(prefix)}), got {delay}"
         )
-    return Request(
+    return DecodedRequest(
         observation=Observation(
             state=_floats(message.state, (spec.state_dim,), "state"),
             images=_images(message.images, spec, terms.max_pixels, decode_all),

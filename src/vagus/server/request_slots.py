@@ -13,15 +13,15 @@ from vagus.clock import NS_PER_MS
 from vagus.server.mailbox import Letter
 from vagus.server.scheduler import Candidate, Scheduler
 from vagus.server.sessions import Session
-from vagus.server.slot import Lane, Parcel, Ready, Stage
+from vagus.server.slot import QueuedRequest, ReadyRequest, Slot, Stage
 from vagus.server.validate import Terms
 
-__all__ = ["Next", "Traffic"]
+__all__ = ["Disposition", "RequestSlots"]
 
 SessionT = TypeVar("SessionT")
 
 
-class Next(enum.Enum):
+class Disposition(enum.Enum):
     """What becomes of a request at a step of its way. The values are the words of metrics and audit."""
 
     DECODE = "decode"
@@ -44,12 +44,12 @@ class Next(enum.Enum):
     """It is larger than any request of its session has reason to be."""
 
 
-class Traffic(Generic[SessionT]):
+class RequestSlots(Generic[SessionT]):
     """All lanes. At most one request per session is past its mailbox, and it is the newest known."""
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
-        self._lanes: dict[int, Lane[SessionT]] = {}
+        self._lanes: dict[int, Slot[SessionT]] = {}
         self._batches = 0
 
     def __len__(self) -> int:
@@ -57,7 +57,7 @@ class Traffic(Generic[SessionT]):
 
     def open(self, session: Session, terms: Terms) -> None:
         """Make a lane; its session joins the round where those wait who were served last."""
-        self._lanes[session.epoch] = Lane(session, terms, last_served=self._batches)
+        self._lanes[session.epoch] = Slot(session, terms, last_served=self._batches)
 
     def close(self, epoch: int) -> None:
         """End a lane; what is in flight on it is not published. Unknown epochs are ignored."""
@@ -67,19 +67,19 @@ class Traffic(Generic[SessionT]):
             lane.ready = None
             lane.mailbox.take()
 
-    def lane(self, epoch: int) -> Lane[SessionT] | None:
+    def lane(self, epoch: int) -> Slot[SessionT] | None:
         """Return the lane of a session, or None when it is closed."""
         return self._lanes.get(epoch)
 
-    def submit(self, lane: Lane[SessionT], parcel: Parcel, now_ns: int) -> Next:
+    def submit(self, lane: Slot[SessionT], parcel: QueuedRequest, now_ns: int) -> Disposition:
         """Put a request into the mailbox of its lane: DECODE, WAIT, or why it was not taken."""
         header = parcel.header
         if lane.is_closed:
-            return Next.CLOSED
+            return Disposition.CLOSED
         if header.episode < lane.episode:
-            return Next.OLD_EPISODE
+            return Disposition.OLD_EPISODE
         if not lane.mailbox.deposit(header.seq, parcel, now_ns):
-            return Next.DUPLICATE
+            return Disposition.DUPLICATE
         self._turn_to(lane, header.episode)
         if lane.stage is Stage.READY and lane.ready is not None:
             lane.mailbox.pass_over(lane.ready.letter)
@@ -87,28 +87,28 @@ class Traffic(Generic[SessionT]):
             lane.stage = Stage.IDLE
         return self._wake(lane)
 
-    def take(self, lane: Lane[SessionT]) -> Letter[Parcel] | None:
+    def take(self, lane: Slot[SessionT]) -> Letter[QueuedRequest] | None:
         """Return the request to decode; None: it was taken back meanwhile, and the lane is idle."""
         letter = lane.mailbox.take()
         if letter is None:
             lane.stage = Stage.IDLE
         return letter
 
-    def decoded(self, lane: Lane[SessionT], ready: Ready) -> Next:
+    def decoded(self, lane: Slot[SessionT], ready: ReadyRequest) -> Disposition:
         """Note that a request's arrays are there: READY, or why it is not wanted any more."""
         verdict = self._verdict(lane, ready.header.episode)
         if verdict is None and not lane.mailbox.is_empty:
             lane.mailbox.pass_over(ready.letter)
-            verdict = Next.SUPERSEDED
+            verdict = Disposition.SUPERSEDED
         if verdict is not None:
             return verdict
         lane.ready = ready
         lane.stage = Stage.READY
-        return Next.READY
+        return Disposition.READY
 
     def choose(
         self, profile: Mapping[int, float], now_ns: int, max_batch: int
-    ) -> list[tuple[Lane[SessionT], Ready]]:
+    ) -> list[tuple[Slot[SessionT], ReadyRequest]]:
         """Take the next batch out; empty if nobody is ready."""
         waiting = {
             lane.session.epoch: (lane, lane.ready) for lane in self._lanes.values() if lane.ready is not None
@@ -123,16 +123,16 @@ class Traffic(Generic[SessionT]):
             lane.ready, lane.stage, lane.last_served = None, Stage.INFERRING, self._batches
         return batch
 
-    def inferred(self, lane: Lane[SessionT], episode: int) -> Next:
+    def inferred(self, lane: Slot[SessionT], episode: int) -> Disposition:
         """Say whether the result of a request of `episode` may be sent: PUBLISH, or why not."""
-        return self._verdict(lane, episode) or Next.PUBLISH
+        return self._verdict(lane, episode) or Disposition.PUBLISH
 
-    def release(self, lane: Lane[SessionT]) -> Next:
+    def release(self, lane: Slot[SessionT]) -> Disposition:
         """Note that nothing is past the mailbox any more: DECODE if there is one in it, else WAIT."""
         lane.stage = Stage.IDLE
         return self._wake(lane)
 
-    def begin_episode(self, lane: Lane[SessionT], episode: int) -> bool:
+    def begin_episode(self, lane: Slot[SessionT], episode: int) -> bool:
         """Turn to a new episode; False, and no change, if a newer one has begun."""
         if episode < lane.episode:
             return False
@@ -154,7 +154,7 @@ class Traffic(Generic[SessionT]):
         """Nothing is on its way."""
         return all(lane.stage is Stage.IDLE for lane in self._lanes.values())
 
-    def _turn_to(self, lane: Lane[SessionT], episode: int) -> None:
+    def _turn_to(self, lane: Slot[SessionT], episode: int) -> None:
         """Forget what waits of older episodes."""
         if episode == lane.episode:
             return
@@ -169,18 +169,18 @@ class Traffic(Generic[SessionT]):
         elif letter is not None:
             lane.mailbox.put_back(letter)
 
-    def _wake(self, lane: Lane[SessionT]) -> Next:
+    def _wake(self, lane: Slot[SessionT]) -> Disposition:
         if lane.stage is not Stage.IDLE or lane.mailbox.is_empty:
-            return Next.WAIT
+            return Disposition.WAIT
         lane.stage = Stage.DECODING
-        return Next.DECODE
+        return Disposition.DECODE
 
-    def _verdict(self, lane: Lane[SessionT], episode: int) -> Next | None:
+    def _verdict(self, lane: Slot[SessionT], episode: int) -> Disposition | None:
         if lane.is_closed:
-            return Next.CLOSED
-        return Next.OLD_EPISODE if episode < lane.episode else None
+            return Disposition.CLOSED
+        return Disposition.OLD_EPISODE if episode < lane.episode else None
 
 
-def _candidate(lane: Lane[SessionT], ready: Ready) -> Candidate:
+def _candidate(lane: Slot[SessionT], ready: ReadyRequest) -> Candidate:
     due_ns = ready.letter.arrived_ns + round(ready.request.slack_ms * NS_PER_MS)
     return Candidate(lane.session.epoch, lane.last_served, ready.ready_ns, due_ns)

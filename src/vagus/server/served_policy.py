@@ -19,7 +19,7 @@ from vagus.server.config import ServeConfig, ServingChoice
 from vagus.specs import PolicySpec
 from vagus.types import ActionChunk, FloatArray
 
-__all__ = ["Model", "check_result", "infer_rows", "load_model"]
+__all__ = ["ServedPolicy", "check_result", "infer_rows", "load_model"]
 
 SessionT = TypeVar("SessionT")
 
@@ -28,7 +28,7 @@ NUMBERS = "fiub"
 
 
 @dataclass(frozen=True, slots=True)
-class Model(Generic[SessionT]):
+class ServedPolicy(Generic[SessionT]):
     """A policy and what it is offered as.
 
     Attributes:
@@ -59,7 +59,7 @@ class Model(Generic[SessionT]):
         return bool(self.exclusive_because)
 
     @classmethod
-    def of(cls, policy: Policy[SessionT], config: ServeConfig) -> Model[SessionT]:
+    def of(cls, policy: Policy[SessionT], config: ServeConfig) -> ServedPolicy[SessionT]:
         """Return `policy` as `config` offers it.
 
         Raises:

@@ -17,16 +17,16 @@ from vagus.errors import PolicyError, StateError, VagusError
 from vagus.policies.policy import Policy, failure_of
 from vagus.server.capabilities import check_can_travel, loaded, unloaded
 from vagus.server.config import ServeConfig
-from vagus.server.endpoints import Reception
+from vagus.server.endpoints import Endpoints
 from vagus.server.health import HealthServer, Vitals
 from vagus.server.lifecycle import TRANSITIONS, Event, Phase, advance
-from vagus.server.log_files import Records
-from vagus.server.metrics import Telemetry
+from vagus.server.log_files import LogFiles
+from vagus.server.metrics import ServerMetrics
 from vagus.server.options import PipelineOptions
-from vagus.server.outcomes import Journal
+from vagus.server.outcomes import OutcomeLog
 from vagus.server.pipeline import Pipeline
-from vagus.server.publisher import Outbox
-from vagus.server.served_policy import Model
+from vagus.server.publisher import Publisher
+from vagus.server.served_policy import ServedPolicy
 from vagus.server.session_log import SessionLog
 from vagus.server.status import Status
 from vagus.server.threads import Threads
@@ -72,7 +72,7 @@ class Server(Generic[SessionT]):
         clock: Clock | None = None,
     ) -> None:
         self.config = config
-        self.telemetry = Telemetry()
+        self.telemetry = ServerMetrics()
         name = f"{sanitise(config.server_name)}-{secrets.token_hex(3)}"
         service = ServiceKey.of(config.model_name, config.revision, config.service_name)
         self.key = ServerKey(service, name)
@@ -87,11 +87,11 @@ class Server(Generic[SessionT]):
         self._closing = threading.RLock()
         self._has_ended: bool | None = None
         self._threads = Threads(self._clock)
-        self._outbox = Outbox(link, self.key, self.telemetry, self._threads)
-        self._records = Records(config, self.telemetry, self._threads)
-        self._journal = Journal(self.telemetry, self._records.write)
+        self._outbox = Publisher(link, self.key, self.telemetry, self._threads)
+        self._records = LogFiles(config, self.telemetry, self._threads)
+        self._journal = OutcomeLog(self.telemetry, self._records.write)
         self._session_log = SessionLog(self.telemetry, self._records.write_event, self._clock)
-        self._reception: Reception[SessionT] = Reception(
+        self._reception: Endpoints[SessionT] = Endpoints(
             link,
             self.key,
             config,
@@ -264,7 +264,7 @@ class Server(Generic[SessionT]):
             self._stop(PolicyError(f"policy {self.config.policy!r}: {failure_of(error)}"))
 
     def _serve(self, policy: Policy[SessionT]) -> None:
-        model = Model.of(policy, self.config)
+        model = ServedPolicy.of(policy, self.config)
         if not self._advance(Event.LOADED):
             return
         check_chunk_size(model.spec)
@@ -306,7 +306,7 @@ class Server(Generic[SessionT]):
             self._starting.undeclare()
         self._ready.set()
 
-    def _warm(self, model: Model[SessionT]) -> tuple[LatencyRow, ...]:
+    def _warm(self, model: ServedPolicy[SessionT]) -> tuple[LatencyRow, ...]:
         if not self.config.warm_up:
             return ()
         return warm_up(

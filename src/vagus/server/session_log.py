@@ -11,7 +11,7 @@ from vagus.clock import NS_PER_S, Clock
 from vagus.quoting import quoted
 from vagus.repeats import Repeat, Repeats
 from vagus.server.audit import AuditEvent, stamp
-from vagus.server.metrics import Telemetry
+from vagus.server.metrics import ServerMetrics
 from vagus.server.sessions import Found, Session
 from vagus.server.validate import Terms
 from vagus.wire.schema import OpenMessage
@@ -44,7 +44,7 @@ class SessionLog:
         clock: monotonic.
     """
 
-    def __init__(self, telemetry: Telemetry, record: Callable[[AuditEvent], None], clock: Clock) -> None:
+    def __init__(self, telemetry: ServerMetrics, record: Callable[[AuditEvent], None], clock: Clock) -> None:
         self._telemetry = telemetry
         self._record = record
         self._clock = clock

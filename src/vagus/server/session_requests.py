@@ -11,7 +11,7 @@ from vagus.server.shares import Allowance
 from vagus.server.threads import Threads
 from vagus.transport.link import Query
 
-__all__ = ["OPENS_PER_S", "SessionDesk"]
+__all__ = ["OPENS_PER_S", "SessionRequests"]
 
 OPEN_BURST = 40
 """Requests at once from one client: it opens and closes, and its link may flap."""
@@ -27,7 +27,7 @@ MAX_REST_S = 0.2
 """The machine may have been asleep."""
 
 
-class SessionDesk:
+class SessionRequests:
     """Takes session requests on the link's threads and returns at once.
 
     Args:

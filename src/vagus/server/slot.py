@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from vagus.server.mailbox import Letter, Mailbox
-from vagus.server.request import Request
+from vagus.server.request import DecodedRequest
 from vagus.server.sessions import Session
 from vagus.server.validate import Terms
 from vagus.wire.schema import Header, ResetAck
 
-__all__ = ["Lane", "Parcel", "PendingReset", "Ready", "Seat", "Stage"]
+__all__ = ["EpisodeState", "PendingReset", "QueuedRequest", "ReadyRequest", "Slot", "Stage"]
 
 SessionT = TypeVar("SessionT")
 
@@ -28,7 +28,7 @@ class Stage(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class QueuedRequest:
     """A request as it came."""
 
     header: Header
@@ -36,11 +36,11 @@ class Parcel:
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class ReadyRequest:
     """A request whose arrays are there."""
 
-    letter: Letter[Parcel]
-    request: Request
+    letter: Letter[QueuedRequest]
+    request: DecodedRequest
     decode_ns: int
     ready_ns: int
 
@@ -60,7 +60,7 @@ class PendingReset:
 
 
 @dataclass(slots=True)
-class Seat(Generic[SessionT]):
+class EpisodeState(Generic[SessionT]):
     """The policy's state for one robot. Touched by the policy thread only.
 
     Attributes:
@@ -77,7 +77,7 @@ class Seat(Generic[SessionT]):
 
 
 @dataclass(slots=True, eq=False)
-class Lane(Generic[SessionT]):
+class Slot(Generic[SessionT]):
     """One session on its way through the server. All but `seat` is touched under the pipeline's lock.
 
     Attributes:
@@ -96,8 +96,8 @@ class Lane(Generic[SessionT]):
     terms: Terms
     last_served: int
     episode: int = 0
-    mailbox: Mailbox[Parcel] = field(default_factory=Mailbox)
+    mailbox: Mailbox[QueuedRequest] = field(default_factory=Mailbox)
     stage: Stage = Stage.IDLE
-    ready: Ready | None = None
+    ready: ReadyRequest | None = None
     is_closed: bool = False
-    seat: Seat[SessionT] | None = None
+    seat: EpisodeState[SessionT] | None = None

@@ -12,7 +12,7 @@ from vagus.errors import PolicyError, ProtocolError
 from vagus.policies.policy import Row
 from vagus.quoting import quoted
 from vagus.server.request import decode_request
-from vagus.server.served_policy import Model, infer_rows
+from vagus.server.served_policy import ServedPolicy, infer_rows
 from vagus.server.validate import Terms
 from vagus.specs import PolicySpec
 from vagus.types import ActionChunk
@@ -34,7 +34,7 @@ def batch_sizes(max_batch: int) -> tuple[int, ...]:
 
 
 def warm_up(
-    model: Model[SessionT], *, max_batch: int, max_pixels: int, runs: int, clock: Clock
+    model: ServedPolicy[SessionT], *, max_batch: int, max_pixels: int, runs: int, clock: Clock
 ) -> tuple[LatencyRow, ...]:
     """Encode, decode and infer for every batch size, with and without a prefix; return what inference took.
 
@@ -54,7 +54,7 @@ def warm_up(
     return tuple(rows)
 
 
-def try_policy(model: Model[SessionT], clock: Clock) -> str:
+def try_policy(model: ServedPolicy[SessionT], clock: Clock) -> str:
     """Return what the policy fails with on the observation that it is warmed up with, or ""."""
     max_pixels = max((camera.height * camera.width for camera in model.spec.cameras), default=0)
     try:
@@ -64,7 +64,7 @@ def try_policy(model: Model[SessionT], clock: Clock) -> str:
     return ""
 
 
-def _run(model: Model[SessionT], payload: bytes, size: int, max_pixels: int, clock: Clock) -> float:
+def _run(model: ServedPolicy[SessionT], payload: bytes, size: int, max_pixels: int, clock: Clock) -> float:
     """Return the milliseconds that one batch spent in the policy."""
     policy, spec = model.policy, model.spec
     terms = Terms(

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from rollout_rig import Sway, serving
-from vagus.edge.client.blocking import Question, RemoteChunks
-from vagus.edge.client.discovery import Contact
+from vagus.edge.client.blocking import BlockingClient, ChunkRequest
+from vagus.edge.client.discovery import Endpoint
 from vagus.edge.config import EdgeConfig
 from vagus.errors import SessionRefusedError, SpecError, VagusError
 from vagus.integrations.lerobot.rollout.names import identity_of
@@ -37,18 +37,20 @@ def endpoint() -> Iterator[str]:
         yield router.endpoints[0]
 
 
-def remote(endpoint: str, **edge: object) -> RemoteChunks:
+def remote(endpoint: str, **edge: object) -> BlockingClient:
     spec = Sway().spec
     robot = RobotSpec("lerobot", spec.actions, spec.state, (CameraSpec("front", 48, 64),), spec.rate_hz)
     config = EdgeConfig(**edge)  # type: ignore[arg-type]
-    return RemoteChunks(Contact(endpoint, "", ZenohConfig(), config), robot, identity_of("arm", {}), "sway")
+    return BlockingClient(
+        Endpoint(endpoint, "", ZenohConfig(), config), robot, identity_of("arm", {}), "sway"
+    )
 
 
-def ask(chunks: RemoteChunks) -> ActionChunk:
-    return chunks.ask(Question(np.zeros(6, dtype=np.float32), {"front": FRAME}))
+def ask(chunks: BlockingClient) -> ActionChunk:
+    return chunks.ask(ChunkRequest(np.zeros(6, dtype=np.float32), {"front": FRAME}))
 
 
-def errors_until_answered(chunks: RemoteChunks, tries: int = 5) -> list[VagusError]:
+def errors_until_answered(chunks: BlockingClient, tries: int = 5) -> list[VagusError]:
     errors: list[VagusError] = []
     for _ in range(tries):
         try:

@@ -6,19 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.rig import EPOCH, MS, S, draft, echo
-from vagus.edge.client.inflight import REMEMBERED_REQUESTS, Flight, Misfit, Request
+from vagus.edge.client.inflight import REMEMBERED_REQUESTS, InFlight, Mismatch, Request
 from vagus.edge.client.latency import LatencyWindow
 from vagus.wire.schema import Header, Kind
 
 
-def flight(latency_ms: int | None = 100) -> Flight:
+def flight(latency_ms: int | None = 100) -> InFlight:
     window = LatencyWindow()
     if latency_ms is not None:
         window.add(latency_ms * MS)
-    return Flight(window)
+    return InFlight(window)
 
 
-def sent(f: Flight, now_ns: int = 0, *, slack_ns: int = 0, captured_ns: int = 0) -> Request:
+def sent(f: InFlight, now_ns: int = 0, *, slack_ns: int = 0, captured_ns: int = 0) -> Request:
     return f.send(EPOCH, draft(captured_ns=captured_ns, slack_ns=slack_ns, episode=2), now_ns)
 
 
@@ -33,14 +33,14 @@ def test_a_reply_is_matched_once() -> None:
     assert f.match(echo(request.header)) is request
     assert f.settle(request)
     assert f.outstanding is None
-    assert f.match(echo(request.header)) is Misfit.DUPLICATED
+    assert f.match(echo(request.header)) is Mismatch.DUPLICATED
 
 
 def test_numbers_never_sent_are_unknown() -> None:
     f = flight()
     request = sent(f)
     for seq in (0, 2, 10**12):
-        assert f.match(replace_seq(request, seq)) is Misfit.UNKNOWN_SEQ
+        assert f.match(replace_seq(request, seq)) is Mismatch.UNKNOWN_SEQ
 
 
 def replace_seq(request: Request, seq: int) -> Header:
@@ -51,8 +51,8 @@ def replace_seq(request: Request, seq: int) -> Header:
 def test_a_reply_must_echo_episode_and_capture_stamp() -> None:
     f = flight()
     sent(f, captured_ns=5)
-    assert f.match(Header(Kind.CHUNK, 1, 3, 5, EPOCH)) is Misfit.WRONG_ECHO
-    assert f.match(Header(Kind.CHUNK, 1, 2, 6, EPOCH)) is Misfit.WRONG_ECHO
+    assert f.match(Header(Kind.CHUNK, 1, 3, 5, EPOCH)) is Mismatch.WRONG_ECHO
+    assert f.match(Header(Kind.CHUNK, 1, 2, 6, EPOCH)) is Mismatch.WRONG_ECHO
 
 
 def test_a_late_reply_is_still_matched_after_a_miss() -> None:
@@ -115,7 +115,7 @@ def test_playback_left_bounds_a_grown_timeout_less() -> None:
 
 
 def test_a_server_that_was_measured_to_be_slow_is_waited_for() -> None:
-    slow = Flight(LatencyWindow(initial_ns=12 * S))
+    slow = InFlight(LatencyWindow(initial_ns=12 * S))
     assert sent(slow).deadline_ns == 18 * S
     assert sent(slow, slack_ns=MS).deadline_ns == 18 * S
 
@@ -153,7 +153,7 @@ def test_a_session_begins_with_number_one_and_knows_nothing_of_the_last() -> Non
     old = sent(f)
     f.miss()
     f.begin_session()
-    assert f.match(echo(old.header)) is Misfit.UNKNOWN_SEQ
+    assert f.match(echo(old.header)) is Mismatch.UNKNOWN_SEQ
     assert f.misses == 0
     assert sent(f).seq == 1
 
@@ -161,7 +161,7 @@ def test_a_session_begins_with_number_one_and_knows_nothing_of_the_last() -> Non
 def test_only_so_many_requests_are_remembered() -> None:
     f = flight()
     requests = [sent(f, now) for now in range(REMEMBERED_REQUESTS + 1)]
-    assert f.match(echo(requests[0].header)) is Misfit.DUPLICATED
+    assert f.match(echo(requests[0].header)) is Mismatch.DUPLICATED
     assert f.match(echo(requests[1].header)) is requests[1]
 
 
@@ -169,7 +169,7 @@ def test_only_so_many_requests_are_remembered() -> None:
 def test_the_timeout_never_leaves_its_bounds(latency_ns: int, slack_ns: int, misses: int) -> None:
     window = LatencyWindow()
     window.add(latency_ns)
-    f = Flight(window)
+    f = InFlight(window)
     f.misses = misses
     made = replace(draft(), slack_ns=slack_ns)
     assert 250 * MS <= f.send(EPOCH, made, 0).deadline_ns <= max(5 * S, latency_ns * 3 // 2)

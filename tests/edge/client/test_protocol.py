@@ -9,11 +9,17 @@ import pytest
 from edge.rig import EPOCH, HORIZON, MS, OTHER, POLICY, SERVER, S, chunk_payload, draft, echo, event_payload
 from vagus.edge.client.inflight import Request
 from vagus.edge.client.latency import LatencyWindow
-from vagus.edge.client.protocol import MAX_PAUSE_NS, REFUSALS_UNTIL_LOST, REMEMBERED_EPOCHS, Session, Uplink
+from vagus.edge.client.protocol import (
+    MAX_PAUSE_NS,
+    REFUSALS_UNTIL_LOST,
+    REMEMBERED_EPOCHS,
+    ClientProtocol,
+    SessionRef,
+)
 from vagus.edge.config import EdgeConfig
 from vagus.edge.handoff import LinkView, PlanView, Proposal, Source
 from vagus.errors import StateError
-from vagus.types import LinkState, MotionState, Snapshot, SnapshotDraft
+from vagus.types import LinkState, MotionState, RequestDraft, Snapshot
 from vagus.wire.codec import decode, encode, encode_tensor
 from vagus.wire.schema import ChunkMessage, EventCode, Header, Kind
 
@@ -25,11 +31,11 @@ class Talk:
 
     def __init__(self, *, is_open: bool = True) -> None:
         self.latency = LatencyWindow(initial_ns=100 * MS)
-        self.uplink = Uplink(EdgeConfig(), POLICY, self.latency)
+        self.uplink = ClientProtocol(EdgeConfig(), POLICY, self.latency)
         self.now_ns = S
         self.plan = PLAN
         if is_open:
-            self.uplink.opened(Session(SERVER, EPOCH), self.now_ns)
+            self.uplink.opened(SessionRef(SERVER, EPOCH), self.now_ns)
 
     def turn(self, elapsed_ns: int = 0, **plan: object) -> LinkView:
         self.now_ns += elapsed_ns
@@ -38,7 +44,7 @@ class Talk:
         self.uplink.advance(self.now_ns)
         return self.uplink.view
 
-    def draft(self, *, step: int = 0, slack_ns: int = 0, episode: int | None = None) -> SnapshotDraft:
+    def draft(self, *, step: int = 0, slack_ns: int = 0, episode: int | None = None) -> RequestDraft:
         ticket = self.uplink.view.ticket
         number = self.plan.episode if episode is None else episode
         return draft(ticket=ticket, episode=number, step=step, captured_ns=self.now_ns, slack_ns=slack_ns)
@@ -218,7 +224,7 @@ def test_a_reply_of_an_old_epoch_is_told_from_one_that_was_misrouted() -> None:
     request = talk.send()
     talk.uplink.lost("token gone")
     assert talk.answer(request) is None
-    talk.uplink.opened(Session(OTHER, EPOCH + 1), talk.now_ns)
+    talk.uplink.opened(SessionRef(OTHER, EPOCH + 1), talk.now_ns)
     assert talk.answer(request) is None
     assert talk.count("old_epoch") == 2
     stranger = Header(Kind.CHUNK, 1, 0, 0, EPOCH + 2)
@@ -230,7 +236,7 @@ def test_a_reply_of_an_old_epoch_is_told_from_one_that_was_misrouted() -> None:
 def test_old_epochs_are_remembered_within_bounds() -> None:
     talk = Talk(is_open=False)
     for epoch in range(1, REMEMBERED_EPOCHS + 2):
-        talk.uplink.opened(Session(SERVER, epoch), talk.now_ns)
+        talk.uplink.opened(SessionRef(SERVER, epoch), talk.now_ns)
         talk.uplink.lost("x")
     talk.receive(Header(Kind.CHUNK, 1, 0, 0, 1), b"")
     assert talk.count("misrouted") == 1
@@ -506,7 +512,7 @@ def test_a_session_that_is_lost_voids_its_requests_and_a_new_one_counts_afresh()
     talk.uplink.lost("again")
     assert talk.count("sessions_lost") == 1
     assert talk.uplink.lost_reason == "token gone"
-    talk.uplink.opened(Session(OTHER, 8), talk.now_ns)
+    talk.uplink.opened(SessionRef(OTHER, 8), talk.now_ns)
     assert talk.send().seq == 1
     assert talk.count("sessions_opened") == 2
 
@@ -534,7 +540,7 @@ def test_dead_is_final() -> None:
     talk.uplink.draft_failed(1, talk.now_ns)
     assert talk.turn(10 * S, merges=1).state is LinkState.DEAD
     with pytest.raises(StateError):
-        talk.uplink.opened(Session(SERVER, 9), talk.now_ns)
+        talk.uplink.opened(SessionRef(SERVER, 9), talk.now_ns)
     assert talk.uplink.session is None
 
 
@@ -548,8 +554,8 @@ def test_an_engine_that_gave_up_makes_the_link_dead() -> None:
 def test_an_accepted_session_is_opened_once() -> None:
     talk = Talk()
     with pytest.raises(StateError):
-        talk.uplink.opened(Session(OTHER, 8), talk.now_ns)
-    assert talk.uplink.session == Session(SERVER, EPOCH)
+        talk.uplink.opened(SessionRef(OTHER, 8), talk.now_ns)
+    assert talk.uplink.session == SessionRef(SERVER, EPOCH)
 
 
 def test_a_new_uplink_has_no_reason_to_be_lost_or_dead() -> None:
@@ -563,7 +569,7 @@ def test_a_new_session_is_asked_at_once_and_pays_for_no_failure_of_the_last() ->
         talk.now_ns += S
         talk.event(talk.send(), "policy_error")
     assert talk.uplink.session is None
-    talk.uplink.opened(Session(OTHER, EPOCH + 1), talk.now_ns)
+    talk.uplink.opened(SessionRef(OTHER, EPOCH + 1), talk.now_ns)
     for number in range(REFUSALS_UNTIL_LOST - 1):
         talk.event(talk.send(), "policy_error")  # the first without a pause
         assert talk.uplink.session is not None
@@ -586,5 +592,5 @@ def test_an_ask_that_a_lost_session_leaves_unanswered_is_made_again_in_the_next(
     made = talk.draft()
     talk.uplink.lost("token gone")
     assert talk.uplink.offer(Snapshot(made, {}), talk.now_ns) is None
-    talk.uplink.opened(Session(OTHER, EPOCH + 1), talk.now_ns)
+    talk.uplink.opened(SessionRef(OTHER, EPOCH + 1), talk.now_ns)
     assert talk.turn().ticket == made.ticket + 1

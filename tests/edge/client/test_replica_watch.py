@@ -10,10 +10,10 @@ from edge.stand import CONFIG, Script, changed, wait_until
 from vagus.clock import MonotonicClock
 from vagus.edge.client.handshake import Contract, Identity
 from vagus.edge.client.latency import LatencyWindow
-from vagus.edge.client.protocol import Session, Uplink
-from vagus.edge.client.replica_watch import Lookout
+from vagus.edge.client.protocol import ClientProtocol, SessionRef
+from vagus.edge.client.replica_watch import ReplicaWatch
 from vagus.edge.client.replicas import Backoff, Replicas
-from vagus.edge.client.session import Opener, pinned
+from vagus.edge.client.session import SessionOpener, pinned
 from vagus.edge.client.worker import Conversation, Worker
 from vagus.edge.engine.engine import Engine
 from vagus.edge.handoff import EngineContract
@@ -36,13 +36,13 @@ def watching(
 ) -> Iterator[tuple[Conversation, MemoryLink]]:
     """Run a lookout and its worker; the session is with a server that nobody plays."""
     link = network.link("robot")
-    opener = Opener(link, ROBOT, CONFIG, Identity("arm-1", "1f3a"))
+    opener = SessionOpener(link, ROBOT, CONFIG, Identity("arm-1", "1f3a"))
     worker = Worker(CONFIG, opener, MonotonicClock(), run_seed=1)
     engine = Engine(CONFIG, EngineContract(30.0, 30.0, uses_rtc=True, prefix_horizon=10))
-    uplink = Uplink(CONFIG, CONTRACT.policy, LatencyWindow())
-    uplink.opened(Session(SERVICE.server("nobody"), 9), 0)
+    uplink = ClientProtocol(CONFIG, CONTRACT.policy, LatencyWindow())
+    uplink.opened(SessionRef(SERVICE.server("nobody"), 9), 0)
     talk = Conversation(engine, uplink, CONTRACT, Replicas(Backoff(1, 1)))
-    lookout = Lookout(link, worker, SERVICE, pin=pin, refresh_s=0.01)
+    lookout = ReplicaWatch(link, worker, SERVICE, pin=pin, refresh_s=0.01)
     worker.start(talk)
     lookout.start(CONTRACT)
     try:

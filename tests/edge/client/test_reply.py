@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge.rig import ACTION_DIM, HORIZON, MODEL_DIM, POLICY, actions_of, chunk_payload
-from vagus.edge.client.reply import Fault, Reply, as_played, read_chunk
+from vagus.edge.client.reply import Reply, ReplyFault, as_played, read_chunk
 from vagus.specs import RobotSpec
 from vagus.wire.codec import decode, encode, encode_tensor
 from vagus.wire.schema import ChunkMessage
@@ -53,24 +53,24 @@ def test_a_good_chunk_owns_its_arrays() -> None:
 @pytest.mark.parametrize(
     ("body", "fault"),
     [
-        (b"", Fault.MALFORMED),
-        (b"\xc1garbage", Fault.MALFORMED),
-        (payload(ROBOT.astype(np.float64), MODEL), Fault.MALFORMED),
-        (payload(ROBOT, MODEL[:, 0]), Fault.MALFORMED),
-        (payload(ROBOT, MODEL[:, :2]), Fault.SHAPE),
-        (payload(actions_of(3, 4, ACTION_DIM + 1), MODEL), Fault.SHAPE),
-        (payload(ROBOT, MODEL[:3]), Fault.SHAPE),
-        (payload(ROBOT, MODEL, valid_len=3), Fault.SHAPE),
-        (payload(ROBOT[:0], MODEL[:0]), Fault.SHAPE),
-        (chunk_payload(3, HORIZON + 1), Fault.SHAPE),
-        (payload(ROBOT, MODEL, step=4), Fault.STEP),
-        (payload(with_value(np.nan), MODEL), Fault.NOT_FINITE),
-        (payload(with_value(-np.inf), MODEL), Fault.NOT_FINITE),
-        (payload(ROBOT, np.full_like(MODEL, np.nan)), Fault.NOT_FINITE),
-        (payload(ROBOT, with_value(math.inf, MODEL)), Fault.NOT_FINITE),
+        (b"", ReplyFault.MALFORMED),
+        (b"\xc1garbage", ReplyFault.MALFORMED),
+        (payload(ROBOT.astype(np.float64), MODEL), ReplyFault.MALFORMED),
+        (payload(ROBOT, MODEL[:, 0]), ReplyFault.MALFORMED),
+        (payload(ROBOT, MODEL[:, :2]), ReplyFault.SHAPE),
+        (payload(actions_of(3, 4, ACTION_DIM + 1), MODEL), ReplyFault.SHAPE),
+        (payload(ROBOT, MODEL[:3]), ReplyFault.SHAPE),
+        (payload(ROBOT, MODEL, valid_len=3), ReplyFault.SHAPE),
+        (payload(ROBOT[:0], MODEL[:0]), ReplyFault.SHAPE),
+        (chunk_payload(3, HORIZON + 1), ReplyFault.SHAPE),
+        (payload(ROBOT, MODEL, step=4), ReplyFault.STEP),
+        (payload(with_value(np.nan), MODEL), ReplyFault.NOT_FINITE),
+        (payload(with_value(-np.inf), MODEL), ReplyFault.NOT_FINITE),
+        (payload(ROBOT, np.full_like(MODEL, np.nan)), ReplyFault.NOT_FINITE),
+        (payload(ROBOT, with_value(math.inf, MODEL)), ReplyFault.NOT_FINITE),
     ],
 )
-def test_a_chunk_with_a_fault_is_refused_whole(body: bytes, fault: Fault) -> None:
+def test_a_chunk_with_a_fault_is_refused_whole(body: bytes, fault: ReplyFault) -> None:
     assert read_chunk(body, POLICY, step=3) is fault
 
 
@@ -99,7 +99,7 @@ def test_a_chunk_with_an_orientation_that_is_none_is_refused_whole(row: int) -> 
     robot[:, :3] = 1.0
     assert isinstance(read_chunk(payload(robot, MODEL), spec, step=3), Reply)
     robot[row, 0] = 6283.0
-    assert read_chunk(payload(robot, MODEL), spec, step=3) is Fault.MEANINGLESS
+    assert read_chunk(payload(robot, MODEL), spec, step=3) is ReplyFault.MEANINGLESS
     assert isinstance(read_chunk(payload(robot, MODEL), POLICY, step=3), Reply)
 
 
@@ -108,7 +108,7 @@ def test_an_angle_of_thousands_of_turns_is_refused() -> None:
     robot = RobotSpec("r", (first, *POLICY.actions[1:]), POLICY.state, POLICY.cameras, 30.0)
     chunk = ROBOT.copy()
     chunk[2, 0] = -360_100.0
-    assert read_chunk(payload(chunk, MODEL), as_played(POLICY, robot), step=3) is Fault.MEANINGLESS
+    assert read_chunk(payload(chunk, MODEL), as_played(POLICY, robot), step=3) is ReplyFault.MEANINGLESS
     chunk[2, 0] = -350_000.0
     assert isinstance(read_chunk(payload(chunk, MODEL), as_played(POLICY, robot), step=3), Reply)
 

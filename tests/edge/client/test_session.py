@@ -5,8 +5,8 @@ import pytest
 from edge.rig import ROBOT, SERVER, SERVICE, capabilities
 from edge.stand import CONFIG, Script
 from vagus.edge.client.handshake import Identity
-from vagus.edge.client.protocol import Session
-from vagus.edge.client.session import Opener, fetch_capabilities, find_service, living_servers
+from vagus.edge.client.protocol import SessionRef
+from vagus.edge.client.session import SessionOpener, fetch_capabilities, find_service, living_servers
 from vagus.errors import ConfigError, LinkError, ProtocolError
 from vagus.transport.keys import ALL_SERVERS_ALIVE, ServiceKey
 from vagus.transport.memory import MemoryLink, MemoryNetwork
@@ -18,8 +18,8 @@ def network() -> MemoryNetwork:
     return MemoryNetwork()
 
 
-def opener(link: MemoryLink) -> Opener:
-    return Opener(link, ROBOT, CONFIG, Identity("arm-1", "1f3a"))
+def opener(link: MemoryLink) -> SessionOpener:
+    return SessionOpener(link, ROBOT, CONFIG, Identity("arm-1", "1f3a"))
 
 
 def test_tokens_of_other_programs_are_no_servers(network: MemoryNetwork) -> None:
@@ -56,7 +56,7 @@ def test_a_server_that_does_not_answer_or_talks_nonsense_is_an_error(network: Me
 def test_a_session_is_opened_and_closed(network: MemoryNetwork) -> None:
     server, link = Script(network), network.link()
     session, contract = opener(link).open(server.key, server.capable, instruction="reach", contract=None)
-    assert session == Session(server.key, server.epoch)
+    assert session == SessionRef(server.key, server.epoch)
     assert contract.model_hash == "aa"
     asked = server.opens[0].open
     assert asked is not None
@@ -66,7 +66,7 @@ def test_a_session_is_opened_and_closed(network: MemoryNetwork) -> None:
 
 
 def test_closing_at_a_server_that_is_gone_is_no_error(network: MemoryNetwork) -> None:
-    assert not opener(network.link()).close(Session(SERVER, 5))
+    assert not opener(network.link()).close(SessionRef(SERVER, 5))
 
 
 def test_an_ack_that_is_no_ack_is_malformed(network: MemoryNetwork) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from edge.rig import EPOCH, HORIZON, S, draft, proposal
-from vagus.edge.engine.acceptance import Intake, Standing
+from vagus.edge.engine.acceptance import Acceptance, Standing
 from vagus.edge.handoff import Source
 from vagus.types import MotionState
 
@@ -16,7 +16,7 @@ GOOD = proposal(draft(captured_ns=S, step=2), seq=3)
 
 
 def test_the_slot_is_empty_at_first_and_after_each_take() -> None:
-    intake = Intake(3 * S)
+    intake = Acceptance(3 * S)
     assert intake.take() is None
     intake.put(GOOD)
     assert intake.take() is GOOD
@@ -24,7 +24,7 @@ def test_the_slot_is_empty_at_first_and_after_each_take() -> None:
 
 
 def test_the_newest_proposal_wins_the_slot() -> None:
-    intake = Intake(3 * S)
+    intake = Acceptance(3 * S)
     newer = proposal(draft(captured_ns=S + 1), seq=4)
     intake.put(GOOD)
     intake.put(newer)
@@ -33,7 +33,7 @@ def test_the_newest_proposal_wins_the_slot() -> None:
 
 
 def test_a_good_proposal_may_be_merged() -> None:
-    assert Intake(3 * S).why_discarded(GOOD, STANDING) == ""
+    assert Acceptance(3 * S).why_discarded(GOOD, STANDING) == ""
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_good_proposal_may_be_merged() -> None:
     ],
 )
 def test_each_rule_has_its_counter(standing: Standing, reason: str) -> None:
-    assert Intake(3 * S).why_discarded(GOOD, standing) == reason
+    assert Acceptance(3 * S).why_discarded(GOOD, standing) == reason
 
 
 @pytest.mark.parametrize(
@@ -63,18 +63,18 @@ def test_each_rule_has_its_counter(standing: Standing, reason: str) -> None:
     ],
 )
 def test_each_rule_passes_what_just_meets_it(standing: Standing) -> None:
-    assert Intake(3 * S).why_discarded(GOOD, standing) == ""
+    assert Acceptance(3 * S).why_discarded(GOOD, standing) == ""
 
 
 @pytest.mark.parametrize(("epoch", "seq", "reason"), [(7, 3, "superseded"), (7, 4, "superseded"), (7, 2, "")])
 def test_nothing_replaces_a_newer_answer_of_the_same_session(epoch: int, seq: int, reason: str) -> None:
-    intake = Intake(3 * S)
+    intake = Acceptance(3 * S)
     intake.accept(Source(epoch, seq, S))
     assert intake.merges == 1
     assert intake.why_discarded(GOOD, STANDING) == reason
 
 
 def test_numbers_of_another_session_do_not_compare() -> None:
-    intake = Intake(3 * S)
+    intake = Acceptance(3 * S)
     intake.accept(Source(EPOCH - 1, 99, S))
     assert intake.why_discarded(GOOD, STANDING) == ""

@@ -5,17 +5,17 @@ import pytest
 
 from edge.rig import STEP_NS, S, chunk
 from vagus.edge.config import EdgeConfig, MergeMode, PlanClock
-from vagus.edge.engine.playback import Playhead, Shortage
+from vagus.edge.engine.playback import Playback, Shortage
 from vagus.edge.handoff import Source
 
 SOURCE = Source(7, 1, 0)
 
 
-def playhead(clock: PlanClock = PlanClock.STEP, *, tick_rate_hz: float = 30.0) -> Playhead:
-    return Playhead(EdgeConfig(plan_clock=clock), step_rate_hz=30.0, tick_rate_hz=tick_rate_hz)
+def playhead(clock: PlanClock = PlanClock.STEP, *, tick_rate_hz: float = 30.0) -> Playback:
+    return Playback(EdgeConfig(plan_clock=clock), step_rate_hz=30.0, tick_rate_hz=tick_rate_hz)
 
 
-def loaded(clock: PlanClock = PlanClock.STEP, *, tick_rate_hz: float = 30.0, length: int = 10) -> Playhead:
+def loaded(clock: PlanClock = PlanClock.STEP, *, tick_rate_hz: float = 30.0, length: int = 10) -> Playback:
     head = playhead(clock, tick_rate_hz=tick_rate_hz)
     head.merge(chunk(0, length), SOURCE, MergeMode.SWITCH, 0)
     return head
@@ -166,7 +166,7 @@ def test_an_empty_playhead_has_executed_nothing() -> None:
 
 
 def test_what_is_kept_for_a_prefix_is_bounded_whatever_a_server_wishes_for() -> None:
-    head = Playhead(EdgeConfig(), step_rate_hz=30.0, tick_rate_hz=30.0, prefix_horizon=10**12)
+    head = Playback(EdgeConfig(), step_rate_hz=30.0, tick_rate_hz=30.0, prefix_horizon=10**12)
     head.merge(chunk(0, 5000), SOURCE, MergeMode.SWITCH, 0)
     assert len(head.plan) == 4096
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from edge.rig import EPOCH, MS, S, chunk
 from vagus.edge.config import EdgeConfig, MergeMode
-from vagus.edge.engine.playback import Playhead
-from vagus.edge.engine.refill import Drafter, Moment
+from vagus.edge.engine.playback import Playback
+from vagus.edge.engine.refill import Moment, Refill
 from vagus.edge.handoff import EngineContract, LinkView, Source
 from vagus.types import LinkState
 
@@ -17,8 +17,8 @@ def view(ticket: int, latency_ns: int = 0) -> LinkView:
     return LinkView(LinkState.STREAMING, EPOCH, ticket, latency_ns)
 
 
-def head(length: int = 20) -> Playhead:
-    made = Playhead(EdgeConfig(), step_rate_hz=30.0, tick_rate_hz=30.0)
+def head(length: int = 20) -> Playback:
+    made = Playback(EdgeConfig(), step_rate_hz=30.0, tick_rate_hz=30.0)
     made.merge(chunk(0, length), Source(EPOCH, 1, 0), MergeMode.SWITCH, 0)
     return made
 
@@ -28,7 +28,7 @@ def moment(now_ns: int = S) -> Moment:
 
 
 def test_each_ask_is_answered_once() -> None:
-    drafter = Drafter(EdgeConfig(), PLAIN)
+    drafter = Refill(EdgeConfig(), PLAIN)
     assert not drafter.wants(0)
     assert drafter.wants(1)
     drafter.draft(view(1), head(), moment())
@@ -41,7 +41,7 @@ def test_each_ask_is_answered_once() -> None:
 
 
 def test_a_draft_that_is_not_taken_gives_its_ask_back() -> None:
-    drafter = Drafter(EdgeConfig(), PLAIN)
+    drafter = Refill(EdgeConfig(), PLAIN)
     drafter.draft(view(4), head(), moment())
     drafter.withdraw()
     assert drafter.take() is None
@@ -49,7 +49,7 @@ def test_a_draft_that_is_not_taken_gives_its_ask_back() -> None:
 
 
 def test_a_draft_owns_its_state_and_says_where_the_plan_is() -> None:
-    drafter = Drafter(EdgeConfig(), PLAIN)
+    drafter = Refill(EdgeConfig(), PLAIN)
     at = moment()
     drafter.draft(view(1), head(), at)
     at.state[:] = 99
@@ -62,7 +62,7 @@ def test_a_draft_owns_its_state_and_says_where_the_plan_is() -> None:
 
 
 def test_with_rtc_a_draft_carries_the_running_plan() -> None:
-    drafter = Drafter(EdgeConfig(), RTC)
+    drafter = Refill(EdgeConfig(), RTC)
     drafter.draft(view(1, 99 * MS), head(), moment())
     made = drafter.take()
     assert made is not None
@@ -71,16 +71,16 @@ def test_with_rtc_a_draft_carries_the_running_plan() -> None:
 
 
 def test_a_plan_is_short_by_buffer_time_or_by_what_was_executed() -> None:
-    by_time = Drafter(EdgeConfig(), PLAIN)
+    by_time = Refill(EdgeConfig(), PLAIN)
     assert by_time.is_plan_short(executed=0, playback_left_ns=500 * MS)
     assert not by_time.is_plan_short(executed=10**6, playback_left_ns=500 * MS + 1)
-    by_count = Drafter(EdgeConfig(execute_horizon=8), PLAIN)
+    by_count = Refill(EdgeConfig(execute_horizon=8), PLAIN)
     assert by_count.is_plan_short(executed=8, playback_left_ns=S)
     assert not by_count.is_plan_short(executed=7, playback_left_ns=S)
 
 
 def test_a_reply_that_cannot_be_there_before_the_plan_ends_is_not_asked_for() -> None:
-    drafter = Drafter(EdgeConfig(buffer_time_s=0.5, execute_horizon=10), PLAIN)
+    drafter = Refill(EdgeConfig(buffer_time_s=0.5, execute_horizon=10), PLAIN)
     for fastest_ms, left_ms, executed, is_short in (
         (0, 600, 0, False),
         (0, 500, 0, True),  # nobody knows better

@@ -15,7 +15,7 @@ from vagus.control.motion import Motion
 from vagus.control.ports import LoopPorts
 from vagus.edge.client.client import PolicyClient
 from vagus.edge.client.handshake import Identity
-from vagus.edge.client.session import Opener
+from vagus.edge.client.session import SessionOpener
 from vagus.edge.config import EdgeConfig
 from vagus.edge.engine.engine import Engine
 from vagus.errors import PolicyError
@@ -86,7 +86,7 @@ def drive(robot: GymRobot, policy: PushTowards, config: LoopConfig) -> LoopSumma
     network = MemoryNetwork()
     served: Policy[list[int]] = policy
     edge = EdgeConfig(buffer_time_s=0.1)
-    opener = Opener(network.link("robot"), robot.spec, edge, Identity("pusher", "1"))
+    opener = SessionOpener(network.link("robot"), robot.spec, edge, Identity("pusher", "1"))
     with Server(network.link("server"), lambda: served, ServeConfig()) as server:
         assert server.wait_ready(PATIENCE_S)
         with PolicyClient(opener, Engine) as client:

@@ -10,29 +10,29 @@ from dataclasses import dataclass
 
 from vagus.clock import NS_PER_S, MonotonicClock
 from vagus.edge.client.codec import RequestCoding, encode_request, request_seed
-from vagus.edge.client.discovery import Contact
+from vagus.edge.client.discovery import Endpoint
 from vagus.edge.client.handshake import Contract, Identity
 from vagus.edge.client.inflight import Request
 from vagus.edge.client.presence import Presence
-from vagus.edge.client.protocol import Session
-from vagus.edge.client.reply import Fault, read_chunk
-from vagus.edge.client.session import Opener
+from vagus.edge.client.protocol import SessionRef
+from vagus.edge.client.reply import ReplyFault, read_chunk
+from vagus.edge.client.session import SessionOpener
 from vagus.errors import LinkError, PolicyError, ProtocolError
 from vagus.quoting import quoted
 from vagus.specs import RobotSpec
 from vagus.transport.link import Delivery, Sample
-from vagus.types import ActionChunk, FloatArray, Image, Prefix, Snapshot, SnapshotDraft
+from vagus.types import ActionChunk, FloatArray, Image, Prefix, RequestDraft, Snapshot
 from vagus.wire.codec import decode, decode_header
 from vagus.wire.schema import EventMessage, Header, Kind
 
-__all__ = ["Question", "RemoteChunks"]
+__all__ = ["BlockingClient", "ChunkRequest"]
 
 REPLY_TIMEOUT_S = 5.0
 """Longest wait for one chunk; the session is opened again after it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ChunkRequest:
     """What a chunk is asked for with.
 
     Attributes:
@@ -50,13 +50,13 @@ class Question:
     prefix_horizon: int = 0
 
 
-class RemoteChunks:
+class BlockingClient:
     """One session, one question at a time. The session opens with the first and again after a failure.
 
     Every later session must agree on the same as the first: a robot in motion does not change models.
     """
 
-    def __init__(self, contact: Contact, robot: RobotSpec, identity: Identity, instruction: str) -> None:
+    def __init__(self, contact: Endpoint, robot: RobotSpec, identity: Identity, instruction: str) -> None:
         self._contact = contact
         self._robot = robot
         self._identity = identity
@@ -77,7 +77,7 @@ class RemoteChunks:
             self._episode += 1
             self._began_ns = None
 
-    def ask(self, question: Question) -> ActionChunk:
+    def ask(self, question: ChunkRequest) -> ActionChunk:
         """Return the chunk for this observation.
 
         Raises:
@@ -106,7 +106,7 @@ class RemoteChunks:
         with ExitStack() as stack:
             link = stack.enter_context(self._contact.link())
             server, said = self._contact.find(link, self._contract)
-            opener = Opener(link, self._robot, self._contact.edge, self._identity)
+            opener = SessionOpener(link, self._robot, self._contact.edge, self._identity)
             presence = Presence(link, self._identity, self._samples.put)
             stack.callback(presence.leave)
             presence.move_to(server)
@@ -119,7 +119,7 @@ class RemoteChunks:
         self._open = _Open(opener, session, contract)
         return self._open
 
-    def _ask(self, question: Question, opened: _Open) -> ActionChunk:
+    def _ask(self, question: ChunkRequest, opened: _Open) -> ActionChunk:
         draft = self._draft(question, opened)
         self._seq += 1
         now_ns = self._clock.now_ns()
@@ -137,13 +137,13 @@ class RemoteChunks:
         opened.opener.link.publish(key, header=header, payload=body, delivery=Delivery.OBSERVATION)
         return self._await(request, opened)
 
-    def _draft(self, question: Question, opened: _Open) -> SnapshotDraft:
+    def _draft(self, question: ChunkRequest, opened: _Open) -> RequestDraft:
         now_ns = self._clock.now_ns()
         with self._lock:
             is_start, episode = self._began_ns is None, self._episode
             began_ns = self._began_ns = self._began_ns or now_ns
         is_conditioned = opened.contract.uses_rtc and question.prefix is not None
-        return SnapshotDraft(
+        return RequestDraft(
             ticket=self._seq,
             episode=episode,
             step=round((now_ns - began_ns) * opened.contract.step_rate_hz / NS_PER_S),
@@ -169,15 +169,15 @@ class RemoteChunks:
                 _raise_event(decode(sample.payload, EventMessage), header, request)
             elif _answers(header, request):
                 reply = read_chunk(sample.payload, opened.contract.policy, step=request.draft.step)
-                if isinstance(reply, Fault):
+                if isinstance(reply, ReplyFault):
                     raise ProtocolError(f"the chunk was refused: {reply.value}")
                 return reply.chunk
 
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    opener: Opener
-    session: Session
+    opener: SessionOpener
+    session: SessionRef
     contract: Contract
 
 

@@ -16,13 +16,13 @@ from vagus.clock import NS_PER_MS, NS_PER_S, Clock, MonotonicClock, seconds_to_n
 from vagus.edge.client.handshake import TRANSIENT_REFUSALS, Contract, check_pin
 from vagus.edge.client.latency import LatencyParts, LatencyWindow
 from vagus.edge.client.patience import Patience
-from vagus.edge.client.protocol import Session, Uplink
+from vagus.edge.client.protocol import ClientProtocol, SessionRef
 from vagus.edge.client.refusals import Refusal
-from vagus.edge.client.replica_watch import Lookout
+from vagus.edge.client.replica_watch import ReplicaWatch
 from vagus.edge.client.replicas import Backoff, Replicas
 from vagus.edge.client.reply import as_played
 from vagus.edge.client.session import (
-    Opener,
+    SessionOpener,
     fetch_capabilities,
     find_service,
     living_servers,
@@ -97,7 +97,7 @@ class PolicyClient(Generic[EngineT]):
 
     def __init__(
         self,
-        opener: Opener,
+        opener: SessionOpener,
         make_engine: Callable[[EdgeConfig, EngineContract], EngineT],
         *,
         service: ServiceName | None = None,
@@ -133,7 +133,7 @@ class PolicyClient(Generic[EngineT]):
         run_seed = random.getrandbits(64) if config.seed is None else config.seed
         self._worker = Worker(config, opener, self._clock, run_seed=run_seed)
         self._stopping = threading.Event()
-        self._lookout: Lookout | None = None
+        self._lookout: ReplicaWatch | None = None
         self._talk: Conversation | None = None
         self._make_engine = make_engine
         self._engine: EngineT | None = None
@@ -159,24 +159,26 @@ class PolicyClient(Generic[EngineT]):
             raise
         self._talk = talk
         self._worker.start(talk)
-        self._lookout = Lookout(self._link, self._worker, session.server.service, pin=self._config.pin_server)
+        self._lookout = ReplicaWatch(
+            self._link, self._worker, session.server.service, pin=self._config.pin_server
+        )
         self._lookout.start(contract)
         return contract
 
-    def _begin_talk(self, session: Session, contract: Contract) -> Conversation:
+    def _begin_talk(self, session: SessionRef, contract: Contract) -> Conversation:
         rates = EngineContract(
             contract.step_rate_hz, self._opener.robot.rate_hz, contract.uses_rtc, contract.prefix_horizon
         )
         engine = self._engine = self._make_engine(self._config, rates)
         self._latency = LatencyWindow(initial_ns=_expected_latency_ns(contract))
-        uplink = Uplink(self._config, as_played(contract.policy, self._opener.robot), self._latency)
+        uplink = ClientProtocol(self._config, as_played(contract.policy, self._opener.robot), self._latency)
         uplink.opened(session, self._clock.now_ns())
         engine.link_view = uplink.view
         talk = Conversation(engine, uplink, contract, self._replicas)
         talk.instruction = self._instruction
         return talk
 
-    def _first_session(self) -> tuple[Session, Contract]:
+    def _first_session(self) -> tuple[SessionRef, Contract]:
         patience = Patience(self._config, self._clock.now_ns())
         while True:
             try:
@@ -200,7 +202,7 @@ class PolicyClient(Generic[EngineT]):
         is_about_pin = bool(self._config.pin_model) and error.code == EventCode.MODEL_CHANGED.value
         return not is_about_pin or self._replicas.are_all_excluded
 
-    def _try_first_session(self) -> tuple[Session, Contract]:
+    def _try_first_session(self) -> tuple[SessionRef, Contract]:
         timeout_s = self._config.handshake_timeout_s
         service = find_service(self._link, self._service, timeout_s=timeout_s)
         listed = living_servers(self._link, service.all_alive, timeout_s=timeout_s)
@@ -303,7 +305,7 @@ class PolicyClient(Generic[EngineT]):
         self._worker.stop()
         self._leave(None if self._talk is None else self._talk.uplink.session)
 
-    def _leave(self, session: Session | None) -> None:
+    def _leave(self, session: SessionRef | None) -> None:
         """Be found nowhere any more, and tell the server so while there is a network."""
         if session is not None and self._link.health().is_connected:
             self._opener.close(session)

@@ -30,7 +30,7 @@ from vagus.transport.zenoh_config import ZenohConfig
 from vagus.wire.contract import policy_spec_from
 from vagus.wire.schema import Capabilities, EventCode
 
-__all__ = ["Contact"]
+__all__ = ["Endpoint"]
 
 RETRY_S = 0.1
 """Pause between tries of the first contact."""
@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Contact:
+class Endpoint:
     """How to reach a service.
 
     Attributes:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from vagus.clock import NS_PER_MS, NS_PER_S
 from vagus.edge.client.latency import LatencyWindow
-from vagus.types import SnapshotDraft
+from vagus.types import RequestDraft
 from vagus.wire.schema import Header, Kind
 
-__all__ = ["Flight", "Misfit", "Request"]
+__all__ = ["InFlight", "Mismatch", "Request"]
 
 MIN_TIMEOUT_NS = 250 * NS_PER_MS
 MAX_TIMEOUT_NS = 5 * NS_PER_S
@@ -33,7 +33,7 @@ class Request:
 
     epoch: int
     seq: int
-    draft: SnapshotDraft
+    draft: RequestDraft
     sent_ns: int
     deadline_ns: int
 
@@ -44,7 +44,7 @@ class Request:
         return Header(Kind.OBSERVATION, self.seq, draft.episode, draft.captured_ns, self.epoch)
 
 
-class Misfit(enum.Enum):
+class Mismatch(enum.Enum):
     """Why a message answers no request; the values are counters."""
 
     DUPLICATED = "duplicated"
@@ -55,7 +55,7 @@ class Misfit(enum.Enum):
     """Episode or capture stamp are not those of the request."""
 
 
-class Flight:
+class InFlight:
     """At most one request in flight; older ones are remembered for their late replies."""
 
     def __init__(self, latency: LatencyWindow) -> None:
@@ -76,7 +76,7 @@ class Flight:
         self._seq = self._newest_answered = self.misses = 0
         self.abandon()
 
-    def send(self, epoch: int, draft: SnapshotDraft, now_ns: int) -> Request:
+    def send(self, epoch: int, draft: RequestDraft, now_ns: int) -> Request:
         """Return the request for this draft; it is in flight from now on."""
         self._seq += 1
         request = Request(epoch, self._seq, draft, now_ns, now_ns + self._timeout_ns(draft.slack_ns))
@@ -88,14 +88,14 @@ class Flight:
             self._sent.popitem(last=False)
         return request
 
-    def match(self, header: Header) -> Request | Misfit:
+    def match(self, header: Header) -> Request | Mismatch:
         """Return the request that a message answers, or why there is none."""
         request = self._sent.get(header.seq)
         if request is None:
-            return Misfit.DUPLICATED if 1 <= header.seq <= self._seq else Misfit.UNKNOWN_SEQ
+            return Mismatch.DUPLICATED if 1 <= header.seq <= self._seq else Mismatch.UNKNOWN_SEQ
         draft = request.draft
         if (header.episode, header.client_mono_ns) != (draft.episode, draft.captured_ns):
-            return Misfit.WRONG_ECHO
+            return Mismatch.WRONG_ECHO
         return request
 
     def settle(self, request: Request) -> bool:

@@ -6,10 +6,10 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass
 
 from vagus.clock import NS_PER_MS, NS_PER_S, seconds_to_ns
-from vagus.edge.client.inflight import Flight, Misfit, Request
+from vagus.edge.client.inflight import InFlight, Mismatch, Request
 from vagus.edge.client.latency import LatencyParts, LatencySum, LatencyWindow
 from vagus.edge.client.refusals import Refusals
-from vagus.edge.client.reply import Fault, Reply, read_chunk
+from vagus.edge.client.reply import Reply, ReplyFault, read_chunk
 from vagus.edge.config import EdgeConfig
 from vagus.edge.handoff import LinkView, PlanView, Proposal, Source
 from vagus.edge.states import LINK_TABLE, LinkEvent, next_state
@@ -21,7 +21,7 @@ from vagus.types import LinkState, MotionState, Snapshot
 from vagus.wire.codec import decode
 from vagus.wire.schema import EventCode, EventMessage, Header, Kind
 
-__all__ = ["Request", "Session", "Uplink"]
+__all__ = ["ClientProtocol", "Request", "SessionRef"]
 
 MISSES_UNTIL_LOST = 2
 """Unanswered requests in a row after which the server counts as lost; one may be a hiccup."""
@@ -42,21 +42,21 @@ _OPEN = (LinkState.STREAMING, LinkState.DEGRADED)
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class SessionRef:
     """An open session: the server and the epoch that marks its messages."""
 
     server: ServerKey
     epoch: int
 
 
-class Uplink:
+class ClientProtocol:
     """Link state, the asks of the worker, and the checks on every reply. Owned by the worker thread."""
 
     def __init__(self, config: EdgeConfig, spec: PolicySpec, latency: LatencyWindow) -> None:
         self._spec = spec
         self._latency = latency
         self._degraded_after_ns = seconds_to_ns(config.degraded_after_s)
-        self._flight = Flight(latency)
+        self._flight = InFlight(latency)
         self._plan = PlanView()
         self._past_epochs: OrderedDict[int, None] = OrderedDict()
         self._is_asking = False
@@ -65,7 +65,7 @@ class Uplink:
         self._failures = 0
         self._refusals = 0
         self.state = LinkState.CONNECTING
-        self.session: Session | None = None
+        self.session: SessionRef | None = None
         self.dead_reason = ""
         self.lost_reason = ""
         self.has_alternative = False
@@ -87,7 +87,7 @@ class Uplink:
 
     # -- session ----------------------------------------------------------------------------------------
 
-    def opened(self, session: Session, now_ns: int) -> None:
+    def opened(self, session: SessionRef, now_ns: int) -> None:
         """A server accepted us: requests start afresh under the new epoch."""
         self._transit(LinkEvent.OPENED)
         self.session = session
@@ -156,7 +156,7 @@ class Uplink:
 
     def _receive_chunk(self, header: Header, payload: bytes, now_ns: int) -> Proposal | None:
         request = self._flight.match(header)
-        if isinstance(request, Misfit):
+        if isinstance(request, Mismatch):
             self.counters[request.value] += 1
             return None
         is_superseded = self._flight.is_superseded(request)
@@ -166,7 +166,7 @@ class Uplink:
             self.counters["superseded" if is_superseded else "old_episode"] += 1
             return None
         reply = read_chunk(payload, self._spec, step=draft.step)
-        if isinstance(reply, Fault):
+        if isinstance(reply, ReplyFault):
             self.counters[reply.value] += 1
             self.refusals.note(reply.value, "", now_ns)
             self._refused("rejected_chunks", now_ns, is_moving=self.has_alternative)
@@ -191,7 +191,7 @@ class Uplink:
         try:
             event = decode(payload, EventMessage)
         except ProtocolError:
-            self.counters[Fault.MALFORMED.value] += 1
+            self.counters[ReplyFault.MALFORMED.value] += 1
             return
         code = _known_code(event.code)
         self.counters[f"event_{code}"] += 1
@@ -199,7 +199,7 @@ class Uplink:
             self.lost(f"{code}: {quoted(event.message)}")
             return
         request = self._flight.match(header)
-        if not isinstance(request, Misfit) and self._flight.settle(request):
+        if not isinstance(request, Mismatch) and self._flight.settle(request):
             self.refusals.note(code, event.message, now_ns)
             is_moving = self.has_alternative and code not in OWN_FAULT
             self._refused("requests_refused", now_ns, is_moving=is_moving)

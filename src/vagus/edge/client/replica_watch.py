@@ -14,7 +14,7 @@ from vagus.threads import Supervised
 from vagus.transport.keys import ServerKey, ServiceKey, server_from_key
 from vagus.transport.link import Declaration, Link
 
-__all__ = ["Lookout"]
+__all__ = ["ReplicaWatch"]
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ READY = "ready"
 """A server in any other phase may not know yet what it serves."""
 
 
-class Lookout:
+class ReplicaWatch:
     """Tells the worker who lives and who contradicts the contract; never on the way of a failover."""
 
     def __init__(

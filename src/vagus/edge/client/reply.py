@@ -15,13 +15,13 @@ from vagus.types import ActionChunk, FloatArray
 from vagus.wire.codec import decode, decode_tensor
 from vagus.wire.schema import ChunkMessage, TensorMessage
 
-__all__ = ["Fault", "Reply", "as_played", "read_chunk"]
+__all__ = ["Reply", "ReplyFault", "as_played", "read_chunk"]
 
 LONGEST_MS = 1e9
 """Beyond, a server's account of its time is none."""
 
 
-class Fault(enum.Enum):
+class ReplyFault(enum.Enum):
     """Why a chunk is refused as a whole; the values are counters."""
 
     MALFORMED = "rejected_malformed"
@@ -53,7 +53,7 @@ class Reply:
     inference_ns: int
 
 
-def read_chunk(payload: bytes, spec: PolicySpec, *, step: int) -> Reply | Fault:
+def read_chunk(payload: bytes, spec: PolicySpec, *, step: int) -> Reply | ReplyFault:
     """Return the chunk in `payload`, or what is wrong with it.
 
     Args:
@@ -66,17 +66,17 @@ def read_chunk(payload: bytes, spec: PolicySpec, *, step: int) -> Reply | Fault:
         robot = _float32(message.chunk_robot, "chunk_robot")
         model = _float32(message.chunk_model, "chunk_model")
     except ProtocolError:
-        return Fault.MALFORMED
+        return ReplyFault.MALFORMED
     length = message.valid_len
     is_fitting = robot.shape == (length, spec.action_dim) and model.shape == (length, spec.model_dim)
     if not (is_fitting and 1 <= length <= spec.horizon):
-        return Fault.SHAPE
+        return ReplyFault.SHAPE
     if message.step != step:
-        return Fault.STEP
+        return ReplyFault.STEP
     if not (np.isfinite(robot).all() and np.isfinite(model).all()):
-        return Fault.NOT_FINITE
+        return ReplyFault.NOT_FINITE
     if first_meaningless(spec.actions, robot) is not None:
-        return Fault.MEANINGLESS
+        return ReplyFault.MEANINGLESS
     times = (message.queue_wait_ms, message.decode_ms, message.inference_ms)
     return Reply(ActionChunk(step, model, robot), *map(_nanoseconds, times))
 

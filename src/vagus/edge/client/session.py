@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vagus.edge.client.handshake import Contract, Identity, check_ack, check_pin, open_message
 from vagus.edge.client.pace import check_pace
-from vagus.edge.client.protocol import Session
+from vagus.edge.client.protocol import SessionRef
 from vagus.edge.config import EdgeConfig
 from vagus.errors import (
     ConfigError,
@@ -32,8 +32,8 @@ from vagus.wire.codec import decode, encode
 from vagus.wire.schema import Ack, Capabilities, CloseMessage, SessionRequest
 
 __all__ = [
-    "Opener",
     "Services",
+    "SessionOpener",
     "fetch_capabilities",
     "find_service",
     "find_services",
@@ -158,7 +158,7 @@ def fetch_capabilities(link: Link, server: ServerKey, *, timeout_s: float = STAT
 
 
 @dataclass(frozen=True, slots=True)
-class Opener:
+class SessionOpener:
     """Opens sessions for one robot.
 
     Attributes:
@@ -175,7 +175,7 @@ class Opener:
 
     def open(
         self, server: ServerKey, wanted: Capabilities, *, instruction: str, contract: Contract | None
-    ) -> tuple[Session, Contract]:
+    ) -> tuple[SessionRef, Contract]:
         """Return the session and what was agreed on.
 
         Raises:
@@ -200,9 +200,9 @@ class Opener:
             agreed = check_ack(ack, asked, self.config, contract)
         except VagusError:
             if ack.accepted:
-                self.close(Session(server, ack.epoch))
+                self.close(SessionRef(server, ack.epoch))
             raise
-        return Session(server, ack.epoch), agreed
+        return SessionRef(server, ack.epoch), agreed
 
     def _ask(self, server: ServerKey, key: str, payload: bytes, *, is_first: bool) -> Sequence[bytes]:
         try:
@@ -218,7 +218,7 @@ class Opener:
                 f"--name {self.identity.name}"
             ) from error
 
-    def close(self, session: Session) -> bool:
+    def close(self, session: SessionRef) -> bool:
         """Tell the server that the session is over; return whether it heard."""
         key = session.server.client(self.identity.name).session
         payload = encode(SessionRequest(close=CloseMessage(epoch=session.epoch)))

@@ -13,13 +13,13 @@ from vagus.clock import NS_PER_S, Clock
 from vagus.edge.client.codec import RequestCoding, encode_request, request_seed
 from vagus.edge.client.handshake import TRANSIENT_REFUSALS, Contract
 from vagus.edge.client.presence import Presence
-from vagus.edge.client.protocol import Session, Uplink
+from vagus.edge.client.protocol import ClientProtocol, SessionRef
 from vagus.edge.client.replicas import Replicas
-from vagus.edge.client.session import Opener
+from vagus.edge.client.session import SessionOpener
 from vagus.edge.config import EdgeConfig
 from vagus.edge.handoff import EngineSide, PlanView
 from vagus.errors import LinkError, ProtocolError, SessionRefusedError, VagusError
-from vagus.thread_pool import Crew
+from vagus.thread_pool import ThreadPool
 from vagus.threads import Supervised
 from vagus.transport.keys import ServerKey
 from vagus.transport.link import Delivery, Sample
@@ -51,7 +51,9 @@ ENCODE_THREADS = 2
 class Conversation:
     """The parts that one run of a client is made of; `contract` changes with each session."""
 
-    def __init__(self, engine: EngineSide, uplink: Uplink, contract: Contract, replicas: Replicas) -> None:
+    def __init__(
+        self, engine: EngineSide, uplink: ClientProtocol, contract: Contract, replicas: Replicas
+    ) -> None:
         self.engine = engine
         self.uplink = uplink
         self.contract = contract
@@ -62,7 +64,7 @@ class Conversation:
 class Worker:
     """Runs a conversation on a thread of its own. Others hand it work by `post`."""
 
-    def __init__(self, config: EdgeConfig, opener: Opener, clock: Clock, *, run_seed: int) -> None:
+    def __init__(self, config: EdgeConfig, opener: SessionOpener, clock: Clock, *, run_seed: int) -> None:
         self._config = config
         self._opener = opener
         self._link = opener.link
@@ -71,12 +73,12 @@ class Worker:
         self._inbox: queue.Queue[Callable[[Conversation], None]] = queue.Queue(INBOX_SIZE)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._encoders = Crew(ENCODE_THREADS, "vagus-encode")
+        self._encoders = ThreadPool(ENCODE_THREADS, "vagus-encode")
         self._requests_made = 0
         self._asked_for: dict[tuple[int, int], str] = {}
         self._errors_in_row = 0
         self._hopeless_since_ns: int | None = None
-        self._last_session: Session | None = None
+        self._last_session: SessionRef | None = None
         self._merges_seen = 0
         self._announced_episode = 0
         self._talk: Conversation | None = None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from vagus.edge.handoff import Proposal, Source
 from vagus.types import MotionState
 
-__all__ = ["Intake", "Standing"]
+__all__ = ["Acceptance", "Standing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Standing:
     not_before_ns: int
 
 
-class Intake:
+class Acceptance:
     """Single slot for proposals, and what was accepted so far."""
 
     def __init__(self, max_age_ns: int) -> None:

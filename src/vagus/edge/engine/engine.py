@@ -6,14 +6,14 @@ from collections import Counter
 
 from vagus.clock import NS_PER_S, seconds_to_ns
 from vagus.edge.config import EdgeConfig
-from vagus.edge.engine.acceptance import Intake, Standing
+from vagus.edge.engine.acceptance import Acceptance, Standing
 from vagus.edge.engine.directives import hold_directive, play_directive
 from vagus.edge.engine.offline_budget import OfflineBudget
-from vagus.edge.engine.playback import Gap, Playhead, Shortage, plain_gap
-from vagus.edge.engine.refill import Drafter, Moment
+from vagus.edge.engine.playback import Gap, Playback, Shortage, plain_gap
+from vagus.edge.engine.refill import Moment, Refill
 from vagus.edge.handoff import EngineContract, LinkView, PlanView, Proposal
 from vagus.edge.states import MOTION_TABLE, MotionEvent, next_state
-from vagus.types import ActionArray, Directive, FloatArray, LinkState, MotionState, SnapshotDraft
+from vagus.types import ActionArray, Directive, FloatArray, LinkState, MotionState, RequestDraft
 
 __all__ = ["Engine"]
 
@@ -32,7 +32,7 @@ class Engine:
             ConfigError: the robot ticks slower than the policy steps.
         """
         self._config = config
-        self._playhead = Playhead(
+        self._playhead = Playback(
             config,
             step_rate_hz=contract.step_rate_hz,
             tick_rate_hz=contract.tick_rate_hz,
@@ -40,8 +40,8 @@ class Engine:
         )
         self._step_s = self._playhead.step_ns / NS_PER_S
         self._offline = OfflineBudget(seconds_to_ns(config.max_offline_s))
-        self._intake = Intake(seconds_to_ns(config.max_action_age_s))
-        self._drafter = Drafter(config, contract)
+        self._intake = Acceptance(seconds_to_ns(config.max_action_age_s))
+        self._drafter = Refill(config, contract)
         self._motion = MotionState.WAITING
         self._episode = 0
         self._has_merged_in_episode = False
@@ -106,7 +106,7 @@ class Engine:
         self._publish()
         return directive
 
-    def take_draft(self) -> SnapshotDraft | None:
+    def take_draft(self) -> RequestDraft | None:
         """Return the request that became due in the last `advance`, once. It must be offered or failed."""
         return self._drafter.take()
 

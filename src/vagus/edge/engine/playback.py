@@ -17,7 +17,7 @@ from vagus.edge.engine.step_clock import StepClock, TickPhase
 from vagus.edge.handoff import Source
 from vagus.types import ActionArray, ActionChunk
 
-__all__ = ["Gap", "Playhead", "Playing", "Shortage", "plain_gap"]
+__all__ = ["Gap", "Playback", "Playing", "Shortage", "plain_gap"]
 
 
 MAX_PREFIX = 4096
@@ -52,7 +52,7 @@ class Playing:
     end: float
 
 
-class Playhead:
+class Playback:
     """Plan, step and phase.
 
     The step advances when an action is taken to be commanded (plan clock `step`), or with the local clock

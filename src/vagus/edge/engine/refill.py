@@ -8,12 +8,12 @@ import numpy as np
 
 from vagus.clock import seconds_to_ns
 from vagus.edge.config import EdgeConfig
-from vagus.edge.engine.playback import Playhead
+from vagus.edge.engine.playback import Playback
 from vagus.edge.engine.prefix import Conditioning, condition
 from vagus.edge.handoff import EngineContract, LinkView
-from vagus.types import FloatArray, SnapshotDraft
+from vagus.types import FloatArray, RequestDraft
 
-__all__ = ["Drafter", "Moment"]
+__all__ = ["Moment", "Refill"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Moment:
     playback_left_ns: int
 
 
-class Drafter:
+class Refill:
     """Holds a draft until it is taken. One that is not taken gives its ask back, so no ask is ever lost."""
 
     def __init__(self, config: EdgeConfig, contract: EngineContract) -> None:
@@ -43,7 +43,7 @@ class Drafter:
         self._buffer_ns = seconds_to_ns(config.buffer_time_s)
         self._execute_horizon = config.execute_horizon
         self._answered = 0
-        self._draft: SnapshotDraft | None = None
+        self._draft: RequestDraft | None = None
 
     def wants(self, ticket: int) -> bool:
         """Whether the worker's newest ask is still without a draft."""
@@ -58,12 +58,12 @@ class Drafter:
         has_executed = self._execute_horizon is not None and executed >= self._execute_horizon
         return fastest_ns <= playback_left_ns and (has_executed or playback_left_ns <= self._buffer_ns)
 
-    def draft(self, view: LinkView, playhead: Playhead, moment: Moment) -> None:
+    def draft(self, view: LinkView, playhead: Playback, moment: Moment) -> None:
         """Answer the worker's newest ask with the step that begins now."""
         conditioning = self._condition(view, playhead)
         playhead.anchor_clock(moment.now_ns)
         self._answered = view.ticket
-        self._draft = SnapshotDraft(
+        self._draft = RequestDraft(
             ticket=view.ticket,
             episode=moment.episode,
             step=playhead.step,
@@ -76,7 +76,7 @@ class Drafter:
             prefix_horizon=conditioning.prefix_horizon,
         )
 
-    def take(self) -> SnapshotDraft | None:
+    def take(self) -> RequestDraft | None:
         """Take the draft, once. It must be offered or failed."""
         draft, self._draft = self._draft, None
         return draft
@@ -87,7 +87,7 @@ class Drafter:
             self._answered = self._draft.ticket - 1
             self._draft = None
 
-    def _condition(self, view: LinkView, playhead: Playhead) -> Conditioning:
+    def _condition(self, view: LinkView, playhead: Playback) -> Conditioning:
         if not self._contract.uses_rtc:
             return Conditioning()
         return condition(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vagus.integrations.lerobot.dataset.provenance import (
     COLUMNS,
     FrameShape,
-    Journal,
+    ProvenanceLog,
     RecordedDataset,
     Row,
     add_columns,
@@ -49,8 +49,8 @@ def values(row: Row) -> list[float]:
     return [cell.item() for cell in row.values()]
 
 
-def journal(size: int = 8) -> Journal:
-    return Journal(FrameShape(FEATURES), size=size)
+def journal(size: int = 8) -> ProvenanceLog:
+    return ProvenanceLog(FrameShape(FEATURES), size=size)
 
 
 def test_a_plan_action_names_session_request_step_index_and_age() -> None:
@@ -103,7 +103,7 @@ def test_only_so_many_are_remembered() -> None:
 
 
 def test_a_robot_without_state_or_pictures_has_one_fingerprint() -> None:
-    book = Journal(FrameShape({}), size=2)
+    book = ProvenanceLog(FrameShape({}), size=2)
     book.note({}, plan(5))
     assert values(book.row({"task": "t"}))[1] == 5
 

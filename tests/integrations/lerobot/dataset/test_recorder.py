@@ -14,7 +14,7 @@ import pytest
 from vagus.control.mapping import OrderMapping
 from vagus.errors import ConfigError
 from vagus.integrations.lerobot.dataset.frames import FrameCutter
-from vagus.integrations.lerobot.dataset.messages import EndEpisode, Reply, WriteFrame
+from vagus.integrations.lerobot.dataset.messages import EndEpisode, WriteFrame, WriterReply
 from vagus.integrations.lerobot.dataset.provenance import COLUMNS
 from vagus.integrations.lerobot.dataset.recorder import (
     DatasetRecorder,
@@ -38,7 +38,7 @@ class Sink:
         self.gate = threading.Event()
         self.gate.set()
         self.is_broken = False
-        self.reply: Reply | None = Reply(episodes=1, frames=1)
+        self.reply: WriterReply | None = WriterReply(episodes=1, frames=1)
 
     def send(self, message: WriteFrame | EndEpisode, images: Mapping[str, Image] | None = None) -> None:
         self.gate.wait(PATIENCE_S)
@@ -47,7 +47,7 @@ class Sink:
         self.sent.append(message)
         self.images.append(images)
 
-    def close(self) -> Reply | None:
+    def close(self) -> WriterReply | None:
         return self.reply
 
     @property
@@ -158,7 +158,7 @@ def test_a_camera_that_fails_costs_its_frame() -> None:
 def test_a_writer_that_is_gone_is_told_once_and_the_run_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     sink = Sink()
     sink.is_broken = True
-    sink.reply = Reply(error="killed")
+    sink.reply = WriterReply(error="killed")
     under_test = recorder(sink, None)
     for at in range(5):
         feed(under_test, at)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rollout_rig import PATIENCE_S, Sway, serving
-from vagus.edge.client.discovery import Contact
-from vagus.edge.client.session import Opener
+from vagus.edge.client.discovery import Endpoint
+from vagus.edge.client.session import SessionOpener
 from vagus.edge.config import EdgeConfig
 from vagus.errors import LinkError, SessionRefusedError
 from vagus.integrations.lerobot.rollout.names import identity_of, policy_names
@@ -18,8 +18,8 @@ from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import LinkMode, RouterConfig, ZenohConfig
 
 
-def contact(endpoint: str, service: str = "") -> Contact:
-    return Contact(endpoint, service, ZenohConfig(), EdgeConfig(connect_timeout_s=0.3))
+def contact(endpoint: str, service: str = "") -> Endpoint:
+    return Endpoint(endpoint, service, ZenohConfig(), EdgeConfig(connect_timeout_s=0.3))
 
 
 def test_a_server_says_what_it_serves() -> None:
@@ -37,7 +37,7 @@ def test_a_server_says_what_it_serves() -> None:
 def test_without_an_endpoint_the_network_settings_say_where() -> None:
     with Router(RouterConfig(listen=("tcp/127.0.0.1:0",))) as router, serving(router.endpoints[0], Sway()):
         network = ZenohConfig(connect=router.endpoints)
-        assert Contact("", "", network, EdgeConfig()).ask() == Sway().spec
+        assert Endpoint("", "", network, EdgeConfig()).ask() == Sway().spec
 
 
 def test_a_server_that_listens_is_reached_without_a_router() -> None:
@@ -49,7 +49,7 @@ def test_a_server_that_listens_is_reached_without_a_router() -> None:
         assert server.wait_ready(PATIENCE_S)
         for mode in LinkMode:
             network = ZenohConfig(mode=mode)
-            assert Contact(endpoint, "", network, EdgeConfig()).ask() == Sway().spec
+            assert Endpoint(endpoint, "", network, EdgeConfig()).ask() == Sway().spec
 
 
 def test_lerobots_keys_become_names() -> None:
@@ -69,10 +69,10 @@ def test_what_no_robot_could_be_driven_by_is_refused_before_one_is_connected() -
         with serving(endpoint, Sway(inference_s=0.2)):
             slow = EdgeConfig(max_action_age_s=0.15, buffer_time_s=0.1)
             with pytest.raises(SessionRefusedError, match=r"too_slow.*--max-action-age-s"):
-                Contact(endpoint, "", ZenohConfig(), slow).ask()
+                Endpoint(endpoint, "", ZenohConfig(), slow).ask()
             pinned = EdgeConfig(pin_model="0123456789")
             with pytest.raises(SessionRefusedError, match=r"model_changed.*0123456789"):
-                Contact(endpoint, "", ZenohConfig(), pinned).ask()
+                Endpoint(endpoint, "", ZenohConfig(), pinned).ask()
 
 
 def test_a_full_server_is_refused_before_a_robot_is_connected(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def test_a_full_server_is_refused_before_a_robot_is_connected(monkeypatch: pytes
         robot = RobotSpec("arm", spec.actions, spec.state, spec.cameras, spec.rate_hz)
         with here.link() as link:
             who = identity_of("first", {})
-            opener = Opener(link, robot, EdgeConfig(), who)
+            opener = SessionOpener(link, robot, EdgeConfig(), who)
             server, said = here.find(link)
             link.token(server.client(who.name).alive(who.instance))  # or it would not keep its place for long
             session, _ = opener.open(server, said, instruction="", contract=None)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from control.rig import FakeClock
 from vagus.errors import RobotError
-from vagus.integrations.lerobot.rollout.guarded_robot import GuardedRobot, WatchedStep, standing_when_left
+from vagus.integrations.lerobot.rollout.guarded_robot import GuardedRobot, WatchedStep, watch_idle
 
 AT_REST = {"x.vel": 0.0, "grip.effort": 0.5}
 ACTION = {"arm.pos": 3.0, "x.vel": 1.0, "grip.effort": 2.0}
@@ -170,7 +170,7 @@ def test_the_watch_goes_on_when_a_command_fails(caplog: pytest.LogCaptureFixture
     guard.note_computed(ACTION)
     guard.send_action(ACTION)
     robot.failures = 1
-    with caplog.at_level(logging.CRITICAL), standing_when_left(guard):
+    with caplog.at_level(logging.CRITICAL), watch_idle(guard):
         assert robot.has_stood.wait(PATIENCE_S)
     assert "could not be brought to a stand" in caplog.text
 

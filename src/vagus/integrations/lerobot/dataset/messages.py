@@ -19,8 +19,8 @@ __all__ = [
     "EndEpisode",
     "Message",
     "OpenDataset",
-    "Reply",
     "WriteFrame",
+    "WriterReply",
     "read_images",
     "read_message",
     "write_message",
@@ -72,7 +72,7 @@ class EndEpisode(msgspec.Struct, frozen=True, tag="end"):
     """Save the episode."""
 
 
-class Reply(msgspec.Struct, frozen=True):
+class WriterReply(msgspec.Struct, frozen=True):
     """What the writer answers: once when the dataset is open, once when it is finished, or when it failed.
 
     Attributes:

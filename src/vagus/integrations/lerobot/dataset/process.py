@@ -17,8 +17,8 @@ from vagus.errors import ConfigError
 from vagus.integrations.lerobot.dataset.messages import (
     EndEpisode,
     OpenDataset,
-    Reply,
     WriteFrame,
+    WriterReply,
     write_message,
 )
 from vagus.threads import Supervised
@@ -53,15 +53,15 @@ class WriterProcess:
             env=environment,
             start_new_session=True,  # a Ctrl-C at the terminal is for the robot
         )
-        self._replies: queue.SimpleQueue[Reply] = queue.SimpleQueue()
+        self._replies: queue.SimpleQueue[WriterReply] = queue.SimpleQueue()
         Supervised(
             self._read_replies,
             name="vagus-dataset-replies",
-            on_fault=lambda error: self._replies.put(Reply(error=repr(error))),
+            on_fault=lambda error: self._replies.put(WriterReply(error=repr(error))),
             is_repeated=False,
         ).start()
 
-    def open(self, order: OpenDataset) -> Reply:
+    def open(self, order: OpenDataset) -> WriterReply:
         """Open the dataset.
 
         Raises:
@@ -86,7 +86,7 @@ class WriterProcess:
         """
         write_message(self._pipe, message, images)
 
-    def close(self) -> Reply | None:
+    def close(self) -> WriterReply | None:
         """End the pipe and wait for the dataset to be finished; None: the writer still is at it."""
         try:
             self._pipe.close()
@@ -98,7 +98,7 @@ class WriterProcess:
     def _pipe(self) -> BinaryIO:
         return cast("BinaryIO", self._process.stdin)
 
-    def _await(self, timeout_s: float) -> Reply | None:
+    def _await(self, timeout_s: float) -> WriterReply | None:
         try:
             return self._replies.get(timeout=timeout_s)
         except queue.Empty:
@@ -109,7 +109,7 @@ class WriterProcess:
         said = os.pread(self._log.fileno(), LOG_BYTES, max(size - LOG_BYTES, 0))
         return said.decode(errors="replace").strip() or "the writing process ended without a word"
 
-    def _refusal(self, reply: Reply | None) -> ConfigError:
+    def _refusal(self, reply: WriterReply | None) -> ConfigError:
         said = f"no answer for {OPEN_S:g} s" if reply is None else reply.error
         if "ModuleNotFoundError" in said or "is required but not installed" in said:
             last = said.splitlines()[-1]
@@ -124,7 +124,7 @@ class WriterProcess:
     def _read_replies(self) -> None:
         with cast("BinaryIO", self._process.stdout) as replies:
             for line in replies:
-                self._replies.put(msgspec.json.decode(line, type=Reply))
+                self._replies.put(msgspec.json.decode(line, type=WriterReply))
         self._process.wait()
-        self._replies.put(Reply(error=self._last_words()))  # read by nobody where it ended as it should
+        self._replies.put(WriterReply(error=self._last_words()))  # read by nobody where it ended as it should
         self._log.close()

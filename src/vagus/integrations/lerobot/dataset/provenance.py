@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from vagus.clock import NS_PER_MS
 from vagus.types import MotionState, Provenance
 
-__all__ = ["COLUMNS", "Dataset", "FrameShape", "Journal", "RecordedDataset", "add_columns"]
+__all__ = ["COLUMNS", "ColumnDataset", "FrameShape", "ProvenanceLog", "RecordedDataset", "add_columns"]
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Meta(Protocol):
         ...
 
 
-class Dataset(Protocol):
+class ColumnDataset(Protocol):
     """What is needed of a LeRobotDataset."""
 
     @property
@@ -95,7 +95,7 @@ class FrameShape:
         return state.tobytes(), tuple(id(frame.get(key)) for key in self._cameras)
 
 
-class Journal:
+class ProvenanceLog:
     """What was commanded upon the last `size` observations."""
 
     def __init__(self, shape: FrameShape, *, size: int) -> None:
@@ -141,7 +141,7 @@ def _row(session: int, seq: int, step: int, index: int, *, age_ms: float, is_fal
     }
 
 
-def add_columns(dataset: Dataset) -> bool:
+def add_columns(dataset: ColumnDataset) -> bool:
     """Declare our columns in a dataset that has no frame yet; return whether its frames carry them.
 
     LeRobot writes the features of `meta` to disk with the first episode, and begins an episode by them.
@@ -171,7 +171,12 @@ class RecordedDataset:
     """
 
     def __init__(
-        self, dataset: Dataset, journal: Journal, before_saving: Callable[[], None], *, has_columns: bool
+        self,
+        dataset: ColumnDataset,
+        journal: ProvenanceLog,
+        before_saving: Callable[[], None],
+        *,
+        has_columns: bool,
     ) -> None:
         self._dataset = dataset
         self._journal = journal

@@ -21,12 +21,12 @@ from vagus.control.loop_stats import LoopSummary
 from vagus.control.mapping import OrderMapping
 from vagus.errors import ConfigError
 from vagus.integrations.lerobot.dataset.frames import Cut, DatasetFrame, FrameCutter
-from vagus.integrations.lerobot.dataset.messages import EndEpisode, OpenDataset, Reply, WriteFrame
+from vagus.integrations.lerobot.dataset.messages import EndEpisode, OpenDataset, WriteFrame, WriterReply
 from vagus.integrations.lerobot.dataset.process import CLOSE_S, WriterProcess
 from vagus.integrations.lerobot.dataset.provenance import COLUMNS, row_of
 from vagus.specs import ActionKind, RobotSpec
 from vagus.threads import Supervised
-from vagus.types import ActionArray, Command, FloatArray, Image, SnapshotDraft
+from vagus.types import ActionArray, Command, FloatArray, Image, RequestDraft
 
 __all__ = ["DatasetRecorder", "DatasetSettings", "FrameSink", "start_dataset_recorder"]
 
@@ -131,7 +131,7 @@ class FrameSink(Protocol):
         """
         ...
 
-    def close(self) -> Reply | None:
+    def close(self) -> WriterReply | None:
         """Finish; None: it still is at it."""
         ...
 
@@ -197,7 +197,7 @@ class DatasetRecorder:
         self._wanted.append(cut.begun)
         self._is_wanted.set()
 
-    def record_images(self, draft: SnapshotDraft, images: Mapping[str, Image]) -> None:
+    def record_images(self, draft: RequestDraft, images: Mapping[str, Image]) -> None:
         """Nothing: frames have pictures of their own."""
 
     def close(self, summary: LoopSummary | None = None) -> None:  # noqa: ARG002 - a dataset has no place for it

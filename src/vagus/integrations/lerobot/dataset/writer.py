@@ -23,8 +23,8 @@ from vagus.errors import ConfigError
 from vagus.integrations.lerobot.dataset.messages import (
     EndEpisode,
     OpenDataset,
-    Reply,
     WriteFrame,
+    WriterReply,
     read_images,
     read_message,
 )
@@ -61,9 +61,9 @@ class DatasetWriter:
         self._dataset = self._resume(root) if _has_episodes(root) else self._create(root)
 
     @property
-    def reply(self) -> Reply:
+    def reply(self) -> WriterReply:
         """How much is saved."""
-        return Reply(episodes=self._dataset.num_episodes, frames=self._dataset.num_frames)
+        return WriterReply(episodes=self._dataset.num_episodes, frames=self._dataset.num_frames)
 
     def add(self, frame: WriteFrame, images: dict[str, Image]) -> None:
         """Add a frame to the episode in progress."""
@@ -141,16 +141,16 @@ def main() -> int:
         done = _serve(pipe, replies)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and this process is at its end
         text = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
-        _tell(replies, Reply(error=text))
+        _tell(replies, WriterReply(error=text))
         return 1
     _tell(replies, done)
     return 0
 
 
-def _serve(pipe: BinaryIO, replies: BinaryIO) -> Reply:
+def _serve(pipe: BinaryIO, replies: BinaryIO) -> WriterReply:
     order = read_message(pipe)
     if not isinstance(order, OpenDataset):
-        return Reply()  # never wanted
+        return WriterReply()  # never wanted
     if order.is_private:
         os.umask(OTHERS)
     writer = DatasetWriter(order)
@@ -173,7 +173,7 @@ def _write_all(pipe: BinaryIO, writer: DatasetWriter, order: OpenDataset) -> Non
             writer.add(message, images)
 
 
-def _tell(replies: BinaryIO, reply: Reply) -> None:
+def _tell(replies: BinaryIO, reply: WriterReply) -> None:
     try:
         replies.write(msgspec.json.encode(reply) + b"\n")
     except OSError:

@@ -16,13 +16,13 @@ from vagus.integrations.lerobot.policy.features import ACTION, STATE, manifest_t
 from vagus.integrations.lerobot.policy.source import local_directory
 from vagus.policies.declare import SpecTable
 
-__all__ = ["Dataset", "lerobot_home", "read_dataset", "write_manifest"]
+__all__ = ["DatasetInfo", "lerobot_home", "read_dataset", "write_manifest"]
 
 INFO = Path("meta", "info.json")
 
 
 @dataclass(frozen=True, slots=True)
-class Dataset:
+class DatasetInfo:
     """What a LeRobot dataset says of itself.
 
     Attributes:
@@ -86,7 +86,7 @@ def write_manifest(  # noqa: PLR0913 - one line each in the manifest
         raise ConfigError("write_manifest", wanted="a new file", got=f"{path}: {error.strerror}") from error
 
 
-def read_dataset(place: str) -> Dataset:
+def read_dataset(place: str) -> DatasetInfo:
     """Return what a dataset says of itself.
 
     Args:
@@ -115,7 +115,7 @@ def read_dataset(place: str) -> Dataset:
             wanted=f"fps, and names of {ACTION} and {STATE}",
             got=f"{type(error).__name__}: {error}",
         ) from error
-    return Dataset(actions, state, rate_hz)
+    return DatasetInfo(actions, state, rate_hz)
 
 
 def lerobot_home() -> Path:

@@ -19,7 +19,7 @@ from lerobot.utils.import_utils import register_third_party_plugins
 
 from vagus.errors import ConfigError
 from vagus.import_path import Option
-from vagus.integrations.lerobot.robot.features import Device
+from vagus.integrations.lerobot.robot.features import DescribedDevice
 from vagus.settings_file import read_settings
 
 __all__ = ["make_device", "nested"]
@@ -30,7 +30,7 @@ CONFIG = "config"
 """Option that names a file with the config; other options overrule it."""
 
 
-def make_device(robot_type: str, options: Mapping[str, Option]) -> Device:
+def make_device(robot_type: str, options: Mapping[str, Option]) -> DescribedDevice:
     """Return the LeRobot robot called `robot_type`, not connected.
 
     Args:

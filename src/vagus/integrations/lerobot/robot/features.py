@@ -23,7 +23,7 @@ from vagus.specs import UNKNOWN_UNIT, ActionKind, CameraSpec, Limits, RobotSpec,
 __all__ = [
     "DEFAULT_RATE_HZ",
     "LEROBOT_NORM",
-    "Device",
+    "DescribedDevice",
     "DeviceMapping",
     "load_device_mapping",
     "parts_of",
@@ -64,7 +64,7 @@ LEKIWI_LIMITS = {
 BASE_LIMITS: Mapping[str, Mapping[str, Limits]] = {"lekiwi": LEKIWI_LIMITS, "lekiwi_client": LEKIWI_LIMITS}
 
 
-class Device(Protocol):
+class DescribedDevice(Protocol):
     """A LeRobot robot, as far as it is used here."""
 
     @property
@@ -114,7 +114,7 @@ def load_device_mapping(path: Path) -> DeviceMapping:
 
 
 def spec_of(
-    device: Device, robot_type: str, mapping: DeviceMapping, *, rate_hz: float | None = None
+    device: DescribedDevice, robot_type: str, mapping: DeviceMapping, *, rate_hz: float | None = None
 ) -> RobotSpec:
     """Return what a LeRobot robot offers; it need not be connected.
 
@@ -165,7 +165,7 @@ def parts_of(device: object) -> Iterator[tuple[str, object]]:
             yield f"{attribute.partition('_')[0]}_", part
 
 
-def _action_names(device: Device, robot_type: str, mapping: DeviceMapping) -> tuple[str, ...]:
+def _action_names(device: DescribedDevice, robot_type: str, mapping: DeviceMapping) -> tuple[str, ...]:
     """Return the actions to command; as in LeRobot's rollout, those of unknown kind are left alone."""
     offered = list(device.action_features)
     wanted = [name for name in offered if _kind(name, mapping) is not None]
@@ -256,7 +256,7 @@ def _limits(
     return limits
 
 
-def _cameras(device: Device) -> Iterator[CameraSpec]:
+def _cameras(device: DescribedDevice) -> Iterator[CameraSpec]:
     """Yield the colour cameras; depth maps, which have one channel, are not sent."""
     for name, shape in device.observation_features.items():
         if not (isinstance(shape, tuple) and len(shape) == 3 and shape[2] == 3):

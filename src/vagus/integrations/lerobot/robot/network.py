@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from vagus.clock import NS_PER_S, Clock, MonotonicClock, seconds_to_ns
 from vagus.errors import RobotError
 
-__all__ = ["STALE_S", "Freshness", "bound_farewell"]
+__all__ = ["STALE_S", "Freshness", "limit_zmq_linger"]
 
 STALE_S = 0.5
 """A reading may be repeated for this long; LeRobot's cameras allow a frame the same."""
@@ -60,7 +60,7 @@ class Freshness:
         )
 
 
-def bound_farewell(device: object) -> None:
+def limit_zmq_linger(device: object) -> None:
     """Have a connected robot that is commanded through ZeroMQ give up what it cannot deliver in a second.
 
     ZeroMQ's default is to wait for ever, and LeRobot leaves it there: with the robot gone, `disconnect` would

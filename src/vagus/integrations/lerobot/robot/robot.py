@@ -22,7 +22,7 @@ from vagus.errors import ConfigError, RobotError
 from vagus.import_path import Option
 from vagus.integrations.lerobot.robot.config import make_device
 from vagus.integrations.lerobot.robot.features import DeviceMapping, load_device_mapping, parts_of, spec_of
-from vagus.integrations.lerobot.robot.network import Freshness, bound_farewell
+from vagus.integrations.lerobot.robot.network import Freshness, limit_zmq_linger
 from vagus.integrations.lerobot.version import check_lerobot
 from vagus.robots.robot import robot_call
 from vagus.specs import RobotSpec
@@ -37,7 +37,7 @@ OWN = frozenset({"rate_hz", "mapping", UNTESTED})
 """Options that are ours; all others are fields of the robot's config."""
 
 
-class Camera(Protocol):
+class DriverCamera(Protocol):
     """A LeRobot camera, as far as it is used here."""
 
     def read_latest(self) -> object:
@@ -49,7 +49,7 @@ class Camera(Protocol):
         ...
 
 
-class Device(Protocol):
+class RobotDevice(Protocol):
     """A LeRobot robot, as far as it is used here."""
 
     @property
@@ -104,7 +104,7 @@ def make_lerobot_robot(robot_type: str, options: Mapping[str, Option]) -> LeRobo
     mapping = load_device_mapping(Path(path)) if path else DeviceMapping()
     device = make_device(robot_type, {name: value for name, value in options.items() if name not in OWN})
     spec = spec_of(device, robot_type, mapping, rate_hz=rate_hz)
-    return LeRobotRobot(cast("Device", device), spec)
+    return LeRobotRobot(cast("RobotDevice", device), spec)
 
 
 class LeRobotRobot:
@@ -115,12 +115,12 @@ class LeRobotRobot:
         spec: what it offers, in the names of its features.
     """
 
-    def __init__(self, device: Device, spec: RobotSpec) -> None:
+    def __init__(self, device: RobotDevice, spec: RobotSpec) -> None:
         self._device = device
         self._spec = spec
         self._names = tuple(feature.name for feature in spec.actions)
-        self._cameras: dict[str, Camera] = {}
-        self._tables: list[tuple[object, dict[str, Camera]]] = []
+        self._cameras: dict[str, DriverCamera] = {}
+        self._tables: list[tuple[object, dict[str, DriverCamera]]] = []
         self._seen: Mapping[str, object] = {}
         self._freshness = Freshness(self._what("get_observation"))
         self._sent: dict[str, float] | None = None
@@ -146,7 +146,7 @@ class LeRobotRobot:
                 self._connect_device()
                 self._take_cameras()
                 self._check_calibrated()
-                bound_farewell(self._device)
+                limit_zmq_linger(self._device)
         except BaseException:
             self._abandon()
             raise
@@ -280,7 +280,7 @@ class LeRobotRobot:
         return f"lerobot:{self._spec.robot_type} {what}"
 
 
-def _replace_cameras(part: object, cameras: dict[str, Camera]) -> bool:
+def _replace_cameras(part: object, cameras: dict[str, DriverCamera]) -> bool:
     """Give a robot another table of cameras; False where it has a fixed one."""
     try:
         part.cameras = cameras  # type: ignore[attr-defined] # looked for before

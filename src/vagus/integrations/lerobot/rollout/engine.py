@@ -15,7 +15,7 @@ from torch import Tensor
 from vagus.control.config import SensesConfig
 from vagus.control.fallback import Fallbacks
 from vagus.control.robot_check import Admission
-from vagus.integrations.lerobot.dataset.provenance import Journal
+from vagus.integrations.lerobot.dataset.provenance import ProvenanceLog
 from vagus.integrations.lerobot.rollout.pilot import Pilot
 from vagus.types import Provenance
 
@@ -72,7 +72,7 @@ class EnginePorts:
     set_instruction: Callable[[str], None]
     instruction_of: Callable[[int, int], str | None]
     halt: Callable[[], None]
-    journal: Journal | None = None
+    journal: ProvenanceLog | None = None
 
 
 class VagusInferenceEngine(InferenceEngine):  # type: ignore[misc]

@@ -19,7 +19,7 @@ from vagus.integrations.lerobot.rollout.oversight import Overseer, Unwatched
 from vagus.integrations.lerobot.rollout.senses import Observation
 from vagus.threads import Supervised
 
-__all__ = ["LEFT_AFTER_S", "GuardedRobot", "WatchedStep", "standing_when_left"]
+__all__ = ["LEFT_AFTER_S", "GuardedRobot", "WatchedStep", "watch_idle"]
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class ActionStep(Protocol):
         ...
 
 
-class Device(Protocol):
+class CommandedDevice(Protocol):
     """What is needed of a LeRobot robot itself."""
 
     @property
@@ -57,7 +57,7 @@ class RobotWrapper(Protocol):
     """What is needed of LeRobot's thread-safe robot."""
 
     @property
-    def inner(self) -> Device:
+    def inner(self) -> CommandedDevice:
         """The robot itself, past the lock."""
         ...
 
@@ -205,7 +205,7 @@ def _is_finite(value: object) -> bool:
 
 
 @contextlib.contextmanager
-def standing_when_left(guard: GuardedRobot) -> Iterator[None]:
+def watch_idle(guard: GuardedRobot) -> Iterator[None]:
     """Watch a robot on a thread of its own: LeRobot's may be busy for seconds with something else."""
     over = threading.Event()
 

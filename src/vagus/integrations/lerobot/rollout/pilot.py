@@ -31,8 +31,8 @@ from vagus.types import (
     Directive,
     MotionState,
     Provenance,
+    RequestDraft,
     Snapshot,
-    SnapshotDraft,
 )
 
 __all__ = ["Pilot", "PilotParts"]
@@ -292,7 +292,7 @@ class Pilot:
             self.senses.commanded(command.action)
         return command
 
-    def _offer(self, draft: SnapshotDraft, observation: Observation) -> None:
+    def _offer(self, draft: RequestDraft, observation: Observation) -> None:
         """Send a request, unless there are no pictures for it.
 
         Raises:

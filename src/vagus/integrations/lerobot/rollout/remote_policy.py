@@ -27,8 +27,8 @@ from lerobot.processor import (
 from torch import Tensor
 
 from vagus.control.fallback import keeps_moving
-from vagus.edge.client.blocking import Question, RemoteChunks
-from vagus.edge.client.discovery import Contact
+from vagus.edge.client.blocking import BlockingClient, ChunkRequest
+from vagus.edge.client.discovery import Endpoint
 from vagus.edge.config import EdgeConfig
 from vagus.errors import ConfigError, StateError
 from vagus.integrations.lerobot.rollout.names import identity_of
@@ -82,9 +82,9 @@ class VagusConfig(PreTrainedConfig):  # type: ignore[misc]
     """Whether chunks are asked for by vagus, which compares names and units, or by LeRobot."""
 
     @property
-    def contact(self) -> Contact:
+    def contact(self) -> Endpoint:
         """How to reach the service."""
-        return Contact(self.endpoint, self.service, self.zenoh, self.edge)
+        return Endpoint(self.endpoint, self.service, self.zenoh, self.edge)
 
     def check_release(self) -> None:
         """Refuse a LeRobot that vagus was not tested with, unless somebody vouches for it."""
@@ -160,7 +160,7 @@ class VagusPolicy(PreTrainedPolicy):  # type: ignore[misc]
         """Hold the contract; nothing is sent."""
         super().__init__(config)
         self.spec = spec
-        self._chunks: RemoteChunks | None = None
+        self._chunks: BlockingClient | None = None
         self.task = ""
 
     @classmethod
@@ -222,7 +222,7 @@ class VagusPolicy(PreTrainedPolicy):  # type: ignore[misc]
         """
         images = self._images(batch)
         if self._chunks is None:
-            self._chunks = RemoteChunks(
+            self._chunks = BlockingClient(
                 self.config.contact,
                 self._mirror(images),
                 identity_of(self.config.name, self.config.tags),
@@ -232,7 +232,7 @@ class VagusPolicy(PreTrainedPolicy):  # type: ignore[misc]
         prefix = self._prefix(prev_chunk_left_over)
         horizon = 0 if self.config.rtc_config is None else self.config.rtc_config.execution_horizon
         chunk = self._chunks.ask(
-            Question(
+            ChunkRequest(
                 state=_state_of(batch),
                 images=images,
                 prefix=prefix,

@@ -31,12 +31,17 @@ from vagus.control.narration_thread import NarrationThread, greetings, tell_end,
 from vagus.control.outcome import RunOutcome
 from vagus.control.robot_check import admitted
 from vagus.edge.client.client import PolicyClient
-from vagus.edge.client.session import Opener, parse_service
+from vagus.edge.client.session import SessionOpener, parse_service
 from vagus.edge.engine.engine import Engine
 from vagus.errors import ConfigError, VagusError
-from vagus.integrations.lerobot.dataset.provenance import FrameShape, Journal, RecordedDataset, add_columns
+from vagus.integrations.lerobot.dataset.provenance import (
+    FrameShape,
+    ProvenanceLog,
+    RecordedDataset,
+    add_columns,
+)
 from vagus.integrations.lerobot.robot.features import DeviceMapping, load_device_mapping, spec_of
-from vagus.integrations.lerobot.robot.network import Freshness, bound_farewell
+from vagus.integrations.lerobot.robot.network import Freshness, limit_zmq_linger
 from vagus.integrations.lerobot.rollout.building import DEVICES, build, let_go, unusable
 from vagus.integrations.lerobot.rollout.ending import Ending, as_robot_error, passed_through
 from vagus.integrations.lerobot.rollout.engine import EnginePorts, VagusInferenceConfig, VagusInferenceEngine
@@ -44,7 +49,7 @@ from vagus.integrations.lerobot.rollout.guarded_robot import (
     LEFT_AFTER_S,
     GuardedRobot,
     WatchedStep,
-    standing_when_left,
+    watch_idle,
 )
 from vagus.integrations.lerobot.rollout.names import identity_of
 from vagus.integrations.lerobot.rollout.oversight import Oversight
@@ -209,7 +214,7 @@ def _guard(
 ) -> GuardedRobot:
     """Put a guard before the robot; it watches until `stack` ends."""
     cfg, wrapper = ctx.runtime.cfg, ctx.hardware.robot_wrapper
-    bound_farewell(wrapper.inner)
+    limit_zmq_linger(wrapper.inner)
     fresh = Freshness(f"lerobot:{cfg.robot.type} get_observation")
     guard = GuardedRobot(
         wrapper,
@@ -224,7 +229,7 @@ def _guard(
     step = ctx.processors.robot_action_processor
     ctx.processors.robot_action_processor = WatchedStep(step, guard.note_computed)
     if pilot.at_rest:
-        stack.enter_context(standing_when_left(guard))
+        stack.enter_context(watch_idle(guard))
     return guard
 
 
@@ -247,7 +252,7 @@ def _open_client(
     spec: RobotSpec, policy: VagusConfig, task: str, stack: contextlib.ExitStack
 ) -> PolicyClient[Engine]:
     link = stack.enter_context(policy.contact.link())
-    opener = Opener(
+    opener = SessionOpener(
         link,
         rename_robot_spec(spec, _known(policy, spec)),
         policy.edge,
@@ -294,7 +299,7 @@ def _pilot(
     return Pilot(parts)
 
 
-def _record(ctx: RolloutContext, policy: VagusConfig, halt: Callable[[], None]) -> Journal | None:
+def _record(ctx: RolloutContext, policy: VagusConfig, halt: Callable[[], None]) -> ProvenanceLog | None:
     """Wrap the dataset, if there is one; return what is told where its actions come from."""
     dataset = ctx.data.dataset
     if dataset is None:
@@ -302,7 +307,7 @@ def _record(ctx: RolloutContext, policy: VagusConfig, halt: Callable[[], None]) 
     has_columns = policy.provenance and add_columns(dataset)
     seconds = getattr(ctx.runtime.cfg.strategy, "ring_buffer_seconds", 0.0)
     size = LIVE_FRAMES + round(seconds * ctx.runtime.cfg.fps)
-    journal = Journal(FrameShape(ctx.data.dataset_features), size=size)
+    journal = ProvenanceLog(FrameShape(ctx.data.dataset_features), size=size)
     ctx.data.dataset = RecordedDataset(dataset, journal, halt, has_columns=has_columns)
     return journal
 
