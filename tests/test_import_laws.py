@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import pkgutil
@@ -14,6 +15,7 @@ import pytest
 import vagus
 
 PYPROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
+SOURCES = Path(vagus.__file__).parent
 FRAMEWORKS = ("torch", "lerobot", "grpc", "zmq", "websockets", "jax", "tensorflow")
 EDGE = ("vagus.edge", "vagus.control", "vagus.transport", "vagus.wire", "vagus.robots", "vagus.demo")
 LOADED_BY_NAME = ("vagus.integrations",)
@@ -89,3 +91,14 @@ def test_every_name_that_a_module_exports_exists(name: str) -> None:
     assert len(module.__all__) == len(set(module.__all__))
     missing = [export for export in module.__all__ if not hasattr(module, export)]
     assert missing == []
+
+
+def test_a_class_name_stands_once_in_the_package() -> None:
+    """A name that somebody reads in a log or a docstring is one class; private ones belong to their file."""
+    places: dict[str, list[str]] = {}
+    for file in sorted(SOURCES.rglob("*.py")):
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(str(file.relative_to(SOURCES)))
+    assert len(places) > 300
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}

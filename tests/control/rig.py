@@ -259,8 +259,8 @@ class Rig:
         motion = self.motion = FaultyMotion(
             mapping.actions, mapping.state_names, tick_s=1.0 / rate_hz, max_limited_s=max_limited_s
         )
-        self.parts = LoopPorts(self.robot, self.engine, self.client, motion, mapping, recorder)
-        self.loop = ControlLoop(self.parts, config or LoopConfig(), self.clock, on_stuck=on_stuck)
+        self.ports = LoopPorts(self.robot, self.engine, self.client, motion, mapping, recorder)
+        self.loop = ControlLoop(self.ports, config or LoopConfig(), self.clock, on_stuck=on_stuck)
         self.clock.before_tick = self.await_answer
 
     def await_answer(self) -> None:

@@ -27,8 +27,8 @@ class Axis:
     tick_s: float
 
     def limiter(self) -> AxisLimiter:
-        parts = (self.lower, self.upper, self.speed, self.acceleration, self.jerk)
-        return AxisLimiter(AxisBounds(*(np.array([part]) for part in parts)), self.tick_s)
+        bounds = (self.lower, self.upper, self.speed, self.acceleration, self.jerk)
+        return AxisLimiter(AxisBounds(*(np.array([part]) for part in bounds)), self.tick_s)
 
     @property
     def rounding(self) -> float:

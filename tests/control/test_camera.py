@@ -77,7 +77,7 @@ def test_a_failing_camera_is_counted_told_once_and_used_again(
         assert client.done.acquire(timeout=PATIENCE_S)
     thread.stop(PATIENCE_S)
     assert client.served == ["failed 1", "failed 2", "offer 3"]
-    assert thread.sight.errors == 2
+    assert thread.health.errors == 2
     assert caplog.text.count("no images for this request") == 1
     assert "the cameras are back" in caplog.text
 

@@ -190,7 +190,7 @@ def break_with(error: BaseException) -> Callable[[Rig], None]:
     return break_it
 
 
-def interrupt(rig: Rig) -> None:
+def signals(rig: Rig) -> None:
     signal.raise_signal(signal.SIGINT)
 
 
@@ -206,7 +206,7 @@ WAYS_OUT: list[tuple[Callable[[Rig], None], EndReason, str]] = [
     (shift_reading, EndReason.ROBOT_ERROR, "which it cannot have moved"),
     (break_driver, EndReason.ROBOT_ERROR, "read_state: ZeroDivisionError"),
     (break_program, EndReason.ERROR, "ZeroDivisionError: a bug"),
-    (interrupt, EndReason.INTERRUPTED, ""),
+    (signals, EndReason.INTERRUPTED, ""),
     (terminate, EndReason.TERMINATED, ""),
     (break_with(SystemExit(3)), EndReason.ROBOT_ERROR, "read_state: SystemExit: 3"),
     (break_with(asyncio.CancelledError()), EndReason.ROBOT_ERROR, "CancelledError"),
@@ -306,7 +306,7 @@ def test_a_second_signal_raises_no_more_than_the_first() -> None:
 
 def test_a_signal_before_the_robot_is_connected_keeps_it_from_being() -> None:
     rig = Rig(config=SHORT)
-    rig.loop._interrupt.is_set = True
+    rig.loop._signals.is_set = True
     summary = rig.loop.run()
     assert (summary.reason, summary.ticks) == (EndReason.INTERRUPTED, 0)
     assert rig.robot.calls == ["stop", "close"]
@@ -575,12 +575,12 @@ def test_what_somebody_vouches_for_is_said_at_the_start_of_every_run(
     rig = Rig()
     spec = rig.robot.spec
     rig.robot.spec = replace(spec, actions=tuple(replace(f, limits=Limits()) for f in spec.actions))
-    parts = rig.parts
+    ports = rig.ports
     with pytest.raises(SpecError, match=r"no velocity limit for a .*--vouch-unbounded a b"):
-        ControlLoop(parts, LoopConfig(duration_s=0.1), rig.clock)
+        ControlLoop(ports, LoopConfig(duration_s=0.1), rig.clock)
     assert rig.robot.calls == []  # it is not even connected
     config = LoopConfig(duration_s=0.1, vouch_unbounded=("a", "b"))
-    ControlLoop(parts, config, rig.clock).run()
+    ControlLoop(ports, config, rig.clock).run()
     for name in ("a", "b"):
         assert f"driven because somebody vouches for it: {name}: no velocity limit" in caplog.text
 
@@ -680,7 +680,7 @@ def test_a_stop_that_only_returns_what_is_still_to_be_run_has_stopped_nothing(
 ) -> None:
     rig = Rig(config=SHORT)
     rig.robot.stop = deferred(rig.robot.stop)  # type: ignore[assignment, method-assign] # a driver may
-    loop = ControlLoop(rig.parts, SHORT, rig.clock)
+    loop = ControlLoop(rig.ports, SHORT, rig.clock)
     assert loop.run().is_stopped is False
     assert "THE ROBOT COULD NOT BE STOPPED" in caplog.text
     assert "stop" not in rig.robot.calls
@@ -705,5 +705,5 @@ def test_a_driver_whose_stop_is_async_or_wants_more_is_refused_before_it_is_conn
         rig = Rig(config=SHORT)
         rig.robot.stop = stop  # type: ignore[assignment, method-assign] # a driver may
         with pytest.raises(SpecError, match=r"stop (does not run when it is called|cannot be called)"):
-            ControlLoop(rig.parts, SHORT, rig.clock)
+            ControlLoop(rig.ports, SHORT, rig.clock)
         assert rig.robot.calls == []

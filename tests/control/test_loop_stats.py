@@ -34,18 +34,18 @@ def provenance(motion: MotionState, link: LinkState = LinkState.STREAMING) -> Pr
     return Provenance(None, None, 0, step, None, None, link, motion)
 
 
-def run(tally: LoopStats, motions: list[MotionState]) -> None:
+def run(stats: LoopStats, motions: list[MotionState]) -> None:
     for tick, motion in enumerate(motions):
-        tally.note_tick(tick * TICK_NS, 0, 0)
+        stats.note_tick(tick * TICK_NS, 0, 0)
         is_commanded = motion in (MotionState.PLAYING, MotionState.FALLBACK)
-        tally.note_command(tick * TICK_NS, provenance(motion), is_commanded=is_commanded)
+        stats.note_command(tick * TICK_NS, provenance(motion), is_commanded=is_commanded)
 
 
 def test_time_is_put_down_to_states_and_the_longest_gap_is_found() -> None:
-    tally = LoopStats()
+    stats = LoopStats()
     playing, fallback = MotionState.PLAYING, MotionState.FALLBACK
-    run(tally, [MotionState.WAITING] * 5 + [playing] * 10 + [fallback] * 7 + [playing] * 3)
-    summary = tally.summary(EndReason.FINISHED, "", limited={"velocity": 2}, camera_errors=1)
+    run(stats, [MotionState.WAITING] * 5 + [playing] * 10 + [fallback] * 7 + [playing] * 3)
+    summary = stats.summary(EndReason.FINISHED, "", limited={"velocity": 2}, camera_errors=1)
     assert summary.motion_s[playing] == pytest.approx(0.13)
     assert summary.starved_s == pytest.approx(0.07)
     assert summary.longest_gap_s == pytest.approx(0.08)
@@ -57,9 +57,9 @@ def test_time_is_put_down_to_states_and_the_longest_gap_is_found() -> None:
 
 
 def test_a_pause_is_no_gap() -> None:
-    tally = LoopStats()
-    run(tally, [MotionState.PLAYING] * 2 + [MotionState.PAUSED] * 50 + [MotionState.PLAYING])
-    summary = tally.summary(EndReason.FINISHED, "", limited={}, camera_errors=0)
+    stats = LoopStats()
+    run(stats, [MotionState.PLAYING] * 2 + [MotionState.PAUSED] * 50 + [MotionState.PLAYING])
+    summary = stats.summary(EndReason.FINISHED, "", limited={}, camera_errors=0)
     assert summary.longest_gap_s == pytest.approx(0.01)
 
 
@@ -69,8 +69,8 @@ def test_a_loop_that_never_ticked_has_a_summary() -> None:
 
 
 def test_missed_ticks_and_lateness_are_counted() -> None:
-    tally = LoopStats()
-    tally.note_tick(0, 60 * NS_PER_MS, 15)
-    summary = tally.summary(EndReason.FINISHED, "", limited={}, camera_errors=0)
+    stats = LoopStats()
+    stats.note_tick(0, 60 * NS_PER_MS, 15)
+    summary = stats.summary(EndReason.FINISHED, "", limited={}, camera_errors=0)
     assert summary.missed == 15
     assert summary.lateness_ms["max"] == 60.0

@@ -131,8 +131,8 @@ def test_only_what_may_take_long_is_given_long() -> None:
     assert rig.during("read_state")[0].patience_s == TICK_S, "the first reading is no part of the connection"
     for name in ("engine.stop", "close", "recorder.close"):
         assert given[name] == {END_S}
-    parts = [rig.during(name)[0].serial for name in ("connect", "engine.stop", "close", "recorder.close")]
-    assert len(set(parts)) == 4, "each has its time for itself"
+    spans = [rig.during(name)[0].serial for name in ("connect", "engine.stop", "close", "recorder.close")]
+    assert len(set(spans)) == 4, "each has its time for itself"
 
 
 def test_every_tick_has_its_time_anew_and_the_wait_before_it_on_top() -> None:

@@ -314,12 +314,12 @@ phases = st.sampled_from([MotionState.PLAYING, MotionState.FALLBACK, MotionState
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(phases, st.integers(1, 15), st.floats(-3.0, 3.0)), max_size=12))
 def test_limits_hold_through_any_sequence_of_plan_fallback_and_pause(
-    parts: list[tuple[MotionState, int, float]],
+    ports: list[tuple[MotionState, int, float]],
 ) -> None:
     motion = motion_of(ARM)
     arm = 0.0
     last: list[float] = []  # commands since the last start from a measurement
-    for which, ticks, goal in parts:
+    for which, ticks, goal in ports:
         for _ in range(ticks):
             if which is MotionState.PLAYING:
                 command = play(motion, goal, arm=arm, ticks=1)
@@ -408,12 +408,12 @@ MIXED = st.lists(st.sampled_from([ARM, BLIND]), min_size=1, max_size=4)
 @settings(max_examples=60, deadline=None)
 @given(MIXED, st.lists(st.tuples(phases, st.integers(1, 8), st.floats(-3.0, 3.0)), max_size=10), st.data())
 def test_after_its_first_command_nothing_jumps_whether_it_is_measured_or_not(
-    features: list[ActionFeature], parts: list[tuple[MotionState, int, float]], data: st.DataObject
+    features: list[ActionFeature], ports: list[tuple[MotionState, int, float]], data: st.DataObject
 ) -> None:
     actions = [replace(feature, name=f"{feature.name}{at}") for at, feature in enumerate(features)]
     motion = motion_of(*actions)
     last = np.full(len(actions), np.nan)
-    for which, ticks, _ in parts:
+    for which, ticks, _ in ports:
         knot = data.draw(st.lists(st.floats(-3.0, 3.0), min_size=len(actions), max_size=len(actions)))
         for _ in range(ticks):
             is_plan = which is MotionState.PLAYING

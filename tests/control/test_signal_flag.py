@@ -25,13 +25,13 @@ UNCATCHABLE = ("SIGKILL", "SIGSTOP")
 @pytest.mark.parametrize("number", ENDING)
 def test_a_signal_is_a_flag_and_so_is_the_next(number: int) -> None:
     before = signal.getsignal(number)
-    with SignalFlag() as interrupt:
-        assert not interrupt.is_set
+    with SignalFlag() as signals:
+        assert not signals.is_set
         for _ in range(3):
             signal.raise_signal(number)
-        assert interrupt.is_set
-        assert interrupt.number == number
-        assert interrupt.count == 3
+        assert signals.is_set
+        assert signals.number == number
+        assert signals.count == 3
     assert signal.getsignal(number) is before
 
 
@@ -49,40 +49,40 @@ def test_every_signal_that_would_end_or_suspend_a_process_is_taken_or_ignored() 
 
 
 def test_a_library_that_takes_the_handlers_of_people_and_supervisors_loses_them_again() -> None:
-    with SignalFlag() as interrupt:
+    with SignalFlag() as signals:
         for number in INSISTED:
             signal.signal(number, signal.SIG_DFL)
-        interrupt.ensure(10**18)
+        signals.ensure(10**18)
         for number in INSISTED:
             signal.raise_signal(number)
-        assert interrupt.count == len(INSISTED)
+        assert signals.count == len(INSISTED)
 
 
 def test_so_does_one_that_hears_them_itself_within_a_tick_but_for_what_was_ignored_from_outside() -> None:
     heard: list[int] = []
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with SignalFlag() as interrupt:
+        with SignalFlag() as signals:
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, lambda number, frame: heard.append(number))
-            interrupt.ensure(0)  # the slower look at all signals is not due
+            signals.ensure(0)  # the slower look at all signals is not due
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.raise_signal(number)
             assert heard == []
-            assert interrupt.count == 2
+            assert signals.count == 2
     finally:
         signal.signal(signal.SIGHUP, before)
 
 
 def test_a_library_that_takes_the_wakeup_of_others_loses_it_again() -> None:
-    with SignalFlag() as interrupt:
+    with SignalFlag() as signals:
         for round_ in (1, 2):
             signal.set_wakeup_fd(-1)
-            interrupt.ensure(round_ * 10**18)
+            signals.ensure(round_ * 10**18)
             signal.raise_signal(signal.SIGUSR1)
-            interrupt.wait(0.0)
-            assert interrupt._woken == round_
+            signals.wait(0.0)
+            assert signals._woken == round_
 
 
 def fill(descriptor: int) -> None:
@@ -94,51 +94,51 @@ def fill(descriptor: int) -> None:
 def test_a_pipe_that_nobody_empties_fills_no_console(
     is_ensured: bool, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with SignalFlag() as interrupt:
+    with SignalFlag() as signals:
         if is_ensured:
-            interrupt.ensure(10**18)
-        assert interrupt._pipe is not None
+            signals.ensure(10**18)
+        assert signals._pipe is not None
         with pytest.raises(BlockingIOError):
-            fill(interrupt._pipe[1])
+            fill(signals._pipe[1])
         signal.raise_signal(signal.SIGTERM)
-        assert interrupt.is_set
+        assert signals.is_set
     assert capfd.readouterr().err == ""
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Python knows no handler
 def test_one_in_which_the_main_thread_is_stuck_loses_them_too() -> None:
-    with SignalFlag() as interrupt:
+    with SignalFlag() as signals:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        other = threading.Thread(target=interrupt.rearm)
+        other = threading.Thread(target=signals.rearm)
         other.start()
         other.join()
         os.kill(os.getpid(), signal.SIGTERM)  # or the test has ended here
-        interrupt.wait(10.0)
-        assert interrupt.is_set
-        assert interrupt.number == signal.SIGTERM
+        signals.wait(10.0)
+        assert signals.is_set
+        assert signals.number == signal.SIGTERM
 
 
 def test_a_driver_may_use_a_signal_of_its_own() -> None:
     heard = []
-    with SignalFlag() as interrupt:
+    with SignalFlag() as signals:
         signal.signal(signal.SIGALRM, lambda number, frame: heard.append(number))
-        interrupt.ensure(10**18)
+        signals.ensure(10**18)
         signal.raise_signal(signal.SIGALRM)
-        interrupt.wait(0.0)
+        signals.wait(0.0)
         assert heard == [signal.SIGALRM]
-        assert not interrupt.is_set
+        assert not signals.is_set
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        interrupt.ensure(2 * 10**18)
+        signals.ensure(2 * 10**18)
         signal.raise_signal(signal.SIGALRM)
-        assert interrupt.is_set
+        assert signals.is_set
 
 
 def test_what_is_ignored_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with SignalFlag() as interrupt:
+        with SignalFlag() as signals:
             signal.raise_signal(signal.SIGHUP)
-            assert not interrupt.is_set
+            assert not signals.is_set
     finally:
         signal.signal(signal.SIGHUP, before)
 
@@ -147,9 +147,9 @@ def test_what_is_ignored_stays_ignored() -> None:
 def test_a_job_in_the_background_ends_in_order_too(number: int) -> None:
     before = signal.signal(number, signal.SIG_IGN)
     try:
-        with SignalFlag() as interrupt:
+        with SignalFlag() as signals:
             signal.raise_signal(number)
-            assert interrupt.is_set
+            assert signals.is_set
         assert signal.getsignal(number) is signal.SIG_IGN
     finally:
         signal.signal(number, before)
@@ -157,28 +157,28 @@ def test_a_job_in_the_background_ends_in_order_too(number: int) -> None:
 
 def test_the_end_leaves_the_process_as_it_was() -> None:
     """Wakeup, handlers and descriptors, also after a second time in which others were there before."""
-    interrupt = SignalFlag()
+    signals = SignalFlag()
     mine, theirs = os.pipe()
     os.set_blocking(theirs, False)
     former_wakeup = signal.set_wakeup_fd(theirs)
     former = signal.getsignal(signal.SIGUSR1)
     descriptors = len(os.listdir("/dev/fd"))
     try:
-        with interrupt:
+        with signals:
             pass
         signal.signal(signal.SIGUSR1, ignore_it)
-        with interrupt:
+        with signals:
             pass
         assert signal.getsignal(signal.SIGUSR1) is ignore_it
         plain = _action(signal.SIGTERM)
-        interrupt.rearm()
+        signals.rearm()
         now = _action(signal.SIGTERM)
         assert plain is not None
         assert now is not None
         assert _handler_of(now) == _handler_of(plain)
         assert signal.set_wakeup_fd(former_wakeup) == theirs
         assert len(os.listdir("/dev/fd")) == descriptors
-        assert fork(lambda: int(interrupt.is_copy)) == 0, "what was left takes no part in a later fork"
+        assert fork(lambda: int(signals.is_copy)) == 0, "what was left takes no part in a later fork"
     finally:
         signal.signal(signal.SIGUSR1, former)
         os.close(mine)
@@ -190,20 +190,20 @@ def ignore_it(number: int, frame: object) -> None:
 
 
 def test_no_terminal_suspends_the_process() -> None:
-    with SignalFlag() as interrupt:
+    with SignalFlag() as signals:
         for name in UNHEEDED:
             signal.raise_signal(getattr(signal, name))
-        assert not interrupt.is_set
+        assert not signals.is_set
 
 
 def test_a_signal_is_seen_beside_the_main_thread() -> None:
-    with SignalFlag() as interrupt:
+    with SignalFlag() as signals:
         os.kill(os.getpid(), signal.SIGTERM)
-        waiter = threading.Thread(target=interrupt.wait, args=(10.0,))
+        waiter = threading.Thread(target=signals.wait, args=(10.0,))
         waiter.start()
         waiter.join()
-        assert interrupt.is_set
-        assert interrupt.count == 1
+        assert signals.is_set
+        assert signals.count == 1
 
 
 def test_outside_the_main_thread_no_handler_is_installed() -> None:
@@ -211,9 +211,9 @@ def test_outside_the_main_thread_no_handler_is_installed() -> None:
     seen = []
 
     def enter() -> None:
-        with SignalFlag() as interrupt:
-            interrupt.ensure(10**18)
-            interrupt.wait(0.0)
+        with SignalFlag() as signals:
+            signals.ensure(10**18)
+            signals.wait(0.0)
             seen.append(signal.getsignal(signal.SIGINT))
 
     thread = threading.Thread(target=enter)
@@ -236,29 +236,29 @@ def test_a_process_that_a_driver_forks_has_its_own_signals_and_sends_us_none(num
     """`terminate()` of a camera's process must end it, and not the run."""
     former = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        with SignalFlag() as interrupt:
+        with SignalFlag() as signals:
             assert fork(partial(signal.raise_signal, number)) == -number
-            interrupt.wait(0.05)
-            assert not interrupt.is_set
+            signals.wait(0.05)
+            assert not signals.is_set
             signal.raise_signal(number)
-            assert interrupt.count == 1
+            assert signals.count == 1
     finally:
         signal.signal(signal.SIGINT, former)
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_forked_process_knows_that_it_is_a_copy_and_may_leave_like_the_original() -> None:
-    with SignalFlag() as interrupt:
+    with SignalFlag() as signals:
 
         def leave() -> int:
-            interrupt.ensure(10**18)
-            interrupt.__exit__()
-            return 7 if interrupt.is_copy else 0
+            signals.ensure(10**18)
+            signals.__exit__()
+            return 7 if signals.is_copy else 0
 
         assert fork(leave) == 7
-        assert not interrupt.is_copy
+        assert not signals.is_copy
         signal.raise_signal(signal.SIGTERM)
-        assert interrupt.is_set
+        assert signals.is_set
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
@@ -271,8 +271,8 @@ def test_a_forked_process_has_the_signals_that_it_would_have_without_us() -> Non
         signal.signal(signal.SIGHUP, ignore_it),
     ]
     try:
-        with SignalFlag() as interrupt:
-            pipe = interrupt._pipe
+        with SignalFlag() as signals:
+            pipe = signals._pipe
             assert pipe is not None
 
             def look() -> int:
@@ -315,12 +315,12 @@ class Rest:
 
 def test_a_wait_lasts_as_long_as_it_may_with_a_pipe_or_without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Rest, "asked", [])
-    with SignalFlag() as interrupt:
+    with SignalFlag() as signals:
         monkeypatch.setattr(select, "poll", Rest)
-        interrupt.wait(0.25)
+        signals.wait(0.25)
     assert Rest.asked == [0.25]
     monkeypatch.setattr(threading, "Event", Rest)
-    interrupt.wait(0.5)
+    signals.wait(0.5)
     assert Rest.asked == [0.25, 0.5]
 
 
@@ -350,8 +350,8 @@ def test_who_still_waits_at_the_end_never_reads_a_file_opened_later(
 
     select_poll = select.poll
     monkeypatch.setattr(select, "poll", Poll)
-    with SignalFlag() as interrupt:
-        watcher = threading.Thread(target=interrupt.wait, args=(60.0,))
+    with SignalFlag() as signals:
+        watcher = threading.Thread(target=signals.wait, args=(60.0,))
         watcher.start()
         signal.raise_signal(signal.SIGINT)
         assert is_ready.wait(60.0)
@@ -366,14 +366,14 @@ def test_who_still_waits_at_the_end_never_reads_a_file_opened_later(
 
 
 def test_the_end_wakes_who_waits() -> None:
-    with SignalFlag() as interrupt:
-        watcher = threading.Thread(target=interrupt.wait, args=(3600.0,))
+    with SignalFlag() as signals:
+        watcher = threading.Thread(target=signals.wait, args=(3600.0,))
         watcher.start()
-        while not interrupt._reading.locked():
+        while not signals._reading.locked():
             assert watcher.is_alive()
     watcher.join(60.0)
     assert not watcher.is_alive()
-    assert interrupt.count == 0
+    assert signals.count == 0
 
 
 def test_a_process_with_many_files_sees_its_signals_too() -> None:
@@ -382,11 +382,11 @@ def test_a_process_with_many_files_sees_its_signals_too() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
     files = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
     try:
-        with SignalFlag() as interrupt:
+        with SignalFlag() as signals:
             signal.raise_signal(signal.SIGTERM)
-            interrupt.wait(60.0)
-            assert interrupt.number == signal.SIGTERM
-            assert interrupt._woken == 1
+            signals.wait(60.0)
+            assert signals.number == signal.SIGTERM
+            assert signals._woken == 1
     finally:
         for file in files:
             os.close(file)

@@ -41,7 +41,7 @@ def driver(rig: Rig) -> Driver:
 
 @pytest.fixture
 def reader(rig: Rig, driver: Driver) -> StateReader:
-    return StateReader(driver.read, rig.parts.mapping, rig.motion, SensesConfig(), rig.clock)
+    return StateReader(driver.read, rig.ports.mapping, rig.motion, SensesConfig(), rig.clock)
 
 
 def test_the_time_of_each_call_counts_once_also_of_one_that_fails(
@@ -68,7 +68,7 @@ class Driven(Motion):
 def test_a_driver_that_reports_rarely_may_leap_as_far_as_the_robot_was_sent(
     rig: Rig, driver: Driver, is_sent: bool
 ) -> None:
-    mapping = rig.parts.mapping
+    mapping = rig.ports.mapping
     motion = Driven(mapping.actions, mapping.state_names, tick_s=0.01)
     reader = StateReader(driver.read, mapping, motion, SensesConfig(), rig.clock)
     reader.read()

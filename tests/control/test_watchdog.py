@@ -160,8 +160,8 @@ def test_at_a_signal_nothing_may_take_long_any_more(
 ) -> None:
     asked = threading.Event()
     with (
-        SignalFlag() as interrupt,
-        Watchdog(driver.stop, interrupt, PATIENT, on_asked=asked.set, on_stuck=lambda: None) as dog,
+        SignalFlag() as signals,
+        Watchdog(driver.stop, signals, PATIENT, on_asked=asked.set, on_stuck=lambda: None) as dog,
     ):
         dog.call = "robot.command()"
         dog.idle()
@@ -179,8 +179,8 @@ def test_a_signal_reaches_a_control_thread_that_is_stuck_in_a_library_which_took
 ) -> None:
     asked = threading.Event()
     with (
-        SignalFlag() as interrupt,
-        Watchdog(driver.stop, interrupt, PATIENT, on_asked=asked.set, on_stuck=lambda: None) as dog,
+        SignalFlag() as signals,
+        Watchdog(driver.stop, signals, PATIENT, on_asked=asked.set, on_stuck=lambda: None) as dog,
     ):
         dog.long("robot.connect()")
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -60,7 +60,7 @@ class World:
         contract = EngineContract(30.0, self.tick_rate_hz, self.uses_rtc, horizon)
         self.engine = Engine(self.config, contract)
         self.latency = LatencyWindow(initial_ns=100 * MS)
-        self.uplink = ClientProtocol(self.config, POLICY, self.latency)
+        self.protocol = ClientProtocol(self.config, POLICY, self.latency)
         self.tick_ns = round(S / self.tick_rate_hz)
         self.reopen()
 
@@ -68,20 +68,20 @@ class World:
 
     def reopen(self) -> None:
         self.epoch += 1
-        self.uplink.opened(SessionRef(SERVER, self.epoch), self.now_ns)
+        self.protocol.opened(SessionRef(SERVER, self.epoch), self.now_ns)
         self.publish()
 
     def publish(self) -> None:
-        self.engine.link_view = self.uplink.view
+        self.engine.link_view = self.protocol.view
 
     def work(self) -> None:
-        self.uplink.follow(self.engine.plan_view)
-        self.uplink.advance(self.now_ns)
+        self.protocol.follow(self.engine.plan_view)
+        self.protocol.advance(self.now_ns)
         self.publish()
 
     def offer(self, draft: RequestDraft) -> Request | None:
-        self.uplink.follow(self.engine.plan_view)
-        request = self.uplink.offer(Snapshot(draft, {}), self.now_ns)
+        self.protocol.follow(self.engine.plan_view)
+        request = self.protocol.offer(Snapshot(draft, {}), self.now_ns)
         if request is not None:
             self.requests[request.epoch, request.seq] = (len(self.requests), request)
             self.pending.append(Wire(echo(request.header), self.chunk(request)))
@@ -95,8 +95,8 @@ class World:
         return payload(request.draft.step, np.repeat(values, 2, axis=1))
 
     def receive(self, wire: Wire) -> None:
-        self.uplink.follow(self.engine.plan_view)
-        proposal = self.uplink.receive(wire.header, wire.payload, self.now_ns)
+        self.protocol.follow(self.engine.plan_view)
+        proposal = self.protocol.receive(wire.header, wire.payload, self.now_ns)
         if proposal is not None:
             self.engine.propose(proposal)
         self.publish()
@@ -197,7 +197,7 @@ class World:
         pytest.fail("the robot never played again")
 
     def run_healthy_tick(self, latency_ns: int) -> Directive:
-        if self.uplink.state is LinkState.RECONNECTING:
+        if self.protocol.state is LinkState.RECONNECTING:
             self.reopen()
         self.work()
         directive = self.tick()
@@ -259,7 +259,7 @@ class Conversation(RuleBasedStateMachine):
     @rule(count=st.integers(1, 60))
     def ticks_without_replies(self, count: int) -> None:
         for _ in range(count):
-            if self.world.uplink.state is not LinkState.DEAD:
+            if self.world.protocol.state is not LinkState.DEAD:
                 self.world.run_healthy_tick(latency_ns=1000 * S)
 
     @precondition(lambda self: self.world.pending)
@@ -275,7 +275,7 @@ class Conversation(RuleBasedStateMachine):
     @rule(latency_ms=st.sampled_from([0, 50, 300]), count=st.integers(1, 60))
     def go_well(self, latency_ms: int, count: int) -> None:
         for _ in range(count):
-            if self.world.uplink.state is not LinkState.DEAD:
+            if self.world.protocol.state is not LinkState.DEAD:
                 self.world.run_healthy_tick(latency_ms * MS)
 
     # -- snapshots ----------------------------------------------------------------------------------------
@@ -285,7 +285,7 @@ class Conversation(RuleBasedStateMachine):
     def hand_over(self, is_failed: bool) -> None:
         draft = self.world.held.pop(0)
         if is_failed:
-            self.world.uplink.draft_failed(draft.ticket, self.world.now_ns)
+            self.world.protocol.draft_failed(draft.ticket, self.world.now_ns)
         else:
             self.world.offer(draft)
 
@@ -312,12 +312,12 @@ class Conversation(RuleBasedStateMachine):
 
     @rule(is_reopened=st.booleans())
     def lose_server(self, is_reopened: bool) -> None:
-        self.world.uplink.lost("token gone")
+        self.world.protocol.lost("token gone")
         self.world.publish()
-        if is_reopened and self.world.uplink.state is LinkState.RECONNECTING:
+        if is_reopened and self.world.protocol.state is LinkState.RECONNECTING:
             self.world.reopen()
 
-    @precondition(lambda self: self.world.uplink.state is LinkState.RECONNECTING)
+    @precondition(lambda self: self.world.protocol.state is LinkState.RECONNECTING)
     @rule()
     def reopen(self) -> None:
         self.world.reopen()
@@ -352,7 +352,7 @@ class Conversation(RuleBasedStateMachine):
         if sure:  # seldom
             return
         if is_killed:
-            self.world.uplink.kill("x")
+            self.world.protocol.kill("x")
             self.world.publish()
         else:
             self.world.engine.stop("x")
@@ -361,7 +361,7 @@ class Conversation(RuleBasedStateMachine):
         if not hasattr(self, "world"):
             return
         world = self.world
-        if world.uplink.state is not LinkState.DEAD and not self.is_over():
+        if world.protocol.state is not LinkState.DEAD and not self.is_over():
             world.heal()
             return
         for _ in range(50):
@@ -400,7 +400,7 @@ class BadNetwork:
 
     def tick(self) -> None:
         world = self.world
-        if world.uplink.state is LinkState.RECONNECTING:
+        if world.protocol.state is LinkState.RECONNECTING:
             world.reopen()
         world.work()
         world.tick()
@@ -427,7 +427,7 @@ class BadNetwork:
     def happen(self, what: str) -> None:
         world = self.world
         if what == "lost":
-            world.uplink.lost("x")
+            world.protocol.lost("x")
             world.publish()
         elif what.startswith("stall"):
             world.now_ns += int(what.split()[1]) * MS
@@ -479,7 +479,7 @@ def test_chunks_longer_than_the_age_bound_run_without_a_gap_and_without_flapping
 ) -> None:
     policy_length = 100
     world = World(EdgeConfig(merge=merge), uses_rtc, rate, policy_length)
-    world.uplink = ClientProtocol(world.config, replace(POLICY, horizon=policy_length), world.latency)
+    world.protocol = ClientProtocol(world.config, replace(POLICY, horizon=policy_length), world.latency)
     world.reopen()
     world.states.clear()
     first_tick = None

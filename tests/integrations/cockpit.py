@@ -13,7 +13,7 @@ from vagus.control.mapping import OrderMapping
 from vagus.edge.config import EdgeConfig
 from vagus.edge.engine.engine import Engine
 from vagus.edge.handoff import EngineContract, LinkView
-from vagus.integrations.lerobot.rollout.pilot import Pilot, PilotParts
+from vagus.integrations.lerobot.rollout.pilot import Pilot, PilotPorts
 from vagus.specs import ActionFeature, ActionKind, CameraSpec, Limits, PolicySpec, RobotSpec, StateFeature
 from vagus.types import Command, Image, LinkState, MotionState, Snapshot
 
@@ -67,7 +67,7 @@ class Cockpit:
         motion = self.motion = FaultyMotion(
             mapping.actions, mapping.state_names, tick_s=1 / RATE_HZ, max_limited_s=0.2
         )
-        parts = PilotParts(
+        ports = PilotPorts(
             self.spec,
             self.engine,
             self.client,
@@ -76,7 +76,7 @@ class Cockpit:
             lambda reason: f"{reason}: because",
             config=senses or SensesConfig(),
         )
-        self.pilot = Pilot(parts, self.clock)
+        self.pilot = Pilot(ports, self.clock)
         if is_seen:  # LeRobot has looked once before
             self.see()
         self.seq = 0

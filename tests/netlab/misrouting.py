@@ -156,18 +156,18 @@ def move(links: list[ZenohLink], count: int, tally: LoopStats) -> Callable[[], N
 def uplink_of(index: int) -> ClientProtocol:
     """Return what judges the messages that robot `index` gets: the one of the real client."""
     spec = PolicySpec("none", (ActionFeature("x", "m"),), (), (), horizon=1, model_dim=1, rate_hz=1.0)
-    uplink = ClientProtocol(EdgeConfig(), spec, LatencyWindow())
-    uplink.opened(SessionRef(SERVER, FIRST_EPOCH + index), 0)
-    return uplink
+    protocol = ClientProtocol(EdgeConfig(), spec, LatencyWindow())
+    protocol.opened(SessionRef(SERVER, FIRST_EPOCH + index), 0)
+    return protocol
 
 
-def take_own(tally: LoopStats, key: str, uplink: ClientProtocol, sample: Sample) -> None:
+def take_own(tally: LoopStats, key: str, protocol: ClientProtocol, sample: Sample) -> None:
     """Count a message that only `key` may bring."""
 
     def is_accepted(sample: Sample, header: Header) -> bool:
-        before = uplink.counters["misrouted"]
-        uplink.receive(header, sample.payload, 0)
-        return uplink.counters["misrouted"] == before
+        before = protocol.counters["misrouted"]
+        protocol.receive(header, sample.payload, 0)
+        return protocol.counters["misrouted"] == before
 
     tally.take(sample, lambda sent_to: sent_to == key, is_accepted)
 

@@ -61,7 +61,7 @@ class CameraThread:
         self._stopping = threading.Event()
         self._thread = Supervised(self._run, name="vagus-camera")
         self._clock = clock or MonotonicClock()
-        self.sight = CameraHealth()
+        self.health = CameraHealth()
 
     def start(self) -> None:
         """Start the thread."""
@@ -90,13 +90,13 @@ class CameraThread:
                 self._serve(self._drafts.popleft())
 
     def _serve(self, draft: RequestDraft) -> None:
-        self.sight.begin(self._clock.now_ns())
+        self.health.begin(self._clock.now_ns())
         try:
             images = self._read_images()
         except BaseException as error:  # noqa: BLE001 - a driver's fault costs one request, not the robot
             self._fail(draft, error)
             return
-        said = self.sight.seen()
+        said = self.health.seen()
         if said:
             logger.warning(said)
         if self._stopping.is_set():
@@ -106,7 +106,7 @@ class CameraThread:
             self._on_images(draft, images)
 
     def _fail(self, draft: RequestDraft, error: BaseException) -> None:
-        said = self.sight.failed(error, self._clock.now_ns())
+        said = self.health.failed(error, self._clock.now_ns())
         if said:
             logger.warning("%s", said, exc_info=error if logger.isEnabledFor(logging.DEBUG) else None)
         self._client.draft_failed(draft.ticket)

@@ -13,9 +13,9 @@ from vagus.errors import RobotError
 __all__ = ["interrupted_by", "reason_of", "reason_of_hang", "smooth_shares"]
 
 
-def interrupted_by(interrupt: SignalFlag) -> EndReason:
+def interrupted_by(signals: SignalFlag) -> EndReason:
     """Return why a run ends that was asked to."""
-    is_terminated = interrupt.number == signal.SIGTERM
+    is_terminated = signals.number == signal.SIGTERM
     return EndReason.TERMINATED if is_terminated else EndReason.INTERRUPTED
 
 
@@ -26,11 +26,11 @@ def reason_of(error: BaseException) -> EndReason:
     return EndReason.ROBOT_ERROR if isinstance(error, RobotError) else EndReason.ERROR
 
 
-def reason_of_hang(hang: Hang, reason: EndReason, interrupt: SignalFlag) -> EndReason:
+def reason_of_hang(hang: Hang, reason: EndReason, signals: SignalFlag) -> EndReason:
     """Return why a run ends whose driver did not return; it was to end for `reason`."""
     if not hang.was_asked:
         return EndReason.HUNG
-    return interrupted_by(interrupt) if reason is EndReason.HUNG else reason
+    return interrupted_by(signals) if reason is EndReason.HUNG else reason
 
 
 def smooth_shares(ticks: int) -> Iterator[float]:

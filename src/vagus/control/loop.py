@@ -61,54 +61,54 @@ class ControlLoop:
 
     def __init__(
         self,
-        parts: LoopPorts,
+        ports: LoopPorts,
         config: LoopConfig,
         clock: Clock | None = None,
         *,
         on_stuck: Callable[[LoopSummary], None] = lambda _: None,
     ) -> None:
-        check_callable(parts.robot)
-        self._vouched = vouched(admitted(parts.robot.spec, config.admission))
-        self._parts = parts
+        check_callable(ports.robot)
+        self._vouched = vouched(admitted(ports.robot.spec, config.admission))
+        self._ports = ports
         self._config = config
-        self._episode = EpisodeWatch(parts.robot, config)
+        self._episode = EpisodeWatch(ports.robot, config)
         self._clock = clock or MonotonicClock()
-        self._period_ns = seconds_to_ns(parts.motion.tick_s)
-        self._gate = Gate(parts.robot.spec.actions, tick_s=parts.motion.tick_s)
-        self._tally = LoopStats()
+        self._period_ns = seconds_to_ns(ports.motion.tick_s)
+        self._gate = Gate(ports.robot.spec.actions, tick_s=ports.motion.tick_s)
+        self._stats = LoopStats()
         self._stop = threading.Event()
-        self._interrupt = SignalFlag()
+        self._signals = SignalFlag()
         self._on_stuck = on_stuck
         bounds = Bounds(config.tick_timeout_s, config.robot_connect_timeout_s)
         self._watchdog = Watchdog(
-            parts.robot.stop, self._interrupt, bounds, on_asked=self._stop.set, on_stuck=self._give_up
+            ports.robot.stop, self._signals, bounds, on_asked=self._stop.set, on_stuck=self._give_up
         )
         self._sweeper = Sweeper(is_wanted=False)
-        recorder, senses = parts.recorder, config.senses
+        recorder, senses = ports.recorder, config.senses
         self._camera = CameraThread(
             self._read_images,
-            parts.client,
+            ports.client,
             None if recorder is None else recorder.record_images,
             self._clock,
         )
         self._frames = FrameCheck(
-            parts.mapping.cameras,
+            ports.mapping.cameras,
             stale_s=senses.camera_stale_s,
-            driven_ns=lambda: self._tally.plan_actions * self._period_ns,
+            driven_ns=lambda: self._stats.plan_actions * self._period_ns,
         )
-        self._state = StateReader(self._ask_state, parts.mapping, parts.motion, senses, self._clock)
+        self._state = StateReader(self._ask_state, ports.mapping, ports.motion, senses, self._clock)
         self._requests = Requests(
-            parts.engine, parts.motion, self._episode, self._watchdog, on_moved=self._state.forget
+            ports.engine, ports.motion, self._episode, self._watchdog, on_moved=self._state.forget
         )
         self._start_pose: ActionArray | None = None
-        self._beat = TickSchedule(self._period_ns)
+        self._schedule = TickSchedule(self._period_ns)
         self._lateness_ms = 0.0
         self._command_ns = 0
         self._error = ""
         self.status: LoopStatus | None = None
         self.changes = Changes()
-        alarms = Alarms(self._period_ns, max_limited_s=parts.motion.max_limited_s)
-        self._watch = LoopWatch(alarms, parts.motion, self._camera.sight, recorder, self.changes)
+        alarms = Alarms(self._period_ns, max_limited_s=ports.motion.max_limited_s)
+        self._watch = LoopWatch(alarms, ports.motion, self._camera.health, recorder, self.changes)
 
     def stop(self) -> None:
         """End the loop at its next tick; the robot is stopped first."""
@@ -134,7 +134,7 @@ class ControlLoop:
         cause: BaseException | None = None
         for line in self._vouched:
             logger.warning("driven because somebody vouches for it: %s", line)
-        with self._interrupt, quiet_runtime(self._config.realtime_priority) as self._sweeper, self._watchdog:
+        with self._signals, quiet_runtime(self._config.realtime_priority) as self._sweeper, self._watchdog:
             try:
                 reason = self._connect() or self._drive()
             except BaseException as error:  # noqa: BLE001 - whatever it is, the robot is stopped and it is told
@@ -149,16 +149,16 @@ class ControlLoop:
 
         Asked after a call into the driver, before the next.
         """
-        if self._interrupt.is_copy:
+        if self._signals.is_copy:
             os._exit(COPY_ENDED)
 
     def _connect(self) -> EndReason | None:
-        if self._interrupt.is_set:
-            return interrupted_by(self._interrupt)
+        if self._signals.is_set:
+            return interrupted_by(self._signals)
         self._watchdog.long("robot.connect()")
         with robot_call("connect"):
-            call_whole("connect", self._parts.robot.connect)
-        self._interrupt.ensure(self._clock.now_ns())
+            call_whole("connect", self._ports.robot.connect)
+        self._signals.ensure(self._clock.now_ns())
         self._watchdog.tick()
         self._state.read()  # what the first tick is compared with
         self._camera.start()
@@ -168,7 +168,7 @@ class ControlLoop:
 
     def _drive(self) -> EndReason:
         began_ns = self._clock.now_ns()
-        self._beat.begin(began_ns)
+        self._schedule.begin(began_ns)
         self._episode.note_begin(began_ns)
         while True:
             now_ns = self._await_tick()
@@ -182,14 +182,14 @@ class ControlLoop:
     def _await_tick(self) -> int:
         """Wait for the next tick and return the time."""
         self._leave_copy()
-        deadline_ns, skipped = self._beat.next_ns()
+        deadline_ns, skipped = self._schedule.next_ns()
         now_ns = self._clock.now_ns()
         self._sweeper.sweep(now_ns, deadline_ns - now_ns)
-        self._interrupt.ensure(now_ns)
+        self._signals.ensure(now_ns)
         self._watchdog.tick(max(deadline_ns - now_ns, 0) / NS_PER_S)
         self._clock.wait_until_ns(deadline_ns, self._stop)
         now_ns = self._clock.now_ns()
-        tick = self._beat.wake(now_ns)
+        tick = self._schedule.wake(now_ns)
         self._note_tick(now_ns, tick.lateness_ns, tick.missed + skipped)
         return now_ns
 
@@ -197,41 +197,41 @@ class ControlLoop:
         config = self._config
         if self._watchdog.hang is not None:
             return EndReason.HUNG
-        if self._stop.is_set() or self._interrupt.is_set:
-            return interrupted_by(self._interrupt)
-        if self._camera.sight.refusal:
-            raise FrameError(self._camera.sight.refusal)
+        if self._stop.is_set() or self._signals.is_set:
+            return interrupted_by(self._signals)
+        if self._camera.health.refusal:
+            raise FrameError(self._camera.health.refusal)
         if config.duration_s is not None and now_ns - began_ns >= seconds_to_ns(config.duration_s):
             return EndReason.FINISHED
         if self._requests.is_resetting or not self._episode.is_over(now_ns):
             return None
-        self._tally.episodes += 1
-        if self._tally.episodes == config.episodes:
+        self._stats.episodes += 1
+        if self._stats.episodes == config.episodes:
             return EndReason.FINISHED
         self._requests.put(LoopRequest.RESET)
         return None
 
     def _tick(self, now_ns: int) -> EndReason | None:
-        parts = self._parts
+        ports = self._ports
         reading = self._sense(now_ns)
-        if not (reading.is_trusted or parts.motion.is_driven or parts.engine.motion is MotionState.PAUSED):
+        if not (reading.is_trusted or ports.motion.is_driven or ports.engine.motion is MotionState.PAUSED):
             return None  # nothing moves, and nobody knows where from
-        directive = parts.engine.advance(now_ns, parts.mapping.state_to_policy(reading.state))
+        directive = ports.engine.advance(now_ns, ports.mapping.state_to_policy(reading.state))
         # a request that is not taken is made again: what was not measured now is shown to no policy
-        draft = parts.engine.take_draft() if reading.is_trusted else None
+        draft = ports.engine.take_draft() if reading.is_trusted else None
         if directive.motion is MotionState.STOPPED:
             return self._gave_up(now_ns)
         if draft is not None:
             self._camera.ask(draft)
-        command = parts.motion.advance(directive, reading.steady, is_trusted=reading.is_trusted)
-        self._tell(parts.motion.take_notices())
-        if parts.motion.stop_reason is not None:
-            self._error = parts.motion.stop_reason
+        command = ports.motion.advance(directive, reading.steady, is_trusted=reading.is_trusted)
+        self._tell(ports.motion.take_notices())
+        if ports.motion.stop_reason is not None:
+            self._error = ports.motion.stop_reason
             return EndReason.LIMITED
         if not self._command(command, reading.state, now_ns):
             return EndReason.HUNG
         if command.is_moving:
-            parts.engine.fallback_moved(now_ns)
+            ports.engine.fallback_moved(now_ns)
         self._publish(command, now_ns)
         return None
 
@@ -241,7 +241,7 @@ class ControlLoop:
             logger.warning("%s", notice)
 
     def _note_tick(self, now_ns: int, lateness_ns: int, missed: int) -> None:
-        self._tally.note_tick(now_ns, lateness_ns, missed)
+        self._stats.note_tick(now_ns, lateness_ns, missed)
         costs = TickCosts(lateness_ns, missed, self._state.take_spent_ns(), self._command_ns)
         self._command_ns = 0
         self._watch.note_tick(now_ns, costs)
@@ -252,15 +252,15 @@ class ControlLoop:
         reading = self._state.read()
         while self._requests.apply_next(now_ns, reading.steady if reading.is_trusted else None, self._config):
             reading = self._state.read()  # a new episode may begin elsewhere
-        self._tally.state_errors = self._state.bad
+        self._stats.state_errors = self._state.bad
         if self._start_pose is None and reading.is_trusted:
-            self._start_pose = self._parts.motion.measured(reading.steady)
+            self._start_pose = self._ports.motion.measured(reading.steady)
         return reading
 
     def _gave_up(self, now_ns: int) -> EndReason:
         """Return why the engine has stopped: a link that is well did not fail a robot that sees nothing."""
-        engine = self._parts.engine
-        blind = self._camera.sight.blamed(engine.link, now_ns)
+        engine = self._ports.engine
+        blind = self._camera.health.blamed(engine.link, now_ns)
         if blind:
             self._error = f"{engine.stop_reason}: {blind}"
             return EndReason.ROBOT_ERROR
@@ -271,72 +271,72 @@ class ControlLoop:
         self._leave_copy()
         self._watchdog.call = "robot.read_state()"
         try:
-            return self._parts.robot.read_state()
+            return self._ports.robot.read_state()
         finally:
             self._watchdog.call = ""
             self._leave_copy()
 
     def _read_images(self) -> Mapping[str, Image]:
-        read = self._parts.read_images or self._parts.robot.read_images
+        read = self._ports.read_images or self._ports.robot.read_images
         try:
             images = read()
         finally:
             self._leave_copy()
-        return self._parts.mapping.images_to_policy(self._frames.take(images))
+        return self._ports.mapping.images_to_policy(self._frames.take(images))
 
     def _command(self, command: Command, state: FloatArray, now_ns: int) -> bool:
         """Command the robot; False: it must not be any more."""
         if command.action is not None:
-            action = self._parts.mapping.action_to_robot(command.action)
+            action = self._ports.mapping.action_to_robot(command.action)
             start = command.begins_at
-            self._gate.check(action, None if start is None else self._parts.mapping.action_to_robot(start))
+            self._gate.check(action, None if start is None else self._ports.mapping.action_to_robot(start))
             with self._watchdog.commanding() as may_command:
                 if not may_command:
                     return False
                 self._send(action)
             self._state.commanded(command.action)
-            if self._parts.recorder is not None:
-                self._parts.recorder.record_step(now_ns, command, state)
-        self._tally.note_command(now_ns, command.provenance, is_commanded=command.action is not None)
+            if self._ports.recorder is not None:
+                self._ports.recorder.record_step(now_ns, command, state)
+        self._stats.note_command(now_ns, command.provenance, is_commanded=command.action is not None)
         return True
 
     def _send(self, action: ActionArray) -> None:
         called_ns = self._clock.now_ns()
         self._watchdog.call = "robot.command()"
         with robot_call("command"):
-            call_whole("command", self._parts.robot.command, action)
+            call_whole("command", self._ports.robot.command, action)
         self._watchdog.call = ""
         returned_ns = self._clock.now_ns()
         self._command_ns = returned_ns - called_ns
-        self._beat.commanded(called_ns, returned_ns)
+        self._schedule.commanded(called_ns, returned_ns)
 
     def _publish(self, command: Command, now_ns: int) -> None:
-        engine = self._parts.engine
+        engine = self._ports.engine
         self.changes.note(now_ns, command.provenance, engine.step)
-        self.status = status_of(now_ns, command, engine, self._tally, self._lateness_ms)
+        self.status = status_of(now_ns, command, engine, self._stats, self._lateness_ms)
 
     # -- the end ----------------------------------------------------------------------------------------
 
     def _return_to_start(self) -> EndReason:
         """Move back within the limits, slowly at both ends; a signal or `stop()` breaks it off."""
-        parts, goal = self._parts, self._start_pose
-        if goal is None or not parts.motion.is_driven:
+        ports, goal = self._ports, self._start_pose
+        if goal is None or not ports.motion.is_driven:
             return EndReason.FINISHED
-        engine = parts.engine
+        engine = ports.engine
         provenance = Provenance(
             None, None, engine.episode, None, None, None, engine.link, MotionState.FALLBACK
         )
-        ticks = max(round(self._config.return_time_s / parts.motion.tick_s), 1)
-        origin = parts.motion.position
+        ticks = max(round(self._config.return_time_s / ports.motion.tick_s), 1)
+        origin = ports.motion.position
         for smooth in smooth_shares(ticks):
             state = self._state.read().state
-            command = parts.motion.go(parts.motion.between(origin, goal, smooth), provenance)
+            command = ports.motion.go(ports.motion.between(origin, goal, smooth), provenance)
             now_ns = self._clock.now_ns()
             if not self._command(command, state, now_ns):
                 return EndReason.HUNG
             now_ns = self._await_tick()
-            if self._stop.is_set() or self._interrupt.is_set:
-                return interrupted_by(self._interrupt)
+            if self._stop.is_set() or self._signals.is_set:
+                return interrupted_by(self._signals)
         return EndReason.FINISHED
 
     def _tear_down(self, reason: EndReason, cause: BaseException | None) -> LoopSummary:
@@ -344,32 +344,32 @@ class ControlLoop:
             self._error = f"{type(cause).__name__}: {cause}"
             is_fault = reason is EndReason.ERROR or logger.isEnabledFor(logging.DEBUG)
             logger.error("the control loop failed: %s", self._error, exc_info=cause if is_fault else None)
-        parts, watchdog = self._parts, self._watchdog
+        ports, watchdog = self._ports, self._watchdog
         watchdog.end("the end of the run")
-        attempt("engine.stop()", partial(parts.engine.stop, self._error or reason.value))
+        attempt("engine.stop()", partial(ports.engine.stop, self._error or reason.value))
         attempt("stopping the camera thread", partial(self._camera.stop, CAMERA_JOIN_S))
         watchdog.end("robot.close()")
-        attempt("robot.close()", parts.robot.close)
+        attempt("robot.close()", ports.robot.close)
         self._leave_copy()
         summary = self._summary(reason)
         watchdog.end("closing the recorder")
-        if parts.recorder is not None:
-            attempt("closing the recorder", partial(parts.recorder.close, summary))
+        if ports.recorder is not None:
+            attempt("closing the recorder", partial(ports.recorder.close, summary))
         return summary
 
     def _give_up(self) -> None:
         """End what can be ended in place of the control thread, which is stuck (the watchdog's thread)."""
         summary = self._summary(EndReason.HUNG)
-        if self._parts.recorder is not None:
-            within("closing the recorder", partial(self._parts.recorder.close, summary), RECORDER_S)
+        if self._ports.recorder is not None:
+            within("closing the recorder", partial(self._ports.recorder.close, summary), RECORDER_S)
         self._on_stuck(summary)
 
     def _summary(self, reason: EndReason) -> LoopSummary:
         hang = self._watchdog.hang
-        return self._tally.summary(
-            reason if hang is None else reason_of_hang(hang, reason, self._interrupt),
+        return self._stats.summary(
+            reason if hang is None else reason_of_hang(hang, reason, self._signals),
             self._error or ("" if hang is None else str(hang)),
-            limited=self._parts.motion.limited_counts,
-            camera_errors=self._camera.sight.errors,
+            limited=self._ports.motion.limited_counts,
+            camera_errors=self._camera.health.errors,
             is_stopped=self._watchdog.is_stopped,
         )

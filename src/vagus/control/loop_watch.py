@@ -26,13 +26,13 @@ class LoopWatch:
         self,
         alarms: Alarms,
         motion: Motion,
-        sight: CameraHealth,
+        health: CameraHealth,
         recorder: RecorderPort | None,
         changes: Changes,
     ) -> None:
         self._alarms = alarms
         self._motion = motion
-        self._sight = sight
+        self._health = health
         self._recorder = recorder
         self._changes = changes
         self._cameras = Alarm()
@@ -54,8 +54,8 @@ class LoopWatch:
 
     def _look(self, now_ns: int) -> None:
         """Ask what need not be asked in every tick."""
-        if self._sight.hangs(now_ns):
-            self._changes.warn(self._cameras.wrong(self._sight.trouble(now_ns), now_ns))
+        if self._health.hangs(now_ns):
+            self._changes.warn(self._cameras.wrong(self._health.trouble(now_ns), now_ns))
         else:
             self._changes.warn(self._cameras.well("the cameras answer again"))
         if self._recorder is not None:

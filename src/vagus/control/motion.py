@@ -72,7 +72,7 @@ class Motion:
         self._interpolator = Interpolator(actions)
         self._feedback = _Feedback(actions, state_names)
         self._decoder = BinaryDecoder(actions)
-        self._grip = GripperMemory(actions)
+        self._gripper_memory = GripperMemory(actions)
         kinds = [feature.kind for feature in actions]
         self._is_position = np.array([kind is ActionKind.POSITION for kind in kinds])
         self._holds_measured = self._is_position & np.array([mode is FallbackMode.HOLD for mode in modes])
@@ -129,7 +129,7 @@ class Motion:
         command = self._command(directive, state if is_trusted else None)
         if command.action is None:
             return command
-        self._grip.note(command.action, self._feedback.measured(state))
+        self._gripper_memory.note(command.action, self._feedback.measured(state))
         return replace(command, begins_at=self._start) if is_first else command
 
     def take_notices(self) -> list[str]:
@@ -152,7 +152,7 @@ class Motion:
 
         NaN also for grippers and binaries: where they are measured is not where they were told to go.
         """
-        return np.where(self._grip.is_kept, np.nan, self._feedback.measured(state))
+        return np.where(self._gripper_memory.is_kept, np.nan, self._feedback.measured(state))
 
     def gap(self, left: ActionArray, right: ActionArray) -> ActionArray:
         """Return how far apart two actions are; see `Interpolator.gap`."""
@@ -166,7 +166,7 @@ class Motion:
         """Return one tick's command towards `goal` without a plan; NaN: stay. What is no position rests."""
         before = self._limiter.position
         target = np.where(self._is_position, np.where(np.isfinite(goal), goal, before), self._rest)
-        target = np.where(self._grip.is_kept, before, target)
+        target = np.where(self._gripper_memory.is_kept, before, target)
         action = self._limiter.step(target, is_braking=self._no_brake)
         self._is_falling_back = True
         return Command(action=action, provenance=provenance, limited=self._limiter.limited)
@@ -186,7 +186,7 @@ class Motion:
         self._is_seeded = True
         measured = self._feedback.measured(state)
         start = np.where(self._feedback.is_measured, measured, self._feedback.presumed)
-        self._start = self._grip.start(start, measured)
+        self._start = self._gripper_memory.start(start, measured)
         self._limiter.seed(self._start)
         self._interpolator.seed(self._limiter.position, self._limiter.velocity)
         self._hold = None
@@ -233,7 +233,7 @@ class Motion:
             self._hold = np.where(
                 self._holds_measured & self._feedback.is_measured, self._limiter.clip(measured), last
             )
-        target = np.where(self._grip.is_kept, last, self._rest)
+        target = np.where(self._gripper_memory.is_kept, last, self._rest)
         if self._hold is None:
             return target, self._is_position
         return np.where(self._is_position, self._hold, target), self._no_brake

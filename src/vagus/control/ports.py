@@ -158,7 +158,7 @@ class LoopStatus:
 
 
 def status_of(
-    now_ns: int, command: Command, engine: EnginePort, tally: LoopStats, lateness_ms: float
+    now_ns: int, command: Command, engine: EnginePort, stats: LoopStats, lateness_ms: float
 ) -> LoopStatus:
     """Return how a loop stands at a tick in which this was commanded."""
     provenance = command.provenance
@@ -171,7 +171,7 @@ def status_of(
         playback_left_s=engine.playback_left_ns / NS_PER_S,
         age_ms=None if provenance.age_ns is None else provenance.age_ns / NS_PER_MS,
         lateness_ms=lateness_ms,
-        ticks=tally.ticks,
-        missed=tally.missed,
+        ticks=stats.ticks,
+        missed=stats.missed,
         limited=command.limited,
     )

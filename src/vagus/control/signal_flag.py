@@ -50,8 +50,8 @@ _ENTERED: set[SignalFlag] = set()
 
 def _let_go_in_child() -> None:
     """Undo everything in a process that a driver has forked: its signals are its own, and no word to us."""
-    for interrupt in tuple(_ENTERED):
-        interrupt.let_go()
+    for signals in tuple(_ENTERED):
+        signals.let_go()
 
 
 if hasattr(os, "register_at_fork"):

@@ -85,14 +85,14 @@ class Watchdog:
     def __init__(
         self,
         stop: Callable[[], object],
-        interrupt: SignalFlag,
+        signals: SignalFlag,
         bounds: Bounds,
         *,
         on_asked: Callable[[], None],
         on_stuck: Callable[[], None],
     ) -> None:
         self._stop = stop
-        self._interrupt = interrupt
+        self._signals = signals
         self._bounds = bounds
         self._on_asked = on_asked
         self._on_stuck = on_stuck
@@ -168,19 +168,19 @@ class Watchdog:
     def _begin(self, patience_s: float, asked_s: float, *, is_quiet: bool = False) -> None:
         self._serial += 1
         patience_ns, asked_ns = seconds_to_ns(patience_s), seconds_to_ns(asked_s)
-        self._span = Span(self._serial, patience_ns, asked_ns, self._interrupt.count, is_quiet)
+        self._span = Span(self._serial, patience_ns, asked_ns, self._signals.count, is_quiet)
 
     # -- the watchdog's threads -------------------------------------------------------------------------
 
     def _watch(self) -> None:
         patience = CallTimeout(seconds_to_ns(LOOK_S))
         while not self._over.is_set():
-            self._interrupt.wait(LOOK_S)
-            self._interrupt.rearm()
-            if self._interrupt.is_set:
+            self._signals.wait(LOOK_S)
+            self._signals.rearm()
+            if self._signals.is_set:
                 self._on_asked()
             span = self._span
-            verdict = patience.look(monotonic_ns(), span, self._interrupt.count)
+            verdict = patience.look(monotonic_ns(), span, self._signals.count)
             if verdict is Verdict.FINE or span is None:
                 continue
             hang = Hang(

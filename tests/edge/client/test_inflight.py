@@ -11,7 +11,7 @@ from vagus.edge.client.latency import LatencyWindow
 from vagus.wire.schema import Header, Kind
 
 
-def flight(latency_ms: int | None = 100) -> InFlight:
+def inflight(latency_ms: int | None = 100) -> InFlight:
     window = LatencyWindow()
     if latency_ms is not None:
         window.add(latency_ms * MS)
@@ -23,12 +23,12 @@ def sent(f: InFlight, now_ns: int = 0, *, slack_ns: int = 0, captured_ns: int = 
 
 
 def test_the_header_carries_what_the_reply_must_echo() -> None:
-    request = sent(flight(), captured_ns=55)
+    request = sent(inflight(), captured_ns=55)
     assert request.header == Header(Kind.OBSERVATION, 1, 2, 55, EPOCH)
 
 
 def test_a_reply_is_matched_once() -> None:
-    f = flight()
+    f = inflight()
     request = sent(f)
     assert f.match(echo(request.header)) is request
     assert f.settle(request)
@@ -37,7 +37,7 @@ def test_a_reply_is_matched_once() -> None:
 
 
 def test_numbers_never_sent_are_unknown() -> None:
-    f = flight()
+    f = inflight()
     request = sent(f)
     for seq in (0, 2, 10**12):
         assert f.match(replace_seq(request, seq)) is Mismatch.UNKNOWN_SEQ
@@ -49,14 +49,14 @@ def replace_seq(request: Request, seq: int) -> Header:
 
 
 def test_a_reply_must_echo_episode_and_capture_stamp() -> None:
-    f = flight()
+    f = inflight()
     sent(f, captured_ns=5)
     assert f.match(Header(Kind.CHUNK, 1, 3, 5, EPOCH)) is Mismatch.WRONG_ECHO
     assert f.match(Header(Kind.CHUNK, 1, 2, 6, EPOCH)) is Mismatch.WRONG_ECHO
 
 
 def test_a_late_reply_is_still_matched_after_a_miss() -> None:
-    f = flight()
+    f = inflight()
     first = sent(f)
     f.miss()
     second = sent(f, 10)
@@ -68,7 +68,7 @@ def test_a_late_reply_is_still_matched_after_a_miss() -> None:
 
 
 def test_an_answer_to_an_older_request_is_superseded() -> None:
-    f = flight()
+    f = inflight()
     first = sent(f)
     f.miss()
     second = sent(f, 10)
@@ -88,15 +88,15 @@ def test_the_timeout_is_three_times_the_latency_within_bounds() -> None:
         (200, 5 * MS, 300),  # nobody answers sooner
         (7000, 5 * MS, 10_500),
     ):
-        assert sent(flight(latency_ms), S, slack_ns=slack_ns).deadline_ns == S + wanted_ms * MS
+        assert sent(inflight(latency_ms), S, slack_ns=slack_ns).deadline_ns == S + wanted_ms * MS
 
 
 def test_before_the_first_reply_there_is_a_second_of_patience() -> None:
-    assert sent(flight(None)).deadline_ns == S
+    assert sent(inflight(None)).deadline_ns == S
 
 
 def test_the_timeout_grows_after_each_miss_and_shrinks_after_an_answer() -> None:
-    f = flight(100)
+    f = inflight(100)
     timeouts = []
     for now_ns in range(6):
         request = sent(f, now_ns)
@@ -108,7 +108,7 @@ def test_the_timeout_grows_after_each_miss_and_shrinks_after_an_answer() -> None
 
 
 def test_playback_left_bounds_a_grown_timeout_less() -> None:
-    f = flight(400)
+    f = inflight(400)
     assert sent(f, slack_ns=700 * MS).deadline_ns == 700 * MS
     f.miss()
     assert sent(f, slack_ns=700 * MS).deadline_ns == 1400 * MS
@@ -121,7 +121,7 @@ def test_a_server_that_was_measured_to_be_slow_is_waited_for() -> None:
 
 
 def test_patience_with_a_server_that_nobody_measured_grows_from_session_to_session() -> None:
-    f, patience_s = flight(None), []
+    f, patience_s = inflight(None), []
     for _ in range(6):
         for _ in range(2):  # misses until a server counts as lost
             request = sent(f)
@@ -135,7 +135,7 @@ def test_patience_with_a_server_that_nobody_measured_grows_from_session_to_sessi
 
 
 def test_waiting_counts_from_the_oldest_request_without_an_answer() -> None:
-    f = flight()
+    f = inflight()
     assert f.waited_ns(5) == 0
     first = sent(f, 10)
     f.miss()
@@ -149,7 +149,7 @@ def test_waiting_counts_from_the_oldest_request_without_an_answer() -> None:
 
 
 def test_a_session_begins_with_number_one_and_knows_nothing_of_the_last() -> None:
-    f = flight()
+    f = inflight()
     old = sent(f)
     f.miss()
     f.begin_session()
@@ -159,7 +159,7 @@ def test_a_session_begins_with_number_one_and_knows_nothing_of_the_last() -> Non
 
 
 def test_only_so_many_requests_are_remembered() -> None:
-    f = flight()
+    f = inflight()
     requests = [sent(f, now) for now in range(REMEMBERED_REQUESTS + 1)]
     assert f.match(echo(requests[0].header)) is Mismatch.DUPLICATED
     assert f.match(echo(requests[1].header)) is requests[1]
@@ -176,7 +176,7 @@ def test_the_timeout_never_leaves_its_bounds(latency_ns: int, slack_ns: int, mis
 
 
 def test_only_a_session_that_was_asked_and_never_answered_makes_the_next_one_more_patient() -> None:
-    f = flight(None)
+    f = inflight(None)
     for _ in range(3):  # opened and lost, and nothing was asked
         f.begin_session()
     assert sent(f).deadline_ns == S
@@ -191,7 +191,7 @@ def test_only_a_session_that_was_asked_and_never_answered_makes_the_next_one_mor
 
 
 def test_nothing_is_in_flight_after_a_miss_or_in_a_session_that_begins() -> None:
-    f = flight()
+    f = inflight()
     sent(f, 10)
     f.miss()
     assert f.outstanding is None
@@ -202,7 +202,7 @@ def test_nothing_is_in_flight_after_a_miss_or_in_a_session_that_begins() -> None
 
 
 def test_no_answer_supersedes_itself() -> None:
-    f = flight()
+    f = inflight()
     request = sent(f)
     f.settle(request)
     assert not f.is_superseded(request)

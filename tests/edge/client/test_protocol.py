@@ -31,33 +31,33 @@ class Talk:
 
     def __init__(self, *, is_open: bool = True) -> None:
         self.latency = LatencyWindow(initial_ns=100 * MS)
-        self.uplink = ClientProtocol(EdgeConfig(), POLICY, self.latency)
+        self.protocol = ClientProtocol(EdgeConfig(), POLICY, self.latency)
         self.now_ns = S
         self.plan = PLAN
         if is_open:
-            self.uplink.opened(SessionRef(SERVER, EPOCH), self.now_ns)
+            self.protocol.opened(SessionRef(SERVER, EPOCH), self.now_ns)
 
     def turn(self, elapsed_ns: int = 0, **plan: object) -> LinkView:
         self.now_ns += elapsed_ns
         self.plan = replace(self.plan, **plan)  # type: ignore[arg-type]
-        self.uplink.follow(self.plan)
-        self.uplink.advance(self.now_ns)
-        return self.uplink.view
+        self.protocol.follow(self.plan)
+        self.protocol.advance(self.now_ns)
+        return self.protocol.view
 
     def draft(self, *, step: int = 0, slack_ns: int = 0, episode: int | None = None) -> RequestDraft:
-        ticket = self.uplink.view.ticket
+        ticket = self.protocol.view.ticket
         number = self.plan.episode if episode is None else episode
         return draft(ticket=ticket, episode=number, step=step, captured_ns=self.now_ns, slack_ns=slack_ns)
 
     def send(self, *, step: int = 0, slack_ns: int = 0) -> Request:
         self.turn()
-        request = self.uplink.offer(Snapshot(self.draft(step=step, slack_ns=slack_ns), {}), self.now_ns)
+        request = self.protocol.offer(Snapshot(self.draft(step=step, slack_ns=slack_ns), {}), self.now_ns)
         assert request is not None, "an ask was open"
         return request
 
     def receive(self, header: Header, payload: bytes, elapsed_ns: int = 50 * MS) -> Proposal | None:
         self.now_ns += elapsed_ns
-        return self.uplink.receive(header, payload, self.now_ns)
+        return self.protocol.receive(header, payload, self.now_ns)
 
     def answer(self, request: Request, elapsed_ns: int = 50 * MS) -> Proposal | None:
         return self.receive(echo(request.header), chunk_payload(request.draft.step), elapsed_ns)
@@ -66,7 +66,7 @@ class Talk:
         assert self.receive(echo(request.header, Kind.EVENT), event_payload(code)) is None
 
     def count(self, name: str) -> int:
-        return self.uplink.counters[name]
+        return self.protocol.counters[name]
 
 
 # -- asking -----------------------------------------------------------------------------------------------
@@ -75,7 +75,7 @@ class Talk:
 def test_before_a_session_nothing_is_asked_for() -> None:
     talk = Talk(is_open=False)
     assert talk.turn() == LinkView(LinkState.CONNECTING, None, 0, 100 * MS)
-    assert talk.uplink.offer(Snapshot(draft(), {}), 0) is None
+    assert talk.protocol.offer(Snapshot(draft(), {}), 0) is None
     assert talk.count("snapshots_unwanted") == 1
 
 
@@ -84,10 +84,10 @@ def test_one_snapshot_is_asked_for_at_a_time() -> None:
     assert talk.turn() == LinkView(LinkState.STREAMING, EPOCH, 1, 100 * MS)
     assert talk.turn(S).ticket == 1
     request = talk.send()
-    assert talk.uplink.outstanding is request
+    assert talk.protocol.outstanding is request
     assert talk.turn().ticket == 1
     talk.answer(request)
-    assert talk.uplink.outstanding is None
+    assert talk.protocol.outstanding is None
     assert talk.turn().ticket == 2
 
 
@@ -95,9 +95,9 @@ def test_a_snapshot_of_another_ask_is_unwanted() -> None:
     talk = Talk()
     talk.turn()
     stale = replace(talk.draft(), ticket=0)
-    assert talk.uplink.offer(Snapshot(stale, {}), talk.now_ns) is None
+    assert talk.protocol.offer(Snapshot(stale, {}), talk.now_ns) is None
     talk.send()
-    assert talk.uplink.offer(Snapshot(talk.draft(), {}), talk.now_ns) is None
+    assert talk.protocol.offer(Snapshot(talk.draft(), {}), talk.now_ns) is None
     assert talk.count("snapshots_unwanted") == 2
     assert talk.count("requests") == 1
 
@@ -106,11 +106,11 @@ def test_a_snapshot_that_the_plan_made_void_is_asked_for_again() -> None:
     talk = Talk()
     talk.turn()
     void = talk.draft()
-    talk.uplink.follow(replace(PLAN, not_before_ns=talk.now_ns))
-    assert talk.uplink.offer(Snapshot(void, {}), talk.now_ns) is None
+    talk.protocol.follow(replace(PLAN, not_before_ns=talk.now_ns))
+    assert talk.protocol.offer(Snapshot(void, {}), talk.now_ns) is None
     talk.plan = replace(PLAN, not_before_ns=talk.now_ns)
     assert talk.turn(1).ticket == 2
-    assert talk.uplink.offer(Snapshot(talk.draft(episode=9), {}), talk.now_ns) is None
+    assert talk.protocol.offer(Snapshot(talk.draft(episode=9), {}), talk.now_ns) is None
     assert talk.count("snapshots_void") == 2
     assert talk.turn().ticket == 3
 
@@ -119,47 +119,47 @@ def test_a_pause_ends_every_ask_and_resuming_asks_anew() -> None:
     talk = Talk()
     request = talk.send()
     assert talk.turn(motion=MotionState.PAUSED).ticket == 1
-    assert talk.uplink.outstanding is None
+    assert talk.protocol.outstanding is None
     assert talk.turn(10 * S).state is LinkState.STREAMING  # nothing is waited for
     assert talk.turn(motion=MotionState.WAITING, not_before_ns=talk.now_ns).ticket == 2
     talk.answer(request)
-    assert talk.uplink.view.ticket == 2
+    assert talk.protocol.view.ticket == 2
 
 
 def test_a_new_episode_ends_what_was_asked_in_the_old_one() -> None:
     talk = Talk()
     talk.send()
     assert talk.turn(episode=1).ticket == 2
-    assert talk.uplink.outstanding is None
+    assert talk.protocol.outstanding is None
 
 
 def test_a_request_is_void_once_the_robot_has_moved() -> None:
     talk = Talk()
     request = talk.send()
     assert talk.turn(not_before_ns=request.draft.captured_ns).ticket == 2
-    assert talk.uplink.outstanding is None
+    assert talk.protocol.outstanding is None
 
 
 def test_after_the_end_nothing_is_asked_for() -> None:
     talk = Talk()
     talk.send()
     assert talk.turn(motion=MotionState.STOPPED).ticket == 1
-    assert talk.uplink.outstanding is None
-    assert talk.uplink.state is LinkState.STREAMING
+    assert talk.protocol.outstanding is None
+    assert talk.protocol.state is LinkState.STREAMING
 
 
 def test_a_failed_draft_is_asked_for_again_after_a_pause_that_grows() -> None:
     talk = Talk()
     talk.turn()
-    talk.uplink.draft_failed(99, talk.now_ns)
+    talk.protocol.draft_failed(99, talk.now_ns)
     assert talk.count("drafts_failed") == 0
     for pause_ns in (100 * MS, 200 * MS, 400 * MS, 800 * MS, MAX_PAUSE_NS, MAX_PAUSE_NS):
-        ticket = talk.uplink.view.ticket
-        talk.uplink.draft_failed(ticket, talk.now_ns)
-        assert talk.uplink.state is LinkState.DEGRADED
+        ticket = talk.protocol.view.ticket
+        talk.protocol.draft_failed(ticket, talk.now_ns)
+        assert talk.protocol.state is LinkState.DEGRADED
         assert talk.turn(pause_ns - 1).ticket == ticket
         assert talk.turn(1).ticket == ticket + 1
-    assert talk.uplink.session is not None  # a camera of ours is not the server's fault
+    assert talk.protocol.session is not None  # a camera of ours is not the server's fault
 
 
 # -- replies ----------------------------------------------------------------------------------------------
@@ -222,9 +222,9 @@ def test_a_reply_of_an_old_episode_is_dropped() -> None:
 def test_a_reply_of_an_old_epoch_is_told_from_one_that_was_misrouted() -> None:
     talk = Talk()
     request = talk.send()
-    talk.uplink.lost("token gone")
+    talk.protocol.lost("token gone")
     assert talk.answer(request) is None
-    talk.uplink.opened(SessionRef(OTHER, EPOCH + 1), talk.now_ns)
+    talk.protocol.opened(SessionRef(OTHER, EPOCH + 1), talk.now_ns)
     assert talk.answer(request) is None
     assert talk.count("old_epoch") == 2
     stranger = Header(Kind.CHUNK, 1, 0, 0, EPOCH + 2)
@@ -236,8 +236,8 @@ def test_a_reply_of_an_old_epoch_is_told_from_one_that_was_misrouted() -> None:
 def test_old_epochs_are_remembered_within_bounds() -> None:
     talk = Talk(is_open=False)
     for epoch in range(1, REMEMBERED_EPOCHS + 2):
-        talk.uplink.opened(SessionRef(SERVER, epoch), talk.now_ns)
-        talk.uplink.lost("x")
+        talk.protocol.opened(SessionRef(SERVER, epoch), talk.now_ns)
+        talk.protocol.lost("x")
     talk.receive(Header(Kind.CHUNK, 1, 0, 0, 1), b"")
     assert talk.count("misrouted") == 1
     talk.receive(Header(Kind.CHUNK, 1, 0, 0, 2), b"")
@@ -249,7 +249,7 @@ def test_an_observation_is_nothing_a_client_receives() -> None:
     request = talk.send()
     assert talk.receive(request.header, chunk_payload(0)) is None
     assert talk.count("unexpected_kind") == 1
-    assert talk.uplink.outstanding is request
+    assert talk.protocol.outstanding is request
 
 
 def nan_payload() -> bytes:
@@ -276,7 +276,7 @@ def test_a_refused_chunk_degrades_the_link_and_is_asked_for_again(payload: bytes
     assert talk.receive(echo(request.header), payload) is None
     assert talk.count(counter) == 1
     assert talk.count("rejected_chunks") == 1
-    assert talk.uplink.state is LinkState.DEGRADED
+    assert talk.protocol.state is LinkState.DEGRADED
     assert talk.turn().ticket == 1
     assert talk.turn(100 * MS).ticket == 2
     assert talk.answer(request) is None  # answered, if badly
@@ -291,7 +291,7 @@ def test_a_late_reply_of_the_same_epoch_is_proposed_if_nothing_newer_was_answere
     late = talk.answer(first)
     assert late is not None
     assert late.source.seq == 1
-    assert talk.uplink.outstanding is second
+    assert talk.protocol.outstanding is second
     assert talk.answer(second) is not None
 
 
@@ -312,7 +312,7 @@ def test_where_the_time_of_a_reply_went_is_known() -> None:
         msgspec.structs.replace(decode(chunk_payload(0), ChunkMessage), queue_wait_ms=10.0, inference_ms=25.0)
     )
     assert talk.receive(echo(request.header), body, 50 * MS) is not None
-    newest = talk.uplink.latency.newest
+    newest = talk.protocol.latency.newest
     assert newest is not None
     assert newest.as_ms == {"total": 50.0, "network": 15.0, "queue": 10.0, "decode": 0.0, "inference": 25.0}
 
@@ -326,7 +326,7 @@ def test_an_event_degrades_the_link_and_the_request_is_made_again(code: EventCod
     talk.event(talk.send(), code.value)
     assert talk.count(f"event_{code.value}") == 1
     assert talk.count("requests_refused") == 1
-    assert talk.uplink.state is LinkState.DEGRADED
+    assert talk.protocol.state is LinkState.DEGRADED
     assert talk.turn(100 * MS).ticket == 2
     made = talk.answer(talk.send())
     assert made is not None
@@ -337,17 +337,17 @@ def test_an_event_degrades_the_link_and_the_request_is_made_again(code: EventCod
 def test_some_events_end_the_session_at_once(code: EventCode) -> None:
     talk = Talk()
     talk.event(talk.send(), code.value)
-    assert talk.uplink.state is LinkState.RECONNECTING
-    assert talk.uplink.session is None
-    assert code.value in talk.uplink.lost_reason
+    assert talk.protocol.state is LinkState.RECONNECTING
+    assert talk.protocol.session is None
+    assert code.value in talk.protocol.lost_reason
 
 
 def test_an_event_about_the_session_fails_no_request() -> None:
     talk = Talk()
     request = talk.send()
     talk.receive(Header(Kind.EVENT, 0, 0, 0, EPOCH), event_payload("overloaded"))
-    assert talk.uplink.outstanding is request
-    assert talk.uplink.state is LinkState.STREAMING
+    assert talk.protocol.outstanding is request
+    assert talk.protocol.state is LinkState.STREAMING
 
 
 def test_an_event_about_a_request_given_up_fails_nothing() -> None:
@@ -356,7 +356,7 @@ def test_an_event_about_a_request_given_up_fails_nothing() -> None:
     talk.turn(5 * S)
     second = talk.send()
     talk.event(first, "overloaded")
-    assert talk.uplink.outstanding is second
+    assert talk.protocol.outstanding is second
     assert talk.count("requests_refused") == 0
 
 
@@ -372,7 +372,7 @@ def test_a_malformed_event_is_counted() -> None:
     request = talk.send()
     assert talk.receive(echo(request.header, Kind.EVENT), b"\xff") is None
     assert talk.count("rejected_malformed") == 1
-    assert talk.uplink.outstanding is request
+    assert talk.protocol.outstanding is request
 
 
 @pytest.mark.parametrize("is_event", [True, False])
@@ -385,46 +385,46 @@ def test_a_server_that_only_refuses_is_left(is_event: bool) -> None:
         else:
             talk.receive(echo(request.header), b"garbage")
         is_left = number == REFUSALS_UNTIL_LOST
-        assert talk.uplink.state is (LinkState.RECONNECTING if is_left else LinkState.DEGRADED)
+        assert talk.protocol.state is (LinkState.RECONNECTING if is_left else LinkState.DEGRADED)
         talk.now_ns += S
 
 
 def refuse(talk: Talk, code: str = "policy_error") -> LinkState:
     """Refuse a request that is made as soon as it may be."""
     talk.event(talk.send(), code)
-    return talk.uplink.state
+    return talk.protocol.state
 
 
 @pytest.mark.parametrize("code", ["policy_error", "overloaded", "not_ready"])
 def test_with_a_replica_the_second_refusal_in_a_row_is_the_last_and_nothing_pauses(code: str) -> None:
     talk = Talk()
-    talk.uplink.has_alternative = True
+    talk.protocol.has_alternative = True
     assert refuse(talk, code) is LinkState.DEGRADED
     assert refuse(talk, code) is LinkState.RECONNECTING  # without a pause, or there would have been no ask
-    assert talk.uplink.lost_reason == f"2 requests in a row refused, the last with {code}: why"
+    assert talk.protocol.lost_reason == f"2 requests in a row refused, the last with {code}: why"
 
 
 def test_with_a_replica_one_bad_chunk_is_asked_for_again_and_the_second_is_the_last() -> None:
     talk = Talk()
-    talk.uplink.has_alternative = True
+    talk.protocol.has_alternative = True
     for state in (LinkState.DEGRADED, LinkState.RECONNECTING):
         talk.receive(echo(talk.send().header), nan_payload())
-        assert talk.uplink.state is state
-    assert "rejected_not_finite" in talk.uplink.lost_reason
+        assert talk.protocol.state is state
+    assert "rejected_not_finite" in talk.protocol.lost_reason
 
 
 def test_one_bad_row_does_not_drive_a_robot_from_a_healthy_server() -> None:
     talk = Talk()
-    talk.uplink.has_alternative = True
+    talk.protocol.has_alternative = True
     for _ in range(5):
         assert refuse(talk) is LinkState.DEGRADED
         assert talk.answer(talk.send()) is not None
-    assert talk.uplink.session is not None
+    assert talk.protocol.session is not None
 
 
 def test_what_is_wrong_with_the_request_itself_is_no_reason_to_ask_somebody_else() -> None:
     talk = Talk()
-    talk.uplink.has_alternative = True
+    talk.protocol.has_alternative = True
     for _ in range(REFUSALS_UNTIL_LOST - 1):
         assert refuse(talk, "invalid_input") is LinkState.DEGRADED
         talk.now_ns += S
@@ -434,7 +434,7 @@ def test_who_gives_up_says_what_the_server_said() -> None:
     talk = Talk()
     refuse(talk)
     talk.turn(gave_up="no chunk could be merged for 8 s")
-    assert talk.uplink.dead_reason == "no chunk could be merged for 8 s; the server said: policy_error: why"
+    assert talk.protocol.dead_reason == "no chunk could be merged for 8 s; the server said: policy_error: why"
 
 
 def test_what_the_server_said_before_a_merge_is_not_the_reason() -> None:
@@ -442,7 +442,7 @@ def test_what_the_server_said_before_a_merge_is_not_the_reason() -> None:
     refuse(talk)
     talk.turn(merges=1)
     talk.turn(gave_up="no chunk could be merged for 8 s")
-    assert talk.uplink.dead_reason == "no chunk could be merged for 8 s"
+    assert talk.protocol.dead_reason == "no chunk could be merged for 8 s"
 
 
 def test_a_good_answer_forgets_the_refusals() -> None:
@@ -452,7 +452,7 @@ def test_a_good_answer_forgets_the_refusals() -> None:
             talk.event(talk.send(), "overloaded")
             talk.now_ns += S
         talk.answer(talk.send())
-    assert talk.uplink.session is not None
+    assert talk.protocol.session is not None
 
 
 # -- time -------------------------------------------------------------------------------------------------
@@ -464,11 +464,11 @@ def test_a_request_that_is_late_is_made_again_and_the_second_miss_loses_the_serv
     talk.send()
     assert talk.turn(249 * MS).ticket == 2
     assert talk.turn(1 * MS).ticket == 3
-    assert talk.uplink.state is LinkState.STREAMING  # not yet a second
+    assert talk.protocol.state is LinkState.STREAMING  # not yet a second
     talk.send()
     assert talk.turn(300 * MS).state is LinkState.RECONNECTING
     assert talk.count("timeouts") == 2
-    assert "2 requests in a row" in talk.uplink.lost_reason
+    assert "2 requests in a row" in talk.protocol.lost_reason
 
 
 def test_the_link_is_degraded_when_a_request_is_older_than_the_bound() -> None:
@@ -492,7 +492,7 @@ def test_an_answer_ends_the_row_of_misses() -> None:
         assert talk.answer(late) is not None
         talk.turn(merges=merges + 1)
     assert talk.count("timeouts") == 4
-    assert talk.uplink.session is not None
+    assert talk.protocol.session is not None
 
 
 def test_a_short_playback_shortens_the_patience() -> None:
@@ -506,61 +506,61 @@ def test_a_short_playback_shortens_the_patience() -> None:
 def test_a_session_that_is_lost_voids_its_requests_and_a_new_one_counts_afresh() -> None:
     talk = Talk()
     talk.send()
-    talk.uplink.lost("token gone")
-    assert talk.uplink.view == LinkView(LinkState.RECONNECTING, None, 1, 100 * MS)
+    talk.protocol.lost("token gone")
+    assert talk.protocol.view == LinkView(LinkState.RECONNECTING, None, 1, 100 * MS)
     assert talk.turn(S).ticket == 1
-    talk.uplink.lost("again")
+    talk.protocol.lost("again")
     assert talk.count("sessions_lost") == 1
-    assert talk.uplink.lost_reason == "token gone"
-    talk.uplink.opened(SessionRef(OTHER, 8), talk.now_ns)
+    assert talk.protocol.lost_reason == "token gone"
+    talk.protocol.opened(SessionRef(OTHER, 8), talk.now_ns)
     assert talk.send().seq == 1
     assert talk.count("sessions_opened") == 2
 
 
 def test_a_merge_seen_while_reconnecting_does_not_pretend_a_link() -> None:
     talk = Talk()
-    talk.uplink.lost("x")
+    talk.protocol.lost("x")
     assert talk.turn(merges=1).state is LinkState.RECONNECTING
 
 
 def test_before_a_session_there_is_nothing_to_lose() -> None:
     talk = Talk(is_open=False)
-    talk.uplink.lost("x")
+    talk.protocol.lost("x")
     assert talk.turn(merges=1).state is LinkState.CONNECTING
 
 
 def test_dead_is_final() -> None:
     talk = Talk()
     request = talk.send()
-    talk.uplink.kill("first")
-    talk.uplink.kill("second")
-    assert talk.uplink.dead_reason == "first"
+    talk.protocol.kill("first")
+    talk.protocol.kill("second")
+    assert talk.protocol.dead_reason == "first"
     assert talk.answer(request) is None
-    talk.uplink.lost("x")
-    talk.uplink.draft_failed(1, talk.now_ns)
+    talk.protocol.lost("x")
+    talk.protocol.draft_failed(1, talk.now_ns)
     assert talk.turn(10 * S, merges=1).state is LinkState.DEAD
     with pytest.raises(StateError):
-        talk.uplink.opened(SessionRef(SERVER, 9), talk.now_ns)
-    assert talk.uplink.session is None
+        talk.protocol.opened(SessionRef(SERVER, 9), talk.now_ns)
+    assert talk.protocol.session is None
 
 
 def test_an_engine_that_gave_up_makes_the_link_dead() -> None:
     talk = Talk()
     talk.turn(motion=MotionState.STOPPED, gave_up="no chunk for 60 s")
-    assert talk.uplink.state is LinkState.DEAD
-    assert talk.uplink.dead_reason == "no chunk for 60 s"
+    assert talk.protocol.state is LinkState.DEAD
+    assert talk.protocol.dead_reason == "no chunk for 60 s"
 
 
 def test_an_accepted_session_is_opened_once() -> None:
     talk = Talk()
     with pytest.raises(StateError):
-        talk.uplink.opened(SessionRef(OTHER, 8), talk.now_ns)
-    assert talk.uplink.session == SessionRef(SERVER, EPOCH)
+        talk.protocol.opened(SessionRef(OTHER, 8), talk.now_ns)
+    assert talk.protocol.session == SessionRef(SERVER, EPOCH)
 
 
 def test_a_new_uplink_has_no_reason_to_be_lost_or_dead() -> None:
-    uplink = Talk(is_open=False).uplink
-    assert (uplink.lost_reason, uplink.dead_reason) == ("", "")
+    protocol = Talk(is_open=False).protocol
+    assert (protocol.lost_reason, protocol.dead_reason) == ("", "")
 
 
 def test_a_new_session_is_asked_at_once_and_pays_for_no_failure_of_the_last() -> None:
@@ -568,11 +568,11 @@ def test_a_new_session_is_asked_at_once_and_pays_for_no_failure_of_the_last() ->
     for _ in range(REFUSALS_UNTIL_LOST):
         talk.now_ns += S
         talk.event(talk.send(), "policy_error")
-    assert talk.uplink.session is None
-    talk.uplink.opened(SessionRef(OTHER, EPOCH + 1), talk.now_ns)
+    assert talk.protocol.session is None
+    talk.protocol.opened(SessionRef(OTHER, EPOCH + 1), talk.now_ns)
     for number in range(REFUSALS_UNTIL_LOST - 1):
         talk.event(talk.send(), "policy_error")  # the first without a pause
-        assert talk.uplink.session is not None
+        assert talk.protocol.session is not None
         talk.now_ns += 100 * MS << number
 
 
@@ -580,7 +580,7 @@ def test_a_good_answer_ends_a_pause() -> None:
     talk = Talk()
     late = talk.send()
     ticket = talk.turn(5 * S).ticket
-    talk.uplink.draft_failed(ticket, talk.now_ns)
+    talk.protocol.draft_failed(ticket, talk.now_ns)
     assert talk.turn().ticket == ticket
     assert talk.answer(late, 0) is not None
     assert talk.turn().ticket == ticket + 1
@@ -590,7 +590,7 @@ def test_an_ask_that_a_lost_session_leaves_unanswered_is_made_again_in_the_next(
     talk = Talk()
     talk.turn()
     made = talk.draft()
-    talk.uplink.lost("token gone")
-    assert talk.uplink.offer(Snapshot(made, {}), talk.now_ns) is None
-    talk.uplink.opened(SessionRef(OTHER, EPOCH + 1), talk.now_ns)
+    talk.protocol.lost("token gone")
+    assert talk.protocol.offer(Snapshot(made, {}), talk.now_ns) is None
+    talk.protocol.opened(SessionRef(OTHER, EPOCH + 1), talk.now_ns)
     assert talk.turn().ticket == made.ticket + 1

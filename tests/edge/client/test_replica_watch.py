@@ -39,17 +39,17 @@ def watching(
     opener = SessionOpener(link, ROBOT, CONFIG, Identity("arm-1", "1f3a"))
     worker = Worker(CONFIG, opener, MonotonicClock(), run_seed=1)
     engine = Engine(CONFIG, EngineContract(30.0, 30.0, uses_rtc=True, prefix_horizon=10))
-    uplink = ClientProtocol(CONFIG, CONTRACT.policy, LatencyWindow())
-    uplink.opened(SessionRef(SERVICE.server("nobody"), 9), 0)
-    talk = Conversation(engine, uplink, CONTRACT, Replicas(Backoff(1, 1)))
-    lookout = ReplicaWatch(link, worker, SERVICE, pin=pin, refresh_s=0.01)
+    protocol = ClientProtocol(CONFIG, CONTRACT.policy, LatencyWindow())
+    protocol.opened(SessionRef(SERVICE.server("nobody"), 9), 0)
+    talk = Conversation(engine, protocol, CONTRACT, Replicas(Backoff(1, 1)))
+    replica_watch = ReplicaWatch(link, worker, SERVICE, pin=pin, refresh_s=0.01)
     worker.start(talk)
-    lookout.start(CONTRACT)
+    replica_watch.start(CONTRACT)
     try:
         yield talk, link
     finally:
-        lookout.stop()
-        lookout.stop()
+        replica_watch.stop()
+        replica_watch.stop()
         worker.stop()
         if closes_link:
             link.close()
@@ -100,15 +100,15 @@ def test_a_network_that_is_away_is_looked_at_again_later(network: MemoryNetwork)
         one = Script(network, "one")
         link.heal(is_reopened=False)
         wait_until(lambda: one.key in talk.replicas.alive)
-        assert talk.uplink.state is LinkState.STREAMING
+        assert talk.protocol.state is LinkState.STREAMING
 
 
 def test_a_reopened_transport_ends_the_session(network: MemoryNetwork) -> None:
     with watching(network) as (talk, link):
         link.cut()
         link.heal()
-        wait_until(lambda: talk.uplink.state is LinkState.RECONNECTING)
-        assert "reopened" in talk.uplink.lost_reason
+        wait_until(lambda: talk.protocol.state is LinkState.RECONNECTING)
+        assert "reopened" in talk.protocol.lost_reason
 
 
 def test_after_the_end_a_reopened_transport_is_none_of_our_business(
@@ -120,7 +120,7 @@ def test_after_the_end_a_reopened_transport_is_none_of_our_business(
     link.heal()
     assert link.health().generation == 1
     assert not caplog.records
-    assert talk.uplink.session is not None
+    assert talk.protocol.session is not None
 
 
 def test_a_token_of_another_server_ends_no_session_and_one_of_ours_does(network: MemoryNetwork) -> None:
@@ -129,10 +129,10 @@ def test_a_token_of_another_server_ends_no_session_and_one_of_ours_does(network:
         wait_until(lambda: len(talk.replicas.alive) == 2)
         other.vanish()
         wait_until(lambda: len(talk.replicas.alive) == 1)
-        assert talk.uplink.state is LinkState.STREAMING
+        assert talk.protocol.state is LinkState.STREAMING
         ours.undeclare()
-        wait_until(lambda: talk.uplink.session is None)
-        assert "token is gone" in talk.uplink.lost_reason
+        wait_until(lambda: talk.protocol.session is None)
+        assert "token is gone" in talk.protocol.lost_reason
 
 
 def test_what_is_no_servers_token_and_who_is_not_pinned_are_passed_over(network: MemoryNetwork) -> None:

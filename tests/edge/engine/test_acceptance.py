@@ -16,20 +16,20 @@ GOOD = proposal(draft(captured_ns=S, step=2), seq=3)
 
 
 def test_the_slot_is_empty_at_first_and_after_each_take() -> None:
-    intake = Acceptance(3 * S)
-    assert intake.take() is None
-    intake.put(GOOD)
-    assert intake.take() is GOOD
-    assert intake.take() is None
+    acceptance = Acceptance(3 * S)
+    assert acceptance.take() is None
+    acceptance.put(GOOD)
+    assert acceptance.take() is GOOD
+    assert acceptance.take() is None
 
 
 def test_the_newest_proposal_wins_the_slot() -> None:
-    intake = Acceptance(3 * S)
+    acceptance = Acceptance(3 * S)
     newer = proposal(draft(captured_ns=S + 1), seq=4)
-    intake.put(GOOD)
-    intake.put(newer)
-    assert intake.take() is newer
-    assert intake.take() is None
+    acceptance.put(GOOD)
+    acceptance.put(newer)
+    assert acceptance.take() is newer
+    assert acceptance.take() is None
 
 
 def test_a_good_proposal_may_be_merged() -> None:
@@ -68,13 +68,13 @@ def test_each_rule_passes_what_just_meets_it(standing: Standing) -> None:
 
 @pytest.mark.parametrize(("epoch", "seq", "reason"), [(7, 3, "superseded"), (7, 4, "superseded"), (7, 2, "")])
 def test_nothing_replaces_a_newer_answer_of_the_same_session(epoch: int, seq: int, reason: str) -> None:
-    intake = Acceptance(3 * S)
-    intake.accept(Source(epoch, seq, S))
-    assert intake.merges == 1
-    assert intake.why_discarded(GOOD, STANDING) == reason
+    acceptance = Acceptance(3 * S)
+    acceptance.accept(Source(epoch, seq, S))
+    assert acceptance.merges == 1
+    assert acceptance.why_discarded(GOOD, STANDING) == reason
 
 
 def test_numbers_of_another_session_do_not_compare() -> None:
-    intake = Acceptance(3 * S)
-    intake.accept(Source(EPOCH - 1, 99, S))
-    assert intake.why_discarded(GOOD, STANDING) == ""
+    acceptance = Acceptance(3 * S)
+    acceptance.accept(Source(EPOCH - 1, 99, S))
+    assert acceptance.why_discarded(GOOD, STANDING) == ""

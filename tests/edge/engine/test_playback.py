@@ -11,18 +11,18 @@ from vagus.edge.handoff import Source
 SOURCE = Source(7, 1, 0)
 
 
-def playhead(clock: PlanClock = PlanClock.STEP, *, tick_rate_hz: float = 30.0) -> Playback:
+def playback(clock: PlanClock = PlanClock.STEP, *, tick_rate_hz: float = 30.0) -> Playback:
     return Playback(EdgeConfig(plan_clock=clock), step_rate_hz=30.0, tick_rate_hz=tick_rate_hz)
 
 
 def loaded(clock: PlanClock = PlanClock.STEP, *, tick_rate_hz: float = 30.0, length: int = 10) -> Playback:
-    head = playhead(clock, tick_rate_hz=tick_rate_hz)
+    head = playback(clock, tick_rate_hz=tick_rate_hz)
     head.merge(chunk(0, length), SOURCE, MergeMode.SWITCH, 0)
     return head
 
 
 def test_an_empty_plan_is_starved() -> None:
-    assert playhead().shortage(0) is Shortage.STARVED
+    assert playback().shortage(0) is Shortage.STARVED
 
 
 def test_the_next_action_may_be_stale() -> None:
@@ -67,7 +67,7 @@ def test_an_action_stays_in_play_until_its_step_is_done() -> None:
 
 def test_playing_without_an_action_is_a_programming_error() -> None:
     with pytest.raises(AssertionError):
-        playhead().play()
+        playback().play()
 
 
 def test_a_merge_does_not_touch_the_action_in_play() -> None:
@@ -162,7 +162,7 @@ def test_a_plan_dropped_while_an_action_is_in_play_ends_it() -> None:
 
 
 def test_an_empty_playhead_has_executed_nothing() -> None:
-    assert playhead().executed == 0
+    assert playback().executed == 0
 
 
 def test_what_is_kept_for_a_prefix_is_bounded_whatever_a_server_wishes_for() -> None:

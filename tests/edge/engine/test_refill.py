@@ -28,32 +28,32 @@ def moment(now_ns: int = S) -> Moment:
 
 
 def test_each_ask_is_answered_once() -> None:
-    drafter = Refill(EdgeConfig(), PLAIN)
-    assert not drafter.wants(0)
-    assert drafter.wants(1)
-    drafter.draft(view(1), head(), moment())
-    assert not drafter.wants(1)
-    assert drafter.take() is not None
-    assert drafter.take() is None
-    drafter.withdraw()
-    assert not drafter.wants(1)
-    assert drafter.wants(2)
+    refill = Refill(EdgeConfig(), PLAIN)
+    assert not refill.wants(0)
+    assert refill.wants(1)
+    refill.draft(view(1), head(), moment())
+    assert not refill.wants(1)
+    assert refill.take() is not None
+    assert refill.take() is None
+    refill.withdraw()
+    assert not refill.wants(1)
+    assert refill.wants(2)
 
 
 def test_a_draft_that_is_not_taken_gives_its_ask_back() -> None:
-    drafter = Refill(EdgeConfig(), PLAIN)
-    drafter.draft(view(4), head(), moment())
-    drafter.withdraw()
-    assert drafter.take() is None
-    assert drafter.wants(4)
+    refill = Refill(EdgeConfig(), PLAIN)
+    refill.draft(view(4), head(), moment())
+    refill.withdraw()
+    assert refill.take() is None
+    assert refill.wants(4)
 
 
 def test_a_draft_owns_its_state_and_says_where_the_plan_is() -> None:
-    drafter = Refill(EdgeConfig(), PLAIN)
+    refill = Refill(EdgeConfig(), PLAIN)
     at = moment()
-    drafter.draft(view(1), head(), at)
+    refill.draft(view(1), head(), at)
     at.state[:] = 99
-    made = drafter.take()
+    made = refill.take()
     assert made is not None
     assert made.state.tolist() == [1.0, 2.0]
     assert (made.ticket, made.episode, made.step, made.captured_ns) == (1, 3, 0, S)
@@ -62,9 +62,9 @@ def test_a_draft_owns_its_state_and_says_where_the_plan_is() -> None:
 
 
 def test_with_rtc_a_draft_carries_the_running_plan() -> None:
-    drafter = Refill(EdgeConfig(), RTC)
-    drafter.draft(view(1, 99 * MS), head(), moment())
-    made = drafter.take()
+    refill = Refill(EdgeConfig(), RTC)
+    refill.draft(view(1, 99 * MS), head(), moment())
+    made = refill.take()
     assert made is not None
     assert made.prefix is not None
     assert (len(made.prefix), made.inference_delay, made.prefix_horizon) == (10, 3, 10)
@@ -80,7 +80,7 @@ def test_a_plan_is_short_by_buffer_time_or_by_what_was_executed() -> None:
 
 
 def test_a_reply_that_cannot_be_there_before_the_plan_ends_is_not_asked_for() -> None:
-    drafter = Refill(EdgeConfig(buffer_time_s=0.5, execute_horizon=10), PLAIN)
+    refill = Refill(EdgeConfig(buffer_time_s=0.5, execute_horizon=10), PLAIN)
     for fastest_ms, left_ms, executed, is_short in (
         (0, 600, 0, False),
         (0, 500, 0, True),  # nobody knows better
@@ -89,7 +89,7 @@ def test_a_reply_that_cannot_be_there_before_the_plan_ends_is_not_asked_for() ->
         (501, 0, 10, False),
         (600, 900, 10, True),
     ):
-        asked = drafter.is_plan_short(
+        asked = refill.is_plan_short(
             executed=executed, playback_left_ns=left_ms * MS, fastest_ns=fastest_ms * MS
         )
         assert asked is is_short

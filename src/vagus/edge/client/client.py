@@ -133,7 +133,7 @@ class PolicyClient(Generic[EngineT]):
         run_seed = random.getrandbits(64) if config.seed is None else config.seed
         self._worker = Worker(config, opener, self._clock, run_seed=run_seed)
         self._stopping = threading.Event()
-        self._lookout: ReplicaWatch | None = None
+        self._replica_watch: ReplicaWatch | None = None
         self._talk: Conversation | None = None
         self._make_engine = make_engine
         self._engine: EngineT | None = None
@@ -159,10 +159,10 @@ class PolicyClient(Generic[EngineT]):
             raise
         self._talk = talk
         self._worker.start(talk)
-        self._lookout = ReplicaWatch(
+        self._replica_watch = ReplicaWatch(
             self._link, self._worker, session.server.service, pin=self._config.pin_server
         )
-        self._lookout.start(contract)
+        self._replica_watch.start(contract)
         return contract
 
     def _begin_talk(self, session: SessionRef, contract: Contract) -> Conversation:
@@ -171,10 +171,10 @@ class PolicyClient(Generic[EngineT]):
         )
         engine = self._engine = self._make_engine(self._config, rates)
         self._latency = LatencyWindow(initial_ns=_expected_latency_ns(contract))
-        uplink = ClientProtocol(self._config, as_played(contract.policy, self._opener.robot), self._latency)
-        uplink.opened(session, self._clock.now_ns())
-        engine.link_view = uplink.view
-        talk = Conversation(engine, uplink, contract, self._replicas)
+        protocol = ClientProtocol(self._config, as_played(contract.policy, self._opener.robot), self._latency)
+        protocol.opened(session, self._clock.now_ns())
+        engine.link_view = protocol.view
+        talk = Conversation(engine, protocol, contract, self._replicas)
         talk.instruction = self._instruction
         return talk
 
@@ -253,7 +253,7 @@ class PolicyClient(Generic[EngineT]):
 
     def draft_failed(self, ticket: int) -> None:
         """No images could be had for this draft (control or camera thread)."""
-        self._worker.post(lambda talk: talk.uplink.draft_failed(ticket, self._clock.now_ns()))
+        self._worker.post(lambda talk: talk.protocol.draft_failed(ticket, self._clock.now_ns()))
 
     def set_instruction(self, instruction: str) -> None:
         """Ask for something else from the next request on (any thread).
@@ -270,26 +270,26 @@ class PolicyClient(Generic[EngineT]):
 
     def status(self) -> ClientStatus:
         """Return how the conversation stands (any thread)."""
-        uplink = self._open_talk.uplink
-        session, newest_ns = uplink.session, self._latency.newest_ns
+        protocol = self._open_talk.protocol
+        session, newest_ns = protocol.session, self._latency.newest_ns
         return ClientStatus(
-            link=uplink.state,
+            link=protocol.state,
             server="" if session is None else session.server.server,
             latency_ms=None if newest_ns is None else newest_ns / NS_PER_MS,
-            dead_reason=uplink.dead_reason,
-            lost_reason=uplink.lost_reason,
-            said=uplink.refusals.newest,
-            refusals=uplink.refusals.all,
-            parts=uplink.latency.newest,
-            mean_parts=uplink.latency.mean,
-            round_trips=uplink.latency.count,
+            dead_reason=protocol.dead_reason,
+            lost_reason=protocol.lost_reason,
+            said=protocol.refusals.newest,
+            refusals=protocol.refusals.all,
+            parts=protocol.latency.newest,
+            mean_parts=protocol.latency.mean,
+            round_trips=protocol.latency.count,
         )
 
     def counters(self) -> Mapping[str, int]:
         """Return everything counted so far by engine, uplink and worker (any thread)."""
         talk = self._open_talk
         total = Counter[str]()
-        for part in (talk.engine.counters, talk.uplink.counters, self._worker.counters):
+        for part in (talk.engine.counters, talk.protocol.counters, self._worker.counters):
             total.update(part.copy())
         return total
 
@@ -300,10 +300,10 @@ class PolicyClient(Generic[EngineT]):
         if self._stopping.is_set():
             return
         self._stopping.set()
-        if self._lookout is not None:
-            self._lookout.stop()
+        if self._replica_watch is not None:
+            self._replica_watch.stop()
         self._worker.stop()
-        self._leave(None if self._talk is None else self._talk.uplink.session)
+        self._leave(None if self._talk is None else self._talk.protocol.session)
 
     def _leave(self, session: SessionRef | None) -> None:
         """Be found nowhere any more, and tell the server so while there is a network."""

@@ -56,7 +56,7 @@ class ClientProtocol:
         self._spec = spec
         self._latency = latency
         self._degraded_after_ns = seconds_to_ns(config.degraded_after_s)
-        self._flight = InFlight(latency)
+        self._inflight = InFlight(latency)
         self._plan = PlanView()
         self._past_epochs: OrderedDict[int, None] = OrderedDict()
         self._is_asking = False
@@ -83,7 +83,7 @@ class ClientProtocol:
     @property
     def outstanding(self) -> Request | None:
         """The request in flight."""
-        return self._flight.outstanding
+        return self._inflight.outstanding
 
     # -- session ----------------------------------------------------------------------------------------
 
@@ -126,7 +126,7 @@ class ClientProtocol:
             self.counters["snapshots_void"] += 1
             return None
         self.counters["requests"] += 1
-        return self._flight.send(self.session.epoch, draft, now_ns)
+        return self._inflight.send(self.session.epoch, draft, now_ns)
 
     def draft_failed(self, ticket: int, now_ns: int) -> None:
         """No images could be had, or the observation could not be encoded: ask again a little later."""
@@ -155,12 +155,12 @@ class ClientProtocol:
         return self._receive_chunk(header, payload, now_ns)
 
     def _receive_chunk(self, header: Header, payload: bytes, now_ns: int) -> Proposal | None:
-        request = self._flight.match(header)
+        request = self._inflight.match(header)
         if isinstance(request, Mismatch):
             self.counters[request.value] += 1
             return None
-        is_superseded = self._flight.is_superseded(request)
-        self._flight.settle(request)
+        is_superseded = self._inflight.is_superseded(request)
+        self._inflight.settle(request)
         draft = request.draft
         if draft.episode != self._plan.episode or is_superseded:
             self.counters["superseded" if is_superseded else "old_episode"] += 1
@@ -198,8 +198,8 @@ class ClientProtocol:
         if event.code in SESSION_OVER:
             self.lost(f"{code}: {quoted(event.message)}")
             return
-        request = self._flight.match(header)
-        if not isinstance(request, Mismatch) and self._flight.settle(request):
+        request = self._inflight.match(header)
+        if not isinstance(request, Mismatch) and self._inflight.settle(request):
             self.refusals.note(code, event.message, now_ns)
             is_moving = self.has_alternative and code not in OWN_FAULT
             self._refused("requests_refused", now_ns, is_moving=is_moving)
@@ -215,19 +215,19 @@ class ClientProtocol:
             self._transit(LinkEvent.MERGED)
             self.refusals.merged()
         is_idle = plan.is_over or plan.motion is MotionState.PAUSED
-        awaited = self._flight.outstanding
+        awaited = self._inflight.outstanding
         has_moved = awaited is not None and awaited.draft.captured_ns <= plan.not_before_ns
         if is_idle or has_moved or plan.episode != last.episode:
             self._abandon()
 
     def advance(self, now_ns: int) -> None:
         """Take note of time; ask for a snapshot where one is wanted."""
-        awaited = self._flight.outstanding
+        awaited = self._inflight.outstanding
         if awaited is not None and now_ns >= awaited.deadline_ns:
             self._miss()
-        if self.state is LinkState.STREAMING and self._flight.waited_ns(now_ns) > self._degraded_after_ns:
+        if self.state is LinkState.STREAMING and self._inflight.waited_ns(now_ns) > self._degraded_after_ns:
             self._transit(LinkEvent.FAILED)
-        is_busy = self._flight.outstanding is not None or self._is_asking
+        is_busy = self._inflight.outstanding is not None or self._is_asking
         is_wanted = not self._plan.is_over and self._plan.motion is not MotionState.PAUSED
         if self.state in _OPEN and is_wanted and not is_busy and now_ns >= self._ask_at_ns:
             self._is_asking = True
@@ -235,14 +235,14 @@ class ClientProtocol:
 
     def _miss(self) -> None:
         self.counters["timeouts"] += 1
-        self._flight.miss()
-        if self._flight.misses >= MISSES_UNTIL_LOST:
-            self.lost(f"{self._flight.misses} requests in a row without an answer")
+        self._inflight.miss()
+        if self._inflight.misses >= MISSES_UNTIL_LOST:
+            self.lost(f"{self._inflight.misses} requests in a row without an answer")
 
     # -- the rest ---------------------------------------------------------------------------------------
 
     def _abandon(self) -> None:
-        self._flight.abandon()
+        self._inflight.abandon()
         self._is_asking = False
 
     def _refused(self, counter: str, now_ns: int, *, is_moving: bool) -> None:
@@ -267,7 +267,7 @@ class ClientProtocol:
             if len(self._past_epochs) > REMEMBERED_EPOCHS:
                 self._past_epochs.popitem(last=False)
         self.session = None
-        self._flight.begin_session()
+        self._inflight.begin_session()
         self._abandon()
 
     def _transit(self, event: LinkEvent) -> None:

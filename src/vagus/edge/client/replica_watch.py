@@ -70,7 +70,7 @@ class ReplicaWatch:
 
     def _token_changed(self, server: ServerKey, is_alive: bool, talk: Conversation) -> None:  # noqa: FBT001 - for partial
         talk.replicas.set_alive(server, is_alive=is_alive)
-        session = talk.uplink.session
+        session = talk.protocol.session
         if not is_alive and session is not None and session.server == server:
             self._worker.leave_server("its liveliness token is gone", talk)
 

@@ -52,10 +52,10 @@ class Conversation:
     """The parts that one run of a client is made of; `contract` changes with each session."""
 
     def __init__(
-        self, engine: EngineSide, uplink: ClientProtocol, contract: Contract, replicas: Replicas
+        self, engine: EngineSide, protocol: ClientProtocol, contract: Contract, replicas: Replicas
     ) -> None:
         self.engine = engine
-        self.uplink = uplink
+        self.protocol = protocol
         self.contract = contract
         self.replicas = replicas
         self.instruction = ""
@@ -90,7 +90,7 @@ class Worker:
     def start(self, conversation: Conversation) -> None:
         """Begin to serve the engine; the first session is open."""
         self._talk = conversation
-        self._last_session = conversation.uplink.session
+        self._last_session = conversation.protocol.session
         self._thread = Supervised(self._run, name="vagus-worker")
         self._thread.start()
 
@@ -123,20 +123,20 @@ class Worker:
             self.counters["worker_errors"] += 1
             logger.exception("worker error %d in a row", self._errors_in_row)
             if self._errors_in_row >= self._config.max_worker_errors:
-                talk.uplink.kill(f"{self._errors_in_row} worker errors in a row, the last: {error!r}")
-            talk.uplink.draft_failed(talk.uplink.view.ticket, self._clock.now_ns())
+                talk.protocol.kill(f"{self._errors_in_row} worker errors in a row, the last: {error!r}")
+            talk.protocol.draft_failed(talk.protocol.view.ticket, self._clock.now_ns())
         self._publish(talk)
 
     @staticmethod
     def _publish(talk: Conversation) -> None:
-        talk.engine.link_view = talk.uplink.view
+        talk.engine.link_view = talk.protocol.view
 
     def _turn(self, talk: Conversation) -> None:
         """Do what lies in the inbox, then what time and the plan ask for."""
         self._empty_inbox(talk)
         plan = talk.engine.plan_view
-        talk.uplink.follow(plan)
-        talk.uplink.advance(self._clock.now_ns())
+        talk.protocol.follow(plan)
+        talk.protocol.advance(self._clock.now_ns())
         self._note_refusals(talk)
         self._note_session(talk)
         if plan.merges != self._merges_seen:
@@ -145,7 +145,7 @@ class Worker:
             self._announced_episode = plan.episode
             self._publish(talk)  # before anything that waits for the network
             self._announce_reset(talk, plan.episode)
-        if talk.uplink.state is LinkState.RECONNECTING and not plan.is_over:
+        if talk.protocol.state is LinkState.RECONNECTING and not plan.is_over:
             self._publish(talk)
             self._reconnect(talk)
 
@@ -156,30 +156,30 @@ class Worker:
                 work = self._inbox.get(timeout=timeout_s) if timeout_s else self._inbox.get_nowait()
             except queue.Empty:
                 return
-            talk.uplink.follow(talk.engine.plan_view)  # a snapshot may be of an episode that just began
+            talk.protocol.follow(talk.engine.plan_view)  # a snapshot may be of an episode that just began
             work(talk)
             timeout_s = 0.0
 
     def leave_server(self, why: str, talk: Conversation) -> None:
         """Go to the next server through no fault of this one (worker thread)."""
-        if talk.uplink.session is not None:
-            logger.warning("left server %s: %s", talk.uplink.session.server.server, why)
-        talk.uplink.lost(why)
+        if talk.protocol.session is not None:
+            logger.warning("left server %s: %s", talk.protocol.session.server.server, why)
+        talk.protocol.lost(why)
         self._last_session = None
 
     def _note_refusals(self, talk: Conversation) -> None:
-        for said in talk.uplink.refusals.take():
+        for said in talk.protocol.refusals.take():
             server = "" if self.presence.server is None else self.presence.server.server
             logger.warning("server %s refused a request: %s", server, said)
 
     def _note_session(self, talk: Conversation) -> None:
-        lost, self._last_session = self._last_session, talk.uplink.session
+        lost, self._last_session = self._last_session, talk.protocol.session
         if lost is None or self._last_session is not None:
             return
-        if talk.uplink.state is LinkState.DEAD:
-            logger.error("giving up: %s", talk.uplink.dead_reason)
+        if talk.protocol.state is LinkState.DEAD:
+            logger.error("giving up: %s", talk.protocol.dead_reason)
             return
-        logger.warning("lost server %s: %s", lost.server.server, talk.uplink.lost_reason)
+        logger.warning("lost server %s: %s", lost.server.server, talk.protocol.lost_reason)
         talk.replicas.set_back(lost.server, self._clock.now_ns())
 
     def _note_merge(self, talk: Conversation, plan: PlanView) -> None:
@@ -200,11 +200,11 @@ class Worker:
         try:
             header = decode_header(sample.header)
         except ProtocolError:
-            talk.uplink.counters["rejected_malformed"] += 1
+            talk.protocol.counters["rejected_malformed"] += 1
             return
         now_ns = self._clock.now_ns()
-        talk.uplink.has_alternative = talk.replicas.has_other(self.presence.server, now_ns)
-        proposal = talk.uplink.receive(header, sample.payload, now_ns)
+        talk.protocol.has_alternative = talk.replicas.has_other(self.presence.server, now_ns)
+        proposal = talk.protocol.receive(header, sample.payload, now_ns)
         if proposal is not None:
             talk.engine.propose(proposal)
 
@@ -212,8 +212,8 @@ class Worker:
 
     def send(self, snapshot: Snapshot, talk: Conversation) -> None:
         """Send a snapshot to the server of the session, if it is still wanted (worker thread)."""
-        request = talk.uplink.offer(snapshot, self._clock.now_ns())
-        session = talk.uplink.session
+        request = talk.protocol.offer(snapshot, self._clock.now_ns())
+        session = talk.protocol.session
         if request is None or session is None:
             return
         self._requests_made += 1
@@ -229,7 +229,7 @@ class Worker:
             header, body = encode_request(request, snapshot, talk.contract.policy, coding)
         except VagusError as error:  # no frame, or one that cannot be sent
             logger.warning("observation not sent: %s", error)
-            talk.uplink.draft_failed(snapshot.draft.ticket, self._clock.now_ns())
+            talk.protocol.draft_failed(snapshot.draft.ticket, self._clock.now_ns())
             return
         key = session.server.client(self._opener.identity.name).observation
         self._link.publish(key, header=header, payload=body, delivery=Delivery.OBSERVATION)
@@ -244,7 +244,7 @@ class Worker:
             del self._asked_for[next(iter(self._asked_for))]
 
     def _announce_reset(self, talk: Conversation, episode: int) -> None:
-        session = talk.uplink.session
+        session = talk.protocol.session
         if session is None:
             return
         key = session.server.client(self._opener.identity.name).reset
@@ -263,7 +263,7 @@ class Worker:
         """Open a session with the next replica of the same contract, while the buffer plays."""
         if self._is_hopeless(talk):
             reasons = "; ".join(f"{key.server}: {why}" for key, why in talk.replicas.excluded.items())
-            talk.uplink.kill(f"every living server contradicts what this run was started with: {reasons}")
+            talk.protocol.kill(f"every living server contradicts what this run was started with: {reasons}")
             return
         server = talk.replicas.choose(self._clock.now_ns())
         if server is None:
@@ -278,7 +278,7 @@ class Worker:
             return
         talk.contract = contract
         self._hopeless_since_ns = None
-        talk.uplink.opened(session, self._clock.now_ns())
+        talk.protocol.opened(session, self._clock.now_ns())
         self._last_session = session
         logger.warning("session open with server %s", server.server)
 

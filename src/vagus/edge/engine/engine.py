@@ -32,16 +32,16 @@ class Engine:
             ConfigError: the robot ticks slower than the policy steps.
         """
         self._config = config
-        self._playhead = Playback(
+        self._playback = Playback(
             config,
             step_rate_hz=contract.step_rate_hz,
             tick_rate_hz=contract.tick_rate_hz,
             prefix_horizon=contract.prefix_horizon,
         )
-        self._step_s = self._playhead.step_ns / NS_PER_S
+        self._step_s = self._playback.step_ns / NS_PER_S
         self._offline = OfflineBudget(seconds_to_ns(config.max_offline_s))
-        self._intake = Acceptance(seconds_to_ns(config.max_action_age_s))
-        self._drafter = Refill(config, contract)
+        self._acceptance = Acceptance(seconds_to_ns(config.max_action_age_s))
+        self._refill = Refill(config, contract)
         self._motion = MotionState.WAITING
         self._episode = 0
         self._has_merged_in_episode = False
@@ -50,7 +50,7 @@ class Engine:
         self._is_moving = False
         self._must_reseed = True
         self._playback_left_ns = 0
-        self.counters: Counter[str] = self._playhead.counters
+        self.counters: Counter[str] = self._playback.counters
         self._gave_up = ""
         self.stop_reason = ""
         self.link_view = LinkView(LinkState.CONNECTING, None, 0, 0)
@@ -71,7 +71,7 @@ class Engine:
     @property
     def step(self) -> int:
         """Next policy step to be commanded."""
-        return self._playhead.step
+        return self._playback.step
 
     @property
     def episode(self) -> int:
@@ -85,7 +85,7 @@ class Engine:
 
     def propose(self, proposal: Proposal) -> None:
         """Hand over a validated chunk (worker thread); the newest wins."""
-        self._intake.put(proposal)
+        self._acceptance.put(proposal)
 
     # -- every tick -------------------------------------------------------------------------------------
 
@@ -97,8 +97,8 @@ class Engine:
             state: measured state in the policy's order, (state_dim,), float32; copied where it is kept.
         """
         view = self.link_view  # read before the proposals: a new ticket is published after its proposal
-        self._drafter.withdraw()
-        self._playhead.follow_clock(now_ns)
+        self._refill.withdraw()
+        self._playback.follow_clock(now_ns)
         self._check_offline(view, now_ns)
         self._merge(view, now_ns)
         directive = self._direct(view, now_ns, state)
@@ -108,13 +108,13 @@ class Engine:
 
     def take_draft(self) -> RequestDraft | None:
         """Return the request that became due in the last `advance`, once. It must be offered or failed."""
-        return self._drafter.take()
+        return self._refill.take()
 
     def fallback_moved(self, now_ns: int) -> None:
         """A fallback command moved the robot: what was captured up to now no longer describes it."""
         self._not_before_ns = now_ns
         self._is_moving = True
-        self._drafter.withdraw()
+        self._refill.withdraw()
 
     # -- events -----------------------------------------------------------------------------------------
 
@@ -128,14 +128,14 @@ class Engine:
         self._episode += 1
         self._has_merged_in_episode = False
         self._must_reseed = self._must_reseed or was_moved
-        self._playhead.begin_episode()
+        self._playback.begin_episode()
         self._after_drop()
         self._publish()
 
     def pause(self, now_ns: int) -> None:
         """A human takes over: nothing is commanded, replies are discarded, the offline budget freezes."""
         self._transit(MotionEvent.PAUSED)
-        self._drafter.withdraw()
+        self._refill.withdraw()
         self._offline.freeze(now_ns)
         self._publish()
 
@@ -162,15 +162,15 @@ class Engine:
         is_kept = (
             measured is not None
             and keep_plan_within is not None
-            and self._playhead.is_near(measured, tolerance=keep_plan_within, gap=gap)
+            and self._playback.is_near(measured, tolerance=keep_plan_within, gap=gap)
         )
         self._transit(MotionEvent.KEPT if is_kept else MotionEvent.RESUMED)
         self._offline.thaw(now_ns)
         self._not_before_ns = now_ns
         self._must_reseed = True
         if not is_kept:
-            self._playhead.drop_plan()
-            self._playhead.restart_clock()
+            self._playback.drop_plan()
+            self._playback.restart_clock()
             self._after_drop()
         self._publish()
         return is_kept
@@ -187,24 +187,24 @@ class Engine:
     # -- merge ------------------------------------------------------------------------------------------
 
     def _merge(self, view: LinkView, now_ns: int) -> None:
-        proposal = self._intake.take()
+        proposal = self._acceptance.take()
         if proposal is None:
             return
         standing = Standing(
-            now_ns, self._motion, view.epoch, self._episode, self._playhead.step, self._not_before_ns
+            now_ns, self._motion, view.epoch, self._episode, self._playback.step, self._not_before_ns
         )
-        reason = self._intake.why_discarded(proposal, standing)
+        reason = self._acceptance.why_discarded(proposal, standing)
         if reason:
             self.counters[reason] += 1
             return
         draft = proposal.draft
         if draft.prefix is not None and self.step - draft.step > draft.inference_delay:
             self.counters["delay_underestimated"] += 1
-        self._playhead.merge(proposal.chunk, proposal.source, self._config.merge, now_ns)
+        self._playback.merge(proposal.chunk, proposal.source, self._config.merge, now_ns)
         if self._motion is MotionState.WAITING:
             self._must_reseed = True  # nothing held the robot meanwhile: it may have sagged
         self._transit(MotionEvent.MERGED)
-        self._intake.accept(proposal.source)
+        self._acceptance.accept(proposal.source)
         self._has_merged_in_episode = True
         self._offline.clear()
         self.counters["merged"] += 1
@@ -214,10 +214,10 @@ class Engine:
     def _direct(self, view: LinkView, now_ns: int, state: FloatArray) -> Directive:
         if self._motion in (MotionState.PAUSED, MotionState.STOPPED):
             return self._hold(view)
-        is_boundary = self._playhead.is_at_boundary
+        is_boundary = self._playback.is_at_boundary
         if is_boundary:
-            self._playback_left_ns = self._playhead.playback_left_ns(now_ns)
-        shortage = self._playhead.shortage(now_ns) if self._motion is MotionState.PLAYING else None
+            self._playback_left_ns = self._playback.playback_left_ns(now_ns)
+        shortage = self._playback.shortage(now_ns) if self._motion is MotionState.PLAYING else None
         if shortage is not None:
             self._run_out(shortage)
         elif is_boundary:
@@ -225,13 +225,13 @@ class Engine:
         if self._motion is not MotionState.PLAYING:
             return self._hold(view)
         if is_boundary:
-            self._playhead.take()
+            self._playback.take()
         return self._play(view, now_ns)
 
     def _play(self, view: LinkView, now_ns: int) -> Directive:
         reseed, self._must_reseed = self._must_reseed, False
         return play_directive(
-            self._playhead.play(),
+            self._playback.play(),
             now_ns=now_ns,
             episode=self._episode,
             link=view.state,
@@ -252,28 +252,28 @@ class Engine:
 
     def _run_out(self, shortage: Shortage) -> None:
         self.counters[shortage.value] += 1
-        self._playhead.drop_plan()
+        self._playback.drop_plan()
         self._after_drop()
         self._transit(MotionEvent.RAN_OUT)
 
     def _after_drop(self) -> None:
-        self._drafter.withdraw()
+        self._refill.withdraw()
         self._has_held = False
         self._playback_left_ns = 0
 
     # -- requests ---------------------------------------------------------------------------------------
 
     def _draft_if_due(self, view: LinkView, now_ns: int, state: FloatArray) -> None:
-        if not self._drafter.wants(view.ticket) or not self._is_due(view):
+        if not self._refill.wants(view.ticket) or not self._is_due(view):
             return
         is_first = not self._has_merged_in_episode
         moment = Moment(now_ns, state, self._episode, is_first, self._playback_left_ns)
-        self._drafter.draft(view, self._playhead, moment)
+        self._refill.draft(view, self._playback, moment)
 
     def _is_due(self, view: LinkView) -> bool:
         if self._motion is MotionState.PLAYING:
-            return self._drafter.is_plan_short(
-                executed=self._playhead.executed,
+            return self._refill.is_plan_short(
+                executed=self._playback.executed,
                 playback_left_ns=self._playback_left_ns,
                 fastest_ns=view.fastest_ns,
             )
@@ -299,5 +299,5 @@ class Engine:
 
     def _publish(self) -> None:
         self.plan_view = PlanView(
-            self._episode, self._motion, self._not_before_ns, self._intake.merges, self._gave_up
+            self._episode, self._motion, self._not_before_ns, self._acceptance.merges, self._gave_up
         )

@@ -58,15 +58,15 @@ class Refill:
         has_executed = self._execute_horizon is not None and executed >= self._execute_horizon
         return fastest_ns <= playback_left_ns and (has_executed or playback_left_ns <= self._buffer_ns)
 
-    def draft(self, view: LinkView, playhead: Playback, moment: Moment) -> None:
+    def draft(self, view: LinkView, playback: Playback, moment: Moment) -> None:
         """Answer the worker's newest ask with the step that begins now."""
-        conditioning = self._condition(view, playhead)
-        playhead.anchor_clock(moment.now_ns)
+        conditioning = self._condition(view, playback)
+        playback.anchor_clock(moment.now_ns)
         self._answered = view.ticket
         self._draft = RequestDraft(
             ticket=view.ticket,
             episode=moment.episode,
-            step=playhead.step,
+            step=playback.step,
             state=np.array(moment.state, dtype=np.float32),
             captured_ns=moment.now_ns,
             prefix=conditioning.prefix,
@@ -87,12 +87,12 @@ class Refill:
             self._answered = self._draft.ticket - 1
             self._draft = None
 
-    def _condition(self, view: LinkView, playhead: Playback) -> Conditioning:
+    def _condition(self, view: LinkView, playback: Playback) -> Conditioning:
         if not self._contract.uses_rtc:
             return Conditioning()
         return condition(
-            playhead.plan,
+            playback.plan,
             latency_ns=view.latency_ns,
-            step_ns=playhead.step_ns,
+            step_ns=playback.step_ns,
             prefix_horizon=self._contract.prefix_horizon,
         )

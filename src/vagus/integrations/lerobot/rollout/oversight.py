@@ -68,14 +68,14 @@ class Oversight:
 
     def __init__(self, shutdown: threading.Event, *, tick_s: float, on_stuck: Callable[[], None]) -> None:
         self._shutdown = shutdown
-        self._interrupt = SignalFlag()
+        self._signals = SignalFlag()
         self._robot: StoppableBeside | None = None
         self._watchdog = Watchdog(
-            self._stop, self._interrupt, Bounds(tick_s=tick_s), on_asked=shutdown.set, on_stuck=on_stuck
+            self._stop, self._signals, Bounds(tick_s=tick_s), on_asked=shutdown.set, on_stuck=on_stuck
         )
 
     def __enter__(self) -> Oversight:
-        self._interrupt.__enter__()
+        self._signals.__enter__()
         self._watchdog.__enter__()
         self._watchdog.unhurried("connecting the robot and opening a session", BEGIN_S)
         return self
@@ -84,7 +84,7 @@ class Oversight:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._watchdog.__exit__(kind, error, trace)
-        self._interrupt.__exit__(kind, error, trace)
+        self._signals.__exit__(kind, error, trace)
 
     def oversee(self, robot: StoppableBeside) -> None:
         """Stop this robot when a call into it hangs."""
@@ -138,7 +138,7 @@ class Oversight:
     @property
     def interrupted_by(self) -> EndReason | None:
         """Why the rollout ends, if a signal came."""
-        return interrupted_by(self._interrupt) if self._interrupt.is_set else None
+        return interrupted_by(self._signals) if self._signals.is_set else None
 
     def _check(self) -> None:
         if self._watchdog.hang is not None:

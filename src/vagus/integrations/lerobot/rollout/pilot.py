@@ -35,13 +35,13 @@ from vagus.types import (
     Snapshot,
 )
 
-__all__ = ["Pilot", "PilotParts"]
+__all__ = ["Pilot", "PilotPorts"]
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class PilotParts:
+class PilotPorts:
     """What a pilot is made of.
 
     Attributes:
@@ -68,8 +68,8 @@ class PilotParts:
 class Pilot:
     """Begins paused: nothing is commanded before the first `resume`."""
 
-    def __init__(self, parts: PilotParts, clock: Clock | None = None) -> None:
-        self._parts = parts
+    def __init__(self, ports: PilotPorts, clock: Clock | None = None) -> None:
+        self._ports = ports
         self._clock = clock or MonotonicClock()
         self._seen: Observation | None = None
         self._seen_ns: int | None = None
@@ -79,22 +79,22 @@ class Pilot:
         self.failed_as: EndReason | None = None
         """The same for an exit code."""
         self.changes = Changes()
-        self._gate = Gate(parts.spec.actions, tick_s=parts.motion.tick_s)
-        self._tally = LoopStats()
+        self._gate = Gate(ports.spec.actions, tick_s=ports.motion.tick_s)
+        self._stats = LoopStats()
         self._is_released = True
-        tick_ns = seconds_to_ns(parts.motion.tick_s)
+        tick_ns = seconds_to_ns(ports.motion.tick_s)
         self.senses = Senses(
-            parts.spec,
-            parts.mapping,
-            parts.config,
+            ports.spec,
+            ports.mapping,
+            ports.config,
             self._clock,
             is_driven=lambda: self._is_driven,
-            driven_ns=lambda: self._tally.plan_actions * tick_ns,
+            driven_ns=lambda: self._stats.plan_actions * tick_ns,
         )
         """What the robot's observations go through before LeRobot gets them."""
-        self.watch = RolloutWatch(parts.motion, self.senses.sight, self.changes)
+        self.watch = RolloutWatch(ports.motion, self.senses.health, self.changes)
         """Says while it lasts what is wrong with the rate and the limits."""
-        parts.engine.pause(self._ticked_ns)
+        ports.engine.pause(self._ticked_ns)
 
     # -- episodes and pauses ----------------------------------------------------------------------------
 
@@ -105,7 +105,7 @@ class Pilot:
         """
         if self._is_over:
             return
-        engine = self._parts.engine
+        engine = self._ports.engine
         was_paused = engine.motion is MotionState.PAUSED
         if not was_paused:
             engine.pause(self._ticked_ns)
@@ -117,45 +117,45 @@ class Pilot:
 
     def pause(self) -> None:
         """Somebody else moves the robot from now on; twice does nothing."""
-        if self._is_over or self._parts.engine.motion is MotionState.PAUSED:
+        if self._is_over or self._ports.engine.motion is MotionState.PAUSED:
             return
         self._is_released = True
-        self._parts.engine.pause(self._clock.now_ns())
+        self._ports.engine.pause(self._clock.now_ns())
         self._note(self._clock.now_ns(), self._standing)
         self._forget()
 
     def resume(self) -> None:
         """Go on with a fresh plan from where the robot is then; without a pause, nothing happens."""
-        if not self._is_over and self._parts.engine.motion is MotionState.PAUSED:
+        if not self._is_over and self._ports.engine.motion is MotionState.PAUSED:
             self._go_on()
 
     def stop(self, reason: str) -> None:
         """Command nothing any more."""
-        self._parts.engine.stop(reason)
+        self._ports.engine.stop(reason)
         self._note(self._clock.now_ns(), self._standing)
         self._forget()
 
     def summary(self, reason: EndReason, error: str, *, episodes: int) -> LoopSummary:
         """Return what was counted; how late the ticks came only their loop knows."""
-        limited = self._parts.motion.limited_counts
-        self._tally.state_errors = self.senses.bad
-        errors = self.senses.sight.errors
-        counted = self._tally.summary(reason, error, limited=limited, camera_errors=errors)
+        limited = self._ports.motion.limited_counts
+        self._stats.state_errors = self.senses.bad
+        errors = self.senses.health.errors
+        counted = self._stats.summary(reason, error, limited=limited, camera_errors=errors)
         return replace(counted, lateness_ms={}, episodes=episodes)
 
     @property
     def at_rest(self) -> Mapping[str, float]:
         """Action that goes on moving the robot when no command follows → its value at rest."""
-        modes = self._parts.fallbacks
-        return {f.name: rest_value(f, modes) for f in self._parts.spec.actions if keeps_moving(f)}
+        modes = self._ports.fallbacks
+        return {f.name: rest_value(f, modes) for f in self._ports.spec.actions if keeps_moving(f)}
 
     def halted(self) -> None:
         """The robot was brought to a stand past this object; the plan goes on from there."""
-        if not self._is_over and self._parts.engine.motion is not MotionState.PAUSED:
+        if not self._is_over and self._ports.engine.motion is not MotionState.PAUSED:
             now_ns = self._clock.now_ns()
-            self._parts.engine.pause(now_ns)
-            pose, gap = self._last_pose(), self._parts.motion.gap
-            self._parts.engine.resume(now_ns, measured=pose, keep_plan_within=float("inf"), gap=gap)
+            self._ports.engine.pause(now_ns)
+            pose, gap = self._last_pose(), self._ports.motion.gap
+            self._ports.engine.resume(now_ns, measured=pose, keep_plan_within=float("inf"), gap=gap)
 
     # -- every tick -------------------------------------------------------------------------------------
 
@@ -168,11 +168,11 @@ class Pilot:
 
         Its `action` is in the policy's order; None where nothing is to be commanded.
         """
-        engine, reading = self._parts.engine, self.senses.reading
+        engine, reading = self._ports.engine, self.senses.reading
         if self._seen is None or reading is None or self._is_over or engine.motion is MotionState.PAUSED:
             return None
         now_ns = self._tick_ns()
-        self._tally.note_tick(now_ns, 0, 0)
+        self._stats.note_tick(now_ns, 0, 0)
         self.watch.ticked(now_ns, self.senses.take_spent_ns())
         try:
             return self._tick(now_ns, reading, self._seen)
@@ -182,13 +182,13 @@ class Pilot:
 
     def to_robot(self, action: ActionArray) -> ActionArray:
         """Return a command in the order of the spec, (action_dim,)."""
-        return self._parts.mapping.action_to_robot(action)
+        return self._ports.mapping.action_to_robot(action)
 
     # -- parts ------------------------------------------------------------------------------------------
 
     @property
     def _is_over(self) -> bool:
-        return self._parts.engine.motion is MotionState.STOPPED
+        return self._ports.engine.motion is MotionState.STOPPED
 
     def _forget(self) -> None:
         self._seen = self._seen_ns = None
@@ -199,7 +199,7 @@ class Pilot:
         self._ticked_ns = self._clock.now_ns()
         self._note(self._ticked_ns, self._standing)
         self._forget()
-        self._parts.engine.resume(self._ticked_ns)
+        self._ports.engine.resume(self._ticked_ns)
 
     def _tick_ns(self) -> int:
         """Return the time of this tick: that of its observation, unless that was used before."""
@@ -210,17 +210,17 @@ class Pilot:
     @property
     def _standing(self) -> Provenance:
         """Where a tick comes from in which nothing is commanded."""
-        engine = self._parts.engine
+        engine = self._ports.engine
         return Provenance(None, None, engine.episode, None, None, None, engine.link, engine.motion)
 
     def _note(self, now_ns: int, provenance: Provenance, *, is_commanded: bool = False) -> None:
-        if self._tally.ticks:  # before the first tick there is nothing to count or to tell
-            self.changes.note(now_ns, provenance, self._parts.engine.step)
-            self._tally.note_command(now_ns, provenance, is_commanded=is_commanded)
+        if self._stats.ticks:  # before the first tick there is nothing to count or to tell
+            self.changes.note(now_ns, provenance, self._ports.engine.step)
+            self._stats.note_command(now_ns, provenance, is_commanded=is_commanded)
 
     def _fail(self, why: str, failed_as: EndReason) -> None:
         self.failure, self.failed_as = why, failed_as
-        self._parts.engine.stop(why)
+        self._ports.engine.stop(why)
         self._note(self._clock.now_ns(), self._standing)
         logger.error("the robot is stopped: %s", why)
 
@@ -231,11 +231,11 @@ class Pilot:
             FrameError: there will never be pictures.
             PolicyError, GateError: a command must not reach the robot.
         """
-        engine, motion = self._parts.engine, self._parts.motion
+        engine, motion = self._ports.engine, self._ports.motion
         if not (reading.is_trusted or self._is_driven):
             self._note(now_ns, self._standing)
             return None  # nothing moves, and nobody knows where from
-        directive = engine.advance(now_ns, self._parts.mapping.state_to_policy(reading.state))
+        directive = engine.advance(now_ns, self._ports.mapping.state_to_policy(reading.state))
         # a request that is not taken is made again: what was not measured now is shown to no policy
         draft = engine.take_draft() if reading.is_trusted else None
         if directive.motion is MotionState.STOPPED:
@@ -255,22 +255,22 @@ class Pilot:
     @property
     def _is_driven(self) -> bool:
         """Whether we have commanded the robot since the start or the last pause."""
-        return self._parts.motion.is_driven and not self._is_released
+        return self._ports.motion.is_driven and not self._is_released
 
     def _gave_up(self, now_ns: int) -> None:
         """The engine has stopped: a link that is well did not fail a robot that sees nothing."""
-        engine = self._parts.engine
-        blind = self.senses.sight.blamed(engine.link, now_ns)
+        engine = self._ports.engine
+        blind = self.senses.health.blamed(engine.link, now_ns)
         if blind:
             self._fail(f"{engine.stop_reason}: {blind}", EndReason.ROBOT_ERROR)
         else:
-            self._fail(self._parts.cause_of(engine.stop_reason), EndReason.DEAD)
+            self._fail(self._ports.cause_of(engine.stop_reason), EndReason.DEAD)
 
     def _last_pose(self) -> ActionArray | None:
         """Return where the robot is, or None if it does not say."""
         reading = self.senses.reading
         if reading is not None and reading.is_trusted:
-            return self._parts.motion.measured(reading.steady)
+            return self._ports.motion.measured(reading.steady)
         logger.warning("where the robot stands is not known")
         return None
 
@@ -280,7 +280,7 @@ class Pilot:
         Raises:
             PolicyError, GateError: it must not reach the robot.
         """
-        motion = self._parts.motion
+        motion = self._ports.motion
         command = motion.advance(directive, reading.steady, is_trusted=reading.is_trusted)
         self._is_released = self._is_released and not motion.is_driven
         for notice in motion.take_notices():
@@ -301,8 +301,8 @@ class Pilot:
         try:
             images = self.senses.look(observation)
         except RobotError:
-            self._parts.client.draft_failed(draft.ticket)
-            if self.senses.sight.refusal:
+            self._ports.client.draft_failed(draft.ticket)
+            if self.senses.health.refusal:
                 raise
             return
-        self._parts.client.offer(Snapshot(draft, images))
+        self._ports.client.offer(Snapshot(draft, images))

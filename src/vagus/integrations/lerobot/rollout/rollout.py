@@ -53,7 +53,7 @@ from vagus.integrations.lerobot.rollout.guarded_robot import (
 )
 from vagus.integrations.lerobot.rollout.names import identity_of
 from vagus.integrations.lerobot.rollout.oversight import Oversight
-from vagus.integrations.lerobot.rollout.pilot import Pilot, PilotParts
+from vagus.integrations.lerobot.rollout.pilot import Pilot, PilotPorts
 from vagus.integrations.lerobot.rollout.remote_policy import VagusConfig
 from vagus.integrations.lerobot.rollout.settings import label, settle
 from vagus.specs import RobotSpec, rename_robot_spec, vouched
@@ -286,7 +286,7 @@ def _pilot(
         max_limited_s=inference.max_limited_s,
     )
     cause_of = lambda reason: client.status().cause_of(reason)  # noqa: E731
-    parts = PilotParts(
+    ports = PilotPorts(
         spec,
         client.engine,
         client,
@@ -296,7 +296,7 @@ def _pilot(
         fallbacks=inference.fallback,
         config=inference.senses,
     )
-    return Pilot(parts)
+    return Pilot(ports)
 
 
 def _record(ctx: RolloutContext, policy: VagusConfig, halt: Callable[[], None]) -> ProvenanceLog | None:

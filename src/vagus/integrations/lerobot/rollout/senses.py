@@ -61,7 +61,7 @@ class Senses:
         self._last: Observation | None = None
         self._spent_ns = 0
         self.reading: Reading | None = None
-        self.sight = CameraHealth()
+        self.health = CameraHealth()
 
     @property
     def bad(self) -> int:
@@ -110,17 +110,17 @@ class Senses:
             RobotError: a frame is missing, not what the spec says, or the same for too long.
         """
         now_ns = self._clock.now_ns()
-        self.sight.begin(now_ns)
+        self.health.begin(now_ns)
         own = [camera.name for camera in self._mapping.cameras]
         try:
             frames = self._frames.take({name: seen[name] for name in own if name in seen})
             images = self._mapping.images_to_policy(frames)
         except RobotError as error:
-            self._tell(self.sight.failed(error, now_ns))
-            if self.sight.refusal:
-                raise FrameError(self.sight.refusal) from error
+            self._tell(self.health.failed(error, now_ns))
+            if self.health.refusal:
+                raise FrameError(self.health.refusal) from error
             raise
-        self._tell(self.sight.seen())
+        self._tell(self.health.seen())
         return images
 
     def commanded(self, action: ActionArray) -> None:

@@ -25,10 +25,10 @@ class RolloutWatch:
         changes: takes what is to be said.
     """
 
-    def __init__(self, motion: Motion, sight: CameraHealth, changes: Changes) -> None:
+    def __init__(self, motion: Motion, health: CameraHealth, changes: Changes) -> None:
         self._period_ns = seconds_to_ns(motion.tick_s)
         alarms = Alarms(self._period_ns, max_limited_s=motion.max_limited_s, elsewhere=ELSEWHERE)
-        self._watch = LoopWatch(alarms, motion, sight, None, changes)
+        self._watch = LoopWatch(alarms, motion, health, None, changes)
         self._before_ns: int | None = None
         self._sent_ns = 0
 
