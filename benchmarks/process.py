@@ -58,7 +58,7 @@ class Program:
         self._name = module
         self._command = [*prefix, python, "-m", module, *arguments]
         self._process: subprocess.Popen[str] | None = None
-        self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._replies: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._errors: deque[str] = deque(maxlen=KEPT_LINES)
         self.hello: dict[str, object] = {}
         """What it said when it was ready."""
@@ -128,7 +128,7 @@ class Program:
 
     def _answer(self, timeout_s: float) -> dict[str, object]:
         try:
-            line = self._answers.get(timeout=timeout_s)
+            line = self._replies.get(timeout=timeout_s)
         except queue.Empty:
             raise self._failed(f"gave no answer within {timeout_s:g} s") from None
         if line is None:
@@ -140,10 +140,10 @@ class Program:
         with stream:
             for line in stream:
                 if line.startswith("{"):
-                    self._answers.put(line)
+                    self._replies.put(line)
                 else:
                     self._errors.append(line.rstrip())
-        self._answers.put(None)
+        self._replies.put(None)
 
     def _keep(self, stream: TextIO) -> None:
         with stream:

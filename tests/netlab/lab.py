@@ -108,7 +108,7 @@ class Lab:
         for field in fields(Weather):
             self._say(f"{field.name} {float(getattr(weather, field.name)):f}")
 
-    def traffic(self) -> tuple[Traffic, Traffic]:
+    def slots(self) -> tuple[Traffic, Traffic]:
         """Return the packets so far from robot to server, and back."""
         counts = [int(word) for word in self._say("stats").split()]
         return Traffic(*counts[:3]), Traffic(*counts[3:])

@@ -68,7 +68,7 @@ def test_packets_are_delayed_lost_and_swallowed_as_asked(shaper: Path) -> None:
         lab.set(Weather(loss=0.5))
         came, _ = ask(lab, 400)
         assert 20 < came < 200  # a quarter survives both ways; ±8 standard deviations
-        there, back = lab.traffic()
+        there, back = lab.slots()
         assert there.lost > 100
         assert back.carried >= came
 

@@ -282,10 +282,10 @@ class Stand:
         assert self.policy.entered.acquire(timeout=PATIENCE_S)
 
     def dropped(self, reason: str) -> int:
-        return self.server.telemetry.counter("dropped", reason)
+        return self.server.metrics.counter("dropped", reason)
 
     def outcomes(self, outcome: str) -> int:
-        return self.server.telemetry.counter("requests", outcome)
+        return self.server.metrics.counter("requests", outcome)
 
 
 @contextlib.contextmanager
@@ -306,7 +306,7 @@ class Asker:
     def __init__(self, client: RawClient, number: int) -> None:
         self.client = client
         self.number = number
-        self.answers = 0
+        self.replies = 0
         self.faults: list[str] = []
         self.is_asking = True
         self._calls: float | None = None
@@ -326,6 +326,6 @@ class Asker:
         if reply.header.seq != self.client.seq:
             self.faults.append(f"asked {self.client.seq}, answered {reply.header.seq}")
         self._calls = calls
-        self.answers += 1
+        self.replies += 1
         if self.is_asking:
             self.start()

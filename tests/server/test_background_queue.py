@@ -29,24 +29,24 @@ def limits(*counts: int, max_bytes: int = 1000) -> QueueLimits:
 
 def test_items_are_worked_on_in_order_and_what_waits_is_done_before_the_end() -> None:
     done: list[int] = []
-    spool: BackgroundQueue[int] = BackgroundQueue(
+    background: BackgroundQueue[int] = BackgroundQueue(
         "s", done.append, threads=threads(), limits=limits(100), on_lost=nothing
     )
     for number in range(50):
-        assert spool.put(number)
-    spool.start()
-    spool.stop(PATIENCE_S)
+        assert background.put(number)
+    background.start()
+    background.stop(PATIENCE_S)
     assert done == list(range(50))
 
 
 def test_what_does_not_fit_is_dropped_and_counted_without_waiting() -> None:
     counts: Counter[str] = Counter()
-    spool: BackgroundQueue[int] = BackgroundQueue(
+    background: BackgroundQueue[int] = BackgroundQueue(
         "s", lambda _: None, threads=threads(), limits=limits(2), on_lost=lambda why: counts.update([why])
     )
-    assert [spool.put(n) for n in range(5)] == [True, True, False, False, False]
+    assert [background.put(n) for n in range(5)] == [True, True, False, False, False]
     assert counts["full"] == 3
-    spool.stop(PATIENCE_S)
+    background.stop(PATIENCE_S)
 
 
 def test_a_failure_costs_its_item_and_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -58,13 +58,13 @@ def test_a_failure_costs_its_item_and_is_logged_once(caplog: pytest.LogCaptureFi
             raise asyncio.CancelledError if number == 3 else OSError("no space left")
         done.append(number)
 
-    spool = BackgroundQueue(
+    background = BackgroundQueue(
         "s", work, threads=threads(), limits=limits(10), on_lost=lambda why: counts.update([why])
     )
-    spool.start()
+    background.start()
     for number in range(6):
-        spool.put(number)
-    spool.stop(PATIENCE_S)
+        background.put(number)
+    background.stop(PATIENCE_S)
     assert done == [0, 2, 4]
     assert counts["error"] == 3
     assert len(caplog.records) == 1
@@ -77,33 +77,33 @@ def test_a_spool_that_is_stuck_is_left_behind(caplog: pytest.LogCaptureFixture) 
         entered.set()
         release.wait(PATIENCE_S)
 
-    spool: BackgroundQueue[int] = BackgroundQueue(
+    background: BackgroundQueue[int] = BackgroundQueue(
         "s", work, threads=threads(), limits=limits(2), on_lost=nothing
     )
-    spool.start()
-    spool.put(1)
+    background.start()
+    background.put(1)
     assert entered.wait(PATIENCE_S)
-    spool.put(2)
-    spool.stop(0.01)
+    background.put(2)
+    background.stop(0.01)
     assert "stuck" in caplog.text
     release.set()
 
 
 def test_a_lower_rank_overtakes_and_each_rank_has_its_own_room() -> None:
     done: list[str] = []
-    spool: BackgroundQueue[str] = BackgroundQueue(
+    background: BackgroundQueue[str] = BackgroundQueue(
         "s", done.append, threads=threads(), limits=limits(2, 2), on_lost=nothing
     )
-    taken = [spool.put(f"slow {number}", rank=1) for number in range(3)]
-    taken += [spool.put(f"quick {number}") for number in range(3)]
+    taken = [background.put(f"slow {number}", rank=1) for number in range(3)]
+    taken += [background.put(f"quick {number}") for number in range(3)]
     assert taken == [True, True, False, True, True, False]
-    spool.start()
-    spool.stop(PATIENCE_S)
+    background.start()
+    background.stop(PATIENCE_S)
     assert done == ["quick 0", "quick 1", "slow 0", "slow 1"]
 
 
 def test_what_waits_is_bounded_by_its_size_too_but_one_is_always_taken() -> None:
-    spool: BackgroundQueue[int] = BackgroundQueue(
+    background: BackgroundQueue[int] = BackgroundQueue(
         "s", lambda _: None, threads=threads(), limits=limits(9), on_lost=nothing
     )
-    assert [spool.put(1, size_bytes=size) for size in (5000, 1)] == [True, False]
+    assert [background.put(1, size_bytes=size) for size in (5000, 1)] == [True, False]

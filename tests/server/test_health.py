@@ -20,11 +20,11 @@ from vagus.wire.schema import Load
 
 
 def vitals(phase: Phase = Phase.READY, *, is_healthy: bool = True) -> Vitals:
-    telemetry = ServerMetrics()
-    telemetry.count("dropped", "misrouted", 3)
-    telemetry.observe("inference", 0.003)
-    telemetry.observe("inference", 0.004)
-    return Vitals(lambda: phase, lambda: is_healthy, lambda: Load(sessions=2, max_sessions=8), telemetry)
+    metrics = ServerMetrics()
+    metrics.count("dropped", "misrouted", 3)
+    metrics.observe("inference", 0.003)
+    metrics.observe("inference", 0.004)
+    return Vitals(lambda: phase, lambda: is_healthy, lambda: Load(sessions=2, max_sessions=8), metrics)
 
 
 def get(port: int, path: str, host: str = "127.0.0.1") -> tuple[int, str]:

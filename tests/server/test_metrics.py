@@ -24,14 +24,14 @@ def test_a_copy_does_not_change_with_the_original() -> None:
 
 
 def test_counters_are_kept_by_family_and_label() -> None:
-    telemetry = ServerMetrics()
-    telemetry.count("dropped", "misrouted")
-    telemetry.count("dropped", "misrouted", 2)
-    telemetry.observe("batch_size", 3)
-    assert telemetry.counter("dropped", "misrouted") == 3
-    assert telemetry.counter("dropped", "other") == 0
-    assert telemetry.counters()["dropped", "misrouted"] == 3
-    assert sum(telemetry.histograms()["batch_size"].counts) == 1
+    metrics = ServerMetrics()
+    metrics.count("dropped", "misrouted")
+    metrics.count("dropped", "misrouted", 2)
+    metrics.observe("batch_size", 3)
+    assert metrics.counter("dropped", "misrouted") == 3
+    assert metrics.counter("dropped", "other") == 0
+    assert metrics.counters()["dropped", "misrouted"] == 3
+    assert sum(metrics.histograms()["batch_size"].counts) == 1
 
 
 def test_the_busy_share_is_that_of_the_window_alone() -> None:

@@ -25,7 +25,7 @@ def pipeline_of(stand: Stand) -> Pipeline[list[int]]:
 
 
 def session_of(stand: Stand, name: str, epoch: int) -> Session:
-    session = stand.server._reception._sessions.find(name, epoch)
+    session = stand.server._endpoints._sessions.find(name, epoch)
     assert not isinstance(session, Found)
     return session
 
@@ -109,40 +109,40 @@ def test_a_newer_request_that_comes_while_one_is_decoded_is_served_in_its_place(
 
 
 def test_of_resets_without_end_the_newest_waits_and_the_others_are_answered_at_once() -> None:
-    answers: queue.SimpleQueue[ResetAck] = queue.SimpleQueue()
+    replies: queue.SimpleQueue[ResetAck] = queue.SimpleQueue()
     with serving() as stand:
         client = stand.opened("arm")
         session = session_of(stand, "arm", client.epoch)
         stand.hold(client)
         for episode in range(1, 300):
-            pipeline_of(stand).reset(session, episode, answers.put)
-        assert {answers.get(timeout=PATIENCE_S).code for _ in range(298)} == {"overloaded"}
-        assert answers.empty()
+            pipeline_of(stand).reset(session, episode, replies.put)
+        assert {replies.get(timeout=PATIENCE_S).code for _ in range(298)} == {"overloaded"}
+        assert replies.empty()
         stand.policy.gate.set()
-        assert answers.get(timeout=PATIENCE_S).applied
+        assert replies.get(timeout=PATIENCE_S).applied
 
 
 def test_a_reset_that_waits_is_answered_at_the_end() -> None:
-    answers: queue.SimpleQueue[ResetAck] = queue.SimpleQueue()
+    replies: queue.SimpleQueue[ResetAck] = queue.SimpleQueue()
     with serving() as stand:
         client = stand.opened("arm")
         stand.hold(client)
-        pipeline_of(stand).reset(session_of(stand, "arm", client.epoch), 1, answers.put)
+        pipeline_of(stand).reset(session_of(stand, "arm", client.epoch), 1, replies.put)
         threading.Timer(0.05, stand.policy.gate.set).start()
         stand.server.close()
-    assert answers.get(timeout=PATIENCE_S).code == "draining"
+    assert replies.get(timeout=PATIENCE_S).code == "draining"
 
 
 def test_a_reset_of_a_session_that_ends_before_it_is_applied_is_refused() -> None:
-    answers: queue.SimpleQueue[ResetAck] = queue.SimpleQueue()
+    replies: queue.SimpleQueue[ResetAck] = queue.SimpleQueue()
     with serving() as stand:
         client = stand.opened("arm")
         session = session_of(stand, "arm", client.epoch)
         stand.hold(client)
-        pipeline_of(stand).reset(session, 1, answers.put)
+        pipeline_of(stand).reset(session, 1, replies.put)
         assert client.close().accepted
         stand.policy.gate.set()
-        assert answers.get(timeout=PATIENCE_S).code == "unknown_session"
+        assert replies.get(timeout=PATIENCE_S).code == "unknown_session"
 
 
 def test_what_reaches_the_pipeline_for_a_closed_session_is_counted() -> None:
@@ -151,9 +151,9 @@ def test_what_reaches_the_pipeline_for_a_closed_session_is_counted() -> None:
         session = session_of(stand, "arm", client.epoch)
         client.close()
         pipeline_of(stand).submit(session, Header(Kind.OBSERVATION, 1, 0, 0, client.epoch), b"")
-        answers: queue.SimpleQueue[ResetAck] = queue.SimpleQueue()
-        pipeline_of(stand).reset(session, 1, answers.put)
-        assert answers.get(timeout=PATIENCE_S).code == "unknown_session"
+        replies: queue.SimpleQueue[ResetAck] = queue.SimpleQueue()
+        pipeline_of(stand).reset(session, 1, replies.put)
+        assert replies.get(timeout=PATIENCE_S).code == "unknown_session"
         assert stand.outcomes("closed") == 1
 
 
@@ -163,7 +163,7 @@ def test_an_answer_that_cannot_be_encoded_becomes_an_event(monkeypatch: pytest.M
 
     with serving() as stand:
         client = stand.opened("arm")
-        monkeypatch.setattr(stand.server._outbox, "chunk", refuse)
+        monkeypatch.setattr(stand.server._publisher, "chunk", refuse)
         assert client.ask(1.0).code == "policy_error"
 
 

@@ -36,7 +36,7 @@ def readiness(stand: Stand) -> tuple[int, bytes]:
     server = stand.server
     return answer(
         "/readyz",
-        Vitals(lambda: server.phase, lambda: True, server.load, server.telemetry, lambda: said(stand)),
+        Vitals(lambda: server.phase, lambda: True, server.load, server.metrics, lambda: said(stand)),
     )
 
 

@@ -30,7 +30,7 @@ REQUEST = DecodedRequest(
 )
 
 
-def traffic(*epochs: int) -> RequestSlots[None]:
+def slots(*epochs: int) -> RequestSlots[None]:
     made: RequestSlots[None] = RequestSlots(round_robin)
     for epoch in epochs:
         made.open(Session(f"c{epoch}", "i", epoch, opened_ns=0, heard_ns=0), TERMS)
@@ -38,142 +38,142 @@ def traffic(*epochs: int) -> RequestSlots[None]:
 
 
 def lane_of(made: RequestSlots[None], epoch: int) -> Slot[None]:
-    lane = made.lane(epoch)
-    assert lane is not None
-    return lane
+    slot = made.slot(epoch)
+    assert slot is not None
+    return slot
 
 
-def parcel(seq: int, episode: int = 0, epoch: int = 1) -> QueuedRequest:
+def queued(seq: int, episode: int = 0, epoch: int = 1) -> QueuedRequest:
     return QueuedRequest(Header(Kind.OBSERVATION, seq, episode, 0, epoch), b"")
 
 
-def decode(made: RequestSlots[None], lane: Slot[None]) -> tuple[Disposition, ReadyRequest]:
-    letter = made.take(lane)
+def decode(made: RequestSlots[None], slot: Slot[None]) -> tuple[Disposition, ReadyRequest]:
+    letter = made.take(slot)
     assert letter is not None
     ready = ReadyRequest(letter, REQUEST, decode_ns=0, ready_ns=0)
-    return made.decoded(lane, ready), ready
+    return made.decoded(slot, ready), ready
 
 
 def test_a_request_goes_from_mailbox_to_answer() -> None:
-    made = traffic(1)
-    lane = lane_of(made, 1)
-    assert made.submit(lane, parcel(1), 0) is Disposition.DECODE
+    made = slots(1)
+    slot = lane_of(made, 1)
+    assert made.submit(slot, queued(1), 0) is Disposition.DECODE
     assert (made.waiting, made.is_idle, made.has_ready) == (1, False, False)
-    assert decode(made, lane)[0] is Disposition.READY
+    assert decode(made, slot)[0] is Disposition.READY
     assert made.has_ready
     ((chosen, ready),) = made.choose({}, 0, 4)
-    assert chosen is lane
+    assert chosen is slot
     assert ready.header.seq == 1
-    assert made.inferred(lane, 0) is Disposition.PUBLISH
-    assert made.release(lane) is Disposition.WAIT
+    assert made.inferred(slot, 0) is Disposition.PUBLISH
+    assert made.release(slot) is Disposition.WAIT
     assert made.is_idle
     assert made.choose({}, 0, 4) == []
 
 
 def test_a_request_waits_while_the_one_before_it_is_in_the_policy() -> None:
-    made = traffic(1)
-    lane = lane_of(made, 1)
-    made.submit(lane, parcel(1), 0)
-    decode(made, lane)
+    made = slots(1)
+    slot = lane_of(made, 1)
+    made.submit(slot, queued(1), 0)
+    decode(made, slot)
     made.choose({}, 0, 1)
-    assert made.submit(lane, parcel(2), 0) is Disposition.WAIT
+    assert made.submit(slot, queued(2), 0) is Disposition.WAIT
     assert made.choose({}, 0, 1) == []
-    assert made.release(lane) is Disposition.DECODE
+    assert made.release(slot) is Disposition.DECODE
 
 
 def test_a_newer_request_replaces_one_that_is_ready() -> None:
-    made = traffic(1)
-    lane = lane_of(made, 1)
-    made.submit(lane, parcel(1), 0)
-    decode(made, lane)
-    assert made.submit(lane, parcel(2), 0) is Disposition.DECODE
+    made = slots(1)
+    slot = lane_of(made, 1)
+    made.submit(slot, queued(1), 0)
+    decode(made, slot)
+    assert made.submit(slot, queued(2), 0) is Disposition.DECODE
     assert not made.has_ready
-    assert decode(made, lane)[1].letter.superseded == 1
+    assert decode(made, slot)[1].letter.superseded == 1
 
 
 def test_a_newer_request_replaces_one_that_is_being_decoded() -> None:
-    made = traffic(1)
-    lane = lane_of(made, 1)
-    made.submit(lane, parcel(1), 0)
-    letter = made.take(lane)
+    made = slots(1)
+    slot = lane_of(made, 1)
+    made.submit(slot, queued(1), 0)
+    letter = made.take(slot)
     assert letter is not None
-    assert made.submit(lane, parcel(2), 0) is Disposition.WAIT
-    assert made.decoded(lane, ReadyRequest(letter, REQUEST, 0, 0)) is Disposition.SUPERSEDED
-    assert made.release(lane) is Disposition.DECODE
-    assert decode(made, lane)[1].letter.superseded == 1
+    assert made.submit(slot, queued(2), 0) is Disposition.WAIT
+    assert made.decoded(slot, ReadyRequest(letter, REQUEST, 0, 0)) is Disposition.SUPERSEDED
+    assert made.release(slot) is Disposition.DECODE
+    assert decode(made, slot)[1].letter.superseded == 1
 
 
 def test_what_is_old_repeated_or_of_a_closed_session_is_not_taken() -> None:
-    made = traffic(1)
-    lane = lane_of(made, 1)
-    made.submit(lane, parcel(2, episode=1), 0)
-    assert made.submit(lane, parcel(2, episode=1), 0) is Disposition.DUPLICATE
-    assert made.submit(lane, parcel(1, episode=1), 0) is Disposition.DUPLICATE
-    assert made.submit(lane, parcel(3, episode=0), 0) is Disposition.OLD_EPISODE
+    made = slots(1)
+    slot = lane_of(made, 1)
+    made.submit(slot, queued(2, episode=1), 0)
+    assert made.submit(slot, queued(2, episode=1), 0) is Disposition.DUPLICATE
+    assert made.submit(slot, queued(1, episode=1), 0) is Disposition.DUPLICATE
+    assert made.submit(slot, queued(3, episode=0), 0) is Disposition.OLD_EPISODE
     made.close(1)
     made.close(1)
-    assert made.submit(lane, parcel(4, episode=1), 0) is Disposition.CLOSED
-    assert made.lane(1) is None
+    assert made.submit(slot, queued(4, episode=1), 0) is Disposition.CLOSED
+    assert made.slot(1) is None
     assert len(made) == 0
 
 
 def test_a_new_episode_takes_back_what_waits_of_the_old_one() -> None:
-    made = traffic(1, 2, 3)
+    made = slots(1, 2, 3)
     in_mailbox, ready, running = (lane_of(made, epoch) for epoch in (1, 2, 3))
-    made.submit(running, parcel(1), 0)
+    made.submit(running, queued(1), 0)
     decode(made, running)
     made.choose({}, 0, 1)
-    made.submit(ready, parcel(1), 0)
+    made.submit(ready, queued(1), 0)
     decode(made, ready)
-    made.submit(in_mailbox, parcel(1), 0)
-    for lane in (in_mailbox, ready, running):
-        assert made.begin_episode(lane, 1)
-        assert made.begin_episode(lane, 1)
-        assert not made.begin_episode(lane, 0)
+    made.submit(in_mailbox, queued(1), 0)
+    for slot in (in_mailbox, ready, running):
+        assert made.begin_episode(slot, 1)
+        assert made.begin_episode(slot, 1)
+        assert not made.begin_episode(slot, 0)
     assert made.take(in_mailbox) is None
     assert in_mailbox.stage is Stage.IDLE
     assert not made.has_ready
     assert made.inferred(running, 0) is Disposition.OLD_EPISODE
-    assert made.submit(ready, parcel(2, episode=1), 0) is Disposition.DECODE
+    assert made.submit(ready, queued(2, episode=1), 0) is Disposition.DECODE
 
 
 def test_a_request_of_a_new_episode_survives_the_reset_that_announces_it() -> None:
-    made = traffic(1)
-    lane = lane_of(made, 1)
-    made.submit(lane, parcel(1, episode=1), 0)
-    assert made.begin_episode(lane, 1)
-    assert decode(made, lane)[0] is Disposition.READY
-    made.submit(lane, parcel(2, episode=2), 0)
-    assert lane.episode == 2
+    made = slots(1)
+    slot = lane_of(made, 1)
+    made.submit(slot, queued(1, episode=1), 0)
+    assert made.begin_episode(slot, 1)
+    assert decode(made, slot)[0] is Disposition.READY
+    made.submit(slot, queued(2, episode=2), 0)
+    assert slot.episode == 2
 
 
 def test_a_request_decoded_after_its_episode_or_session_ended_is_dropped() -> None:
-    made = traffic(1, 2)
+    made = slots(1, 2)
     for epoch, end in ((1, Disposition.OLD_EPISODE), (2, Disposition.CLOSED)):
-        lane = lane_of(made, epoch)
-        made.submit(lane, parcel(1), 0)
-        letter = made.take(lane)
+        slot = lane_of(made, epoch)
+        made.submit(slot, queued(1), 0)
+        letter = made.take(slot)
         assert letter is not None
         if end is Disposition.CLOSED:
             made.close(epoch)
         else:
-            made.begin_episode(lane, 1)
-        assert made.decoded(lane, ReadyRequest(letter, REQUEST, 0, 0)) is end
+            made.begin_episode(slot, 1)
+        assert made.decoded(slot, ReadyRequest(letter, REQUEST, 0, 0)) is end
 
 
 def test_a_newcomer_waits_for_those_who_were_ready_before_it() -> None:
-    made = traffic(1)
+    made = slots(1)
     first = lane_of(made, 1)
     for seq in (1, 2):
-        made.submit(first, parcel(seq), 0)
+        made.submit(first, queued(seq), 0)
         decode(made, first)
         made.choose({}, 0, 1)
         made.release(first)
-    made.submit(first, parcel(3), 0)
+    made.submit(first, queued(3), 0)
     decode(made, first)
     made.open(Session("new", "i", 9, opened_ns=0, heard_ns=0), TERMS)
     newcomer = lane_of(made, 9)
-    made.submit(newcomer, parcel(1, epoch=9), 0)
+    made.submit(newcomer, queued(1, epoch=9), 0)
     letter = made.take(newcomer)
     assert letter is not None
     made.decoded(newcomer, ReadyRequest(letter, REQUEST, decode_ns=0, ready_ns=1))
@@ -185,8 +185,8 @@ class Movement(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.made = traffic(1, 2)
-        self.lanes = [lane_of(self.made, 1), lane_of(self.made, 2)]
+        self.made = slots(1, 2)
+        self.slots = [lane_of(self.made, 1), lane_of(self.made, 2)]
         self.sent = [0, 0]
         self.taken: dict[int, Letter[QueuedRequest]] = {}
         self.running: dict[int, ReadyRequest] = {}
@@ -205,20 +205,20 @@ class Movement(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 1), is_new_episode=st.booleans())
     def submit(self, which: int, is_new_episode: bool) -> None:
-        lane = self.lanes[which]
+        slot = self.slots[which]
         self.sent[which] += 1
-        episode = lane.episode + is_new_episode
-        self.wake(which, self.made.submit(lane, parcel(self.sent[which], episode, which + 1), 0))
+        episode = slot.episode + is_new_episode
+        self.wake(which, self.made.submit(slot, queued(self.sent[which], episode, which + 1), 0))
 
     @rule(which=st.integers(0, 1))
     def reset(self, which: int) -> None:
-        assert self.made.begin_episode(self.lanes[which], self.lanes[which].episode + 1)
+        assert self.made.begin_episode(self.slots[which], self.slots[which].episode + 1)
 
     @precondition(lambda self: self.queue)
     @rule()
     def take(self) -> None:
         which = self.queue.pop(0)
-        letter = self.made.take(self.lanes[which])
+        letter = self.made.take(self.slots[which])
         if letter is not None:
             self.taken[which] = letter
 
@@ -226,38 +226,38 @@ class Movement(RuleBasedStateMachine):
     @rule(is_readable=st.booleans())
     def decoded(self, is_readable: bool) -> None:
         which, letter = self.taken.popitem()
-        lane = self.lanes[which]
+        slot = self.slots[which]
         if not is_readable:
             self.count(which, letter)
-            self.wake(which, self.made.release(lane))
+            self.wake(which, self.made.release(slot))
             return
-        verdict = self.made.decoded(lane, ReadyRequest(letter, REQUEST, 0, 0))
+        verdict = self.made.decoded(slot, ReadyRequest(letter, REQUEST, 0, 0))
         if verdict is Disposition.READY:
             return
         if verdict is Disposition.OLD_EPISODE:
             self.count(which, letter)
-        self.wake(which, self.made.release(lane))
+        self.wake(which, self.made.release(slot))
 
     @precondition(lambda self: not self.running)
     @rule(max_batch=st.integers(1, 2))
     def choose(self, max_batch: int) -> None:
-        for lane, ready in self.made.choose({}, 0, max_batch):
-            which = self.lanes.index(lane)
+        for slot, ready in self.made.choose({}, 0, max_batch):
+            which = self.slots.index(slot)
             assert which not in self.taken
-            assert ready.header.episode == lane.episode
-            assert lane.mailbox.is_empty
+            assert ready.header.episode == slot.episode
+            assert slot.mailbox.is_empty
             self.running[which] = ready
 
     @precondition(lambda self: self.running)
     @rule()
     def finish(self) -> None:
         which, ready = self.running.popitem()
-        lane = self.lanes[which]
-        verdict = self.made.inferred(lane, ready.header.episode)
-        assert (verdict is Disposition.PUBLISH) == (ready.header.episode == lane.episode)
+        slot = self.slots[which]
+        verdict = self.made.inferred(slot, ready.header.episode)
+        assert (verdict is Disposition.PUBLISH) == (ready.header.episode == slot.episode)
         self.count(which, ready.letter)
         self.served[which].append(ready.header.seq)
-        self.wake(which, self.made.release(lane))
+        self.wake(which, self.made.release(slot))
 
     @invariant()
     def requests_are_served_in_order_and_none_twice(self) -> None:
@@ -266,11 +266,11 @@ class Movement(RuleBasedStateMachine):
 
     @invariant()
     def at_most_one_request_per_session_is_past_the_mailbox(self) -> None:
-        for which, lane in enumerate(self.lanes):
-            past = (which in self.taken) + (which in self.running) + (lane.ready is not None)
+        for which, slot in enumerate(self.slots):
+            past = (which in self.taken) + (which in self.running) + (slot.ready is not None)
             assert past <= 1
-            assert (lane.stage is Stage.READY) == (lane.ready is not None)
-            assert (lane.stage is Stage.INFERRING) == (which in self.running)
+            assert (slot.stage is Stage.READY) == (slot.ready is not None)
+            assert (slot.stage is Stage.INFERRING) == (which in self.running)
 
     def teardown(self) -> None:
         while self.queue or self.taken or self.running or self.made.has_ready:
@@ -282,13 +282,13 @@ class Movement(RuleBasedStateMachine):
                 self.finish()
             else:
                 self.choose(max_batch=2)
-        for which, lane in enumerate(self.lanes):
+        for which, slot in enumerate(self.slots):
             self.sent[which] += 1
             assert (
-                self.made.submit(lane, parcel(self.sent[which], lane.episode, which + 1), 0)
+                self.made.submit(slot, queued(self.sent[which], slot.episode, which + 1), 0)
                 is Disposition.DECODE
             )
-            letter = self.made.take(lane)
+            letter = self.made.take(slot)
             assert letter is not None
             self.count(which, letter)
             assert self.accounted[which] == self.sent[which]

@@ -57,8 +57,8 @@ def all_ready(stand: Stand) -> bool:
     pipeline = stand.server._pipeline
     assert pipeline is not None
     with pipeline._changed:
-        lanes = [lane for lane in pipeline._traffic._lanes.values() if lane.stage.value == "decoding"]
-    return not lanes
+        slots = [slot for slot in pipeline._slots._slots.values() if slot.stage.value == "decoding"]
+    return not slots
 
 
 # what a client gets
@@ -181,7 +181,7 @@ def test_a_repeated_or_older_request_is_not_served_again() -> None:
 
 
 def test_sixty_four_robots_are_served_alike_and_nothing_is_lost_mixed_or_left_behind() -> None:
-    robots, answers = 64, 2000
+    robots, replies = 64, 2000
     with serving(ServeConfig(warm_up=False, max_batch=8)) as stand:
         askers = [Asker(stand.opened(f"arm{number}"), number) for number in range(robots)]
         stand.policy.gate.clear()
@@ -191,16 +191,16 @@ def test_sixty_four_robots_are_served_alike_and_nothing_is_lost_mixed_or_left_be
         threads = threading.active_count()
         stand.policy.work_s = 0.001
         stand.policy.gate.set()
-        wait_until(lambda: sum(asker.answers for asker in askers) >= answers)
+        wait_until(lambda: sum(asker.replies for asker in askers) >= replies)
         assert threading.active_count() <= threads
         for asker in askers:
             asker.is_asking = False
         wait_until(
-            lambda: stand.server.load().waiting == 0 and all(a.answers == a.client.seq for a in askers)
+            lambda: stand.server.load().waiting == 0 and all(a.replies == a.client.seq for a in askers)
         )
         assert [asker.faults for asker in askers if asker.faults] == []
         assert stand.policy.widest <= 2
-        assert stand.outcomes("chunk") == sum(asker.answers for asker in askers)
+        assert stand.outcomes("chunk") == sum(asker.replies for asker in askers)
 
 
 # failures are answered
@@ -325,7 +325,7 @@ def test_headers_of_another_kind_or_length_are_dropped() -> None:
         client = stand.opened("arm")
         client.send(1.0, header=Header(Kind.CHUNK, 1, 0, 0, client.epoch))
         client.send(1.0, header=Header(Kind.OBSERVATION, 0, 0, 0, client.epoch))
-        server_link = stand.server._reception
+        server_link = stand.server._endpoints
         server_link.on_observation(Sample(client.keys.observation, b"short", b""))
         server_link.on_observation(Sample("elsewhere", b"", b""))
         assert stand.dropped("malformed_header") == 4
@@ -447,15 +447,15 @@ def test_a_result_that_races_a_reset_is_never_published() -> None:
     with serving() as stand:
         client = stand.opened("arm")
         stand.hold(client, 5.0)
-        answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        asking = threading.Thread(target=lambda: answers.put(client.reset(1).applied))
+        replies: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        asking = threading.Thread(target=lambda: replies.put(client.reset(1).applied))
         asking.start()
         pipeline = stand.server._pipeline
         assert pipeline is not None
         wait_until(lambda: bool(pipeline._resets))
-        assert answers.empty()
+        assert replies.empty()
         stand.policy.gate.set()
-        assert answers.get(timeout=PATIENCE_S)
+        assert replies.get(timeout=PATIENCE_S)
         asking.join()
         assert client.ask(6.0, episode=1).values == [1.0, 6.0]
         assert stand.outcomes("old_episode") == 1
@@ -614,26 +614,26 @@ def test_a_client_that_is_gone_is_swept_after_its_grace_and_one_that_is_not_is_k
         gone, there = stand.opened("gone"), stand.opened("there")
         gone.token.undeclare()
         # a token that vanished for the watch only: the network is asked before anybody is closed
-        stand.server._reception.on_token(there.keys.alive(there.instance), False)
+        stand.server._endpoints.on_token(there.keys.alive(there.instance), False)
         wait_until(lambda: stand.server.load().sessions == 1)
         assert there.ask(1.0).values == [1.0, 1.0]
-        assert stand.server.telemetry.counter("closed", "gone") == 1
+        assert stand.server.metrics.counter("closed", "gone") == 1
 
 
 def test_a_paused_robot_keeps_its_place_while_its_token_is_there() -> None:
     with serving(ServeConfig(warm_up=False, client_grace_s=0.001, session_idle_timeout_s=0.001)) as stand:
         paused = stand.opened("paused")
-        session = stand.server._reception._sessions.find("paused", paused.epoch)
+        session = stand.server._endpoints._sessions.find("paused", paused.epoch)
         assert isinstance(session, Session)
         for _ in range(3):
             confirmed_ns = session.confirmed_ns
             wait_until(lambda: session.confirmed_ns > confirmed_ns)  # noqa: B023 - waited for at once
         assert paused.ask(1.0).values == [1.0, 1.0]
         # its token vanishes and the watch misses it: the network is asked, and it loses its place
-        stand.server._reception._sessions.token_changed = lambda *_, **__: None  # type: ignore[method-assign]
+        stand.server._endpoints._sessions.token_changed = lambda *_, **__: None  # type: ignore[method-assign]
         paused.token.undeclare()
         wait_until(lambda: stand.server.load().sessions == 0)
-        assert stand.server.telemetry.counter("closed", "idle") == 1
+        assert stand.server.metrics.counter("closed", "idle") == 1
         assert paused.receive().code == "unknown_session"
 
 
@@ -643,7 +643,7 @@ def test_a_client_without_a_token_that_is_silent_loses_its_place_soon_and_is_tol
         client.token.undeclare()
         client.open()
         wait_until(lambda: stand.server.load().sessions == 0)
-        assert stand.server.telemetry.counter("closed", "no_token") == 1
+        assert stand.server.metrics.counter("closed", "no_token") == 1
         reply = client.receive()
         assert (reply.code, reply.header.seq) == ("unknown_session", 0)
 
@@ -653,19 +653,19 @@ def test_nobody_is_closed_while_the_network_is_away() -> None:
         stand.opened("arm")
         link = stand.server._link
         link.cut()  # type: ignore[attr-defined]
-        stand.server._reception.on_token(stand.server.key.client("arm").alive("i1"), False)
+        stand.server._endpoints.on_token(stand.server.key.client("arm").alive("i1"), False)
         for _ in range(3):
-            stand.server._reception.sweep()
+            stand.server._endpoints.sweep()
         assert stand.server.load().sessions == 1
 
 
 def test_a_sweep_never_closes_a_replacement() -> None:
     with serving() as stand:
         client = stand.opened("arm")
-        reception = stand.server._reception
-        old = reception._sessions.find("arm", client.epoch)
+        endpoints = stand.server._endpoints
+        old = endpoints._sessions.find("arm", client.epoch)
         client.open()
-        assert not reception._end(old, "gone")  # type: ignore[arg-type]
+        assert not endpoints._end(old, "gone")  # type: ignore[arg-type]
         assert client.ask(1.0).values == [1.0, 1.0]
 
 

@@ -117,7 +117,7 @@ def soak(duration_s: float, sessions: int) -> None:
             reachable(RawClient(links[n % len(links)], server.key, f"arm{n}")) for n in range(sessions)
         ]
         asked_before = sum(client.seq for client in clients)
-        served_before = server.telemetry.counter("requests", "chunk")
+        served_before = server.metrics.counter("requests", "chunk")
         askers = [Asker(client, number) for number, client in enumerate(clients)]
         policy.work_s = INFERENCE_S
         for asker in askers:
@@ -133,9 +133,9 @@ def soak(duration_s: float, sessions: int) -> None:
         time.sleep(IN_FLIGHT_S)
         assert [asker.faults for asker in askers if asker.faults] == []
         asked = sum(client.seq for client in clients) - asked_before
-        served = server.telemetry.counter("requests", "chunk") - served_before
-        assert asked == served == sum(asker.answers for asker in askers)
-        assert min(asker.answers for asker in askers) > 0
+        served = server.metrics.counter("requests", "chunk") - served_before
+        assert asked == served == sum(asker.replies for asker in askers)
+        assert min(asker.replies for asker in askers) > 0
         assert all(not client.foreign for client in clients)
         assert policy.widest <= 2
         assert grown_kb < MAX_GROWTH_KB
@@ -159,10 +159,10 @@ def test_a_paused_robot_keeps_its_place_and_a_client_without_a_token_does_not() 
         reachable(paused)
         script.open()
         deadline_s = time.monotonic() + PATIENCE_S
-        while server.telemetry.counter("closed", "no_token") == 0:
+        while server.metrics.counter("closed", "no_token") == 0:
             assert time.monotonic() < deadline_s
             time.sleep(0.05)
         time.sleep(4 * config.session_idle_timeout_s)  # the sweeper asks the network at least once
         assert paused.ask(1.0).chunk is not None
         assert script.receive().code == "unknown_session"
-        assert server.telemetry.counter("closed", "idle") == 0
+        assert server.metrics.counter("closed", "idle") == 0

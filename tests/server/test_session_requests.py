@@ -63,14 +63,14 @@ def test_who_asks_without_end_is_refused_and_others_are_not() -> None:
     worker = Worker()
     worker.gate.set()
     desk = started(worker)
-    answers = []
+    replies = []
     for _ in range(OPEN_BURST + 20):
-        answers.append(desk.put("flood", Asked("flood")))
-        if answers[-1]:
+        replies.append(desk.put("flood", Asked("flood")))
+        if replies[-1]:
             while worker.done.get(timeout=PATIENCE_S) != "flood":
                 pass
-    assert answers[:OPEN_BURST] == [True] * OPEN_BURST
-    assert False in answers
+    assert replies[:OPEN_BURST] == [True] * OPEN_BURST
+    assert False in replies
     assert desk.put("arm", Asked("arm"))
     assert worker.done.get(timeout=PATIENCE_S) == "arm"
     desk.stop(PATIENCE_S)

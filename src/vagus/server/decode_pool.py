@@ -32,7 +32,7 @@ class DecodePool(Generic[ItemT]):
         self._clock = threads.clock
         self._queue: FairQueue[ItemT] = FairQueue(threads.clock, per_client=CAPACITY, capacity=CAPACITY)
         self._threads = [threads.make(f"vagus-decode-{number}", self._run) for number in range(workers)]
-        self.crew = ThreadPool(workers, "vagus-frames")
+        self.helpers = ThreadPool(workers, "vagus-frames")
 
     def start(self) -> None:
         """Start the threads."""
@@ -49,7 +49,7 @@ class DecodePool(Generic[ItemT]):
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(timeout_s)
-        self.crew.close()
+        self.helpers.close()
 
     def _run(self) -> None:
         while (taken := self._queue.take()) is not None:

@@ -79,13 +79,13 @@ class Endpoints(Generic[SessionT]):
         server: ServerKey,
         config: ServeConfig,
         *,
-        outbox: Publisher,
+        publisher: Publisher,
         log: SessionLog,
         threads: Threads,
     ) -> None:
         self._link = link
         self._server = server
-        self._outbox = outbox
+        self._publisher = publisher
         self._log = log
         self._clock = threads.clock
         self._lock = threading.Lock()
@@ -123,7 +123,7 @@ class Endpoints(Generic[SessionT]):
     def _tell(self, session: Session, code: EventCode, message: str) -> None:
         """Send an event about the session itself."""
         header = Header(Kind.EVENT, seq=0, episode=0, client_mono_ns=0, epoch=session.epoch)
-        self._outbox.event(session.client, header, code, message)
+        self._publisher.event(session.client, header, code, message)
 
     def __len__(self) -> int:
         with self._lock:
@@ -148,7 +148,9 @@ class Endpoints(Generic[SessionT]):
             return
         if not self._desk.put(client, query):
             self._log.refused(client, EventCode.OVERLOADED.value, TOO_OFTEN)
-            self._outbox.answer(query, Ack(accepted=False, code=EventCode.OVERLOADED.value, error=TOO_OFTEN))
+            self._publisher.answer(
+                query, Ack(accepted=False, code=EventCode.OVERLOADED.value, error=TOO_OFTEN)
+            )
 
     def _answer_session(self, query: Query) -> None:
         try:
@@ -171,16 +173,16 @@ class Endpoints(Generic[SessionT]):
             request = decode(query.payload, ResetMessage)
         except ProtocolError as error:
             refusal = ResetAck(applied=False, code=EventCode.INVALID_INPUT.value, error=str(error))
-            self._outbox.answer(query, refusal)
+            self._publisher.answer(query, refusal)
             return
         session = self._find(client, request.epoch)
         if isinstance(session, Found) or self._pipeline is None:
             reason = "this session is not open; open a new one"
-            self._outbox.answer(
+            self._publisher.answer(
                 query, ResetAck(applied=False, code=EventCode.UNKNOWN_SESSION.value, error=reason)
             )
             return
-        self._pipeline.reset(session, request.episode, lambda ack: self._outbox.answer(query, ack))
+        self._pipeline.reset(session, request.episode, lambda ack: self._publisher.answer(query, ack))
 
     def on_observation(self, sample: Sample) -> None:
         """Let an observation in. The key it came under is not to be trusted: the epoch decides."""
@@ -252,7 +254,7 @@ class Endpoints(Generic[SessionT]):
         except SessionRefusedError as refusal:
             self._refuse_open(query, refusal.code, refusal.reason)
             return
-        self._outbox.answer(query, ack)
+        self._publisher.answer(query, ack)
 
     def _opened(self, client: str, request: OpenMessage) -> Ack:
         """Return the yes.
@@ -302,15 +304,15 @@ class Endpoints(Generic[SessionT]):
         capabilities = None
         if offer is not None and pipeline is not None:
             capabilities = structs.replace(offer.capabilities, load=pipeline.load())
-        self._outbox.answer(query, Ack(accepted=False, code=code, error=reason, capabilities=capabilities))
+        self._publisher.answer(query, Ack(accepted=False, code=code, error=reason, capabilities=capabilities))
 
     def _close(self, query: Query, client: str, request: CloseMessage) -> None:
         session = self._find(client, request.epoch)
         if not isinstance(session, Found) and self._end(session, "by_client"):
-            self._outbox.answer(query, Ack(accepted=True))
+            self._publisher.answer(query, Ack(accepted=True))
             return
         reason = "this session is not open"
-        self._outbox.answer(query, Ack(accepted=False, code=EventCode.UNKNOWN_SESSION.value, error=reason))
+        self._publisher.answer(query, Ack(accepted=False, code=EventCode.UNKNOWN_SESSION.value, error=reason))
 
     def _find(self, client: str, epoch: int) -> Session | Found:
         """Return the session that the key names if the epoch is its own; it was heard now."""
@@ -328,7 +330,7 @@ class Endpoints(Generic[SessionT]):
         with self._lock:
             is_due = self._reminders.is_due(client, self._clock.now_ns())
         if is_due:
-            self._outbox.event(
+            self._publisher.event(
                 client, header, EventCode.UNKNOWN_SESSION, "this session is not open; open a new one"
             )
 

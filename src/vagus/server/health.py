@@ -65,7 +65,7 @@ class Vitals:
     phase: Callable[[], Phase]
     is_healthy: Callable[[], bool]
     load: Callable[[], Load]
-    telemetry: ServerMetrics
+    metrics: ServerMetrics
     failing: Callable[[], str] = str
     ended: Callable[[], str] = str
 
@@ -106,7 +106,7 @@ class _Collector:
         yield from self._gauges()
 
     def _counters(self) -> Iterator[object]:
-        counters = self._vitals.telemetry.counters()
+        counters = self._vitals.metrics.counters()
         for family, (name, text, label) in COUNTERS.items():
             metric = self._core.CounterMetricFamily(name, text, labels=[label])
             for (counted, value), amount in sorted(counters.items()):
@@ -115,7 +115,7 @@ class _Collector:
             yield metric
 
     def _histograms(self) -> Iterator[object]:
-        histograms = self._vitals.telemetry.histograms()
+        histograms = self._vitals.metrics.histograms()
         for family, (name, text) in HISTOGRAMS.items():
             metric = self._core.HistogramMetricFamily(name, text)
             metric.add_metric([], buckets=_buckets(histograms[family]), sum_value=histograms[family].total)

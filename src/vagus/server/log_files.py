@@ -32,8 +32,8 @@ MAX_BYTES = 64 << 20
 class LogFiles:
     """Audit file and capture folder, as far as the settings ask for them."""
 
-    def __init__(self, config: ServeConfig, telemetry: ServerMetrics, threads: Threads) -> None:
-        self._telemetry = telemetry
+    def __init__(self, config: ServeConfig, metrics: ServerMetrics, threads: Threads) -> None:
+        self._metrics = metrics
         self._threads = threads
         self._ring: CaptureRing | None = None
         self._audit: AuditFile | None = None
@@ -43,12 +43,12 @@ class LogFiles:
             self._audit = AuditFile(
                 config.audit_path, max_bytes=config.audit_max_mb << 20, is_private=config.private_files
             )
-            self._to_audit = self._spool("audit", self._audit.write, CAPACITY)
+            self._to_audit = self._background("audit", self._audit.write, CAPACITY)
         if config.capture_dir is not None:
             self._ring = CaptureRing(
                 config.capture_dir, max_bytes=config.capture_max_mb << 20, is_private=config.private_files
             )
-            self._to_capture = self._spool("capture", self._ring.write, CAPTURE_CAPACITY)
+            self._to_capture = self._background("capture", self._ring.write, CAPTURE_CAPACITY)
         self._every = config.capture_every
         self._seen = 0
 
@@ -93,13 +93,13 @@ class LogFiles:
         if self._audit is not None:
             self._audit.close()
 
-    def _spool(self, name: str, write: Callable[[ItemT], None], capacity: int) -> BackgroundQueue[ItemT]:
+    def _background(self, name: str, write: Callable[[ItemT], None], capacity: int) -> BackgroundQueue[ItemT]:
         return BackgroundQueue(
             f"vagus-{name}",
             write,
             threads=self._threads,
             limits=QueueLimits((capacity,), MAX_BYTES),
-            on_lost=lambda why: self._telemetry.count("dropped", f"{name}_{why}"),
+            on_lost=lambda why: self._metrics.count("dropped", f"{name}_{why}"),
         )
 
 

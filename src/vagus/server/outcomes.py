@@ -55,19 +55,19 @@ class Outcome:
 class OutcomeLog:
     """Tells everybody who wants to know about each outcome."""
 
-    def __init__(self, telemetry: ServerMetrics, *listeners: Callable[[Outcome], None]) -> None:
-        self.telemetry = telemetry
+    def __init__(self, metrics: ServerMetrics, *listeners: Callable[[Outcome], None]) -> None:
+        self.metrics = metrics
         self._listeners = listeners
 
     def record(self, outcome: Outcome) -> None:
         """Count and pass on. Never waits."""
-        telemetry = self.telemetry
-        telemetry.count("requests", outcome.result)
+        metrics = self.metrics
+        metrics.count("requests", outcome.result)
         if outcome.superseded:
-            telemetry.count("dropped", "superseded", outcome.superseded)
+            metrics.count("dropped", "superseded", outcome.superseded)
         if outcome.decode_ns:
-            telemetry.observe("decode", outcome.decode_ns / NS_PER_S)
+            metrics.observe("decode", outcome.decode_ns / NS_PER_S)
         if outcome.batch_size:
-            telemetry.observe("queue_wait", outcome.queue_wait_ns / NS_PER_S)
+            metrics.observe("queue_wait", outcome.queue_wait_ns / NS_PER_S)
         for listener in self._listeners:
             listener(outcome)

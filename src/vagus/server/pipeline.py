@@ -50,19 +50,19 @@ class Pipeline(Generic[SessionT]):
         model: ServedPolicy[SessionT],
         options: PipelineOptions,
         *,
-        outbox: Publisher,
-        journal: OutcomeLog,
+        publisher: Publisher,
+        outcomes: OutcomeLog,
         threads: Threads,
     ) -> None:
         self._spec = model.spec
         self._options = options
         self._clock = threads.clock
-        self._telemetry = journal.telemetry
-        self._runner = Executor(model, threads.clock)
+        self._metrics = outcomes.metrics
+        self._executor = Executor(model, threads.clock)
         self._check = PolicyCheck(model, threads.clock, ends_when_broken=options.ends_when_broken)
-        self._answers = Replies(outbox, journal, self.load)
+        self._replies = Replies(publisher, outcomes, self.load)
         self._changed = threading.Condition()
-        self._traffic: RequestSlots[SessionT] = RequestSlots(options.scheduler)
+        self._slots: RequestSlots[SessionT] = RequestSlots(options.scheduler)
         self._resets: dict[int, PendingReset] = {}
         """By epoch: the newest boundary of each session that waits for the policy thread."""
         self._busy = BusyMeter(BUSY_WINDOW_NS)
@@ -95,54 +95,54 @@ class Pipeline(Generic[SessionT]):
     def open(self, session: Session, terms: Terms) -> None:
         """Make room for a session."""
         with self._changed:
-            self._traffic.open(session, terms)
+            self._slots.open(session, terms)
 
     def close(self, session: Session) -> None:
         """Forget a session; nothing more is published to it."""
         with self._changed:
-            self._traffic.close(session.epoch)
+            self._slots.close(session.epoch)
             self._changed.notify_all()
 
     def load(self) -> Load:
         """Return how busy the server is."""
         with self._changed:
             return Load(
-                sessions=len(self._traffic),
+                sessions=len(self._slots),
                 max_sessions=self._options.max_sessions,
-                waiting=self._traffic.waiting,
+                waiting=self._slots.waiting,
                 busy=round(self._busy.share(self._clock.now_ns()), 3),
             )
 
     def submit(self, session: Session, header: Header, payload: bytes) -> None:
         """Take in an observation."""
-        parcel = QueuedRequest(header, payload)
+        queued = QueuedRequest(header, payload)
         with self._changed:
-            lane = self._traffic.lane(session.epoch)
+            slot = self._slots.slot(session.epoch)
             is_draining = self._is_draining or self._is_stopping
             verdict = Disposition.CLOSED
-            if lane is not None and not is_draining:
-                verdict = self._admit(lane, parcel)
+            if slot is not None and not is_draining:
+                verdict = self._admit(slot, queued)
         if is_draining:
-            self._answers.failed(session, parcel, EventCode.DRAINING, "the server is going; ask a replica")
-        elif lane is not None and verdict is Disposition.TOO_LARGE:
-            reason = f"observation: wanted at most {lane.terms.max_request_bytes} bytes, got {len(payload)}"
-            self._answers.failed(session, parcel, EventCode.INVALID_INPUT, reason)
+            self._replies.failed(session, queued, EventCode.DRAINING, "the server is going; ask a replica")
+        elif slot is not None and verdict is Disposition.TOO_LARGE:
+            reason = f"observation: wanted at most {slot.terms.max_request_bytes} bytes, got {len(payload)}"
+            self._replies.failed(session, queued, EventCode.INVALID_INPUT, reason)
         elif verdict not in (Disposition.DECODE, Disposition.WAIT):
-            self._answers.dropped(session, parcel, verdict)
+            self._replies.dropped(session, queued, verdict)
 
-    def _admit(self, lane: Slot[SessionT], parcel: QueuedRequest) -> Disposition:
-        if len(parcel.payload) > lane.terms.max_request_bytes:
+    def _admit(self, slot: Slot[SessionT], queued: QueuedRequest) -> Disposition:
+        if len(queued.payload) > slot.terms.max_request_bytes:
             return Disposition.TOO_LARGE
-        verdict = self._traffic.submit(lane, parcel, self._clock.now_ns())
+        verdict = self._slots.submit(slot, queued, self._clock.now_ns())
         if verdict is Disposition.DECODE:
-            self._decoders.put(lane.session.client, lane)
+            self._decoders.put(slot.session.client, slot)
         return verdict
 
     def reset(self, session: Session, episode: int, answer: Callable[[ResetAck], None]) -> None:
         """Begin an episode: older results are not published from now on; answered once it is applied."""
         replaced: PendingReset | None = None
         with self._changed:
-            refusal = self._refuse_reset(self._traffic.lane(session.epoch), episode)
+            refusal = self._refuse_reset(self._slots.slot(session.epoch), episode)
             if refusal is None:
                 replaced = self._resets.pop(session.epoch, None)
                 self._resets[session.epoch] = PendingReset(session.epoch, episode, answer)
@@ -152,65 +152,65 @@ class Pipeline(Generic[SessionT]):
         if replaced is not None:
             replaced.answer(_refusal(EventCode.OVERLOADED, "a newer reset of this session took its place"))
 
-    def _refuse_reset(self, lane: Slot[SessionT] | None, episode: int) -> ResetAck | None:
+    def _refuse_reset(self, slot: Slot[SessionT] | None, episode: int) -> ResetAck | None:
         """Return why not, or None once the traffic has turned to the new episode."""
-        if lane is None:
+        if slot is None:
             return _refusal(EventCode.UNKNOWN_SESSION, "this session is closed; open a new one")
         if self._is_draining or self._is_stopping:
             return _refusal(EventCode.DRAINING, "the server is going; ask a replica")
-        if not self._traffic.begin_episode(lane, episode):
-            return _refusal(EventCode.INVALID_INPUT, f"episode {episode} is over, {lane.episode} is running")
+        if not self._slots.begin_episode(slot, episode):
+            return _refusal(EventCode.INVALID_INPUT, f"episode {episode} is over, {slot.episode} is running")
         return None
 
     # decode pool
 
-    def _take(self, lane: Slot[SessionT]) -> None:
+    def _take(self, slot: Slot[SessionT]) -> None:
         with self._changed:
-            letter = self._traffic.take(lane)
+            letter = self._slots.take(slot)
             self._changed.notify_all()
         if letter is None:
             return
         is_ready = False
         try:
-            is_ready = self._decode(lane, letter)
+            is_ready = self._decode(slot, letter)
         finally:
             if not is_ready:
-                self._release(lane)
+                self._release(slot)
 
-    def _decode(self, lane: Slot[SessionT], letter: Letter[QueuedRequest]) -> bool:
+    def _decode(self, slot: Slot[SessionT], letter: Letter[QueuedRequest]) -> bool:
         """Return whether the request can go into a batch now."""
         begin_ns = self._clock.now_ns()
-        request = self._request(lane, letter.item)
+        request = self._request(slot, letter.item)
         if request is None:
             return False
         now_ns = self._clock.now_ns()
         ready = ReadyRequest(letter, request, decode_ns=now_ns - begin_ns, ready_ns=now_ns)
         with self._changed:
-            verdict = self._traffic.decoded(lane, ready)
+            verdict = self._slots.decoded(slot, ready)
             self._changed.notify_all()
         if verdict not in (Disposition.READY, Disposition.SUPERSEDED):
-            self._answers.dropped(lane.session, letter.item, verdict)
+            self._replies.dropped(slot.session, letter.item, verdict)
         return verdict is Disposition.READY
 
-    def _request(self, lane: Slot[SessionT], parcel: QueuedRequest) -> DecodedRequest | None:
+    def _request(self, slot: Slot[SessionT], queued: QueuedRequest) -> DecodedRequest | None:
         """Return the request, or None after its sender was told what is wrong with it."""
         try:
-            stamp_ns = parcel.header.client_mono_ns
+            stamp_ns = queued.header.client_mono_ns
             return decode_request(
-                parcel.payload, self._spec, lane.terms, stamp_ns, decode_all=self._decoders.crew.map
+                queued.payload, self._spec, slot.terms, stamp_ns, decode_all=self._decoders.helpers.map
             )
         except ProtocolError as error:
-            self._answers.failed(lane.session, parcel, EventCode.INVALID_INPUT, str(error))
+            self._replies.failed(slot.session, queued, EventCode.INVALID_INPUT, str(error))
         except BaseException as error:  # a decoder's bug is told in the log, and its client is answered
             message = f"{type(error).__name__}: {quoted(error)}"
-            self._answers.failed(lane.session, parcel, EventCode.INVALID_INPUT, message)
+            self._replies.failed(slot.session, queued, EventCode.INVALID_INPUT, message)
             raise
         return None
 
-    def _release(self, lane: Slot[SessionT]) -> None:
+    def _release(self, slot: Slot[SessionT]) -> None:
         with self._changed:
-            if not lane.is_closed and self._traffic.release(lane) is Disposition.DECODE:
-                self._decoders.put(lane.session.client, lane)
+            if not slot.is_closed and self._slots.release(slot) is Disposition.DECODE:
+                self._decoders.put(slot.session.client, slot)
             self._changed.notify_all()
 
     # policy thread
@@ -236,7 +236,7 @@ class Pipeline(Generic[SessionT]):
                     return
                 self._is_running = True
                 resets, self._resets = self._resets, {}
-                batch = self._traffic.choose(options.profile, self._clock.now_ns(), options.max_batch)
+                batch = self._slots.choose(options.profile, self._clock.now_ns(), options.max_batch)
             for reset in resets.values():
                 with self._threads.going_on("beginning an episode"):
                     self._apply(reset)
@@ -245,51 +245,51 @@ class Pipeline(Generic[SessionT]):
             self._check.test_if_due()
 
     def _has_work(self) -> bool:
-        return self._is_stopping or bool(self._resets) or self._traffic.has_ready
+        return self._is_stopping or bool(self._resets) or self._slots.has_ready
 
     def _has_finished(self) -> bool:
-        is_idle = self._traffic.is_idle and not self._resets and not self._is_running
+        is_idle = self._slots.is_idle and not self._resets and not self._is_running
         return is_idle or self._is_stopping
 
     def _apply(self, reset: PendingReset) -> None:
         with self._changed:
-            lane = self._traffic.lane(reset.epoch)
-        if lane is None:
+            slot = self._slots.slot(reset.epoch)
+        if slot is None:
             reset.answer(_refusal(EventCode.UNKNOWN_SESSION, "this session was closed meanwhile"))
             return
-        failure = self._runner.begin_episode(lane, reset.episode)
+        failure = self._executor.begin_episode(slot, reset.episode)
         if failure is not None:
-            self._check.tell(lane.session, 0, failure)
+            self._check.tell(slot.session, 0, failure)
         reset.answer(
             ResetAck(applied=True) if failure is None else _refusal(EventCode.POLICY_ERROR, str(failure))
         )
 
     def _run(self, batch: Batch[SessionT]) -> None:
-        results, cost = self._runner.run(batch)
+        results, cost = self._executor.run(batch)
         with self._threads.going_on("telling of a policy's failures"):
             self._check.note(batch, results)
-        self._telemetry.observe("inference", cost.inference_ns / NS_PER_S)
-        self._telemetry.observe("batch_size", cost.batch_size)
+        self._metrics.observe("inference", cost.inference_ns / NS_PER_S)
+        self._metrics.observe("batch_size", cost.batch_size)
         with self._changed:
             self._busy.add(cost.begin_ns, cost.begin_ns + cost.inference_ns)
-        for (lane, ready), result in zip(batch, results, strict=True):
+        for (slot, ready), result in zip(batch, results, strict=True):
             with self._threads.going_on("answering a request"):
                 try:
-                    self._finish(lane, ready, result, cost)
+                    self._finish(slot, ready, result, cost)
                 finally:
-                    self._release(lane)
+                    self._release(slot)
 
     def _finish(
-        self, lane: Slot[SessionT], ready: ReadyRequest, result: ActionChunk | PolicyError, cost: BatchTiming
+        self, slot: Slot[SessionT], ready: ReadyRequest, result: ActionChunk | PolicyError, cost: BatchTiming
     ) -> None:
         with self._changed:
-            verdict = self._traffic.inferred(lane, ready.header.episode)
+            verdict = self._slots.inferred(slot, ready.header.episode)
         if verdict is not Disposition.PUBLISH:
-            self._answers.dropped_row(lane.session, ready, verdict, cost)
+            self._replies.dropped_row(slot.session, ready, verdict, cost)
         elif isinstance(result, PolicyError):
-            self._answers.failed_row(lane.session, ready, EventCode.POLICY_ERROR, str(result), cost)
+            self._replies.failed_row(slot.session, ready, EventCode.POLICY_ERROR, str(result), cost)
         else:
-            self._answers.chunk(lane.session, ready, result, cost)
+            self._replies.chunk(slot.session, ready, result, cost)
 
 
 def _refusal(code: EventCode, reason: str) -> ResetAck:

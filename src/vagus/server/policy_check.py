@@ -58,10 +58,10 @@ class PolicyCheck(Generic[SessionT]):
     def note(self, batch: Batch[SessionT], results: Sequence[ActionChunk | PolicyError]) -> None:
         """A batch was run."""
         failures: list[str] = []
-        for (lane, ready), result in zip(batch, results, strict=True):
+        for (slot, ready), result in zip(batch, results, strict=True):
             if isinstance(result, PolicyError):
                 failures.append(str(result))
-                self._log.tell(lane.session, ready.header.seq, result)
+                self._log.tell(slot.session, ready.header.seq, result)
         was_failing = self._health.failing
         self._health.note(failures, len(batch) - len(failures))
         self._tell_change(was_failing)

@@ -53,25 +53,25 @@ class Rank(enum.IntEnum):
 class Publisher:
     """Publishes chunks and events, and answers queries. All text in them is made fit to travel here."""
 
-    def __init__(self, link: Link, server: ServerKey, telemetry: ServerMetrics, threads: Threads) -> None:
+    def __init__(self, link: Link, server: ServerKey, metrics: ServerMetrics, threads: Threads) -> None:
         self._link = link
         self._server = server
-        self._telemetry = telemetry
-        self._spool: BackgroundQueue[Callable[[], None]] = BackgroundQueue(
+        self._metrics = metrics
+        self._background: BackgroundQueue[Callable[[], None]] = BackgroundQueue(
             "vagus-publish",
             self._send,
             threads=threads,
             limits=QueueLimits(CAPACITY, MAX_BYTES),
-            on_lost=lambda why: telemetry.count("dropped", LOST[why]),
+            on_lost=lambda why: metrics.count("dropped", LOST[why]),
         )
 
     def start(self) -> None:
         """Start the thread."""
-        self._spool.start()
+        self._background.start()
 
     def stop(self, timeout_s: float) -> None:
         """Send what waits and end the thread."""
-        self._spool.stop(timeout_s)
+        self._background.stop(timeout_s)
 
     def chunk(self, client: str, header: Header, message: ChunkMessage) -> bytes:
         """Send a chunk that answers the request with `header`; return its bytes.
@@ -97,13 +97,13 @@ class Publisher:
         self._answer(query, payload, Rank.STATUS)
 
     def _answer(self, query: Query, payload: bytes, rank: Rank) -> None:
-        if not self._spool.put(lambda: query.reply(payload), rank=rank, size_bytes=len(payload)):
+        if not self._background.put(lambda: query.reply(payload), rank=rank, size_bytes=len(payload)):
             query.drop()
 
     def _publish(self, client: str, header: Header, message: ChunkMessage | EventMessage) -> bytes:
         key = ClientKey(self._server, client).chunk
         head, payload = encode_header(header), encode(message)
-        self._spool.put(
+        self._background.put(
             lambda: self._link.publish(key, header=head, payload=payload, delivery=Delivery.CHUNK),
             rank=Rank.CHUNK,
             size_bytes=len(payload),
@@ -113,7 +113,7 @@ class Publisher:
     def _send(self, job: Callable[[], None]) -> None:
         begin_ns = time.perf_counter_ns()
         job()
-        self._telemetry.observe("publish", (time.perf_counter_ns() - begin_ns) / NS_PER_S)
+        self._metrics.observe("publish", (time.perf_counter_ns() - begin_ns) / NS_PER_S)
 
 
 def _fit(message: Ack | ResetAck) -> Ack | ResetAck:

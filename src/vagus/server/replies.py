@@ -42,9 +42,9 @@ class BatchTiming:
 class Replies:
     """Sends what a request is answered with, and records what became of it."""
 
-    def __init__(self, outbox: Publisher, journal: OutcomeLog, load: Callable[[], Load]) -> None:
-        self._outbox = outbox
-        self._journal = journal
+    def __init__(self, publisher: Publisher, outcomes: OutcomeLog, load: Callable[[], Load]) -> None:
+        self._publisher = publisher
+        self._outcomes = outcomes
         self._load = load
 
     def chunk(self, session: Session, ready: ReadyRequest, chunk: ActionChunk, cost: BatchTiming) -> None:
@@ -62,7 +62,7 @@ class Replies:
             load=self._load(),
         )
         try:
-            reply = self._outbox.chunk(session.client, ready.header, message)
+            reply = self._publisher.chunk(session.client, ready.header, message)
         except ProtocolError as error:
             self.failed_row(session, ready, EventCode.POLICY_ERROR, str(error), cost)
             return
@@ -73,33 +73,33 @@ class Replies:
     ) -> None:
         """Send an event for a request that reached the policy."""
         message = quoted(message, MAX_TEXT)
-        reply = self._outbox.event(session.client, ready.header, code, message)
+        reply = self._publisher.event(session.client, ready.header, code, message)
         self._record_row(session, ready, code.value, cost, reply=reply, message=message)
 
     def dropped_row(self, session: Session, ready: ReadyRequest, why: Disposition, cost: BatchTiming) -> None:
         """Record a request that was inferred and whose answer nobody wants any more."""
         self._record_row(session, ready, why.value, cost)
 
-    def failed(self, session: Session, parcel: QueuedRequest, code: EventCode, message: str) -> None:
+    def failed(self, session: Session, queued: QueuedRequest, code: EventCode, message: str) -> None:
         """Send an event for a request that never reached the policy."""
         message = quoted(message, MAX_TEXT)
-        reply = self._outbox.event(session.client, parcel.header, code, message)
-        self._record(session, parcel, code.value, reply=reply, message=message)
+        reply = self._publisher.event(session.client, queued.header, code, message)
+        self._record(session, queued, code.value, reply=reply, message=message)
 
-    def dropped(self, session: Session, parcel: QueuedRequest, why: Disposition) -> None:
+    def dropped(self, session: Session, queued: QueuedRequest, why: Disposition) -> None:
         """Record a request that is not answered, because its sender does not wait for it any more."""
-        self._record(session, parcel, why.value)
+        self._record(session, queued, why.value)
 
     def _record(
-        self, session: Session, parcel: QueuedRequest, result: str, *, reply: bytes = b"", message: str = ""
+        self, session: Session, queued: QueuedRequest, result: str, *, reply: bytes = b"", message: str = ""
     ) -> None:
-        self._journal.record(
+        self._outcomes.record(
             Outcome(
                 session_id=session.session_id,
                 client=session.client,
-                header=parcel.header,
+                header=queued.header,
                 result=result,
-                payload=parcel.payload,
+                payload=queued.payload,
                 reply=reply,
                 message=message,
             )
@@ -115,7 +115,7 @@ class Replies:
         reply: bytes = b"",
         message: str = "",
     ) -> None:
-        self._journal.record(
+        self._outcomes.record(
             Outcome(
                 session_id=session.session_id,
                 client=session.client,

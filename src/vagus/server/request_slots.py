@@ -49,61 +49,61 @@ class RequestSlots(Generic[SessionT]):
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
-        self._lanes: dict[int, Slot[SessionT]] = {}
+        self._slots: dict[int, Slot[SessionT]] = {}
         self._batches = 0
 
     def __len__(self) -> int:
-        return len(self._lanes)
+        return len(self._slots)
 
     def open(self, session: Session, terms: Terms) -> None:
         """Make a lane; its session joins the round where those wait who were served last."""
-        self._lanes[session.epoch] = Slot(session, terms, last_served=self._batches)
+        self._slots[session.epoch] = Slot(session, terms, last_served=self._batches)
 
     def close(self, epoch: int) -> None:
         """End a lane; what is in flight on it is not published. Unknown epochs are ignored."""
-        lane = self._lanes.pop(epoch, None)
-        if lane is not None:
-            lane.is_closed = True
-            lane.ready = None
-            lane.mailbox.take()
+        slot = self._slots.pop(epoch, None)
+        if slot is not None:
+            slot.is_closed = True
+            slot.ready = None
+            slot.mailbox.take()
 
-    def lane(self, epoch: int) -> Slot[SessionT] | None:
+    def slot(self, epoch: int) -> Slot[SessionT] | None:
         """Return the lane of a session, or None when it is closed."""
-        return self._lanes.get(epoch)
+        return self._slots.get(epoch)
 
-    def submit(self, lane: Slot[SessionT], parcel: QueuedRequest, now_ns: int) -> Disposition:
+    def submit(self, slot: Slot[SessionT], queued: QueuedRequest, now_ns: int) -> Disposition:
         """Put a request into the mailbox of its lane: DECODE, WAIT, or why it was not taken."""
-        header = parcel.header
-        if lane.is_closed:
+        header = queued.header
+        if slot.is_closed:
             return Disposition.CLOSED
-        if header.episode < lane.episode:
+        if header.episode < slot.episode:
             return Disposition.OLD_EPISODE
-        if not lane.mailbox.deposit(header.seq, parcel, now_ns):
+        if not slot.mailbox.deposit(header.seq, queued, now_ns):
             return Disposition.DUPLICATE
-        self._turn_to(lane, header.episode)
-        if lane.stage is Stage.READY and lane.ready is not None:
-            lane.mailbox.pass_over(lane.ready.letter)
-            lane.ready = None
-            lane.stage = Stage.IDLE
-        return self._wake(lane)
+        self._turn_to(slot, header.episode)
+        if slot.stage is Stage.READY and slot.ready is not None:
+            slot.mailbox.pass_over(slot.ready.letter)
+            slot.ready = None
+            slot.stage = Stage.IDLE
+        return self._wake(slot)
 
-    def take(self, lane: Slot[SessionT]) -> Letter[QueuedRequest] | None:
+    def take(self, slot: Slot[SessionT]) -> Letter[QueuedRequest] | None:
         """Return the request to decode; None: it was taken back meanwhile, and the lane is idle."""
-        letter = lane.mailbox.take()
+        letter = slot.mailbox.take()
         if letter is None:
-            lane.stage = Stage.IDLE
+            slot.stage = Stage.IDLE
         return letter
 
-    def decoded(self, lane: Slot[SessionT], ready: ReadyRequest) -> Disposition:
+    def decoded(self, slot: Slot[SessionT], ready: ReadyRequest) -> Disposition:
         """Note that a request's arrays are there: READY, or why it is not wanted any more."""
-        verdict = self._verdict(lane, ready.header.episode)
-        if verdict is None and not lane.mailbox.is_empty:
-            lane.mailbox.pass_over(ready.letter)
+        verdict = self._verdict(slot, ready.header.episode)
+        if verdict is None and not slot.mailbox.is_empty:
+            slot.mailbox.pass_over(ready.letter)
             verdict = Disposition.SUPERSEDED
         if verdict is not None:
             return verdict
-        lane.ready = ready
-        lane.stage = Stage.READY
+        slot.ready = ready
+        slot.stage = Stage.READY
         return Disposition.READY
 
     def choose(
@@ -111,76 +111,76 @@ class RequestSlots(Generic[SessionT]):
     ) -> list[tuple[Slot[SessionT], ReadyRequest]]:
         """Take the next batch out; empty if nobody is ready."""
         waiting = {
-            lane.session.epoch: (lane, lane.ready) for lane in self._lanes.values() if lane.ready is not None
+            slot.session.epoch: (slot, slot.ready) for slot in self._slots.values() if slot.ready is not None
         }
         if not waiting:
             return []
-        candidates = [_candidate(lane, ready) for lane, ready in waiting.values()]
+        candidates = [_candidate(slot, ready) for slot, ready in waiting.values()]
         chosen = self._scheduler(candidates, profile, now_ns, max_batch=max_batch)
         self._batches += 1
         batch = [waiting[candidate.epoch] for candidate in chosen]
-        for lane, _ in batch:
-            lane.ready, lane.stage, lane.last_served = None, Stage.INFERRING, self._batches
+        for slot, _ in batch:
+            slot.ready, slot.stage, slot.last_served = None, Stage.INFERRING, self._batches
         return batch
 
-    def inferred(self, lane: Slot[SessionT], episode: int) -> Disposition:
+    def inferred(self, slot: Slot[SessionT], episode: int) -> Disposition:
         """Say whether the result of a request of `episode` may be sent: PUBLISH, or why not."""
-        return self._verdict(lane, episode) or Disposition.PUBLISH
+        return self._verdict(slot, episode) or Disposition.PUBLISH
 
-    def release(self, lane: Slot[SessionT]) -> Disposition:
+    def release(self, slot: Slot[SessionT]) -> Disposition:
         """Note that nothing is past the mailbox any more: DECODE if there is one in it, else WAIT."""
-        lane.stage = Stage.IDLE
-        return self._wake(lane)
+        slot.stage = Stage.IDLE
+        return self._wake(slot)
 
-    def begin_episode(self, lane: Slot[SessionT], episode: int) -> bool:
+    def begin_episode(self, slot: Slot[SessionT], episode: int) -> bool:
         """Turn to a new episode; False, and no change, if a newer one has begun."""
-        if episode < lane.episode:
+        if episode < slot.episode:
             return False
-        self._turn_to(lane, episode)
+        self._turn_to(slot, episode)
         return True
 
     @property
     def has_ready(self) -> bool:
         """Somebody can go into a batch."""
-        return any(lane.ready is not None for lane in self._lanes.values())
+        return any(slot.ready is not None for slot in self._slots.values())
 
     @property
     def waiting(self) -> int:
         """Sessions with a request that is not in a batch yet."""
-        return sum(lane.stage in (Stage.DECODING, Stage.READY) for lane in self._lanes.values())
+        return sum(slot.stage in (Stage.DECODING, Stage.READY) for slot in self._slots.values())
 
     @property
     def is_idle(self) -> bool:
         """Nothing is on its way."""
-        return all(lane.stage is Stage.IDLE for lane in self._lanes.values())
+        return all(slot.stage is Stage.IDLE for slot in self._slots.values())
 
-    def _turn_to(self, lane: Slot[SessionT], episode: int) -> None:
+    def _turn_to(self, slot: Slot[SessionT], episode: int) -> None:
         """Forget what waits of older episodes."""
-        if episode == lane.episode:
+        if episode == slot.episode:
             return
-        lane.episode = episode
-        if lane.ready is not None and lane.ready.header.episode < episode:
-            lane.mailbox.pass_over(lane.ready.letter)
-            lane.ready = None
-            lane.stage = Stage.IDLE
-        letter = lane.mailbox.take()
+        slot.episode = episode
+        if slot.ready is not None and slot.ready.header.episode < episode:
+            slot.mailbox.pass_over(slot.ready.letter)
+            slot.ready = None
+            slot.stage = Stage.IDLE
+        letter = slot.mailbox.take()
         if letter is not None and letter.item.header.episode < episode:
-            lane.mailbox.pass_over(letter)
+            slot.mailbox.pass_over(letter)
         elif letter is not None:
-            lane.mailbox.put_back(letter)
+            slot.mailbox.put_back(letter)
 
-    def _wake(self, lane: Slot[SessionT]) -> Disposition:
-        if lane.stage is not Stage.IDLE or lane.mailbox.is_empty:
+    def _wake(self, slot: Slot[SessionT]) -> Disposition:
+        if slot.stage is not Stage.IDLE or slot.mailbox.is_empty:
             return Disposition.WAIT
-        lane.stage = Stage.DECODING
+        slot.stage = Stage.DECODING
         return Disposition.DECODE
 
-    def _verdict(self, lane: Slot[SessionT], episode: int) -> Disposition | None:
-        if lane.is_closed:
+    def _verdict(self, slot: Slot[SessionT], episode: int) -> Disposition | None:
+        if slot.is_closed:
             return Disposition.CLOSED
-        return Disposition.OLD_EPISODE if episode < lane.episode else None
+        return Disposition.OLD_EPISODE if episode < slot.episode else None
 
 
-def _candidate(lane: Slot[SessionT], ready: ReadyRequest) -> Candidate:
+def _candidate(slot: Slot[SessionT], ready: ReadyRequest) -> Candidate:
     due_ns = ready.letter.arrived_ns + round(ready.request.slack_ms * NS_PER_MS)
-    return Candidate(lane.session.epoch, lane.last_served, ready.ready_ns, due_ns)
+    return Candidate(slot.session.epoch, slot.last_served, ready.ready_ns, due_ns)

@@ -72,7 +72,7 @@ class Server(Generic[SessionT]):
         clock: Clock | None = None,
     ) -> None:
         self.config = config
-        self.telemetry = ServerMetrics()
+        self.metrics = ServerMetrics()
         name = f"{sanitise(config.server_name)}-{secrets.token_hex(3)}"
         service = ServiceKey.of(config.model_name, config.revision, config.service_name)
         self.key = ServerKey(service, name)
@@ -87,15 +87,15 @@ class Server(Generic[SessionT]):
         self._closing = threading.RLock()
         self._has_ended: bool | None = None
         self._threads = Threads(self._clock)
-        self._outbox = Publisher(link, self.key, self.telemetry, self._threads)
-        self._records = LogFiles(config, self.telemetry, self._threads)
-        self._journal = OutcomeLog(self.telemetry, self._records.write)
-        self._session_log = SessionLog(self.telemetry, self._records.write_event, self._clock)
-        self._reception: Endpoints[SessionT] = Endpoints(
+        self._publisher = Publisher(link, self.key, self.metrics, self._threads)
+        self._log_files = LogFiles(config, self.metrics, self._threads)
+        self._outcomes = OutcomeLog(self.metrics, self._log_files.write)
+        self._session_log = SessionLog(self.metrics, self._log_files.write_event, self._clock)
+        self._endpoints: Endpoints[SessionT] = Endpoints(
             link,
             self.key,
             config,
-            outbox=self._outbox,
+            publisher=self._publisher,
             log=self._session_log,
             threads=self._threads,
         )
@@ -131,23 +131,23 @@ class Server(Generic[SessionT]):
                 phase=lambda: self.phase,
                 is_healthy=self._policy_thread.is_alive,
                 load=self.load,
-                telemetry=self.telemetry,
+                metrics=self.metrics,
                 failing=self._policy_failing,
                 ended=lambda: self._threads.ended,
             )
             self._health = HealthServer(self.config.health_host, self.config.health_port, vitals)
             self._health.start()
-        self._records.start()
-        self._outbox.start()
-        self._reception.start()
+        self._log_files.start()
+        self._publisher.start()
+        self._endpoints.start()
         self._presence.append(self._link.serve(self.key.status, self._on_status))
         self._starting = self._link.token(self.key.starting)
         self._presence.append(self._starting)
         clients = self.key.any_client
         self._surface += [
-            self._link.serve(clients.session, self._guarded(self._reception.on_session)),
-            self._link.serve(clients.reset, self._guarded(self._reception.on_reset)),
-            self._link.subscribe(clients.observation, self._guarded(self._reception.on_observation)),
+            self._link.serve(clients.session, self._guarded(self._endpoints.on_session)),
+            self._link.serve(clients.reset, self._guarded(self._endpoints.on_reset)),
+            self._link.subscribe(clients.observation, self._guarded(self._endpoints.on_observation)),
             self._link.watch(clients.alive("*"), self._on_token),
         ]
         self._policy_thread.start()
@@ -213,7 +213,7 @@ class Server(Generic[SessionT]):
             pipeline = self._pipeline if self._phase is Phase.DRAINING else None
         is_finished = True
         if pipeline is not None:
-            self._reception.refuse()
+            self._endpoints.refuse()
             is_finished = pipeline.drain(self.config.drain_timeout_s)
             if not is_finished:
                 logger.error("not all requests were finished in %g s", self.config.drain_timeout_s)
@@ -236,14 +236,14 @@ class Server(Generic[SessionT]):
 
         for declaration in (*self._surface, *reversed(self._presence)):
             declaration.undeclare()
-        self._reception.stop(left_s())
+        self._endpoints.stop(left_s())
         if self._pipeline is not None:
             self._pipeline.stop(left_s())
         has_ended = _join(self._policy_thread, left_s())
         has_ended &= _join(self._sweeper, left_s())
-        self._outbox.stop(left_s())
-        self._session_log.stopped(len(self._reception))
-        self._records.stop(left_s())
+        self._publisher.stop(left_s())
+        self._session_log.stopped(len(self._endpoints))
+        self._log_files.stop(left_s())
         if self._health is not None:
             self._health.stop()
         return has_ended
@@ -275,8 +275,8 @@ class Server(Generic[SessionT]):
         pipeline = Pipeline(
             model,
             options,
-            outbox=self._outbox,
-            journal=self._journal,
+            publisher=self._publisher,
+            outcomes=self._outcomes,
             threads=self._threads,
         )
         with self._lock:
@@ -287,7 +287,7 @@ class Server(Generic[SessionT]):
         pipeline.start()
         capabilities = msgspec.structs.replace(self._capabilities, phase=Phase.READY.value)
         offer = Offer(capabilities, pin_task=self.config.pin_task, strict_rate=self.config.strict_rate)
-        self._reception.admit(
+        self._endpoints.admit(
             pipeline, offer, max_sessions=options.max_sessions, exclusive_because=model.exclusive_because
         )
         self._appear()
@@ -322,17 +322,17 @@ class Server(Generic[SessionT]):
     def _sweep(self) -> None:
         while not self._stopped.wait(min(SWEEP_PERIOD_S, self.config.client_grace_s)):
             with self._threads.going_on("looking for clients that are gone"):
-                self._reception.sweep()
+                self._endpoints.sweep()
 
     # the link's threads
 
     def _on_status(self, query: Query) -> None:
         with self._threads.going_on("answering a question about the status"):
-            self._outbox.status(query, self._status.payload())
+            self._publisher.status(query, self._status.payload())
 
     def _on_token(self, key: str, is_alive: bool) -> None:  # noqa: FBT001 - the link's signature
         with self._threads.going_on("noting a token"):
-            self._reception.on_token(key, is_alive)
+            self._endpoints.on_token(key, is_alive)
 
     def _guarded(self, receive: Callable[[ArrivalT], None]) -> Callable[[ArrivalT], None]:
         def receive_guarded(arrival: ArrivalT) -> None:

@@ -44,8 +44,8 @@ class SessionLog:
         clock: monotonic.
     """
 
-    def __init__(self, telemetry: ServerMetrics, record: Callable[[AuditEvent], None], clock: Clock) -> None:
-        self._telemetry = telemetry
+    def __init__(self, metrics: ServerMetrics, record: Callable[[AuditEvent], None], clock: Clock) -> None:
+        self._metrics = metrics
         self._record = record
         self._clock = clock
         self._lock = threading.Lock()
@@ -57,7 +57,7 @@ class SessionLog:
 
     def opened(self, session: Session, request: OpenMessage, terms: Terms, replaced: Session | None) -> None:
         """A session was accepted."""
-        self._telemetry.count("opens", "accepted")
+        self._metrics.count("opens", "accepted")
         repeat = self._turn(session, "opened")
         if repeat is None:
             return
@@ -94,7 +94,7 @@ class SessionLog:
 
     def refused(self, client: str, code: str, reason: str) -> None:
         """A session was not accepted."""
-        self._telemetry.count("opens", code)
+        self._metrics.count("opens", code)
         refused = _Refused(client, code)
         with self._lock:
             repeat = self._refused.note(refused, self._clock.now_ns())
@@ -103,7 +103,7 @@ class SessionLog:
 
     def closed(self, session: Session, why: str) -> None:
         """A session ended."""
-        self._telemetry.count("closed", why)
+        self._metrics.count("closed", why)
         repeat = self._turn(session, "closed")
         if repeat is None:
             return
@@ -124,7 +124,7 @@ class SessionLog:
 
     def turned_away(self, client: str, why: Found) -> None:
         """A message belonged to no session of the client that its key names."""
-        self._telemetry.count("dropped", why.value)
+        self._metrics.count("dropped", why.value)
         with self._lock:
             repeat = self._strays.note((client, why), self._clock.now_ns())
         if repeat is not None:
@@ -132,7 +132,7 @@ class SessionLog:
 
     def malformed(self, key: str, reason: str) -> None:
         """A message was none of ours."""
-        self._telemetry.count("dropped", "malformed_header")
+        self._metrics.count("dropped", "malformed_header")
         logger.debug("dropped a message under %s: %s", quoted(key), reason)
 
     def draining(self, sessions: int) -> None:

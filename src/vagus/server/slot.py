@@ -78,7 +78,7 @@ class EpisodeState(Generic[SessionT]):
 
 @dataclass(slots=True, eq=False)
 class Slot(Generic[SessionT]):
-    """One session on its way through the server. All but `seat` is touched under the pipeline's lock.
+    """One session on its way through the server. All but `episode_state` is used under the pipeline's lock.
 
     Attributes:
         session: whose it is.
@@ -100,4 +100,4 @@ class Slot(Generic[SessionT]):
     stage: Stage = Stage.IDLE
     ready: ReadyRequest | None = None
     is_closed: bool = False
-    seat: EpisodeState[SessionT] | None = None
+    episode_state: EpisodeState[SessionT] | None = None
