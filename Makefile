@@ -85,7 +85,7 @@ bench-smoke: install  ## every benchmark for a few seconds; shows that they work
 fuzz: install  ## random and mutated bytes into every decoder
 	$(BIN)/python tests/fuzz.py --seconds $(FUZZ_SECONDS)
 
-mutate: install  ## small faults in the safety-critical modules; every one must be noticed (hours; MODULE=axes: one)
+mutate: install  ## small faults in the safety-critical modules; every one must be noticed (hours; MODULE=axis_limiter: one)
 	$(BIN)/python scripts/mutate.py $(MODULE)
 
 clean:

@@ -6,7 +6,7 @@ nothing that matters; an explanation that fits no survivor fails, too. What was 
 or tests change, so a run that was broken off goes on.
 
     python scripts/mutate.py               all modules
-    python scripts/mutate.py axes gate     those whose name ends so
+    python scripts/mutate.py limits gate   those whose name ends so
 """
 
 from __future__ import annotations
@@ -262,7 +262,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("module", nargs="*", help="e.g. axes, control.gate; none: all")
+    parser.add_argument("module", nargs="*", help="e.g. limits, control.gate; none: all")
     parser.add_argument("--workers", type=int, default=2)
     asked = parser.parse_args()
     chosen = [

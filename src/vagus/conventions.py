@@ -1,4 +1,4 @@
-"""How angles and orientations are written: which numbers mean one, and which of them mean the same."""
+"""Conventions of angles and rotations: which numbers mean one, and which mean the same one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a policy writes a yes or a no: probabilities, −1 and +1, logits, either way round.
+"""Encodings of yes and no in a policy: probabilities, −1 and +1, logits, either way round.
 
 A robot's driver is told 0 or 1 whatever the policy writes; an encoding says which number means which.
 """

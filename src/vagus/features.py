@@ -1,4 +1,4 @@
-"""What one number of an action or of the state is: its name, unit, kind and limits."""
+"""Features: name, unit, kind and limits of one number of an action or of the state."""
 
 from __future__ import annotations
 

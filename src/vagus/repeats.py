@@ -1,4 +1,4 @@
-"""What happens over and over is told once, and then counted."""
+"""Counts repeated events: the first is told, the others are counted."""
 
 from __future__ import annotations
 

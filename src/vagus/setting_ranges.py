@@ -1,4 +1,4 @@
-"""How large a number in the settings may be: a time, or a count."""
+"""Ranges of the numbers in settings: times and counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a robot offers and what a policy wants: names, units, kinds, limits, cameras."""
+"""Specs of robots and policies: names, units, kinds, limits, cameras."""
 
 from __future__ import annotations
 

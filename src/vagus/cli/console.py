@@ -1,4 +1,4 @@
-"""Where commands print: on any terminal, in any encoding, into a pipe, or nowhere."""
+"""Consoles that print on any terminal, in any encoding, into a pipe, or nowhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a demo run amounts to: states, faults and safety counts from the robot's own recording (pure)."""
+"""Summary of a demo run: states, faults and safety counts from the robot's own recording (pure)."""
 
 from __future__ import annotations
 

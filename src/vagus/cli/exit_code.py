@@ -1,4 +1,4 @@
-"""What the process's exit code tells a script."""
+"""Exit codes of the process, for scripts."""
 
 from __future__ import annotations
 

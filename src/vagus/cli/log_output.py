@@ -1,4 +1,4 @@
-"""What a command's log looks like."""
+"""Format and level of a command's log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From arguments to a command; only the module of that command is imported."""
+"""Parses arguments into a command; only that command's module is imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `vagus run` says at the end: for a person a table, for a program one line of JSON."""
+"""Report at the end of `vagus run`: a table for a person, one line of JSON for a program."""
 
 from __future__ import annotations
 

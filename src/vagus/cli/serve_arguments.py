@@ -1,4 +1,4 @@
-"""Which of the arguments of `vagus serve` is the manifest; it may stand anywhere among the flags (pure)."""
+"""Finds the manifest among the arguments of `vagus serve`; it may stand anywhere (pure)."""
 
 from __future__ import annotations
 

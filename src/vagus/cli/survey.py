@@ -1,4 +1,4 @@
-"""Who is out there: the servers on a network and what they say of themselves."""
+"""Lists the servers on a network with their capabilities."""
 
 from __future__ import annotations
 

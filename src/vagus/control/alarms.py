@@ -1,4 +1,4 @@
-"""What is wrong while a robot is driven: said at once, then now and then, and when it is over."""
+"""Alarms while a robot is driven: said at once, then now and then, and when they are over."""
 
 from __future__ import annotations
 

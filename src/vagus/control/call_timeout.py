@@ -1,4 +1,4 @@
-"""Which call does not end: patience with what the control thread is doing, counted by whoever watches it."""
+"""Time limits of the calls that the control thread makes, kept by the thread that watches it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a robot sees: what to say while its cameras fail, and when that ends a run."""
+"""Health of the cameras: messages while they fail, and the failure that ends a run."""
 
 from __future__ import annotations
 

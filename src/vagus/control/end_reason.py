@@ -1,4 +1,4 @@
-"""Why a run ends, and the way back at its end."""
+"""Reasons for the end of a run, and the curve of the way back to the start."""
 
 from __future__ import annotations
 

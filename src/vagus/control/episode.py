@@ -1,4 +1,4 @@
-"""When an episode is over: after its time, or when the robot says so."""
+"""Decides that an episode is over: after its time, or when the robot says so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each action does when no plan is there; choices that would go on moving are refused.
+"""Fallback strategy of each action while no plan is there; unsafe choices are refused.
 
 The one rule for whatever commands a robot: what `keeps_moving` is at its `rest_value` before commands end.
 """

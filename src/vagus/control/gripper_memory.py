@@ -1,4 +1,4 @@
-"""What grippers and binaries were told survives a pause, as long as nobody has moved them."""
+"""Keeps the last command of grippers and binaries over a pause, unless somebody moved them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened in a control loop, counted as it runs."""
+"""Statistics of a control loop: ticks, lateness, plan actions, episodes, and the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the robot's order of names to the policy's, and back."""
+"""Maps the robot's order of names to the policy's, and back."""
 
 from __future__ import annotations
 

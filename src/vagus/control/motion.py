@@ -1,4 +1,4 @@
-"""From what the engine decides to what the robot gets: interpolation, fallback by kind, limits."""
+"""Turns the engine's directive into the robot's command: interpolation, fallback, limits."""
 
 from __future__ import annotations
 

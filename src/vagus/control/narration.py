@@ -1,4 +1,4 @@
-"""What a run has to tell while it lasts: one sentence per change of state, few where they pile up."""
+"""Messages of a run: one sentence per change of state, fewer where changes pile up."""
 
 from __future__ import annotations
 

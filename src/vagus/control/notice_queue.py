@@ -1,4 +1,4 @@
-"""What the control thread has to say, written by another thread.
+"""Queue of the control thread's messages, which another thread writes.
 
 A terminal that nobody reads blocks whoever writes to it.
 """

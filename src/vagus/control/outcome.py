@@ -1,4 +1,4 @@
-"""How a run ended, whoever's loop it was."""
+"""Outcome of a run, in our loop or in LeRobot's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a joint can have moved from one reading to the next."""
+"""Checks that a joint can have moved from one reading to the next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a control loop is made of, what it needs of each part, and what it shows of itself."""
+"""Parts of a control loop, the interface of each, and the status that the loop shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the robot says of itself, tick by tick: one reading alone decides nothing."""
+"""Judges the robot's readings tick by tick; no decision rests on one reading alone."""
 
 from __future__ import annotations
 

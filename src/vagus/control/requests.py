@@ -1,4 +1,4 @@
-"""What others ask a running loop for: a pause, the end of one, a new episode."""
+"""Requests of other threads to a running loop: pause, resume, reset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which robots are driven at all: what is not bounded or not measured is vouched for by name, or refused."""
+"""Refuses robots whose actions are not bounded or not measured, unless somebody vouches."""
 
 from __future__ import annotations
 

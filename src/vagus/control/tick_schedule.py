@@ -1,4 +1,4 @@
-"""When the next tick is due: an absolute beat that is never caught up with, whatever came late."""
+"""Schedule of the ticks: absolute deadlines; missed ones are skipped, never caught up."""
 
 from __future__ import annotations
 

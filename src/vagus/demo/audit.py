@@ -1,4 +1,4 @@
-"""What a robot can say about the commands it was sent, judged apart from whoever limited them.
+"""Audit of the commands that a robot received, independent of the limiter.
 
 A velocity is the change between two commands over one nominal tick, whenever they arrived: a robot that is
 commanded late must not be sent further for it. After `FRESH_START_TICKS` without a command the sequence may

@@ -1,4 +1,4 @@
-"""What the network of `reach` is told: joints, their velocities and the target, each about 1 in size."""
+"""Input of the network of `reach`: joints, velocities and target, each scaled to about 1."""
 
 from __future__ import annotations
 

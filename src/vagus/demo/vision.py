@@ -1,4 +1,4 @@
-"""Where the coloured target is: found in each camera's picture, then in space by the rays that meet there."""
+"""Finds the coloured target: in each camera's picture, then in space where the rays meet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the control thread and the worker tell each other: immutable values, each replaced whole."""
+"""Values that the control thread and the worker exchange: immutable, each replaced whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two tables of the robot's side: how the link stands, and what the robot does about it."""
+"""State tables of the robot's side: link state and motion state."""
 
 from __future__ import annotations
 

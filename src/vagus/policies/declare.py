@@ -1,4 +1,4 @@
-"""How a function of your own says what it wants and gives.
+"""Declares the inputs and outputs of a function as a policy.
 
     from vagus.policies.declare import policy
 

@@ -1,4 +1,4 @@
-"""Which files this process reads: what Python opens tells the interpreter's audit hook.
+"""Notes the files that this process reads, as Python's audit hook reports them.
 
 A library that opens files in its own machine code (safetensors, onnxruntime) is not seen.
 """

@@ -1,4 +1,4 @@
-"""Which of the files that a process reads belong to a policy of your own, and not to Python or the system."""
+"""Tells a policy's own files from those of Python and the system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a policy is to the server: a batch of rows in, one result per row out."""
+"""The policy protocol: a batch of rows in, one result per row out."""
 
 from __future__ import annotations
 

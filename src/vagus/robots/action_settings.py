@@ -1,4 +1,4 @@
-"""What a mapping file says about single actions, of whatever robot."""
+"""Settings of single actions in a robot's mapping file."""
 
 from __future__ import annotations
 

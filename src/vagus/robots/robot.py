@@ -1,4 +1,4 @@
-"""What a robot is to the control loop."""
+"""The robot protocol, and calls into a driver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a server says of itself."""
+"""Capabilities of a server, as its status and its session answers carry them."""
 
 from __future__ import annotations
 

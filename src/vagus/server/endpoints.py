@@ -1,4 +1,4 @@
-"""The counter of the server: sessions opened, closed and swept, observations let in or turned away.
+"""Link callbacks of the server: open, close, reset, observation, liveliness.
 
 What the link calls returns at once; opens are worked on by the session desk, and only `sweep` may wait.
 """
@@ -68,7 +68,7 @@ class Endpoints(Generic[SessionT]):
         link: the network.
         server: keys of this server.
         config: settings.
-        outbox: where answers go.
+        publisher: sends the answers.
         log: is told what becomes of sessions.
         threads: where its thread belongs, and its clock.
     """

@@ -1,4 +1,4 @@
-"""All that touches the policy once it is loaded: per-robot state, episode boundaries, batches.
+"""Runs the loaded policy: per-robot state, episode boundaries, batches.
 
 Called on the policy thread only, without a lock.
 """

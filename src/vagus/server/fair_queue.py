@@ -1,4 +1,4 @@
-"""What clients want done, for threads that do it: the client that used least of their time is next."""
+"""Fair queue of the clients' work: the client that used the least time is next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files that want to know about every request, each behind a thread of its own."""
+"""Audit and capture files, each written by a thread of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server counts and times, as plain numbers that any thread may add to."""
+"""Counters and histograms of the server, as plain numbers that any thread may add to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a pipeline works: the operator's settings, as far as the policy allows them."""
+"""Options of a pipeline: the operator's settings, as far as the policy allows them."""
 
 from __future__ import annotations
 

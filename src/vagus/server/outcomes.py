@@ -1,4 +1,4 @@
-"""What became of each request, told to telemetry, audit and capture without waiting for any of them."""
+"""Log of each request's outcome, for metrics, audit and capture; it waits for none of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a received observation to an answer: mailbox, decode pool, one policy thread.
+"""Pipeline from a received observation to its reply: mailbox, decode pool, one policy thread.
 
 One lock orders the traffic. It is never held over numpy work, inference or the network.
 """

@@ -1,4 +1,4 @@
-"""What failed inferences mean: told in the log, and a policy that is broken for everybody is found out."""
+"""Handles failed inferences: logs them, and finds a policy that fails for everybody."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is the policy broken for everybody? Suspected after failures in a row, settled by a test of its own.
+"""Health of the policy: suspected after failures in a row, settled by a test request.
 
 A robot whose observations break the policy fails alone, and must not make the server look broken to others.
 So a row of failures proves nothing: the policy is given the observation that it was warmed up with, and only

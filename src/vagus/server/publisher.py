@@ -1,4 +1,4 @@
-"""Everything that a server sends, on one thread: a slow network never waits in front of the policy.
+"""Publishes everything that a server sends, on one thread, so that no slow network delays the policy.
 
 Chunks and events overtake answers to queries, and those overtake answers to questions about the status.
 """

@@ -1,4 +1,4 @@
-"""The answer to each request, sent and put on record."""
+"""Sends the reply to each request, and records its outcome."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where every request stands: the rules by which lanes move.
+"""State machine of the requests: one slot per session.
 
 Pure, and not thread-safe: its owner holds one lock around each call.
 """
@@ -25,7 +25,7 @@ class Disposition(enum.Enum):
     """What becomes of a request at a step of its way. The values are the words of metrics and audit."""
 
     DECODE = "decode"
-    """Its lane is to be decoded now."""
+    """Its slot is to be decoded now."""
     WAIT = "wait"
     """It waits for the one before it."""
     READY = "ready"
@@ -45,7 +45,7 @@ class Disposition(enum.Enum):
 
 
 class RequestSlots(Generic[SessionT]):
-    """All lanes. At most one request per session is past its mailbox, and it is the newest known."""
+    """All slots. At most one request per session is past its mailbox, and it is the newest known."""
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
@@ -56,11 +56,11 @@ class RequestSlots(Generic[SessionT]):
         return len(self._slots)
 
     def open(self, session: Session, terms: Terms) -> None:
-        """Make a lane; its session joins the round where those wait who were served last."""
+        """Make a slot; its session joins the round where those wait who were served last."""
         self._slots[session.epoch] = Slot(session, terms, last_served=self._batches)
 
     def close(self, epoch: int) -> None:
-        """End a lane; what is in flight on it is not published. Unknown epochs are ignored."""
+        """End a slot; what is in flight on it is not published. Unknown epochs are ignored."""
         slot = self._slots.pop(epoch, None)
         if slot is not None:
             slot.is_closed = True
@@ -68,11 +68,11 @@ class RequestSlots(Generic[SessionT]):
             slot.mailbox.take()
 
     def slot(self, epoch: int) -> Slot[SessionT] | None:
-        """Return the lane of a session, or None when it is closed."""
+        """Return the slot of a session, or None when it is closed."""
         return self._slots.get(epoch)
 
     def submit(self, slot: Slot[SessionT], queued: QueuedRequest, now_ns: int) -> Disposition:
-        """Put a request into the mailbox of its lane: DECODE, WAIT, or why it was not taken."""
+        """Put a request into the mailbox of its slot: DECODE, WAIT, or why it was not taken."""
         header = queued.header
         if slot.is_closed:
             return Disposition.CLOSED
@@ -88,7 +88,7 @@ class RequestSlots(Generic[SessionT]):
         return self._wake(slot)
 
     def take(self, slot: Slot[SessionT]) -> Letter[QueuedRequest] | None:
-        """Return the request to decode; None: it was taken back meanwhile, and the lane is idle."""
+        """Return the request to decode; None: it was taken back meanwhile, and the slot is idle."""
         letter = slot.mailbox.take()
         if letter is None:
             slot.stage = Stage.IDLE

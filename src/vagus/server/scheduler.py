@@ -1,4 +1,4 @@
-"""Who is served next: ready sessions, what a batch costs and the time in, the next batch out."""
+"""Chooses the next batch from the ready sessions, the time per batch size, and the time now."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of sessions, for the log, the audit and the metrics; who repeats himself is counted."""
+"""Log of sessions for console, audit and metrics; repetitions are counted."""
 
 from __future__ import annotations
 

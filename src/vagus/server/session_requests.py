@@ -1,4 +1,4 @@
-"""Session requests, worked on one by one on a thread of their own: opens cost nobody else his time."""
+"""Works on session requests one by one, on a thread of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who talks to this server: one session per client name, told apart by its epoch."""
+"""Table of sessions: one per client name, told apart by its epoch."""
 
 from __future__ import annotations
 

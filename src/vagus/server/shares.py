@@ -1,4 +1,4 @@
-"""Who gets the next piece of a thing that all clients share: whoever used least of it lately."""
+"""Shares of a common resource: the client that used the least lately is next."""
 
 from __future__ import annotations
 

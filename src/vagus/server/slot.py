@@ -1,4 +1,4 @@
-"""What one session has in flight: at most one request past the mailbox."""
+"""Slot of one session: at most one request past the mailbox."""
 
 from __future__ import annotations
 

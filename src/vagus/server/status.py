@@ -1,4 +1,4 @@
-"""What a server answers when it is asked how it is: said once, and then repeated for a moment."""
+"""Cached answer to status queries."""
 
 from __future__ import annotations
 

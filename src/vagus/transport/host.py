@@ -1,4 +1,4 @@
-"""Whether two processes run on one host: a salted hash of the boot id, which says nothing else."""
+"""Tells whether two processes run on one host, by a salted hash of the boot id."""
 
 from __future__ import annotations
 

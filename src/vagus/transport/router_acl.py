@@ -1,4 +1,4 @@
-"""Who may do what on a router: the access rules that confine each robot to its own keys.
+"""Access rules of a router: they confine each robot to its own keys.
 
 Everything not allowed is denied, and nothing is ever denied by a rule: where a party fits two subjects,
 Zenoh lets the one that allows win. A subject is the common name of a certificate, never a pattern.

@@ -1,4 +1,4 @@
-"""Why nobody answers at an endpoint, or why it cannot be listened on: tried with plain sockets, for people.
+"""Explains with plain sockets why an endpoint does not answer or cannot be listened on.
 
 Zenoh says of every failure that it could not connect.
 """

@@ -1,4 +1,4 @@
-"""What robot and policy must agree on before anything moves: specs on the wire, and how two are compared.
+"""Contract of robot and policy: specs on the wire, and the comparison of two.
 
 Both sides compare: the server before it accepts a session, the client again when it has the answer.
 """

@@ -1,4 +1,4 @@
-"""Which name of the robot may be which name of the policy."""
+"""Proposes which name of the robot is which name of the policy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chunks on demand: ask, wait, return. For a caller that has a thread of its own to wait on."""
+"""Blocking client: one request, one awaited chunk, for callers that may wait."""
 
 from __future__ import annotations
 

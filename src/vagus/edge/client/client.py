@@ -1,4 +1,4 @@
-"""One robot's conversation with a service: first contact, then a worker beside the control thread."""
+"""The policy client: first contact, then a worker beside the control thread."""
 
 from __future__ import annotations
 
@@ -286,7 +286,7 @@ class PolicyClient(Generic[EngineT]):
         )
 
     def counters(self) -> Mapping[str, int]:
-        """Return everything counted so far by engine, uplink and worker (any thread)."""
+        """Return everything counted so far by engine, protocol and worker (any thread)."""
         talk = self._open_talk
         total = Counter[str]()
         for part in (talk.engine.counters, talk.protocol.counters, self._worker.counters):

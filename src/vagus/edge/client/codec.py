@@ -1,4 +1,4 @@
-"""One request as bytes: header and body of an observation."""
+"""Encodes a request: header and body of an observation."""
 
 from __future__ import annotations
 

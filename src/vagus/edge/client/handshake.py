@@ -1,4 +1,4 @@
-"""What is said when a session opens, and what the robot's side checks before it believes the answer."""
+"""Session open: the client's message, and the checks of the server's answer."""
 
 from __future__ import annotations
 

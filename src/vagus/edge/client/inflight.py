@@ -1,4 +1,4 @@
-"""The requests of one session: which is in flight, how long to wait for it, which were answered."""
+"""Requests of one session: the one in flight, its timeout, and those that were answered."""
 
 from __future__ import annotations
 

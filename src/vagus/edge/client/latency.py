@@ -1,4 +1,4 @@
-"""How long a request takes, as the worst of the last few: a spike counts and is forgotten again; and why."""
+"""Latency of requests: the worst of the last few, and where the time went."""
 
 from __future__ import annotations
 

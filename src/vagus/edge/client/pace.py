@@ -1,4 +1,4 @@
-"""Can a policy of this speed drive a robot with these settings? Known, in numbers, before anything moves.
+"""Checks before anything moves that a policy of this speed can drive a robot with these settings.
 
 A chunk describes the moment of its observation. What arrives later than `max_action_age_s` after it is never
 commanded, and what arrives after the plan in hand has ended finds a robot that stands.

@@ -1,4 +1,4 @@
-"""For how long the first contact is tried: longer where a server is there and only needs its time (pure)."""
+"""Time limit of the first contact: longer while a server is there and warms up (pure)."""
 
 from __future__ import annotations
 

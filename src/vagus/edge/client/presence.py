@@ -1,4 +1,4 @@
-"""Where this client is to be found: its token and its ear at the server it talks to."""
+"""The client's liveliness token and chunk subscription at one server."""
 
 from __future__ import annotations
 

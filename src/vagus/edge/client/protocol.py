@@ -1,4 +1,4 @@
-"""The conversation with one server, without a network: when to ask, and what replies are worth."""
+"""Client protocol without I/O: link state, when to request, which replies are valid."""
 
 from __future__ import annotations
 

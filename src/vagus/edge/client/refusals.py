@@ -1,4 +1,4 @@
-"""Why requests got no chunk, in the words of the server: for the console once, for the summary counted."""
+"""Reasons of refused requests in the server's words: for the console once, for the summary counted."""
 
 from __future__ import annotations
 

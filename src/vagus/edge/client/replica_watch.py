@@ -1,4 +1,4 @@
-"""Who else could serve: tokens as they come and go, and a look at each server in the background."""
+"""Watches the replicas: liveliness tokens, and a background look at each server's status."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ReplicaWatch:
         """Begin to watch; each ready server is compared with `contract`."""
         self._watch = self._link.watch(self._service.all_alive, self._on_token)
         self._link.on_reopen(self._on_reopen)
-        self._thread = Supervised(partial(self._refresh, contract), name="vagus-lookout")
+        self._thread = Supervised(partial(self._refresh, contract), name="vagus-replicas")
         self._thread.start()
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""The servers of one service as a robot knows them: alive, set back after a failure, or excluded for good."""
+"""Replicas of one service: alive, set back after a failure, or excluded for good."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a chunk must be before the engine sees it: well formed, of the contract's widths, finite."""
+"""Decodes and checks a chunk before the engine sees it: well formed, right widths, finite."""
 
 from __future__ import annotations
 

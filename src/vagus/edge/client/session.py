@@ -1,4 +1,4 @@
-"""Opening a session over a link: find the service, ask what it is, say who we are, check the answer."""
+"""Opens sessions over a link, and closes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the operator says must fit into the messages that carry it; said before anything is sent."""
+"""Checks that names, tags and the instruction fit into the messages that carry them."""
 
 from __future__ import annotations
 

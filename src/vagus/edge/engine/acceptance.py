@@ -1,4 +1,4 @@
-"""Which chunks may enter the plan: the last look before one can move the robot."""
+"""Decides which chunks may enter the plan: the last check before one can move the robot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Directives of the engine, each with where it comes from."""
+"""Builds the engine's directives, each with its provenance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to do in each tick: owned by the control thread, never waiting for anybody."""
+"""The engine: decides what to do in each tick. It belongs to the control thread and never waits."""
 
 from __future__ import annotations
 

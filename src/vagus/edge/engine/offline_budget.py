@@ -1,4 +1,4 @@
-"""How long a robot may go without a merge before it stops for good."""
+"""Time that a robot may go without a merge before it stops for good."""
 
 from __future__ import annotations
 

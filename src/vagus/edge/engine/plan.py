@@ -1,4 +1,4 @@
-"""Actions waiting to be commanded, indexed by policy step."""
+"""The plan: actions waiting to be commanded, indexed by policy step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which action of the plan this tick plays, and how far into its step the tick reaches."""
+"""Plays the plan: the action of this tick, and how far into its step the tick reaches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a request tells the policy about the running plan (real-time chunking, arXiv:2506.07339)."""
+"""Prefix of a request: the running plan, for real-time chunking (arXiv:2506.07339)."""
 
 from __future__ import annotations
 

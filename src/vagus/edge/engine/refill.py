@@ -1,4 +1,4 @@
-"""The request of a policy boundary: what it says, and that every ask of the worker gets one."""
+"""Builds the request at a policy step, at most one for each time the worker asks."""
 
 from __future__ import annotations
 

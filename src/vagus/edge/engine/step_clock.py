@@ -1,4 +1,4 @@
-"""Where a tick lies within its policy step, as an exact fraction."""
+"""Position of a tick within its policy step, as an exact fraction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user says about a Gymnasium environment, and what is assumed where nothing is said."""
+"""Settings of a Gymnasium environment as a robot, and their defaults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the spaces of a Gymnasium environment hold, and its observations as arrays by key."""
+"""Reads the spaces of a Gymnasium environment, and its observations as arrays by key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which releases of LeRobot a robot may be moved with: those that were tested, unless somebody vouches."""
+"""Releases of LeRobot that may move a robot: the tested ones, unless somebody vouches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From ticks to the frames of a dataset: one per policy step, what was seen and what was then commanded.
+"""Cuts ticks into the frames of a dataset: one per policy step.
 
 A frame holds the state at its beginning and the last command before the next frame begins: what the robot was
 sent to from there, whatever the tick rate. Time in a dataset has no holes, so a pause ends the episode.

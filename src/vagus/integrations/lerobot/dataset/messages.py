@@ -1,4 +1,4 @@
-"""What the recorder tells the process that writes a LeRobot dataset, over a pipe.
+"""Messages from the recorder to the process that writes a LeRobot dataset.
 
 A message is its length (u32, little-endian), itself as msgpack, and, for a frame with pictures, the raw bytes
 of each camera in the order of `OpenDataset.cameras`.

@@ -1,4 +1,4 @@
-"""Where each recorded frame's action came from: extra columns in a LeRobot dataset that stays a stock one.
+"""Provenance columns of a LeRobot dataset: where each frame's action came from.
 
 LeRobot's strategies make a frame from the observation that the engine was given, and hand it to the dataset,
 at once or (highlight) much later. So what is known of an action is kept under what its observation held.

@@ -1,4 +1,4 @@
-"""What is known of each family of LeRobot policies: how many robots one policy object can serve, and why."""
+"""Families of LeRobot policies: how many robots one policy object can serve, and why."""
 
 from __future__ import annotations
 

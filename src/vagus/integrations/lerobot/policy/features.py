@@ -1,4 +1,4 @@
-"""What a LeRobot checkpoint wants and gives: its own words, completed by the manifest."""
+"""Inputs and outputs of a LeRobot checkpoint: its own words, completed by the manifest."""
 
 from __future__ import annotations
 

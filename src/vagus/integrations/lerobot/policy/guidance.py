@@ -1,4 +1,4 @@
-"""What a checkpoint says about real-time chunking beyond the guidance that is known here."""
+"""Real-time-chunking settings of a checkpoint that are not supported here."""
 
 from __future__ import annotations
 

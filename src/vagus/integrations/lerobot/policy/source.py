@@ -1,4 +1,4 @@
-"""Where a LeRobot policy comes from: a directory, or the hub at one revision."""
+"""Fetches a LeRobot policy: from a directory, or from the hub at one revision."""
 
 from __future__ import annotations
 

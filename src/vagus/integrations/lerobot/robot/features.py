@@ -1,4 +1,4 @@
-"""What a LeRobot robot says of itself as a spec: names, units, kinds, limits and cameras.
+"""Spec of a LeRobot robot: names, units, kinds, limits and cameras.
 
 LeRobot's feature names carry the kind (`.pos`, `.vel`), its motor buses the unit. What neither says is stated
 in a mapping file.

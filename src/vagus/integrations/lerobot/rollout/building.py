@@ -1,4 +1,4 @@
-"""What LeRobot connects and makes for a rollout, and letting go of it."""
+"""Connects and builds LeRobot's parts of a rollout, and releases them."""
 
 from __future__ import annotations
 

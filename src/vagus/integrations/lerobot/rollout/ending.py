@@ -1,4 +1,4 @@
-"""How a rollout of LeRobot's ended: whose fault it was, and what there is to say about it."""
+"""End of a LeRobot rollout: its reason, its exit code and its summary."""
 
 from __future__ import annotations
 

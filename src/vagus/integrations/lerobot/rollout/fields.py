@@ -1,4 +1,4 @@
-"""What becomes of each setting of LeRobot's rollout: it is done, it has no effect, or it is refused.
+"""Settings of LeRobot's rollout: each is obeyed, has no effect, or is refused.
 
 A setting that is in no table and was given a value is refused: a newer LeRobot may mean by it that the robot
 is to stand still.

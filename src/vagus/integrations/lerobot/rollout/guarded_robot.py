@@ -1,4 +1,4 @@
-"""Between LeRobot's strategies and the robot: what nobody commands does not go on moving.
+"""Guards the robot from LeRobot's strategies: what nobody commands comes to rest.
 
 LeRobot holds a paused robot by sending the last action again, or by sending nothing. To a velocity neither is
 a hold: it drives on.

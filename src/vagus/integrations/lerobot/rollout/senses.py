@@ -1,4 +1,4 @@
-"""What a robot under LeRobot's loop says and shows, believed as far as in our own loop and no further."""
+"""State and cameras of a robot under LeRobot's loop, judged as in our own loop."""
 
 from __future__ import annotations
 

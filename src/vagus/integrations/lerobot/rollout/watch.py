@@ -1,4 +1,4 @@
-"""What goes wrong in LeRobot's loop while it drives a robot: a slow bus, late ticks, lasting limits."""
+"""Alarms in LeRobot's loop: a slow bus, late ticks, lasting limits."""
 
 from __future__ import annotations
 
