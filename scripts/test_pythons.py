@@ -13,6 +13,7 @@ EDGE_TESTS = (
     "tests/wire",
     "tests/edge",
     "tests/control",
+    "tests/recording",
     "tests/cli",
     "tests/transport/test_link_conformance.py",
     "tests/demo/test_robot.py",

@@ -571,3 +571,8 @@ def test_what_nothing_measures_does_not_look_at_the_state() -> None:
     measured = motion.measured(np.array([0.5], dtype=np.float32))
     assert measured[0] == 0.5
     assert np.isnan(measured[1])
+
+
+def test_a_motion_says_how_long_a_limit_may_last() -> None:
+    """Whoever warns of it beforehand asks the motion that ends the run for it."""
+    assert motion_of(ARM, seconds=2.5).max_limited_s == 2.5

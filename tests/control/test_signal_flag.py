@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -20,6 +20,14 @@ from vagus.control.signal_flag import INSISTED, UNHEEDED, SignalFlag, _action, _
 
 ENDING = sorted(ending_signals())
 UNCATCHABLE = ("SIGKILL", "SIGSTOP")
+
+
+@pytest.fixture(autouse=True)
+def not_under_nohup() -> Iterator[None]:
+    """What these tests say holds for a process that was started as usual."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("number", ENDING)
