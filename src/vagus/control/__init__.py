@@ -1,1 +1,1 @@
-"""The control loop: robot protocol, limits, interpolation, recording."""
+"""The control loop: readings, motion within limits, fallbacks, watchdog."""

@@ -1,1 +1,1 @@
-"""The robot's side: plan, engine and the worker that talks to the server."""
+"""The robot's side: the engine on the control thread, the client on the worker, and the values between."""
