@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import cast
 
 import pytest
 
 import vagus.server.pipeline as pipeline_module
-from server.raw_client import PATIENCE_S, Stand, serving, wait_until
+from server.raw_client import PATIENCE_S, CountingPolicy, Stand, serving, wait_until
+from vagus.clock import NS_PER_MS
 from vagus.errors import ProtocolError
+from vagus.server.config import ServeConfig
 from vagus.server.pipeline import Pipeline
 from vagus.server.request import DecodeAll, DecodedRequest, decode_request
+from vagus.server.scheduler import SCHEDULERS, Candidate, Decision, Scheduler, Wait, round_robin
 from vagus.server.sessions import Found, Session
+from vagus.server.slot import Stage
 from vagus.server.validate import Terms
 from vagus.specs import PolicySpec
+from vagus.types import Observation
 from vagus.wire.schema import Header, Kind, ResetAck
 
 
@@ -181,3 +189,88 @@ def test_a_link_that_fails_to_publish_costs_that_answer_only() -> None:
         client.send(1.0)
         wait_until(lambda: stand.dropped("publish_error") == 1)
         assert client.ask(2.0).values == [2.0, 2.0]
+
+
+class Reluctant:
+    """Waits some times before it serves like `round_robin`, and counts how often it was asked."""
+
+    def __init__(self, *waits: Callable[[int], int | None]) -> None:
+        self._waits = list(waits)
+        self.calls = 0
+        self.wanted_ns: list[int | None] = []
+        self.served_ns = 0
+
+    def __call__(
+        self, ready: Sequence[Candidate], profile: Mapping[int, float], now_ns: int, *, max_batch: int
+    ) -> Decision:
+        if not ready:
+            return Wait()
+        self.calls += 1
+        if self._waits:
+            self.wanted_ns.append(self._waits.pop(0)(now_ns))
+            return Wait(self.wanted_ns[-1])
+        self.served_ns = now_ns
+        return round_robin(ready, profile, now_ns, max_batch=max_batch)
+
+
+def in_ms(milliseconds: int) -> Callable[[int], int]:
+    return lambda now_ns: now_ns + milliseconds * NS_PER_MS
+
+
+@contextmanager
+def scheduled(monkeypatch: pytest.MonkeyPatch, scheduler: Scheduler) -> Iterator[Stand]:
+    monkeypatch.setitem(cast("dict[str, Scheduler]", SCHEDULERS), "own", scheduler)
+    with serving(ServeConfig(warm_up=False, scheduler="own")) as stand:
+        yield stand
+
+
+def test_a_scheduler_that_waits_is_asked_again_when_it_said_and_not_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scheduler = Reluctant(in_ms(40), in_ms(-5), in_ms(20))
+    with scheduled(monkeypatch, scheduler) as stand:
+        assert stand.opened("arm").ask(1.0).values == [1.0, 1.0]
+    assert scheduler.calls == 4, "not asked without a pause, whatever time it says"
+    assert scheduler.wanted_ns[-1] is not None
+    assert scheduler.served_ns >= scheduler.wanted_ns[-1]
+
+
+def test_a_scheduler_that_waits_for_a_change_is_asked_at_the_next_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scheduler = Reluctant(lambda _: None)
+    with scheduled(monkeypatch, scheduler) as stand:
+        first, second = stand.opened("first"), stand.opened("second")
+        first.send(1.0)
+        wait_until(lambda: scheduler.calls == 1)
+        second.send(2.0)
+        assert first.receive().values == [1.0, 1.0]
+        assert second.receive().values == [1.0, 2.0]
+    assert scheduler.calls == 2
+    assert stand.policy.batches == [2]
+
+
+class Sorting(CountingPolicy):
+    """Takes even and odd states apart; of a state above 100 it says nothing."""
+
+    def batch_key(self, observation: Observation) -> Hashable:
+        state = float(observation.state[0])
+        if state > 100:
+            return cast("Hashable", observation.state)  # no key
+        return state % 2
+
+
+def test_a_batch_holds_only_what_goes_through_the_network_together() -> None:
+    with serving(policy=Sorting()) as stand:
+        arms = [stand.opened(f"arm{number}") for number in range(7)]
+        stand.hold(arms[0])
+        for arm, state in zip(arms[1:], (2.0, 3.0, 4.0, 5.0, 102.0, 104.0), strict=True):
+            arm.send(state)
+        wait_until(lambda: pipeline_of(stand).load().waiting == 6)
+        wait_until(
+            lambda: sum(s.stage is Stage.READY for s in pipeline_of(stand)._slots._slots.values()) == 6
+        )
+        stand.policy.gate.set()
+        for arm, state in zip(arms[1:], (2.0, 3.0, 4.0, 5.0, 102.0, 104.0), strict=True):
+            assert arm.receive().values == [1.0, state]
+        assert sorted(stand.policy.batches) == [1, 1, 1, 2, 2], "and what nobody can sort goes alone"

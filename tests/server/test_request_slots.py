@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from vagus.server.mailbox import Letter
 from vagus.server.request import DecodedRequest
 from vagus.server.request_slots import Disposition, RequestSlots
-from vagus.server.scheduler import round_robin
+from vagus.server.scheduler import Wait, round_robin
 from vagus.server.sessions import Session
 from vagus.server.slot import QueuedRequest, ReadyRequest, Slot, Stage
 from vagus.server.validate import Terms
@@ -37,7 +37,12 @@ def slots(*epochs: int) -> RequestSlots[None]:
     return made
 
 
-def lane_of(made: RequestSlots[None], epoch: int) -> Slot[None]:
+def chosen_of(made: RequestSlots[None], max_batch: int) -> list[tuple[Slot[None], ReadyRequest]]:
+    decision = made.choose({}, 0, max_batch)
+    return [] if isinstance(decision, Wait) else decision
+
+
+def slot_of(made: RequestSlots[None], epoch: int) -> Slot[None]:
     slot = made.slot(epoch)
     assert slot is not None
     return slot
@@ -56,34 +61,34 @@ def decode(made: RequestSlots[None], slot: Slot[None]) -> tuple[Disposition, Rea
 
 def test_a_request_goes_from_mailbox_to_answer() -> None:
     made = slots(1)
-    slot = lane_of(made, 1)
+    slot = slot_of(made, 1)
     assert made.submit(slot, queued(1), 0) is Disposition.DECODE
     assert (made.waiting, made.is_idle, made.has_ready) == (1, False, False)
     assert decode(made, slot)[0] is Disposition.READY
     assert made.has_ready
-    ((chosen, ready),) = made.choose({}, 0, 4)
+    ((chosen, ready),) = chosen_of(made, 4)
     assert chosen is slot
     assert ready.header.seq == 1
     assert made.inferred(slot, 0) is Disposition.PUBLISH
     assert made.release(slot) is Disposition.WAIT
     assert made.is_idle
-    assert made.choose({}, 0, 4) == []
+    assert chosen_of(made, 4) == []
 
 
 def test_a_request_waits_while_the_one_before_it_is_in_the_policy() -> None:
     made = slots(1)
-    slot = lane_of(made, 1)
+    slot = slot_of(made, 1)
     made.submit(slot, queued(1), 0)
     decode(made, slot)
-    made.choose({}, 0, 1)
+    chosen_of(made, 1)
     assert made.submit(slot, queued(2), 0) is Disposition.WAIT
-    assert made.choose({}, 0, 1) == []
+    assert chosen_of(made, 1) == []
     assert made.release(slot) is Disposition.DECODE
 
 
 def test_a_newer_request_replaces_one_that_is_ready() -> None:
     made = slots(1)
-    slot = lane_of(made, 1)
+    slot = slot_of(made, 1)
     made.submit(slot, queued(1), 0)
     decode(made, slot)
     assert made.submit(slot, queued(2), 0) is Disposition.DECODE
@@ -93,7 +98,7 @@ def test_a_newer_request_replaces_one_that_is_ready() -> None:
 
 def test_a_newer_request_replaces_one_that_is_being_decoded() -> None:
     made = slots(1)
-    slot = lane_of(made, 1)
+    slot = slot_of(made, 1)
     made.submit(slot, queued(1), 0)
     letter = made.take(slot)
     assert letter is not None
@@ -105,7 +110,7 @@ def test_a_newer_request_replaces_one_that_is_being_decoded() -> None:
 
 def test_what_is_old_repeated_or_of_a_closed_session_is_not_taken() -> None:
     made = slots(1)
-    slot = lane_of(made, 1)
+    slot = slot_of(made, 1)
     made.submit(slot, queued(2, episode=1), 0)
     assert made.submit(slot, queued(2, episode=1), 0) is Disposition.DUPLICATE
     assert made.submit(slot, queued(1, episode=1), 0) is Disposition.DUPLICATE
@@ -119,10 +124,10 @@ def test_what_is_old_repeated_or_of_a_closed_session_is_not_taken() -> None:
 
 def test_a_new_episode_takes_back_what_waits_of_the_old_one() -> None:
     made = slots(1, 2, 3)
-    in_mailbox, ready, running = (lane_of(made, epoch) for epoch in (1, 2, 3))
+    in_mailbox, ready, running = (slot_of(made, epoch) for epoch in (1, 2, 3))
     made.submit(running, queued(1), 0)
     decode(made, running)
-    made.choose({}, 0, 1)
+    chosen_of(made, 1)
     made.submit(ready, queued(1), 0)
     decode(made, ready)
     made.submit(in_mailbox, queued(1), 0)
@@ -139,7 +144,7 @@ def test_a_new_episode_takes_back_what_waits_of_the_old_one() -> None:
 
 def test_a_request_of_a_new_episode_survives_the_reset_that_announces_it() -> None:
     made = slots(1)
-    slot = lane_of(made, 1)
+    slot = slot_of(made, 1)
     made.submit(slot, queued(1, episode=1), 0)
     assert made.begin_episode(slot, 1)
     assert decode(made, slot)[0] is Disposition.READY
@@ -150,7 +155,7 @@ def test_a_request_of_a_new_episode_survives_the_reset_that_announces_it() -> No
 def test_a_request_decoded_after_its_episode_or_session_ended_is_dropped() -> None:
     made = slots(1, 2)
     for epoch, end in ((1, Disposition.OLD_EPISODE), (2, Disposition.CLOSED)):
-        slot = lane_of(made, epoch)
+        slot = slot_of(made, epoch)
         made.submit(slot, queued(1), 0)
         letter = made.take(slot)
         assert letter is not None
@@ -163,21 +168,21 @@ def test_a_request_decoded_after_its_episode_or_session_ended_is_dropped() -> No
 
 def test_a_newcomer_waits_for_those_who_were_ready_before_it() -> None:
     made = slots(1)
-    first = lane_of(made, 1)
+    first = slot_of(made, 1)
     for seq in (1, 2):
         made.submit(first, queued(seq), 0)
         decode(made, first)
-        made.choose({}, 0, 1)
+        chosen_of(made, 1)
         made.release(first)
     made.submit(first, queued(3), 0)
     decode(made, first)
     made.open(Session("new", "i", 9, opened_ns=0, heard_ns=0), TERMS)
-    newcomer = lane_of(made, 9)
+    newcomer = slot_of(made, 9)
     made.submit(newcomer, queued(1, epoch=9), 0)
     letter = made.take(newcomer)
     assert letter is not None
     made.decoded(newcomer, ReadyRequest(letter, REQUEST, decode_ns=0, ready_ns=1))
-    assert made.choose({}, 0, 1)[0][0] is first
+    assert chosen_of(made, 1)[0][0] is first
 
 
 class Movement(RuleBasedStateMachine):
@@ -186,7 +191,7 @@ class Movement(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.made = slots(1, 2)
-        self.slots = [lane_of(self.made, 1), lane_of(self.made, 2)]
+        self.slots = [slot_of(self.made, 1), slot_of(self.made, 2)]
         self.sent = [0, 0]
         self.taken: dict[int, Letter[QueuedRequest]] = {}
         self.running: dict[int, ReadyRequest] = {}
@@ -241,7 +246,7 @@ class Movement(RuleBasedStateMachine):
     @precondition(lambda self: not self.running)
     @rule(max_batch=st.integers(1, 2))
     def choose(self, max_batch: int) -> None:
-        for slot, ready in self.made.choose({}, 0, max_batch):
+        for slot, ready in chosen_of(self.made, max_batch):
             which = self.slots.index(slot)
             assert which not in self.taken
             assert ready.header.episode == slot.episode

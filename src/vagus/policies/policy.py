@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from vagus.errors import PolicyError
 from vagus.quoting import quoted
 from vagus.specs import PolicySpec
 from vagus.types import ActionChunk, Observation, Prefix
 
-__all__ = ["Policy", "Row", "ServingMode", "failure_of"]
+__all__ = ["Policy", "Row", "ServingMode", "SplitsBatches", "failure_of"]
 
 SessionT = TypeVar("SessionT")
 
@@ -93,6 +93,15 @@ class Policy(Protocol[SessionT]):
 
     def close(self) -> None:
         """Free the device."""
+        ...
+
+
+@runtime_checkable
+class SplitsBatches(Protocol):
+    """A policy that cannot take all rows in one forward pass, such as rows with other cameras."""
+
+    def batch_key(self, observation: Observation) -> Hashable:
+        """Return what rows must share to go through the network together (any thread)."""
         ...
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vagus.errors import ConfigError
 from vagus.policies.declare import SpecTable
+from vagus.server.scheduler import SCHEDULERS
 from vagus.setting_ranges import MAX_COUNT, check_count, check_seconds
 from vagus.transport.zenoh_config import ZenohConfig
 from vagus.wire.images import MAX_SIDE
@@ -103,6 +104,8 @@ class ServeConfig:
     """Robots connected at one time."""
     max_batch: int = 8
     """Largest batch of requests that go through the policy together."""
+    scheduler: str = "round_robin"
+    """Who is served next: round_robin (whoever was served longest ago)."""
     decode_workers: int = 2
     """Threads that turn bytes into arrays while the device is busy."""
     max_image_pixels: int = 1920 * 1200
@@ -149,6 +152,9 @@ class ServeConfig:
         for name, most in COUNTS.items():
             check_count(name, getattr(self, name), most=most)
         self._check_numbers()
+        if self.scheduler not in SCHEDULERS:
+            wanted = f"one of {', '.join(SCHEDULERS)}"
+            raise ConfigError("scheduler", wanted=wanted, got=repr(self.scheduler))
         if not 0 <= self.health_port <= MAX_PORT:
             raise ConfigError("health_port", wanted=f"0 to {MAX_PORT}", got=str(self.health_port))
 

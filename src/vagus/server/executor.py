@@ -16,11 +16,11 @@ from vagus.server.served_policy import ServedPolicy, infer_rows
 from vagus.server.slot import EpisodeState, ReadyRequest, Slot
 from vagus.types import ActionChunk
 
-__all__ = ["Batch", "Executor"]
+__all__ = ["BatchRows", "Executor"]
 
 SessionT = TypeVar("SessionT")
 
-Batch = Sequence[tuple[Slot[SessionT], ReadyRequest]]
+BatchRows = Sequence[tuple[Slot[SessionT], ReadyRequest]]
 SeatedRow = tuple[EpisodeState[SessionT], Row[SessionT]]
 
 
@@ -39,7 +39,7 @@ class Executor(Generic[SessionT]):
             return failure_of(error)
         return None
 
-    def run(self, batch: Batch[SessionT]) -> tuple[list[ActionChunk | PolicyError], BatchTiming]:
+    def run(self, batch: BatchRows[SessionT]) -> tuple[list[ActionChunk | PolicyError], BatchTiming]:
         """Return one result per row of `batch`, in order, and what they took. A bad row fails alone."""
         begin_ns = self._clock.now_ns()
         prepared = [self._prepare(slot, ready) for slot, ready in batch]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vagus.server.config import ServeConfig
-from vagus.server.scheduler import Scheduler, round_robin
+from vagus.server.scheduler import SCHEDULERS, Scheduler, round_robin
 from vagus.wire.schema import LatencyRow
 
 __all__ = ["PipelineOptions"]
@@ -22,7 +22,7 @@ class PipelineOptions:
         decode_workers: threads that turn bytes into arrays.
         profile: batch size → measured inference time in milliseconds.
         ends_when_broken: `serve` raises once the policy fails for everybody.
-        scheduler: who is served next.
+        scheduler: decides who is served next.
     """
 
     max_batch: int
@@ -41,4 +41,5 @@ class PipelineOptions:
             decode_workers=config.decode_workers,
             profile={row.batch_size: row.p50_ms for row in rows},
             ends_when_broken=config.exit_on_broken_policy,
+            scheduler=SCHEDULERS[config.scheduler],
         )

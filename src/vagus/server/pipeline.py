@@ -6,14 +6,14 @@ One lock orders the traffic. It is never held over numpy work, inference or the 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-from vagus.clock import NS_PER_S
+from vagus.clock import NS_PER_MS, NS_PER_S
 from vagus.errors import PolicyError, ProtocolError
 from vagus.quoting import quoted
 from vagus.server.decode_pool import DecodePool
-from vagus.server.executor import Batch, Executor
+from vagus.server.executor import BatchRows, Executor
 from vagus.server.mailbox import Letter
 from vagus.server.metrics import BusyMeter
 from vagus.server.options import PipelineOptions
@@ -23,6 +23,7 @@ from vagus.server.publisher import Publisher
 from vagus.server.replies import BatchTiming, Replies
 from vagus.server.request import DecodedRequest, decode_request
 from vagus.server.request_slots import Disposition, RequestSlots
+from vagus.server.scheduler import Wait
 from vagus.server.served_policy import ServedPolicy
 from vagus.server.sessions import Session
 from vagus.server.slot import PendingReset, QueuedRequest, ReadyRequest, Slot
@@ -36,6 +37,9 @@ __all__ = ["Pipeline"]
 SessionT = TypeVar("SessionT")
 
 BUSY_WINDOW_NS = 5 * NS_PER_S
+FOR_EVER_NS = 1 << 62
+LEAST_WAIT_NS = NS_PER_MS
+"""A scheduler that waits for less would be asked without a pause."""
 
 
 class Pipeline(Generic[SessionT]):
@@ -55,6 +59,7 @@ class Pipeline(Generic[SessionT]):
         threads: Threads,
     ) -> None:
         self._spec = model.spec
+        self._batch_key_of = model.batch_key
         self._options = options
         self._clock = threads.clock
         self._metrics = outcomes.metrics
@@ -66,6 +71,8 @@ class Pipeline(Generic[SessionT]):
         self._resets: dict[int, PendingReset] = {}
         """By epoch: the newest boundary of each session that waits for the policy thread."""
         self._busy = BusyMeter(BUSY_WINDOW_NS)
+        self._not_before_ns = 0
+        """The scheduler waits until then, unless something changes."""
         self._is_stopping = False
         self._is_draining = False
         self._is_running = False
@@ -101,6 +108,7 @@ class Pipeline(Generic[SessionT]):
         """Forget a session; nothing more is published to it."""
         with self._changed:
             self._slots.close(session.epoch)
+            self._not_before_ns = 0
             self._changed.notify_all()
 
     def load(self) -> Load:
@@ -184,13 +192,23 @@ class Pipeline(Generic[SessionT]):
         if request is None:
             return False
         now_ns = self._clock.now_ns()
-        ready = ReadyRequest(letter, request, decode_ns=now_ns - begin_ns, ready_ns=now_ns)
+        key = self._batch_key(slot, request)
+        ready = ReadyRequest(letter, request, now_ns - begin_ns, ready_ns=now_ns, batch_key=key)
         with self._changed:
+            self._not_before_ns = 0
             verdict = self._slots.decoded(slot, ready)
             self._changed.notify_all()
         if verdict not in (Disposition.READY, Disposition.SUPERSEDED):
             self._replies.dropped(slot.session, letter.item, verdict)
         return verdict is Disposition.READY
+
+    def _batch_key(self, slot: Slot[SessionT], request: DecodedRequest) -> Hashable:
+        """Return what the policy says; a request of which it can say nothing goes alone."""
+        with self._threads.going_on("asking the policy which requests go together"):
+            key = self._batch_key_of(request.observation)
+            hash(key)
+            return key
+        return slot.session.epoch
 
     def _request(self, slot: Slot[SessionT], queued: QueuedRequest) -> DecodedRequest | None:
         """Return the request, or None after its sender was told what is wrong with it."""
@@ -231,12 +249,12 @@ class Pipeline(Generic[SessionT]):
             with self._changed:
                 self._is_running = False
                 self._changed.notify_all()
-                self._changed.wait_for(self._has_work, timeout=self._check.patience_s)
+                self._changed.wait_for(self._has_work, timeout=self._patience_s())
                 if self._is_stopping:
                     return
                 self._is_running = True
                 resets, self._resets = self._resets, {}
-                batch = self._slots.choose(options.profile, self._clock.now_ns(), options.max_batch)
+                batch = self._choose(options)
             for reset in resets.values():
                 with self._threads.going_on("beginning an episode"):
                     self._apply(reset)
@@ -244,8 +262,26 @@ class Pipeline(Generic[SessionT]):
                 self._run(batch)
             self._check.test_if_due()
 
+    def _choose(self, options: PipelineOptions) -> BatchRows[SessionT]:
+        """Take out what the scheduler serves now; where it waits, remember until when."""
+        now_ns = self._clock.now_ns()
+        chosen = self._slots.choose(options.profile, now_ns, options.max_batch)
+        if not isinstance(chosen, Wait):
+            return chosen
+        until_ns = FOR_EVER_NS if chosen.until_ns is None else chosen.until_ns
+        self._not_before_ns = max(until_ns, now_ns + LEAST_WAIT_NS)
+        return []
+
+    def _patience_s(self) -> float | None:
+        """Return how long nothing need be looked at."""
+        limits = [] if self._check.patience_s is None else [self._check.patience_s]
+        if self._slots.has_ready and self._not_before_ns < FOR_EVER_NS:
+            limits.append(max(self._not_before_ns - self._clock.now_ns(), 0) / NS_PER_S)
+        return min(limits, default=None)
+
     def _has_work(self) -> bool:
-        return self._is_stopping or bool(self._resets) or self._slots.has_ready
+        is_due = self._slots.has_ready and self._clock.now_ns() >= self._not_before_ns
+        return self._is_stopping or bool(self._resets) or is_due
 
     def _has_finished(self) -> bool:
         is_idle = self._slots.is_idle and not self._resets and not self._is_running
@@ -264,7 +300,7 @@ class Pipeline(Generic[SessionT]):
             ResetAck(applied=True) if failure is None else _refusal(EventCode.POLICY_ERROR, str(failure))
         )
 
-    def _run(self, batch: Batch[SessionT]) -> None:
+    def _run(self, batch: BatchRows[SessionT]) -> None:
         results, cost = self._executor.run(batch)
         with self._threads.going_on("telling of a policy's failures"):
             self._check.note(batch, results)

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from vagus.clock import NS_PER_S, Clock
 from vagus.errors import PolicyError
-from vagus.server.executor import Batch
+from vagus.server.executor import BatchRows
 from vagus.server.failure_log import FailureLog
 from vagus.server.policy_health import PolicyHealth
 from vagus.server.served_policy import ServedPolicy
@@ -55,7 +55,7 @@ class PolicyCheck(Generic[SessionT]):
         """Put a failure on record that belongs to no batch."""
         self._log.tell(session, seq, error)
 
-    def note(self, batch: Batch[SessionT], results: Sequence[ActionChunk | PolicyError]) -> None:
+    def note(self, batch: BatchRows[SessionT], results: Sequence[ActionChunk | PolicyError]) -> None:
         """A batch was run."""
         failures: list[str] = []
         for (slot, ready), result in zip(batch, results, strict=True):

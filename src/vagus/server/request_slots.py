@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from vagus.clock import NS_PER_MS
 from vagus.server.mailbox import Letter
-from vagus.server.scheduler import Candidate, Scheduler
+from vagus.server.scheduler import Candidate, Scheduler, Wait
 from vagus.server.sessions import Session
 from vagus.server.slot import QueuedRequest, ReadyRequest, Slot, Stage
 from vagus.server.validate import Terms
@@ -108,17 +108,17 @@ class RequestSlots(Generic[SessionT]):
 
     def choose(
         self, profile: Mapping[int, float], now_ns: int, max_batch: int
-    ) -> list[tuple[Slot[SessionT], ReadyRequest]]:
-        """Take the next batch out; empty if nobody is ready."""
+    ) -> list[tuple[Slot[SessionT], ReadyRequest]] | Wait:
+        """Take the next batch out, or return how long the scheduler waits."""
         waiting = {
             slot.session.epoch: (slot, slot.ready) for slot in self._slots.values() if slot.ready is not None
         }
-        if not waiting:
-            return []
         candidates = [_candidate(slot, ready) for slot, ready in waiting.values()]
-        chosen = self._scheduler(candidates, profile, now_ns, max_batch=max_batch)
+        decision = self._scheduler(candidates, profile, now_ns, max_batch=max_batch)
+        if isinstance(decision, Wait):
+            return decision
         self._batches += 1
-        batch = [waiting[candidate.epoch] for candidate in chosen]
+        batch = [waiting[candidate.epoch] for candidate in decision.candidates]
         for slot, _ in batch:
             slot.ready, slot.stage, slot.last_served = None, Stage.INFERRING, self._batches
         return batch
@@ -183,4 +183,11 @@ class RequestSlots(Generic[SessionT]):
 
 def _candidate(slot: Slot[SessionT], ready: ReadyRequest) -> Candidate:
     due_ns = ready.letter.arrived_ns + round(ready.request.slack_ms * NS_PER_MS)
-    return Candidate(slot.session.epoch, slot.last_served, ready.ready_ns, due_ns)
+    return Candidate(
+        slot.session.epoch,
+        slot.last_served,
+        ready.ready_ns,
+        due_ns,
+        batch_key=ready.batch_key,
+        tenant=slot.session.client,
+    )

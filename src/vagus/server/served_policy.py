@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -12,12 +12,12 @@ import numpy as np
 
 from vagus.errors import ConfigError, PolicyError
 from vagus.import_path import Option
-from vagus.policies.policy import Policy, Row, ServingMode, failure_of
+from vagus.policies.policy import Policy, Row, ServingMode, SplitsBatches, failure_of
 from vagus.policies.registry import load_policy
 from vagus.quoting import quoted
 from vagus.server.config import ServeConfig, ServingChoice
 from vagus.specs import PolicySpec
-from vagus.types import ActionChunk, FloatArray
+from vagus.types import ActionChunk, FloatArray, Observation
 
 __all__ = ["ServedPolicy", "check_result", "infer_rows", "load_model"]
 
@@ -52,6 +52,10 @@ class ServedPolicy(Generic[SessionT]):
         digest = hashlib.sha256(self.policy.model_hash.encode())
         digest.update(repr((self.dtype, self.spec.rtc, self.spec.default_instruction)).encode())
         return digest.hexdigest()
+
+    def batch_key(self, observation: Observation) -> Hashable:
+        """Return what requests must share to go through the network together (any thread)."""
+        return self.policy.batch_key(observation) if isinstance(self.policy, SplitsBatches) else None
 
     @property
     def is_exclusive(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -37,12 +37,13 @@ class QueuedRequest:
 
 @dataclass(frozen=True, slots=True)
 class ReadyRequest:
-    """A request whose arrays are there."""
+    """A request whose arrays are there; those of one `batch_key` can go through the network together."""
 
     letter: Letter[QueuedRequest]
     request: DecodedRequest
     decode_ns: int
     ready_ns: int
+    batch_key: Hashable = None
 
     @property
     def header(self) -> Header:

@@ -13,7 +13,7 @@ from torch import Tensor
 from vagus.errors import PolicyError
 from vagus.integrations.lerobot.policy.features import Features
 from vagus.policies.policy import Row
-from vagus.types import Image
+from vagus.types import Image, Observation
 
 __all__ = ["Batch", "Memory", "check_row", "collate", "frames_key", "generators", "noise_of", "with_history"]
 
@@ -55,9 +55,9 @@ def check_row(row: Row[Memory], features: Features) -> PolicyError | None:
     return PolicyError(f"cameras: wanted a frame of {missing}, got none") if missing else None
 
 
-def frames_key(row: Row[Memory], features: Features, *, fits_frames: bool) -> Shape:
+def frames_key(observation: Observation, features: Features, *, fits_frames: bool) -> Shape:
     """Return what rows must share to be in one batch: cameras, and the sizes where the policy fits them."""
-    images = row.observation.images
+    images = observation.images
     return tuple((n, tuple(images[n].shape) if fits_frames else ()) for n in features.cameras if n in images)
 
 

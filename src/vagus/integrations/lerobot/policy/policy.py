@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 
 import torch
@@ -20,7 +20,7 @@ from vagus.integrations.lerobot.policy.rtc import install_rtc
 from vagus.integrations.lerobot.policy.source import local_directory
 from vagus.policies.declare import SpecTable
 from vagus.policies.policy import Row, ServingMode, failure_of
-from vagus.types import ActionChunk
+from vagus.types import ActionChunk, Observation
 
 __all__ = ["LeRobotPolicy"]
 
@@ -113,6 +113,10 @@ class LeRobotPolicy:
                 results[index] = answer
         return [result for result in results if result is not None]
 
+    def batch_key(self, observation: Observation) -> Hashable:
+        """Return the cameras of an observation, with their sizes where the policy fits them."""
+        return frames_key(observation, self._features, fits_frames=self._family.fits_frames)
+
     def close(self) -> None:
         """Free the device."""
         self._forward = None
@@ -123,10 +127,9 @@ class LeRobotPolicy:
         """Return which rows can be one batch; those of a policy with state of its own are alone."""
         if self.serving_mode is ServingMode.EXCLUSIVE:
             return [[index] for index in indices]
-        groups: dict[object, list[int]] = {}
+        groups: dict[Hashable, list[int]] = {}
         for index in indices:
-            key = frames_key(batch[index], self._features, fits_frames=self._family.fits_frames)
-            groups.setdefault(key, []).append(index)
+            groups.setdefault(self.batch_key(batch[index].observation), []).append(index)
         return list(groups.values())
 
     def _run(self, rows: Sequence[Row[Memory]]) -> list[ActionChunk | PolicyError]:
