@@ -30,7 +30,7 @@ from vagus.clock import MonotonicClock
 from vagus.errors import PolicyError
 from vagus.integrations.lerobot.policy.batch import Memory
 from vagus.policies.declare import SpecTable
-from vagus.policies.policy import Row, ServingMode
+from vagus.policies.policy import Row, ServingMode, SplitsBatches
 from vagus.server.config import ServeConfig
 from vagus.server.served_policy import ServedPolicy
 from vagus.server.warmup import warm_up
@@ -253,6 +253,9 @@ def test_any_mixture_of_rows_is_each_row_alone(vla: Path) -> None:
         (alone,) = good(policy.infer([one]))
         assert_near(chunk.model, alone.model)
         assert_near(chunk.robot, alone.robot)
+    assert isinstance(policy, SplitsBatches)
+    keys = [policy.batch_key(one.observation) for one in rows]
+    assert keys[0] == keys[1] == keys[2] != keys[3], "a batch is one pass: the cameras are the same"
     guided, free = good(policy.infer([rows[1], replace(rows[1], prefix=None)]))
     assert np.abs(guided.model - free.model).max() > 1e-2
 
