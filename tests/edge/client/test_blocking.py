@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 from rollout_rig import Sway, serving
+from server.raw_client import IMAGE, CountingPolicy, wait_until
+from server.raw_client import serving as serving_memory
 from vagus.edge.client.blocking import BlockingClient, ChunkRequest
-from vagus.edge.client.discovery import Endpoint
+from vagus.edge.client.handshake import Identity
 from vagus.edge.config import EdgeConfig
-from vagus.errors import SessionRefusedError, SpecError, VagusError
-from vagus.integrations.lerobot.rollout.names import identity_of
+from vagus.errors import LinkError, PolicyError, RobotError, SessionRefusedError, SpecError, VagusError
 from vagus.server.server import Server
 from vagus.specs import CameraSpec, RobotSpec
+from vagus.transport.link import Link
 from vagus.transport.router import Router
+from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import RouterConfig, ZenohConfig
 from vagus.types import ActionChunk
 
+TIMEOUT_S = 2.0
 FRAME = np.zeros((48, 64, 3), dtype=np.uint8)
 
 
@@ -37,17 +42,21 @@ def endpoint() -> Iterator[str]:
         yield router.endpoints[0]
 
 
-def remote(endpoint: str, **edge: object) -> BlockingClient:
+@pytest.fixture
+def link(endpoint: str) -> Iterator[ZenohLink]:
+    with ZenohLink(ZenohConfig(connect=(endpoint,))) as link:
+        yield link
+
+
+def remote(link: Link, name: str = "arm", **edge: object) -> BlockingClient:
     spec = Sway().spec
     robot = RobotSpec("lerobot", spec.actions, spec.state, (CameraSpec("front", 48, 64),), spec.rate_hz)
     config = EdgeConfig(**edge)  # type: ignore[arg-type]
-    return BlockingClient(
-        Endpoint(endpoint, "", ZenohConfig(), config), robot, identity_of("arm", {}), "sway"
-    )
+    return BlockingClient(link, robot, Identity(name, f"{name}1"), config, instruction="sway")
 
 
 def ask(chunks: BlockingClient) -> ActionChunk:
-    return chunks.ask(ChunkRequest(np.zeros(6, dtype=np.float32), {"front": FRAME}))
+    return chunks.ask(ChunkRequest(np.zeros(6, dtype=np.float32), {"front": FRAME}), timeout_s=TIMEOUT_S)
 
 
 def errors_until_answered(chunks: BlockingClient, tries: int = 5) -> list[VagusError]:
@@ -62,11 +71,8 @@ def errors_until_answered(chunks: BlockingClient, tries: int = 5) -> list[VagusE
     return errors
 
 
-def test_after_a_restart_with_other_weights_every_question_fails(
-    endpoint: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("vagus.edge.client.blocking.REPLY_TIMEOUT_S", 0.5)
-    chunks = remote(endpoint)
+def test_after_a_restart_with_other_weights_every_question_fails(endpoint: str, link: ZenohLink) -> None:
+    chunks = remote(link)
     with serving(endpoint, Sway()) as server:
         assert np.abs(ask(chunks).robot).max() < 20.0
         first = hash_of(server)
@@ -80,11 +86,8 @@ def test_after_a_restart_with_other_weights_every_question_fails(
     assert second in str(errors[-1])
 
 
-def test_after_a_restart_with_the_same_weights_it_goes_on(
-    endpoint: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("vagus.edge.client.blocking.REPLY_TIMEOUT_S", 0.5)
-    chunks = remote(endpoint)
+def test_after_a_restart_with_the_same_weights_it_goes_on(endpoint: str, link: ZenohLink) -> None:
+    chunks = remote(link)
     with serving(endpoint, Sway()):
         ask(chunks)
     with serving(endpoint, Sway()):
@@ -92,9 +95,8 @@ def test_after_a_restart_with_the_same_weights_it_goes_on(
     chunks.close()
 
 
-def test_beside_other_weights_the_same_are_found(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vagus.edge.client.blocking.REPLY_TIMEOUT_S", 0.5)
-    chunks = remote(endpoint)
+def test_beside_other_weights_the_same_are_found(endpoint: str, link: ZenohLink) -> None:
+    chunks = remote(link)
     with serving(endpoint, Sway()):
         ask(chunks)
     with serving(endpoint, Other(), name="another"), serving(endpoint, Sway(), name="same"):
@@ -102,14 +104,73 @@ def test_beside_other_weights_the_same_are_found(endpoint: str, monkeypatch: pyt
     chunks.close()
 
 
-def test_a_pinned_model_is_asked_for_from_the_first_contact_on(endpoint: str) -> None:
+def test_a_pinned_model_is_asked_for_from_the_first_contact_on(endpoint: str, link: ZenohLink) -> None:
     with serving(endpoint, Other(), name="another"), serving(endpoint, Sway(), name="same") as server:
         pin = hash_of(server)[:10]
-        assert np.abs(ask(remote(endpoint, pin_model=pin)).robot).max() < 20.0
-        wrong = remote(endpoint, pin_model="0123456789ab")
+        assert np.abs(ask(remote(link, pin_model=pin)).robot).max() < 20.0
+        wrong = remote(link, pin_model="0123456789ab")
         with pytest.raises(SessionRefusedError, match=r"wants 0123456789ab.*has [0-9a-f]{12}"):
             ask(wrong)
 
 
 def hash_of(server: Server[dict[str, object]]) -> str:
     return server.capabilities().model_hash
+
+
+def memory_client(link: Link, number: int) -> BlockingClient:
+    spec = CountingPolicy().spec
+    robot = RobotSpec("arm", spec.actions, spec.state, spec.cameras, 10.0)
+    return BlockingClient(link, robot, Identity(f"arm-{number}", f"{number}"))
+
+
+def counted(client: BlockingClient, state: float) -> list[float]:
+    """Return (calls of this session in this episode, state), as the policy answers."""
+    chunk = client.ask(ChunkRequest(np.full(1, state, dtype=np.float32), {"front": IMAGE}))
+    return [float(value) for value in chunk.robot[0]]
+
+
+def test_twenty_of_them_on_one_link_never_get_what_is_anothers() -> None:
+    with serving_memory() as stand:
+        link = stand.network.link("gateway")
+        faults: list[str] = []
+
+        def run(number: int) -> None:
+            with memory_client(link, number) as client:
+                for call in range(1, 11):
+                    got = counted(client, float(number))
+                    if got != [float(call), float(number)]:
+                        faults.append(f"{number}: {got} at call {call}")
+                client.begin_episode()
+                if counted(client, float(number)) != [1.0, float(number)]:
+                    faults.append(f"{number}: an old episode")
+
+        threads = [threading.Thread(target=run, args=(number,)) for number in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert faults == []
+        assert link.health().is_connected, "it is somebody else's"
+        wait_until(lambda: stand.server.capabilities().load.sessions == 0)
+
+
+def test_a_request_that_fails_is_the_callers_to_know_and_the_next_goes_on() -> None:
+    with serving_memory() as stand, memory_client(stand.network.link("arm"), 1) as client:
+        assert client.open().policy.action_dim == 2
+        with pytest.raises(PolicyError, match="policy_error"):
+            counted(client, -1.0)
+        assert counted(client, 5.0)[1] == 5.0
+        stand.policy.gate.clear()
+        with pytest.raises(LinkError, match=r"no chunk within 0\.05 s"):
+            client.ask(ChunkRequest(np.zeros(1, dtype=np.float32), {"front": IMAGE}), timeout_s=0.05)
+        stand.policy.gate.set()
+        assert counted(client, 6.0) == [1.0, 6.0], "a new session"
+
+
+def test_what_a_request_lacks_is_named_and_costs_no_session() -> None:
+    with serving_memory() as stand, memory_client(stand.network.link("arm"), 1) as client:
+        with pytest.raises(RobotError, match="no frame of camera"):
+            client.ask(ChunkRequest(np.zeros(1, dtype=np.float32), {}))
+        with pytest.raises(PolicyError, match=r"invalid_input.*state"):
+            client.ask(ChunkRequest(np.zeros(3, dtype=np.float32), {"front": IMAGE}))
+        assert counted(client, 5.0) == [1.0, 5.0]

@@ -7,20 +7,23 @@ import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from types import TracebackType
 
-from vagus.clock import NS_PER_S, MonotonicClock
+from vagus.clock import NS_PER_S, MonotonicClock, seconds_to_ns
 from vagus.edge.client.codec import RequestCoding, encode_request, request_seed
-from vagus.edge.client.discovery import Endpoint
+from vagus.edge.client.discovery import find_server
 from vagus.edge.client.handshake import Contract, Identity
 from vagus.edge.client.inflight import Request
 from vagus.edge.client.presence import Presence
 from vagus.edge.client.protocol import SessionRef
 from vagus.edge.client.reply import ReplyFault, read_chunk
 from vagus.edge.client.session import SessionOpener
+from vagus.edge.config import EdgeConfig
 from vagus.errors import LinkError, PolicyError, ProtocolError
 from vagus.quoting import quoted
 from vagus.specs import RobotSpec
-from vagus.transport.link import Delivery, Sample
+from vagus.transport.link import Delivery, Link, Sample
+from vagus.transport.service_name import ServiceName
 from vagus.types import ActionChunk, FloatArray, Image, Prefix, RequestDraft, Snapshot
 from vagus.wire.codec import decode, decode_header
 from vagus.wire.schema import EventMessage, Header, Kind
@@ -28,12 +31,12 @@ from vagus.wire.schema import EventMessage, Header, Kind
 __all__ = ["BlockingClient", "ChunkRequest"]
 
 REPLY_TIMEOUT_S = 5.0
-"""Longest wait for one chunk; the session is opened again after it."""
+"""Longest wait for one chunk, unless told otherwise; the session is opened again after it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkRequest:
-    """What a chunk is asked for with.
+    """The observation and the running plan that a chunk is asked for with.
 
     Attributes:
         state: measured state in the policy's order, (state_dim,), float32.
@@ -51,19 +54,37 @@ class ChunkRequest:
 
 
 class BlockingClient:
-    """One session, one question at a time. The session opens with the first and again after a failure.
+    """One session on a link of others, one request at a time; any number of clients may share the link.
 
-    Every later session must agree on the same as the first: a robot in motion does not change models.
+    The session opens with the first request and again after a failure. Every later session must agree on the
+    same as the first (model, actions, order, units): a robot in motion does not change models.
+
+    Args:
+        link: the network; not closed by this object.
+        robot: what the robot offers, in the policy's names.
+        identity: who asks; its name is the client's in all keys.
+        config: settings of the conversation.
+        service: whom to talk to; None: the only service on the network.
+        instruction: what the robot is to do; may be set anew before each request.
     """
 
-    def __init__(self, contact: Endpoint, robot: RobotSpec, identity: Identity, instruction: str) -> None:
-        self._contact = contact
-        self._robot = robot
-        self._identity = identity
+    def __init__(
+        self,
+        link: Link,
+        robot: RobotSpec,
+        identity: Identity,
+        config: EdgeConfig | None = None,
+        *,
+        service: ServiceName | None = None,
+        instruction: str = "",
+    ) -> None:
+        self._link = link
+        self._config = config or EdgeConfig()
+        self._service = service
+        self._opener = SessionOpener(link, robot, self._config, identity)
         self.instruction = instruction
         self._clock = MonotonicClock()
         self._stack = ExitStack()
-        self._samples: queue.SimpleQueue[Sample] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._open: _Open | None = None
         self._contract: Contract | None = None
@@ -72,55 +93,76 @@ class BlockingClient:
         self._began_ns: int | None = None
 
     def begin_episode(self) -> None:
-        """Begin a new episode: the next question carries the boundary (any thread)."""
+        """Begin a new episode: the next request carries the boundary (any thread)."""
         with self._lock:
             self._episode += 1
             self._began_ns = None
 
-    def ask(self, question: ChunkRequest) -> ActionChunk:
-        """Return the chunk for this observation.
+    def open(self) -> Contract:
+        """Open the session, if none is open, and return what was agreed on.
 
         Raises:
-            LinkError: nobody to ask, or no answer in time.
-            PolicyError: the server answered that it cannot.
+            LinkError: nobody to ask.
             SpecError: there are servers, but none of what the first session agreed on.
-            SessionRefusedError, ProtocolError: as the session open raises them.
+            SessionRefusedError, ProtocolError, ConfigError: as the session open raises them.
+        """
+        return (self._open or self._begin_session()).contract
+
+    def ask(self, request: ChunkRequest, *, timeout_s: float = REPLY_TIMEOUT_S) -> ActionChunk:
+        """Return the chunk for this observation.
+
+        Args:
+            request: what it is asked for with.
+            timeout_s: longest wait for the reply, once a session is open.
+
+        Raises:
+            LinkError: nobody to ask, or no reply in time.
+            PolicyError: the server answered that it cannot, or that the request is not what was agreed.
+            RobotError: the request lacks a camera.
+            SpecError, SessionRefusedError, ProtocolError, ConfigError: as `open` raises them.
         """
         opened = self._open or self._begin_session()
         try:
-            return self._ask(question, opened)
+            return self._ask(request, opened, timeout_s)
         except (LinkError, ProtocolError):
             self.close()
             raise
 
     def close(self) -> None:
-        """End the session; a later question opens another. Twice does nothing."""
+        """End the session; a later request opens another. Twice does nothing."""
         opened, self._open = self._open, None
-        if opened is not None:
-            opened.opener.close(opened.session)
+        if opened is not None and self._link.health().is_connected:
+            self._opener.close(opened.session)
         self._stack.close()
+
+    def __enter__(self) -> BlockingClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     # -- parts ------------------------------------------------------------------------------------------
 
     def _begin_session(self) -> _Open:
+        samples: queue.SimpleQueue[Sample] = queue.SimpleQueue()
         with ExitStack() as stack:
-            link = stack.enter_context(self._contact.link())
-            server, said = self._contact.find(link, self._contract)
-            opener = SessionOpener(link, self._robot, self._contact.edge, self._identity)
-            presence = Presence(link, self._identity, self._samples.put)
+            server, said = find_server(self._link, self._service, self._config, self._contract)
+            presence = Presence(self._link, self._opener.identity, samples.put)
             stack.callback(presence.leave)
             presence.move_to(server)
-            session, contract = opener.open(
+            session, contract = self._opener.open(
                 server, said, instruction=self.instruction, contract=self._contract
             )
             self._stack = stack.pop_all()
         self._seq = 0
         self._contract = contract
-        self._open = _Open(opener, session, contract)
+        self._open = _Open(session, contract, samples)
         return self._open
 
-    def _ask(self, question: ChunkRequest, opened: _Open) -> ActionChunk:
-        draft = self._draft(question, opened)
+    def _ask(self, asked: ChunkRequest, opened: _Open, timeout_s: float) -> ActionChunk:
+        draft = self._draft(asked, opened)
         self._seq += 1
         now_ns = self._clock.now_ns()
         request = Request(opened.session.epoch, self._seq, draft, now_ns, now_ns)
@@ -128,42 +170,40 @@ class BlockingClient:
             codec=opened.contract.image_codec,
             instruction=self.instruction,
             seed=request_seed(opened.session.epoch, self._seq),
-            jpeg_quality=self._contact.edge.jpeg_quality,
+            jpeg_quality=self._config.jpeg_quality,
         )
-        header, body = encode_request(
-            request, Snapshot(draft, question.images), opened.contract.policy, coding
-        )
-        key = opened.session.server.client(self._identity.name).observation
-        opened.opener.link.publish(key, header=header, payload=body, delivery=Delivery.OBSERVATION)
-        return self._await(request, opened)
+        header, body = encode_request(request, Snapshot(draft, asked.images), opened.contract.policy, coding)
+        key = opened.session.server.client(self._opener.identity.name).observation
+        self._link.publish(key, header=header, payload=body, delivery=Delivery.OBSERVATION)
+        return self._await(request, opened, timeout_s)
 
-    def _draft(self, question: ChunkRequest, opened: _Open) -> RequestDraft:
+    def _draft(self, asked: ChunkRequest, opened: _Open) -> RequestDraft:
         now_ns = self._clock.now_ns()
         with self._lock:
             is_start, episode = self._began_ns is None, self._episode
             began_ns = self._began_ns = self._began_ns or now_ns
-        is_conditioned = opened.contract.uses_rtc and question.prefix is not None
+        is_conditioned = opened.contract.uses_rtc and asked.prefix is not None
         return RequestDraft(
             ticket=self._seq,
             episode=episode,
             step=round((now_ns - began_ns) * opened.contract.step_rate_hz / NS_PER_S),
-            state=question.state,
+            state=asked.state,
             captured_ns=now_ns,
-            prefix=question.prefix if is_conditioned else None,
-            inference_delay=question.inference_delay if is_conditioned else 0,
+            prefix=asked.prefix if is_conditioned else None,
+            inference_delay=asked.inference_delay if is_conditioned else 0,
             episode_start=is_start,
             slack_ns=0,
-            prefix_horizon=question.prefix_horizon if is_conditioned else 0,
+            prefix_horizon=asked.prefix_horizon if is_conditioned else 0,
         )
 
-    def _await(self, request: Request, opened: _Open) -> ActionChunk:
-        deadline_ns = self._clock.now_ns() + round(REPLY_TIMEOUT_S * NS_PER_S)
+    def _await(self, request: Request, opened: _Open, timeout_s: float) -> ActionChunk:
+        deadline_ns = self._clock.now_ns() + seconds_to_ns(timeout_s)
         while True:
             left_s = (deadline_ns - self._clock.now_ns()) / NS_PER_S
             try:
-                sample = self._samples.get(timeout=max(left_s, 0.0))
+                sample = opened.samples.get(timeout=max(left_s, 0.0))
             except queue.Empty:
-                raise LinkError(f"no chunk within {REPLY_TIMEOUT_S:g} s") from None
+                raise LinkError(f"no chunk within {timeout_s:g} s") from None
             header = decode_header(sample.header)
             if header.epoch == request.epoch and header.kind is Kind.EVENT:
                 _raise_event(decode(sample.payload, EventMessage), header, request)
@@ -176,9 +216,9 @@ class BlockingClient:
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    opener: SessionOpener
     session: SessionRef
     contract: Contract
+    samples: queue.SimpleQueue[Sample]
 
 
 def _answers(header: Header, request: Request) -> bool:

@@ -25,12 +25,13 @@ from vagus.quoting import quoted
 from vagus.specs import PolicySpec
 from vagus.transport.keys import ServerKey
 from vagus.transport.link import Link
+from vagus.transport.service_name import ServiceName
 from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import ZenohConfig
 from vagus.wire.contract import policy_spec_from
 from vagus.wire.schema import Capabilities, EventCode
 
-__all__ = ["Endpoint"]
+__all__ = ["Endpoint", "find_server"]
 
 RETRY_S = 0.1
 """Pause between tries of the first contact."""
@@ -114,33 +115,41 @@ class Endpoint:
             else 0.0
         )
 
-    def find(self, link: Link, contract: Contract | None = None) -> tuple[ServerKey, Capabilities]:
-        """Return a ready server of the service, with the pinned model, and equal to what was agreed before.
+    def find(self, link: Link) -> tuple[ServerKey, Capabilities]:
+        """Return a ready server of the service; raises as `find_server` does."""
+        return find_server(link, parse_service(self.service, setting="policy.service"), self.edge)
 
-        Args:
-            link: the network.
-            contract: what the first session agreed on; None before it.
 
-        Raises:
-            LinkError: there is none now.
-            SessionRefusedError: none that is ready has the pinned model.
-            SpecError: none that is ready is what was agreed on.
-            ConfigError: several services and none chosen.
-        """
-        timeout_s = self.edge.handshake_timeout_s
-        name = parse_service(self.service, setting="policy.service")
-        service = find_service(link, name, timeout_s=timeout_s)
-        alive = living_servers(link, service.all_alive, timeout_s=timeout_s)
-        why: VagusError | None = None if alive else nobody_ready(link, service, timeout_s=timeout_s)
-        for server in sorted(alive, key=lambda k: k.path):
-            said = fetch_capabilities(link, server)
-            try:
-                _check(said, self.edge, contract)
-            except VagusError as error:
-                why = error
-            else:
-                return server, said
-        raise why or LinkError(f"no server of {service.text} is alive")
+def find_server(
+    link: Link, service: ServiceName | None, config: EdgeConfig, contract: Contract | None = None
+) -> tuple[ServerKey, Capabilities]:
+    """Return a ready server of a service, with the pinned model, and equal to what was agreed before.
+
+    Args:
+        link: the network.
+        service: whom to talk to; None: the only service on the network.
+        config: time limits and the pinned model.
+        contract: what the first session agreed on; None before it.
+
+    Raises:
+        LinkError: there is none now.
+        SessionRefusedError: none that is ready has the pinned model.
+        SpecError: none that is ready is what was agreed on.
+        ConfigError: several services and none chosen.
+    """
+    timeout_s = config.handshake_timeout_s
+    key = find_service(link, service, timeout_s=timeout_s)
+    alive = living_servers(link, key.all_alive, timeout_s=timeout_s)
+    why: VagusError | None = None if alive else nobody_ready(link, key, timeout_s=timeout_s)
+    for server in sorted(alive, key=lambda k: k.path):
+        said = fetch_capabilities(link, server)
+        try:
+            _check(said, config, contract)
+        except VagusError as error:
+            why = error
+        else:
+            return server, said
+    raise why or LinkError(f"no server of {key.text} is alive")
 
 
 def _check(said: Capabilities, edge: EdgeConfig, contract: Contract | None) -> None:

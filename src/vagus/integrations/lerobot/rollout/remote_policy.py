@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from torch import Tensor
 from vagus.control.fallback import keeps_moving
 from vagus.edge.client.blocking import BlockingClient, ChunkRequest
 from vagus.edge.client.discovery import Endpoint
+from vagus.edge.client.session import parse_service
 from vagus.edge.config import EdgeConfig
 from vagus.errors import ConfigError, StateError
 from vagus.integrations.lerobot.rollout.names import identity_of
@@ -161,6 +163,7 @@ class VagusPolicy(PreTrainedPolicy):  # type: ignore[misc]
         super().__init__(config)
         self.spec = spec
         self._chunks: BlockingClient | None = None
+        self._link = ExitStack()
         self.task = ""
 
     @classmethod
@@ -223,10 +226,11 @@ class VagusPolicy(PreTrainedPolicy):  # type: ignore[misc]
         images = self._images(batch)
         if self._chunks is None:
             self._chunks = BlockingClient(
-                self.config.contact,
+                self._link.enter_context(self.config.contact.link()),
                 self._mirror(images),
                 identity_of(self.config.name, self.config.tags),
-                _task_of(batch),
+                self.config.edge,
+                service=parse_service(self.config.service, setting="policy.service"),
             )
         self._chunks.instruction = _task_of(batch)
         prefix = self._prefix(prev_chunk_left_over)
@@ -266,9 +270,11 @@ class VagusPolicy(PreTrainedPolicy):  # type: ignore[misc]
         return {}
 
     def close(self) -> None:
-        """End the session, if one is open."""
-        if self._chunks is not None:
-            self._chunks.close()
+        """End the session, if one is open, and leave the network."""
+        chunks, self._chunks = self._chunks, None
+        if chunks is not None:
+            chunks.close()
+        self._link.close()
 
     # -- parts ------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Reaching a served policy from inside LeRobot, over a real router."""
+"""A ready server is found over a real router, or it is said why there is none."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import pytest
 
 from rollout_rig import PATIENCE_S, Sway, serving
 from vagus.edge.client.discovery import Endpoint
+from vagus.edge.client.handshake import Identity
 from vagus.edge.client.session import SessionOpener
 from vagus.edge.config import EdgeConfig
 from vagus.errors import LinkError, SessionRefusedError
-from vagus.integrations.lerobot.rollout.names import identity_of, policy_names
 from vagus.server.config import ServeConfig
 from vagus.server.server import Server
 from vagus.specs import RobotSpec
@@ -52,17 +52,6 @@ def test_a_server_that_listens_is_reached_without_a_router() -> None:
             assert Endpoint(endpoint, "", network, EdgeConfig()).ask() == Sway().spec
 
 
-def test_lerobots_keys_become_names() -> None:
-    keys = {"observation.images.front": "observation.images.cam_high", "observation.state.a": "b", "x": "y"}
-    assert policy_names(keys) == {"front": "cam_high", "a": "b", "x": "y"}
-
-
-def test_a_server_is_told_which_program_this_is() -> None:
-    who = identity_of("arm", {"site": "lab"})
-    assert (who.name, dict(who.tags)) == ("arm", {"program": "lerobot", "site": "lab"})
-    assert who.instance != identity_of("arm", {}).instance
-
-
 def test_what_no_robot_could_be_driven_by_is_refused_before_one_is_connected() -> None:
     with Router(RouterConfig(listen=("tcp/127.0.0.1:0",))) as router:
         endpoint = router.endpoints[0]
@@ -84,7 +73,7 @@ def test_a_full_server_is_refused_before_a_robot_is_connected(monkeypatch: pytes
         spec, here = Sway().spec, contact(router.endpoints[0])
         robot = RobotSpec("arm", spec.actions, spec.state, spec.cameras, spec.rate_hz)
         with here.link() as link:
-            who = identity_of("first", {})
+            who = Identity("first", "1a")
             opener = SessionOpener(link, robot, EdgeConfig(), who)
             server, said = here.find(link)
             link.token(server.client(who.name).alive(who.instance))  # or it would not keep its place for long
