@@ -9,6 +9,7 @@ from typing import cast
 
 from vagus.errors import ConfigError
 from vagus.import_path import Option, accepted_options, check_options
+from vagus.installed import POLICIES, installed
 from vagus.policies.callable import load_callable
 from vagus.policies.policy import Policy
 from vagus.specs import PolicySpec
@@ -37,7 +38,8 @@ def load_policy(
     """Return the policy called `name`, loaded.
 
     Args:
-        name: one of `backends`, or a path to a policy of your own ("file.py:name", "package.module:name").
+        name: one of `backends`, a name that an installed package brings (entry point of the group
+            `vagus.policies`), or a path to a policy of your own ("file.py:name", "package.module:name").
         options: keyword arguments of that backend's constructor.
         settings: keyword arguments that any backend may take (model, revision, dtype, device …).
         spec: what a function of your own wants and gives.
@@ -49,6 +51,8 @@ def load_policy(
         PolicyError: it cannot be loaded.
     """
     options, settings = options or {}, settings or {}
+    if name not in backends:
+        name = installed(POLICIES).get(name, name)
     if name not in backends and ":" in name:
         check_options(f"policy {name!r}", settings, LABELS)
         return load_callable(name, spec=spec, options=options)
@@ -63,7 +67,7 @@ def load_policy(
 
 def _constructor(name: str, backends: Mapping[str, str]) -> Callable[..., Policy[object]]:
     if name not in backends:
-        choices = ", ".join(sorted(backends))
+        choices = ", ".join(sorted({*backends, *installed(POLICIES)}))
         raise ConfigError(
             "policy", wanted=f"one of {choices}, or your own as file.py:name or package.module:name", got=name
         )

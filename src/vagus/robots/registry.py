@@ -9,6 +9,7 @@ from typing import cast
 
 from vagus.errors import ConfigError
 from vagus.import_path import Option, check_options, construct, load_named
+from vagus.installed import ROBOTS, installed
 from vagus.robots.robot import ARGUMENTS, Robot, uncallable
 from vagus.specs import RobotSpec
 
@@ -40,7 +41,8 @@ def load_robot(name: str, options: Mapping[str, Option] | None = None) -> Robot:
     """Return the robot called `name`, not connected.
 
     Args:
-        name: "sim", "gym:<environment id>", "lerobot:<robot type>", or a class of your own ("file.py:Class",
+        name: "sim", "gym:<environment id>", "lerobot:<robot type>", a name that an installed package brings
+            (entry point of the group `vagus.robots`), or a class of your own ("file.py:Class",
             "package.module:Class").
         options: keyword arguments of its constructor.
 
@@ -57,8 +59,13 @@ def load_robot(name: str, options: Mapping[str, Option] | None = None) -> Robot:
         return _gym(name, options)
     if name.startswith(LEROBOT):
         return _lerobot(name, options)
+    brought = installed(ROBOTS)
+    if name in brought:
+        return _own(brought[name], options)
     if ":" not in name:
-        choices = ", ".join((*sorted(EMBEDDED), f"{GYM}<environment id>", f"{LEROBOT}<robot type>"))
+        choices = ", ".join(
+            (*sorted({*EMBEDDED, *brought}), f"{GYM}<environment id>", f"{LEROBOT}<robot type>")
+        )
         raise ConfigError(
             "robot", wanted=f"{choices}, or your own as file.py:Class or package.module:Class", got=repr(name)
         )

@@ -1,0 +1,17 @@
+"""Names that installed packages bring: entry points of the groups `vagus.robots` and `vagus.policies`."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+
+__all__ = ["POLICIES", "ROBOTS", "installed"]
+
+ROBOTS = "vagus.robots"
+POLICIES = "vagus.policies"
+
+
+def installed(group: str) -> Mapping[str, str]:
+    """Return name → "package.module:name" of a group; nothing of it is imported."""
+    points = importlib.metadata.entry_points(group=group)
+    return {point.name: f"{point.module}:{point.attr}" for point in points}
