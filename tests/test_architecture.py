@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
+import pytest
+
 from scripts.document_tree import PACKAGE, PAGE, with_tree
+from scripts.trace_request import trace
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -25,3 +29,18 @@ def test_every_file_that_the_page_names_is_there() -> None:
     assert len(named) > 50
     places = [ROOT, PACKAGE, *(PACKAGE / folder for folder in BESIDE)]
     assert [name for name in named if not any((place / name).exists() for place in places)] == []
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="other threads cannot be traced")
+def test_a_request_passes_through_what_the_page_says_and_through_nothing_foreign() -> None:
+    passed = trace()
+    steps = (
+        "edge/engine/refill",
+        "edge/client/worker",
+        "server/pipeline",
+        "server/scheduler",
+        "server/executor",
+    )
+    after = ("server/replies", "edge/client/reply", "edge/engine/acceptance", "control/limits")
+    assert {f"{module}.py" for module in (*steps, *after)} <= set(passed)
+    assert [module for module in passed if module.startswith(("cli/", "integrations/", "recording/"))] == []
