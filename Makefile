@@ -15,7 +15,7 @@ LEROBOT_PYTHON ?= $(shell for python in $(PYTHON) python3.12 python3.13 $$HOME/.
 # What failed last time; that nothing did is a failure, too.
 RETEST := --last-failed --last-failed-no-failures none
 
-.PHONY: install demo test test-lerobot retest-lerobot metaworld lint unit retest test-pythons test-wheel bench bench-smoke fuzz mutate clean
+.PHONY: install demo test test-long retest-long test-lerobot retest-lerobot metaworld lint unit retest test-pythons test-wheel bench bench-smoke fuzz mutate clean
 
 install: $(VENV)/.installed
 
@@ -38,10 +38,16 @@ lint: install
 	$(BIN)/lint-imports
 
 unit: install
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not slow"
 
 retest: install  ## what failed last time, once more: real processes and networks on shared cores have bad days
-	$(BIN)/pytest $(RETEST)
+	$(BIN)/pytest -m "not slow" $(RETEST)
+
+test-long: install  ## the tests that take their time: networks, attacks, drills with real processes
+	$(BIN)/pytest -m slow
+
+retest-long: install  ## what failed of them last time, once more
+	$(BIN)/pytest -m slow $(RETEST)
 
 test-lerobot: install $(LEROBOT_VENV)/.installed  ## LeRobot's policies and robots, in an environment of their own, offline
 	VAGUS_EDGE_PYTHON=$(abspath $(BIN)/python) $(LEROBOT_VENV)/bin/pytest tests/lerobot -q

@@ -10,7 +10,7 @@ from process.attacks import ATTACKS, MAX_GROWTH_MB, felt, start_server
 from process.rig import Rig, rig_in
 from vagus.cli.child import Child
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(240), pytest.mark.slow]
 
 SECONDS = 5.0
 

@@ -28,7 +28,7 @@ from process.rig import (
 from vagus.cli.exit_code import ExitCode
 from vagus.clock import monotonic_ns
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(240), pytest.mark.slow]
 
 NOTING = f"{HERE / 'noting_robot.py'}:Noting"
 HASTE = ("--connect-timeout-s", "2", "--open-timeout-s", "2")

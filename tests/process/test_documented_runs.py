@@ -17,7 +17,7 @@ from process.rig import START_S, rig_in, summary_of
 from vagus.cli.child import Child
 from vagus.cli.exit_code import ExitCode
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300), pytest.mark.slow]
 
 RUN_S = 60.0
 ENDPOINT = re.compile(r"^tcp/[\w.-]+:(\d+)$")

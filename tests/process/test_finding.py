@@ -16,7 +16,7 @@ from process.rig import HERE, PATIENCE_S, START_S, Rig, call, check_one_line, ri
 from vagus.cli.child import Child
 from vagus.cli.exit_code import ExitCode
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(180), pytest.mark.slow]
 
 LOADS_S = 12.0
 """Longer than a robot tries to find a server."""

@@ -15,7 +15,7 @@ from vagus.cli.exit_code import ExitCode
 from vagus.clock import monotonic_ns
 from vagus.transport.faults import FaultProxy, Faults
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300), pytest.mark.slow]
 
 HANG_S = 4.0
 CUT_S = 2.0

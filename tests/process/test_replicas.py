@@ -27,7 +27,7 @@ from vagus.cli.child import Child
 from vagus.cli.exit_code import ExitCode
 from vagus.clock import monotonic_ns
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(180), pytest.mark.slow]
 
 LONG_BUFFER = ("--buffer-time-s", "1.2")
 SETTLED_S = 2.0

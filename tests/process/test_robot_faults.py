@@ -22,7 +22,7 @@ from vagus.cli.child import Child
 from vagus.cli.exit_code import ExitCode
 from vagus.clock import monotonic_ns
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(180), pytest.mark.slow]
 
 NOTING = f"{HERE / 'noting_robot.py'}:Noting"
 
