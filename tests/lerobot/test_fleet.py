@@ -26,7 +26,15 @@ ROBOTS = tuple(f"arm{number}" for number in range(8))
 TOGETHER_S = 120.0
 FIRST_TICK_S = 5.0
 """From "robot running" to a robot's first tick, at most."""
-HARMLESS = {"requests", "merged", "sessions_opened", "timeouts", "superseded", "snapshots_unwanted"}
+HARMLESS = {
+    "requests",
+    "merged",
+    "sessions_opened",
+    "timeouts",
+    "superseded",
+    "discarded_superseded",
+    "snapshots_unwanted",
+}
 """What a run may count: a reply that took long is asked for again, and then there may be two."""
 CHUNK = 50
 BUFFER_S = 1.0

@@ -41,9 +41,9 @@ def test_a_good_proposal_may_be_merged() -> None:
     [
         (replace(STANDING, motion=MotionState.PAUSED), "discarded_paused"),
         (replace(STANDING, motion=MotionState.STOPPED), "discarded_paused"),
-        (replace(STANDING, epoch=EPOCH + 1), "old_epoch"),
-        (replace(STANDING, epoch=None), "old_epoch"),
-        (replace(STANDING, episode=1), "old_episode"),
+        (replace(STANDING, epoch=EPOCH + 1), "discarded_epoch"),
+        (replace(STANDING, epoch=None), "discarded_epoch"),
+        (replace(STANDING, episode=1), "discarded_episode"),
         (replace(STANDING, not_before_ns=S), "moved_since_capture"),
         (replace(STANDING, step=2 + HORIZON), "too_late"),
         (replace(STANDING, now_ns=4 * S + 1), "stale_chunk"),
@@ -66,7 +66,9 @@ def test_each_rule_passes_what_just_meets_it(standing: Standing) -> None:
     assert Acceptance(3 * S).why_discarded(GOOD, standing) == ""
 
 
-@pytest.mark.parametrize(("epoch", "seq", "reason"), [(7, 3, "superseded"), (7, 4, "superseded"), (7, 2, "")])
+@pytest.mark.parametrize(
+    ("epoch", "seq", "reason"), [(7, 3, "discarded_superseded"), (7, 4, "discarded_superseded"), (7, 2, "")]
+)
 def test_nothing_replaces_a_newer_answer_of_the_same_session(epoch: int, seq: int, reason: str) -> None:
     acceptance = Acceptance(3 * S)
     acceptance.accept(Source(epoch, seq, S))

@@ -293,9 +293,9 @@ def test_a_reply_to_what_was_seen_before_a_fallback_motion_is_dropped() -> None:
 @pytest.mark.parametrize(
     ("spoil", "counter"),
     [
-        (lambda drive: drive.set_link(epoch=EPOCH + 1), "old_epoch"),
-        (lambda drive: drive.set_link(LinkState.RECONNECTING, epoch=None), "old_epoch"),
-        (lambda drive: drive.engine.reset(), "old_episode"),
+        (lambda drive: drive.set_link(epoch=EPOCH + 1), "discarded_epoch"),
+        (lambda drive: drive.set_link(LinkState.RECONNECTING, epoch=None), "discarded_epoch"),
+        (lambda drive: drive.engine.reset(), "discarded_episode"),
         (lambda drive: drive.engine.pause(drive.now_ns), "discarded_paused"),
     ],
 )
@@ -708,7 +708,7 @@ def test_an_answer_is_merged_once_and_none_after_a_newer_one() -> None:
     drive.engine.propose(first)
     drive.tick()
     assert drive.engine.plan_view.merges == 2
-    assert drive.engine.counters["superseded"] == 1
+    assert drive.engine.counters["discarded_superseded"] == 1
 
 
 def test_with_the_time_clock_no_step_passes_between_a_pause_and_the_next_request() -> None:

@@ -61,10 +61,10 @@ class Acceptance:
         is_idle = standing.motion in (MotionState.PAUSED, MotionState.STOPPED)
         rules = (
             ("discarded_paused", is_idle),
-            ("old_epoch", source.epoch != standing.epoch),
-            ("old_episode", proposal.draft.episode != standing.episode),
+            ("discarded_epoch", source.epoch != standing.epoch),
+            ("discarded_episode", proposal.draft.episode != standing.episode),
             ("moved_since_capture", source.captured_ns <= standing.not_before_ns),
-            ("superseded", is_superseded),
+            ("discarded_superseded", is_superseded),
             ("too_late", chunk.step + len(chunk) <= standing.step),
             ("stale_chunk", standing.now_ns - source.captured_ns > self._max_age_ns),
         )
