@@ -17,9 +17,8 @@ from vagus.demo.robot import SimRobot
 from vagus.edge.client.codec import RequestCoding, encode_request
 from vagus.edge.client.handshake import Contract, Identity
 from vagus.edge.client.inflight import Request
-from vagus.edge.client.presence import Presence
 from vagus.edge.client.protocol import SessionRef
-from vagus.edge.client.session import SessionOpener
+from vagus.edge.client.session import Presence, SessionOpener
 from vagus.edge.config import EdgeConfig
 from vagus.import_path import Option
 from vagus.policies.policy import Policy, Row

@@ -17,9 +17,9 @@ from vagus.errors import ProtocolError
 from vagus.server.config import ServeConfig
 from vagus.server.pipeline import Pipeline
 from vagus.server.request import DecodeAll, DecodedRequest, decode_request
+from vagus.server.request_slots import Stage
 from vagus.server.scheduler import SCHEDULERS, Candidate, Decision, Scheduler, Wait, round_robin
 from vagus.server.sessions import Found, Session
-from vagus.server.slot import Stage
 from vagus.server.validate import Terms
 from vagus.specs import PolicySpec
 from vagus.types import Observation

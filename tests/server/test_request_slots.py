@@ -8,10 +8,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from vagus.server.mailbox import Letter
 from vagus.server.request import DecodedRequest
-from vagus.server.request_slots import Disposition, RequestSlots
+from vagus.server.request_slots import Disposition, QueuedRequest, ReadyRequest, RequestSlots, Slot, Stage
 from vagus.server.scheduler import Wait, round_robin
 from vagus.server.sessions import Session
-from vagus.server.slot import QueuedRequest, ReadyRequest, Slot, Stage
 from vagus.server.validate import Terms
 from vagus.types import Observation
 from vagus.wire.schema import Header, Kind

@@ -12,8 +12,8 @@ from vagus.clock import Clock
 from vagus.errors import PolicyError
 from vagus.policies.policy import Row, failure_of
 from vagus.server.replies import BatchTiming
+from vagus.server.request_slots import EpisodeState, ReadyRequest, Slot
 from vagus.server.served_policy import ServedPolicy, infer_rows
-from vagus.server.slot import EpisodeState, ReadyRequest, Slot
 from vagus.types import ActionChunk
 
 __all__ = ["BatchRows", "Executor"]

@@ -22,11 +22,17 @@ from vagus.server.policy_check import PolicyCheck
 from vagus.server.publisher import Publisher
 from vagus.server.replies import BatchTiming, Replies
 from vagus.server.request import DecodedRequest, decode_request
-from vagus.server.request_slots import Disposition, RequestSlots
+from vagus.server.request_slots import (
+    Disposition,
+    PendingReset,
+    QueuedRequest,
+    ReadyRequest,
+    RequestSlots,
+    Slot,
+)
 from vagus.server.scheduler import Wait
 from vagus.server.served_policy import ServedPolicy
 from vagus.server.sessions import Session
-from vagus.server.slot import PendingReset, QueuedRequest, ReadyRequest, Slot
 from vagus.server.threads import Threads
 from vagus.server.validate import Terms
 from vagus.types import ActionChunk

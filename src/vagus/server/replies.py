@@ -10,9 +10,8 @@ from vagus.errors import ProtocolError
 from vagus.quoting import quoted
 from vagus.server.outcomes import CHUNK, Outcome, OutcomeLog
 from vagus.server.publisher import Publisher
-from vagus.server.request_slots import Disposition
+from vagus.server.request_slots import Disposition, QueuedRequest, ReadyRequest
 from vagus.server.sessions import Session
-from vagus.server.slot import QueuedRequest, ReadyRequest
 from vagus.types import ActionChunk
 from vagus.wire.codec import encode_tensor
 from vagus.wire.schema import MAX_REASON, ChunkMessage, EventCode, Load

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from edge.rig import OTHER, SERVER
 from vagus.edge.client.handshake import Identity
-from vagus.edge.client.presence import Presence
+from vagus.edge.client.session import Presence
 from vagus.transport.link import Delivery, Sample
 from vagus.transport.memory import MemoryNetwork
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from edge.rig import STEP_NS, chunk
 from vagus.edge.engine.plan import Plan
-from vagus.edge.engine.prefix import Conditioning, condition
+from vagus.edge.engine.refill import Conditioning, condition
 from vagus.edge.handoff import Source
 
 

@@ -14,10 +14,9 @@ from vagus.edge.client.codec import RequestCoding, encode_request, request_seed
 from vagus.edge.client.discovery import find_server
 from vagus.edge.client.handshake import Contract, Identity
 from vagus.edge.client.inflight import Request
-from vagus.edge.client.presence import Presence
 from vagus.edge.client.protocol import SessionRef
 from vagus.edge.client.reply import ReplyFault, read_chunk
-from vagus.edge.client.session import SessionOpener
+from vagus.edge.client.session import Presence, SessionOpener
 from vagus.edge.config import EdgeConfig
 from vagus.errors import LinkError, PolicyError, ProtocolError
 from vagus.quoting import quoted

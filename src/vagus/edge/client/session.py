@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from vagus.edge.client.handshake import Contract, Identity, check_ack, check_pin, open_message
@@ -26,12 +26,13 @@ from vagus.transport.keys import (
     ServiceKey,
     server_from_key,
 )
-from vagus.transport.link import Link
+from vagus.transport.link import Declaration, Link, Sample
 from vagus.transport.service_name import ServiceName
 from vagus.wire.codec import decode, encode
 from vagus.wire.schema import Ack, Capabilities, CloseMessage, SessionRequest
 
 __all__ = [
+    "Presence",
     "Services",
     "SessionOpener",
     "fetch_capabilities",
@@ -42,6 +43,37 @@ __all__ = [
     "parse_service",
     "pinned",
 ]
+
+
+class Presence:
+    """Token and chunk subscription at one server at a time."""
+
+    def __init__(self, link: Link, identity: Identity, on_sample: Callable[[Sample], None]) -> None:
+        self._link = link
+        self._identity = identity
+        self._on_sample = on_sample
+        self._declarations: tuple[Declaration, ...] = ()
+        self.server: ServerKey | None = None
+
+    def move_to(self, server: ServerKey) -> None:
+        """Be found at this server, and no more at the one before."""
+        if self.server == server:
+            return
+        self.leave()
+        keys = server.client(self._identity.name)
+        self._declarations = (
+            self._link.subscribe(keys.chunk, self._on_sample),
+            self._link.token(keys.alive(self._identity.instance)),
+        )
+        self.server = server
+
+    def leave(self) -> None:
+        """Be found nowhere. Twice does nothing."""
+        for declaration in self._declarations:
+            declaration.undeclare()
+        self._declarations = ()
+        self.server = None
+
 
 STATUS_TIMEOUT_S = 1.0
 """Longest wait for a server to say what it is; only an answered question proves life."""

@@ -12,10 +12,9 @@ from functools import partial
 from vagus.clock import NS_PER_S, Clock
 from vagus.edge.client.codec import RequestCoding, encode_request, request_seed
 from vagus.edge.client.handshake import TRANSIENT_REFUSALS, Contract
-from vagus.edge.client.presence import Presence
 from vagus.edge.client.protocol import ClientProtocol, SessionRef
 from vagus.edge.client.replicas import Replicas
-from vagus.edge.client.session import SessionOpener
+from vagus.edge.client.session import Presence, SessionOpener
 from vagus.edge.config import EdgeConfig
 from vagus.edge.handoff import EngineSide, PlanView
 from vagus.errors import LinkError, ProtocolError, SessionRefusedError, VagusError
