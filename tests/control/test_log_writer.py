@@ -45,7 +45,8 @@ def test_a_stuck_terminal_holds_nobody_up_and_what_it_missed_is_counted(
     terminal.go_on.set()
     handler.flush()
     logger.warning("last")
-    handler.flush()
+    while "last" not in terminal.getvalue():
+        handler.flush()
     lines = terminal.getvalue().splitlines()
     assert lines[0] == "line 0"
     assert lines[-1] == "last"
