@@ -25,7 +25,7 @@ from vagus.setting_ranges import check_count
 from vagus.transport.link import Link
 from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import ZenohConfig
-from vagus.wire.schema import SCHEMA_VERSION, Capabilities
+from vagus.wire.schema import READY, SCHEMA_VERSION, Capabilities
 
 __all__ = ["Advice", "DoctorCommand", "Probe", "advise", "probe"]
 
@@ -145,7 +145,7 @@ def advise(said: Capabilities, measured: Probe, edge: EdgeConfig) -> Iterator[Ad
             f"speaks wire schema {said.schema_min}–{said.schema_max}, this machine {SCHEMA_VERSION}",
             is_problem=True,
         )
-    yield Advice(f"phase {said.phase}", is_problem=said.phase != "ready")
+    yield Advice(f"phase {said.phase}", is_problem=said.phase != READY)
     if not said.model_hash.startswith(edge.pin_model):
         yield Advice(
             f"its model is {said.model_hash[:12]}, not {edge.pin_model} (--pin-model)", is_problem=True

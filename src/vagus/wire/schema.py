@@ -14,6 +14,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 
 __all__ = [
+    "READY",
     "SCHEMA_VERSION",
     "Ack",
     "Capabilities",
@@ -62,6 +63,8 @@ MAX_NUMBER = 1e12
 """What robot and server agree on is finite, and no time or rate is as large as this."""
 MAX_DATA_BYTES = 32 << 20
 """Bytes of an array or a frame; the message around it has a bound of its own."""
+READY = "ready"
+"""Phase of a server that takes robots, as its status says it."""
 
 
 Word: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_WORD)]
@@ -357,7 +360,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """shared or exclusive."""
     serving_reason: Reason = ""
     """Why it is exclusive; completes "one robot at a time, because"."""
-    phase: Word = "ready"
+    phase: Word = READY
     """loading, warming, ready, draining or stopped."""
     failing: Reason = ""
     """Why the policy fails for everybody, found by a test of its own; empty while it does not."""

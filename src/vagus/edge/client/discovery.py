@@ -29,13 +29,12 @@ from vagus.transport.service_name import ServiceName
 from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import ZenohConfig
 from vagus.wire.contract import policy_spec_from
-from vagus.wire.schema import Capabilities, EventCode
+from vagus.wire.schema import READY, Capabilities, EventCode
 
 __all__ = ["Endpoint", "find_server"]
 
 RETRY_S = 0.1
 """Pause between tries of the first contact."""
-READY = "ready"
 LEFT_BEHIND_S = 6.0
 """A place that this robot's last process took is free 5 s after its token has gone."""
 

@@ -13,6 +13,7 @@ from vagus.errors import LinkError, ProtocolError, SpecError
 from vagus.threads import Supervised
 from vagus.transport.keys import ServerKey, ServiceKey, server_from_key
 from vagus.transport.link import Declaration, Link
+from vagus.wire.schema import READY
 
 __all__ = ["ReplicaWatch"]
 
@@ -22,7 +23,6 @@ REFRESH_S = 5.0
 """Pause between two looks at who else is alive."""
 LIST_TIMEOUT_S = 1.0
 JOIN_TIMEOUT_S = 5.0
-READY = "ready"
 """A server in any other phase may not know yet what it serves."""
 
 
