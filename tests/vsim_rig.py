@@ -101,10 +101,10 @@ def drive(
             motion = Motion(mapping.actions, mapping.state_names, tick_s=1 / robot.spec.rate_hz)
             run = Run("lerobot:vsim", "arm", "reach", {})
             recording = open_recording(record or RecorderConfig(), run, robot, mapping, contract)
-            parts = LoopPorts(
+            ports = LoopPorts(
                 robot, client.engine, client, motion, mapping, recording.recorder, recording.read_images
             )
-            return ControlLoop(parts, config).run()
+            return ControlLoop(ports, config).run()
 
 
 def events(journal: Path) -> list[dict[str, object]]:

@@ -12,6 +12,7 @@ import tyro
 from vagus.cli.console import say
 from vagus.cli.exit_code import ExitCode
 from vagus.cli.log_output import LogFlags
+from vagus.cli.needed import check_needed
 from vagus.cli.signals import stop_event
 from vagus.errors import ConfigError
 from vagus.setting_ranges import check_seconds
@@ -49,8 +50,7 @@ class ChaosCommand:
         """Forward until Ctrl-C or another signal that ends."""
         check_seconds("cut_every_s", self.cut_every_s, or_zero=True)
         check_seconds("cut_for_s", self.cut_for_s)
-        if not self.cut_every_s and self.cut_for_s != ChaosCommand.cut_for_s:
-            raise ConfigError("cut_for_s", wanted="--cut-every-s, too", got=f"{self.cut_for_s:g}")
+        check_needed(self, ChaosCommand, ("cut_for_s",), "cut_every_s")
         stopping = stop_event()
         (host, port), target = parse_address(self.listen), parse_address(self.target)
         with FaultProxy(*target, host=host, port=port, faults=self.faults) as proxy:

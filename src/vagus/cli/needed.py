@@ -16,7 +16,7 @@ def check_needed(
 
     Args:
         settings: as they were given.
-        unset: the same where nobody said anything.
+        unset: the same where nobody said anything, or the class with its defaults.
         names: fields of both.
         needed: field that is true if the others have a meaning.
         prefix: of all their flags.

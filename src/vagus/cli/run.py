@@ -153,8 +153,8 @@ class RunCommand:
             self._greet(contract, screen)
             loop, recording = self._assemble(robot, spec, client, contract, screen)
             screen.print(f"robot running: {escape(self.robot)} as {escape(self.name)}", highlight=False)
-            telling = NarrationThread(loop.changes, lambda: trouble_of(client.status()))
-            with LiveLine(screen, lambda: loop.status, client.status), telling:
+            narration = NarrationThread(loop.changes, lambda: trouble_of(client.status()))
+            with LiveLine(screen, lambda: loop.status, client.status), narration:
                 summary = loop.run()
             result = self._result(summary, client, robot, recording)
         self._print(result, screen)
@@ -197,7 +197,7 @@ class RunCommand:
         )
         run = Run(self.robot, self.name, self.instruction, self.tags, vouched(spec))
         recording = open_recording(self.record, run, robot, mapping, contract)
-        parts = LoopPorts(
+        ports = LoopPorts(
             robot, client.engine, client, motion, mapping, recording.recorder, recording.read_images
         )
 
@@ -206,7 +206,7 @@ class RunCommand:
             say = lambda: self._print(self._result(summary, client, None, recording.place), screen)  # noqa: E731
             end_process(say, exit_code_for(summary.reason, is_stopped=summary.is_stopped))
 
-        return ControlLoop(parts, self.loop, on_stuck=end), recording.place
+        return ControlLoop(ports, self.loop, on_stuck=end), recording.place
 
 
 def _check_default(flags: RecordFlags, name: str, *, wanted: str) -> None:

@@ -15,6 +15,7 @@ from rich.table import Table
 from vagus.cli.console import console
 from vagus.cli.exit_code import ExitCode
 from vagus.cli.log_output import LogFlags
+from vagus.cli.needed import check_needed
 from vagus.cli.signals import stop_event
 from vagus.cli.survey import FoundServer, survey
 from vagus.edge.client.session import parse_service
@@ -50,8 +51,7 @@ class StatusCommand:
         check_seconds("interval_s", self.interval_s)
         if self.watch and self.json:
             raise ConfigError("status", wanted="either --watch or --json", got="both")
-        if not self.watch and self.interval_s != StatusCommand.interval_s:
-            raise ConfigError("interval_s", wanted="--watch, too", got=f"{self.interval_s:g}")
+        check_needed(self, StatusCommand, ("interval_s",), "watch")
         service = parse_service(self.service)
         stopping = stop_event()
         screen = console()
