@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from scripts.document_tree import PACKAGE, PAGE, with_tree
+from scripts.document import ARCHITECTURE, PACKAGE, with_tree
 from scripts.trace_request import trace
 
 ROOT = Path(__file__).resolve().parents[1]
-TEXT = PAGE.read_text(encoding="utf-8")
+TEXT = ARCHITECTURE.read_text(encoding="utf-8")
 BEFORE_THE_TREE = TEXT.partition("## The tree")[0]
 FILE = re.compile(r"`((?:[a-z_]+/)*[a-z_]+(?:/|\.py))`")
 BESIDE = ("edge/client", "server", "edge/engine", "control")
@@ -20,7 +20,7 @@ BESIDE = ("edge/client", "server", "edge/engine", "control")
 
 
 def test_the_committed_tree_is_that_of_today() -> None:
-    """If not: `python scripts/document_tree.py`."""
+    """If not: `python scripts/document.py`."""
     assert with_tree(TEXT) == TEXT
 
 

@@ -1,0 +1,65 @@
+"""Writes the generated parts of the documentation: the tree of the package, and the robot's counters.
+
+    python scripts/document.py
+
+Run it when modules, their first lines or counters change. `python -m vagus.wire.document` does the wire's.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from vagus.edge.counters import CLIENT, ENGINE
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "src" / "vagus"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+OPERATIONS = ROOT / "docs" / "operations.md"
+
+
+def between(text: str, begin: str, end: str, content: str) -> str:
+    """Return a page with what stands between two marks replaced."""
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}{content}{end}{after}"
+
+
+def first_line(file: Path) -> str:
+    """Return the first line of a module's docstring."""
+    said = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    return said.partition("\n")[0]
+
+
+def lines_of(folder: Path, depth: int = 0) -> Iterator[str]:
+    """Yield one line per module and folder, folders after files, in the order of their names."""
+    indent = "  " * depth
+    yield f"{indent}{folder.name + '/':<{30 - len(indent)}} {first_line(folder / '__init__.py')}"
+    for file in sorted(folder.glob("*.py")):
+        if not file.name.startswith("__"):
+            yield f"{indent}  {file.name:<{28 - len(indent)}} {first_line(file)}"
+    for inner in sorted(path for path in folder.iterdir() if (path / "__init__.py").is_file()):
+        yield from lines_of(inner, depth + 1)
+
+
+def with_tree(text: str) -> str:
+    """Return a page with its tree replaced by that of today."""
+    tree = "".join(f"{line.rstrip()}\n" for line in lines_of(PACKAGE))
+    return between(text, "<!-- tree -->\n```\n", "```\n<!-- end of the tree -->", tree)
+
+
+def with_counters(text: str) -> str:
+    """Return a page with its table of counters replaced by that of today."""
+    rows = "".join(
+        f"| `{name}` | {thread} | {meaning} |\n"
+        for thread, side in (("control", ENGINE), ("worker", CLIENT))
+        for name, meaning in side.items()
+    )
+    table = f"| counter | thread | counts |\n|---|---|---|\n{rows}"
+    return between(text, "<!-- counters -->\n", "<!-- end of the counters -->", table)
+
+
+if __name__ == "__main__":
+    for page, filled in ((ARCHITECTURE, with_tree), (OPERATIONS, with_counters)):
+        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
