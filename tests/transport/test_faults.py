@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
 import threading
 import time
@@ -140,7 +141,7 @@ def test_the_rate_limit_holds(proxy: FaultProxy) -> None:
 def test_a_rate_limit_pushes_back_on_the_sender(proxy: FaultProxy) -> None:
     proxy.set(Faults(rate_mbit=1))
     with connect(proxy) as end:
-        end.setblocking(False)
+        end.settimeout(0.0)
         accepted = 0
         quiet_since_s = time.monotonic()
         while time.monotonic() - quiet_since_s < QUIET_S:
@@ -246,3 +247,24 @@ def test_numbers_that_mean_nothing_are_refused(value: float) -> None:
         Faults(jitter_ms=value)
     with pytest.raises(ConfigError, match="rate_mbit"):
         Faults(rate_mbit=value)
+
+
+def test_stopping_in_the_moment_of_an_accept_leaves_no_socket_open() -> None:
+    """Repeated, because the moment is short; a socket that stays open warns when it is collected."""
+    for _ in range(100):
+        with FaultProxy("127.0.0.1", 1, faults=Faults(stall=True)) as proxy:
+            ends = [socket.create_connection(("127.0.0.1", proxy.port)) for _ in range(3)]
+        for end in ends:
+            end.close()
+    gc.collect()
+
+
+def test_stopping_drops_what_a_peer_never_reads(proxy: FaultProxy) -> None:
+    end = connect(proxy)
+    end.settimeout(0.0)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            end.send(bytes(1 << 16))
+    proxy.stop()
+    end.close()
+    gc.collect()

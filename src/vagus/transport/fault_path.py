@@ -91,6 +91,9 @@ class FaultPath:
             await asyncio.gather(*halves, return_exceptions=True)
             for writer in self._writers:
                 writer.close()
+            for writer in self._writers:
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()  # what is still to be sent is sent first
 
     def reset(self) -> None:
         """Break it, both ways."""

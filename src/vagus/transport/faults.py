@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import threading
 from collections.abc import Coroutine
@@ -14,6 +15,8 @@ from vagus.threads import Supervised
 from vagus.transport.fault_path import FaultPath, Faults, reset_writer
 
 __all__ = ["FaultProxy", "Faults"]
+
+logger = logging.getLogger(__name__)
 
 SOCKET_BYTES = 1 << 18
 """Kernel buffers; the system's own grow to megabytes and would hide the rate limit."""
@@ -43,7 +46,7 @@ class FaultProxy:
         self._faults = faults or Faults()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
         self._paths: set[FaultPath] = set()
 
     def __enter__(self) -> FaultProxy:
@@ -119,46 +122,75 @@ class FaultProxy:
                 path.reset()
             path.notice(faults)
         if faults.cut:
-            await self._stop_listening()
-        elif self._server is None:
-            self._server = await asyncio.start_server(self._accept, sock=self._listener())
+            self._stop_listening()
+        elif self._listener is None:
+            self._listener = self._listen()
+            asyncio.get_running_loop().add_reader(self._listener, self._accept, self._listener)
 
-    def _listener(self) -> socket.socket:
+    def _listen(self) -> socket.socket:
         listener = socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BYTES)
+            listener.settimeout(0.0)
             listener.bind((self.host, self.port))
+            listener.listen()
         except OSError:
             listener.close()
             raise
         self.port = listener.getsockname()[1]
         return listener
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, listener: socket.socket) -> None:
+        # Not asyncio's own server: that one loses an accepted socket when it is closed in the same moment.
         try:
-            far_reader, far_writer = await asyncio.open_connection(*self._target)
-        except OSError as error:
-            self.trouble = f"no connection to {self._target[0]} port {self._target[1]}: {error}"
-            reset_writer(writer)
+            end, _ = listener.accept()
+        except OSError as error:  # gone before it was taken, or no descriptor is left
+            logger.debug("cannot accept a connection: %s", error)
             return
-        self.trouble = ""
-        path = FaultPath((reader, writer), (far_reader, far_writer), self._faults)
+        end.settimeout(0.0)
+        task = asyncio.get_running_loop().create_task(self._forward(end))
+        task.add_done_callback(lambda _: end.close())  # also when it was cancelled before its first line
+
+    async def _forward(self, end: socket.socket) -> None:
+        writers = []
+        try:
+            near = await asyncio.open_connection(sock=end)
+            writers.append(near[1])
+            try:
+                far = await asyncio.open_connection(*self._target)
+            except OSError as error:
+                self.trouble = f"no connection to {self._target[0]} port {self._target[1]}: {error}"
+                reset_writer(near[1])
+                return
+            writers.append(far[1])
+            self.trouble = ""
+            await self._run_path(FaultPath(near, far, self._faults))
+        finally:
+            for writer in writers:
+                writer.transport.abort()
+
+    async def _run_path(self, path: FaultPath) -> None:
         if self._faults.cut:  # while we were connecting
             path.reset()
             return
         self._paths.add(path)
-        with contextlib.suppress(asyncio.CancelledError):  # a reset ends the path; nobody awaits this task
-            await path.run()
-        self._paths.discard(path)
+        try:
+            with contextlib.suppress(
+                asyncio.CancelledError
+            ):  # a reset ends the path; nobody awaits this task
+                await path.run()
+        finally:
+            self._paths.discard(path)
 
-    async def _stop_listening(self) -> None:
-        server, self._server = self._server, None
-        if server is not None:
-            server.close()
+    def _stop_listening(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            asyncio.get_running_loop().remove_reader(listener)
+            listener.close()
 
     async def _close(self) -> None:
-        await self._stop_listening()
+        self._stop_listening()
         for path in tuple(self._paths):
             path.reset()
         others = asyncio.all_tasks() - {asyncio.current_task()}
