@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("*/*.md")])
+DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*/*.md")])
 
 PROMPT = re.compile(r"^\s*(?P<prompt>\$ )?(?:[A-Z_]+=\S+ )*(?P<program>[a-z][a-z-]*)(?= |$)")
 FENCE = re.compile(r"^\s*```(?P<language>\w*)")

@@ -41,10 +41,10 @@ COMMANDS_IN_TEXT = [span for span in SPANS if re.match(r"vagus [a-z-]", span.tex
 FLAGS_IN_TEXT = [span for span in SPANS if span.text.startswith("--")]
 FLAG = re.compile(r"--[a-z][\w.-]*")
 OF_LEROBOT = re.compile(r"--((policy|inference|robot|dataset|strategy)\.|[a-z]+_|(task|fps|device)\b)")
-"""Flags of its rollout, and of the programs that docs/lerobot.md compares with; ours have no underscore."""
+"""Flags of its rollout, and of programs in docs/lerobot/migrate.md; ours have no underscore."""
 FIRST = {"serve": ["--policy", "reach"], "chaos": ["a:1", "b:2"]}
 """What a command wants before a single flag of it can be tried."""
-SHOWN_IN = {"README.md": "lerobot.md"}
+SHOWN_IN = {"README.md": "lerobot/serve.md"}
 """Where the files are that a document speaks of and links to."""
 TLS = ["--tls.ca", "ca.pem", "--tls.certificate", "gpu.pem", "--tls.private-key", "gpu.key"]
 LOADERS = (load_manifest, load_mapping, load_device_mapping)

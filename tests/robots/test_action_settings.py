@@ -197,7 +197,7 @@ def test_the_ends_of_an_action_space_bound_what_has_ends() -> None:
 
 
 def test_every_setting_has_its_line_in_the_documents() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "lerobot.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "lerobot" / "units.md").read_text(encoding="utf-8")
     rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
     for setting in dataclasses.fields(ActionSettings):
         assert any(f"`{setting.name}`" in row for row in rows)

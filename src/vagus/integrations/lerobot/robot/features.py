@@ -110,7 +110,7 @@ def load_device_mapping(path: Path) -> DeviceMapping:
     try:
         return msgspec.convert(table, DeviceMapping)
     except msgspec.ValidationError as error:
-        raise ConfigError("mapping", wanted="values as in docs/lerobot.md", got=str(error)) from error
+        raise ConfigError("mapping", wanted="values as in docs/lerobot/units.md", got=str(error)) from error
 
 
 def spec_of(
