@@ -13,8 +13,10 @@ import numpy as np
 
 from benchmarks.report import Report, Table, number
 from vagus.clock import NS_PER_MS, NS_PER_S, seconds_to_ns
+from vagus.control.controller import Controller
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
+from vagus.control.readings import Reading
 from vagus.demo.robot import SimRobot
 from vagus.edge.client.latency import LatencyWindow
 from vagus.edge.config import EdgeConfig
@@ -89,7 +91,8 @@ class Episode:
         self._engine = Engine(
             config, EngineContract(spec.rate_hz, RATE_HZ, uses_rtc and rtc is not None, horizon)
         )
-        self._motion = Motion(self._mapping.actions, self._mapping.state_names, tick_s=1.0 / RATE_HZ)
+        motion = Motion(self._mapping.actions, self._mapping.state_names, tick_s=1.0 / RATE_HZ)
+        self._controller = Controller(self._robot.spec, self._engine, self._mapping, motion)
         self._due: list[tuple[int, Proposal]] = []
         self._seed = seed << 32
         self._commands: list[ActionArray] = []
@@ -114,17 +117,13 @@ class Episode:
         now_ns = self._clock.now_ns()
         self._deliver(now_ns)
         state = self._robot.read_state()
-        directive = self._engine.advance(now_ns, self._mapping.state_to_policy(state))
-        draft = self._engine.take_draft()
-        command = self._motion.advance(directive, state)
-        if command.action is not None:
-            self._robot.command(self._mapping.action_to_robot(command.action))
-            self._commands.append(np.array(command.action))
-        if command.is_moving:
-            self._engine.fallback_moved(now_ns)
-        if draft is not None:
-            self._due.append((now_ns + self._delay_ns, self._answer(draft)))
-        return directive.motion
+        tick = self._controller.advance(now_ns, Reading(state, state, is_trusted=True))
+        if tick.action is not None:
+            self._robot.command(tick.action)
+            self._commands.append(np.array(tick.action))
+        if tick.draft is not None:
+            self._due.append((now_ns + self._delay_ns, self._answer(tick.draft)))
+        return self._engine.motion
 
     def _answer(self, draft: RequestDraft) -> Proposal:
         images = self._mapping.images_to_policy(self._robot.read_images())

@@ -1,4 +1,4 @@
-"""What one tick of engine, interpolation and limits costs on the control thread, as a share of a tick.
+"""What one tick of the controller costs on the control thread, as a share of a tick: engine, motion and gate.
 
 CPU time of the thread: what other processes take from it is their cost, and in control_isolation.
 """
@@ -14,12 +14,15 @@ import numpy as np
 from benchmarks.report import Report, Table, number
 from benchmarks.sampling import percentile, turns
 from vagus.clock import NS_PER_MS, NS_PER_S
+from vagus.control.controller import Controller
+from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
+from vagus.control.readings import Reading
 from vagus.edge.config import EdgeConfig
 from vagus.edge.engine.engine import Engine
 from vagus.edge.handoff import EngineContract, LinkView, Proposal, Source
-from vagus.specs import ActionFeature, Limits
-from vagus.types import ActionChunk, FloatArray, LinkState, MotionState, RequestDraft
+from vagus.specs import ActionFeature, Limits, PolicySpec, RobotSpec, StateFeature
+from vagus.types import ActionChunk, Directive, FloatArray, LinkState, MotionState, RequestDraft
 
 __all__ = ["run"]
 
@@ -36,6 +39,26 @@ BLOCK, ROUNDS, QUICK_ROUNDS = 2500, 12, 2
 SETTLING_TICKS = 250
 
 
+class TimedEngine(Engine):
+    """The engine, which adds up the CPU time that is spent in it."""
+
+    spent_ns = 0
+
+    def advance(self, now_ns: int, state: FloatArray) -> Directive:
+        """Decide one tick, and time it."""
+        begin_ns = time.thread_time_ns()
+        directive = super().advance(now_ns, state)
+        self.spent_ns += time.thread_time_ns() - begin_ns
+        return directive
+
+    def take_draft(self) -> RequestDraft | None:
+        """Return the request that became due, and time it."""
+        begin_ns = time.thread_time_ns()
+        draft = super().take_draft()
+        self.spent_ns += time.thread_time_ns() - begin_ns
+        return draft
+
+
 @dataclass(slots=True)
 class Arm:
     """A control thread without a loop: time is counted, not waited for; chunks come when they are due.
@@ -45,7 +68,7 @@ class Arm:
         uses_rtc: requests carry a prefix of the plan.
         horizon: actions in a chunk.
         engine_us: what each `Engine.advance` took, with `take_draft`.
-        motion_us: what each `Motion.advance` took.
+        motion_us: what the rest of `Controller.advance` took: mapping, motion, gate.
         merge_us: those of `engine_us` that merged a chunk.
     """
 
@@ -57,16 +80,22 @@ class Arm:
     merge_us: list[float] = field(default_factory=list)
     plan_ticks: int = 0
     _ticks: int = 0
-    _engine: Engine = field(init=False)
-    _motion: Motion = field(init=False)
+    _engine: TimedEngine = field(init=False)
+    _controller: Controller = field(init=False)
     _due: list[tuple[int, Proposal]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         names = [f"joint_{number}" for number in range(self.joints)]
-        actions = [ActionFeature(name, "rad", feedback=name, limits=LIMITS) for name in names]
+        actions = tuple(ActionFeature(name, "rad", feedback=name, limits=LIMITS) for name in names)
+        state = tuple(StateFeature(name, "rad") for name in names)
+        robot = RobotSpec("arm", actions, state, (), TICK_HZ)
+        mapping = OrderMapping(
+            robot, PolicySpec("arm", actions, state, (), self.horizon, self.joints, STEP_HZ)
+        )
         contract = EngineContract(STEP_HZ, TICK_HZ, self.uses_rtc, PREFIX_HORIZON)
-        self._engine = Engine(EdgeConfig(), contract)
-        self._motion = Motion(actions, names, tick_s=1.0 / TICK_HZ)
+        self._engine = TimedEngine(EdgeConfig(), contract)
+        motion = Motion(mapping.actions, mapping.state_names, tick_s=1.0 / TICK_HZ)
+        self._controller = Controller(robot, self._engine, mapping, motion)
         self._ask(ticket=1)
         self.take_turn(SETTLING_TICKS)
         self.engine_us.clear()
@@ -86,21 +115,19 @@ class Arm:
         for _ in range(ticks):
             self._ticks += 1
             is_merging = self._deliver()
+            self._engine.spent_ns = 0
             begin_ns = time.thread_time_ns()
-            directive = self._engine.advance(self._ticks * TICK_NS, state)
-            draft = self._engine.take_draft()
-            middle_ns = time.thread_time_ns()
-            command = self._motion.advance(directive, state)
-            end_ns = time.thread_time_ns()
-            self.engine_us.append((middle_ns - begin_ns) / 1000)
-            self.motion_us.append((end_ns - middle_ns) / 1000)
+            tick = self._controller.advance(self._ticks * TICK_NS, Reading(state, state, is_trusted=True))
+            whole_ns = time.thread_time_ns() - begin_ns
+            self.engine_us.append(self._engine.spent_ns / 1000)
+            self.motion_us.append((whole_ns - self._engine.spent_ns) / 1000)
             if is_merging:
                 self.merge_us.append(self.engine_us[-1])
-            self.plan_ticks += directive.motion is MotionState.PLAYING
-            if draft is not None:
-                self._due.append((self._ticks + LATENCY_TICKS, self._answer(draft)))
-            if command.action is not None:
-                state = command.action.astype(np.float32)
+            self.plan_ticks += self._engine.motion is MotionState.PLAYING
+            if tick.draft is not None:
+                self._due.append((self._ticks + LATENCY_TICKS, self._answer(tick.draft)))
+            if tick.action is not None:
+                state = tick.action.astype(np.float32)
 
     def _answer(self, draft: RequestDraft) -> Proposal:
         steps = np.arange(draft.step, draft.step + self.horizon, dtype=np.float32)[:, None]
@@ -163,7 +190,7 @@ def _report(arms: list[Arm]) -> Report:
         "motion p99 µs",
         "with a plan",
     )
-    report = Report("Cost of a tick: engine, interpolation, limits")
+    report = Report("Cost of a tick: engine, interpolation, limits, gate")
     count = len(arms[0].engine_us)
     caption = f"CPU time, {count} ticks each; share of a tick at {TICK_HZ:.0f} Hz ({tick_us:.0f} µs)"
     report.tables.append(Table(caption, columns, rows))

@@ -72,6 +72,14 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "control.end_reason": ("tests/control/test_end_reason.py", "tests/control/test_loop.py"),
     "control.episode": ("tests/control/test_episode.py", "tests/control/test_loop.py"),
     "control.signal_flag": ("tests/control/test_signal_flag.py",),
+    "control.controller": ("tests/control/test_controller.py", "tests/control/test_loop.py"),
+    "control.cycle": (
+        "tests/control/test_loop_accounts.py",
+        "tests/control/test_loop_watched.py",
+        "tests/control/test_loop.py",
+        "tests/control/test_pacing.py",
+    ),
+    "control.feedback": ("tests/control/test_motion.py", "tests/control/test_holding.py"),
     "control.loop": (
         "tests/control/test_loop_accounts.py",
         "tests/control/test_loop_watched.py",

@@ -18,10 +18,11 @@ from benchmarks.programs.policies import echo_spec
 from vagus.clock import MonotonicClock
 from vagus.control.camera import ClientPort
 from vagus.control.config import LoopConfig
+from vagus.control.controller import EnginePort
 from vagus.control.loop import ControlLoop
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
-from vagus.control.ports import EnginePort, LoopPorts
+from vagus.control.ports import LoopPorts
 from vagus.edge.client.client import PolicyClient
 from vagus.edge.client.handshake import Identity
 from vagus.edge.client.session import SessionOpener

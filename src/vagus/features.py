@@ -69,6 +69,8 @@ class FallbackMode(enum.Enum):
     """Go to zero within the limits."""
     SAFE = "safe"
     """Go to the safe value of the feature within the limits."""
+    RETURN_TO_START = "return_to_start"
+    """Decelerate, then move slowly to the pose measured at the start of the run."""
 
 
 @dataclass(frozen=True, slots=True)

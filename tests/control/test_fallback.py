@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from vagus.control.fallback import (
     FallbackMode,
     Fallbacks,
+    WayBack,
     check_fallbacks,
     fallback_of,
     keeps_moving,
     rest_value,
+    returns_to_start,
 )
 from vagus.errors import SpecError
-from vagus.specs import ActionFeature, ActionKind, RobotSpec
+from vagus.specs import ActionFeature, ActionKind, RobotSpec, StateFeature
+from vagus.types import ActionArray
 
 ALLOWED = {
     ActionKind.POSITION: {"auto", "hold", "repeat_last"},
@@ -118,3 +123,67 @@ def test_what_goes_on_moving_rests_at_zero_or_where_it_is_safe(
     feature: ActionFeature, said: Fallbacks, value: float
 ) -> None:
     assert rest_value(feature, said) == value
+
+
+def line(start: ActionArray, stop: ActionArray, share: float) -> ActionArray:
+    return start + share * (stop - start)
+
+
+def shares(ticks: int) -> list[float]:
+    way = WayBack(np.zeros(1), np.ones(1), ticks=ticks, between=line)
+    passed = []
+    while not way.is_over:
+        passed.append(float(way.advance()[0]))
+    return passed
+
+
+def test_the_way_back_is_as_long_as_asked_symmetric_and_slow_at_both_ends() -> None:
+    assert shares(4) == pytest.approx([0.103515625, 0.5, 0.896484375, 1.0])
+    passed = shares(50)
+    assert len(passed) == 50
+    assert passed[-1] == 1.0
+    assert passed[:-1] == pytest.approx([1.0 - share for share in reversed(passed[:-1])])
+    steps = [later - sooner for sooner, later in pairwise([0.0, *passed])]
+    assert min(steps) > 0.0
+    assert steps[:25] == sorted(steps[:25])
+    assert shares(1) == shares(0) == [1.0]
+
+
+def test_the_way_back_stays_at_its_end_and_where_there_is_no_goal() -> None:
+    way = WayBack(np.array([0.0, 3.0]), np.array([1.0, np.nan]), ticks=2, between=line)
+    assert [way.advance().tolist() for _ in range(3)] == [[0.5, 3.0], [1.0, 3.0], [1.0, 3.0]]
+
+
+BACK = FallbackMode.RETURN_TO_START
+POSE = [f"r{i}" for i in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("action", "words"),
+    [
+        (replace(ARM, is_measured=False), "wanted a position that a state feature measures"),
+        (replace(ARM, is_gripper=True), "wanted repeat_last or hold, because a gripper could drop"),
+    ],
+)
+def test_a_way_back_wants_a_position_that_is_measured_and_holds_nothing(
+    action: ActionFeature, words: str
+) -> None:
+    state = (StateFeature("arm", "rad"),)
+    check_fallbacks(RobotSpec("r", (ARM,), state, (), 100.0), Fallbacks(position=BACK))
+    spec = RobotSpec("r", (replace(action, fallback=BACK),), state, (), 100.0)
+    with pytest.raises(SpecError, match=rf"fallback of arm \(position\): {words}.*got return_to_start"):
+        check_fallbacks(spec, Fallbacks())
+
+
+def test_a_rotation_goes_back_whole_or_not_at_all() -> None:
+    actions = tuple(ActionFeature(name, "rad", rotation="wrist:rotvec") for name in POSE)
+    spec = RobotSpec("r", actions, tuple(StateFeature(name, "rad") for name in POSE), (), 100.0)
+    check_fallbacks(spec, Fallbacks(position=BACK))
+    with pytest.raises(SpecError, match="all numbers of a rotation, or none"):
+        check_fallbacks(spec, Fallbacks(position=BACK, features={"r1": FallbackMode.HOLD}))
+
+
+def test_a_way_back_is_known_from_the_settings() -> None:
+    assert not returns_to_start(Fallbacks())
+    assert returns_to_start(Fallbacks(position=BACK))
+    assert returns_to_start(Fallbacks(features={"arm": BACK}))

@@ -36,7 +36,7 @@ def test_the_costs_of_a_tick_are_its_own(monkeypatch: pytest.MonkeyPatch) -> Non
     rig.robot.command_takes_s = 0.004
     with_slow_reading(rig, 0.001)
     costs: list[TickCosts] = []
-    monkeypatch.setattr(rig.loop._watch, "note_tick", lambda now_ns, cost: costs.append(cost))
+    monkeypatch.setattr(rig.loop._cycle._watch, "note_tick", lambda now_ns, cost: costs.append(cost))
     rig.at(20, lambda: rig.clock.stall(0.025))
     rig.at(30, rig.loop.pause)
     summary = rig.loop.run()
@@ -176,7 +176,7 @@ def test_a_robot_that_got_no_plan_since_it_saw_nothing_does_not_blame_the_link(i
 def test_the_end_of_a_run_is_the_end_of_its_camera_thread() -> None:
     rig = Rig(config=SHORT)
     rig.loop.run()
-    assert not rig.loop._camera._thread.is_alive()
+    assert not rig.loop._cycle.camera._thread.is_alive()
 
 
 # -- the end --------------------------------------------------------------------------------------------

@@ -576,3 +576,100 @@ def test_what_nothing_measures_does_not_look_at_the_state() -> None:
 def test_a_motion_says_how_long_a_limit_may_last() -> None:
     """Whoever warns of it beforehand asks the motion that ends the run for it."""
     assert motion_of(ARM, seconds=2.5).max_limited_s == 2.5
+
+
+BACK = Fallbacks(position=FallbackMode.RETURN_TO_START)
+
+
+def back_and_forth() -> tuple[Motion, list[Command]]:
+    """Return a motion whose way back takes 0.5 s, and the commands of its first fallback."""
+    other = replace(ARM, name="other", feedback="other")
+    motion = Motion((ARM, other), ("other", "arm"), tick_s=TICK_S, fallbacks=BACK, return_time_s=0.5)
+    reading = np.array([0.1, -0.2], dtype=np.float32)  # other, arm
+    for tick in range(80):
+        knot = np.array([-0.2 + min(tick, 40) * 0.01, 0.1])
+        directive = Directive(
+            MotionState.PLAYING, provenance(MotionState.PLAYING), knot, begin=0.0, end=1.0, step_s=TICK_S
+        )
+        command = motion.advance(directive, reading)
+        assert command.action is not None
+        reading = command.action[::-1].astype(np.float32)
+    return motion, fall(motion, reading)
+
+
+def fall(motion: Motion, reading: FloatArray, *, ticks: int = 200) -> list[Command]:
+    commands = []
+    for _ in range(ticks):
+        fallback = Directive(MotionState.FALLBACK, provenance(MotionState.FALLBACK), step_s=STEP_S)
+        command = motion.advance(fallback, reading)
+        assert command.action is not None
+        reading = command.action[::-1].astype(np.float32)
+        commands.append(command)
+    return commands
+
+
+def test_a_way_back_without_a_plan_ends_where_the_run_began() -> None:
+    motion, commands = back_and_forth()
+    path = np.array([values(command) for command in commands])
+    assert path[0, 0] > 0.19
+    assert path[-1] == pytest.approx([-0.2, 0.1], abs=1e-6)
+    ticks = int((np.abs(np.diff(path[:, 0])) > 1e-9).sum())
+    assert 0.4 / TICK_S <= ticks <= 0.8 / TICK_S
+    moving = [command.is_moving for command in commands]
+    assert moving == sorted(moving, reverse=True)  # and a reply from before counts only once it stands
+    assert moving[10]
+    assert not moving[-1]
+    assert motion.is_driven
+
+
+def test_a_plan_breaks_a_way_back_off_and_the_next_begins_anew() -> None:
+    motion, _ = back_and_forth()
+    at = motion.position.copy()
+    target = at + 0.3
+    for _ in range(100):
+        knot = np.minimum(motion.position + 0.01, target)
+        motion.advance(
+            Directive(
+                MotionState.PLAYING, provenance(MotionState.PLAYING), knot, begin=0.0, end=1.0, step_s=TICK_S
+            ),
+            at[::-1].astype(np.float32),
+        )
+    assert motion.position == pytest.approx(target)
+    again = fall(motion, motion.position[::-1].astype(np.float32))
+    assert values(again[-1]) == pytest.approx([-0.2, 0.1], abs=1e-6)
+    assert np.abs(np.array(values(again[0])) - target).max() < 0.01
+
+
+def test_of_a_robot_with_one_way_back_the_others_hold() -> None:
+    other = replace(ARM, name="other", feedback="other")
+    motion = Motion(
+        (ARM, other),
+        ("other", "arm"),
+        tick_s=TICK_S,
+        fallbacks=Fallbacks(features={"arm": FallbackMode.RETURN_TO_START}),
+        return_time_s=0.2,
+    )
+    for step in range(50):
+        knot = np.full(2, 0.01 * step)
+        motion.advance(
+            Directive(
+                MotionState.PLAYING, provenance(MotionState.PLAYING), knot, begin=0.0, end=1.0, step_s=TICK_S
+            ),
+            state(),
+        )
+    commands = fall(motion, motion.position[::-1].astype(np.float32), ticks=400)
+    assert values(commands[-1])[0] == pytest.approx(0.0, abs=1e-6)
+    assert values(commands[-1])[1] > 0.4
+
+
+def test_a_robot_that_was_never_driven_has_no_way_to_go_back() -> None:
+    motion = motion_of(ARM)
+    assert not motion.begin_return(1.0)
+    with pytest.raises(StateError, match="begin_return"):
+        motion.go_back(provenance(MotionState.FALLBACK))
+    assert not motion.is_back
+    play(motion, 0.0)
+    assert motion.begin_return(1.0)
+    motion.release()
+    assert not motion.is_driven
+    assert not motion.begin_return(1.0)

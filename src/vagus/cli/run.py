@@ -26,6 +26,7 @@ from vagus.cli.signals import ended_by_signals
 from vagus.cli.steady_output import end_process
 from vagus.cli.waiting import keep_trying
 from vagus.control.config import LoopConfig, RecorderConfig
+from vagus.control.fallback import returns_to_start
 from vagus.control.loop import ControlLoop
 from vagus.control.loop_stats import EndReason, LoopSummary
 from vagus.control.mapping import OrderMapping
@@ -123,7 +124,8 @@ class RunCommand:
             SystemExit: help was asked for, or a flag does not fit; either was printed.
         """
         command = parse_as(cls, "run", arguments)
-        check_needed(command.loop, LoopConfig(), ("return_time_s",), "return_to_start")
+        if not returns_to_start(command.loop.fallback):
+            check_needed(command.loop, LoopConfig(), ("return_time_s",), "return_to_start")
         return replace(
             command,
             service=as_typed(command.service),
@@ -194,6 +196,7 @@ class RunCommand:
             tick_s=1 / robot.spec.rate_hz,
             fallbacks=self.loop.fallback.renamed(self.rename),
             max_limited_s=self.loop.max_limited_s,
+            return_time_s=self.loop.return_time_s,
         )
         run = Run(self.robot, self.name, self.instruction, self.tags, vouched(spec))
         recording = open_recording(self.record, run, robot, mapping, contract)

@@ -73,7 +73,7 @@ class LoopConfig:
     return_to_start: bool = False
     """After a normal end, move slowly back to where the robot stood at the beginning."""
     return_time_s: float = 4.0
-    """Time for the way back."""
+    """Time for the way back to the start, at the end or as a fallback."""
     tick_timeout_s: float = 1.0
     """Longest that the calls into the robot's driver may take in one tick; then the robot is stopped from
     another thread, and the run ends."""

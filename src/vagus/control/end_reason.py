@@ -1,16 +1,15 @@
-"""Reasons for the end of a run, and the curve of the way back to the start."""
+"""Reasons for the end of a run."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 
 from vagus.control.loop_stats import EndReason
 from vagus.control.signal_flag import SignalFlag
 from vagus.control.watchdog import Hang
 from vagus.errors import RobotError
 
-__all__ = ["interrupted_by", "reason_of", "reason_of_hang", "smooth_shares"]
+__all__ = ["interrupted_by", "reason_of", "reason_of_hang"]
 
 
 def interrupted_by(signals: SignalFlag) -> EndReason:
@@ -31,10 +30,3 @@ def reason_of_hang(hang: Hang, reason: EndReason, signals: SignalFlag) -> EndRea
     if not hang.was_asked:
         return EndReason.HUNG
     return interrupted_by(signals) if reason is EndReason.HUNG else reason
-
-
-def smooth_shares(ticks: int) -> Iterator[float]:
-    """Yield the share of a way that lies behind after each tick, slowly at both ends."""
-    for tick in range(1, ticks + 1):
-        share = tick / ticks
-        yield share**3 * (10.0 - 15.0 * share + 6.0 * share * share)

@@ -1,30 +1,42 @@
-"""Fallback strategy of each action while no plan is there; unsafe choices are refused.
+"""Fallback strategies: what each action does without a plan, what is refused, and the way back to the start.
 
 The one rule for whatever commands a robot: what `keeps_moving` is at its `rest_value` before commands end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
+from vagus.conventions import group_columns
 from vagus.errors import SpecError
-from vagus.features import ActionFeature, ActionKind, FallbackMode, grips
+from vagus.features import ActionFeature, ActionKind, FallbackMode, grips, resolved_feedback
 from vagus.specs import RobotSpec
+from vagus.types import ActionArray
 
 __all__ = [
     "FallbackMode",
     "Fallbacks",
+    "WayBack",
     "check_fallbacks",
     "check_names",
     "fallback_of",
     "keeps_moving",
     "rest_value",
+    "returns_to_start",
+    "smooth",
 ]
 
 
 ALLOWED = {
-    ActionKind.POSITION: (FallbackMode.AUTO, FallbackMode.HOLD, FallbackMode.REPEAT_LAST),
+    ActionKind.POSITION: (
+        FallbackMode.AUTO,
+        FallbackMode.HOLD,
+        FallbackMode.REPEAT_LAST,
+        FallbackMode.RETURN_TO_START,
+    ),
     ActionKind.VELOCITY: (FallbackMode.AUTO, FallbackMode.ZERO),
     ActionKind.DELTA: (FallbackMode.AUTO, FallbackMode.ZERO),
     ActionKind.EFFORT: (FallbackMode.AUTO, FallbackMode.SAFE, FallbackMode.ZERO),
@@ -47,7 +59,8 @@ class Fallbacks:
     """Fallback of every action kind, and of single actions."""
 
     position: FallbackMode = FallbackMode.AUTO
-    """Fallback of positions: auto, hold or repeat_last; auto is hold, but repeat_last for a gripper."""
+    """Fallback of positions: auto, hold, repeat_last or return_to_start; auto is hold, but repeat_last for a
+    gripper."""
     velocity: FallbackMode = FallbackMode.AUTO
     """Fallback of velocities: auto or zero."""
     delta: FallbackMode = FallbackMode.AUTO
@@ -91,7 +104,8 @@ def check_fallbacks(spec: RobotSpec, fallbacks: Fallbacks) -> None:
     """Refuse a fallback that would not bring `spec`'s robot to a stand.
 
     Raises:
-        SpecError: e.g. `repeat_last` for a velocity, which would drive on; or one of no action.
+        SpecError: e.g. `repeat_last` for a velocity, which would drive on; one of no action; a way back of a
+            position that nothing measures, of a gripper, or of a part of a rotation.
     """
     check_names("fallback.features", fallbacks.features, spec.actions)
     for feature in spec.actions:
@@ -103,6 +117,27 @@ def check_fallbacks(spec: RobotSpec, fallbacks: Fallbacks) -> None:
                 got=mode.value,
                 fix="anything else could keep the robot moving without a plan",
             )
+    _check_ways_back(spec, fallbacks)
+
+
+def _check_ways_back(spec: RobotSpec, fallbacks: Fallbacks) -> None:
+    actions = resolved_feedback(spec.actions, [feature.name for feature in spec.state])
+    back = {f.name for f in actions if fallback_of(f, fallbacks) is FallbackMode.RETURN_TO_START}
+    for feature in actions:
+        if feature.name not in back:
+            continue
+        if feature.feedback is None:
+            raise _no_way_back(feature, "a position that a state feature measures")
+        if grips(feature):
+            raise _no_way_back(feature, "repeat_last or hold, because a gripper could drop what it holds")
+    for columns in group_columns(actions).values():
+        if len({actions[column].name in back for column in columns}) > 1:
+            raise _no_way_back(actions[columns[0]], "all numbers of a rotation, or none")
+
+
+def _no_way_back(feature: ActionFeature, wanted: str) -> SpecError:
+    what = f"fallback of {feature.name} ({feature.kind.value})"
+    return SpecError(what, wanted=wanted, got=FallbackMode.RETURN_TO_START.value)
 
 
 def check_names(setting: str, names: Iterable[str], actions: Sequence[ActionFeature]) -> None:
@@ -126,3 +161,48 @@ def rest_value(feature: ActionFeature, fallbacks: Fallbacks) -> float:
     """Return what a feature that `keeps_moving` is commanded to stand; 0 for any other."""
     is_safe = fallback_of(feature, fallbacks) is FallbackMode.SAFE
     return feature.safe if is_safe and feature.safe is not None else 0.0
+
+
+def returns_to_start(fallbacks: Fallbacks) -> bool:
+    """Say whether a setting, for all positions or for a single action, asks for a way back without a plan."""
+    return FallbackMode.RETURN_TO_START in (fallbacks.position, *fallbacks.features.values())
+
+
+def smooth(share: float) -> float:
+    """Return the share of a way that lies behind after this share of its time: slow at both ends."""
+    return share**3 * (10.0 - 15.0 * share + 6.0 * share * share)
+
+
+class WayBack:
+    """The way back to where the robot stood at the start of the run, tick by tick.
+
+    Args:
+        origin: where it begins, (action_dim,).
+        goal: where it ends, (action_dim,); NaN: this action stays.
+        ticks: how long it takes.
+        between: returns what lies at a share of the way from one action to another.
+    """
+
+    def __init__(
+        self,
+        origin: ActionArray,
+        goal: ActionArray,
+        *,
+        ticks: int,
+        between: Callable[[ActionArray, ActionArray, float], ActionArray],
+    ) -> None:
+        self._origin = origin
+        self._goal: ActionArray = np.where(np.isfinite(goal), goal, origin)
+        self._ticks = max(ticks, 1)
+        self._done = 0
+        self._between = between
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the goal was asked for."""
+        return self._done >= self._ticks
+
+    def advance(self) -> ActionArray:
+        """Return where to go in this tick, (action_dim,); the goal once the time is over."""
+        self._done = min(self._done + 1, self._ticks)
+        return self._between(self._origin, self._goal, smooth(self._done / self._ticks))

@@ -12,11 +12,13 @@ from vagus.control.binary import BinaryDecoder
 from vagus.control.fallback import (
     FallbackMode,
     Fallbacks,
+    WayBack,
     check_names,
     fallback_of,
     keeps_moving,
     rest_value,
 )
+from vagus.control.feedback import Feedback
 from vagus.control.gripper_memory import GripperMemory
 from vagus.control.interpolate import Interpolator
 from vagus.control.limits import Limiter, LongestLimited
@@ -48,6 +50,7 @@ class Motion:
         fallbacks: of every kind, and of single actions by the names in `actions`; `check_fallbacks` has
             accepted it.
         max_limited_s: see `stop_reason`.
+        return_time_s: how long the way back to the start takes, of a fallback that goes it.
 
     Raises:
         SpecError: limits that cannot be kept, or a fallback of an action that is not there.
@@ -61,6 +64,7 @@ class Motion:
         tick_s: float,
         fallbacks: Fallbacks | None = None,
         max_limited_s: float = 5.0,
+        return_time_s: float = 4.0,
     ) -> None:
         said = fallbacks or Fallbacks()
         check_names("fallback.features", said.features, actions)
@@ -70,12 +74,14 @@ class Motion:
         self.max_limited_s = max_limited_s
         self._limiter = Limiter(actions, tick_s=tick_s, max_limited_s=max_limited_s)
         self._interpolator = Interpolator(actions)
-        self._feedback = _Feedback(actions, state_names)
+        self._feedback = Feedback(actions, state_names)
         self._decoder = BinaryDecoder(actions)
         self._gripper_memory = GripperMemory(actions)
         kinds = [feature.kind for feature in actions]
         self._is_position = np.array([kind is ActionKind.POSITION for kind in kinds])
         self._holds_measured = self._is_position & np.array([mode is FallbackMode.HOLD for mode in modes])
+        self._returns = np.array([mode is FallbackMode.RETURN_TO_START for mode in modes], dtype=np.bool_)
+        self._return_time_s = return_time_s
         self._rest = np.array([rest_value(feature, said) for feature in actions])
         self._keeps_moving = np.array([keeps_moving(feature) for feature in actions], dtype=np.bool_)
         self._no_brake: BoolArray = np.zeros(len(kinds), dtype=np.bool_)
@@ -85,6 +91,8 @@ class Motion:
         self._is_seeded = False
         self._is_falling_back = False
         self._hold: ActionArray | None = None
+        self._way: WayBack | None = None
+        self._start_pose: ActionArray | None = None
 
     @property
     def stop_reason(self) -> str | None:
@@ -147,6 +155,10 @@ class Motion:
         """Whether something was commanded since the start or the last pause."""
         return self._is_driven
 
+    def release(self) -> None:
+        """Count the robot as not driven until the next command: somebody else may move it."""
+        self._is_driven = False
+
     def measured(self, state: FloatArray) -> ActionArray:
         """Return the measured value of each action, (action_dim,); NaN where nothing measures it.
 
@@ -171,6 +183,32 @@ class Motion:
         self._is_falling_back = True
         return Command(action=action, provenance=provenance, limited=self._limiter.limited)
 
+    def begin_return(self, time_s: float) -> bool:
+        """Begin the way back to the pose measured at the start; return whether there is one to go."""
+        if self._start_pose is None or not self._is_driven:
+            return False
+        self._way = self._way_back(self._start_pose, time_s)
+        return True
+
+    @property
+    def is_back(self) -> bool:
+        """Whether the way back has led to its end."""
+        return self._way is not None and self._way.is_over
+
+    def go_back(self, provenance: Provenance) -> Command:
+        """Return this tick's command of the way back.
+
+        Raises:
+            StateError: none was begun.
+        """
+        if self._way is None:
+            raise StateError("no way back was begun; call begin_return() first")
+        return self.go(self._way.advance(), provenance)
+
+    def _way_back(self, goal: ActionArray, time_s: float) -> WayBack:
+        ticks = round(time_s / self.tick_s)
+        return WayBack(self._limiter.position, goal, ticks=ticks, between=self.between)
+
     def _command(self, directive: Directive, state: FloatArray | None) -> Command:
         motion = directive.motion
         if motion is MotionState.PLAYING:
@@ -189,7 +227,9 @@ class Motion:
         self._start = self._gripper_memory.start(start, measured)
         self._limiter.seed(self._start)
         self._interpolator.seed(self._limiter.position, self._limiter.velocity)
-        self._hold = None
+        self._hold = self._way = None
+        if self._start_pose is None:
+            self._start_pose = self.measured(state)
 
     def _play(self, directive: Directive) -> Command:
         knot = directive.knot
@@ -198,7 +238,7 @@ class Motion:
         if self._is_falling_back:
             self._interpolator.seed(self._limiter.position, self._limiter.velocity)
         self._is_falling_back = False
-        self._hold = None
+        self._hold = self._way = None
         target = self._interpolator.advance(
             knot, directive.next_knot, begin=directive.begin, end=directive.end, step_s=directive.step_s
         )
@@ -233,38 +273,14 @@ class Motion:
             self._hold = np.where(
                 self._holds_measured & self._feedback.is_measured, self._limiter.clip(measured), last
             )
+            if self._returns.any() and self._start_pose is not None:
+                goal = np.where(self._returns, self._start_pose, np.nan)
+                self._way = self._way_back(goal, self._return_time_s)
         target = np.where(self._gripper_memory.is_kept, last, self._rest)
         if self._hold is None:
             return target, self._is_position
-        return np.where(self._is_position, self._hold, target), self._no_brake
+        hold = self._hold if self._way is None else np.where(self._returns, self._way.advance(), self._hold)
+        return np.where(self._is_position, hold, target), self._no_brake
 
     def _share(self, directive: Directive) -> float:
         return self.tick_s / directive.step_s if directive.step_s > 0.0 else 1.0
-
-
-class _Feedback:
-    """Which number of the state measures which action; `actions` have their feedback resolved."""
-
-    def __init__(self, actions: Sequence[ActionFeature], state_names: Sequence[str]) -> None:
-        place = {name: index for index, name in enumerate(state_names)}
-        sources = [None if f.kind is ActionKind.DELTA else f.feedback for f in actions]
-        self.is_measured: BoolArray = np.array([source is not None for source in sources], dtype=np.bool_)
-        self._source = np.array([0 if name is None else place[name] for name in sources], dtype=np.intp)
-        self._size = len(state_names)
-        self.presumed: ActionArray = np.array([_presumed(feature) for feature in actions])
-
-    def measured(self, state: FloatArray) -> ActionArray:
-        """Return what the state says of each action, (action_dim,); NaN where nothing measures it."""
-        if not self._size:
-            return np.full(self.presumed.size, np.nan)
-        measured: ActionArray = np.where(self.is_measured, state.astype(np.float64)[self._source], np.nan)
-        return measured
-
-
-def _presumed(feature: ActionFeature) -> float:
-    """Return where an unmeasured action starts; NaN: nobody knows, the last command or the first target."""
-    if feature.kind in (ActionKind.VELOCITY, ActionKind.DELTA):
-        return 0.0
-    if feature.kind in (ActionKind.EFFORT, ActionKind.BINARY) and feature.safe is not None:
-        return feature.safe
-    return float("nan")

@@ -8,15 +8,13 @@ from typing import Protocol
 
 from vagus.clock import NS_PER_MS, NS_PER_S
 from vagus.control.camera import ClientPort
+from vagus.control.controller import EnginePort
 from vagus.control.loop_stats import LoopStats, LoopSummary
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
-from vagus.edge.engine.playback import Gap, plain_gap
 from vagus.robots.robot import Robot
 from vagus.types import (
-    ActionArray,
     Command,
-    Directive,
     FloatArray,
     Image,
     LinkState,
@@ -24,73 +22,7 @@ from vagus.types import (
     RequestDraft,
 )
 
-__all__ = ["EnginePort", "LoopPorts", "LoopStatus", "RecorderPort", "status_of"]
-
-
-class EnginePort(Protocol):
-    """What the loop needs of the engine; all of it on the control thread."""
-
-    stop_reason: str
-
-    @property
-    def link(self) -> LinkState:
-        """How the link stands."""
-        ...
-
-    @property
-    def motion(self) -> MotionState:
-        """What the robot is doing."""
-        ...
-
-    @property
-    def episode(self) -> int:
-        """Episode number."""
-        ...
-
-    @property
-    def step(self) -> int:
-        """Next policy step to be commanded."""
-        ...
-
-    @property
-    def playback_left_ns(self) -> int:
-        """Playback left in the plan."""
-        ...
-
-    def advance(self, now_ns: int, state: FloatArray) -> Directive:
-        """Return what to do in this tick."""
-        ...
-
-    def take_draft(self) -> RequestDraft | None:
-        """Return the request that became due, once."""
-        ...
-
-    def fallback_moved(self, now_ns: int) -> None:
-        """A fallback command moved the robot."""
-        ...
-
-    def pause(self, now_ns: int) -> None:
-        """A human takes over."""
-        ...
-
-    def resume(
-        self,
-        now_ns: int,
-        *,
-        measured: ActionArray | None = None,
-        keep_plan_within: float | None = None,
-        gap: Gap = plain_gap,
-    ) -> bool:
-        """Go on after a pause."""
-        ...
-
-    def reset(self, *, was_moved: bool = False) -> None:
-        """Begin a new episode."""
-        ...
-
-    def stop(self, reason: str) -> None:
-        """Stop for good."""
-        ...
+__all__ = ["LoopPorts", "LoopStatus", "RecorderPort", "status_of"]
 
 
 class RecorderPort(Protocol):

@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Callable
 
 from vagus.control.config import LoopConfig
+from vagus.control.controller import EnginePort
 from vagus.control.episode import EpisodeWatch
 from vagus.control.motion import Motion
-from vagus.control.ports import EnginePort
 from vagus.control.watchdog import Watchdog
 from vagus.errors import StateError
 from vagus.types import FloatArray, MotionState

@@ -25,6 +25,10 @@ class StateReader:
         motion: knows whether the robot is driven.
         config: what is believed.
         clock: tells the time.
+        call: what the driver calls it, for messages.
+
+    Attributes:
+        error: why the last reading was not to be had; None: it was.
     """
 
     def __init__(
@@ -34,12 +38,16 @@ class StateReader:
         motion: Motion,
         config: SensesConfig,
         clock: Clock,
+        *,
+        call: str = "read_state",
     ) -> None:
         self._read = read
+        self._call = call
         self._motion = motion
         self._readings = Readings(mapping.actions, mapping.state_names, config)
         self._clock = clock
         self._spent_ns = 0
+        self.error: RobotError | None = None
 
     @property
     def bad(self) -> int:
@@ -53,10 +61,12 @@ class StateReader:
             RobotError: too many of those, or a first reading of a wrong shape.
         """
         began_ns = self._clock.now_ns()
+        self.error = None
         try:
-            with robot_call("read_state"):
+            with robot_call(self._call):
                 value = self._read()
         except RobotError as error:
+            self.error = error
             return self._readings.missed(str(error))
         finally:
             self._spent_ns += self._clock.now_ns() - began_ns

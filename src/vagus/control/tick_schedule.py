@@ -36,7 +36,7 @@ class TickSchedule:
     """
 
     def __init__(self, period_ns: int) -> None:
-        self._period_ns = period_ns
+        self.period_ns = period_ns
         self._deadline_ns = 0
         self._called_ns: int | None = None
         self._returned_ns: deque[int] = deque(maxlen=WINDOW_TICKS + 1)
@@ -49,18 +49,18 @@ class TickSchedule:
         """Return the deadline of the next tick, and how many are skipped for it."""
         earliest_ns = self._deadline_ns
         if self._called_ns is not None:
-            earliest_ns = max(earliest_ns, self._called_ns + self._period_ns // CLOSEST_SHARE)
+            earliest_ns = max(earliest_ns, self._called_ns + self.period_ns // CLOSEST_SHARE)
         if len(self._returned_ns) == self._returned_ns.maxlen:
-            earliest_ns = max(earliest_ns, self._returned_ns[0] + WINDOW_TICKS * self._period_ns)
-        skipped = -(-(earliest_ns - self._deadline_ns) // self._period_ns)
-        self._deadline_ns += skipped * self._period_ns
+            earliest_ns = max(earliest_ns, self._returned_ns[0] + WINDOW_TICKS * self.period_ns)
+        skipped = -(-(earliest_ns - self._deadline_ns) // self.period_ns)
+        self._deadline_ns += skipped * self.period_ns
         return self._deadline_ns, skipped
 
     def wake(self, now_ns: int) -> Tick:
         """The tick begins; deadlines that have passed meanwhile are skipped."""
         lateness_ns = max(now_ns - self._deadline_ns, 0)
-        missed = lateness_ns // self._period_ns
-        self._deadline_ns += (missed + 1) * self._period_ns
+        missed = lateness_ns // self.period_ns
+        self._deadline_ns += (missed + 1) * self.period_ns
         return Tick(lateness_ns, missed)
 
     def commanded(self, called_ns: int, returned_ns: int) -> None:

@@ -12,14 +12,13 @@ from dataclasses import dataclass, field, replace
 from vagus.clock import Clock, MonotonicClock, seconds_to_ns
 from vagus.control.camera import ClientPort
 from vagus.control.config import SensesConfig
+from vagus.control.controller import Controller, EnginePort
 from vagus.control.end_reason import reason_of
 from vagus.control.fallback import Fallbacks, keeps_moving, rest_value
-from vagus.control.gate import Gate
 from vagus.control.loop_stats import EndReason, LoopStats, LoopSummary
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
 from vagus.control.narration import Changes
-from vagus.control.ports import EnginePort
 from vagus.control.readings import Reading
 from vagus.errors import FrameError, GateError, PolicyError, RobotError
 from vagus.integrations.lerobot.rollout.senses import Observation, Senses
@@ -28,7 +27,6 @@ from vagus.specs import RobotSpec
 from vagus.types import (
     ActionArray,
     Command,
-    Directive,
     MotionState,
     Provenance,
     RequestDraft,
@@ -79,16 +77,15 @@ class Pilot:
         self.failed_as: EndReason | None = None
         """The same for an exit code."""
         self.changes = Changes()
-        self._gate = Gate(ports.spec.actions, tick_s=ports.motion.tick_s)
+        self._controller = Controller(ports.spec, ports.engine, ports.mapping, ports.motion)
         self._stats = LoopStats()
-        self._is_released = True
         tick_ns = seconds_to_ns(ports.motion.tick_s)
         self.senses = Senses(
             ports.spec,
             ports.mapping,
+            ports.motion,
             ports.config,
             self._clock,
-            is_driven=lambda: self._is_driven,
             driven_ns=lambda: self._stats.plan_actions * tick_ns,
         )
         """What the robot's observations go through before LeRobot gets them."""
@@ -119,9 +116,9 @@ class Pilot:
         """Somebody else moves the robot from now on; twice does nothing."""
         if self._is_over or self._ports.engine.motion is MotionState.PAUSED:
             return
-        self._is_released = True
+        self._ports.motion.release()
         self._ports.engine.pause(self._clock.now_ns())
-        self._note(self._clock.now_ns(), self._standing)
+        self._note(self._clock.now_ns(), self._controller.standing)
         self._forget()
 
     def resume(self) -> None:
@@ -132,7 +129,7 @@ class Pilot:
     def stop(self, reason: str) -> None:
         """Command nothing any more."""
         self._ports.engine.stop(reason)
-        self._note(self._clock.now_ns(), self._standing)
+        self._note(self._clock.now_ns(), self._controller.standing)
         self._forget()
 
     def summary(self, reason: EndReason, error: str, *, episodes: int) -> LoopSummary:
@@ -195,9 +192,9 @@ class Pilot:
         self.watch.interrupted()
 
     def _go_on(self) -> None:
-        self._is_released = True
+        self._ports.motion.release()
         self._ticked_ns = self._clock.now_ns()
-        self._note(self._ticked_ns, self._standing)
+        self._note(self._ticked_ns, self._controller.standing)
         self._forget()
         self._ports.engine.resume(self._ticked_ns)
 
@@ -207,12 +204,6 @@ class Pilot:
         self._seen_ns = None
         return self._ticked_ns
 
-    @property
-    def _standing(self) -> Provenance:
-        """Where a tick comes from in which nothing is commanded."""
-        engine = self._ports.engine
-        return Provenance(None, None, engine.episode, None, None, None, engine.link, engine.motion)
-
     def _note(self, now_ns: int, provenance: Provenance, *, is_commanded: bool = False) -> None:
         if self._stats.ticks:  # before the first tick there is nothing to count or to tell
             self.changes.note(now_ns, provenance, self._ports.engine.step)
@@ -221,7 +212,7 @@ class Pilot:
     def _fail(self, why: str, failed_as: EndReason) -> None:
         self.failure, self.failed_as = why, failed_as
         self._ports.engine.stop(why)
-        self._note(self._clock.now_ns(), self._standing)
+        self._note(self._clock.now_ns(), self._controller.standing)
         logger.error("the robot is stopped: %s", why)
 
     def _tick(self, now_ns: int, reading: Reading, seen: Observation) -> Command | None:
@@ -231,31 +222,22 @@ class Pilot:
             FrameError: there will never be pictures.
             PolicyError, GateError: a command must not reach the robot.
         """
-        engine, motion = self._ports.engine, self._ports.motion
-        if not (reading.is_trusted or self._is_driven):
-            self._note(now_ns, self._standing)
-            return None  # nothing moves, and nobody knows where from
-        directive = engine.advance(now_ns, self._ports.mapping.state_to_policy(reading.state))
-        # a request that is not taken is made again: what was not measured now is shown to no policy
-        draft = engine.take_draft() if reading.is_trusted else None
-        if directive.motion is MotionState.STOPPED:
+        tick = self._controller.advance(now_ns, reading)
+        for notice in self._ports.motion.take_notices():
+            logger.warning("%s", notice)
+        if tick.draft is not None:
+            self._offer(tick.draft, seen)
+        if tick.end is EndReason.DEAD:
             self._gave_up(now_ns)
-            return None
-        if draft is not None:
-            self._offer(draft, seen)
-        command = self._command(directive, reading)
-        if motion.stop_reason is not None:
-            self._fail(motion.stop_reason, EndReason.LIMITED)
-            return None
-        self._note(now_ns, command.provenance, is_commanded=command.action is not None)
-        if command.is_moving:
-            engine.fallback_moved(now_ns)
-        return command
-
-    @property
-    def _is_driven(self) -> bool:
-        """Whether we have commanded the robot since the start or the last pause."""
-        return self._ports.motion.is_driven and not self._is_released
+        elif tick.end is not None:
+            self._fail(tick.error, tick.end)
+        elif tick.command is None:  # nothing moves, and nobody knows where from
+            self._note(now_ns, self._controller.standing)
+        else:
+            self._note(now_ns, tick.command.provenance, is_commanded=tick.action is not None)
+            if tick.command.action is not None:
+                self.senses.commanded(tick.command.action)
+        return tick.command
 
     def _gave_up(self, now_ns: int) -> None:
         """The engine has stopped: a link that is well did not fail a robot that sees nothing."""
@@ -273,24 +255,6 @@ class Pilot:
             return self._ports.motion.measured(reading.steady)
         logger.warning("where the robot stands is not known")
         return None
-
-    def _command(self, directive: Directive, reading: Reading) -> Command:
-        """Return what is to be commanded, after a last look at it.
-
-        Raises:
-            PolicyError, GateError: it must not reach the robot.
-        """
-        motion = self._ports.motion
-        command = motion.advance(directive, reading.steady, is_trusted=reading.is_trusted)
-        self._is_released = self._is_released and not motion.is_driven
-        for notice in motion.take_notices():
-            logger.warning("%s", notice)
-        if command.action is not None:
-            begins_at = command.begins_at
-            start = None if begins_at is None else self.to_robot(begins_at)
-            self._gate.check(self.to_robot(command.action), start)
-            self.senses.commanded(command.action)
-        return command
 
     def _offer(self, draft: RequestDraft, observation: Observation) -> None:
         """Send a request, unless there are no pictures for it.

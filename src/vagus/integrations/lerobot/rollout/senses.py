@@ -13,9 +13,10 @@ from vagus.control.camera_health import CameraHealth
 from vagus.control.config import SensesConfig
 from vagus.control.frames import FrameCheck
 from vagus.control.mapping import OrderMapping
-from vagus.control.readings import Reading, Readings
+from vagus.control.motion import Motion
+from vagus.control.readings import Reading
+from vagus.control.state_reader import StateReader
 from vagus.errors import FrameError, RobotError
-from vagus.robots.robot import robot_call
 from vagus.specs import RobotSpec
 from vagus.types import ActionArray, Image
 
@@ -32,41 +33,42 @@ class Senses:
     Args:
         spec: the robot in its own names.
         mapping: between the robot's order and the policy's.
+        motion: knows whether the robot was commanded by us since the start or the last pause.
         config: what is believed.
         clock: tells the time.
-        is_driven: tells whether the robot was commanded by us since the start or the last pause.
         driven_ns: tells for how long it was driven.
 
     Attributes:
         reading: the state of this tick; None before the first.
-        sight: whether the robot sees.
+        health: whether the robot sees.
     """
 
     def __init__(
         self,
         spec: RobotSpec,
         mapping: OrderMapping,
+        motion: Motion,
         config: SensesConfig,
         clock: Clock,
         *,
-        is_driven: Callable[[], bool],
         driven_ns: Callable[[], int],
     ) -> None:
         self._names = [feature.name for feature in spec.state]
         self._mapping = mapping
         self._clock = clock
-        self._is_driven = is_driven
-        self._readings = Readings(mapping.actions, mapping.state_names, config)
+        self._state = StateReader(self._ask, mapping, motion, config, clock, call="get_observation")
         self._frames = FrameCheck(mapping.cameras, stale_s=config.camera_stale_s, driven_ns=driven_ns)
+        self._read: Callable[[], Observation] = dict
+        self._check: Callable[[Observation], None] = lambda _: None
+        self._seen: Observation | None = None
         self._last: Observation | None = None
-        self._spent_ns = 0
         self.reading: Reading | None = None
         self.health = CameraHealth()
 
     @property
     def bad(self) -> int:
         """Readings so far that cost their tick."""
-        return self._readings.bad
+        return self._state.bad
 
     def observe(
         self, read: Callable[[], Observation], *, check: Callable[[Observation], None] = lambda _: None
@@ -82,26 +84,18 @@ class Senses:
         Raises:
             RobotError: too many bad readings, a first one of a wrong shape, or a first look that failed.
         """
-        now_ns = self._clock.now_ns()
-        try:
-            with robot_call("get_observation"):
-                seen = self._timed(read)
-                check(seen)
-                values = self._values(seen)
-        except RobotError as error:
-            self.reading = self._readings.missed(str(error))
-            if self._last is None:
-                raise
-            seen = self._last
-        else:
-            self.reading = self._readings.take(values, now_ns, is_driven=self._is_driven())
+        self._read, self._check = read, check
+        self.reading = self._state.read()
+        seen, self._seen = self._seen, None
+        seen = self._last if seen is None else seen
+        if seen is None:
+            raise self._state.error or RobotError("get_observation returned nothing")
         self._last = self._completed(seen)
         return self._last
 
     def take_spent_ns(self) -> int:
         """Return how long the robot was read since the last call."""
-        spent_ns, self._spent_ns = self._spent_ns, 0
-        return spent_ns
+        return self._state.take_spent_ns()
 
     def look(self, seen: Observation) -> dict[str, Image]:
         """Return read-only copies of the frames that the policy looks at, in its names.
@@ -125,19 +119,20 @@ class Senses:
 
     def commanded(self, action: ActionArray) -> None:
         """Take where the robot was sent, in the order of the mapping's actions."""
-        self._readings.commanded(action)
+        self._state.commanded(action)
 
     def forget(self) -> None:
         """The robot may be put elsewhere: what was read before says nothing."""
-        self._readings.forget()
+        self._state.forget()
         self.reading = None
 
-    def _timed(self, read: Callable[[], Observation]) -> Observation:
-        began_ns = self._clock.now_ns()
-        try:
-            return read()
-        finally:
-            self._spent_ns += self._clock.now_ns() - began_ns
+    def _ask(self) -> list[object]:
+        """Return the numbers of the state, and keep the whole observation they are from."""
+        seen = self._read()
+        self._check(seen)
+        values = self._values(seen)
+        self._seen = seen
+        return values
 
     def _values(self, seen: object) -> list[object]:
         if not isinstance(seen, Mapping):
