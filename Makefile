@@ -8,6 +8,7 @@ EPISODES ?= 60
 # The newest release that pyproject.toml allows, or one of yours: make test-lerobot LEROBOT_VERSION=0.6.0
 LEROBOT_VERSION ?=
 LEROBOT_VENV ?= .venv-lerobot$(LEROBOT_VERSION:%=-%)
+DOCS_VENV ?= .venv-docs
 # LeRobot wants Python 3.12 or newer: the first that answers.
 LEROBOT_PYTHON ?= $(shell for python in $(PYTHON) python3.12 python3.13 $$HOME/.pyenv/versions/3.1[23].*/bin/python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 12) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
@@ -15,7 +16,7 @@ LEROBOT_PYTHON ?= $(shell for python in $(PYTHON) python3.12 python3.13 $$HOME/.
 # What failed last time; that nothing did is a failure, too.
 RETEST := --last-failed --last-failed-no-failures none
 
-.PHONY: install demo test test-long retest-long test-lerobot retest-lerobot metaworld lint unit retest test-pythons test-wheel bench bench-smoke fuzz mutate clean
+.PHONY: install demo test test-long retest-long test-lerobot retest-lerobot metaworld lint unit retest docs test-pythons test-wheel bench bench-smoke fuzz mutate clean
 
 install: $(VENV)/.installed
 
@@ -74,6 +75,15 @@ $(METAWORLD)/outputs/policy/model.safetensors: $(LEROBOT_VENV)/.metaworld
 
 $(LEROBOT_VENV)/.metaworld: $(LEROBOT_VENV)/.installed
 	$(LEROBOT_VENV)/bin/python -m pip install --quiet --editable '.[lerobot,gym,plot]' --group metaworld
+	touch $@
+
+docs: $(DOCS_VENV)/.installed  ## the documentation as a site in build/site; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict
+
+$(DOCS_VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(DOCS_VENV)/bin/python -m pip install --quiet --group docs
 	touch $@
 
 test-pythons: install  ## the robot's side on every Python from 3.10 on that is present

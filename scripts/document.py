@@ -16,7 +16,7 @@ from vagus.edge.counters import CLIENT, ENGINE
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "vagus"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
-OPERATIONS = ROOT / "docs" / "operations.md"
+COUNTERS = ROOT / "docs" / "operations" / "robot.md"
 
 
 def between(text: str, begin: str, end: str, content: str) -> str:
@@ -61,5 +61,5 @@ def with_counters(text: str) -> str:
 
 
 if __name__ == "__main__":
-    for page, filled in ((ARCHITECTURE, with_tree), (OPERATIONS, with_counters)):
+    for page, filled in ((ARCHITECTURE, with_tree), (COUNTERS, with_counters)):
         page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import vagus.edge.client
 import vagus.edge.engine
-from scripts.document import OPERATIONS, with_counters
+from scripts.document import COUNTERS, with_counters
 from vagus.edge.client.inflight import Mismatch
 from vagus.edge.client.reply import ReplyFault
 from vagus.edge.counters import CLIENT, ENGINE
@@ -59,5 +59,5 @@ def test_a_name_is_counted_on_one_side_only() -> None:
 
 def test_the_committed_table_is_that_of_today() -> None:
     """If not: `python scripts/document.py`."""
-    text = OPERATIONS.read_text(encoding="utf-8")
+    text = COUNTERS.read_text(encoding="utf-8")
     assert with_counters(text) == text

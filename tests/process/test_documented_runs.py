@@ -144,8 +144,8 @@ def test_most_of_what_is_told_is_run() -> None:
 
 
 def documented_fields() -> set[str]:
-    operations = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    table = operations.partition("| field of a step |")[2].partition("\n\n")[0]
+    page = (ROOT / "docs" / "operations" / "robot.md").read_text(encoding="utf-8")
+    table = page.partition("| field of a step |")[2].partition("\n\n")[0]
     return {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
 
 

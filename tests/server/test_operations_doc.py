@@ -1,4 +1,4 @@
-"""What docs/operations.md tells an operator to do works."""
+"""What docs/operations tells an operator to do works."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from vagus.server.config import ServeConfig
 from vagus.server.health import COUNTERS, HISTOGRAMS
 from vagus.server.manifest import parse_manifest
 
-TEXT = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+PAGES = sorted((Path(__file__).parents[2] / "docs" / "operations").glob("*.md"))
+TEXT = "".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
 def block(language: str, marker: str) -> str:

@@ -1,0 +1,29 @@
+"""The pages of the documentation, as `make docs` turns them into a site."""
+
+from __future__ import annotations
+
+from scripts.site_hooks import DOCS, difference_to_github, for_site
+
+REPOSITORY = "https://example.org/vagus"
+
+
+def test_a_link_out_of_the_documentation_becomes_the_address_of_the_file() -> None:
+    page = DOCS / "lerobot" / "serve.md"
+    text = (
+        "[how](../../CONTRIBUTING.md) [safety](../safety.md#limits) [units](units.md) [x](https://a.b/../c)"
+    )
+    assert for_site(text, page, REPOSITORY) == (
+        f"[how]({REPOSITORY}/blob/main/CONTRIBUTING.md) [safety](../safety.md#limits) [units](units.md) "
+        "[x](https://a.b/../c)"
+    )
+
+
+def test_a_page_asks_for_docstrings_by_a_comment() -> None:
+    assert for_site("a\n<!-- api: vagus.errors -->\nb", DOCS / "x.md", REPOSITORY) == "a\n::: vagus.errors\nb"
+
+
+def test_a_list_that_only_github_shows_as_one_is_noticed() -> None:
+    markdown = "Three of them:\n- one\n- two\n"
+    alike = "<p>Three of them:</p>\n<ul>\n<li>one</li>\n<li>two</li>\n</ul>"
+    assert difference_to_github(markdown, alike) == ""
+    assert "-<ul>" in difference_to_github(markdown, "<p>Three of them:\n- one\n- two</p>")
