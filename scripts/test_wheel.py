@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
+import zipfile
+from email import message_from_bytes
 from pathlib import Path
+
+from readme_renderer import markdown
 
 from test_pythons import ROOT, VERSIONS, interpreter
 
@@ -53,6 +58,23 @@ def build(folder: Path) -> Path:
     return wheel
 
 
+def check_page(wheel: Path) -> None:
+    """Show the README as a package index does, where a link into the repository leads nowhere.
+
+    Raises:
+        WheelError: it cannot be shown, or a link is relative.
+    """
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = message_from_bytes(archive.read(name))
+    text = bytes(metadata.get_payload(decode=True)).decode()
+    html = markdown.render(text) or ""
+    links = re.findall(r'(?:href|src)="([^"]+)"', html)
+    relative = [link for link in links if not link.startswith(("https://", "#"))]
+    if metadata["Description-Content-Type"] != "text/markdown" or not links or relative:
+        raise WheelError(f"README on a package index: wanted markdown with absolute links, got {relative}")
+
+
 def install(python: str, wheel: Path, folder: Path) -> Path:
     """Return the programs of a new environment that has the wheel and what it depends on."""
     call(folder, python, "-m", "venv", folder / "venv")
@@ -77,6 +99,7 @@ def main() -> int:
     tried = []
     with tempfile.TemporaryDirectory(prefix="vagus-wheel-") as place:
         wheel = build(Path(place))
+        check_page(wheel)
         for version in VERSIONS:
             python = interpreter(version)
             if python is None:

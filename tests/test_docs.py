@@ -14,7 +14,10 @@ PAGES = sorted((ROOT / "docs").rglob("*.md"))
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *PAGES, *sorted((ROOT / "examples").rglob("*.md"))]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 BLOCK = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
-LINK = re.compile(r"\]\(([^)\s]+)\)")
+REPOSITORY = "https://github.com/vagus-robotics/vagus"
+"""As `project.urls` names it; a test compares."""
+LINK = re.compile(r"\]\(([^)\s]+)\)|^\[[^\]]+\]: (\S+)$", re.MULTILINE)
+IN_REPOSITORY = re.compile(rf"^{REPOSITORY}/(?:blob|raw|tree)/main/")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 NAMED_PAGE = re.compile(r"\bdocs/[\w/-]+\.md\b")
 NAMED_TEST = re.compile(r"`((?:[a-z]+/)+[a-z_0-9]+\.py)`")
@@ -35,12 +38,19 @@ def anchors(document: Path) -> set[str]:
     return {word.replace(" ", "-") for word in words}
 
 
+def addresses(document: Path) -> list[str]:
+    """Return where each link of a document leads, as it is written."""
+    return [inline or below for inline, below in LINK.findall(text_of(document))]
+
+
 def links(document: Path) -> Iterator[tuple[str, Path, str]]:
-    """Yield each link inside the repository: as it is written, its file, its anchor."""
-    for link in LINK.findall(text_of(document)):
-        if "://" not in link:
-            place, _, anchor = link.partition("#")
-            yield link, (document.parent / place).resolve() if place else document, anchor
+    """Yield each link into the repository: as it is written, its file, its anchor."""
+    for link in addresses(document):
+        beside = IN_REPOSITORY.sub("", link)
+        if "://" not in beside:
+            folder = document.parent if beside == link else ROOT
+            place, _, anchor = beside.partition("#")
+            yield link, (folder / place).resolve() if place else document, anchor
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
@@ -53,6 +63,27 @@ def test_there_are_links_and_anchors_to_look_at() -> None:
     found = list(chain.from_iterable(map(links, DOCUMENTS)))
     assert len(found) > 60
     assert sum(bool(anchor) for _, _, anchor in found) > 25
+
+
+def test_the_readme_can_be_read_on_a_package_index() -> None:
+    """The index shows no file beside it."""
+    found = addresses(ROOT / "README.md")
+    assert len(found) >= 15
+    assert not [link for link in found if not IN_REPOSITORY.match(link)]
+    labels = re.findall(r"^\[([^\]]+)\]: ", text_of(ROOT / "README.md"), re.MULTILINE)
+    used = re.findall(r"\[([^\]]+)\](?!:)", text_of(ROOT / "README.md").lower())
+    assert set(labels) <= set(used)
+
+
+def test_the_repository_has_one_address() -> None:
+    settings = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    urls = re.findall(
+        r'^\w+ = "(https://\S+)"$', settings.partition("[project.urls]")[2].partition("\n\n")[0], re.MULTILINE
+    )
+    assert len(urls) >= 4
+    assert urls[0] == REPOSITORY
+    assert all(url.startswith(REPOSITORY) for url in urls)
+    assert f"\nrepo_url: {REPOSITORY}\n" in (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
 
 
 def test_every_page_that_the_code_names_is_there() -> None:
