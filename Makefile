@@ -92,7 +92,7 @@ test-pythons: install  ## the robot's side on every Python from 3.10 on that is 
 test-wheel: install  ## the wheel without extras, as `pip install` gives it, on every Python that is present
 	$(BIN)/python scripts/test_wheel.py
 
-bench: install  ## ratios against named peers; results in docs/benchmarks.md
+bench: install  ## ratios against named peers; results in docs/benchmarks
 	$(BIN)/python -m benchmarks
 
 bench-smoke: install  ## every benchmark for a few seconds; shows that they work, asserts no times

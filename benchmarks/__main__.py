@@ -16,7 +16,7 @@ from benchmarks.report import Report
 __all__ = ["NAMES", "main"]
 
 NAMES = ("control_isolation", "round_trip", "delivery", "throughput", "batching", "tick_cost", "delay")
-"""In the order of docs/benchmarks.md; each is a module of this package."""
+"""Each is a module of this package; docs/benchmarks has their results."""
 
 
 class Runner(Protocol):

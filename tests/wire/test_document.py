@@ -14,8 +14,10 @@ from vagus.wire.codec import MAX_OBSERVATION_BYTES
 from vagus.wire.document import fill_tables, main, table
 from vagus.wire.schema import Ack, EventCode, Header, OpenMessage, WireAction
 
-PAGE = Path(__file__).parents[2] / "docs" / "wire-protocol.md"
-TEXT = PAGE.read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = DOCS / "wire-messages.md"
+MESSAGES_TEXT = PAGE.read_text(encoding="utf-8")
+TEXT = (DOCS / "wire-protocol.md").read_text(encoding="utf-8") + MESSAGES_TEXT
 MESSAGES = [
     name
     for name in schema.__all__
@@ -24,7 +26,7 @@ MESSAGES = [
 
 
 def test_the_committed_tables_are_up_to_date() -> None:
-    """If not: `python -m vagus.wire.document docs/wire-protocol.md`."""
+    """If not: `python -m vagus.wire.document docs/wire-*.md`."""
     assert fill_tables(TEXT) == TEXT
 
 
@@ -44,8 +46,10 @@ def test_the_text_above_a_table_is_that_of_the_message(name: str) -> None:
 
 
 def test_links_between_tables_lead_somewhere() -> None:
-    headings = {heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", TEXT, re.MULTILINE)}
-    assert {link.lower() for link in re.findall(r"\]\(#([\w-]+)\)", TEXT)} <= headings
+    headings = {
+        heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", MESSAGES_TEXT, re.MULTILINE)
+    }
+    assert {link.lower() for link in re.findall(r"\]\(#([\w-]+)\)", MESSAGES_TEXT)} <= headings
 
 
 def test_every_event_code_is_listed() -> None:
@@ -77,6 +81,8 @@ def test_a_row_says_type_default_and_meaning() -> None:
 def test_stale_tables_are_brought_up_to_date_in_place(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     shutil.copy(PAGE, page)
-    page.write_text(TEXT.replace("| `accepted` | boolean |", "| `accepted` | text |"), encoding="utf-8")
+    page.write_text(
+        MESSAGES_TEXT.replace("| `accepted` | boolean |", "| `accepted` | text |"), encoding="utf-8"
+    )
     assert main([str(page)]) == 0
-    assert page.read_text(encoding="utf-8") == TEXT
+    assert page.read_text(encoding="utf-8") == MESSAGES_TEXT

@@ -11,7 +11,7 @@ __all__ = ["Declaration", "Delivery", "Link", "LinkHealth", "Query", "Sample"]
 
 
 class Delivery(enum.Enum):
-    """How a published message travels; what each class sets is measured in docs/benchmarks.md."""
+    """How a published message travels; what each class sets is measured in docs/benchmarks/network.md."""
 
     OBSERVATION = "observation"
     """Large; must arrive over slow and lossy links; the sender is a worker that may wait a moment."""

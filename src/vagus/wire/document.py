@@ -1,6 +1,6 @@
 """The field tables of the wire's documentation, made from the schema.
 
-`python -m vagus.wire.document docs/wire-protocol.md` brings them up to date.
+`python -m vagus.wire.document docs/wire-*.md` brings them up to date.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Evolution is additive: new fields have defaults, types never change, unknown fields are ignored. An
 incompatible change is a new schema version, and the range is agreed at session open. Every text, list, map
 and run of bytes has a longest length, checked before it is used. The text under a field is its line in the
-tables of docs/wire-protocol.md.
+tables of docs/wire-messages.md.
 """
 
 from __future__ import annotations
