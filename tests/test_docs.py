@@ -19,6 +19,9 @@ REPOSITORY = "https://github.com/vagus-robotics/vagus"
 LINK = re.compile(r"\]\(([^)\s]+)\)|^\[[^\]]+\]: (\S+)$", re.MULTILINE)
 IN_REPOSITORY = re.compile(rf"^{REPOSITORY}/(?:blob|raw|tree)/main/")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+WRITTEN = re.compile(r"^<!-- (?:table \w+|counters) -->.*?^<!-- end.*?-->$", re.DOTALL | re.MULTILINE)
+"""Tables that programs write."""
+LONGEST_PAGE_WORDS = 3000
 NAMED_PAGE = re.compile(r"\bdocs/[\w/-]+\.md\b")
 NAMED_TEST = re.compile(r"`((?:[a-z]+/)+[a-z_0-9]+\.py)`")
 
@@ -84,6 +87,13 @@ def test_the_repository_has_one_address() -> None:
     assert urls[0] == REPOSITORY
     assert all(url.startswith(REPOSITORY) for url in urls)
     assert f"\nrepo_url: {REPOSITORY}\n" in (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_page_says_what_it_is_for_and_is_no_longer_than_one_task(page: Path) -> None:
+    first = text_of(page).split("\n\n")[1]
+    assert re.search(r"\bThis (page|chapter) \w+s\b", first), first
+    assert len(WRITTEN.sub("", text_of(page)).split()) < LONGEST_PAGE_WORDS
 
 
 def test_every_page_that_the_code_names_is_there() -> None:
