@@ -1,21 +1,25 @@
-"""Writes the generated parts of the documentation: the tree of the package, and the robot's counters.
+"""Writes the generated parts of the documentation: tree of the package, public names, the robot's counters.
 
     python scripts/document.py
 
-Run it when modules, their first lines or counters change. `python -m vagus.wire.document` does the wire's.
+Run it when modules, public names, first lines of either, or counters change.
+`python -m vagus.wire.document` does the wire's.
 """
 
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
+import vagus
 from vagus.edge.counters import CLIENT, ENGINE
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "vagus"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
+REFERENCE = ROOT / "docs" / "reference.md"
 COUNTERS = ROOT / "docs" / "operations" / "robot.md"
 
 
@@ -60,6 +64,23 @@ def with_counters(text: str) -> str:
     return between(text, "<!-- counters -->\n", "<!-- end of the counters -->", table)
 
 
+def with_names(text: str) -> str:
+    """Return a page with its table of public names replaced by that of today."""
+    found = {name: getattr(vagus, name) for name in vagus.__all__ if not name.startswith("__")}
+    rows = "".join(
+        f"| `{name}` | {(inspect.getdoc(thing) or '').partition(chr(10))[0]} | {file_link(thing)} |\n"
+        for name, thing in found.items()
+    )
+    table = f"| name | meaning | file |\n|---|---|---|\n{rows}"
+    return between(text, "<!-- names -->\n", "<!-- end of the names -->", table)
+
+
+def file_link(thing: type) -> str:
+    """Return a link from a page to the file of a class or function."""
+    file = Path(inspect.getfile(thing)).relative_to(PACKAGE)
+    return f"[{file}](../src/vagus/{file})"
+
+
 if __name__ == "__main__":
-    for page, filled in ((ARCHITECTURE, with_tree), (COUNTERS, with_counters)):
+    for page, filled in ((ARCHITECTURE, with_tree), (REFERENCE, with_names), (COUNTERS, with_counters)):
         page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")

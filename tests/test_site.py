@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scripts.document import REFERENCE, with_names
 from scripts.site_hooks import DOCS, difference_to_github, for_site
 
 REPOSITORY = "https://example.org/vagus"
@@ -27,3 +28,9 @@ def test_a_list_that_only_github_shows_as_one_is_noticed() -> None:
     alike = "<p>Three of them:</p>\n<ul>\n<li>one</li>\n<li>two</li>\n</ul>"
     assert difference_to_github(markdown, alike) == ""
     assert "-<ul>" in difference_to_github(markdown, "<p>Three of them:\n- one\n- two</p>")
+
+
+def test_the_committed_table_of_public_names_is_that_of_today() -> None:
+    """If not: `python scripts/document.py`."""
+    text = REFERENCE.read_text(encoding="utf-8")
+    assert with_names(text) == text
