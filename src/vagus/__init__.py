@@ -6,6 +6,62 @@ runs at the edge, and vagus carries observations and action chunks between them 
 
 from __future__ import annotations
 
-__all__ = ["__version__"]
+import importlib
+
+__all__ = [
+    "ActionChunk",
+    "ActionFeature",
+    "CameraSpec",
+    "EdgeConfig",
+    "Limits",
+    "LoopConfig",
+    "Observation",
+    "Policy",
+    "PolicySpec",
+    "Robot",
+    "RobotSpec",
+    "ServeConfig",
+    "StateFeature",
+    "VagusError",
+    "__version__",
+    "connect",
+    "policy",
+    "run",
+]
 
 __version__ = "0.1.0.dev0"
+
+_PLACES = {
+    "ActionChunk": "vagus.types",
+    "ActionFeature": "vagus.features",
+    "CameraSpec": "vagus.specs",
+    "EdgeConfig": "vagus.edge.config",
+    "Limits": "vagus.features",
+    "LoopConfig": "vagus.control.config",
+    "Observation": "vagus.types",
+    "Policy": "vagus.policies.policy",
+    "PolicySpec": "vagus.specs",
+    "Robot": "vagus.robots.robot",
+    "RobotSpec": "vagus.specs",
+    "ServeConfig": "vagus.server.config",
+    "StateFeature": "vagus.features",
+    "VagusError": "vagus.errors",
+    "connect": "vagus.api.connect",
+    "policy": "vagus.policies.declare",
+    "run": "vagus.api.run",
+}
+"""Name → its module, which is imported when the name is first used."""
+
+
+def __getattr__(name: str) -> object:
+    """Import what `name` stands for."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'vagus' has no attribute {name!r}; it has {', '.join(__all__)}")
+    found: object = getattr(importlib.import_module(_PLACES[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """Return the names of the package, imported or not."""
+    return sorted({*globals(), *__all__})

@@ -94,6 +94,15 @@ class GateError(VagusError):
     """A command that must not reach a robot; the last check before it found it."""
 
 
+class RunEndedError(VagusError):
+    """A run has ended, and its robot was stopped; `reason` is the value of the loop's `EndReason`."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        """Take why the run has ended, as a word and as a sentence."""
+        self.reason = reason
+        super().__init__(text)
+
+
 class RobotError(VagusError):
     """A robot could not be connected, read or commanded."""
 

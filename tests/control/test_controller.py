@@ -61,7 +61,7 @@ def test_a_command_comes_in_both_orders() -> None:
     assert tick.action is not None
     assert tick.command.action is not None
     assert tick.action.tolist() == tick.command.action.tolist()[::-1]
-    assert tick.command.provenance.motion is MotionState.PLAYING
+    assert tick.command.provenance.motion is stand.controller.standing.motion is MotionState.PLAYING
     assert (tick.end, tick.error) == (None, "")
 
 

@@ -179,8 +179,12 @@ def test_a_rotation_goes_back_whole_or_not_at_all() -> None:
     actions = tuple(ActionFeature(name, "rad", rotation="wrist:rotvec") for name in POSE)
     spec = RobotSpec("r", actions, tuple(StateFeature(name, "rad") for name in POSE), (), 100.0)
     check_fallbacks(spec, Fallbacks(position=BACK))
-    with pytest.raises(SpecError, match="all numbers of a rotation, or none"):
-        check_fallbacks(spec, Fallbacks(position=BACK, features={"r1": FallbackMode.HOLD}))
+    for mixed in ({"r1": FallbackMode.HOLD}, {"r1": FallbackMode.HOLD, "r2": FallbackMode.HOLD}):
+        with pytest.raises(SpecError, match="all numbers of a rotation, or none"):
+            check_fallbacks(spec, Fallbacks(position=BACK, features=dict(mixed)))
+    free = ActionFeature("lift", "m")
+    spec = replace(spec, actions=(*actions, free), state=(*spec.state, StateFeature("lift", "m")))
+    check_fallbacks(spec, Fallbacks(features={"lift": BACK}))
 
 
 def test_a_way_back_is_known_from_the_settings() -> None:

@@ -76,3 +76,14 @@ def test_a_driver_that_reports_rarely_may_leap_as_far_as_the_robot_was_sent(
         reader.commanded(np.ones(2))
     driver.joints = np.ones(2, dtype=np.float32)
     assert reader.read().is_trusted == is_sent
+
+
+def test_why_a_reading_is_missing_is_kept_until_the_next(driver: Driver, reader: StateReader) -> None:
+    reader.read()
+    assert reader.error is None
+    driver.is_failing = True
+    reader.read()
+    assert "a packet was lost" in str(reader.error)
+    driver.is_failing = False
+    reader.read()
+    assert reader.error is None

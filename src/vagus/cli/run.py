@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import socket
 import sys
 from collections.abc import Callable
@@ -16,6 +15,8 @@ import tyro
 from rich.console import Console
 from rich.markup import escape
 
+from vagus.api.parts import RunSettings, make_client
+from vagus.api.run import Assembly, assemble
 from vagus.cli.console import as_typed, console
 from vagus.cli.live_line import LiveLine
 from vagus.cli.log_output import LogFlags
@@ -27,25 +28,18 @@ from vagus.cli.steady_output import end_process
 from vagus.cli.waiting import keep_trying
 from vagus.control.config import LoopConfig, RecorderConfig
 from vagus.control.fallback import returns_to_start
-from vagus.control.loop import ControlLoop
 from vagus.control.loop_stats import EndReason, LoopSummary
-from vagus.control.mapping import OrderMapping
-from vagus.control.motion import Motion
 from vagus.control.narration_thread import NarrationThread, greetings, tell_end, trouble_of
-from vagus.control.ports import LoopPorts
 from vagus.control.robot_check import admitted
 from vagus.edge.client.client import PolicyClient
-from vagus.edge.client.handshake import Contract, Identity
-from vagus.edge.client.session import SessionOpener, parse_service
+from vagus.edge.client.handshake import Contract
 from vagus.edge.config import EdgeConfig
 from vagus.edge.engine.engine import Engine
 from vagus.errors import ConfigError
 from vagus.import_path import Option
-from vagus.recording.registry import Run, open_recording
 from vagus.robots.registry import load_robot
 from vagus.robots.robot import Robot
-from vagus.specs import RobotSpec, rename_robot_spec, vouched
-from vagus.transport.host import host_id
+from vagus.specs import RobotSpec
 from vagus.transport.link import Link
 from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import ZenohConfig
@@ -147,20 +141,24 @@ class RunCommand:
                 return self._run_on(link, robot, spec, screen)
 
     def _run_on(self, link: Link, robot: Robot, spec: RobotSpec, screen: Console) -> int:
-        identity = Identity(self.name, secrets.token_hex(8), host_id(), self.tags)
-        opener = SessionOpener(link, rename_robot_spec(spec, self.rename), self.edge, identity)
-        service = parse_service(self.service)
-        with PolicyClient(opener, Engine, service=service, instruction=self.instruction) as client:
+        with make_client(link, spec, self._settings) as client:
             contract = self._keep_trying(client.open, screen)
             self._greet(contract, screen)
-            loop, recording = self._assemble(robot, spec, client, contract, screen)
+            assembly = self._assemble(robot, spec, client, contract, screen)
+            loop = assembly.loop
             screen.print(f"robot running: {escape(self.robot)} as {escape(self.name)}", highlight=False)
             narration = NarrationThread(loop.changes, lambda: trouble_of(client.status()))
             with LiveLine(screen, lambda: loop.status, client.status), narration:
                 summary = loop.run()
-            result = self._result(summary, client, robot, recording)
+            result = self._result(summary, client, robot, assembly.recording)
         self._print(result, screen)
         return result.exit_code
+
+    @property
+    def _settings(self) -> RunSettings:
+        return RunSettings(
+            self.service, self.name, self.instruction, self.rename, self.tags, self.edge, self.loop
+        )
 
     def _result(
         self, summary: LoopSummary, client: PolicyClient[Engine], robot: Robot | None, recording: str
@@ -188,28 +186,23 @@ class RunCommand:
 
     def _assemble(
         self, robot: Robot, spec: RobotSpec, client: PolicyClient[Engine], contract: Contract, screen: Console
-    ) -> tuple[ControlLoop, str]:
-        mapping = OrderMapping(spec, contract.policy, self.rename)
-        motion = Motion(
-            mapping.actions,
-            mapping.state_names,
-            tick_s=1 / robot.spec.rate_hz,
-            fallbacks=self.loop.fallback.renamed(self.rename),
-            max_limited_s=self.loop.max_limited_s,
-            return_time_s=self.loop.return_time_s,
-        )
-        run = Run(self.robot, self.name, self.instruction, self.tags, vouched(spec))
-        recording = open_recording(self.record, run, robot, mapping, contract)
-        ports = LoopPorts(
-            robot, client.engine, client, motion, mapping, recording.recorder, recording.read_images
-        )
-
+    ) -> Assembly:
         def end(summary: LoopSummary) -> None:
             """End the process, whose main thread is stuck in the driver."""
-            say = lambda: self._print(self._result(summary, client, None, recording.place), screen)  # noqa: E731
+            say = lambda: self._print(self._result(summary, client, None, assembly.recording), screen)  # noqa: E731
             end_process(say, exit_code_for(summary.reason, is_stopped=summary.is_stopped))
 
-        return ControlLoop(ports, self.loop, on_stuck=end), recording.place
+        assembly = assemble(
+            robot,
+            spec,
+            client,
+            self._settings,
+            contract=contract,
+            label=self.robot,
+            record=self.record,
+            on_stuck=end,
+        )
+        return assembly
 
 
 def _check_default(flags: RecordFlags, name: str, *, wanted: str) -> None:

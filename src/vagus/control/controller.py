@@ -83,7 +83,7 @@ class EnginePort(Protocol):
         """Go on after a pause."""
         ...
 
-    def reset(self, *, was_moved: bool = False) -> None:
+    def reset(self, *, was_moved: bool) -> None:
         """Begin a new episode."""
         ...
 

@@ -39,7 +39,8 @@ class ControlCycle:
         clock: tells the time.
         watchdog: watches the calls into the driver.
         schedule: is told when the robot was commanded.
-        on_return: called after each call into the driver.
+        on_return: called before and after the calls into the driver.
+        on_draft: called when a request is due, before the camera thread reads the frames for it.
 
     Attributes:
         stats: what was counted.
@@ -51,7 +52,7 @@ class ControlCycle:
         changes: what is to be told.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a loop and its cycle share
         self,
         ports: LoopPorts,
         config: LoopConfig,
@@ -60,6 +61,7 @@ class ControlCycle:
         schedule: TickSchedule,
         *,
         on_return: Callable[[], None],
+        on_draft: Callable[[], None] = lambda: None,
     ) -> None:
         self._ports = ports
         self._config = config
@@ -67,6 +69,7 @@ class ControlCycle:
         self._watchdog = watchdog
         self._schedule = schedule
         self._on_return = on_return
+        self._on_draft = on_draft
         self.period_ns = schedule.period_ns
         self.stats = LoopStats()
         self.controller = Controller(ports.robot.spec, ports.engine, ports.mapping, ports.motion)
@@ -142,6 +145,7 @@ class ControlCycle:
         reading = self.state.read() if is_returning else self._sense(now_ns)
         tick = self.controller.advance(now_ns, reading)
         if tick.draft is not None:
+            self._on_draft()
             self.camera.ask(tick.draft)
         for notice in self._ports.motion.take_notices():
             logger.warning("%s", notice)

@@ -15,7 +15,7 @@ from vagus.threads import Supervised
 from vagus.transport.keys import ServiceKey
 from vagus.types import LinkState
 
-__all__ = ["RUN_LOGGER", "NarrationThread", "greetings", "tell_end", "trouble_of"]
+__all__ = ["RUN_LOGGER", "NarrationThread", "greetings", "tell_end", "tell_greetings", "trouble_of"]
 
 RUN_LOGGER = "vagus.run"
 """What a run tells goes by this name, whatever command it belongs to."""
@@ -94,6 +94,12 @@ def greetings(contract: Contract) -> list[Line]:
         f"{'real-time chunking' if contract.uses_rtc else 'plain chunks'}"
     )
     return [session, *(Line(warning, is_warning=True) for warning in contract.warnings)]
+
+
+def tell_greetings(contract: Contract) -> None:
+    """Log whom the session is with, and what to look out for."""
+    for line in greetings(contract):
+        logger.log(logging.WARNING if line.is_warning else logging.INFO, "%s", line.text)
 
 
 def tell_end(summary: LoopSummary) -> None:

@@ -255,6 +255,11 @@ class PolicyClient(Generic[EngineT]):
         """No images could be had for this draft (control or camera thread)."""
         self._worker.post(lambda talk: talk.protocol.draft_failed(ticket, self._clock.now_ns()))
 
+    @property
+    def instruction(self) -> str:
+        """What the robot is to do from the next request on (any thread)."""
+        return self._open_talk.instruction
+
     def set_instruction(self, instruction: str) -> None:
         """Ask for something else from the next request on (any thread).
 

@@ -27,7 +27,7 @@ from vagus.control.log_writer import write_on_a_thread
 from vagus.control.loop_stats import LoopSummary
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
-from vagus.control.narration_thread import NarrationThread, greetings, tell_end, trouble_of
+from vagus.control.narration_thread import NarrationThread, tell_end, tell_greetings, trouble_of
 from vagus.control.outcome import RunOutcome
 from vagus.control.robot_check import admitted
 from vagus.edge.client.client import PolicyClient
@@ -262,8 +262,7 @@ def _open_client(
         opener, Engine, service=parse_service(policy.service, setting="policy.service"), instruction=task
     )
     stack.callback(client.close)
-    for line in greetings(client.open()):
-        logger.log(logging.WARNING if line.is_warning else logging.INFO, "%s", line.text)
+    tell_greetings(client.open())
     return client
 
 

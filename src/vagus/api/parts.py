@@ -1,0 +1,97 @@
+"""Parts of a run: network, identity, policy client, mapping and motion, put together from the settings."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from vagus.control.config import LoopConfig
+from vagus.control.mapping import OrderMapping
+from vagus.control.motion import Motion
+from vagus.edge.client.client import PolicyClient
+from vagus.edge.client.handshake import Identity
+from vagus.edge.client.session import SessionOpener, parse_service
+from vagus.edge.config import EdgeConfig
+from vagus.edge.engine.engine import Engine
+from vagus.errors import ConfigError
+from vagus.specs import RobotSpec, rename_robot_spec
+from vagus.transport.host import host_id
+from vagus.transport.link import Link
+from vagus.transport.zenoh_config import ZenohConfig
+
+__all__ = ["RunSettings", "make_client", "make_motion", "network"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """Settings of a run that are neither the network's nor the recorder's.
+
+    Attributes:
+        service: model/revision/name of the policy; "": the only one there is.
+        name: name of this robot, unique among the robots of a server; "": the host's.
+        instruction: what the robot is to do; "": the policy's default.
+        rename: robot name → policy name, for actions, state features and cameras.
+        tags: free text for the server's log and audit.
+        edge: settings of the policy client.
+        loop: settings of the control loop.
+    """
+
+    service: str = ""
+    name: str = ""
+    instruction: str = ""
+    rename: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    edge: EdgeConfig = field(default_factory=EdgeConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+
+    @property
+    def robot_name(self) -> str:
+        """The name of this robot."""
+        return self.name or socket.gethostname()
+
+
+def network(connect: str | tuple[str, ...], zenoh: ZenohConfig | None) -> ZenohConfig:
+    """Return the network's settings with these endpoints, e.g. "tcp/router:7447".
+
+    Raises:
+        ConfigError: endpoints stand in both.
+    """
+    config = zenoh or ZenohConfig()
+    endpoints = (connect,) if isinstance(connect, str) else tuple(connect)
+    endpoints = tuple(endpoint for endpoint in endpoints if endpoint)
+    if not endpoints:
+        return config
+    if config.connect != ZenohConfig().connect:
+        raise ConfigError(
+            "connect", wanted="endpoints once", got=f"{list(endpoints)}, and {list(config.connect)} in zenoh"
+        )
+    return replace(config, connect=endpoints)
+
+
+def make_client(link: Link, spec: RobotSpec, settings: RunSettings) -> PolicyClient[Engine]:
+    """Return a policy client that is not open yet.
+
+    Args:
+        link: open; not closed by the client.
+        spec: the robot in its own names, admitted.
+        settings: whom to talk to, and as whom.
+    """
+    identity = Identity(settings.robot_name, secrets.token_hex(8), host_id(), dict(settings.tags))
+    opener = SessionOpener(link, rename_robot_spec(spec, settings.rename), settings.edge, identity)
+    service = parse_service(settings.service)
+    return PolicyClient(opener, Engine, service=service, instruction=settings.instruction)
+
+
+def make_motion(mapping: OrderMapping, spec: RobotSpec, settings: RunSettings) -> Motion:
+    """Return the motion of this robot, with the fallbacks and limits of the settings."""
+    loop = settings.loop
+    return Motion(
+        mapping.actions,
+        mapping.state_names,
+        tick_s=1 / spec.rate_hz,
+        fallbacks=loop.fallback.renamed(settings.rename),
+        max_limited_s=loop.max_limited_s,
+        return_time_s=loop.return_time_s,
+    )

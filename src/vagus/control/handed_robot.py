@@ -1,0 +1,66 @@
+"""A robot whose readings are handed over tick by tick, and whose commands are taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias, cast
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vagus.errors import FrameError
+from vagus.quoting import quoted
+from vagus.robots.robot import call_whole
+from vagus.specs import RobotSpec
+from vagus.types import ActionArray, FloatArray, Image
+
+__all__ = ["HandedRobot", "Images"]
+
+Images: TypeAlias = "Mapping[str, Image] | Callable[[], Mapping[str, Image]]"
+"""Camera name → (height, width, 3) uint8 RGB; or a function that returns this, called on another thread."""
+
+
+class HandedRobot:
+    """A robot whose readings are handed over, and whose commands are taken away."""
+
+    def __init__(self, spec: RobotSpec, stop: Callable[[], object]) -> None:
+        self.spec = spec
+        self.state: ArrayLike = ()
+        self.images: Images = {}
+        self._frames: Images = {}
+        self._action: ActionArray | None = None
+        self._stop = stop
+
+    def keep_frames(self) -> None:
+        """Copy the frames of this tick: their owner may write the next ones into the same memory."""
+        images = self.images
+        if not (callable(images) or isinstance(images, Mapping)):
+            raise FrameError(f"images: wanted a mapping of camera names, or a function, got {quoted(images)}")
+        self._frames = images if callable(images) else {name: np.array(images[name]) for name in images}
+
+    def take_action(self) -> ActionArray | None:
+        """Return the command of this tick, (action_dim,), float64; None: there was none."""
+        action, self._action = self._action, None
+        return action
+
+    def connect(self) -> None:
+        """Do nothing: the robot is the user's."""
+
+    def read_state(self) -> FloatArray:
+        """Return what was handed over; it is not looked at here."""
+        return cast("FloatArray", self.state)
+
+    def read_images(self) -> Mapping[str, Image]:
+        """Return the frames of the newest request."""
+        return self._frames() if callable(self._frames) else self._frames
+
+    def command(self, action: ActionArray) -> None:
+        """Keep a command to be taken."""
+        self._action = action
+
+    def stop(self) -> None:
+        """Stop the robot in the user's way."""
+        call_whole("stop", self._stop)
+
+    def close(self) -> None:
+        """Do nothing: the robot is the user's."""
