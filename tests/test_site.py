@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import vagus
 from scripts.document import REFERENCE, with_names
-from scripts.site_hooks import DOCS, difference_to_github, for_site
+from scripts.site_hooks import API, DOCS, difference_to_github, for_site
 
 REPOSITORY = "https://example.org/vagus"
 
@@ -34,3 +35,11 @@ def test_the_committed_table_of_public_names_is_that_of_today() -> None:
     """If not: `python scripts/document.py`."""
     text = REFERENCE.read_text(encoding="utf-8")
     assert with_names(text) == text
+
+
+def test_the_reference_shows_every_public_name() -> None:
+    """If not: a line `<!-- api: vagus.NAME -->` in docs/reference.md, in the section where it belongs."""
+    shown = API.findall(REFERENCE.read_text(encoding="utf-8"))
+    names = {f"vagus.{name}" for name in vagus.__all__ if not name.startswith("__")}
+    assert names - {*shown, "vagus.VagusError"} == set()
+    assert "vagus.errors" in shown
