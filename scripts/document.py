@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from pydoc import locate
+from typing import cast
 
-import vagus
 from vagus.edge.counters import CLIENT, ENGINE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,6 +23,8 @@ PACKAGE = ROOT / "src" / "vagus"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 REFERENCE = ROOT / "docs" / "reference.md"
 COUNTERS = ROOT / "docs" / "operations" / "robot.md"
+ASKED = re.compile(r"^(?:- .* )?<!-- api: (\S+) -->$", re.MULTILINE)
+"""A line of the reference; what it asks for is shown in its place by `site_hooks.py`."""
 
 
 def between(text: str, begin: str, end: str, content: str) -> str:
@@ -65,20 +69,16 @@ def with_counters(text: str) -> str:
 
 
 def with_names(text: str) -> str:
-    """Return a page with its table of public names replaced by that of today."""
-    found = {name: getattr(vagus, name) for name in vagus.__all__ if not name.startswith("__")}
-    rows = "".join(
-        f"| `{name}` | {(inspect.getdoc(thing) or '').partition(chr(10))[0]} | {file_link(thing)} |\n"
-        for name, thing in found.items()
-    )
-    table = f"| name | meaning | file |\n|---|---|---|\n{rows}"
-    return between(text, "<!-- names -->\n", "<!-- end of the names -->", table)
+    """Return a page with each line that asks for docstrings replaced by that of today."""
+    return ASKED.sub(lambda asked: reference_line(asked[1]), text)
 
 
-def file_link(thing: type) -> str:
-    """Return a link from a page to the file of a class or function."""
+def reference_line(name: str) -> str:
+    """Return a line on a public name for readers in the repository: its file and first sentence."""
+    thing = cast("type", locate(name))  # or a function, or a module
     file = Path(inspect.getfile(thing)).relative_to(PACKAGE)
-    return f"[{file}](../src/vagus/{file})"
+    meaning = (inspect.getdoc(thing) or "").partition("\n")[0]
+    return f"- [`{name}`](../src/vagus/{file}): {meaning} <!-- api: {name} -->"
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-API = re.compile(r"^<!-- api: (\S+) -->$", re.MULTILINE)
+API = re.compile(r"^(?:- .* )?<!-- api: (\S+) -->$", re.MULTILINE)
+"""A line that asks for docstrings; what stands before the comment is for readers of the repository."""
 LINK_UP = re.compile(r"(?<=\]\()\.\./[^)#\s]+")
 COMPARED = ("h1", "h2", "h3", "ul", "ol", "li", "pre", "table", "tr", "img", "blockquote")
 """Elements by whose order two renderers show that they read a page alike."""

@@ -19,7 +19,7 @@ REPOSITORY = "https://github.com/vagus-robotics/vagus"
 LINK = re.compile(r"\]\(([^)\s]+)\)|^\[[^\]]+\]: (\S+)$", re.MULTILINE)
 IN_REPOSITORY = re.compile(rf"^{REPOSITORY}/(?:blob|raw|tree)/main/")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
-WRITTEN = re.compile(r"^<!-- (?:table \w+|counters|names) -->.*?^<!-- end.*?-->$", re.DOTALL | re.MULTILINE)
+WRITTEN = re.compile(r"^<!-- (?:table \w+|counters) -->.*?^<!-- end.*?-->$", re.DOTALL | re.MULTILINE)
 """Tables that programs write."""
 LONGEST_PAGE_WORDS = 3000
 NAMED_PAGE = re.compile(r"\bdocs/[\w/-]+\.md\b")

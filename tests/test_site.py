@@ -21,7 +21,8 @@ def test_a_link_out_of_the_documentation_becomes_the_address_of_the_file() -> No
 
 
 def test_a_page_asks_for_docstrings_by_a_comment() -> None:
-    assert for_site("a\n<!-- api: vagus.errors -->\nb", DOCS / "x.md", REPOSITORY) == "a\n::: vagus.errors\nb"
+    text = "a\n\n- [`vagus.errors`](../src/vagus/errors.py): Every error. <!-- api: vagus.errors -->\n"
+    assert for_site(text, DOCS / "x.md", REPOSITORY) == "a\n\n::: vagus.errors\n"
 
 
 def test_a_list_that_only_github_shows_as_one_is_noticed() -> None:
@@ -31,7 +32,7 @@ def test_a_list_that_only_github_shows_as_one_is_noticed() -> None:
     assert "-<ul>" in difference_to_github(markdown, "<p>Three of them:\n- one\n- two</p>")
 
 
-def test_the_committed_table_of_public_names_is_that_of_today() -> None:
+def test_the_committed_lines_on_public_names_are_those_of_today() -> None:
     """If not: `python scripts/document.py`."""
     text = REFERENCE.read_text(encoding="utf-8")
     assert with_names(text) == text
