@@ -65,7 +65,8 @@ class Stage:
         """Start those of the servers that do not run, and wait until all of them are ready."""
         missing = [name for name in names if name not in self._servers]
         for name in missing:
-            source = ["--model", str(self._checkpoint), "--allowed-sources", str(self._checkpoint.parent)]
+            sources = ["--options", "allowed_sources", str(self._checkpoint.parent)]
+            source = ["--model", str(self._checkpoint), *sources]
             network = ["--connect", self.endpoint, "--server-name", name]
             arguments = ["serve", str(HERE / "serve.toml"), *source, *network, "--max-batch", "1"]
             self._servers[name] = self._child(f"server {name}", arguments)

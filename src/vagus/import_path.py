@@ -71,7 +71,7 @@ def accepted_options(make: Callable[..., object]) -> frozenset[str] | None:
     return frozenset(parameter.name for parameter in parameters if parameter.kind in kinds)
 
 
-def check_options(subject: str, given: Mapping[str, Option], accepted: frozenset[str] | None) -> None:
+def check_options(subject: str, given: Mapping[str, object], accepted: frozenset[str] | None) -> None:
     """Raise ConfigError if an option is given that is not among the accepted ones (None: any)."""
     if accepted is None:
         return

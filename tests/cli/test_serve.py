@@ -92,7 +92,6 @@ def test_flags_win_over_the_manifest_and_what_they_do_not_name_stays(manifest: s
 ONE_VALUE = {
     "policy": "other",
     "revision": "v2",
-    "inference_ms": "70.0",
     "serving_mode": "exclusive",
     "max_batch": "3",
     "audit_path": "other.jsonl",
@@ -147,3 +146,36 @@ def test_the_value_of_a_flag_is_no_manifest() -> None:
     assert manifest_among(arguments, ServeFlags) == (None, arguments)
     with pytest.raises(ConfigError, match="one manifest"):
         manifest_among(["a.yaml", "b.TOML"], ServeFlags)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "place"),
+    [
+        (["--policy", "reach", "--inference-ms", "60"], "--options inference_ms …"),
+        (["--policy", "lerobot", "--allowed-sources", "outputs"], "--options allowed_sources …"),
+        (["--policy=lerobot", "--allowed-classes=steps"], "--options allowed_classes …"),
+    ],
+)
+def test_a_flag_of_before_is_told_its_new_place(
+    arguments: list[str], place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", *arguments]) == ExitCode.CONFIG
+    assert place in capsys.readouterr().err
+
+
+def help_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", *arguments, "--help"])
+    assert not ended.value.code
+    return capsys.readouterr().out
+
+
+def test_help_lists_the_settings_of_the_policy_that_is_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = help_of(["--policy", "lerobot"], capsys)
+    assert "options of --policy lerobot, each as --options NAME VALUE:" in said
+    assert "allowed_sources: list of texts" in said
+    assert "Least time" not in said
+    assert "inference_ms: float (default: 0.0)" in help_of(["--policy=reach"], capsys)
+    assert "options of" not in help_of([], capsys)

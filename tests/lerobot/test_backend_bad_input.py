@@ -182,7 +182,9 @@ def test_a_bound_of_zero_is_not_taken_for_none(act: Path) -> None:
 
 
 def test_the_manifest_that_the_error_prints_serves_the_policy(act: Path, tmp_path: Path) -> None:
-    said = ServeConfig(policy="lerobot", model=str(act), allowed_sources=(str(act),), device="cpu")
+    said = ServeConfig(
+        policy="lerobot", model=str(act), options={"allowed_sources": (str(act),)}, device="cpu"
+    )
     with pytest.raises(ConfigError) as caught:
         load_model(said)
     manifest = tmp_path / "serve.yaml"

@@ -74,7 +74,7 @@ def serving(link: Link, path: Path, *, warm_up: bool = False) -> Iterator[Server
         device="cpu",
         spec=TABLE,
         trained_rate_hz=RATE_HZ,
-        allowed_sources=(str(path.parent),),
+        options={"allowed_sources": (str(path.parent),)},
         warm_up=warm_up,
         warm_up_runs=1,
         max_batch=2,
@@ -226,7 +226,7 @@ def test_the_command_line_serves_a_checkpoint_and_says_for_how_many(act: Path, t
         settings = {
             "policy": "lerobot",
             "model": str(act),
-            "allowed_sources": [str(act.parent)],
+            "options": {"allowed_sources": [str(act.parent)]},
             "device": "cpu",
             "trained_rate_hz": RATE_HZ,
             "max_batch": 2,
@@ -250,7 +250,7 @@ def test_the_command_line_serves_a_checkpoint_and_says_for_how_many(act: Path, t
 
 @pytest.mark.process
 def test_the_manifest_that_is_printed_can_be_saved_and_served(act: Path, tmp_path: Path) -> None:
-    allowed = ["--allowed-sources", str(act.parent)]
+    allowed = ["--options", "allowed_sources", str(act.parent)]
     with Router(RouterConfig(listen=("tcp/127.0.0.1:0",))) as router:
         told = ["serve", "--policy", "lerobot", "--model", str(act), *allowed, "--device", "cpu"]
         command = [sys.executable, "-m", "vagus", *told, "--connect", *router.endpoints]
@@ -260,6 +260,6 @@ def test_the_manifest_that_is_printed_can_be_saved_and_served(act: Path, tmp_pat
     manifest = tmp_path / "serve.yaml"
     manifest.write_text(printed)
     config = load_manifest(manifest)
-    assert config.allowed_sources == (str(act),)
+    assert config.options == {"allowed_sources": (str(act),)}
     assert set(config.spec.actions.values()) == {"lerobot_norm"}
     assert load_model(replace(config, device="cpu", warm_up=False)).spec.rate_hz == RATE_HZ

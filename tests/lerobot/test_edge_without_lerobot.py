@@ -39,7 +39,7 @@ def test_a_robot_without_torch_is_driven_by_a_lerobot_policy(tmp_path: Path) -> 
     settings = {
         "policy": "lerobot",
         "model": str(save(CHECKPOINT, tmp_path / "act")),
-        "allowed_sources": [str(tmp_path)],
+        "options": {"allowed_sources": [str(tmp_path)]},
         "device": "cpu",
         "trained_rate_hz": RATE_HZ,
         "spec": {"actions": {f.name: f.unit for f in ACTIONS}, "state": {f.name: f.unit for f in STATE}},

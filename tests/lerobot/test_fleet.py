@@ -65,7 +65,7 @@ def test_eight_robots_on_one_policy_never_wait_for_a_plan_and_record_all_they_di
     settings = {
         "policy": "lerobot",
         "model": str(model),
-        "allowed_sources": [str(tmp_path)],
+        "options": {"allowed_sources": [str(tmp_path)]},
         "device": "cpu",
         "trained_rate_hz": RATE_HZ,
         "spec": {"actions": UNITS, "state": UNITS},

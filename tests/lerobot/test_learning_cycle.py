@@ -59,7 +59,7 @@ def written_manifest(checkpoint: Path, dataset: Path, path: Path) -> ServeConfig
     config = load_manifest(path)
     assert list(config.spec.actions) == list(config.spec.state) == list(UNITS)
     assert config.trained_rate_hz == RATE_HZ
-    assert config.allowed_sources == (str(checkpoint),)
+    assert config.options == {"allowed_sources": (str(checkpoint),)}
     return config
 
 

@@ -153,7 +153,7 @@ def serving(folder: Path, table: SpecTable) -> Iterator[Stand]:
         device="cpu",
         spec=table,
         trained_rate_hz=RATE_HZ,
-        allowed_sources=(str(folder),),
+        options={"allowed_sources": (str(folder),)},
         rtc_schedule=SCHEDULE,
         rtc_max_guidance=MAX_GUIDANCE,
         warm_up=False,

@@ -147,7 +147,7 @@ class _Stage:
             raise VagusError(f"the robot ended early with code {robot.exit_code}:\n{robot.output}")
 
     def _server_arguments(self, endpoint: str) -> list[str]:
-        speed = ["--inference-ms", f"{self._command.inference_ms:g}"]
+        speed = ["--options", "inference_ms", f"{self._command.inference_ms:g}"]
         return ["serve", "--policy", "reach", *speed, "--connect", endpoint]
 
     def _robot_arguments(self, endpoint: str) -> list[str]:

@@ -12,6 +12,7 @@ import tyro
 from rich.console import Console
 from rich.markup import escape
 
+from vagus.cli.backend_help import help_on, policy_among
 from vagus.cli.console import console, say
 from vagus.cli.exit_code import ExitCode
 from vagus.cli.log_output import TOLD, LogFlags
@@ -21,8 +22,9 @@ from vagus.cli.serve_arguments import manifest_among
 from vagus.cli.signals import StopEvent, stop_event
 from vagus.cli.waiting import keep_trying
 from vagus.errors import ConfigError
+from vagus.import_path import Option
 from vagus.policies.declare import SpecTable
-from vagus.policies.registry import BACKENDS, backend_module
+from vagus.policies.registry import BACKENDS, backend_module, check_places
 from vagus.server.config import ServeConfig
 from vagus.server.manifest import load_manifest
 from vagus.server.served_policy import load_model
@@ -69,6 +71,9 @@ class ServeFlags(ServeConfig):
     """The settings as flags: those of the network without a prefix, as in every other command."""
 
     zenoh: Annotated[ZenohConfig, tyro.conf.arg(name="")] = field(default_factory=ZenohConfig)
+    options: dict[str, Option] = field(default_factory=dict)  # type: ignore[assignment] # a list is typed with commas
+    """Settings of the backend alone, e.g. --options inference_ms 60; a list has commas: allowed_sources
+    outputs,lerobot. --policy NAME --help lists them. Of your own class: arguments of its constructor."""
 
     @classmethod
     def of(cls, config: ServeConfig) -> ServeFlags:
@@ -118,7 +123,11 @@ class ServeCommand:
         """
         path, rest = manifest_among(arguments, cls)
         config = ServeFlags() if path is None else ServeFlags.of(load_manifest(path))
-        command = parse_as(cls, "serve", rest, default=cls(path, config.without_tables()))
+        policy = config.policy or policy_among(rest)
+        flags = [word.partition("=")[0][2:].replace("-", "_") for word in rest if word.startswith("--")]
+        check_places(policy, flags, lambda name: f"--options {name} …")
+        with help_on(policy):
+            command = parse_as(cls, "serve", rest, default=cls(path, config.without_tables()))
         if command.manifest != path:
             raise _not_a_manifest(str(command.manifest))
         command = replace(command, config=command.config.over(config))
@@ -172,7 +181,7 @@ class ServeCommand:
             revision=config.revision,
             table=config.spec,
             trained_rate_hz=config.trained_rate_hz,
-            allowed_classes=config.allowed_classes,
+            options=config.options,
             dataset=self.dataset,
         )
         say(f"{path}: check every line, names and units above all, then: vagus serve {path}")

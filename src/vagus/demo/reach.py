@@ -17,6 +17,7 @@ from vagus.clock import NS_PER_MS
 from vagus.demo.arm import ACTIONS, CAMERAS, DT_S, JOINTS, STATE, tip_position
 from vagus.demo.condition import condition, from_model, to_model
 from vagus.demo.flow_net import Floats32, FlowNet, Guidance, prefix_weights
+from vagus.demo.reach_options import ReachOptions
 from vagus.demo.vision import TargetMemory, locate
 from vagus.errors import ConfigError, PolicyError
 from vagus.policies.policy import Row, ServingMode
@@ -59,9 +60,7 @@ class ReachPolicy:
     ) -> None:
         if rtc_schedule not in SCHEDULES:
             raise ConfigError("rtc_schedule", wanted=f"one of {', '.join(SCHEDULES)}", got=rtc_schedule)
-        if not 0 <= inference_ms <= 60_000:
-            raise ConfigError("inference_ms", wanted="0 to 60000", got=repr(inference_ms))
-        self._inference_ns = round(inference_ms * NS_PER_MS)
+        self._inference_ns = round(ReachOptions(inference_ms).inference_ms * NS_PER_MS)
         self._schedule = rtc_schedule
         self._max_guidance = rtc_max_guidance
         weights = resources.files("vagus.demo").joinpath(WEIGHTS)

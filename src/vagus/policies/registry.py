@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
 from types import ModuleType
 from typing import cast
 
@@ -11,16 +12,23 @@ from vagus.errors import ConfigError
 from vagus.import_path import Option, accepted_options, check_options
 from vagus.installed import POLICIES, installed
 from vagus.policies.callable import load_callable
+from vagus.policies.options import OptionValue, read_options
 from vagus.policies.policy import Policy
 from vagus.specs import PolicySpec
 
-__all__ = ["BACKENDS", "backend_module", "load_policy"]
+__all__ = ["BACKENDS", "BACKEND_OPTIONS", "backend_module", "check_places", "load_policy", "options_of"]
 
 BACKENDS: Mapping[str, str] = {
     "lerobot": "vagus.integrations.lerobot.policy.policy:LeRobotPolicy",
     "reach": "vagus.demo.reach:ReachPolicy",
 }
 """Name → module:class. What a backend needs beyond the base package is in the extra of its name."""
+
+BACKEND_OPTIONS: Mapping[str, str] = {
+    "lerobot": "vagus.integrations.lerobot.policy.options:LeRobotOptions",
+    "reach": "vagus.demo.reach_options:ReachOptions",
+}
+"""Name → module:class of the backend's own settings, a frozen dataclass; it needs no framework."""
 
 LABELS = frozenset({"model", "revision"})
 """Settings that name what is served, and that a backend without a choice of weights need not take."""
@@ -29,7 +37,7 @@ LABELS = frozenset({"model", "revision"})
 def load_policy(
     name: str,
     *,
-    options: Mapping[str, Option] | None = None,
+    options: Mapping[str, OptionValue] | None = None,
     settings: Mapping[str, Option] | None = None,
     spec: PolicySpec | None = None,
     stated: Mapping[str, object] | None = None,
@@ -40,7 +48,8 @@ def load_policy(
     Args:
         name: one of `backends`, a name that an installed package brings (entry point of the group
             `vagus.policies`), or a path to a policy of your own ("file.py:name", "package.module:name").
-        options: keyword arguments of that backend's constructor.
+        options: the backend's own settings: fields of its dataclass of options, or else arguments of its
+            constructor.
         settings: keyword arguments that any backend may take (model, revision, dtype, device …).
         spec: what a function of your own wants and gives.
         stated: what the operator says of the model and its sources; given to a backend that asks for it.
@@ -51,11 +60,14 @@ def load_policy(
         PolicyError: it cannot be loaded.
     """
     options, settings = options or {}, settings or {}
+    kind = options_of(name) if backends is BACKENDS else None
+    if kind is not None:
+        options = _given(read_options(f"policy {name!r}", kind, options))
     if name not in backends:
         name = installed(POLICIES).get(name, name)
     if name not in backends and ":" in name:
         check_options(f"policy {name!r}", settings, LABELS)
-        return load_callable(name, spec=spec, options=options)
+        return load_callable(name, spec=spec, options=cast("Mapping[str, Option]", options))
     make = _constructor(name, backends)
     accepted, stated = accepted_options(make), stated or {}
     check_options(f"policy {name!r}", options, None if accepted is None else accepted - set(stated))
@@ -63,6 +75,39 @@ def load_policy(
     given = {key: value for key, value in settings.items() if accepted is None or key in accepted}
     asked = {key: value for key, value in stated.items() if accepted is not None and key in accepted}
     return make(**given, **asked, **options)
+
+
+def options_of(name: str) -> type | None:
+    """Return the dataclass of a backend's own settings; None: it has none, or it is not one of ours."""
+    if name not in BACKEND_OPTIONS:
+        return None
+    place, _, attribute = BACKEND_OPTIONS[name].partition(":")
+    return cast("type", getattr(importlib.import_module(place), attribute))
+
+
+def check_places(policy: str, names: Iterable[str], spelled: Callable[[str], str]) -> None:
+    """Refuse a backend's own setting that stands among the server's.
+
+    Args:
+        policy: the backend that is asked for; "": any.
+        names: of settings that the server does not know.
+        spelled: how such a setting is given where it belongs.
+
+    Raises:
+        ConfigError: names the place.
+    """
+    kinds = [options_of(backend) for backend in BACKEND_OPTIONS if policy in ("", backend)]
+    own = {entry.name for kind in kinds if kind is not None for entry in fields(kind)}
+    for name in names:
+        if name in own:
+            raise ConfigError(name, wanted=f"it among the backend's options: {spelled(name)}", got="it alone")
+
+
+def _given(typed: object) -> dict[str, OptionValue]:
+    """Return the settings that are not their defaults."""
+    usual = type(typed)()
+    names = [entry.name for entry in fields(typed)]  # type: ignore[arg-type] # a dataclass
+    return {name: getattr(typed, name) for name in names if getattr(typed, name) != getattr(usual, name)}
 
 
 def _constructor(name: str, backends: Mapping[str, str]) -> Callable[..., Policy[object]]:

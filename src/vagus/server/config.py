@@ -70,16 +70,11 @@ class ServeConfig:
     """Number format of the weights, for backends with a choice; empty: the backend's default."""
     device: str = ""
     """Where inference runs, for backends with a choice, e.g. cuda:0; empty: the backend's default."""
-    inference_ms: float | None = None
-    """Least time of one inference, for backends that stand in for a larger model (reach)."""
-    options: dict[str, bool | int | float | str] = field(default_factory=dict)
-    """Further settings of the backend: constructor arguments by name."""
+    options: dict[str, bool | int | float | str | tuple[str, ...]] = field(default_factory=dict)
+    """Settings of the backend alone, by name, as `vagus serve --policy NAME --help` lists them; arguments of
+    the constructor where the policy is a class of your own."""
     spec: SpecTable = field(default_factory=SpecTable)
     """What the policy wants and gives, where it does not say so itself."""
-    allowed_sources: tuple[str, ...] = ()
-    """Where weights may be loaded from: directories, hub ids, or the first part of hub ids (lerobot)."""
-    allowed_classes: tuple[str, ...] = ()
-    """Modules, directories and hub ids that a model may run code from, besides the framework (lerobot)."""
 
     default_task: str = ""
     """Instruction used where a robot gives none; empty: the policy's default."""

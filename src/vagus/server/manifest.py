@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 
 import msgspec
 
 from vagus.errors import ConfigError
+from vagus.policies.registry import check_places
 from vagus.server.config import ServeConfig
 from vagus.settings_file import check_keys, parse_settings, read_settings
 
@@ -34,11 +36,18 @@ def parse_manifest(content: bytes, suffix: str) -> ServeConfig:
 
 
 def _config(table: Mapping[str, object]) -> ServeConfig:
+    known = {entry.name for entry in fields(ServeConfig)}
+    policy = str(table.get("policy", ""))
+    check_places(policy, [key for key in table if key not in known], lambda name: _moved(name, table[name]))
     check_keys("manifest", table, ServeConfig)
     try:
         return msgspec.convert(table, ServeConfig, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise ConfigError("manifest", wanted="values as in `vagus serve --help`", got=str(error)) from error
+
+
+def _moved(name: str, value: object) -> str:
+    return f"options: {{{name}: {msgspec.json.encode(value, enc_hook=str).decode()}}}"
 
 
 def _path(kind: type, value: object) -> object:

@@ -99,7 +99,6 @@ def load_model(config: ServeConfig) -> Policy[object]:
         "revision": config.revision,
         "dtype": config.dtype or None,
         "device": config.device or None,
-        "inference_ms": config.inference_ms,
         "rtc_schedule": config.rtc_schedule or None,
         "rtc_max_guidance": config.rtc_max_guidance,
     }
@@ -111,8 +110,6 @@ def load_model(config: ServeConfig) -> Policy[object]:
         stated={
             "stated": config.spec,
             "trained_rate_hz": config.trained_rate_hz,
-            "allowed_sources": config.allowed_sources,
-            "allowed_classes": config.allowed_classes,
         },
     )
 

@@ -69,7 +69,8 @@ def test_what_nobody_said_is_asked_for_with_a_manifest_that_then_is_enough(
         read(checkpoint(), table, rate_hz)
     assert all(word in caught.value.got for word in words)
     config = parse_manifest(caught.value.fix.partition("\n\n")[2].encode(), ".yaml")
-    assert (config.policy, config.model, config.allowed_sources) == ("lerobot", "me/act", ("me/act",))
+    assert (config.policy, config.model) == ("lerobot", "me/act")
+    assert config.options == {"allowed_sources": ("me/act",)}
     assert read(checkpoint(), config.spec, config.trained_rate_hz).spec.rate_hz == 30.0
 
 

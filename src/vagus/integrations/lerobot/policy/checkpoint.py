@@ -117,7 +117,7 @@ def check_source(model: str, allowed: Sequence[str], *, is_local: bool) -> None:
         f"model {model!r}",
         wanted=f"a source that allowed_sources lists ({', '.join(allowed) or 'nothing yet'})",
         got=f"one that is not on it{'' if is_local else UNFOUND}; its files name what is run on them",
-        fix=f"if you trust it, put this into the manifest:\n\nallowed_sources: [{json.dumps(model)}]\n",
+        fix=_line_to_add("allowed_sources", [model]),
     )
 
 
@@ -229,7 +229,7 @@ def _check_classes(path: Path, pipeline: Table, allowed: Sequence[str]) -> None:
                 f"{path.name} of model {path.parent}",
                 wanted="processor steps of LeRobot's own",
                 got=f"class {named!r}, which would be imported and run",
-                fix=f"if you trust it, put into the manifest:\n\nallowed_classes: [{json.dumps(place)}]\n",
+                fix=_line_to_add("allowed_classes", [place]),
             )
 
 
@@ -247,8 +247,14 @@ def _check_code(path: Path, config: Table, steps: Sequence[Table], allowed: Sequ
             f"model {path}",
             wanted="files that name no code",
             got=f"{places}, from where LeRobot may import and run Python",
-            fix=f"if you trust it, put into the manifest:\n\nallowed_classes: {json.dumps(places)}\n",
+            fix=_line_to_add("allowed_classes", places),
         )
+
+
+def _line_to_add(setting: str, trusted: Sequence[str]) -> str:
+    """Return what somebody who trusts these adds to the manifest."""
+    line = f"{setting}: {json.dumps(list(trusted))}"
+    return f"if you trust it, put this into the manifest:\n\noptions:\n  {line}\n"
 
 
 def _digest(path: Path) -> str:

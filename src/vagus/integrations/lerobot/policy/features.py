@@ -3,62 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from vagus.errors import ConfigError
 from vagus.integrations.lerobot.policy.checkpoint import Checkpoint, Table, steps_of
 from vagus.integrations.lerobot.policy.families import Family
+from vagus.integrations.lerobot.policy.manifest_text import ACTION, STATE, Stated, manifest_of
+from vagus.integrations.lerobot.policy.options import LeRobotOptions
 from vagus.policies.declare import SpecTable
 from vagus.specs import PolicySpec, RtcSpec
 
 __all__ = ["ACTION", "STATE", "Features", "features_of", "manifest_text", "model_horizon", "rtc_of"]
 
-STATE = "observation.state"
 STATES = (STATE, "observation.environment_state")
 """Vectors that a policy looks at, in the order in which they make up our state. The second one holds what
 only a simulator, or a tracker, knows: where things are."""
-ACTION = "action"
 CAMERA_KEYS = ("observation.images.", "observation.")
 """Longest first: what precedes a camera's name in a checkpoint."""
 
 EMPTY_CAMERA = "empty_camera_"
 """Cameras that exist in the network only, always masked."""
 
-UNIT = "lerobot_norm"
-"""The unit that most LeRobot arms report: motor positions normalised by the calibration."""
-
-VELOCITY = ".vel"
-"""How the names of velocities end, e.g. those of a base."""
-
 CHANNELS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Stated:
-    """What the checkpoint itself says.
-
-    Attributes:
-        actions: names, or None where it has none.
-        action_dim: numbers in an action.
-        states: key of a state vector → numbers in it, in the order of `STATES`; empty: it looks at none.
-        cameras: camera name → key of its frames.
-        sizes: camera name → height and width.
-        rate_hz: of the simulator it was trained in, or None.
-    """
-
-    actions: tuple[str, ...] | None
-    action_dim: int
-    states: Mapping[str, int]
-    cameras: Mapping[str, str]
-    sizes: Mapping[str, tuple[int, int]]
-    rate_hz: float | None
-
-    @property
-    def state_dim(self) -> int:
-        """Numbers in all state vectors."""
-        return sum(self.states.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +64,7 @@ def features_of(
     rate_hz = trained_rate_hz or stated.rate_hz
     lacking = _lacking(stated, table, rate_hz)
     if lacking or not rate_hz:
-        manifest = _manifest(model, stated, table, rate_hz)
+        manifest = manifest_of(model, stated, table, rate_hz, LeRobotOptions())
         raise ConfigError(
             f"model {model!r}",
             wanted="names, units and a rate for every number that goes to or comes from a motor",
@@ -115,7 +83,14 @@ def features_of(
     return Features(spec, stated.cameras, _places(stated.states))
 
 
-def manifest_text(checkpoint: Checkpoint, table: SpecTable, *, model: str, rate_hz: float | None) -> str:
+def manifest_text(
+    checkpoint: Checkpoint,
+    table: SpecTable,
+    *,
+    model: str,
+    rate_hz: float | None,
+    options: LeRobotOptions | None = None,
+) -> str:
     """Return a manifest in YAML for this checkpoint, to be checked by a person line by line.
 
     Args:
@@ -123,6 +98,7 @@ def manifest_text(checkpoint: Checkpoint, table: SpecTable, *, model: str, rate_
         table: names and units as far as they are known, e.g. those of the dataset.
         model: what the user calls it.
         rate_hz: of the data; None: the checkpoint's own, else a guess.
+        options: what is known of the backend's own settings; without sources, the model is one.
 
     Raises:
         ConfigError: there are more or fewer names than the checkpoint has numbers.
@@ -133,7 +109,7 @@ def manifest_text(checkpoint: Checkpoint, table: SpecTable, *, model: str, rate_
             raise ConfigError(
                 f"names of {what}s", wanted=f"{wanted}, as many as the policy has", got=str(list(given))
             )
-    return _manifest(model, stated, table, rate_hz or stated.rate_hz)
+    return manifest_of(model, stated, table, rate_hz or stated.rate_hz, options or LeRobotOptions())
 
 
 def model_horizon(config: Table, family: Family) -> int:
@@ -253,46 +229,6 @@ def _lacking(stated: Stated, table: SpecTable, rate_hz: float | None) -> list[st
             lacking.append(f"{len(given)} of {wanted} {what}s named" if given else f"no {what} named")
         lacking += [f"no unit of {what} {name!r}" for name, unit in given.items() if not unit]
     return lacking
-
-
-def _manifest(model: str, stated: Stated, table: SpecTable, rate_hz: float | None) -> str:
-    """Return a manifest in YAML that states everything; names that nobody gave are numbers."""
-    actions = stated.actions or _names(list(table.actions), {ACTION: stated.action_dim})
-    mirrored = list(actions) if stated.states == {STATE: stated.action_dim} else []
-    state = _names(list(table.state) or mirrored, stated.states)
-    lines = [
-        "policy: lerobot",
-        f"model: {json.dumps(model)}",
-        f"allowed_sources: [{json.dumps(model)}]",
-        f"trained_rate_hz: {rate_hz or 30:g}  # the fps of the data it was trained on",
-        "spec:  # in the units of that data: joints in deg if it was recorded with use_degrees",
-        *_entries("actions", actions, table.actions),
-        *_entries("state", state, table.state),
-        *_kinds(actions, table.kinds),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _names(given: Sequence[str], sizes: Mapping[str, int]) -> tuple[str, ...]:
-    """Return the given names if there are enough, else numbers behind what each vector is called."""
-    if len(given) == sum(sizes.values()):
-        return tuple(given)
-    return tuple(f"{key.rpartition('.')[2]}_{n}" for key, size in sizes.items() for n in range(size))
-
-
-def _entries(title: str, names: Sequence[str], units: Mapping[str, str]) -> list[str]:
-    if not names:
-        return [f"  {title}: {{}}"]
-    lines = [f"    {json.dumps(name)}: {json.dumps(units.get(name) or UNIT)}" for name in names]
-    return [f"  {title}:", *lines]
-
-
-def _kinds(names: Sequence[str], stated: Mapping[str, str]) -> list[str]:
-    """Return the kinds of actions that are not positions; LeRobot ends the names of velocities in `.vel`."""
-    kinds = {name: "velocity" for name in names if name.endswith(VELOCITY)}
-    kinds.update({name: kind for name, kind in stated.items() if name in names})
-    lines = [f"    {json.dumps(name)}: {json.dumps(kind)}" for name, kind in kinds.items()]
-    return ["  kinds:", *lines] if lines else []
 
 
 def _table(table: Table, name: str) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,8 +13,10 @@ from huggingface_hub.constants import HF_HOME
 from vagus.errors import ConfigError
 from vagus.integrations.lerobot.policy.checkpoint import read_checkpoint
 from vagus.integrations.lerobot.policy.features import ACTION, STATE, manifest_text
+from vagus.integrations.lerobot.policy.options import LeRobotOptions
 from vagus.integrations.lerobot.policy.source import local_directory
 from vagus.policies.declare import SpecTable
+from vagus.policies.options import OptionValue, read_options
 
 __all__ = ["DatasetInfo", "lerobot_home", "read_dataset", "write_manifest"]
 
@@ -43,7 +45,7 @@ def write_manifest(  # noqa: PLR0913 - one line each in the manifest
     revision: str = "main",
     table: SpecTable | None = None,
     trained_rate_hz: float | None = None,
-    allowed_classes: Sequence[str] = (),
+    options: Mapping[str, OptionValue] | None = None,
     dataset: str = "",
 ) -> None:
     """Write the manifest of `model` to a new file.
@@ -54,7 +56,7 @@ def write_manifest(  # noqa: PLR0913 - one line each in the manifest
         revision: branch, tag or commit on the hub.
         table: what is known already; it wins.
         trained_rate_hz: likewise.
-        allowed_classes: as in the manifest.
+        options: of the backend, as in the manifest; what stands there is written, too.
         dataset: folder or name of the dataset that it was trained on; "": none is at hand.
 
     Raises:
@@ -64,7 +66,8 @@ def write_manifest(  # noqa: PLR0913 - one line each in the manifest
     if path.suffix not in (".yaml", ".yml"):
         raise ConfigError("write_manifest", wanted="a new file, .yaml", got=str(path))
     directory = local_directory(model, revision, (model, str(Path(model).expanduser())))
-    checkpoint = read_checkpoint(directory, allowed_classes=allowed_classes)
+    told = read_options("policy 'lerobot'", LeRobotOptions, options or {})
+    checkpoint = read_checkpoint(directory, allowed_classes=told.allowed_classes)
     table = table or SpecTable()
     if dataset:
         said = read_dataset(dataset)
@@ -74,11 +77,9 @@ def write_manifest(  # noqa: PLR0913 - one line each in the manifest
             actions=table.actions or dict.fromkeys(said.actions, ""),
             state=table.state or dict.fromkeys(said.state, ""),
         )
-    text = manifest_text(checkpoint, table, model=model, rate_hz=trained_rate_hz)
+    text = manifest_text(checkpoint, table, model=model, rate_hz=trained_rate_hz, options=told)
     if revision != "main":
         text += f"revision: {json.dumps(revision)}\n"
-    if allowed_classes:
-        text += f"allowed_classes: {json.dumps(list(allowed_classes))}\n"
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)

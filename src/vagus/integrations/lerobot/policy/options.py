@@ -1,0 +1,21 @@
+"""Settings of LeRobot's checkpoints as policies; LeRobot itself is not needed to read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["LeRobotOptions"]
+
+
+@dataclass(frozen=True, slots=True)
+class LeRobotOptions:
+    """What `options` may hold for the policy `lerobot`."""
+
+    allowed_sources: tuple[str, ...] = ()
+    """Places that weights may be loaded from: directories, hub ids, or the first part of hub ids."""
+    allowed_classes: tuple[str, ...] = ()
+    """Modules, directories and hub ids that a model may run code from, besides the framework."""
+    compile: bool = False
+    """Compile the network with torch; the first batch of each size takes minutes."""
+    tokenizer: str = ""
+    """Directory or hub id of the tokenizer, where the checkpoint's cannot be reached."""
