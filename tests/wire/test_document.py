@@ -67,8 +67,8 @@ def test_a_row_says_type_default_and_meaning() -> None:
         "| `name` | text (at most 256) | required | Unique among the actions. |",
         '| `unit` | text (at most 64) | `""` | Empty: nobody stated it. |',
         '| `kind` | text (at most 64) | `"position"` | position, velocity, delta, effort or binary. |',
-        '| `encoding` | text (at most 64) | `""` | How a binary is written: unit, signed, logit; inverted, '
-        "threshold=, hysteresis=; empty: not said. |",
+        '| `encoding` | text (at most 64) | `""` | Encoding of a binary: unit, signed, logit; inverted, '
+        "threshold=, hysteresis=; empty: not stated. |",
     ]
     assert "| `kind` | integer | required |" in table(Header)
     assert "| `tags` | map (at most 64) of text (at most 256) → text (at most 1024) | `{}` |" in table(

@@ -1,1 +1,1 @@
-"""Keys, delivery classes and links."""
+"""Links that carry messages over the network, with their keys and delivery classes."""

@@ -1,4 +1,4 @@
-"""One connection to the network, and the declarations that outlive it."""
+"""Connection to the network, and the declarations that are made again after it is replaced."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ TOKENS_TIMEOUT_S = 2.0
 
 
 class Connection(Protocol):
-    """One connection to the network, from open to loss; the methods of `Link` without its memory."""
+    """One connection to the network until it is lost: the methods of `Link`, without a new declaration."""
 
     @property
     def is_live(self) -> bool:
-        """Neither lost nor closed."""
+        """Whether the connection is neither lost nor closed."""
         ...
 
     @property
     def is_connected(self) -> bool:
-        """There is a router or a peer at the other end."""
+        """Whether a router or a peer is at the other end."""
         ...
 
     @property
     def corrupted(self) -> int:
-        """Messages dropped because they did not arrive as they were sent."""
+        """Number of messages dropped because their checksum was wrong."""
         ...
 
     def publish(self, key: str, header: bytes, payload: bytes, delivery: Delivery) -> None:
-        """Send one message, or lose it."""
+        """Send one message; it is lost without an error if the network is away."""
         ...
 
     def subscribe(self, key: str, on_sample: Callable[[Sample], None]) -> Declaration:
@@ -61,16 +61,16 @@ class Connection(Protocol):
         ...
 
     def abandon(self) -> None:
-        """Deliver nothing more; returns at once."""
+        """Stop all deliveries; returns at once."""
         ...
 
     def close(self) -> None:
-        """End the connection; may take seconds."""
+        """Close the connection; may take seconds."""
         ...
 
 
 class Entry:
-    """Something declared by the user of the link, on whatever connection there is."""
+    """A declaration by the user of the link; it moves from one connection to the next."""
 
     def __init__(self, declare: Callable[[Connection], Declaration], remove: Callable[[Entry], None]) -> None:
         self._declare = declare
@@ -78,11 +78,11 @@ class Entry:
         self._on_connection: Declaration | None = None
 
     def attach(self, connection: Connection) -> None:
-        """Declare it on `connection`."""
+        """Declare the entry on `connection`."""
         self._on_connection = self._declare(connection)
 
     def detach(self) -> None:
-        """Take it back from the connection it is declared on."""
+        """Undeclare the entry on its present connection."""
         declaration, self._on_connection = self._on_connection, None
         if declaration is not None:
             declaration.undeclare()
@@ -93,7 +93,7 @@ class Entry:
 
 
 class Watch(Entry):
-    """A watch remembers what it reported, so that a reopen reports only what changed."""
+    """A watch of tokens; it remembers what it reported, so that a reopen reports only changes."""
 
     def __init__(
         self, key: str, on_change: Callable[[str, bool], None], remove: Callable[[Entry], None]
@@ -120,7 +120,7 @@ class Watch(Entry):
             self._on_change(key, is_alive)
 
     def settle(self, connection: Connection) -> None:
-        """Report the tokens that went while no connection was there."""
+        """Report the tokens that disappeared while there was no connection."""
         alive = connection.tokens(self._key, TOKENS_TIMEOUT_S)
         with self._lock:
             gone = sorted(self._known - self._confirmed - alive)

@@ -1,4 +1,4 @@
-"""Endpoints as a user writes them: which are none (pure)."""
+"""Endpoints as a user writes them, and a check of their form (pure)."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ __all__ = ["bracketed", "check_endpoints"]
 
 HOST_PROTOCOLS = ("tcp", "tls", "quic", "udp", "ws")
 OTHER_PROTOCOLS = ("unixsock-stream", "unixpipe", "serial", "vsock")
-"""Zenoh's; what follows the slash is not a host and a port."""
+"""Other protocols of Zenoh; no host and port follow their slash."""
 MAX_PORT = 65535
 
 
 def bracketed(host: str) -> str:
-    """Return a host as it stands before a port."""
+    """Return the host as written before a port: an IPv6 address gets brackets."""
     return f"[{host}]" if ":" in host else host
 
 
 def check_endpoints(endpoints: Iterable[str], *, is_secured: bool) -> None:
-    """Raise ConfigError for an endpoint that is malformed, or plain where certificates are given.
+    """Raise ConfigError for an endpoint that is malformed, or not encrypted although certificates are given.
 
     Args:
         endpoints: as a user wrote them.
-        is_secured: certificates are given.
+        is_secured: whether certificates are given.
     """
     for endpoint in endpoints:
         protocol, _, address = endpoint.partition("/")

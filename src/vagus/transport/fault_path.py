@@ -1,4 +1,4 @@
-"""One TCP connection forwarded over a bad path: delay, rate limit, stall and black hole, in order."""
+"""TCP connection through the fault proxy: delay, rate limit, stall and black hole, bytes in order."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ __all__ = ["Ends", "FaultPath", "Faults", "reset_writer"]
 logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 16
-"""Read at once, and what the rate limit lets through in one go after a pause."""
+"""Bytes of one read, and bytes that pass the rate limit at once after a pause."""
 
 QUEUE_BYTES = 1 << 18
-"""May wait for the rate limit; more stays with the sender, as with a router's short queue."""
+"""Bytes that may wait for the rate limit; the sender keeps the rest, as with a router's short queue."""
 
 FLIGHT_BYTES = 1 << 25
-"""May be under way inside the delay: 150 ms at 1.7 Gbit/s."""
+"""Bytes that may wait for their delay: 150 ms at 1.7 Gbit/s."""
 
 
 Ends: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-"""Both directions of one socket."""
+"""Reader and writer of one socket."""
 
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What is wrong with the path; the default is nothing."""
+    """Faults of the path; by default none."""
 
     delay_ms: float = 0.0
-    """Added to each byte's way, in each direction; the throughput stays."""
+    """Delay of each byte, in each direction; does not reduce the throughput."""
     jitter_ms: float = 0.0
-    """Random addition to the delay, from 0 to this; the order stays."""
+    """Largest random addition to the delay; bytes stay in order."""
     rate_mbit: float = 0.0
-    """Megabits per second in each direction; 0: no limit."""
+    """Rate limit in each direction, megabits per second; 0: no limit."""
     stall: bool = False
-    """Accept connections and hold every byte; all are delivered afterwards."""
+    """Accept connections, but hold all bytes; deliver them after the stall."""
     black_hole: bool = False
-    """Accept connections and swallow every byte; those that lost any are reset afterwards."""
+    """Accept connections, but discard all bytes; afterwards reset the connections that lost bytes."""
     cut: bool = False
     """Reset all connections and refuse new ones."""
 
@@ -59,7 +59,7 @@ class Faults:
 
 
 class FaultPath:
-    """One connection through the proxy: a pipe in each direction."""
+    """One connection through the proxy, with a pipe for each direction."""
 
     def __init__(self, near: Ends, far: Ends, faults: Faults) -> None:
         self._writers = (near[1], far[1])
@@ -68,16 +68,16 @@ class FaultPath:
 
     @property
     def has_lost(self) -> bool:
-        """A black hole has swallowed some of its bytes."""
+        """Whether a black hole has discarded bytes of this connection."""
         return any(pipe.has_lost for pipe in self._pipes)
 
     def notice(self, faults: Faults) -> None:
-        """Forward like this from now on."""
+        """Apply these faults from now on."""
         for pipe in self._pipes:
             pipe.notice(faults)
 
     async def run(self) -> None:
-        """Forward until both directions have ended or one breaks."""
+        """Forward bytes until both directions have ended or one fails."""
         self._task = asyncio.current_task()
         halves = [asyncio.ensure_future(half) for pipe in self._pipes for half in (pipe.read(), pipe.write())]
         try:
@@ -96,7 +96,7 @@ class FaultPath:
                     await writer.wait_closed()  # what is still to be sent is sent first
 
     def reset(self) -> None:
-        """Break it, both ways."""
+        """Reset the connection on both sides."""
         for writer in self._writers:
             reset_writer(writer)
         if self._task is not None and self._task is not asyncio.current_task():
@@ -104,7 +104,7 @@ class FaultPath:
 
 
 class _Pipe:
-    """One direction: bytes wait for the rate limit, then for their delay, and leave in order."""
+    """One direction of a connection: bytes wait for the rate limit, then for their delay, in order."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, faults: Faults) -> None:
         self.has_lost = False
@@ -187,7 +187,7 @@ def _now_s() -> float:
 
 
 def reset_writer(writer: asyncio.StreamWriter) -> None:
-    """Close with RST, as a broken path does, not with a goodbye."""
+    """Close a socket with RST, as a broken path does, instead of FIN."""
     end = writer.get_extra_info("socket")
     with contextlib.suppress(OSError):  # closed already
         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

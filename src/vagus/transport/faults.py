@@ -1,4 +1,4 @@
-"""A TCP proxy that makes the path between two parties as bad as asked for, while it runs."""
+"""TCP proxy that adds faults to the path between two programs: delay, rate limit, outages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["FaultProxy", "Faults"]
 logger = logging.getLogger(__name__)
 
 SOCKET_BYTES = 1 << 18
-"""Kernel buffers; the system's own grow to megabytes and would hide the rate limit."""
+"""Size of the kernel buffers; the default grows to megabytes and would hide the rate limit."""
 
 STOP_TIMEOUT_S = 5.0
 """Longest wait for the proxy's thread."""
@@ -58,16 +58,16 @@ class FaultProxy:
 
     @property
     def faults(self) -> Faults:
-        """What is wrong now."""
+        """Faults that are applied now."""
         return self._faults
 
     @property
     def connections(self) -> int:
-        """Connections that are open now."""
+        """Number of open connections."""
         return len(self._paths)
 
     def start(self) -> None:
-        """Listen, on a thread of its own.
+        """Start to listen, on a thread of its own.
 
         Raises:
             LinkError: the address cannot be listened on.
@@ -85,7 +85,7 @@ class FaultProxy:
             raise LinkError(f"cannot listen on {self.host}:{self.port}: {error}") from error
 
     def stop(self) -> None:
-        """Close everything. Twice does nothing."""
+        """Close all connections and stop to listen. A second call does nothing."""
         if self._loop is None or self._thread is None:
             return
         self._run(self._close())
@@ -96,7 +96,7 @@ class FaultProxy:
         loop.close()
 
     def set(self, faults: Faults) -> None:
-        """Make the path like this from now on; returns when it is so."""
+        """Apply these faults from now on; returns when they are applied."""
         if self._loop is None:
             self._faults = faults
             return
@@ -107,7 +107,7 @@ class FaultProxy:
         self.set(replace(self._faults, cut=True))
 
     def heal(self) -> None:
-        """Make the path good again."""
+        """Remove all faults."""
         self.set(Faults())
 
     def _run(self, coroutine: Coroutine[None, None, None]) -> None:

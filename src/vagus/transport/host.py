@@ -1,4 +1,4 @@
-"""Tells whether two processes run on one host, by a salted hash of the boot id."""
+"""Host id: a salted hash of the boot id, equal for all processes of one host."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 __all__ = ["host_id"]
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-"""Linux: random per boot, equal in every process and container of the host."""
+"""File of the boot id on Linux: random per boot, equal in every process and container of the host."""
 
 SALT = b"vagus host id 1:"
-"""Keeps the boot id itself off the wire."""
+"""Salt of the hash, so that the boot id itself is not sent."""
 
 
 def host_id(boot_id: Path = BOOT_ID) -> str:
-    """Return 16 hex digits that are equal on one host and until its next boot; empty if nobody can tell."""
+    """Return the host id: 16 hex digits, equal on one host until its next boot; "" if there is no boot id."""
     try:
         boot = boot_id.read_bytes().strip()
     except OSError:

@@ -1,9 +1,9 @@
-"""A checksum over every message, because a broken link delivers broken messages.
+"""Checksum of every message, because a broken link delivers broken messages.
 
 When an outage ends before both sides have noticed it, Zenoh 1.10.2 was seen delivering messages of the
-right length, under the right key, whose bytes are those of other messages: a session that gives up in the
-middle of a write leaves a stream that its peer goes on reading. A new session does not help against what
-the old one left, and a header can be whole while the numbers behind it are not.
+right length, under the right key, but with bytes of other messages: a session that stops in the middle of a
+write leaves a stream that its peer continues to read. A new session does not help against the old stream, and
+a header can be right although the numbers after it are wrong.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ SEAL_SIZE = 4
 
 
 def seal(header: bytes, payload: bytes) -> bytes:
-    """Return the attachment that travels with `payload`."""
+    """Return the attachment of a message: `header` and the checksum of both `header` and `payload`."""
     return header + _checksum(header, payload)
 
 
 def check_seal(attachment: bytes, payload: bytes) -> bytes | None:
-    """Return the header, or None if header or payload are not what was sealed."""
+    """Return the header, or None if the checksum does not match header and payload."""
     header = attachment[:-SEAL_SIZE]
     return header if attachment[-SEAL_SIZE:] == _checksum(header, payload) else None
 

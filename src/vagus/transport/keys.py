@@ -1,4 +1,4 @@
-"""The address of every message: `@vagus/<model>/<revision>/<name>/<server>/…`."""
+"""Keys of the messages: `@vagus/<model>/<revision>/<name>/<server>/…`."""
 
 from __future__ import annotations
 
@@ -21,28 +21,29 @@ __all__ = [
 ]
 
 ROOT = "@vagus"
-"""A verbatim chunk: wildcards of other programs never match it."""
+"""First chunk of every key. It is verbatim (`@`): wildcards of other programs never match it."""
 
 ALL_SERVERS_ALIVE = f"{ROOT}/*/*/*/*/alive"
 """Tokens of all servers of all services that accept sessions."""
 
 ALL_SERVERS_STARTING = f"{ROOT}/*/*/*/*/starting"
-"""Tokens of those that will, once their policy is loaded and warm."""
+"""Tokens of all servers that still load or warm up their policy."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.]+(?:-[A-Za-z0-9_.]+)*")
 _HASHED_TAIL = re.compile(r".*-[0-9a-f]{8}")
 _OTHER = re.compile(r"[^A-Za-z0-9_.]+")
 _CHUNK = re.compile(r"[A-Za-z0-9_.-]{1,80}")
-"""What `sanitise` returns, and so no wildcard; a server adds a random end to its name."""
+"""Form of a chunk that `sanitise` returns (never a wildcard); a server appends random digits to its name."""
 _MAX_SEGMENT = 64
 _OF_CLIENT = ("session", "reset", "obs", "chunk")
 
 
 def sanitise(segment: str) -> str:
-    """Return `segment` as one key chunk; distinct inputs give distinct outputs.
+    """Return `segment` as one valid chunk of a key; different inputs give different outputs.
 
-    A segment of plain characters stays as it is. Any other is cleaned and gets `-` and eight hex digits
-    of its hash; so does a plain one that already ends in such a tail, or it could pass for a cleaned one.
+    A segment of plain characters is not changed. In any other segment the other characters are replaced, and
+    `-` and eight hex digits of its hash are appended. The same is done to a plain segment that already ends
+    like this, because it could equal a changed one.
 
     Raises:
         ProtocolError: the segment is empty.
@@ -59,7 +60,7 @@ def sanitise(segment: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ServiceKey:
-    """`<model>/<revision>/<name>`; segments are sanitised on construction by `of`."""
+    """Key of a service, `<model>/<revision>/<name>`; `of` sanitises the segments."""
 
     model: str
     revision: str
@@ -72,12 +73,12 @@ class ServiceKey:
 
     @property
     def path(self) -> str:
-        """`@vagus/<model>/<revision>/<name>`."""
+        """Key of the service, `@vagus/<model>/<revision>/<name>`."""
         return f"{ROOT}/{self.model}/{self.revision}/{self.name}"
 
     @property
     def text(self) -> str:
-        """`<model>/<revision>/<name>`: how it is printed, and can be typed."""
+        """Text to print and to type: `<model>/<revision>/<name>`."""
         return f"{self.model}/{self.revision}/{self.name}"
 
     @property
@@ -97,34 +98,34 @@ class ServiceKey:
 
 @dataclass(frozen=True, slots=True)
 class ServerKey:
-    """One server process of a service; `server` is its configured name and a random suffix."""
+    """Key of one server process of a service; `server` is its configured name and a random suffix."""
 
     service: ServiceKey
     server: str
 
     @property
     def path(self) -> str:
-        """`@vagus/<service>/<server>`."""
+        """Key of the server, `@vagus/<service>/<server>`."""
         return f"{self.service.path}/{self.server}"
 
     @property
     def status(self) -> str:
-        """Queryable: capabilities and load."""
+        """Key of the status query: capabilities and load."""
         return f"{self.path}/status"
 
     @property
     def alive(self) -> str:
-        """Liveliness token of a server that accepts sessions."""
+        """Key of the liveliness token of a server that accepts sessions."""
         return f"{self.path}/alive"
 
     @property
     def starting(self) -> str:
-        """Liveliness token of a server that still loads or warms up."""
+        """Key of the liveliness token of a server that still loads or warms up."""
         return f"{self.path}/starting"
 
     @property
     def any_client(self) -> ClientKey:
-        """Patterns over all clients, for the server's own declarations."""
+        """Key patterns that match all clients, for the server's declarations."""
         return ClientKey(self, "*")
 
     def client(self, name: str) -> ClientKey:
@@ -134,46 +135,46 @@ class ServerKey:
 
 @dataclass(frozen=True, slots=True)
 class ClientKey:
-    """What one client and one server say to each other."""
+    """Keys of the messages between one client and one server."""
 
     server: ServerKey
     client: str
 
     @property
     def path(self) -> str:
-        """`@vagus/<service>/<server>/<client>`."""
+        """Common start of these keys, `@vagus/<service>/<server>/<client>`."""
         return f"{self.server.path}/{self.client}"
 
     @property
     def session(self) -> str:
-        """Queryable: open and close."""
+        """Key of the query that opens or closes a session."""
         return f"{self.path}/session"
 
     @property
     def reset(self) -> str:
-        """Queryable: episode boundary."""
+        """Key of the query that begins a new episode."""
         return f"{self.path}/reset"
 
     @property
     def observation(self) -> str:
-        """Published by the client."""
+        """Key of the observations that the client publishes."""
         return f"{self.path}/obs"
 
     @property
     def chunk(self) -> str:
-        """Published by the server: chunks and events."""
+        """Key of the chunks and events that the server publishes."""
         return f"{self.path}/chunk"
 
     def alive(self, instance: str) -> str:
-        """Liveliness token of the client process."""
+        """Key of the liveliness token of the client process."""
         return f"{self.path}/{instance}/alive"
 
 
 def server_from_key(key: str) -> ServerKey:
-    """Return the server whose `alive`, `starting` or `status` key this is.
+    """Return the server that an `alive`, `starting` or `status` key belongs to.
 
     Raises:
-        ProtocolError: it is no such key.
+        ProtocolError: `key` is no such key.
     """
     parts = _segments(key)
     if len(parts) != 5 or parts[4] not in ("alive", "starting", "status"):
@@ -187,7 +188,7 @@ def client_segment(key: str) -> str:
     """Return the `<client>` segment of a session, reset, obs or chunk key, or of a client's token.
 
     Raises:
-        ProtocolError: it is no such key, or names more than one client.
+        ProtocolError: `key` is no such key, or names more than one client.
     """
     parts = _segments(key)
     is_stream = len(parts) == 6 and parts[5] in _OF_CLIENT
@@ -201,13 +202,13 @@ def client_segment(key: str) -> str:
 
 
 def _segments(key: str) -> list[str]:
-    """Return the segments after the root; none if one of them is a wildcard or was never sanitised."""
+    """Return the segments after the root; an empty result if one is a wildcard or was not sanitised."""
     root, *parts = key.split("/")
     return parts if root == ROOT and all(_CHUNK.fullmatch(part) for part in parts) else []
 
 
 def keys_intersect(left: str, right: str) -> bool:
-    """Return whether two keys name something in common; `*` stands for one segment without a leading `@`."""
+    """Return whether two key patterns match a common key; `*` matches one segment without a leading `@`."""
     ours, theirs = left.split("/"), right.split("/")
     return len(ours) == len(theirs) and all(
         a == b or (a == "*" and not b.startswith("@")) or (b == "*" and not a.startswith("@"))

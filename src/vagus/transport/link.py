@@ -1,4 +1,4 @@
-"""The network as the rest of vagus sees it: bytes under keys, and the class each message travels in."""
+"""Protocol of a network link: messages under keys, delivery classes, queries and tokens."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ __all__ = ["Declaration", "Delivery", "Link", "LinkHealth", "Query", "Sample"]
 
 
 class Delivery(enum.Enum):
-    """How a published message travels; what each class sets is measured in docs/benchmarks/network.md."""
+    """Delivery class of a published message; docs/benchmarks/network.md has the measurements behind its settings."""
 
     OBSERVATION = "observation"
-    """Large; must arrive over slow and lossy links; the sender is a worker that may wait a moment."""
+    """Large messages that must arrive over slow and lossy links; the sending thread may wait for a moment."""
     CHUNK = "chunk"
-    """Small and urgent: express, high priority; a dead receiver never stalls the publisher."""
+    """Small and urgent messages: express, high priority; a dead receiver never blocks the publisher."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One message received by a subscription. The key is where it arrived, which is not to be trusted."""
+    """A message received by a subscription. Its key may be wrong: check the header."""
 
     key: str
     header: bytes
@@ -29,20 +29,20 @@ class Sample:
 
 
 class Query(Protocol):
-    """One query received by a queryable. Answer once, from any thread, or `drop()`."""
+    """A query received by a queryable. Answer it once, from any thread, or `drop()` it."""
 
     @property
     def key(self) -> str:
-        """The key asked for; the key served where a pattern was asked for."""
+        """Key of the query; for a query by pattern, the key that is served here."""
         ...
 
     @property
     def payload(self) -> bytes:
-        """The body of the question."""
+        """Body of the query."""
         ...
 
     def reply(self, payload: bytes) -> None:
-        """Answer and end the query. A second answer is ignored."""
+        """Send the answer, which ends the query. A second answer is ignored."""
         ...
 
     def drop(self) -> None:
@@ -51,23 +51,23 @@ class Query(Protocol):
 
 
 class Declaration(Protocol):
-    """Something declared on a link: a subscription, a queryable, a token or a watch."""
+    """A declaration on a link: a subscription, a queryable, a token or a watch."""
 
     def undeclare(self) -> None:
-        """Take it back. Twice does nothing."""
+        """Remove the declaration. A second call does nothing."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class LinkHealth:
-    """How the path to the network stands.
+    """State of the path to the network.
 
     Attributes:
         is_connected: a router or peer is reachable now.
-        generation: raised each time the transport was lost and the session reopened.
-        reopened: times that happened.
-        zombies: times the watchdog found a session without a router although one answered.
-        corrupted: messages dropped because they did not arrive as they were sent.
+        generation: number of the session; raised each time that a lost session was replaced.
+        reopened: number of sessions replaced after a lost transport.
+        zombies: number of sessions that had no router although one answered; found by the watchdog.
+        corrupted: number of messages dropped because their checksum was wrong.
     """
 
     is_connected: bool
@@ -80,16 +80,16 @@ class LinkHealth:
 class Link(Protocol):
     """A network path that carries bytes. Callbacks run on the link's threads and must not block.
 
-    Declarations survive a lost transport: the link reopens and declares everything again. No method raises
-    because the network is away, except `query`, which says so.
+    Declarations survive a lost transport: the link reopens and declares everything again. `query` and
+    `tokens` raise an error while the network is away; no other method does.
     """
 
     def publish(self, key: str, *, header: bytes, payload: bytes, delivery: Delivery) -> None:
-        """Send one message to whoever subscribes; lost without an error if the network is away."""
+        """Send one message to all subscribers; it is lost without an error if the network is away."""
         ...
 
     def subscribe(self, key: str, on_sample: Callable[[Sample], None]) -> Declaration:
-        """Receive what is published under `key` (`*` matches one segment)."""
+        """Call `callback` for each message published under `key` (`*` matches one segment)."""
         ...
 
     def serve(self, key: str, on_query: Callable[[Query], None]) -> Declaration:
@@ -97,26 +97,27 @@ class Link(Protocol):
         ...
 
     def query(self, key: str, payload: bytes, *, timeout_s: float) -> tuple[bytes, ...]:
-        """Ask everybody who serves `key`; return the answers that came, as they came, at least one.
+        """Send a query to every queryable of `key`; return the answers in order of arrival, at least one.
 
-        Returns no later than `timeout_s` (plus scheduling), sooner once all have answered. Never call it
-        from a callback: it would wait for the thread that it runs on.
+        Returns after `timeout_s` (plus scheduling) at the latest, or as soon as all have answered. Never call
+        it from a callback: it would wait for its own thread.
 
         Raises:
-            QueryTimeoutError: somebody serves the key but nobody answered in time.
-            LinkError: nobody serves the key, whoever does dropped the query, or the network is away.
+            QueryTimeoutError: the key is served, but no answer came in time.
+            LinkError: nobody serves the key, every server of it dropped the query, or the network is away.
         """
         ...
 
     def token(self, key: str) -> Declaration:
-        """Declare that this process is alive under `key`, until it ends or undeclares."""
+        """Declare a liveliness token under `key`; it ends with `undeclare` or with this process."""
         ...
 
     def watch(self, key: str, on_change: Callable[[str, bool], None]) -> Declaration:
-        """Report (token key, is alive) for tokens under `key`, those already there first.
+        """Call `callback(token key, is alive)` for the tokens under `key`, first for those alive now.
 
-        Only changes are reported. After a reopen those that went meanwhile are reported gone; while the
-        network is away a token may be reported gone and, once it is back, alive again.
+        Later calls report changes only. After a reopen, tokens that disappeared meanwhile are reported as
+        gone. While the network is away, a token may be reported as gone, and as alive again after the network
+        is back.
         """
         ...
 
@@ -129,16 +130,17 @@ class Link(Protocol):
         ...
 
     def on_reopen(self, callback: Callable[[int], None]) -> None:
-        """Call `callback(generation)` each time a lost transport was replaced by a new one.
+        """Call `callback(generation)` each time that a new connection replaced a lost one.
 
-        Everything is declared again by then. What was received before is not delivered any more.
+        All declarations are made again before the call. Messages of the lost connection are not delivered any
+        more.
         """
         ...
 
     def health(self) -> LinkHealth:
-        """Return how the path stands now."""
+        """Return the present state of the path."""
         ...
 
     def close(self) -> None:
-        """Undeclare everything and end. Twice does nothing; nothing is delivered afterwards."""
+        """Undeclare everything and close the link; nothing is delivered afterwards. May be called twice."""
         ...

@@ -1,4 +1,4 @@
-"""A network inside one process: the semantics of `Link` without sockets, and faults on demand.
+"""Network inside one process: links without sockets, and faults on demand, for tests.
 
 Callbacks run synchronously in the thread that publishes, asks, declares, cuts or heals.
 """
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class MemoryNetwork:
-    """What a router is to real links. Faults are predicates over each message; None takes one back."""
+    """Network that joins memory links. A fault is a predicate over messages; None removes the fault."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -35,30 +35,30 @@ class MemoryNetwork:
         self._misroute: Callable[[Sample], str | None] | None = None
 
     def link(self, name: str = "") -> MemoryLink:
-        """Return a new link to this network; `name` is for reading only."""
+        """Return a new link to this network; `name` is only for people."""
         link = MemoryLink(self, name)
         with self._lock:
             self._links.append(link)
         return link
 
     def set_drop(self, predicate: Callable[[Sample], bool] | None) -> None:
-        """Lose the messages for which `predicate` is true."""
+        """Drop the messages for which `predicate` is true."""
         self._is_dropped = predicate
 
     def set_hold(self, predicate: Callable[[Sample], bool] | None) -> None:
-        """Keep back the messages for which `predicate` is true until `release`."""
+        """Hold the messages for which `predicate` is true until `release`."""
         self._is_held = predicate
 
     def set_duplicate(self, predicate: Callable[[Sample], bool] | None) -> None:
-        """Deliver the messages for which `predicate` is true twice."""
+        """Deliver twice the messages for which `predicate` is true."""
         self._is_doubled = predicate
 
     def set_misroute(self, reroute: Callable[[Sample], str | None] | None) -> None:
-        """Deliver a message under the key that `reroute` returns; None leaves it where it belongs."""
+        """Deliver each message under the key that `reroute` returns; None means its own key."""
         self._misroute = reroute
 
     def release(self, *, newest_first: bool = False) -> int:
-        """Deliver the messages that were kept back; return how many."""
+        """Deliver the held messages; return their number."""
         with self._lock:
             held, self._held = self._held, []
         for sample in reversed(held) if newest_first else held:
@@ -94,7 +94,7 @@ class MemoryNetwork:
             return frozenset(e.key for e in self._present("token") if keys_intersect(e.key, key))
 
     def _settle(self) -> None:
-        """Tell every watch that is connected what changed among its tokens."""
+        """Report the changes of tokens to every connected watch."""
         changes: list[tuple[_Entry, str, bool]] = []
         with self._lock:
             for watch in self._present("watch"):
@@ -137,7 +137,7 @@ class _Entry:
 
 @dataclass(eq=False, slots=True)
 class _Question:
-    """What one `query` call waits for."""
+    """Answers that one call of `query` waits for."""
 
     open_count: int = 0
     answers: list[bytes] = field(default_factory=list)
@@ -145,7 +145,7 @@ class _Question:
 
 
 class _MemoryQuery:
-    """The server's side of one question."""
+    """A query as its receiver sees it."""
 
     def __init__(self, key: str, payload: bytes, question: _Question) -> None:
         self.key = key
@@ -171,7 +171,7 @@ class _MemoryQuery:
 
 
 class MemoryLink:
-    """One party's path to a `MemoryNetwork`; made by `MemoryNetwork.link`."""
+    """A link to a `MemoryNetwork`; made by `MemoryNetwork.link`."""
 
     def __init__(self, network: MemoryNetwork, name: str) -> None:
         self.name = name
@@ -191,17 +191,17 @@ class MemoryLink:
 
     @property
     def is_connected(self) -> bool:
-        """Neither cut nor closed."""
+        """Whether the link is neither cut nor closed."""
         return not self._is_cut and not self._is_closed
 
     def cut(self) -> None:
-        """Lose the network: nothing goes out or comes in, and our tokens vanish for the others."""
+        """Cut the network: no message goes out or comes in, and the others lose the tokens of this link."""
         with self._lock:
             self._is_cut = True
         self._network._settle()  # noqa: SLF001
 
     def heal(self, *, is_reopened: bool = True) -> None:
-        """Find the network again, on a new transport or (False) as if the outage had gone unnoticed."""
+        """End the cut, with a new transport or (False) as if nobody had noticed the outage."""
         with self._lock:
             if not self._is_cut or self._is_closed:
                 return
@@ -285,7 +285,7 @@ class MemoryLink:
         self._network._settle()  # noqa: SLF001
 
     def remove(self, entry: _Entry) -> None:
-        """Take back one declaration."""
+        """Remove one declaration."""
         with self._lock:
             entry.is_declared = False
             if entry in self.entries:

@@ -1,7 +1,7 @@
-"""A link that replaces its connection whenever the transport below was lost.
+"""Link that replaces its connection whenever the transport was lost.
 
-A Zenoh session that reconnects by itself was seen delivering messages under wrong keys, so none is allowed
-to: a lost transport ends its connection, and everything declared is declared again on a fresh one.
+A Zenoh session that reconnected by itself was seen to deliver messages under wrong keys. So no session may
+reconnect: a lost transport ends its connection, and everything is declared again on a new one.
 """
 
 from __future__ import annotations
@@ -24,25 +24,26 @@ __all__ = ["ReopeningLink"]
 logger = logging.getLogger(__name__)
 
 WATCH_PERIOD_S = 0.25
-"""How often the watchdog looks."""
+"""Period of the watchdog's checks."""
 
 RETRY_FIRST_S = 0.05
 RETRY_MAX_S = 1.0
 RETRY_FACTOR = 1.6
-"""Pauses between tries to open; jitter spreads the robots of a fleet when their router returns."""
+"""Growth of the pause between attempts to open; jitter spreads the robots of a fleet when their router
+returns."""
 
 CLOSE_TIMEOUT_S = 3.0
-"""Longest wait for goodbyes; a connection into a black hole takes seconds to close."""
+"""Longest wait for closing connections; a connection into a black hole takes seconds to close."""
 
 CONNECTING = "no answer from"
 LISTENING = "cannot listen on"
-"""What is said of an endpoint when a link cannot be opened."""
+"""Start of the error message when an endpoint to listen on cannot be opened."""
 
 _Self = TypeVar("_Self", bound="ReopeningLink")
 
 
 class ReopeningLink:
-    """A `Link` over connections that come and go. Methods may be called from any thread."""
+    """A `Link` that replaces lost connections. Its methods may be called from any thread."""
 
     def __init__(
         self,
@@ -82,10 +83,10 @@ class ReopeningLink:
         self.close()
 
     def open(self) -> None:
-        """Connect.
+        """Open the first connection.
 
         Raises:
-            LinkError: nobody answered within the open timeout.
+            LinkError: no answer within the open timeout.
         """
         deadline_s = time.monotonic() + self._open_timeout_s
         connection = self._try_connect()
@@ -102,7 +103,7 @@ class ReopeningLink:
         self._keeper.start()
 
     def close(self) -> None:
-        """See `Link.close`; returns in seconds even if the goodbye goes into a black hole."""
+        """See `Link.close`; returns in seconds, even if the network is a black hole."""
         with self._lock:
             if self._is_closed.is_set():
                 return
@@ -200,7 +201,7 @@ class ReopeningLink:
             return None
 
     def _adopt(self, connection: Connection) -> bool:
-        """Declare everything on `connection` and use it from now on; False: the link was closed meanwhile."""
+        """Declare everything on `connection` and use it; return False if the link was closed meanwhile."""
         with self._lock:
             is_wanted = not self._is_closed.is_set()
             if is_wanted:
@@ -248,7 +249,7 @@ class ReopeningLink:
         return now_s - self._unconnected_since_s >= self._watchdog_s
 
     def _wait_for_connection(self) -> Connection | None:
-        """Try until somebody answers; None: the link was closed."""
+        """Try to connect until it succeeds; return None if the link was closed."""
         pause_s = RETRY_FIRST_S
         while not self._is_closed.is_set():
             connection = self._try_connect()
@@ -284,7 +285,7 @@ class ReopeningLink:
             logger.debug("%s", error)
 
     def _close_aside(self, connection: Connection) -> None:
-        """Close off the path: saying goodbye into a black hole takes seconds."""
+        """Close `connection` on a thread of its own: into a black hole, it takes seconds."""
         connection.abandon()
         self._corrupted += connection.corrupted
         thread = Supervised(connection.close, name="vagus-link-close", is_repeated=False)

@@ -1,4 +1,4 @@
-"""A Zenoh router in this process: what `vagus router` runs and what tests connect to."""
+"""Zenoh router in this process, for `vagus router` and for tests."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from vagus.transport.zenoh_config import RouterConfig
 __all__ = ["Router"]
 
 CLOSE_TIMEOUT_S = 3.0
-"""Longest wait for goodbyes."""
+"""Longest wait for closing connections."""
 
 FREE_PORT_TRIES = 5
-"""Somebody else may take a free port between its finding and its use."""
+"""Attempts to find a free port: another program may take it before it is used."""
 
 
 class Router:
-    """A router from `open` to `close`: `with Router(RouterConfig()) as router:`."""
+    """A Zenoh router that runs from `open` to `close`: `with Router(RouterConfig()) as router:`."""
 
     def __init__(self, config: RouterConfig) -> None:
         self._config = config
@@ -41,7 +41,7 @@ class Router:
         self.close()
 
     def open(self) -> None:
-        """Listen; a port once picked is kept when the router is closed and opened again.
+        """Start to listen; a port that was picked stays the same after `close` and `open`.
 
         Raises:
             LinkError: an endpoint cannot be listened on.
@@ -67,7 +67,7 @@ class Router:
             return
 
     def close(self) -> None:
-        """Close all connections, in seconds even if some lead into a black hole. Twice does nothing."""
+        """Close all connections, in seconds even if one leads into a black hole. May be called twice."""
         self._is_ending.set()
         if self._closer is not None:
             self._closer.join(CLOSE_TIMEOUT_S)
@@ -89,7 +89,7 @@ class Router:
 
 
 def _with_port(endpoint: str) -> str:
-    """Return `endpoint` with a free port in the place of 0."""
+    """Return `endpoint` with a free port instead of port 0."""
     address, _, port = endpoint.rpartition(":")
     if port != "0":
         return endpoint

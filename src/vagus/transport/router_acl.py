@@ -1,7 +1,7 @@
-"""Access rules of a router: they confine each robot to its own keys.
+"""Access rules of a router, which limit each robot to its own keys.
 
-Everything not allowed is denied, and nothing is ever denied by a rule: where a party fits two subjects,
-Zenoh lets the one that allows win. A subject is the common name of a certificate, never a pattern.
+Everything is denied unless a rule allows it, and no rule denies: if two subjects match one certificate, Zenoh
+lets the rule that allows win. A subject is the common name of a certificate, never a pattern.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ __all__ = ["access_control"]
 Rule: TypeAlias = Mapping[str, object]
 
 INGRESS = "ingress"
-"""From the party to the router."""
+"""Direction of messages to the router."""
 
 EGRESS = "egress"
-"""From the router to the party."""
+"""Direction of messages from the router."""
 
 ANY_SERVER = f"{ROOT}/*/*/*/*"
-"""Every server of every service; a verbatim first chunk must be written out."""
+"""Pattern of every server of every service; the verbatim first chunk must be written out."""
 
 
 def access_control(
@@ -34,10 +34,10 @@ def access_control(
     Args:
         robots: client names; each is the common name of that robot's certificate.
         servers: configured server names; each is the common name of that server's certificate.
-        tools: common names of operators' certificates, which may look (`vagus status`) and not touch.
+        tools: common names of operators' certificates, which may only read (`vagus status`).
 
     Raises:
-        ConfigError: one server's keys would cover another's, or a name has two parts to play.
+        ConfigError: the keys of one server would include those of another, or a name has two roles.
     """
     robots, servers, tools = tuple(robots), tuple(servers), tuple(tools)
     _check_names(robots, servers, tools)

@@ -1,4 +1,4 @@
-"""A service as a person names it: as it is printed, or with the names that the server was started with."""
+"""Service name as a person types it: as printed, or with the names that the server was started with."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ DEFAULT_REVISION = "main"
 DEFAULT_NAME = "default"
 MAX_LENGTH = 1000
 MAX_PARTS = 24
-"""Of a name with slashes; bounds the ways to read it."""
+"""Most parts of a name with slashes; limits the number of ways to read it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceName:
-    """`model/revision/name`, `model/revision` or `model`, where each may hold slashes itself.
+    """A typed name of a service: `model/revision/name`, `model/revision` or `model`; each may hold slashes.
 
-    `org/act/main/cam` is the model `org/act`, but `org` with revision `act/main`, too: of all readings the
-    one counts that is on the network.
+    `org/act/main/cam` can mean the model `org/act`, or the model `org` with the revision `act/main`. Of all
+    readings, the one that is found on the network counts.
     """
 
     text: str
 
     @classmethod
     def of(cls, text: str, *, setting: str = "service") -> ServiceName:
-        """Return the name that was typed for `setting`.
+        """Return the service name in a text that a person typed for `setting`.
 
         Raises:
-            ConfigError: it is no name of a service.
+            ConfigError: the text is no name of a service.
         """
         is_short = len(text) <= MAX_LENGTH and text.count("/") < MAX_PARTS
         if not is_short or not text.strip("/"):
@@ -43,7 +43,7 @@ class ServiceName:
         return cls(text)
 
     def among(self, services: Iterable[ServiceKey]) -> tuple[ServiceKey, ...]:
-        """Return those of `services` that are meant: that which is printed like this, else all readings."""
+        """Return the services that the name can mean: the one printed like this, otherwise all readings."""
         known = set(services)
         printed = [key for key in known if key.text == self.text]
         if printed:

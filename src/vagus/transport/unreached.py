@@ -1,6 +1,6 @@
-"""Explains with plain sockets why an endpoint does not answer or cannot be listened on.
+"""Explanation why an endpoint does not answer or cannot be listened on, found with plain sockets.
 
-Zenoh says of every failure that it could not connect.
+Zenoh reports every failure as "could not connect".
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ __all__ = ["why_not_listening", "why_unreached"]
 
 CONNECT_TIMEOUT_S = 1.0
 VERDICT_S = 0.3
-"""A router that dislikes our certificate says so right after the handshake."""
+"""Wait after the handshake: a router that refuses our certificate says so at once."""
 MAX_TRIED = 3
-"""Endpoints that are looked into."""
+"""Largest number of endpoints that are examined."""
 
 TRIED = ("tcp", "tls")
-"""Protocols that plain sockets speak."""
+"""Protocols that plain sockets can examine."""
 
 _LISTENING = (
     ("in use", "another program listens there; is it a router that still runs?"),
@@ -34,18 +34,18 @@ _LISTENING = (
 
 
 def why_not_listening(said: str) -> str:
-    """Return what to do about an endpoint that cannot be listened on.
+    """Return advice for an endpoint that cannot be listened on.
 
     Args:
-        said: what the system said.
+        said: error text of the system.
     """
     return next((fix for part, fix in _LISTENING if part in said), "check the endpoint")
 
 
 def why_unreached(endpoints: Iterable[str], tls: TlsConfig) -> str:
-    """Return why nobody answers at these endpoints and what to do; "" where plain sockets cannot tell.
+    """Return why no endpoint answers and what to do; "" if plain sockets cannot tell.
 
-    Takes a second and a half per endpoint at most, and longer where a name server is slow.
+    Takes at most 1.5 s per endpoint, or longer if a name server is slow.
     """
     reasons: dict[str, None] = {}
     for endpoint in list(endpoints)[:MAX_TRIED]:

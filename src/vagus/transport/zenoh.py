@@ -1,7 +1,7 @@
-"""One Zenoh session behind our own types; the only importer of zenoh.
+"""Connection and link over Zenoh; the only module that imports zenoh.
 
-A callback handed to Zenoh runs on the thread that receives (`indirect=False`): a queue in between would
-hold back everybody's messages when one receiver is slow, and its thread keeps the interpreter from exiting.
+Zenoh calls a callback on its receiving thread (`indirect=False`). With a queue between them, one slow
+receiver would delay the messages of all, and the thread of the queue would keep the interpreter from exiting.
 """
 
 from __future__ import annotations
@@ -27,17 +27,18 @@ __all__ = ["QUALITY", "Quality", "ZenohConnection", "ZenohLink", "close_zenoh_se
 logger = logging.getLogger(__name__)
 
 QUERY_MARGIN_S = 0.5
-"""Zenoh ends a query by its own timer; this much later we stop waiting for that."""
+"""Wait after the timeout of a query, because Zenoh ends the query by its own timer."""
 
 EMPTY_PAUSES_S = (0.03, 0.06, 0.12, 0.24)
-"""A session that watches tokens is told of none in 4–11 % of lists that follow each other at once, on a busy
-computer six times in a row; one that is asked again after a pause is told of all. So found is believed, and
-nothing found is asked again after each of these pauses."""
+"""Pauses before an empty list of tokens is requested again.
+
+A session that watches tokens gets an empty list in 4–11 % of requests without a pause between them, on a busy
+computer six times in a row; after a pause it gets all tokens. So a list with tokens is believed at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """What Zenoh is told about a published message."""
+    """Zenoh's quality-of-service settings of a published message."""
 
     congestion_control: zenoh.CongestionControl
     priority: zenoh.Priority
@@ -51,15 +52,15 @@ QUALITY = {
 }
 
 QUERY_QUALITY = Quality(zenoh.CongestionControl.DROP, zenoh.Priority.DATA, is_express=True)
-"""Of queries and their answers; Zenoh's default can block for 5 s, whatever the timeout."""
+"""Quality of queries and their answers. Zenoh's default can block for 5 s, whatever the timeout."""
 
 
 def open_zenoh_session(json5: str, extra: tuple[str, ...]) -> zenoh.Session:
-    """Open a session with this configuration; `extra` is applied last.
+    """Open a Zenoh session with this configuration; `extra` is applied last.
 
     Raises:
         ConfigError: Zenoh does not know a setting.
-        LinkError: nothing to connect to, or nowhere to listen.
+        LinkError: no endpoint to connect to answers, or none can be listened on.
     """
     try:
         config = zenoh.Config.from_json5(json5)
@@ -74,7 +75,7 @@ def open_zenoh_session(json5: str, extra: tuple[str, ...]) -> zenoh.Session:
 
 
 def close_zenoh_session(session: zenoh.Session) -> None:
-    """End a session; takes up to 10 s when something waits for a black hole."""
+    """Close a Zenoh session; takes up to 10 s if messages wait for a black hole."""
     try:
         session.close()  # type: ignore[no-untyped-call]
     except zenoh.ZError as error:
@@ -82,7 +83,7 @@ def close_zenoh_session(session: zenoh.Session) -> None:
 
 
 def _text(error: zenoh.ZError) -> str:
-    """Return what Zenoh said without the path of its source file."""
+    """Return Zenoh's error text without the path of its source file."""
     return str(error).partition(" at /")[0].strip()
 
 
@@ -94,7 +95,7 @@ def _check_key(key: str) -> None:
 
 
 class _ZenohQuery:
-    """One query received; ends when answered or dropped."""
+    """A received query, until it is answered or dropped."""
 
     def __init__(self, query: zenoh.Query, key: str) -> None:
         self.key = key
@@ -119,7 +120,7 @@ class _ZenohQuery:
 
 
 class ZenohConnection:
-    """One Zenoh session, from open until it is closed or its transport is lost."""
+    """A Zenoh session, until it is closed or its transport is lost."""
 
     def __init__(
         self,
@@ -144,29 +145,29 @@ class ZenohConnection:
 
     @property
     def is_live(self) -> bool:
-        """Neither lost nor closed."""
+        """Whether the session is neither lost nor closed."""
         return self._is_live
 
     @property
     def is_connected(self) -> bool:
-        """There is a router or a peer at the other end, or we are the end that others connect to."""
+        """Whether a router or a peer is at the other end, or this session listens for others."""
         if not self._is_live or self._is_listening:
             return self._is_live
         return bool(self._session.info.routers_zid() or self._session.info.peers_zid())
 
     def abandon(self) -> None:
-        """Deliver nothing more and end the waiting queries, at once; `close` does the rest."""
+        """Stop all deliveries and end the waiting queries, at once; `close` does the rest."""
         self._is_live = False
         for replies in tuple(self._waiting):
             replies.put(None)
 
     def close(self) -> None:
-        """End the session; takes seconds when the network is a black hole."""
+        """Close the session; takes seconds if the network is a black hole."""
         self.abandon()
         close_zenoh_session(self._session)
 
     def publish(self, key: str, header: bytes, payload: bytes, delivery: Delivery) -> None:
-        """Send one message; lost without an error when the network is away."""
+        """Send one message; it is lost without an error if the network is away."""
         quality = QUALITY[delivery]
         try:
             # no declared publisher: it sends nothing until a router has told it of a subscriber
@@ -183,7 +184,7 @@ class ZenohConnection:
             logger.debug("message to %s is lost: %s", key, _text(error))
 
     def subscribe(self, key: str, on_sample: Callable[[Sample], None]) -> Declaration:
-        """Deliver what is published under `key`."""
+        """Deliver the messages published under `key`."""
 
         def deliver(sample: zenoh.Sample) -> None:
             if not self._is_live or sample.kind != zenoh.SampleKind.PUT:
@@ -209,11 +210,11 @@ class ZenohConnection:
         return self._declared(key, partial(self._session.declare_queryable, key, callback))
 
     def token(self, key: str) -> Declaration:
-        """Declare that this process is alive under `key`."""
+        """Declare a liveliness token under `key`."""
         return self._declared(key, partial(self._session.liveliness().declare_token, key))
 
     def watch(self, key: str, on_change: Callable[[str, bool], None]) -> Declaration:
-        """Report the tokens under `key`, those already there first."""
+        """Report the tokens under `key`, first those that are alive now."""
 
         def deliver(sample: zenoh.Sample) -> None:
             if self._is_live:
@@ -225,7 +226,7 @@ class ZenohConnection:
         return self._declared(key, partial(declare, key, callback, history=True))
 
     def query(self, key: str, payload: bytes, timeout_s: float) -> tuple[bytes, ...]:
-        """Ask everybody who serves `key`; see `Link.query`."""
+        """Send a query to every queryable of `key`; see `Link.query`."""
         ask = partial(
             self._session.get,
             key,
@@ -269,7 +270,7 @@ class ZenohConnection:
         return frozenset(str(reply.ok.key_expr) for reply in replies if reply.ok is not None)
 
     def _ask(self, key: str, ask: Callable[..., object], timeout_s: float) -> tuple[list[zenoh.Reply], bool]:
-        """Return the replies and whether Zenoh ended the query in time."""
+        """Return the answers, and whether Zenoh ended the query in time."""
         _check_key(key)
         arrived: queue.SimpleQueue[zenoh.Reply | None] = queue.SimpleQueue()
         self._waiting.add(arrived)
@@ -286,7 +287,7 @@ class ZenohConnection:
         return replies, has_ended
 
     def _opened(self, attachment: zenoh.ZBytes | None, payload: bytes) -> bytes | None:
-        """Return the header of a message, or None if it is not as it was sent."""
+        """Return the header of a message, or None if its checksum is wrong."""
         sealed = attachment.to_bytes() if attachment is not None else b""
         header = check_seal(sealed, payload)
         if header is not None or not self._is_checking:

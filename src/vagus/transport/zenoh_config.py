@@ -1,4 +1,4 @@
-"""Settings of a Zenoh link and of a router, each spelled once, and the Zenoh configuration they stand for."""
+"""Settings of a Zenoh link and of a router, and the Zenoh configuration made from them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from vagus.transport.endpoints import check_endpoints
 __all__ = ["LinkMode", "RouterConfig", "TlsConfig", "ZenohConfig", "parse_extra"]
 
 ROUTER_HERE = "tcp/127.0.0.1:7447"
-"""Where a router of this machine listens."""
+"""Endpoint of a router on this machine."""
 
 MAX_MESSAGE_BYTES = 32 << 20
-"""Larger messages are dropped by the receiver before they are put together."""
+"""Largest message; the receiver drops a larger one before it is complete."""
 
 OPEN_TIMEOUT_MS = 2000
-"""Bounds one try to reach a router that accepts and then says nothing; open() cannot be interrupted."""
+"""Longest attempt to reach a router that accepts and then sends nothing; open() cannot be interrupted."""
 
 DATA_QUEUE_BATCHES = 16
 """64 kB batches that may wait for the socket; the default of 2 cannot take one 150 kB observation."""
@@ -28,7 +28,7 @@ DATA_QUEUE_BATCHES = 16
 
 @dataclass(frozen=True, slots=True)
 class _Patience:
-    """How long a message waits for room in the queue before it is dropped; Zenoh's own is 1 ms and 50 ms."""
+    """Longest wait of a message for room in the queue before it is dropped; Zenoh's own: 1 ms and 50 ms."""
 
     message_us: int
     fragments_us: int
@@ -36,31 +36,34 @@ class _Patience:
 
 
 LINK_PATIENCE = _Patience(100_000, 400_000)
-"""Zenoh's own loses half of the large observations at 3 % packet loss. A worker thread does the waiting."""
+"""Patience of a link. With Zenoh's default, half of the large observations are lost at 3 % packet loss. Only
+the worker thread waits."""
 
 ROUTER_PATIENCE = _Patience(50_000, 200_000)
-"""Shorter: while a router waits for one receiver, what the same sender has for others waits too."""
+"""Patience of a router. Shorter: while it waits for one receiver, messages of the same sender to others wait,
+too."""
 
 WAIT_BEFORE_CLOSE_US = 1_000_000
-"""Below any lease: waiting longer than the lease leaves sessions behind that no router takes back."""
+"""Longest wait at close. It must be below every lease: otherwise sessions remain that no router accepts
+again."""
 
 PEER_SESSIONS = 1000
-"""Robots that may connect to a listening server."""
+"""Largest number of robots that connect to a listening server."""
 
 RX_BUFFER_BYTES = 1 << 20
-"""Halves the CPU per large message."""
+"""Size of the receive buffer; halves the CPU time per large message."""
 
 SHORT_RETRY = {"period_init_ms": 200, "period_max_ms": 1000, "period_increase_factor": 1.5}
-"""Zenoh's own reconnecting, for routers and for links told not to reopen."""
+"""Settings of Zenoh's own reconnection, for routers and for links that do not reopen."""
 
 
 class LinkMode(enum.Enum):
-    """How a process joins the network."""
+    """Way to join the network."""
 
     CLIENT = "client"
-    """Through one router; the next endpoint is tried when it is gone."""
+    """Connect through one router; try the next endpoint when it is gone."""
     PEER = "peer"
-    """Directly: a server that listens, or a robot that connects to it."""
+    """Connect directly: a server listens, a robot connects to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +71,13 @@ class TlsConfig:
     """Certificates for mutual TLS: all three files, or none."""
 
     ca: Path | None = None
-    """PEM file of the authority that signed everybody's certificate."""
+    """PEM file of the authority that signed all certificates."""
     certificate: Path | None = None
-    """PEM file of our certificate; its common name is the identity that access rules name."""
+    """PEM file of the own certificate; access rules identify this process by its common name."""
     private_key: Path | None = None
-    """PEM file of our certificate's key."""
+    """PEM file of the private key of the own certificate."""
     verify_name: bool = True
-    """Refuse a router whose certificate does not name the host that was asked for."""
+    """Refuse a router whose certificate is for another host name."""
 
     def __post_init__(self) -> None:
         files = {"ca": self.ca, "certificate": self.certificate, "private_key": self.private_key}
@@ -93,16 +96,16 @@ class TlsConfig:
 
     @property
     def is_on(self) -> bool:
-        """The files are given."""
+        """Whether the files are given."""
         return self.ca is not None
 
 
 @dataclass(frozen=True, slots=True)
 class ZenohConfig:
-    """How a robot, server or tool reaches the network."""
+    """Settings of the network link of a robot, server or tool."""
 
     mode: LinkMode = LinkMode.CLIENT
-    """client: through a router; peer: directly between server and robots, without one."""
+    """client: through a router; peer: directly between server and robots, without a router."""
     connect: tuple[str, ...] = ()
     """Endpoints to connect to, e.g. tls/router.lab:7447; a client uses the first that answers. None:
     tcp/127.0.0.1:7447, unless there are endpoints to listen on."""
@@ -111,20 +114,20 @@ class ZenohConfig:
     tls: TlsConfig = TlsConfig()
     """Certificates for mutual TLS."""
     open_timeout_s: float = 3.0
-    """Give up the first contact after this long."""
+    """Longest wait for the first connection, in seconds."""
     lease_s: float = 2.0
-    """The other side takes us for gone after this long without a sign of life."""
+    """The other side closes the connection after this time without any message, in seconds."""
     send_buffer_bytes: int = 262_144
-    """Kernel send buffer; smaller ones lose observations on a lossy network, larger ones make urgent messages
-    queue behind large ones. 0: the system's."""
+    """Size of the kernel's send buffer. A smaller one loses observations on a lossy network; in a larger one,
+    urgent messages wait behind large ones. 0: the system's default."""
     shared_memory: bool = True
-    """Large messages between processes of one host go through /dev/shm."""
+    """Send large messages between processes of one host through /dev/shm."""
     reopen_on_loss: bool = True
-    """Replace the session when its transport is lost; without it messages can arrive under a wrong key."""
+    """Replace the session when its transport is lost. Without this, messages can arrive under a wrong key."""
     checksum: bool = True
-    """Drop messages that do not arrive as they were sent; a link that breaks off in a message garbles it."""
+    """Drop messages whose checksum is wrong. A link that breaks in the middle of a message damages it."""
     watchdog_s: float = 3.0
-    """Replace a session that has had no router for this long although one answers; 0: never."""
+    """Replace a session that had no router for this time although a router answers, in seconds; 0: never."""
     extra: tuple[str, ...] = ()
     """More Zenoh settings as path=JSON5, e.g. transport/link/tx/keep_alive=8; applied last."""
 
@@ -140,7 +143,7 @@ class ZenohConfig:
 
     @property
     def reached(self) -> tuple[str, ...]:
-        """Endpoints that we connect to; none for a peer that listens."""
+        """Endpoints to connect to; none for a peer that listens."""
         return self.connect or (() if self.listen else (ROUTER_HERE,))
 
     def _check_endpoints(self) -> None:
@@ -174,24 +177,25 @@ class ZenohConfig:
 
 @dataclass(frozen=True, slots=True)
 class RouterConfig:
-    """A Zenoh router in this process."""
+    """Settings of a Zenoh router in this process."""
 
     listen: tuple[str, ...] = ("tcp/0.0.0.0:7447",)
     """Endpoints to listen on; port 0 picks a free one."""
     connect: tuple[str, ...] = ()
-    """Other routers to connect to; asked again and again until they answer."""
+    """Endpoints of other routers to connect to; repeated until they answer."""
     tls: TlsConfig = TlsConfig()
-    """Certificates for mutual TLS: without one signed by the same authority nobody gets in."""
+    """Certificates for mutual TLS: only a certificate of the same authority is accepted."""
     access_control: Path | None = None
-    """JSON5 file with the access rules (see docs/security.md); unset: everybody may do everything."""
+    """JSON5 file with the access rules (see docs/security.md); unset: everything is allowed."""
     max_sessions: int = 5000
-    """Robots, servers and tools that may be connected at once."""
+    """Largest number of robots, servers and tools that are connected at once."""
     lease_s: float = 2.0
-    """The other side takes us for gone after this long without a sign of life."""
+    """The other side closes the connection after this time without any message, in seconds."""
     send_buffer_bytes: int = 131_072
-    """Kernel send buffer; small keeps urgent messages from queueing behind large ones. 0: the system's."""
+    """Size of the kernel's send buffer; a small one keeps urgent messages from waiting behind large ones. 0:
+    the system's default."""
     shared_memory: bool = True
-    """Large messages between processes of one host go through /dev/shm."""
+    """Send large messages between processes of one host through /dev/shm."""
     extra: tuple[str, ...] = ()
     """More Zenoh settings as path=JSON5; applied last."""
 
@@ -242,14 +246,14 @@ def parse_extra(extra: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
 
 
 def scouting() -> dict[str, object]:
-    """Return settings under which nobody is found who was not named."""
+    """Return settings that turn off discovery: only configured endpoints are used."""
     return {"delay": 0, "multicast": {"enabled": False}, "gossip": {"enabled": False}}
 
 
 def transport(
     config: ZenohConfig | RouterConfig, endpoints: tuple[str, ...], patience: _Patience
 ) -> dict[str, object]:
-    """Return the `transport` section."""
+    """Return the `transport` section of Zenoh's configuration."""
     protocols = sorted({endpoint.partition("/")[0] for endpoint in endpoints})
     buffers = {"so_sndbuf": config.send_buffer_bytes} if config.send_buffer_bytes else {}
     drop = {
@@ -280,7 +284,7 @@ def transport(
 
 
 def tls_section(tls: TlsConfig) -> dict[str, object]:
-    """Return the `transport/link/tls` section: the same certificate to listen and to connect."""
+    """Return the `transport/link/tls` section, with the same certificate to listen and to connect."""
     if not tls.is_on:
         return {}
     return {

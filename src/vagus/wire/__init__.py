@@ -1,1 +1,1 @@
-"""Messages and bytes: what travels between robot and server."""
+"""Messages between robot and server, and their encoding as bytes."""

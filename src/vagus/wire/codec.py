@@ -44,11 +44,11 @@ _HEADER = struct.Struct("<HBQIqI")
 HEADER_SIZE = _HEADER.size
 
 MAX_OBSERVATION_BYTES = (32 << 20) - (64 << 10)
-"""Five raw 1080p frames; below the 32 MiB at which a receiving link drops a message without a word."""
+"""Longest observation: five raw 1080p frames. A receiving link silently drops messages above 32 MiB."""
 MAX_CHUNK_BYTES = 8 << 20
-"""A thousand actions of a thousand numbers, twice."""
+"""Longest chunk: 1000 actions of 1000 numbers, in the policy's space and in the robot's units."""
 MAX_CONTROL_BYTES = 1 << 20
-"""Everything else: opens, acks, status, events."""
+"""Longest message of any other kind: open, ack, status, event."""
 
 _MAX_BYTES: dict[type[msgspec.Struct], int] = {
     ObservationMessage: MAX_OBSERVATION_BYTES,
@@ -59,7 +59,7 @@ _DTYPES = {
     text: np.dtype(text)
     for text in ("|b1", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "<f2", "<f4", "<f8")
 }
-"""The element types that may travel, by their names on the wire; a sender's string never reaches numpy."""
+"""Element types that the wire allows, by name. A string from a sender is never given to numpy."""
 
 
 def encode_header(header: Header) -> bytes:
@@ -102,7 +102,7 @@ def encode(message: msgspec.Struct) -> bytes:
     """Return the msgpack map of `message`.
 
     Raises:
-        ProtocolError: it holds what msgpack cannot carry, or is larger than its kind may be.
+        ProtocolError: a value that msgpack cannot encode, or more bytes than this kind of message may have.
     """
     name = type(message).__name__
     try:
@@ -119,7 +119,7 @@ def decode(payload: bytes | memoryview, kind: type[MessageT]) -> MessageT:
     Unknown fields are ignored, missing ones take their defaults.
 
     Raises:
-        ProtocolError: too large, malformed, or not a `kind`.
+        ProtocolError: the payload is too large, malformed, or not a message of type `kind`.
     """
     _check_size(payload, kind)
     try:
@@ -131,10 +131,10 @@ def decode(payload: bytes | memoryview, kind: type[MessageT]) -> MessageT:
 
 
 def encode_tensor(array: NDArray[np.generic]) -> TensorMessage:
-    """Return `array` as it travels: little-endian, C order. Shares the memory of an array that is so already.
+    """Return the message that holds `array`, little-endian and in C order; copies only if it must convert.
 
     Raises:
-        SpecError: an element type or a number of dimensions that may not travel.
+        SpecError: an element type or a number of dimensions that the wire does not allow.
     """
     dtype = array.dtype.newbyteorder("<")
     if dtype.str not in _DTYPES:
@@ -151,12 +151,13 @@ def decode_tensor(
     """Return the array in `message`, a read-only view of its bytes. NaN and infinity pass.
 
     Args:
-        message: as it came.
-        shape: sizes wanted; None: any.
+        message: the array as it was received.
+        shape: the expected sizes; None in the place of a size allows any size.
         name: what the array is, for the error.
 
     Raises:
-        ProtocolError: an unknown element type, another shape, or bytes that do not fill it exactly.
+        ProtocolError: an unknown element type, another shape, or a number of bytes that does not match the
+            shape.
     """
     dtype = _DTYPES.get(message.dtype)
     if dtype is None:

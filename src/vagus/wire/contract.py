@@ -1,4 +1,4 @@
-"""Contract of robot and policy: specs on the wire, and the comparison of two.
+"""Contract between robot and policy: their specs as messages, and the comparison of both.
 
 Both sides compare: the server before it accepts a session, the client again when it has the answer.
 """
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 ASPECT_TOLERANCE = 0.01
-"""Relative difference of width/height below which two frames have one shape (640×480 and 322×241)."""
+"""Relative difference below which two aspect ratios count as equal (640×480 and 322×241)."""
 
 UNITS_FIX = (
     "state the unit in the manifest or in the robot's configuration, or vouch for it with --trust-units"
@@ -43,7 +43,7 @@ UNITS_FIX = (
 
 
 def to_wire_actions(features: Iterable[ActionFeature]) -> tuple[WireAction, ...]:
-    """Return the action features as they travel; limits and feedback stay with the robot."""
+    """Return the action features as messages, without limits and feedback, which only the robot needs."""
     return tuple(
         WireAction(
             name=f.name,
@@ -56,26 +56,26 @@ def to_wire_actions(features: Iterable[ActionFeature]) -> tuple[WireAction, ...]
 
 
 def to_wire_states(features: Iterable[StateFeature]) -> tuple[WireState, ...]:
-    """Return the state features as they travel."""
+    """Return the state features as messages."""
     return tuple(WireState(name=f.name, unit=f.unit) for f in features)
 
 
 def to_wire_cameras(cameras: Iterable[CameraSpec]) -> tuple[WireCamera, ...]:
-    """Return the cameras as they travel."""
+    """Return the cameras as messages."""
     return tuple(
         WireCamera(name=c.name, height=c.height, width=c.width, is_required=c.is_required) for c in cameras
     )
 
 
 def to_wire_rtc(rtc: RtcSpec | None) -> WireRtc | None:
-    """Return the offer of real-time chunking as it travels, or None."""
+    """Return the offer of real-time chunking as a message, or None if there is no offer."""
     if rtc is None:
         return None
     return WireRtc(prefix_horizon=rtc.prefix_horizon, schedule=rtc.schedule, max_guidance=rtc.max_guidance)
 
 
 def policy_spec_from(capabilities: Capabilities) -> PolicySpec:
-    """Return what a server says its policy wants and gives.
+    """Return the spec of the policy in a server's capabilities.
 
     Raises:
         ProtocolError: an action kind that this version does not know.
@@ -109,10 +109,10 @@ def _action_from(action: WireAction) -> ActionFeature:
 
 
 def check_fit(client: OpenMessage, server: Capabilities, *, trust_units: bool = False) -> list[str]:
-    """Check that both sides mean the same by everything that they exchange; return warnings.
+    """Check that actions, state and cameras of client and server agree; return warnings.
 
     Raises:
-        SpecError: they do not; it names every difference, not the first.
+        SpecError: they differ; the error lists every difference, not only the first.
     """
     actions, unstated_actions = _action_faults(client.actions, server.actions, trust_units=trust_units)
     states, unstated_states = _state_faults(client.state, server.state, trust_units=trust_units)
@@ -123,10 +123,10 @@ def check_fit(client: OpenMessage, server: Capabilities, *, trust_units: bool = 
 def check_actions(
     client: Sequence[WireAction], server: Sequence[WireAction], *, trust_units: bool = False
 ) -> list[str]:
-    """Check that both sides mean the same numbers by an action; return warnings.
+    """Check that the actions of client and server agree; return warnings.
 
-    Names, order, kinds and units must be equal, and encodings of binaries where both state one. A unit that
-    a side does not state is refused, or with `trust_units` only warned of.
+    Names, order, kinds and units must be equal, and encodings of binaries if both sides state one. A unit
+    that one side does not state is refused; with `trust_units` it is only a warning.
 
     Raises:
         SpecError: they differ.
@@ -139,10 +139,10 @@ def check_actions(
 def check_states(
     client: Sequence[WireState], server: Sequence[WireState], *, trust_units: bool = False
 ) -> list[str]:
-    """Check that both sides mean the same numbers by the state vector; return warnings.
+    """Check that the state features of client and server agree; return warnings.
 
-    Names, order and units must be equal. A unit that a side does not state is refused, or with
-    `trust_units` only warned of.
+    Names, order and units must be equal. A unit that one side does not state is refused; with `trust_units`
+    it is only a warning.
 
     Raises:
         SpecError: they differ.
@@ -153,7 +153,7 @@ def check_states(
 
 
 def unstated_units(client: OpenMessage, server: Capabilities) -> tuple[str, ...]:
-    """Return the actions and state features whose unit a side does not state."""
+    """Return the names of actions and state features whose unit at least one side does not state."""
     units = [(a.name, a.unit, b.unit) for a, b in zip(client.actions, server.actions, strict=False)]
     units += [(a.name, a.unit, b.unit) for a, b in zip(client.state, server.state, strict=False)]
     return tuple(dict.fromkeys(name for name, ours, theirs in units if UNKNOWN_UNIT in (ours, theirs)))
@@ -170,7 +170,7 @@ def check_cameras(client: Sequence[WireCamera], server: Sequence[WireCamera]) ->
 
 
 def _raise(faults: Sequence[SpecError]) -> None:
-    """Raise what is wrong, all of it in one error."""
+    """Raise one error that lists all faults, if there are any."""
     if len(faults) == 1:
         raise faults[0]
     if faults and all(fault.subject.endswith(" units") for fault in faults):  # nothing differs, it is unsaid
@@ -231,7 +231,7 @@ def _odd_aspects(client: Sequence[WireCamera], server: Sequence[WireCamera]) -> 
 
 
 def _name_faults(what: str, client: Sequence[str], server: Sequence[str]) -> list[SpecError]:
-    """Return what is wrong unless the names are the same in the same order."""
+    """Return a fault unless the names are the same in the same order."""
     if list(client) == list(server):
         return []
     ours, theirs = frozenset(client), frozenset(server)
@@ -261,7 +261,7 @@ def _rename_advice(missing: Sequence[str], spare: Sequence[str]) -> str:
 def _unit_faults(
     what: str, units: Iterable[tuple[str, str, str]], *, trust_units: bool
 ) -> tuple[list[SpecError], list[str]]:
-    """Return faults, and warnings for units on trust; `units` holds (name, client's, server's)."""
+    """Return faults, and warnings for trusted units; `units` holds (name, client's unit, server's unit)."""
     units = tuple(units)
     unstated = [name for name, ours, theirs in units if UNKNOWN_UNIT in (ours, theirs)]
     stated = [(name, theirs, ours) for name, ours, theirs in units if UNKNOWN_UNIT not in (ours, theirs)]
@@ -278,7 +278,7 @@ def _unit_faults(
 
 
 def _differing(subject: str, compared: Iterable[tuple[str, str, str]]) -> list[SpecError]:
-    """Return one fault for all that differ; `compared` holds (name, wanted, got)."""
+    """Return one fault that lists every difference; `compared` holds (name, wanted, got)."""
     wrong = [(name, wanted, got) for name, wanted, got in compared if wanted != got]
     if not wrong:
         return []

@@ -74,7 +74,7 @@ def _type_text(kind: types.Type) -> str:
 
 
 def _sized_text(kind: types.Type) -> str:
-    """Return what a type that has a longest length is, and that length."""
+    """Return the text of a type that has a maximum length, with this length."""
     if isinstance(kind, types.VarTupleType):
         return f"list{_length_text(kind.max_length)} of {_type_text(kind.item_type)}"
     if isinstance(kind, types.DictType):
@@ -89,7 +89,7 @@ def _length_text(longest: int | None) -> str:
 
 
 def _default_text(default: object, factory: object) -> str:
-    """Return the default as JSON; an empty map has a factory, a message its own table."""
+    """Return the default value as JSON. An empty map has a factory, a nested message its own table."""
     if factory is not msgspec.NODEFAULT:
         return "`{}`"
     if isinstance(default, msgspec.Struct):
@@ -98,7 +98,7 @@ def _default_text(default: object, factory: object) -> str:
 
 
 def _field_texts(kind: type[msgspec.Struct]) -> dict[str, str]:
-    """Return field → the string under it; without one there is no entry, and no table."""
+    """Return field → docstring under it. A field without a docstring has no entry, so its table fails."""
     body = cast("ast.ClassDef", ast.parse(inspect.getsource(kind)).body[0]).body
     return {
         field.target.id: inspect.cleandoc(below.value.value).replace("\n", " ").replace("|", "\\|")

@@ -1,4 +1,4 @@
-"""Camera frames as they travel: raw, JPEG or PNG; RGB uint8 (height, width, 3) at both ends."""
+"""Encoding of camera frames as raw, JPEG or PNG; before and after it, RGB uint8 (height, width, 3)."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ __all__ = [
 ]
 
 CODECS = ("raw", "jpeg", "png")
-"""How a frame can travel; a codec of "auto" is settled at session open."""
+"""Codecs of a frame. The setting "auto" becomes one of them when the session is opened."""
 
 DEFAULT_QUALITY = 90
 MAX_SIDE = 8192
-"""Longest side of a frame in pixels; bounds the passes over a PNG."""
+"""Longest side of a frame in pixels; limits the work of decoding a PNG."""
 
 _CHANNELS = 3
 _MAX_HEADROOM_BYTES = 128 << 10
-"""What an encoded frame may hold besides pixels: two segments of metadata."""
+"""Bytes that an encoded frame may hold besides pixels: two segments of metadata."""
 
 
 def check_quality(subject: str, quality: int, error: type[WantedGotError]) -> None:
-    """Raise `error` about `subject` unless JPEG has such a quality."""
+    """Check that a JPEG quality is from 1 to 100; raise `error` about `subject` otherwise."""
     if not 1 <= quality <= 100:
         raise error(subject, wanted="1 to 100", got=repr(quality))
 
 
 def encode_image(frame: Image, codec: str, *, quality: int = DEFAULT_QUALITY) -> ImageMessage:
-    """Return `frame` as it travels. "raw" shares the memory of a contiguous frame.
+    """Return the message that holds `frame`. With "raw" it shares the memory of a contiguous frame.
 
     Args:
         frame: (height, width, 3) uint8 RGB; any strides.
         codec: one of CODECS.
-        quality: of "jpeg", 1 to 100.
+        quality: JPEG quality, 1 to 100; the other codecs ignore it.
 
     Raises:
-        SpecError: not such a frame, an unknown codec, or a quality out of range.
+        SpecError: another shape or element type, an unknown codec, or a quality out of range.
     """
     _check_frame(frame)
     height, width, _ = frame.shape
@@ -66,11 +66,11 @@ def decode_image(message: ImageMessage, *, max_pixels: int) -> Image:
     """Return the frame in `message`, (height, width, 3) uint8 RGB; "raw" gives a read-only view.
 
     Args:
-        message: as it came.
-        max_pixels: largest height · width; checked first, and again against what the file says of itself.
+        message: the frame as it was received.
+        max_pixels: largest height · width; compared first with the message, then with the header in the file.
 
     Raises:
-        ProtocolError: too large, an unknown codec, damaged, or another size than announced.
+        ProtocolError: too large, an unknown codec, damaged data, or a size that differs from the message.
     """
     height, width = message.height, message.width
     if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
@@ -91,7 +91,7 @@ def decode_image(message: ImageMessage, *, max_pixels: int) -> Image:
 
 
 def max_frame_bytes(height: int, width: int) -> int:
-    """Return the longest that an encoded frame of this size may be."""
+    """Return the largest number of bytes that an encoded frame of this size may have."""
     return 2 * height * width * _CHANNELS + _MAX_HEADROOM_BYTES
 
 

@@ -1,7 +1,7 @@
-"""The one JPEG that travels: baseline, three components, one scan.
+"""Encoding and decoding of the only JPEG that is allowed: baseline, three components, one scan.
 
-A progressive file may hold thousands of scans, each of which passes over the whole frame; its kind is refused
-by its header, as is a size that differs from the one announced, before libjpeg sees it.
+A progressive file may hold thousands of scans, and each scan goes over the whole frame. The header is checked
+before libjpeg gets the file: a progressive file, or a size that differs from the message, is refused.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ __all__ = ["decode_jpeg", "encode_jpeg"]
 _START = b"\xff\xd8"
 _BASELINE = (0xC0, 0xC1)
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-"""Start-of-frame markers; the three left out are tables."""
+"""Start-of-frame markers; the three markers that are left out start tables."""
 _SCAN = 0xDA
 _BARE = frozenset(range(0xD0, 0xDA)) | {0x00, 0x01, 0xFF}
-"""Markers without a length, and bytes that are no marker: none has its place before the scan."""
+"""Markers without a length, and bytes that are no marker: none of them is allowed before the scan."""
 _COMPONENTS = 3
 _MAX_SEGMENTS = 256
-"""Bounds the time spent on walking to the scan."""
+"""Most segments before the scan; limits the time to find the scan."""
 
 
 def encode_jpeg(frame: Image, *, quality: int) -> bytes:
@@ -38,7 +38,7 @@ def decode_jpeg(jpeg: bytes | memoryview, *, height: int, width: int) -> Image:
     """Return the frame in `jpeg`, (height, width, 3) uint8 RGB.
 
     Raises:
-        ProtocolError: another size or kind of JPEG than announced, cut short or damaged.
+        ProtocolError: another size than announced, another kind of JPEG, a file cut short or damaged.
     """
     _check_header(jpeg, height=height, width=width)
     frame = np.empty((height, width, _COMPONENTS), np.uint8)
@@ -50,7 +50,7 @@ def decode_jpeg(jpeg: bytes | memoryview, *, height: int, width: int) -> Image:
 
 
 def _check_header(jpeg: bytes | memoryview, *, height: int, width: int) -> None:
-    """Walk to the scan; raise ProtocolError unless there is one baseline frame of this size before it."""
+    """Check that one baseline frame of this size stands before the scan; raise ProtocolError otherwise."""
     if jpeg[:2] != _START:
         raise ProtocolError("JPEG: wanted its start marker, got other bytes")
     at = len(_START)
@@ -70,7 +70,7 @@ def _check_header(jpeg: bytes | memoryview, *, height: int, width: int) -> None:
 
 
 def _segment(jpeg: bytes | memoryview, at: int) -> tuple[int, bytes | memoryview, int]:
-    """Return (marker, body, where the next begins) of the segment at `at`."""
+    """Return (marker, body, start of the next segment) of the segment at byte `at`."""
     if len(jpeg) - at < 4:
         raise _refusal("a scan", "the end of the file")
     mark, marker, size = struct.unpack_from(">BBH", jpeg, at)

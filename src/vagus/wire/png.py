@@ -1,7 +1,7 @@
-"""The one PNG that travels: 8-bit RGB, not interlaced, filters none, sub and up, strictly formed.
+"""Encoding and decoding of the only PNG that is allowed: 8-bit RGB, not interlaced, filters none, sub, up.
 
-Nothing is inflated before the file's own header agrees with the size that was announced, and never more than
-that size needs.
+The header of the file is compared with the announced size before anything is decompressed, and never more
+bytes are decompressed than this size needs.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _RGB8 = (8, 2, 0, 0, 0)
 """Bit depth 8, colour type RGB, deflate, adaptive filters, not interlaced."""
 _CHUNK_OVERHEAD = 12
 _MAX_CHUNKS = 2048
-"""Bounds the time spent on walking through a file of empty chunks."""
+"""Most chunks of a file; limits the time spent on a file of empty chunks."""
 _COMPRESSION_LEVEL = 1
-"""On a noisy camera frame level 6 saves 3 % of the bytes and takes twice as long."""
+"""Fast: on a noisy camera frame, level 6 saves 3 % of the bytes and takes twice as long."""
 
 _NONE, _SUB, _UP = range(3)
-"""The filters that are undone by the row. Average and Paeth go by the pixel: a few kB would cost seconds."""
+"""Filters that are undone row by row. Average and Paeth work pixel by pixel: a few kB would take seconds."""
 
 
 def encode_png(frame: Image) -> bytes:
@@ -53,7 +53,8 @@ def decode_png(png: bytes | memoryview, *, height: int, width: int) -> Image:
     """Return the frame in `png`, (height, width, 3) uint8 RGB.
 
     Raises:
-        ProtocolError: another size or format than announced, a wrong checksum, too few or too many pixels.
+        ProtocolError: another size than announced, another format, a wrong checksum, too few or too many
+            pixels.
     """
     chunks = _chunks(memoryview(png))
     _check_header(*next(chunks), height=height, width=width)
@@ -74,7 +75,7 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _chunks(png: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """Yield (kind, body) of every chunk to IEND, which must be the last; checksums are checked."""
+    """Yield (kind, body) of every chunk up to IEND, which must be the last; check each checksum."""
     if png[: len(_SIGNATURE)] != _SIGNATURE:
         raise ProtocolError("PNG: wanted its signature, got other bytes")
     at = len(_SIGNATURE)
@@ -111,7 +112,7 @@ def _check_header(kind: bytes, body: memoryview, *, height: int, width: int) -> 
 
 
 def _inflate(chunks: Iterator[tuple[bytes, memoryview]], *, size: int) -> bytes:
-    """Return the `size` bytes compressed in the IDAT chunks; not one byte more is inflated."""
+    """Return the `size` bytes that the IDAT chunks hold compressed; never decompress more than these."""
     inflater = zlib.decompressobj()
     parts: list[bytes] = []
     left = size
@@ -131,7 +132,7 @@ def _inflate(chunks: Iterator[tuple[bytes, memoryview]], *, size: int) -> bytes:
 
 
 def _image_bodies(chunks: Iterator[tuple[bytes, memoryview]]) -> Iterator[memoryview]:
-    """Yield the bodies of the IDAT chunks, which must follow each other; skip what does not change pixels."""
+    """Yield the bodies of the IDAT chunks, which must stand together; skip chunks without pixels."""
     is_over = False
     is_begun = False
     for kind, body in chunks:

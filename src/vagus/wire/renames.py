@@ -1,4 +1,4 @@
-"""Proposes which name of the robot is which name of the policy."""
+"""Proposals for a rename map: which name of the robot could mean which name of the policy."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from collections.abc import Sequence
 __all__ = ["suggest_renames"]
 
 MIN_LIKENESS = 0.4
-"""Share of common pairs from which two names may be one ("left_cam" and "left_camera": 0.76)."""
+"""Smallest likeness of two names that may mean the same ("left_cam" and "left_camera": 0.76)."""
 MAX_COMPARED = 64
 MAX_COMPARED_LENGTH = 64
 
 
 def suggest_renames(missing: Sequence[str], spare: Sequence[str]) -> dict[str, str]:
-    """Return a map from spare names of the robot to missing names of the policy, as far as one is likely.
+    """Return a likely map from unmatched names of the robot to missing names of the policy.
 
-    The nearest spelling is taken first; a single one on either side is paired whatever it is called. Looks
-    at `MAX_COMPARED` names of each side and at their first characters, because anybody may ask: 10 ms.
+    The names with the nearest spelling are paired first. If each side has one name, these two are paired
+    whatever they are. Only the first `MAX_COMPARED` names of each side and the first characters of a name are
+    compared, so that a request from anybody takes at most about 10 ms.
     """
     renames: dict[str, str] = {}
     free = {name: _pairs(name) for name in spare[:MAX_COMPARED]}
@@ -35,11 +36,11 @@ def suggest_renames(missing: Sequence[str], spare: Sequence[str]) -> dict[str, s
 
 
 def _pairs(name: str) -> frozenset[str]:
-    """Return the pairs of neighbouring characters in a name, its ends marked."""
+    """Return the pairs of neighbouring characters in a name, with spaces as its ends."""
     marked = f" {name[:MAX_COMPARED_LENGTH]} "
     return frozenset(map("".join, itertools.pairwise(marked)))
 
 
 def _likeness(left: frozenset[str], right: frozenset[str]) -> float:
-    """Return the share of pairs that two names have in common, 0 to 1."""
+    """Return the share of character pairs that two names have in common, 0 to 1."""
     return 2 * len(left & right) / (len(left) + len(right))

@@ -2,8 +2,8 @@
 
 Evolution is additive: new fields have defaults, types never change, unknown fields are ignored. An
 incompatible change is a new schema version, and the range is agreed at session open. Every text, list, map
-and run of bytes has a longest length, checked before it is used. The text under a field is its line in the
-tables of docs/wire-messages.md.
+and byte string has a maximum length, checked before use. The docstring of a field is its line in the tables
+of docs/wire-messages.md.
 """
 
 from __future__ import annotations
@@ -49,22 +49,22 @@ MAX_NOTES = 64
 """Longest list of tags or warnings."""
 MAX_LATENCY_ROWS = 256
 MAX_WORD = 64
-"""Characters of a word from a list: a code, a codec, a unit, a phase."""
+"""Characters of a word from a fixed list: a code, a codec, a unit, a phase."""
 MAX_NAME = 256
-"""Characters of a name: of a feature, a camera, a robot, a model; of a hash, of a trace context."""
+"""Characters of a name (feature, camera, robot, model), of a hash and of a trace context."""
 MAX_NOTE = 1024
 """Characters of a tag."""
 MAX_WARNING = 2048
 MAX_INSTRUCTION = 4096
-"""Characters that a tokenizer is given."""
+"""Characters of an instruction; limits the work of the tokenizer."""
 MAX_REASON = 4096
-"""Characters of a sentence for people; a refusal may list every name of a robot."""
+"""Characters of a message for people; a refusal may list every name of a robot."""
 MAX_NUMBER = 1e12
-"""What robot and server agree on is finite, and no time or rate is as large as this."""
+"""Largest number in a message about a session; no time and no rate is as large."""
 MAX_DATA_BYTES = 32 << 20
-"""Bytes of an array or a frame; the message around it has a bound of its own."""
+"""Bytes of one array or frame; the whole message has a limit of its own."""
 READY = "ready"
-"""Phase of a server that takes robots, as its status says it."""
+"""Name of the phase in which a server accepts sessions."""
 
 
 Word: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_WORD)]
@@ -79,7 +79,7 @@ Bytes: TypeAlias = Annotated[memoryview, msgspec.Meta(max_length=MAX_DATA_BYTES)
 
 
 class Kind(enum.IntEnum):
-    """What a published message is; byte 2 of the header."""
+    """Kind of a published message; byte 2 of the header."""
 
     OBSERVATION = 1
     CHUNK = 2
@@ -87,7 +87,7 @@ class Kind(enum.IntEnum):
 
 
 class EventCode(str, enum.Enum):
-    """Why a request or a session got no chunk."""
+    """Reason why a request or a session got no chunk."""
 
     OVERLOADED = "overloaded"
     INVALID_INPUT = "invalid_input"
@@ -114,11 +114,11 @@ class Header(msgspec.Struct, frozen=True):
     seq: int
     """Request number within the session epoch, from 1; 0 in an event about the session itself."""
     episode: int
-    """Raised by the client at every reset; echoed."""
+    """Episode number; the client adds 1 at every reset, the server echoes it."""
     client_mono_ns: int
-    """The client's capture stamp; opaque to the server, which echoes it."""
+    """Time of capture on the client's clock; the server only echoes it."""
     epoch: int
-    """Random per session open, never reused; decides whether a message belongs to this session."""
+    """Random number of the session, never reused; tells whether a message belongs to this session."""
     schema: int = SCHEMA_VERSION
     """Version of header and body."""
 
@@ -140,9 +140,9 @@ class ImageMessage(msgspec.Struct, frozen=True):
     codec: Word
     """"raw", "jpeg" or "png"."""
     height: int
-    """Pixels; equal to what an encoded frame says of itself."""
+    """Pixels; must equal the height in the header of an encoded frame."""
     width: int
-    """Pixels; equal to what an encoded frame says of itself."""
+    """Pixels; must equal the width in the header of an encoded frame."""
     data: Bytes
     """The encoded frame, or height · width · 3 bytes."""
 
@@ -155,47 +155,47 @@ class ObservationMessage(msgspec.Struct, frozen=True, kw_only=True):
     images: Annotated[dict[Name, ImageMessage], msgspec.Meta(max_length=MAX_CAMERAS)] = {}
     """Camera name → frame, in the policy's names."""
     points: TensorMessage | None = None
-    """(n, 3 or more) float32 point cloud, or nothing."""
+    """(n, 3 or more) float32 point cloud, or none."""
     instruction: Instruction = ""
-    """What the human asks."""
+    """Instruction of the human, as text."""
     step: int = 0
     """s0: the policy step at whose boundary the observation was captured."""
     episode_start: bool = False
-    """No chunk of this episode has been merged yet; per-session policy state starts afresh."""
+    """True until the client has merged a chunk of this episode; the policy then resets its session state."""
     inference_delay: int = 0
     """Steps that will be executed before the reply can act; 0 without a prefix."""
     prefix_horizon: int = 0
-    """Step after s0 at which guidance by the prefix ends."""
+    """Steps after s0 at which the guidance by the prefix ends."""
     prefix_model: TensorMessage | None = None
-    """(n, model_dim) running plan from s0 on, in the policy's own space."""
+    """(n, model_dim) actions of the running plan from s0 on, in the policy's own space."""
     prefix_robot: TensorMessage | None = None
     """(n, action_dim) the same actions in the robot's units."""
     seed: int = 0
-    """Source of all noise for this row."""
+    """Seed of all random numbers for this request."""
     slack_ms: Number = 0.0
-    """Playback left in the robot's plan at capture."""
+    """Time until the robot's plan ends, at capture."""
     traceparent: Name | None = None
-    """W3C trace context, passed through to logs."""
+    """W3C trace context; the server writes it into its logs."""
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """How busy a server is."""
+    """Load of a server."""
 
     sessions: int = 0
     """Sessions that are open."""
     max_sessions: int = 0
-    """Sessions that can be open."""
+    """Sessions that can be open at once."""
     waiting: int = 0
-    """Sessions with a request that is not in a batch yet."""
+    """Sessions whose request waits for a batch."""
     busy: float = 0.0
-    """Share of the last seconds that the policy spent on inference, 0–1."""
+    """Share of time that the policy spent on inference in the last seconds, 0–1."""
 
 
 class ChunkMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Server → client: the answer to one observation."""
 
     step: int
-    """s0 of the observation answered."""
+    """s0 of the observation that this chunk answers."""
     chunk_model: TensorMessage
     """(valid_len, model_dim) in the policy's own space."""
     chunk_robot: TensorMessage
@@ -203,32 +203,32 @@ class ChunkMessage(msgspec.Struct, frozen=True, kw_only=True):
     valid_len: int
     """Actions in the chunk, at most the policy's horizon."""
     queue_wait_ms: float = 0.0
-    """From arrival to the start of the batch, without decoding."""
+    """Time from the arrival of the request to the start of its batch, without decoding."""
     decode_ms: float = 0.0
-    """Time spent on turning bytes into arrays."""
+    """Time to decode the request from bytes to arrays."""
     inference_ms: float = 0.0
-    """Time the batch spent in the policy."""
+    """Time of the batch in the policy."""
     batch_size: int = 1
-    """Rows of the batch that this one was in."""
+    """Requests in the batch."""
     superseded: int = 0
-    """Older requests of this session that this one replaced in the mailbox."""
+    """Older requests of this session that this request replaced before they were served."""
     load: Load = Load()
-    """How busy the server is."""
+    """Load of the server."""
 
 
 class EventMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """Server → client: why there is no chunk."""
+    """Server → client: notice that there is no chunk, with the reason."""
 
     code: Word
     """One of EventCode; an unknown code of a newer server is treated as a failed request."""
     message: Reason = ""
-    """The same for people."""
+    """The reason as text for people."""
     seq: int = 0
-    """Request answered; 0: about the session."""
+    """Number of the request that failed; 0: the event is about the session."""
 
 
 class WireAction(msgspec.Struct, frozen=True, kw_only=True):
-    """One action feature as both sides name it."""
+    """One action feature: what both sides compare."""
 
     name: Name
     """Unique among the actions."""
@@ -237,7 +237,7 @@ class WireAction(msgspec.Struct, frozen=True, kw_only=True):
     kind: Word = "position"
     """position, velocity, delta, effort or binary."""
     encoding: Word = ""
-    """How a binary is written: unit, signed, logit; inverted, threshold=, hysteresis=; empty: not said."""
+    """Encoding of a binary: unit, signed, logit; inverted, threshold=, hysteresis=; empty: not stated."""
 
 
 class WireState(msgspec.Struct, frozen=True, kw_only=True):
@@ -259,55 +259,57 @@ class WireCamera(msgspec.Struct, frozen=True, kw_only=True):
     width: int
     """Pixels."""
     is_required: bool = True
-    """False: the policy can do without."""
+    """False: the policy works without this camera."""
 
 
 class WireRtc(msgspec.Struct, frozen=True, kw_only=True):
-    """Real-time chunking that a server offers."""
+    """Offer of real-time chunking by a server."""
 
     prefix_horizon: int
-    """Recommended end of the guidance, in steps."""
+    """Recommended number of steps after which the guidance ends."""
     schedule: Word = "exp"
-    """How the guidance falls off over the prefix."""
+    """Name of the schedule by which the guidance weight decreases over the prefix."""
     max_guidance: Amount = 5.0
-    """Bound of the guidance weight."""
+    """Upper limit of the guidance weight."""
 
 
 class OpenMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """Client → server: ask for a session. Names are the policy's (after the client's rename map)."""
+    """Client → server: request to open a session. Names are those of the policy (after the rename map)."""
 
     instance: Word
-    """Random per client process; tells a restart from a second robot of the same name."""
+    """Random id of the client process. A second robot of the same name has another id."""
     robot_type: Name
     """Kind of robot, e.g. "so101_follower"."""
     policy_type: Name | None = None
-    """The family the client insists on, or nothing."""
+    """Policy type that the client requires, or none."""
     actions: Annotated[tuple[WireAction, ...], msgspec.Meta(max_length=MAX_FEATURES)] = ()
-    """What the robot takes, in the order it will read a chunk."""
+    """Actions of the robot, in the order of the numbers in a chunk."""
     state: Annotated[tuple[WireState, ...], msgspec.Meta(max_length=MAX_FEATURES)] = ()
-    """What the robot will send as state, in that order."""
+    """State features of the robot, in the order of the state vector."""
     cameras: Annotated[tuple[WireCamera, ...], msgspec.Meta(max_length=MAX_CAMERAS)] = ()
-    """What the robot can see."""
+    """Cameras of the robot."""
     rate_hz: Amount = 0.0
-    """Policy steps per second at which the client will execute."""
+    """Policy steps per second that the client will execute."""
     wants_rtc: bool = False
-    """The client will send prefixes where the policy takes them."""
+    """The client will send prefixes if the policy supports real-time chunking."""
     instruction: Instruction = ""
-    """First instruction; a server that pins its task compares it."""
+    """First instruction; a server with a pinned task compares it with this task."""
     tags: Annotated[dict[Name, Note], msgspec.Meta(max_length=MAX_NOTES)] = {}
     """Free text for logs and audit."""
     model_hash: Name | None = None
-    """Given on failover: only a replica with equal weights may answer yes."""
+    """Hash of the model of the first session; set at failover, so that only a server of the same model
+    accepts."""
     host_id: Name = ""
-    """Salted hash of the boot id: equal means same host, so raw frames in shared memory pay."""
+    """Salted hash of the boot id. If equal, both run on one host, and raw frames in shared memory are
+    faster."""
     buffer_time_s: Amount = 0.0
-    """Playback left when the client asks for more; 0: not said."""
+    """Time before the end of the plan at which the client requests the next chunk; 0: not stated."""
     max_action_age_s: Amount = 0.0
-    """Age at which the client discards an action; 0: not said."""
+    """Age at which the client discards an action; 0: not stated."""
     trust_units: bool = False
-    """The operator vouches for units that one side does not state; logged and audited."""
+    """The operator takes responsibility for units that one side does not state; logged and audited."""
     vouched: Annotated[tuple[Note, ...], msgspec.Meta(max_length=MAX_NOTES)] = ()
-    """What nothing bounds or measures though somebody vouches for it, in words; logged and audited."""
+    """Actions without a limit or feedback that the operator takes responsibility for; logged and audited."""
     schema_min: int = SCHEMA_VERSION
     """Oldest schema version the client speaks."""
     schema_max: int = SCHEMA_VERSION
@@ -326,48 +328,48 @@ class LatencyRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What a server serves; the reply of the status query and part of every ack."""
+    """Capabilities of a server; the reply to the status query and a part of every ack."""
 
     server: Name
     """Segment of the server in its keys: configured name and a random suffix."""
     model: Note
-    """Model as configured."""
+    """Model in the server's settings."""
     revision: Name
-    """Revision as configured."""
+    """Revision in the server's settings."""
     service_name: Name = "default"
     """Name of the service."""
     model_hash: Name
-    """Hex digest over weights, processors, configuration and code: all that changes outputs."""
+    """Hex digest over weights, processors, configuration and code: everything that changes the outputs."""
     policy_type: Name
     """Family of the policy."""
     actions: Annotated[tuple[WireAction, ...], msgspec.Meta(max_length=MAX_FEATURES)]
-    """What a chunk holds, in its order."""
+    """Actions of the policy, in the order of the numbers in a chunk."""
     state: Annotated[tuple[WireState, ...], msgspec.Meta(max_length=MAX_FEATURES)]
-    """What the policy was trained on, in its order."""
+    """State features that the policy was trained on, in their order."""
     cameras: Annotated[tuple[WireCamera, ...], msgspec.Meta(max_length=MAX_CAMERAS)] = ()
-    """What the policy looks at."""
+    """Cameras that the policy uses."""
     horizon: int
     """Longest chunk, in actions."""
     model_dim: int
     """Width of an action in the policy's own space."""
     rate_hz: Amount
-    """Policy steps per second it was trained at."""
+    """Policy steps per second in training."""
     rtc: WireRtc | None = None
-    """Real-time chunking, or nothing."""
+    """Offer of real-time chunking, or none."""
     default_instruction: Instruction = ""
-    """Used where a client gives none."""
+    """Instruction for clients that give none."""
     serving_mode: Word = "shared"
-    """shared or exclusive."""
+    """shared (many sessions) or exclusive (one session)."""
     serving_reason: Reason = ""
-    """Why it is exclusive; completes "one robot at a time, because"."""
+    """Reason for exclusive; completes the sentence "one robot at a time, because"."""
     phase: Word = READY
     """loading, warming, ready, draining or stopped."""
     failing: Reason = ""
-    """Why the policy fails for everybody, found by a test of its own; empty while it does not."""
+    """Reason why the policy fails for every session, found by the server's own test; empty: it works."""
     load: Load = Load()
-    """How busy the server is."""
+    """Load of the server."""
     latency: Annotated[tuple[LatencyRow, ...], msgspec.Meta(max_length=MAX_LATENCY_ROWS)] = ()
-    """Measured at warm-up, per batch size."""
+    """Inference time per batch size, measured at warm-up."""
     host_id: Name = ""
     """As in OpenMessage."""
     max_image_pixels: int = 0
@@ -377,61 +379,61 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     schema_max: int = SCHEMA_VERSION
     """Newest schema version the server speaks."""
     vagus_version: Name = ""
-    """For logs."""
+    """Version of vagus on the server, for logs."""
 
 
 class Ack(msgspec.Struct, frozen=True, kw_only=True):
-    """Server → client: yes or no to a session open."""
+    """Server → client: answer to the request to open a session."""
 
     accepted: bool
-    """Yes or no."""
+    """The session is open."""
     code: Word = ""
-    """With a no: one of EventCode."""
+    """If refused: one of EventCode."""
     error: Reason = ""
-    """With a no: the reason, for people."""
+    """If refused: the reason as text for people."""
     warnings: Annotated[tuple[Caution, ...], msgspec.Meta(max_length=MAX_NOTES)] = ()
-    """With a yes: what is odd but allowed."""
+    """If accepted: differences that are unusual but allowed."""
     session_id: Name = ""
-    """Names the session in logs and audit."""
+    """Name of the session in logs and audit."""
     epoch: int = 0
-    """Goes into every header of this session; random, unsigned 32 bit."""
+    """Number of this session in every header; random, unsigned 32 bit."""
     image_codec: Word = "jpeg"
-    """What the server would like frames in; the client may pin another."""
+    """Image codec that the server recommends; the client may choose another."""
     capabilities: Capabilities | None = None
-    """What the server serves; the client compares it before its robot moves."""
+    """Capabilities of the server; the client checks them before its robot moves."""
 
 
 class ResetMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Client → server: a new episode begins."""
 
     epoch: int
-    """The session."""
+    """Epoch of the session."""
     episode: int
     """Number of the new episode."""
 
 
 class ResetAck(msgspec.Struct, frozen=True, kw_only=True):
-    """Server → client: the boundary has been applied by the policy thread."""
+    """Server → client: the policy thread has applied the reset."""
 
     applied: bool
-    """False: the session is unknown, or the server is going."""
+    """False: the session is unknown, or the server stops."""
     code: Word = ""
-    """With a no: one of EventCode."""
+    """If not applied: one of EventCode."""
     error: Reason = ""
-    """With a no: the reason, for people."""
+    """If not applied: the reason as text for people."""
 
 
 class CloseMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """Client → server on the session key, with `epoch`: the session is over."""
+    """Client → server on the session key: the session with this `epoch` ends."""
 
     epoch: int
-    """The session to end."""
+    """Epoch of the session that ends."""
 
 
 class SessionRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What travels on the session key: exactly one of the two."""
+    """Message on the session key: exactly one of the two fields is set."""
 
     open: OpenMessage | None = None
-    """Ask for a session; answered by an Ack."""
+    """Request to open a session; the answer is an Ack."""
     close: CloseMessage | None = None
-    """End one."""
+    """Notice that a session ends."""
