@@ -1,1 +1,1 @@
-"""The demo: a simulated arm, and `reach`, a small policy that drives it. Numpy only."""
+"""Demo: a simulated arm, and `reach`, a small policy for it. Needs only numpy."""

@@ -1,4 +1,4 @@
-"""The demo's six-joint arm: its geometry, its joints' limits and the two cameras that look at it.
+"""Six-joint arm of the demo: geometry, limits of the joints, and the two cameras that see it.
 
 Frame: x forward, y left, z up, metres, origin at the foot of the base. Joints: yaw of the base, pitch of
 shoulder, elbow and wrist, sideways tilt of the tool, roll of the tool. At zero the arm points straight up.
@@ -42,15 +42,15 @@ VELOCITY_RAD_S = 2.5
 ACCELERATION_RAD_S2 = 15.0
 JERK_RAD_S3 = 400.0
 HOME: Floats = np.array([0.0, 0.1, 1.4, 0.7, 0.0, 0.0])
-"""Where the arm stands when it is switched on."""
+"""Joint angles of the arm when it is switched on."""
 REST = HOME
-"""The posture that the expert prefers among all that put the tip on the target."""
+"""Posture that the expert prefers among all postures with the tip on the target."""
 DT_S = 1.0 / 30.0
-"""One policy step."""
+"""Duration of one policy step."""
 
 BASE_M, UPPER_ARM_M, FOREARM_M, WRIST_M, TOOL_M, JAW_M = 0.14, 0.26, 0.24, 0.05, 0.13, 0.022
 POSE_POINTS = ("foot", "shoulder", "elbow", "wrist", "flange", "tip", "jaw_left", "jaw_right")
-"""What the rows of `arm_points` are."""
+"""Names of the rows of `arm_points`."""
 
 TARGET_RADIUS_M = 0.028
 
@@ -100,13 +100,13 @@ def arm_points(joints: Floats) -> Floats:
 
 
 def tip_position(joints: Floats) -> Floats:
-    """Return where the tool's tip is for joint angles (..., 6), shape (..., 3)."""
+    """Return the position of the tool's tip for joint angles (..., 6), shape (..., 3)."""
     tip: Floats = arm_points(joints)[..., 5, :]
     return tip
 
 
 def random_target(generator: np.random.Generator) -> Floats:
-    """Return a place, (3,), that the tip can reach and that both cameras see."""
+    """Return a random position, (3,), that the tip can reach and that both cameras see."""
     azimuth = generator.uniform(-0.95, 0.95)
     radius = generator.uniform(0.28, 0.46)
     return np.array(
@@ -120,7 +120,7 @@ class Camera:
 
     Attributes:
         spec: name and size of its frames.
-        position: of the lens, (3,).
+        position: position of the lens, (3,).
         rotation: world → camera, (3, 3); camera x right, y down, z ahead.
         focal_px: focal length in pixels.
     """
@@ -134,7 +134,7 @@ class Camera:
     def looking_at(
         cls, spec: CameraSpec, *, position: tuple[float, ...], at: tuple[float, ...], focal_px: float
     ) -> Camera:
-        """Return an upright camera at `position` whose middle pixel shows `at`."""
+        """Return an upright camera at `position` whose middle pixel shows the point `at`."""
         eye = np.array(position, dtype=np.float64)
         ahead = np.array(at, dtype=np.float64) - eye
         ahead /= np.linalg.norm(ahead)

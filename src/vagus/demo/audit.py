@@ -1,9 +1,9 @@
 """Audit of the commands that a robot received, independent of the limiter.
 
-A velocity is the change between two commands over one nominal tick, whenever they arrived: a robot that is
-commanded late must not be sent further for it. After `FRESH_START_TICKS` without a command the sequence may
-begin afresh from the measured state (a pause, joints moved by hand) as well as continue: a command is a
-violation only if it is neither.
+A velocity is the change between two commands divided by one nominal tick, whatever their real distance in
+time: a late command must not be a longer step. After `FRESH_START_TICKS` without a command, the sequence may
+either continue or start again from the measured state (after a pause, or joints moved by hand): a command is
+a violation only if neither fits.
 """
 
 from __future__ import annotations
@@ -21,37 +21,38 @@ from vagus.specs import ActionFeature
 __all__ = ["Audit", "CommandAudit"]
 
 TOLERANCE = 0.02
-"""Share by which velocity and acceleration may be passed; float32 feedback needs some."""
+"""Share by which velocity and acceleration may exceed their limits, because feedback is float32."""
 JERK_TOLERANCE = 0.10
 POSITION_TOLERANCE = 1e-6
 CHANGE_TOLERANCE = 1e-6
-"""Change per tick that is never held against a command: the resolution of float32 feedback."""
+"""Change per tick that is never a violation: the resolution of float32 feedback."""
 FRESH_START_TICKS = 1.5
 WINDOW_TICKS = 10
-"""More than this many commands plus one, in so many ticks, are a burst."""
+"""Window of the burst check: more commands than this number plus one in as many ticks are a burst."""
 CLOSE_TICKS = 0.3
 CLOSE_REPEATS = 3
-"""One late command is close to the next; so many close pairs in a row are a burst."""
+"""Number of close pairs of commands in a row that are a burst. A late command gives one close pair."""
 EXAMPLES_EACH = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """Counts of commands that a robot should not have been sent.
+    """Counts of commands that should not have been sent to a robot.
 
     Attributes:
         commands: commands received while connected, good or bad.
-        position: outside the bounds of a joint.
-        velocity: too far from the command before.
-        acceleration: change of velocity too large.
-        jerk: change of acceleration too large; a lower priority of a limiter, so not in `limit_violations`.
-        burst: came faster than the robot's rate.
-        non_finite: NaN or infinite.
-        wrong_width: not one number per action feature.
-        after_stop: came after `stop()`.
+        position: commands outside the limits of a joint.
+        velocity: commands too far from the previous command.
+        acceleration: commands with a too large change of velocity.
+        jerk: commands with a too large change of acceleration; not in `limit_violations`, because jerk has a
+        lower priority in a limiter.
+        burst: commands faster than the robot's rate.
+        non_finite: commands with NaN or infinity.
+        wrong_width: commands without exactly one number per action feature.
+        after_stop: commands after `stop()`.
         worst_velocity: largest velocity, as a share of its limit.
         worst_acceleration: largest acceleration, as a share of its limit.
-        examples: the first few violations of each sort in words.
+        examples: the first violations of each kind, as text.
     """
 
     commands: int
@@ -69,19 +70,19 @@ class Audit:
 
     @property
     def limit_violations(self) -> int:
-        """Position, velocity and acceleration together."""
+        """Number of violations of position, velocity and acceleration."""
         return self.position + self.velocity + self.acceleration
 
     @property
     def violations(self) -> int:
-        """All but jerk."""
+        """Number of all violations except jerk."""
         refused = self.non_finite + self.wrong_width + self.after_stop
         return self.limit_violations + self.burst + refused
 
 
 @dataclass(frozen=True, slots=True)
 class _Motion:
-    """A command sequence up to now: last position, and velocity and acceleration per tick."""
+    """State of a command sequence: last position, and velocity and acceleration per tick."""
 
     position: Floats
     velocity: Floats
@@ -92,7 +93,7 @@ class _Motion:
         return _Motion(action, velocity, (velocity - self.velocity) / tick_s)
 
     def is_same_as(self, other: _Motion) -> bool:
-        """Say whether nothing that follows can be judged differently from the other."""
+        """Return whether both motions lead to the same judgement of all later commands."""
         if self.acceleration is None or other.acceleration is None:
             return False
         return np.array_equal(self.velocity, other.velocity) and np.array_equal(
@@ -101,7 +102,7 @@ class _Motion:
 
 
 class CommandAudit:
-    """Counts violations in a sequence of commands. One thread at a time."""
+    """Counter of violations in a sequence of commands. Not thread-safe."""
 
     def __init__(self, features: Sequence[ActionFeature], tick_s: float) -> None:
         self._width = len(features)
@@ -145,12 +146,12 @@ class CommandAudit:
     def admit(
         self, action: Floats, now_ns: int, *, is_stopped: bool, measured: tuple[Floats, Floats]
     ) -> bool:
-        """Judge one command; return whether the robot can follow it at all.
+        """Check one command and count its violations; return whether the robot can follow it.
 
         Args:
-            action: as it was sent, of any shape and content.
-            now_ns: when it came, by the robot's clock.
-            is_stopped: `stop()` was called before.
+            action: the command as it was sent, of any shape and content.
+            now_ns: time of arrival on the robot's clock.
+            is_stopped: whether `stop()` was called before.
             measured: position and velocity of the joints now, (action_dim,) each.
         """
         self._counts["commands"] += 1
@@ -174,7 +175,7 @@ class CommandAudit:
             self._examples.append(f"command {self._counts['commands']}: {what}: {why}")
 
     def _judge_timing(self, now_ns: int) -> float:
-        """Count a burst; return ticks since the last command."""
+        """Count a burst; return the ticks since the last command."""
         received = self._received_ns
         gap_ticks = (now_ns - received[-1]) * 1e-9 / self._tick_s if received else math.inf
         received.append(now_ns)
@@ -232,7 +233,7 @@ class CommandAudit:
 
 
 def _distinct(motions: Sequence[_Motion]) -> list[_Motion]:
-    """Return the motions without repetitions: two commands after a gap all readings of it are one."""
+    """Return the motions without duplicates; two commands after a gap, all of them are the same."""
     kept: list[_Motion] = []
     for motion in motions:
         if not any(motion.is_same_as(other) for other in kept):

@@ -1,4 +1,4 @@
-"""Input of the network of `reach`: joints, velocities and target, each scaled to about 1."""
+"""Input vector of the network of `reach`: joints, velocities and target, each scaled to about 1."""
 
 from __future__ import annotations
 

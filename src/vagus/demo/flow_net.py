@@ -1,13 +1,14 @@
-"""The flow-matching network of `reach`, in numpy: denoising with real-time-chunking guidance, batched.
+"""Flow-matching network of `reach`, in numpy: batched denoising with real-time-chunking guidance.
 
 A chunk is a sample of a flow from noise (τ = 0) to actions (τ = 1). The network predicts the clean chunk from
 the noisy one, so the velocity of the flow is (prediction − noisy) / (1 − τ). Guidance by a running plan
 follows arXiv:2506.07339: at every step the prediction is pulled towards the plan, with soft weights that fall
 from the steps that will be executed anyway (1) to the end of the guidance (0).
 
-The paper pulls through the transposed Jacobian of the network alone. Where a situation has nearly one answer,
-as here, the network hardly listens to the noisy chunk, so its Jacobian is nearly 0 and that pull does nothing
-(deviation from the plan: 0.99 of that without guidance). So the chunk itself is pulled too (0.15).
+The paper applies the pull only through the transposed Jacobian of the network. Here, a situation has almost
+only one right chunk, so the network hardly depends on the noisy chunk: its Jacobian is almost 0 and the pull
+has no effect (deviation from the plan: 0.99 of that without guidance). So the chunk itself is pulled, too
+(0.15).
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ Floats32: TypeAlias = NDArray[np.float32]
 
 TIME_WIDTH = 4
 SMOOTHNESS = 10.0
-"""Weight of third differences against closeness: lets pass what lasts longer than about a quarter second."""
+"""Weight of third differences against closeness: keeps motions longer than about a quarter of a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Guidance:
-    """What one row's chunk must continue.
+    """Plan that the chunk of one row must continue.
 
     Attributes:
-        plan: (horizon, model_dim); rows beyond the prefix are not looked at.
-        weights: (horizon,), 1 where the plan will be executed anyway, 0 where it is not looked at.
+        plan: (horizon, model_dim); steps after the prefix are ignored.
+        weights: (horizon,), 1 for steps that will be executed in any case, 0 for steps that are ignored.
     """
 
     plan: Floats32
@@ -69,8 +70,8 @@ class FlowNet:
 
         Args:
             noise: (rows, horizon, model_dim), standard normal.
-            conditions: (rows, condition width), what the chunk depends on.
-            guidance: one per row; None: nothing to continue.
+            conditions: (rows, condition width), input of the network.
+            guidance: one per row; None: no plan to continue.
             steps: Euler steps from noise to chunk.
             max_guidance: bound of the guidance weight (β of the paper).
         """
@@ -131,8 +132,8 @@ def prefix_weights(horizon: int, *, length: int, delay: int, end: int, schedule:
 
     Args:
         horizon: actions in a chunk.
-        length: actions in the prefix; beyond, the weight is 0.
-        delay: steps executed whatever is answered; their weight is 1.
+        length: actions in the prefix; after them, the weight is 0.
+        delay: steps that will be executed in any case; their weight is 1.
         end: step at which the guidance ends.
         schedule: between delay and end "exp" falls exponentially, "linear" in a line, "ones" stays 1,
             "zeros" is 0.
@@ -159,16 +160,16 @@ def guidance_weight(tau: float, max_guidance: float) -> float:
 
 
 def time_features(tau: np.float32 | Floats32) -> Floats32:
-    """Return what the network sees of τ, (..., 4)."""
+    """Return the time features of τ for the network, (..., 4)."""
     features = [tau, tau * tau, np.sin(np.pi * tau), np.cos(np.pi * tau)]
     return np.stack([np.asarray(feature, dtype=np.float32) for feature in features], axis=-1)
 
 
 @functools.cache
 def _smoothing(horizon: int) -> Floats32:
-    """Return the matrix (horizon, horizon) that smooths a chunk in time and keeps parabolas as they are.
+    """Return the matrix (horizon, horizon) that smooths a chunk in time and does not change parabolas.
 
-    What the network was trained on is smooth; what differs from step to step is its own error.
+    The training data are smooth, so a difference from step to step is an error of the network.
     """
     roughness = np.diff(np.eye(horizon), 3, axis=0)
     matrix = np.linalg.inv(np.eye(horizon) + SMOOTHNESS * roughness.T @ roughness)

@@ -1,8 +1,8 @@
-"""The simulated arm: six joints, two cameras, a target that moves when it was reached.
+"""Simulated robot of the demo: a six-joint arm, two cameras, and a target that moves after it was reached.
 
-It keeps its own time: motion is integrated on a fixed grid up to the moment somebody looks, by its own clock.
-It counts what it was sent apart from whoever limited it (`audit`). Like many drives it has no command
-timeout: without commands it moves to the last setpoint and stays there.
+The motion is integrated on a fixed grid by the robot's own clock, up to the time of each call. Commands are
+checked independently of the limiter (`audit`). Like many drives, the arm has no command timeout: without
+commands, it moves to the last setpoint and stays there.
 """
 
 from __future__ import annotations
@@ -25,25 +25,26 @@ from vagus.types import ActionArray, FloatArray, Image
 __all__ = ["SimReport", "SimRobot"]
 
 TOLERANCE_M = 0.03
-"""The target counts as reached when the tip is this near its centre: about its radius."""
+"""Distance of the tip from the target's centre at which the target counts as reached: about its radius."""
 DWELL_NS = NS_PER_S // 10
-"""The tip must stay there this long; flying past does not count."""
+"""Time that the tip must stay there; passing by does not count."""
 LOOK_STEPS = 5
-"""Grid steps between two looks at whether the target was reached: 10 ms."""
+"""Grid steps between two checks whether the target was reached: 10 ms."""
 MIN_MOVE_M = 0.12
-"""A new target is at least this far from the old one."""
+"""Smallest distance of a new target from the old one."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimReport:
-    """What happened since `connect`.
+    """Results since `connect`.
 
     Attributes:
-        targets_reached: how often the tip came to rest on the target.
-        reach_times_s: by the robot's clock, from a target's appearing to its being reached, for each reached.
-        target_age_s: how long the present target has been there.
-        tip_distance_m: from the tip to the present target.
-        audit: commands it should not have been sent.
+        targets_reached: number of targets on which the tip came to rest.
+        reach_times_s: time from the appearance of each reached target until it was reached, on the robot's
+            clock.
+        target_age_s: time since the present target appeared.
+        tip_distance_m: distance from the tip to the present target.
+        audit: counts of commands that should not have been sent.
     """
 
     targets_reached: int
@@ -54,15 +55,15 @@ class SimReport:
 
 
 class SimRobot:
-    """A six-joint arm in simulation; a `Robot`. All methods may be called from any thread."""
+    """Simulated six-joint arm, a `Robot`. All methods may be called from any thread."""
 
     def __init__(self, *, rate_hz: float = 100.0, seed: int = 0, clock: Clock | None = None) -> None:
-        """Make it; nothing runs before `connect`.
+        """Make the robot; its time starts at `connect`.
 
         Args:
-            rate_hz: commands per second that it expects.
-            seed: decides where the targets appear.
-            clock: its time; the machine's monotonic clock if not given.
+            rate_hz: expected commands per second.
+            seed: seed of the target positions.
+            clock: clock of the robot; default: the monotonic clock of the machine.
         """
         check_positive("rate_hz", rate_hz)
         cameras = tuple(replace(camera.spec, may_repeat=True) for camera in CAMERAS)
@@ -86,18 +87,18 @@ class SimRobot:
 
     @property
     def spec(self) -> RobotSpec:
-        """Names, units, limits and cameras."""
+        """Spec of the arm: names, units, limits and cameras."""
         return self._spec
 
     @property
     def target(self) -> Floats:
-        """Where the target is now, (3,), metres; for judging, no policy may look."""
+        """Present position of the target, (3,), metres; for evaluation only, not for a policy."""
         with self._lock:
             place: Floats = self._target.copy()
         return place
 
     def connect(self) -> None:
-        """Start the robot's time; a second call changes nothing."""
+        """Start the robot's time; a second call does nothing."""
         with self._lock:
             if not self._is_connected:
                 self._is_connected = True
@@ -110,14 +111,14 @@ class SimRobot:
             return np.concatenate([self._joints.position, self._joints.velocity]).astype(np.float32)
 
     def read_images(self) -> Mapping[str, Image]:
-        """Return what both cameras see now; the frames are the caller's."""
+        """Return the present frames of both cameras, which the caller may change."""
         with self._lock:
             self._advance("read_images")
             joints, target = self._joints.position.copy(), self._target.copy()
         return self._scene.draw(joints, target)
 
     def command(self, action: ActionArray) -> None:
-        """Take one setpoint, (6,), rad. What cannot be followed is counted and ignored."""
+        """Set one setpoint, (6,), rad. A setpoint that cannot be followed is counted and ignored."""
         sent = np.array(action, dtype=np.float64)
         with self._lock:
             now_ns = self._advance("command")
@@ -126,7 +127,7 @@ class SimRobot:
                 self._joints.drive_to(sent)
 
     def stop(self) -> None:
-        """Brake to a stand; every later command is ignored and counted."""
+        """Brake to a standstill; every later command is ignored and counted."""
         with self._lock:
             if self._is_connected:
                 self._advance("stop")
@@ -134,17 +135,17 @@ class SimRobot:
             self._joints.brake()
 
     def close(self) -> None:
-        """Stop; the report stays readable."""
+        """Stop the robot; `report` still works."""
         self.stop()
 
     def push(self, change: Floats) -> None:
-        """Move the joints by hand, (6,), rad, as a person does while the policy is paused."""
+        """Move the joints by (6,) rad, as a person does by hand while the policy is paused."""
         with self._lock:
             self._advance("push")
             self._joints.push(np.array(change, dtype=np.float64))
 
     def report(self) -> SimReport:
-        """Return what happened since `connect`."""
+        """Return the results since `connect`."""
         with self._lock:
             if self._is_connected:
                 self._advance("report")
@@ -158,7 +159,7 @@ class SimRobot:
             )
 
     def _advance(self, what: str) -> int:
-        """Bring the joints to the present; return it. The lock is held."""
+        """Integrate the motion up to now; return this time. The caller holds the lock."""
         if not self._is_connected:
             raise RobotError(f"sim: {what}() before connect()")
         now_ns = self._clock.now_ns()

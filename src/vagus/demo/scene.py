@@ -1,4 +1,4 @@
-"""Camera frames of the simulated arm, drawn from its true state: flat shapes in rows, far ones first."""
+"""Camera frames of the simulated arm, drawn from its true state: flat shapes, the most distant first."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LIMBS = (
     ("flange", "tip", 0.014, 0.006, (88, 128, 190)),
     ("jaw_left", "jaw_right", 0.007, 0.007, (52, 60, 74)),
 )
-"""Ends, radii at them in metres, colour."""
+"""Limbs of the arm: points at both ends, radii there in metres, colour."""
 ENDS = {
     "foot": 0, "shoulder": 1, "elbow": 2, "wrist": 3, "flange": 4, "tip": 5, "jaw_left": 6, "jaw_right": 7,
 }  # fmt: skip
@@ -40,14 +40,14 @@ SHADOW_POINTS = 24
 
 
 class Scene:
-    """What the two cameras see. `draw` may be called by several threads at once."""
+    """Scene that the two cameras see. Several threads may call `draw` at once."""
 
     def __init__(self, cameras: Iterable[Camera] = CAMERAS) -> None:
         self._cameras = tuple(cameras)
         self._backgrounds = tuple(_draw_background(camera) for camera in self._cameras)
 
     def draw(self, joints: Floats, target: Floats) -> dict[str, Image]:
-        """Return a new RGB frame of every camera for joint angles (6,) and the target's place (3,)."""
+        """Return a new RGB frame of every camera for joint angles (6,) and the target's position (3,)."""
         points = arm_points(joints)
         return {
             camera.spec.name: _draw_frame(camera, background.copy(), points, target)
@@ -92,7 +92,7 @@ def _shadow_outline(target: Floats) -> Floats:
 
 
 def _fill_limb(frame: Image, first: Disc, last: Disc, colour: Colour) -> None:
-    """Fill two discs and what lies between them."""
+    """Fill two discs and the area between them."""
     _fill_disc(frame, first, colour)
     _fill_disc(frame, last, colour)
     along = np.array([last[0] - first[0], last[1] - first[1]])
@@ -139,7 +139,7 @@ def _fill_rows(frame: Image, rows: NDArray[np.int64], left: Floats, right: Float
 
 
 def _draw_background(camera: Camera) -> Image:
-    """Return floor, wall and grid; drawn once."""
+    """Return the picture of floor, wall and grid, which is drawn once."""
     spec = camera.spec
     frame = np.empty((spec.height, spec.width, 3), dtype=np.uint8)
     shade = np.linspace(0.82, 1.0, spec.height)[:, None, None]

@@ -1,4 +1,4 @@
-"""Finds the coloured target: in each camera's picture, then in space where the rays meet."""
+"""Detection of the coloured target: in each camera's image, then in space where the rays meet."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ __all__ = ["TargetMemory", "find_disc", "locate"]
 
 MIN_RED = 140
 MIN_EXCESS = 80
-"""A pixel is of the target if red is at least this far above green and blue; JPEG keeps that."""
+"""Smallest excess of red over green and blue in a pixel of the target; JPEG keeps it."""
 STRIDE = 2
-"""Every other row and column is looked at: a target is some 30 pixels wide."""
+"""Distance of the rows and columns that are searched: a target is about 30 pixels wide."""
 MIN_PIXELS = 12
 CLEAR = 0.85
 """Share of the expected disc from which a view counts as unobstructed."""
 MOVED_M = 0.06
-"""A view this far from the remembered place shows a target that has moved."""
+"""Distance from the remembered position at which a target counts as moved."""
 MAX_GAP_M = 0.05
-"""Rays that pass each other at this distance do not see one target."""
+"""Distance of two rays from which they do not see the same target."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Disc:
-    """A coloured spot: its middle and its area in pixels."""
+    """A coloured spot in an image: its centre and its area in pixels."""
 
     column: float
     row: float
@@ -38,7 +38,7 @@ class _Disc:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """The target as two cameras see it now.
+    """Position of the target, seen by two cameras at one time.
 
     Attributes:
         place: (3,), metres.
@@ -51,16 +51,16 @@ class Sighting:
 
 @dataclass(slots=True)
 class TargetMemory:
-    """Where the target was seen best: what one robot's session keeps, for when the arm hides it."""
+    """Memory of the target's position in one session, for frames in which the arm hides the target."""
 
     best: Sighting | None = None
 
     def forget(self) -> None:
-        """A new episode: the target may be anywhere."""
+        """Clear the memory for a new episode."""
         self.best = None
 
     def update(self, seen: Sighting | None) -> Floats | None:
-        """Take in what is seen now; return where the target is, (3,), or None if it was never seen."""
+        """Update the memory with a new sighting; return the position, (3,), or None if it was never seen."""
         best = self.best
         if seen is not None and (best is None or self._is_better(seen, best)):
             self.best = best = seen
@@ -73,10 +73,10 @@ class TargetMemory:
 
 
 def locate(images: Mapping[str, Image], cameras: Sequence[Camera] = CAMERAS) -> Sighting | None:
-    """Return where the target is, or None if it is not in both pictures.
+    """Return the sighting of the target, or None if it is not in both images.
 
     Raises:
-        PolicyError: a picture is missing or of another size.
+        PolicyError: an image is missing or has another size.
     """
     discs: list[tuple[Camera, _Disc]] = []
     for camera in cameras:
@@ -92,7 +92,7 @@ def locate(images: Mapping[str, Image], cameras: Sequence[Camera] = CAMERAS) -> 
 
 
 def find_disc(image: Image) -> _Disc | None:
-    """Return the coloured spot in a picture, or None."""
+    """Return the coloured spot in an image, or None."""
     coarse = image[::STRIDE, ::STRIDE].astype(np.int16)
     red = coarse[..., 0]
     excess = red - np.maximum(coarse[..., 1], coarse[..., 2])
@@ -118,7 +118,7 @@ def _clearness(camera: Camera, disc: _Disc, place: Floats) -> float:
 
 
 def _meeting_point(rays: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, float]:
-    """Return the point nearest all rays (origin, unit direction), and its largest distance to one."""
+    """Return the point nearest to all rays (origin, unit direction), and its largest distance to a ray."""
     normal, right = np.zeros((3, 3)), np.zeros(3)
     for origin, along in rays:
         across = np.eye(3) - np.outer(along, along)

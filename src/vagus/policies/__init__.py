@@ -1,1 +1,1 @@
-"""Policies: the protocol, and backends loaded by name."""
+"""Policies: the protocol of a policy, and backends that are loaded by name."""

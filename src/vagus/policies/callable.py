@@ -1,4 +1,4 @@
-"""Your own policy by import path: a function of an observation, or a class with `spec` and `infer`."""
+"""Policies of your own, by import path: a function of an observation, or a class with `spec` and `infer`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vagus.types import ActionChunk
 __all__ = ["Option", "load_callable"]
 
 Scratch: TypeAlias = "dict[str, object]"
-"""What a function keeps for one robot's episode."""
+"""Session state of a function: a dict for one episode of one robot."""
 
 
 UNDECLARED_FUNCTION = (
@@ -33,7 +33,7 @@ UNDECLARED_CLASS = (
 
 
 class FunctionPolicy:
-    """A function as a policy: one call per row, and a row that raises fails alone."""
+    """Policy that calls a function once per row. If the function raises, only that row fails."""
 
     def __init__(
         self, act: Callable[..., object], declaration: PolicyDeclaration, identity: PolicyIdentity
@@ -47,7 +47,7 @@ class FunctionPolicy:
 
     @property
     def model_hash(self) -> str:
-        """Digest of code and of the files that were read so far; fixed by the first call."""
+        """Digest of the code and of the files that were read until the first call."""
         return self._identity.digest()
 
     def open_session(self) -> Scratch:
@@ -55,7 +55,7 @@ class FunctionPolicy:
         return {}
 
     def begin_episode(self, session: Scratch) -> None:
-        """Empty it."""
+        """Clear the dict."""
         session.clear()
 
     def infer(self, batch: Sequence[Row[Scratch]]) -> list[ActionChunk | PolicyError]:
@@ -63,7 +63,7 @@ class FunctionPolicy:
         return [self._infer_row(row) for row in batch]
 
     def close(self) -> None:
-        """Nothing to free."""
+        """Do nothing: there is nothing to release."""
 
     def _infer_row(self, row: Row[Scratch]) -> ActionChunk | PolicyError:
         try:
@@ -75,7 +75,7 @@ class FunctionPolicy:
 
 
 class CompletedPolicy:
-    """A user's object with `spec` and `infer`, and defaults for what else a policy has."""
+    """Policy made of a user's object with `spec` and `infer`, with defaults for the other methods."""
 
     def __init__(self, inner: object, identity: PolicyIdentity) -> None:
         self._inner = inner
@@ -88,7 +88,7 @@ class CompletedPolicy:
 
     @property
     def model_hash(self) -> str:
-        """What the object says, else the digest of code and of the files that were read so far."""
+        """The object's own hash, otherwise the digest of the code and of the files that were read so far."""
         own = getattr(self._inner, "model_hash", None)
         if own is None:
             return self._identity.digest()
@@ -96,11 +96,11 @@ class CompletedPolicy:
         return str(own)
 
     def open_session(self) -> object:
-        """Return what the object's `open_session` does, else an empty dict."""
+        """Return the session of the object's `open_session`; without this method, an empty dict."""
         return getattr(self._inner, "open_session", dict)()
 
     def begin_episode(self, session: object) -> None:
-        """Call the object's `begin_episode`, else empty the dict."""
+        """Call the object's `begin_episode`; without this method, clear the dict."""
         begin = getattr(self._inner, "begin_episode", None)
         if begin is not None:
             begin(session)
@@ -119,11 +119,11 @@ def load_callable(
 
     Args:
         target: "package.module:name" or "path/to/file.py:name".
-        spec: what a function wants and gives; None: it says so itself with `@policy`.
+        spec: the spec of a function; None: the function declares it with `@policy`.
         options: keyword arguments for the constructor of a class.
 
     Raises:
-        ConfigError: nothing is there, it cannot be imported, or it does not say what it wants.
+        ConfigError: nothing is found, the import fails, or the function has no spec.
     """
     identity = PolicyIdentity(f"policy {target!r}", options or {})
     identity.begin()

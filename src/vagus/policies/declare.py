@@ -1,4 +1,4 @@
-"""Declares the inputs and outputs of a function as a policy.
+"""Decorator that declares the inputs and outputs of a function, so that it can be served as a policy.
 
     from vagus.policies.declare import policy
 
@@ -6,8 +6,8 @@
     def act(observation):
         return np.repeat(observation.state[None], 16, axis=0)
 
-The function returns actions in the robot's units, (n, action_dim) with n up to the horizon. One with a second
-parameter is given the whole `Row`: step, prefix, delay, seed, and `row.session`, a dict that lasts for the
+The function returns actions in the robot's units, (n, action_dim) with n up to the horizon. A function with a
+second parameter gets the whole `Row`: step, prefix, delay, seed, and `row.session`, a dict that lasts for one
 episode of one robot.
 """
 
@@ -37,35 +37,36 @@ DECLARED = "__vagus_policy__"
 
 @dataclass(frozen=True, slots=True)
 class SpecTable:
-    """What a policy of your own wants and gives, in a manifest or in `@policy`."""
+    """Spec of a policy of your own, as written in a manifest or in `@policy`."""
 
     actions: dict[str, str] = field(default_factory=dict)
-    """Action name → unit, in order; empty: the policy says it itself."""
+    """Action name → unit, in order; empty: the policy has its own spec."""
     kinds: dict[str, str] = field(default_factory=dict)
-    """Action name → kind, where it is not a position: velocity, delta, effort, binary."""
+    """Action name → kind, for actions that are not positions: velocity, delta, effort, binary."""
     encodings: dict[str, str] = field(default_factory=dict)
-    """Binary action → how the policy writes it: unit (0 to 1), signed (−1 to +1) or logit; then, if needed,
-    inverted, threshold=…, hysteresis=…. Not named: unit."""
+    """Binary action → encoding: unit (0 to 1), signed (−1 to +1) or logit; then, if needed, inverted,
+    threshold=…, hysteresis=…. Default: unit."""
     state: dict[str, str] = field(default_factory=dict)
     """State feature name → unit, in order."""
     cameras: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Camera name → height and width."""
     optional_cameras: tuple[str, ...] = ()
-    """Cameras that the policy can do without."""
+    """Cameras that the policy does not need."""
     horizon: int = 1
-    """Actions in a chunk, at most."""
+    """Largest number of actions in a chunk."""
     rate_hz: float = 30.0
     """Policy steps per second."""
     prefix_horizon: int | None = None
-    """The policy continues `row.prefix` (real-time chunking) up to here; unset: it does not."""
+    """Step up to which the policy continues `row.prefix` (real-time chunking); unset: it ignores the
+    prefix."""
     instruction: str = ""
-    """Used where a robot gives none."""
+    """Instruction for robots that give none."""
 
     def to_spec(self) -> PolicySpec:
-        """Return the spec.
+        """Return the policy spec.
 
         Raises:
-            ConfigError: a kind that does not exist, or of an action that does not.
+            ConfigError: an unknown kind, or the kind of an action that does not exist.
             SpecError: sizes that make no sense, a unit that does not fit its kind, an encoding of no binary.
         """
         _check_known("kinds", self.kinds, "actions", self.actions)
@@ -109,7 +110,7 @@ def _check_known(setting: str, names: Iterable[str], what: str, known: Iterable[
 
 @dataclass(frozen=True, slots=True)
 class PolicyDeclaration:
-    """What `@policy` says about a function."""
+    """Declaration that `@policy` attaches to a function."""
 
     spec: PolicySpec
     version: str
@@ -132,23 +133,24 @@ def policy(  # noqa: PLR0913 - each is one line of the user's decorator
     shared: bool = False,
     weights_files: Sequence[str] | None = None,
 ) -> Callable[[ActT], ActT]:
-    """Declare what a function wants and gives, so that it can be served.
+    """Declare the inputs and outputs of a function, so that it can be served as a policy.
 
     Args:
         actions: action name → unit, in order.
         state: state feature name → unit, in order.
-        horizon: actions it returns, at most.
+        horizon: largest number of actions that it returns.
         rate_hz: policy steps per second.
         cameras: camera name → (height, width).
-        kinds: action name → kind where it is not "position".
-        encodings: binary action → how it is written: "unit" (the default), "signed" or "logit"; then, if
-            needed, "inverted", "threshold=…", "hysteresis=…", in one text.
-        prefix_horizon: it continues `row.prefix` up to here; None: it does not look at it.
-        instruction: used where a robot gives none.
-        version: part of the model's identity, with code and weights; raise it for what neither shows.
-        weights_files: files and folders that it reads, from its own folder on; None: what it is seen to read
-            until the end of the warm-up. Libraries that open files without Python (safetensors) are not seen.
-        shared: it keeps nothing outside `row.session`, so one process may serve many robots.
+        kinds: action name → kind, for actions that are not "position".
+        encodings: binary action → encoding: "unit" (the default), "signed" or "logit"; then, if needed,
+        "inverted", "threshold=…", "hysteresis=…", in one text.
+        prefix_horizon: step up to which it continues `row.prefix`; None: it ignores the prefix.
+        instruction: instruction for robots that give none.
+        version: part of the model's identity, besides code and weights; raise it for any other change.
+        weights_files: files and folders that it reads, relative to its own folder; None: all files that
+            Python
+        opens until the end of the warm-up, without those that a library opens by itself (safetensors).
+        shared: it keeps state only in `row.session`, so one process may serve many robots.
     """
     table = SpecTable(
         actions=dict(actions),
@@ -172,6 +174,6 @@ def policy(  # noqa: PLR0913 - each is one line of the user's decorator
 
 
 def declaration_of(thing: object) -> PolicyDeclaration | None:
-    """Return what `@policy` said about `thing`, or None where it said nothing."""
+    """Return the declaration that `@policy` attached to `thing`, or None."""
     declaration = getattr(thing, DECLARED, None)
     return declaration if isinstance(declaration, PolicyDeclaration) else None

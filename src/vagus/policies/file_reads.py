@@ -1,6 +1,6 @@
-"""Notes the files that this process reads, as Python's audit hook reports them.
+"""Record of the files that this process reads, from Python's audit hook.
 
-A library that opens files in its own machine code (safetensors, onnxruntime) is not seen.
+Files that a library opens in its own machine code (safetensors, onnxruntime) are not recorded.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ __all__ = ["FileReads", "Fingerprint", "fingerprint"]
 
 WRITING = frozenset("wax")
 WRITING_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-"""What is opened to be read and written counts as read: `numpy.memmap` does so by default."""
+"""Flags of a file that is only written. A file opened to read and write counts as read (`numpy.memmap`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What changes when a file is replaced or written to."""
+    """Properties of a file that change when it is replaced or written."""
 
     device: int
     inode: int
@@ -41,29 +41,29 @@ def fingerprint(path: Path | str) -> Fingerprint | None:
 
 
 class FileReads:
-    """Files read, on any thread, from `begin` to `end`."""
+    """Recorder of the files that are read from `begin` to `end`, on any thread."""
 
     def __init__(self) -> None:
         self._read: dict[str, Fingerprint] = {}
         self._written: set[str] = set()
 
     def begin(self) -> None:
-        """Watch from now on."""
+        """Start to record."""
         _watch(self)
 
     def end(self) -> dict[Path, Fingerprint]:
-        """Watch no more; return what was read and not written, as it was when it was opened first."""
+        """Stop to record; return each file that was read and not written, with its first fingerprint."""
         with _lock:
             _watching.discard(self)
         return {Path(path): seen for path, seen in self._read.items() if path not in self._written}
 
     @property
     def written(self) -> frozenset[Path]:
-        """What was opened to be written."""
+        """Files that were opened to be written."""
         return frozenset(map(Path, self._written))
 
     def note(self, path: object, mode: object, flags: object) -> None:
-        """A file is being opened."""
+        """Record that a file is opened."""
         if not isinstance(path, (str, bytes, os.PathLike)):
             return  # a descriptor that is open already
         name = os.path.abspath(os.fsdecode(path))
@@ -83,7 +83,7 @@ def _is_writing(flags: object) -> bool:
 _lock = threading.Lock()
 _watching: set[FileReads] = set()
 _hooks: list[object] = []
-"""A hook of the interpreter cannot be taken out again; there is at most one."""
+"""The installed audit hook, at most one: Python cannot remove a hook."""
 
 
 def _watch(reads: FileReads) -> None:

@@ -1,7 +1,7 @@
-"""The identity of a policy of your own: its code, its options, and the files that it reads as it is loaded.
+"""Identity of a policy of your own: its code, its options, and the files that it reads while it is loaded.
 
-Two processes with equal digests give equal actions, so a robot in motion may change from one to the other.
-Where the files lie does not matter, only what they are called and hold.
+Two processes with equal digests give equal actions, so a moving robot may change from one to the other.
+The digest depends on the names and contents of the files, not on their place.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ __all__ = ["PolicyIdentity"]
 
 BLOCK_BYTES = 1 << 20
 LARGE_BYTES = 1 << 30
-"""Reading so much takes seconds, and is told."""
+"""Size from which reading is logged, because it takes seconds."""
 NATIVE = ("safetensors", "onnxruntime", "tensorrt", "llama_cpp", "h5py")
-"""Libraries that open files without Python."""
+"""Libraries that open files in machine code, which Python does not report."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A file of the policy: what it is to it, without the place where it lies."""
+    """A file of the policy, labelled by its role and independent of its place."""
 
     label: str
     path: Path
     seen: Fingerprint | None = None
-    """As it was before it was used; None: nobody looked."""
+    """Fingerprint of the file before it was used; None: not taken."""
 
 
 class PolicyIdentity:
-    """What one policy is made of. `begin` before it is imported; `digest` once it has run.
+    """Identity of one policy. Call `begin` before it is imported, and `digest` after it has run.
 
     Args:
         subject: the policy, for messages.
-        options: of its constructor; those that name a file or a folder count with its contents.
+        options: options of its constructor; for a file or folder in them, its contents count.
     """
 
     def __init__(self, subject: str, options: Mapping[str, Option]) -> None:
@@ -60,7 +60,7 @@ class PolicyIdentity:
         self._digest = ""
 
     def begin(self) -> None:
-        """Watch from now on what is read.
+        """Start to record the files that are read.
 
         Raises:
             ConfigError: an option names a folder with too many files.
@@ -72,13 +72,14 @@ class PolicyIdentity:
         self._reads.begin()
 
     def made_of(self, module: ModuleType, version: str, declared: object) -> None:
-        """The policy was loaded.
+        """Note that the policy was loaded.
 
         Args:
-            module: where it is defined.
-            version: what it says of itself.
-            declared: names of the files and folders that it reads, from the folder of its module on: nothing
-                else counts then; None: find out.
+            module: the module that defines it.
+            version: its declared version.
+            declared: names of the files and folders that it reads, relative to the folder of its module; no
+                other
+            file counts then. None: the recorded files count.
 
         Raises:
             ConfigError: a declared file is not there.
@@ -88,14 +89,14 @@ class PolicyIdentity:
             self._declared = [part for name in _names(self._subject, declared) for part in self._listed(name)]
 
     def abandon(self) -> None:
-        """Nobody wants to know."""
+        """Stop to record, without a digest."""
         self._reads.end()
 
     def digest(self) -> str:
-        """Return the digest over all that was read so far; the first call ends the watch.
+        """Return the digest over all files that were read so far; the first call stops the recording.
 
         Raises:
-            PolicyError: a file was replaced while the policy was loaded: which one it uses is not known.
+            PolicyError: a file was replaced while the policy was loaded, so its contents are not known.
         """
         self._digest = self._digest or self._compute(self._reads.end())
         return self._digest
@@ -154,7 +155,7 @@ class PolicyIdentity:
             )
 
     def _content(self, part: _Part) -> str:
-        """Return the digest of a file, or "" of one that is gone: it was made for loading only."""
+        """Return the digest of a file, or "" if it is gone: it was made only for loading."""
         now = fingerprint(part.path)
         if now is None:
             logger.warning("%s: %s is gone and not part of its identity", self._subject, part.path)
@@ -172,7 +173,7 @@ class PolicyIdentity:
 
 
 def _names(subject: str, declared: object) -> list[str]:
-    """Return the declared names as text; one alone may be given without a list."""
+    """Return the declared names as a list; a single name may be given without a list."""
     if isinstance(declared, (str, os.PathLike)):
         return [os.fspath(declared)]
     if isinstance(declared, (list, tuple)) and all(isinstance(name, (str, os.PathLike)) for name in declared):

@@ -1,4 +1,4 @@
-"""Tells a policy's own files from those of Python and the system."""
+"""Distinction between the files of a policy and the files of Python and the system."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WEIGHTS = frozenset(
         *(".pkl", ".pickle", ".msgpack", ".gguf", ".tflite", ".engine", ".plan", ".pb", ".joblib"),
     )
 )
-"""What weights are called. In hidden, temporary and system folders, where caches lie, nothing else counts."""
+"""File suffixes of weights. In hidden, temporary and system folders (caches), only such files count."""
 CODE = frozenset((".py", ".pyc", ".pyi", ".so", ".pyd", ".dll", ".dylib"))
 DEVICES = tuple(Path(name) for name in ("/proc", "/sys", "/dev", "/run"))
 SYSTEM = tuple(Path(name) for name in ("/etc", "/usr", "/lib", "/lib64", "/bin", "/var", "/opt"))
@@ -33,7 +33,7 @@ VAGUS = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Where a policy of your own lies: the folder of its file, or of its package; None: nowhere."""
+    """Folder of a policy of your own: of its file or of its package; None: it has no folder."""
 
     folder: Path | None
 
@@ -45,7 +45,7 @@ class Home:
         return cls(None if file is None else Path(file).resolve().parent)
 
     def counts(self, path: Path) -> bool:
-        """Whether a file that was read is part of the policy; `path` is absolute."""
+        """Return whether a file that was read is part of the policy; `path` is absolute."""
         suffix, is_own = path.suffix.lower(), self.folder is not None and path.is_relative_to(self.folder)
         below = path.relative_to(self.folder) if self.folder is not None and is_own else path
         if suffix in CODE or _is_below(path, (VAGUS, *DEVICES)) or not PACKAGES.isdisjoint(below.parts):
@@ -56,7 +56,7 @@ class Home:
         return suffix in WEIGHTS if is_elsewhere or _is_hidden(below) else True
 
     def sources(self) -> list[tuple[str, Path]]:
-        """Return the source files of the modules imported from here, each with its place in here."""
+        """Return the source files of the modules imported from this folder, with their relative paths."""
         if self.folder is None:
             return []
         files = {Path(file).resolve() for m in tuple(sys.modules.values()) if (file := _file_of(m))}
@@ -72,10 +72,10 @@ class Home:
 
 
 def files_below(subject: str, path: Path) -> list[tuple[str, Path]]:
-    """Return a file, or all files in a folder but hidden ones, each with its place in there.
+    """Return a file, or all files in a folder except hidden ones, with their relative paths.
 
     Raises:
-        ConfigError: too many.
+        ConfigError: the folder holds too many files.
     """
     if not path.is_dir():
         return [(path.name, path.absolute())]

@@ -1,4 +1,4 @@
-"""The policy protocol: a batch of rows in, one result per row out."""
+"""Policy protocol: a batch of rows in, one result per row out."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ SessionT = TypeVar("SessionT")
 
 
 class ServingMode(enum.Enum):
-    """How many robots one policy object can serve; a property of the family, never inferred.
+    """Number of robots that one policy object can serve; stated by the policy's author, never inferred.
 
-    A policy may say why in an attribute `serving_reason`, which completes "…, because".
+    A policy may give the reason in an attribute `serving_reason`, which completes "…, because".
     """
 
     SHARED = "shared"
-    """Any number: all state lives in the session."""
+    """Any number of robots: all state is in the session."""
     EXCLUSIVE = "exclusive"
-    """One robot: state lives in the policy object."""
+    """One robot: the policy object holds state."""
     REFUSED = "refused"
-    """Cannot be served in chunks."""
+    """No robot: the policy cannot be served in chunks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,13 @@ class Row(Generic[SessionT]):
     """One request in a batch.
 
     Attributes:
-        session: this robot's state, made by `open_session`.
-        observation: decoded; images RGB uint8 HWC.
+        session: session state of this robot, made by `open_session`.
+        observation: the decoded observation; images RGB uint8 (height, width, 3).
         step: s0; `chunk[i]` is the action for step `step + i`.
         prefix: the robot's running plan from s0 on, or None.
-        inference_delay: first steps of the prefix that will be executed whatever is answered.
-        prefix_horizon: step at which guidance by the prefix ends.
-        seed: the only source of noise for this row.
+        inference_delay: number of steps of the prefix that will be executed before the chunk can act.
+        prefix_horizon: number of steps after which guidance by the prefix ends.
+        seed: seed of all random numbers for this row.
     """
 
     session: SessionT
@@ -57,62 +57,62 @@ class Row(Generic[SessionT]):
 class Policy(Protocol[SessionT]):
     """A policy that maps observations to action chunks. All methods are called on one thread.
 
-    A row depends on nothing but its own fields and its session: not on the other rows, not on history.
+    The result of a row depends only on its own fields and its session, not on other rows or earlier batches.
     """
 
     @property
     def spec(self) -> PolicySpec:
-        """What it wants and gives."""
+        """Inputs and outputs of the policy."""
         ...
 
     @property
     def serving_mode(self) -> ServingMode:
-        """How many robots it can serve."""
+        """Number of robots that it can serve."""
         ...
 
     @property
     def model_hash(self) -> str:
-        """Hex digest over all that changes its outputs: weights, code, configuration."""
+        """Hex digest over everything that changes its outputs: weights, code, configuration."""
         ...
 
     def open_session(self) -> SessionT:
-        """Return fresh per-robot state."""
+        """Return new session state for one robot."""
         ...
 
     def begin_episode(self, session: SessionT) -> None:
-        """Forget what this robot's last episode left in `session`."""
+        """Reset the session state of a robot for a new episode."""
         ...
 
     def infer(self, batch: Sequence[Row[SessionT]]) -> Sequence[ActionChunk | PolicyError]:
-        """Return one result per row, in order. A bad row gets a PolicyError and harms no other.
+        """Return one result per row, in order. A bad row gets a PolicyError and does not affect the others.
 
-        Numbers of any kind become float32. Where it raises for a batch, it is called again for each row
-        alone, and then alone for those rows that failed until they do not.
+        Numbers of any type are converted to float32. If it raises for a batch, it is called again for each
+        row alone. A row that fails alone is not batched again until it succeeds.
         """
         ...
 
     def close(self) -> None:
-        """Free the device."""
+        """Release the device."""
         ...
 
 
 @runtime_checkable
 class SplitsBatches(Protocol):
-    """A policy that cannot take all rows in one forward pass, such as rows with other cameras."""
+    """Policy that cannot take all rows in one forward pass, for example rows with different cameras."""
 
     def batch_key(self, observation: Observation) -> Hashable:
-        """Return what rows must share to go through the network together (any thread)."""
+        """Return a key that rows of one forward pass have in common. Called on any thread."""
         ...
 
 
 MAX_REASON = 1000
-"""Characters of a policy's own words."""
+"""Longest error text of a policy, in characters."""
 
 
 def failure_of(error: BaseException) -> PolicyError:
-    """Return what a policy raised or gave as the failure of its row: short enough to travel, its cause kept.
+    """Return the PolicyError of a row for an error that the policy raised or returned, with a short text.
 
-    Nothing of the error's own making is left in it: not its class, nor what its text is made of.
+    It keeps the cause, but no object of the original error: neither its class nor its arguments.
     """
     if isinstance(error, PolicyError):
         failure = PolicyError(quoted(error, MAX_REASON))

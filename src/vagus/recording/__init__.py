@@ -1,1 +1,1 @@
-"""Recorders: what a run leaves on disk, in which format."""
+"""Recorders of runs on disk, and their formats."""

@@ -1,4 +1,4 @@
-"""Records a run in a folder of its own: JSON lines and JPEGs."""
+"""Recording format `folder`: one folder per session, with JSON lines and JPEG files."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = ["open_folder"]
 def open_folder(
     config: RecorderConfig, run: Run, robot: Robot, mapping: OrderMapping, contract: Contract
 ) -> Recording:
-    """Make the folder, named by date and robot for people; nothing is computed from its name.
+    """Make the folder of a session and its recorder; the folder is named by date and robot, for people only.
 
     Raises:
-        ConfigError: it cannot be made.
+        ConfigError: the folder cannot be made.
     """
     stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
     place = Path(config.directory) / f"{stamp}-{sanitise(run.name)}-{secrets.token_hex(2)}"

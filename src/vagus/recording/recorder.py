@@ -1,4 +1,4 @@
-"""Records a session beside the control loop; what the disk cannot take is dropped and counted."""
+"""Recorder of a session, with a writer thread; what the disk cannot take is dropped and counted."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ __all__ = ["Recorder"]
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.05
-"""How often the writer looks for work: the control thread wakes nobody."""
+"""Period at which the writer looks for work: the control thread does not wake it."""
 CLOSE_S = 5.0
-"""Longest wait at the end for a disk that does not come back."""
+"""Longest wait at the end for a disk that does not respond."""
 REST_S = 1.0
-"""Pause after a failed write: a full disk is not asked all the time."""
+"""Pause after a failed write, so that a full disk is not tried all the time."""
 BATCH_STEPS = 500
-"""Most steps in one write, so that a slow disk loses little at once."""
+"""Largest number of steps in one write, so that a slow disk loses few steps at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +47,14 @@ class _Frames:
 
 
 class Recorder:
-    """Takes steps and images at once, writes them on its own thread.
+    """Recorder that accepts steps and images without waiting and writes them on its own thread.
 
-    Images are dropped first (a short queue, written after the steps), then steps; both are counted in
-    `counters`. The arrays handed over are the recorder's.
+    Images are dropped first (their queue is short and is written after the steps), then steps; both are
+    counted in `counters`. The recorder keeps the arrays that it gets; do not change them.
 
     Args:
-        folder: where to write; closed by `close`.
-        config: bounds and quality.
+        folder: session folder to write to; `close` closes it.
+        config: queue limits and image quality.
     """
 
     def __init__(self, folder: SessionFolder, config: RecorderConfig) -> None:
@@ -71,19 +71,19 @@ class Recorder:
         self.counters: Counter[str] = Counter()
 
     def start(self) -> Recorder:
-        """Start the writer."""
+        """Start the writer thread."""
         self._thread.start()
         return self
 
     def record_step(self, now_ns: int, command: Command, state: FloatArray) -> None:
-        """Take one command; returns at once."""
+        """Record one command; returns at once."""
         if len(self._steps) >= self._config.max_waiting_steps:
             self.counters["steps_dropped"] += 1
             return
         self._steps.append(_Step(now_ns, command, state))
 
     def record_images(self, draft: RequestDraft, images: Mapping[str, Image]) -> None:
-        """Take the frames of one request; returns at once."""
+        """Record the frames of one request; returns at once."""
         if not self._config.images:
             return
         if len(self._frames) >= self._config.max_waiting_images:
@@ -92,9 +92,9 @@ class Recorder:
         self._frames.append(_Frames(draft, images))
 
     def close(self, summary: LoopSummary | None = None) -> None:
-        """Write what is left, at most `CLOSE_S` long, and the summary. Twice is harmless.
+        """Write the rest, for at most `CLOSE_S`, and the summary. May be called twice.
 
-        A disk that hangs even then keeps the writer; its thread is left behind.
+        If the disk still hangs then, the writer thread is left running.
         """
         self._stopping.set()
         if self._thread.is_alive():
@@ -124,7 +124,7 @@ class Recorder:
         self._drain()
 
     def _drain(self) -> None:
-        """Write the rest, steps first; what fails now is dropped."""
+        """Write the rest, steps first; drop what cannot be written now."""
         while (self._steps or self._lines) and not self._giving_up.is_set():
             self._take_steps()
             if not self._write_steps():
@@ -139,7 +139,7 @@ class Recorder:
             self._lines.append(self._encoder.encode(_line(self._steps.popleft())))
 
     def _write_steps(self) -> bool:
-        """Write the lines that are ready; those that the disk does not take wait for the next try."""
+        """Write the waiting lines; lines that the disk does not take wait for the next attempt."""
         if not self._lines:
             return True
         try:
@@ -153,7 +153,7 @@ class Recorder:
         return True
 
     def _write_frames(self) -> None:
-        """Write waiting frames as long as the steps do not pile up."""
+        """Write waiting frames until too many steps wait."""
         while self._frames and len(self._steps) < BATCH_STEPS and not self._stopping.is_set():
             if self._is_failing:
                 self._drop_frames()
@@ -206,7 +206,7 @@ def _line(step: _Step) -> dict[str, Json]:
 
 
 def _plain(summary: LoopSummary) -> dict[str, object]:
-    """Return the summary with words in place of enums."""
+    """Return the summary with texts instead of enums."""
     record: dict[str, object] = asdict(summary)
     record["link_s"] = {state.value: seconds for state, seconds in summary.link_s.items()}
     record["motion_s"] = {state.value: seconds for state, seconds in summary.motion_s.items()}

@@ -1,4 +1,4 @@
-"""Recording formats by name. A format's module is imported only when it is asked for."""
+"""Table of recording formats by name. The module of a format is imported only when the format is used."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["FORMATS", "Opener", "Recording", "Run", "open_recording"]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Who is recorded: the robot as it was asked for, its name, what it is to do, and free text.
+    """Description of the run that is recorded: robot as given, its name, instruction, and tags.
 
-    `vouched`: what somebody vouches for though nothing bounds or measures it.
+    `vouched`: actions without a limit or feedback that the operator takes responsibility for.
     """
 
     robot: str
@@ -31,18 +31,18 @@ class Run:
     vouched: tuple[str, ...] = ()
 
     def task(self, contract: Contract) -> str:
-        """Return what the policy is asked to do."""
+        """Return the instruction for the policy."""
         return self.instruction or contract.capabilities.default_instruction
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What the loop needs to be recorded; all of it empty where nothing is.
+    """Open recording, as the loop uses it; all fields are empty if nothing is recorded.
 
     Attributes:
-        place: folder, for the summary.
-        recorder: to be closed by the loop.
-        read_images: instead of the robot's, where the recorder looks through the cameras too.
+        place: folder name for the summary.
+        recorder: recorder that the loop closes.
+        read_images: replaces the robot's method if the recorder reads the cameras, too.
     """
 
     place: str = ""
@@ -56,16 +56,16 @@ FORMATS: Mapping[str, str] = {
     "folder": "vagus.recording.folder:open_folder",
     "lerobot": "vagus.integrations.lerobot.dataset.recording:open_dataset",
 }
-"""Format → what opens a recording of it."""
+"""Format name → function that opens a recording."""
 
 
 def open_recording(
     config: RecorderConfig, run: Run, robot: Robot, mapping: OrderMapping, contract: Contract
 ) -> Recording:
-    """Open what the settings ask for.
+    """Open the recording that the settings describe.
 
     Raises:
-        ConfigError: the folder cannot be used, or what writes a dataset is not installed.
+        ConfigError: the folder cannot be used, or the package that writes a dataset is not installed.
     """
     if not config.directory:
         return Recording()

@@ -1,6 +1,6 @@
-"""The files of one recorded session, written so that a full disk or a killed process leaves them readable.
+"""Files of one recorded session, which stay readable if the disk is full or the process is killed.
 
-`metadata.json`: what was recorded, and at the end what happened. `steps.jsonl`: one line per command.
+`metadata.json`: description of the run, with a summary at its end. `steps.jsonl`: one line per command.
 `images/<camera>/e<episode>_s<step>_t<ticket>.jpg`: the frames that went with requests.
 """
 
@@ -24,19 +24,19 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 
 MAX_NAME = 64
 HASHED = re.compile(r".*-[0-9a-f]{8}")
-"""What a name that cannot be a folder's becomes; one that looks like it is changed as well."""
+"""Form of a changed name: a name that cannot name a folder, or that already has this form, is changed."""
 
 RESERVED_BYTES = 32 << 10
-"""Room that metadata.json takes from the start, so that the summary still fits on a disk that is full."""
+"""Bytes that metadata.json reserves at the start, so that the summary fits even if the disk is full."""
 
 
 class SessionFolder:
-    """Opens the files of a session; every write is whole or undone.
+    """Folder of a session with open files; every write is complete or undone.
 
     Args:
-        path: folder to be made; must not exist.
-        metadata: what is known at the beginning.
-        is_private: for this user alone.
+        path: folder to make; it must not exist.
+        metadata: description of the run, known at the beginning.
+        is_private: only this user may read the files.
 
     Raises:
         ConfigError: the folder cannot be made or written.
@@ -61,7 +61,7 @@ class SessionFolder:
             ) from error
 
     def write_steps(self, lines: bytes) -> None:
-        """Append whole lines.
+        """Append complete lines to `steps.jsonl`.
 
         Raises:
             OSError: the disk is full or fails; nothing was appended.
@@ -85,7 +85,7 @@ class SessionFolder:
         write_file(folder / name, jpeg, is_private=self._is_private)
 
     def close(self, summary: Mapping[str, Json]) -> None:
-        """Write the summary and close. Twice is harmless."""
+        """Write the summary and close the files. May be called twice."""
         if self._metadata_file < 0:
             return
         self._metadata["summary"] = dict(summary)
@@ -102,7 +102,7 @@ class SessionFolder:
 
 
 def safe_name(name: str) -> str:
-    """Return `name` as the name of a folder; names that differ never share one."""
+    """Return a folder name for `name`; different names give different folders."""
     cleaned = "".join(char if (char.isascii() and char.isalnum()) or char in "-_" else "_" for char in name)
     is_plain = cleaned == name and 0 < len(name) <= MAX_NAME and not HASHED.fullmatch(name)
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]

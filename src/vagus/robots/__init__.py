@@ -1,1 +1,1 @@
-"""Robots, loaded by name."""
+"""Robots: the protocol of a robot, and robots that are loaded by name."""

@@ -1,4 +1,4 @@
-"""Settings of single actions in a robot's mapping file."""
+"""Settings of actions in the mapping file of a robot."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ __all__ = ["ActionSettings", "check_limit_keys"]
 
 @dataclass(frozen=True, slots=True)
 class ActionSettings:
-    """Every setting of an action, by the action's name."""
+    """Settings of actions, by action name."""
 
     kinds: dict[str, ActionKind] = field(default_factory=dict)
     """Action → kind: position, velocity, delta, effort, binary."""
     limits: dict[str, Limits] = field(default_factory=dict)
-    """Action → bounds: lower, upper, velocity, acceleration, jerk; those not given keep their default."""
+    """Action → limits: lower, upper, velocity, acceleration, jerk; a limit not given keeps its default."""
     feedback: dict[str, str] = field(default_factory=dict)
-    """Action → state feature that measures it; not named: the one of the same name."""
+    """Action → state feature that measures it; default: the state feature of the same name."""
     unmeasured: tuple[str, ...] = ()
-    """Actions that nothing measures, whatever names there are."""
+    """Actions that no state feature measures, even if one has the same name."""
     rotation: dict[str, str] = field(default_factory=dict)
     """Action → rotation group that it belongs to: "<name>:rotvec" or "<name>:quat_xyzw"."""
     continuous: tuple[str, ...] = ()
-    """Actions that are an angle which turns on and on."""
+    """Actions that are an angle without end stops."""
     safe: dict[str, float] = field(default_factory=dict)
-    """Action → what an effort is without a plan, and what a binary is before one."""
+    """Action → value of an effort while there is no plan, or of a binary before the first plan."""
     encodings: dict[str, str] = field(default_factory=dict)
-    """Binary action → how the policy writes it: unit, signed or logit; then, if needed, inverted,
-    threshold=…, hysteresis=…."""
+    """Binary action → encoding in the policy: unit, signed or logit; then, if needed, inverted, threshold=…,
+    hysteresis=…."""
     fallback: dict[str, FallbackMode] = field(default_factory=dict)
-    """Action → what it does without a plan: hold, repeat_last, zero or safe."""
+    """Action → fallback while there is no plan: hold, repeat_last, zero or safe."""
     grippers: tuple[str, ...] = ()
-    """Actions that hold things, whatever they are called."""
+    """Actions that are grippers, whatever their names are."""
     no_grippers: tuple[str, ...] = ()
-    """Actions that do not, whatever they are called."""
+    """Actions that are no grippers, whatever their names are."""
     vouch_unbounded: tuple[str, ...] = ()
-    """Actions that may be driven though nothing bounds their speed."""
+    """Actions that may be commanded although nothing limits their speed."""
     vouch_unmeasured: tuple[str, ...] = ()
-    """Positions that may be driven though nothing measures them."""
+    """Positions that may be commanded although nothing measures them."""
 
     def check_names(self, actions: Collection[str]) -> None:
-        """Refuse settings of actions that there are not.
+        """Raise ConfigError for settings of an action that the robot does not have.
 
         Raises:
-            ConfigError: as said.
+            ConfigError: an unknown action, or one in both `grippers` and `no_grippers`.
         """
         for setting in dataclasses.fields(ActionSettings):
             given: Collection[str] = getattr(self, setting.name)
@@ -70,16 +70,16 @@ class ActionSettings:
     def feature(
         self, name: str, unit: str, limits: Limits, *, kind: ActionKind | None = None
     ) -> ActionFeature:
-        """Return an action with what the settings say of it.
+        """Return an action feature with its settings.
 
         Args:
-            name: of the action.
-            unit: of the action.
-            limits: where the settings give none.
-            kind: unless the settings say another; None: position.
+            name: name of the action.
+            unit: unit of the action.
+            limits: limits for which the settings give no value.
+            kind: kind, unless the settings give another; None: position.
 
         Raises:
-            SpecError: an encoding that is none.
+            SpecError: an unknown encoding.
         """
         encoding = self.encodings.get(name)
         is_gripper = True if name in self.grippers else None
@@ -102,10 +102,10 @@ class ActionSettings:
 
 
 def check_limit_keys(table: Mapping[str, object]) -> None:
-    """Refuse limits in a mapping file that there are not.
+    """Raise ConfigError for a limit in a mapping file that does not exist.
 
     Raises:
-        ConfigError: as said, with the nearest.
+        ConfigError: an unknown limit; the error names the nearest ones.
     """
     limits = table.get("limits")
     for name, bounds in limits.items() if isinstance(limits, dict) else ():

@@ -1,4 +1,4 @@
-"""Robots by name. A robot's module is imported only when it is asked for."""
+"""Table of robots by name. The module of a robot is imported only when the robot is loaded."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ LEROBOT = "lerobot:"
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A robot of ours.
+    """Entry of a robot that vagus brings.
 
     Attributes:
         place: module:class.
-        options: what a user may set, of all that the class takes.
+        options: the options of the class that a user may set.
     """
 
     place: str
@@ -47,8 +47,7 @@ def load_robot(name: str, options: Mapping[str, Option] | None = None) -> Robot:
         options: keyword arguments of its constructor.
 
     Raises:
-        ConfigError: an unknown name, a missing extra, an option that the robot does not take, or a class that
-            makes no robot.
+        ConfigError: an unknown name, a missing extra, an unknown option, or a class whose object is no robot.
     """
     options = options or {}
     if name in EMBEDDED:

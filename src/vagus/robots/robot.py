@@ -1,4 +1,4 @@
-"""The robot protocol, and calls into a driver."""
+"""Robot protocol, and safe calls into a driver."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from vagus.types import ActionArray, FloatArray, Image
 __all__ = ["ARGUMENTS", "EpisodicRobot", "Robot", "call_whole", "check_callable", "robot_call", "uncallable"]
 
 ARGUMENTS = {"connect": 0, "read_state": 0, "read_images": 0, "command": 1, "stop": 0, "close": 0}
-"""What the loop calls, and with how many arguments."""
+"""Methods that the loop calls, with their number of arguments."""
 
 
 class Robot(Protocol):
     """A robot that takes one action per tick.
 
-    `read_state`, `command` and `stop` are called by the control thread, `read_images` by the camera thread,
-    at the same time as the others. When the control thread is stuck in a call, `stop` is called from another
-    thread; it must not wait for that call.
+    The control thread calls `read_state`, `command` and `stop`; at the same time, the camera thread calls
+    `read_images`. If a call does not return to the control thread, another thread calls `stop`, which must
+    not wait for that call.
 
-    What the loop hands over is the driver's: it may keep and change it. What the driver returns stays the
-    driver's: the loop copies it at once, so buffers may be used again for the next reading or frame.
+    The driver may keep and change the arrays that the loop gives to it. The loop copies the arrays that the
+    driver returns at once, so the driver may use its buffers again for the next reading or frame.
     """
 
     @property
     def spec(self) -> RobotSpec:
-        """Names, units, kinds, limits and cameras; known before `connect`."""
+        """Spec of the robot: names, units, kinds, limits and cameras; known before `connect`."""
         ...
 
     def connect(self) -> None:
-        """Open the hardware. Nothing moves.
+        """Connect to the hardware; the robot does not move.
 
         Raises:
-            RobotError: it is not there, or not ready.
+            RobotError: the hardware is missing or not ready.
         """
         ...
 
@@ -46,7 +46,7 @@ class Robot(Protocol):
         """Return the measured state in the order of the spec, (state_dim,), float32.
 
         Raises:
-            RobotError: no reading in this tick; the loop bears with `max_bad_readings` in a row.
+            RobotError: no reading in this tick; the loop accepts up to `max_bad_readings` in a row.
         """
         ...
 
@@ -54,25 +54,26 @@ class Robot(Protocol):
         """Return the newest frame of every camera, RGB uint8 (height, width, 3).
 
         Raises:
-            RobotError: a camera gave no frame; this request is skipped and counted. First frames that are not
-                what the spec says end the run.
+            RobotError: a camera gave no frame; this request is skipped and counted. If the first frames do
+                not
+            match the spec, the run ends.
         """
         ...
 
     def command(self, action: ActionArray) -> None:
-        """Take one limited action, (action_dim,), float64, in the order of the spec.
+        """Send one limited action to the hardware, (action_dim,), float64, in the order of the spec.
 
         Raises:
-            RobotError: the hardware refused; the loop stops the robot.
+            RobotError: the hardware did not accept the action; the loop stops the robot.
         """
         ...
 
     def stop(self) -> None:
-        """Bring the robot to a safe stand and take no further command. Twice is harmless."""
+        """Bring the robot to a safe standstill and accept no further command. May be called twice."""
         ...
 
     def close(self) -> None:
-        """Release the hardware. Twice is harmless."""
+        """Release the hardware. May be called twice."""
         ...
 
 
@@ -82,25 +83,25 @@ class EpisodicRobot(Robot, Protocol):
 
     @property
     def is_episode_over(self) -> bool:
-        """Say whether the episode has ended; no command is sent before `begin_episode`."""
+        """Return whether the episode has ended; no command is sent before `begin_episode`."""
         ...
 
     def begin_episode(self) -> None:
-        """Begin the next episode, wherever the robot is then; on the control thread.
+        """Begin the next episode from the present position of the robot; on the control thread.
 
         The loop also calls it when it ends an episode itself.
 
         Raises:
-            RobotError: it cannot; the loop stops the robot.
+            RobotError: the episode cannot begin; the loop stops the robot.
         """
         ...
 
 
 @contextmanager
 def robot_call(what: str) -> Iterator[None]:
-    """Turn whatever a driver raises, SystemExit and a Rust panic too, into a RobotError that names the call.
+    """Convert every error of a driver, also SystemExit and a Rust panic, to a RobotError that names the call.
 
-    But for KeyboardInterrupt: a library's own answer to Ctrl-C.
+    KeyboardInterrupt is not converted: a library may raise it on Ctrl-C.
     """
     try:
         yield
@@ -111,23 +112,24 @@ def robot_call(what: str) -> Iterator[None]:
 
 
 def uncallable(robot: object) -> list[str]:
-    """Return, in words, each method that the loop could call in vain; none for a driver that is well.
+    """Return a description of each method that the loop cannot call; empty for a correct driver.
 
-    Said before anything moves: a `stop` that does not run is noticed too late at the end.
+    Checked before anything moves: at the end of a run it would be too late to notice that `stop` does
+    nothing.
     """
     troubles = (_trouble(name, getattr(robot, name, None), count) for name, count in ARGUMENTS.items())
     return [trouble for trouble in troubles if trouble]
 
 
 def check_callable(robot: object) -> None:
-    """Raise SpecError unless the loop can call all that it has to."""
+    """Raise SpecError unless the loop can call every method that it needs."""
     lacking = uncallable(robot)
     if lacking:
         raise SpecError("robot", wanted="methods that the loop can call", got="; ".join(lacking))
 
 
 def call_whole(what: str, call: Callable[..., object], *arguments: object) -> None:
-    """Call. RobotError if that only returned what is still to be run: nothing has happened then."""
+    """Call a method. Raise RobotError if it only returned a coroutine or generator, so that nothing ran."""
     answer = call(*arguments)
     if answer is not None and (inspect.isawaitable(answer) or inspect.isgenerator(answer)):
         close = getattr(answer, "close", None)
