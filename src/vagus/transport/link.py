@@ -11,7 +11,7 @@ __all__ = ["Declaration", "Delivery", "Link", "LinkHealth", "Query", "Sample"]
 
 
 class Delivery(enum.Enum):
-    """Delivery class of a published message; docs/benchmarks/network.md has the measurements behind its settings."""
+    """Delivery class of a published message; measured in docs/benchmarks/network.md."""
 
     OBSERVATION = "observation"
     """Large messages that must arrive over slow and lossy links; the sending thread may wait for a moment."""
