@@ -17,9 +17,11 @@ class StuckTerminal(io.StringIO):
 
     def __init__(self) -> None:
         super().__init__()
+        self.entered = threading.Event()
         self.go_on = threading.Event()
 
     def write(self, text: str) -> int:
+        self.entered.set()
         assert self.go_on.wait(60.0)
         return super().write(text)
 
@@ -38,7 +40,9 @@ def test_a_stuck_terminal_holds_nobody_up_and_what_it_missed_is_counted(
     terminal = StuckTerminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     logger, handler = log
-    for number in range(2 * MAX_WAITING):
+    logger.warning("line 0")
+    assert terminal.entered.wait(60.0)
+    for number in range(1, 2 * MAX_WAITING):
         logger.warning("line %d", number)
     handler.flush()  # comes back although nothing was written
     assert terminal.getvalue() == ""
