@@ -79,7 +79,7 @@ class PolicyIdentity:
             version: its declared version.
             declared: names of the files and folders that it reads, relative to the folder of its module; no
                 other
-            file counts then. None: the recorded files count.
+                file counts then. None: the recorded files count.
 
         Raises:
             ConfigError: a declared file is not there.
