@@ -1,4 +1,4 @@
-"""vagus: robot policies on a server, robot control loops at the edge.
+"""vagus: the nerve between a robot's policy and its body.
 
 The brain (a vision-language-action policy on a GPU) runs in a server, the body (a robot's control loop)
 runs at the edge, and vagus carries observations and action chunks between them over Zenoh.
@@ -27,6 +27,7 @@ __all__ = [
     "connect",
     "policy",
     "run",
+    "serve",
 ]
 
 __version__ = "0.1.0.dev0"
@@ -49,6 +50,7 @@ _PLACES = {
     "connect": "vagus.api.connect",
     "policy": "vagus.policies.declare",
     "run": "vagus.api.run",
+    "serve": "vagus.api.serve",
 }
 """Name → its module, which is imported when the name is first used."""
 

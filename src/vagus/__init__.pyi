@@ -2,6 +2,7 @@
 
 from vagus.api.connect import connect as connect
 from vagus.api.run import run as run
+from vagus.api.serve import serve as serve
 from vagus.control.config import LoopConfig as LoopConfig
 from vagus.edge.config import EdgeConfig as EdgeConfig
 from vagus.errors import VagusError as VagusError

@@ -1,18 +1,18 @@
-"""Errors of vagus, in one tree.
+"""Every error vagus raises, in one tree.
 
 VagusError
 ├── ConfigError            a flag, manifest or settings file is wrong
-├── SpecError              a spec is wrong, or the specs of robot and policy do not match
+├── SpecError              what a robot offers and what a policy wants do not fit
 ├── ProtocolError          bytes from a peer are malformed, or not allowed here
 ├── LinkError              the network path cannot be used
 │   ├── QueryTimeoutError  a query got no answer in its time
-│   └── ServerStartingError  a server was found, but it still loads or warms up
-├── SessionRefusedError    a server refused to open a session
-├── PolicyError            a policy failed, or returned actions that must not be commanded
-├── GateError              the last check before the robot found a command that must not be sent
+│   └── ServerStartingError  a server is there and still loads or warms up
+├── SessionRefusedError    a server answered the session open with "no"
+├── PolicyError            a policy raised, or returned something that must not be commanded
+├── GateError              a command that must not reach a robot; the last check before it found it
 ├── RobotError             a robot could not be connected, read or commanded
-│   └── FrameError         a camera gives frames that can never be sent
-└── StateError             an event is illegal in the present state; nothing was changed
+│   └── FrameError         a camera gives something that can never be sent
+└── StateError             an event that is illegal in the present state; nothing was changed
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class VagusError(Exception):
 
 
 class WantedGotError(VagusError):
-    """Error with the value that was wanted, the value that was given, and advice."""
+    """An error that says what was wanted, what came and what to do about it."""
 
     def __init__(self, subject: str, *, wanted: str, got: str, fix: str = "") -> None:
         self.subject = subject
@@ -55,7 +55,7 @@ class ConfigError(WantedGotError):
 
 
 class SpecError(WantedGotError):
-    """A spec is wrong, or the specs of robot and policy do not match."""
+    """What a robot offers and what a policy wants do not fit."""
 
 
 class ProtocolError(VagusError):
@@ -67,17 +67,17 @@ class LinkError(VagusError):
 
 
 class QueryTimeoutError(LinkError):
-    """A query got no answer within its timeout."""
+    """A query got no answer in its time."""
 
 
 class ServerStartingError(LinkError):
-    """A server was found, but it still loads or warms up: wait for it."""
+    """A server is there and still loads or warms up: it only needs its time."""
 
 
 class SessionRefusedError(VagusError):
-    """A server refused to open a session.
+    """A server answered the session open with "no".
 
-    `code` is the reason for programs (one of the event codes of the wire); the text is the reason for people.
+    `code` is the machine-readable reason (the event codes of the wire), the text is for people.
     """
 
     def __init__(self, code: str, reason: str) -> None:
@@ -87,11 +87,11 @@ class SessionRefusedError(VagusError):
 
 
 class PolicyError(VagusError):
-    """A policy failed, or returned actions that must not be commanded."""
+    """A policy raised, or returned something that must not be commanded."""
 
 
 class GateError(VagusError):
-    """The last check before the robot found a command that must not be sent."""
+    """A command that must not reach a robot; the last check before it found it."""
 
 
 class RunEndedError(VagusError):
@@ -108,8 +108,8 @@ class RobotError(VagusError):
 
 
 class FrameError(RobotError):
-    """A camera gives frames that are not images of the size and type in its spec."""
+    """A camera gives something that is no picture of the promised size and kind."""
 
 
 class StateError(VagusError):
-    """An event is illegal in the present state; nothing was changed."""
+    """An event that is illegal in the present state; nothing was changed."""

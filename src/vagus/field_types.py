@@ -1,4 +1,4 @@
-"""Type check of the fields of a dataclass, which Python does not do."""
+"""The fields of a dataclass hold what they are declared to hold, which Python does not check."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["settle_fields"]
 
 WRONG = object()
 SWITCHES = frozenset({"bool", "bool_"})
-"""Names of the boolean types of Python and numpy; numpy is not imported here."""
+"""A yes or no of Python and of numpy, which is not needed here."""
 _KNOWN: dict[type, dict[str, object]] = {}
 
 
 def settle_fields(owner: object, error: type[WantedGotError]) -> None:
-    """Check the field types of a frozen dataclass, and convert numpy numbers and lists.
+    """Refuse a field of a frozen dataclass that holds something of another type.
 
-    Numpy numbers become Python numbers, and lists become tuples. A text is not accepted as a number, a number
-    not as a bool, and a bool not as a number: otherwise, the text "no" would mean True.
+    Numbers of numpy become Python's, and lists become tuples. A text is no number, a number is no yes or no,
+    and a yes or no is no number: "no" would be a yes.
 
     Raises:
-        error: a field holds a value of another type; the error names the wanted type.
+        error: as said, with what is wanted.
     """
     for name, hint in _hints(type(owner)).items():
         given = getattr(owner, name)
@@ -51,7 +51,7 @@ def _hints(owner: type) -> dict[str, object]:
 
 
 def _settled(given: object, hint: object) -> object:
-    """Return `given` converted to the type `hint`, or WRONG."""
+    """Return `given` as `hint` wants it, or WRONG."""
     choices = typing.get_args(hint)
     if isinstance(hint, types.UnionType):
         if given is None and types.NoneType in choices:
@@ -88,7 +88,7 @@ def _settled_one(given: object, hint: object) -> object:
 
 
 def _told(hint: object) -> str:
-    """Return the wanted type as text."""
+    """Return what is wanted, in words."""
     choices = typing.get_args(hint)
     if isinstance(hint, types.UnionType):
         return " or ".join("nothing" if choice is types.NoneType else _told(choice) for choice in choices)
@@ -101,7 +101,7 @@ def _told(hint: object) -> str:
 
 
 def _called(owner: object) -> str:
-    """Return a name of the object for people: "ActionFeature 'elbow'"."""
+    """Return how people know it: "ActionFeature 'elbow'"."""
     name = getattr(owner, "name", "")
     kind = type(owner).__name__
     return f"{kind} {quoted(repr(name))}" if isinstance(name, str) and name else kind

@@ -1,4 +1,4 @@
-"""Checks of a spec for contradictions, when it is made."""
+"""A spec is checked against itself: what contradicts is refused where it is written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FITTING = {
     ActionKind.EFFORT: Quantity.EFFORT,
     ActionKind.BINARY: Quantity.SWITCH,
 }
-"""Kind → quantities that its unit may measure. A unit of an unknown quantity fits every kind."""
+"""Kind → what a unit of it counts. A unit that is not known to count anything fits every kind."""
 KEPT = {
     ActionKind.POSITION: ("lower", "upper", "velocity", "acceleration", "jerk"),
     ActionKind.VELOCITY: ("lower", "upper", "acceleration", "jerk"),
@@ -26,21 +26,21 @@ KEPT = {
     ActionKind.EFFORT: ("lower", "upper", "velocity"),
     ActionKind.BINARY: (),
 }
-"""Kind → limits that it can have."""
+"""Kind → limits that mean something for it."""
 HINTS = {
     ActionKind.VELOCITY: "the value of a velocity is bounded by lower and upper",
     ActionKind.BINARY: "a binary is 0 or 1; leave its limits out",
 }
 TURNS = ("rad", "deg", "rev")
-"""Units of angles."""
+"""Units of an angle."""
 MAX_SIDE = 16_384
-"""Largest side of a frame in pixels; a larger one is a typing error."""
+"""Pixels; larger is a slip of the pen."""
 RATES_HZ = (0.01, 10_000.0)
-"""Smallest and largest rate; a value outside is probably a period or in another unit."""
+"""Outside, a rate is a period, or in another unit."""
 
 
 def check_unit(feature: ActionFeature) -> None:
-    """Check that the unit of an action fits its kind, and that only a binary has an encoding.
+    """Refuse a unit that counts something else than the kind of an action, and an encoding of no binary.
 
     Raises:
         SpecError: as said.
@@ -64,12 +64,11 @@ def check_unit(feature: ActionFeature) -> None:
 
 
 def check_robot_action(feature: ActionFeature) -> None:
-    """Check that the limits, safe value and gripper flag of a robot's action fit its kind.
+    """Refuse what an action of a robot says of itself and cannot mean.
 
     Raises:
-        SpecError: limits that its kind does not have, a safe value that is missing or never used, a gripper
-            that
-            is no position.
+        SpecError: limits that its kind does not have, a safe value that nobody would command or that is
+            missing, a gripper that is no position.
     """
     check_unit(feature)
     _check_limits(feature)
@@ -87,10 +86,10 @@ def check_robot_action(feature: ActionFeature) -> None:
 
 
 def check_measured(actions: Sequence[ActionFeature], state: Mapping[str, str]) -> None:
-    """Check that the feedback of each action exists and measures the same quantity.
+    """Refuse feedback that is not there, or measures something else than is commanded.
 
     Args:
-        actions: actions with resolved feedback.
+        actions: with their feedback resolved.
         state: state feature → unit.
 
     Raises:
@@ -110,7 +109,7 @@ def check_measured(actions: Sequence[ActionFeature], state: Mapping[str, str]) -
 
 
 def check_frame_size(name: str, height: int, width: int) -> None:
-    """Check that the size of a frame is possible.
+    """Refuse frames that no camera gives.
 
     Raises:
         SpecError: a side of 0 or less, or of more than `MAX_SIDE`.
@@ -120,7 +119,7 @@ def check_frame_size(name: str, height: int, width: int) -> None:
 
 
 def check_rate(rate_hz: float) -> None:
-    """Check that a rate is in the range of robots.
+    """Refuse a rate at which no robot is driven.
 
     Raises:
         SpecError: as said.
@@ -168,7 +167,7 @@ def _check_safe(feature: ActionFeature) -> None:
 
 
 def _check_continuous(feature: ActionFeature) -> None:
-    """Check that a continuous position has a unit with a known full turn, and no end stops."""
+    """A position that turns has a unit whose full turn is known, and no end."""
     limits, got = feature.limits, ""
     if feature.kind is not ActionKind.POSITION:
         got = f"one of kind {feature.kind.value}"

@@ -1,4 +1,4 @@
-"""Pool of threads for work that releases the interpreter lock, such as encoding of camera frames."""
+"""Threads that help with a few pieces of work that release the interpreter, such as coding camera frames."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ ResultT = TypeVar("ResultT")
 
 
 class ThreadPool:
-    """Helper threads that share work with the calling thread. They start at the first use."""
+    """Helpers beside the calling thread. They are started when they are first needed."""
 
     def __init__(self, helpers: int, name: str) -> None:
         self._pool = ThreadPoolExecutor(helpers, thread_name_prefix=name)
 
     def map(self, work: Callable[[ItemT], ResultT], items: Iterable[ItemT]) -> list[ResultT]:
-        """Return `work(item)` for each item, in order; an error of `work` is raised.
+        """Return `work(item)` for each item, in order; what it raises is raised.
 
-        The caller works, too, and waits only for items that a helper has begun. On busy cores, where a helper
-        may need milliseconds to start, this is a plain loop in the caller.
+        The caller works too, and waits for nothing that no helper has begun: on busy cores, where a helper
+        may sleep for milliseconds before it runs, this is a plain loop.
         """
         everything = list(items)
         if not everything:
@@ -39,5 +39,5 @@ class ThreadPool:
         return results
 
     def close(self) -> None:
-        """Stop the helpers; they finish the items that they have begun."""
+        """End the helpers; they finish what they have begun."""
         self._pool.shutdown()

@@ -1,4 +1,4 @@
-"""Supervised threads: every failure in them is reported."""
+"""Threads that do not end in silence, whatever is raised in them."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ logger = logging.getLogger(__name__)
 
 PAUSE_FIRST_S = 0.01
 PAUSE_MAX_S = 1.0
-"""Longest pause before failed work is repeated; pauses double, so that a lasting fault takes no CPU time."""
+"""Pauses before work that failed is taken up again; they double, so that a lasting fault costs no core."""
 
 
 class Supervised(threading.Thread):
-    """Daemon thread that reports a failure of its work to its owner, and repeats the work if wanted.
+    """A daemon thread that takes its work up again when it fails, and tells its owner.
 
-    A driver, a callback or an extension may raise an error that is no `Exception`: SystemExit,
-    CancelledError, a Rust panic. An ordinary thread then ends, sometimes without a message, and its owner
-    waits for ever.
+    A driver, a callback or an extension may raise what is no Exception: SystemExit, CancelledError, a Rust
+    panic. An ordinary thread ends then, some of these without a word, and its owner waits for ever.
 
     Args:
-        work: function that runs on the thread; it must itself check whether it should end.
-        name: name of the thread, also in the log.
-        on_fault: called on this thread with each failure.
-        is_repeated: repeat failed work; otherwise the thread ends with an error in the log.
+        work: runs until it returns; it looks itself whether it is still wanted.
+        name: of the thread, and in the log.
+        on_fault: told of each failure, on this thread.
+        is_repeated: take failed work up again; otherwise the thread ends with it, loudly.
     """
 
     def __init__(
@@ -44,7 +43,7 @@ class Supervised(threading.Thread):
         self._is_repeated = is_repeated
 
     def run(self) -> None:
-        """Run the work until it ends."""
+        """Do the work to its end."""
         pause_s = PAUSE_FIRST_S
         while not self._is_done():
             time.sleep(pause_s)

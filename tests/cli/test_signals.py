@@ -16,7 +16,8 @@ import pytest
 def test_a_forked_process_ends_by_a_signal_that_we_take(taking: str, number: int) -> None:
     program = f"""
         import contextlib, os, signal, sys
-        from vagus.cli.signals import ended_by_signals, stop_event
+        from vagus.api.stop_signal import stop_event
+        from vagus.cli.signals import ended_by_signals
         with contextlib.ExitStack() as stack:
             taken = {taking}
             pid = os.fork()

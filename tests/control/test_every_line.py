@@ -19,8 +19,6 @@ import pytest
 
 from control.rig import Rig
 from vagus.control import (
-    controller,
-    cycle,
     end_reason,
     loop,
     realtime,
@@ -37,18 +35,7 @@ Tracer: TypeAlias = "Callable[[FrameType, str, object], Tracer | None]"
 
 OURS = frozenset(
     module.__file__
-    for module in (
-        controller,
-        cycle,
-        end_reason,
-        loop,
-        realtime,
-        requests,
-        signal_flag,
-        state_reader,
-        tick_schedule,
-        watchdog,
-    )
+    for module in (end_reason, loop, realtime, requests, signal_flag, state_reader, tick_schedule, watchdog)
 )
 SHORT = LoopConfig(duration_s=0.02)
 RAISED_EVERY = 7

@@ -24,7 +24,7 @@ from vagus.edge.engine.engine import Engine
 from vagus.edge.handoff import EngineContract
 from vagus.errors import ConfigError, RunEndedError, StateError
 from vagus.specs import ActionKind, PolicySpec
-from vagus.types import ActionArray, Image, MotionState, Snapshot
+from vagus.types import ActionArray, Image, MotionState
 
 TICK_NS = NS_PER_S // 100
 PATIENCE_S = 20.0
@@ -59,8 +59,6 @@ class Own:
         self.joints: ActionArray = np.zeros(2)
         self.frame: Image = np.zeros((4, 4, 3), np.uint8)
         self.images: Images = {"cam": self.frame}
-        self.shown: dict[int, int] = {}
-        """Time of a tick → what its frame shows."""
         self.actions: list[ActionArray | None] = []
         self.reading: ActionArray | None = None
         """Instead of the joints."""
@@ -68,9 +66,7 @@ class Own:
 
     def tick(self, passed_ns: int = TICK_NS) -> ActionArray | None:
         self.clock.now += passed_ns
-        self.frame[...] = self.shown[self.clock.now] = (
-            len(self.actions) % 256
-        )  # in place, as a driver's buffer
+        self.frame[...] = len(self.actions) % 256  # in place, as a driver's buffer
         action = self.loop.tick(self.joints if self.reading is None else self.reading, self.images)
         self.actions.append(action)
         if action is not None:
@@ -132,22 +128,6 @@ def test_ticks_that_come_too_often_command_nothing_in_between() -> None:
         assert ticks - 2 <= len(commanded) <= ticks + 1
         speed = np.diff(np.array(commanded), axis=0) * 100.0
         assert np.abs(speed).max() <= 2.0 + 1e-6
-
-
-def test_the_frame_of_a_tick_is_sent_though_its_memory_is_written_again() -> None:
-    own = Own()
-    sent: list[Snapshot] = []
-    offer = own.client.offer
-
-    def late(snapshot: Snapshot) -> None:
-        sent.append(snapshot)
-        offer(snapshot)
-
-    own.client.offer = late  # type: ignore[method-assign] # the client is looked through
-    with running(own):
-        own.drive(60)
-    assert len(sent) > 1
-    assert all((s.images["cam"] == own.shown[s.draft.captured_ns]).all() for s in sent)
 
 
 def test_late_ticks_are_counted_and_not_caught_up() -> None:

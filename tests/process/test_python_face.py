@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from process.rig import PATIENCE_S, Rig, kill, rig_in
-from vagus.cli.child import Child
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
 
@@ -85,18 +84,16 @@ class Program:
         assert not [line for line in after if line.startswith("command")], after
 
 
-def serve(rig: Rig) -> Child:
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
     for name, code in snippets("README.md").items():
-        (rig.folder / name).write_text(code, encoding="utf-8")
-    return rig.serve("a", policy=f"{rig.folder / 'my_policy.py'}:wave")
-
-
-@pytest.fixture(scope="module")
-def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """A router and a server that all programs share, one after the other."""
-    with rig_in(tmp_path_factory.mktemp("face")) as running:
-        serve(running)
+        (tmp_path / name).write_text(code, encoding="utf-8")
+    with rig_in(tmp_path) as running:
         yield running
+
+
+def serve(rig: Rig) -> None:
+    rig.serve("a", policy=f"{rig.folder / 'my_policy.py'}:wave")
 
 
 def test_each_program_of_the_page_is_short() -> None:
@@ -108,6 +105,7 @@ def test_each_program_of_the_page_is_short() -> None:
 
 
 def test_a_loop_of_ones_own_drives_the_robot_and_leaves_it_stopped(rig: Rig) -> None:
+    serve(rig)
     program = Program(rig, "own_loop.py", snippets("docs/python.md")["own_loop.py"].replace("1000", "200"))
     assert program.end() == 0, program.lines
     program.check_stopped()
@@ -116,6 +114,7 @@ def test_a_loop_of_ones_own_drives_the_robot_and_leaves_it_stopped(rig: Rig) -> 
 
 
 def test_a_robot_of_ones_own_is_driven_by_the_loop_of_the_library(rig: Rig) -> None:
+    serve(rig)
     code = snippets("docs/python.md")["own_robot.py"].replace("duration_s=10", "duration_s=2")
     program = Program(rig, "own_robot.py", code)
     assert program.end() == 0, program.lines
@@ -124,8 +123,9 @@ def test_a_robot_of_ones_own_is_driven_by_the_loop_of_the_library(rig: Rig) -> N
     assert len(program.commands) > 50
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_the_robot_of_a_loop_of_ones_own(rig: Rig, number: int) -> None:
+    serve(rig)
     program = Program(rig, "own_loop.py", snippets("docs/python.md")["own_loop.py"])
     program.wait_for("command")
     program.signal(number)
@@ -135,23 +135,21 @@ def test_a_signal_stops_the_robot_of_a_loop_of_ones_own(rig: Rig, number: int) -
     assert program.lines.count("close") == 1
 
 
-def test_a_server_that_is_killed_ends_a_loop_of_ones_own_with_a_stop_and_a_reason(
-    tmp_path: Path,
-) -> None:
+def test_a_server_that_is_killed_ends_a_loop_of_ones_own_with_a_stop_and_a_reason(rig: Rig) -> None:
+    server = rig.serve("a", policy=f"{rig.folder / 'my_policy.py'}:wave")
     code = snippets("docs/python.md")["own_loop.py"].replace("1000", "100000")
     code = code.replace("stop=arm.stop", "stop=arm.stop, edge=vagus.EdgeConfig(max_offline_s=1)")
-    with rig_in(tmp_path) as own:
-        server = serve(own)
-        program = Program(own, "own_loop.py", code)
-        program.wait_for("command")
-        kill(server)
-        assert program.end() == 1
+    program = Program(rig, "own_loop.py", code)
+    program.wait_for("command")
+    kill(server)
+    assert program.end() == 1
     program.check_stopped()
     assert "RunEndedError" in "\n".join(program.lines)
 
 
 @pytest.mark.slow
 def test_a_loop_that_hangs_after_a_signal_is_stopped_and_ended(rig: Rig) -> None:
+    serve(rig)
     code = snippets("docs/python.md")["own_loop.py"].replace(
         "            time.sleep",
         "            if _ > 100: print('hanging'); time.sleep(600)\n            time.sleep",

@@ -9,11 +9,11 @@ from typing import Annotated, ClassVar
 
 import tyro
 
+from vagus.api.stop_signal import stop_event
 from vagus.cli.console import say
 from vagus.cli.exit_code import ExitCode
 from vagus.cli.log_output import LogFlags
 from vagus.cli.needed import check_needed
-from vagus.cli.signals import stop_event
 from vagus.errors import ConfigError
 from vagus.setting_ranges import check_seconds
 from vagus.transport.endpoints import bracketed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -12,6 +11,8 @@ import tyro
 from rich.console import Console
 from rich.markup import escape
 
+from vagus.api.serve import PolicyServer, describe
+from vagus.api.stop_signal import stop_event
 from vagus.cli.backend_help import help_on, policy_among
 from vagus.cli.console import console, say
 from vagus.cli.exit_code import ExitCode
@@ -19,7 +20,7 @@ from vagus.cli.log_output import TOLD, LogFlags
 from vagus.cli.needed import check_needed
 from vagus.cli.parse import parse_as
 from vagus.cli.serve_arguments import manifest_among
-from vagus.cli.signals import StopEvent, stop_event
+from vagus.cli.signals import code_after
 from vagus.cli.waiting import keep_trying
 from vagus.errors import ConfigError
 from vagus.import_path import Option
@@ -28,16 +29,9 @@ from vagus.policies.registry import BACKENDS, backend_module, check_places
 from vagus.server.config import ServeConfig
 from vagus.server.manifest import load_manifest
 from vagus.server.served_policy import load_model
-from vagus.server.server import Server
-from vagus.transport.keys import ServiceKey
-from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import ZenohConfig
-from vagus.wire.schema import Capabilities
 
 __all__ = ["ServeCommand"]
-
-POLL_S = 0.2
-"""Bounds how late a signal or a failed policy is noticed."""
 
 WAIT_POLICY = ("OMP_WAIT_POLICY", "PASSIVE")
 """Threads of a policy on the CPU sleep while they wait for each other. By default they spin, and on cores
@@ -145,23 +139,22 @@ class ServeCommand:
         os.environ.setdefault(*WAIT_POLICY)
         stopping = stop_event()
         screen = console()
-        with ExitStack() as stack:
-            link = stack.enter_context(closing(ZenohLink(self.config.zenoh)))
+        with PolicyServer(self.config, lambda: load_model(self.config)) as server:
             if self.wait:
-                keep_trying(link.open, screen, stopping)
+                keep_trying(server.connect, screen, stopping)
             else:
-                link.open()
-            server = stack.enter_context(Server(link, lambda: load_model(self.config), self.config))
+                server.connect()
+            server.start()
             self._warn_of_open_port(screen)
             screen.print(f"loading {escape(self.config.policy)} …", highlight=False)
-            if not _wait_ready(server, stopping):
-                return stopping.exit_code
+            if not server.wait_ready(stopping):
+                server.close()
+                return code_after(stopping)
             for line in describe(server.capabilities()):
                 screen.print(escape(line), highlight=False, soft_wrap=True)
-            screen.print(f"server ready: {server.key.server}", highlight=False)
-            while not stopping.is_set():
-                if server.wait(POLL_S):
-                    return ExitCode.FAILED
+            screen.print(f"server ready: {server.name}", highlight=False)
+            if server.wait_stopped(stopping):
+                return ExitCode.FAILED
             screen.print("draining: robots are sent to other servers …")
             is_finished = server.drain()
         return ExitCode.OK if is_finished else ExitCode.FAILED
@@ -201,31 +194,3 @@ def _check_used(config: ServeConfig, below: ServeConfig) -> None:
 def _not_a_manifest(text: str) -> ConfigError:
     fix = f"did you mean --policy {text}?" if ":" in text or text in BACKENDS else ""
     return ConfigError("serve", wanted=WHAT, got=repr(text), fix=fix)
-
-
-def describe(said: Capabilities) -> list[str]:
-    """Return what is served, and how many robots the measured latency allows."""
-    rtc = f"real-time chunking over {said.rtc.prefix_horizon} steps" if said.rtc else "no real-time chunking"
-    service = ServiceKey.of(said.model, said.revision, said.service_name)
-    lines = [
-        f"service {service.text}, model hash {said.model_hash[:12]}",
-        f"{said.policy_type}, {said.serving_mode}: {said.horizon} actions at {said.rate_hz:g} Hz, {rtc}",
-    ]
-    if said.serving_reason:
-        lines.append(f"one robot at a time, because {said.serving_reason}")
-    if not said.latency:
-        return lines
-    profile = ", ".join(f"{row.batch_size}: {row.p50_ms:.1f}" for row in said.latency)
-    lines.append(f"inference, ms per batch size: {profile}")
-    chunk_s = said.horizon / said.rate_hz
-    robots = max(int(row.batch_size * chunk_s * 1000 / max(row.p50_ms, 0.001)) for row in said.latency)
-    limit = said.load.max_sessions
-    lines.append(f"enough for about {robots} robots that use up whole chunks (sessions: {limit})")
-    return lines
-
-
-def _wait_ready(server: Server[object], stopping: StopEvent) -> bool:
-    while not stopping.is_set():
-        if server.wait_ready(POLL_S):
-            return True
-    return False

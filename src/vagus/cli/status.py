@@ -12,11 +12,11 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from vagus.api.stop_signal import stop_event
 from vagus.cli.console import console
 from vagus.cli.exit_code import ExitCode
 from vagus.cli.log_output import LogFlags
 from vagus.cli.needed import check_needed
-from vagus.cli.signals import stop_event
 from vagus.cli.survey import FoundServer, survey
 from vagus.edge.client.session import parse_service
 from vagus.errors import ConfigError, LinkError

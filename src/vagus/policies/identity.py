@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ class PolicyIdentity:
         self._given: dict[str, list[_Part]] = {}
         self._declared: list[_Part] | None = None
         self._digest = ""
+        self._is_handed_over = self._is_made = False
 
     def begin(self) -> None:
         """Start to record the files that are read.
@@ -79,7 +81,7 @@ class PolicyIdentity:
             version: its declared version.
             declared: names of the files and folders that it reads, relative to the folder of its module; no
                 other
-                file counts then. None: the recorded files count.
+            file counts then. None: the recorded files count.
 
         Raises:
             ConfigError: a declared file is not there.
@@ -87,6 +89,14 @@ class PolicyIdentity:
         self._home, self._version = Home.of(module), version
         if declared is not None:
             self._declared = [part for name in _names(self._subject, declared) for part in self._listed(name)]
+
+    def handed_over(self, *, is_made: bool) -> None:
+        """The policy was not imported by us: its code may stand in no file.
+
+        Args:
+            is_made: it is an object or a function, and may have read anything before we watched.
+        """
+        self._is_handed_over, self._is_made = True, is_made
 
     def abandon(self) -> None:
         """Stop to record, without a digest."""
@@ -111,11 +121,27 @@ class PolicyIdentity:
             *(part for parts in given.values() for part in parts if part.path not in self._reads.written),
             *weights,
         ]
+        unseen = self._unseen(has_code=bool(code))
         plain = sorted((name, value) for name, value in self._options.items() if name not in given)
         lines = sorted(f"{part.label} {content}" for part in parts if (content := self._content(part)))
         return hashlib.sha256(
-            repr((self._version, plain, lines)).encode(errors="surrogateescape")
+            repr((self._version, plain, lines, *unseen)).encode(errors="surrogateescape")
         ).hexdigest()
+
+    def _unseen(self, *, has_code: bool) -> tuple[str, ...]:
+        """Return a random word in the place of what nobody can see of the policy, if there is such."""
+        is_seen = has_code and (self._declared is not None or not self._is_made)
+        if not self._is_handed_over or is_seen or self._version:
+            return ()
+        why = "what it read before it was handed over" if has_code else "its code, which stands in no file,"
+        fix = "weights_files=[…] ([] if it reads none) or a version" if has_code else "a version"
+        logger.warning(
+            "%s: %s is not known, so no robot in motion will go on with another process of it; say %s",
+            self._subject,
+            why,
+            fix,
+        )
+        return (secrets.token_hex(16),)
 
     def _found(self, read: Mapping[Path, Fingerprint]) -> list[_Part]:
         given = {part.path.resolve() for parts in self._given.values() for part in parts}

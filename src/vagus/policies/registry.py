@@ -11,7 +11,7 @@ from typing import cast
 from vagus.errors import ConfigError
 from vagus.import_path import Option, accepted_options, check_options
 from vagus.installed import POLICIES, installed
-from vagus.policies.callable import load_callable
+from vagus.policies.callable import load_callable, policy_of
 from vagus.policies.options import OptionValue, read_options
 from vagus.policies.policy import Policy
 from vagus.specs import PolicySpec
@@ -34,13 +34,14 @@ LABELS = frozenset({"model", "revision"})
 """Settings that name what is served, and that a backend without a choice of weights need not take."""
 
 
-def load_policy(
+def load_policy(  # noqa: PLR0913 - settings, each with a default
     name: str,
     *,
     options: Mapping[str, OptionValue] | None = None,
     settings: Mapping[str, Option] | None = None,
     spec: PolicySpec | None = None,
     stated: Mapping[str, object] | None = None,
+    thing: object | None = None,
     backends: Mapping[str, str] = BACKENDS,
 ) -> Policy[object]:
     """Return the policy called `name`, loaded.
@@ -53,6 +54,7 @@ def load_policy(
         settings: keyword arguments that any backend may take (model, revision, dtype, device …).
         spec: what a function of your own wants and gives.
         stated: what the operator says of the model and its sources; given to a backend that asks for it.
+        thing: the policy itself, where a program has it at hand; `name` is its name for messages then.
         backends: name → module:class.
 
     Raises:
@@ -60,6 +62,9 @@ def load_policy(
         PolicyError: it cannot be loaded.
     """
     options, settings = options or {}, settings or {}
+    if thing is not None:
+        check_options(f"policy {name!r}", settings, LABELS)
+        return policy_of(thing, spec=spec, options=cast("Mapping[str, Option]", options))
     kind = options_of(name) if backends is BACKENDS else None
     if kind is not None:
         options = _given(read_options(f"policy {name!r}", kind, options))

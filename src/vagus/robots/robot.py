@@ -56,7 +56,7 @@ class Robot(Protocol):
         Raises:
             RobotError: a camera gave no frame; this request is skipped and counted. If the first frames do
                 not
-                match the spec, the run ends.
+            match the spec, the run ends.
         """
         ...
 

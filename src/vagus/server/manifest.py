@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -13,7 +14,7 @@ from vagus.policies.registry import check_places
 from vagus.server.config import ServeConfig
 from vagus.settings_file import check_keys, parse_settings, read_settings
 
-__all__ = ["load_manifest", "parse_manifest"]
+__all__ = ["load_manifest", "parse_manifest", "settings_from"]
 
 
 def load_manifest(path: Path) -> ServeConfig:
@@ -23,7 +24,7 @@ def load_manifest(path: Path) -> ServeConfig:
         ConfigError: no such file, an unknown kind of file, a package missing to read it, an unknown key, or a
             wrong value.
     """
-    return _config(read_settings("manifest", path))
+    return settings_from("manifest", read_settings("manifest", path))
 
 
 def parse_manifest(content: bytes, suffix: str) -> ServeConfig:
@@ -32,18 +33,30 @@ def parse_manifest(content: bytes, suffix: str) -> ServeConfig:
     Raises:
         ConfigError: as `load_manifest`.
     """
-    return _config(parse_settings("manifest", content, suffix))
+    return settings_from("manifest", parse_settings("manifest", content, suffix))
 
 
-def _config(table: Mapping[str, object]) -> ServeConfig:
+def settings_from(subject: str, table: Mapping[str, object], below: ServeConfig | None = None) -> ServeConfig:
+    """Return the settings in `table`.
+
+    Args:
+        subject: what the table is, for messages.
+        table: setting → value: plain as in a file, or what the setting holds.
+        below: what is not in the table; None: the defaults.
+
+    Raises:
+        ConfigError: an unknown key, or a wrong value.
+    """
     known = {entry.name for entry in fields(ServeConfig)}
+    plain = {key: value.value if isinstance(value, enum.Enum) else value for key, value in table.items()}
     policy = str(table.get("policy", ""))
     check_places(policy, [key for key in table if key not in known], lambda name: _moved(name, table[name]))
-    check_keys("manifest", table, ServeConfig)
+    check_keys(subject, plain, ServeConfig)
+    whole = {} if below is None else {name: getattr(below, name) for name in known}
     try:
-        return msgspec.convert(table, ServeConfig, dec_hook=_path)
+        return msgspec.convert({**whole, **plain}, ServeConfig, dec_hook=_path)
     except msgspec.ValidationError as error:
-        raise ConfigError("manifest", wanted="values as in `vagus serve --help`", got=str(error)) from error
+        raise ConfigError(subject, wanted="values as in `vagus serve --help`", got=str(error)) from error
 
 
 def _moved(name: str, value: object) -> str:
@@ -51,6 +64,6 @@ def _moved(name: str, value: object) -> str:
 
 
 def _path(kind: type, value: object) -> object:
-    if kind is Path and isinstance(value, str):
+    if kind is Path and isinstance(value, (str, Path)):
         return Path(value)
     raise TypeError(f"Expected a path, got {value!r}")

@@ -87,8 +87,12 @@ class ServedPolicy(Generic[SessionT]):
         return cls(policy, spec, config.dtype, because)
 
 
-def load_model(config: ServeConfig) -> Policy[object]:
+def load_model(config: ServeConfig, thing: object | None = None) -> Policy[object]:
     """Return the policy that `config` names, loaded.
+
+    Args:
+        config: settings.
+        thing: the policy itself, where a program has it at hand.
 
     Raises:
         ConfigError: an unknown name, a missing extra, or an option that the policy does not take.
@@ -102,15 +106,17 @@ def load_model(config: ServeConfig) -> Policy[object]:
         "rtc_schedule": config.rtc_schedule or None,
         "rtc_max_guidance": config.rtc_max_guidance,
     }
+    is_own = thing is not None or ":" in config.policy
     return load_policy(
         config.policy,
         options=config.options,
         settings={name: value for name, value in settings.items() if value is not None},
-        spec=config.spec.to_spec() if config.spec.actions and ":" in config.policy else None,
+        spec=config.spec.to_spec() if config.spec.actions and is_own else None,
         stated={
             "stated": config.spec,
             "trained_rate_hz": config.trained_rate_hz,
         },
+        thing=thing,
     )
 
 

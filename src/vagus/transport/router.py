@@ -14,7 +14,7 @@ from vagus.transport.unreached import why_not_listening
 from vagus.transport.zenoh import close_zenoh_session, open_zenoh_session
 from vagus.transport.zenoh_config import RouterConfig
 
-__all__ = ["Router"]
+__all__ = ["FREE_PORT_TRIES", "Router", "with_free_port"]
 
 CLOSE_TIMEOUT_S = 3.0
 """Longest wait for closing connections."""
@@ -50,7 +50,7 @@ class Router:
         wanted = self.endpoints or self._config.listen
         is_picking = any(endpoint.endswith(":0") for endpoint in wanted)
         for attempt in range(FREE_PORT_TRIES if is_picking else 1):
-            endpoints = tuple(_with_port(endpoint) for endpoint in wanted)
+            endpoints = tuple(with_free_port(endpoint) for endpoint in wanted)
             try:
                 session = open_zenoh_session(self._config.to_json5(endpoints), self._extra())
             except LinkError as error:
@@ -88,7 +88,7 @@ class Router:
         return (f"access_control={text}", *self._config.extra)
 
 
-def _with_port(endpoint: str) -> str:
+def with_free_port(endpoint: str) -> str:
     """Return `endpoint` with a free port instead of port 0."""
     address, _, port = endpoint.rpartition(":")
     if port != "0":
