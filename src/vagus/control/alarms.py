@@ -10,9 +10,9 @@ from vagus.clock import NS_PER_MS, NS_PER_S
 __all__ = ["Alarm", "Alarms", "TickCosts"]
 
 REPEAT_NS = 10 * NS_PER_S
-"""What lasts is said again this often."""
+"""Pause before a fault that lasts is reported again."""
 WINDOW_NS = 2 * NS_PER_S
-"""Ticks are judged in stretches of this length."""
+"""Length of the window over which the tick rate is judged."""
 KEPT_SHARE = 0.9
 """Share of the ticks that must run, and be in time, for a rate to be kept."""
 LATE_SHARE = 0.5
@@ -23,33 +23,33 @@ LIMITED_SHARE = 0.2
 
 
 class Alarm:
-    """Something that is wrong or not. Says so when it begins, every `REPEAT_NS`, and when it is over."""
+    """One kind of fault: it is reported when it begins, every `REPEAT_NS`, and when it is over."""
 
     def __init__(self) -> None:
         self._said_ns: int | None = None
 
     def wrong(self, text: str, now_ns: int) -> str:
-        """It is wrong; return what is to be said now, or ""."""
+        """Note that the fault is there; return the text to report now, or ""."""
         if self._said_ns is not None and now_ns - self._said_ns < REPEAT_NS:
             return ""
         self._said_ns = now_ns
         return text
 
     def well(self, text: str) -> str:
-        """It is well; return what is to be said now: that it is again, or ""."""
+        """Note that the fault is gone; return the text to report now, or ""."""
         if self._said_ns is None:
             return ""
         self._said_ns = None
         return text
 
     def is_due(self, now_ns: int) -> bool:
-        """Whether `wrong` would say something: a text need not be made otherwise."""
+        """Whether `wrong` would report now; otherwise the caller need not make the text."""
         return self._said_ns is None or now_ns - self._said_ns >= REPEAT_NS
 
 
 @dataclass(frozen=True, slots=True)
 class TickCosts:
-    """Where the time of a tick went.
+    """Time that the parts of a tick took.
 
     Attributes:
         lateness_ns: how long after its deadline it began.
@@ -66,7 +66,7 @@ class TickCosts:
 
 @dataclass(slots=True)
 class _Sums:
-    """What the ticks of a stretch come to."""
+    """Sums over the ticks of one window."""
 
     ticks: int = 0
     missed: int = 0
@@ -87,7 +87,7 @@ class _Sums:
 
 
 class Alarms:
-    """Watches one loop; all of it belongs to the control thread and costs it some additions per tick.
+    """Alarms of one loop: rate, lasting limits, dropped records. All methods belong to the control thread.
 
     Args:
         period_ns: length of a tick.
@@ -108,7 +108,7 @@ class Alarms:
         self._sums = _Sums()
 
     def note_tick(self, now_ns: int, costs: TickCosts) -> list[str]:
-        """Take a tick; return what is to be said of the rate, once per `WINDOW_NS`."""
+        """Add one tick; return what to report about the rate, once per `WINDOW_NS`."""
         if self._began_ns is None:
             self._began_ns = now_ns
             return []
@@ -120,7 +120,7 @@ class Alarms:
         return [text for text in said if text]
 
     def note_limited(self, now_ns: int, name: str, limit: str, since_s: float) -> str:
-        """Take the feature that is kept off its target for longest; return what is to be said, or "".
+        """Note the feature that was limited for longest; return the text to report, or "".
 
         Args:
             now_ns: time of the tick.
@@ -140,7 +140,7 @@ class Alarms:
         )
 
     def note_dropped(self, now_ns: int, counters: Mapping[str, int]) -> str:
-        """Take what a recorder counted, once per `WINDOW_NS`; return what is to be said, or ""."""
+        """Note the counters of the recorder, once per `WINDOW_NS`; return the text to report, or ""."""
         dropped = sum(count for name, count in counters.items() if "dropped" in name)
         new, self._dropped_before = dropped - self._dropped_before, dropped
         if not new:
@@ -160,7 +160,7 @@ class Alarms:
         )
 
     def _cause(self) -> str:
-        """Return where the time goes, as far as that is known."""
+        """Return the part that takes the time, in words, as far as it is known."""
         read_ms = self._sums.read_ns / self._sums.ticks / NS_PER_MS
         command_ms = self._sums.command_ns / self._sums.ticks / NS_PER_MS
         name, mean_ms = ("read_state", read_ms) if read_ms >= command_ms else ("command", command_ms)

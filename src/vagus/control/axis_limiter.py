@@ -26,7 +26,7 @@ UNBOUNDED = 1e150
 """Stands for "no bound": finite, so that products and differences of bounds never become NaN."""
 
 SLACK = 1e-10
-"""Share of a bound by which a value may miss it and still pass untouched; rounding makes such misses."""
+"""Relative error by which a value may exceed a bound: rounding."""
 
 ROUNDING = 8 * float(np.finfo(np.float64).eps)
 """Relative error of a difference of two commands."""
@@ -119,7 +119,7 @@ class AxisLimiter:
         return ~np.isnan(self.position)
 
     def seed(self, position: ActionArray) -> None:
-        """Stand still at `position`, (n,); NaN, or beyond `UNBOUNDED`: not measured, the last position stays.
+        """Start from a stand at `position`, (n,); NaN, or beyond `UNBOUNDED`: the last position stays.
 
         An axis that was never measured takes its first target as it comes, inside the value bounds.
         """
@@ -164,7 +164,7 @@ class AxisLimiter:
                 array[is_first] = 0.0
 
     def _speed_interval(self) -> tuple[ActionArray, ActionArray]:
-        """Return the speeds allowed in this tick; a bound of lower priority gives way to a higher one."""
+        """Return the range of speeds in this tick; a bound of lower priority gives way to a higher one."""
         bounds, tick_s = self._bounds, self._tick_s
         above = np.maximum(bounds.upper - self.position, 0.0)
         below = np.maximum(self.position - bounds.lower, 0.0)

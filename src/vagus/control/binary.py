@@ -14,7 +14,7 @@ from vagus.types import ActionArray
 __all__ = ["BinaryDecoder", "snapped"]
 
 HALF = 0.5
-"""Between a robot's own 0 and 1."""
+"""Threshold between a robot's own 0 and 1."""
 
 
 def snapped(values: ActionArray) -> ActionArray:
@@ -24,7 +24,7 @@ def snapped(values: ActionArray) -> ActionArray:
 
 
 class BinaryDecoder:
-    """Reads the binaries in a policy's actions; all other numbers pass.
+    """Decodes the binary actions of a policy into 0 and 1; all other numbers stay as they are.
 
     A number within the hysteresis of the threshold leaves a binary as it is, so that one that wavers does
     not make it chatter. One that its encoding cannot mean (−1 or 4.2 for a probability) is read by the
@@ -64,7 +64,7 @@ class BinaryDecoder:
         return result
 
     def take_notices(self) -> list[str]:
-        """Return what there is to tell since the last call."""
+        """Return the warnings since the last call."""
         if not self._told:
             return []
         told, self._told = self._told, []

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 __all__ = ["CallTimeout", "Span", "Verdict"]
 
 NOTE_NS = 5_000_000_000
-"""What is allowed to take long is spoken of this often."""
+"""Pause between two reports of a call that is allowed to take long."""
 GAP_LOOKS = 3
 """A gap between two looks counts as at most so many: the watcher was not running, so nobody else was."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Something the control thread is doing now.
+    """One call of the control thread that is under way.
 
     Attributes:
         serial: another number for every span.
@@ -33,7 +33,7 @@ class Span:
 
 
 class Verdict(enum.Enum):
-    """How a span stands."""
+    """Verdict on a span."""
 
     FINE = "fine"
     LONG = "long"
@@ -45,7 +45,7 @@ class Verdict(enum.Enum):
 
 
 class CallTimeout:
-    """Judges the span of the moment at each look. One thread.
+    """Judges how long the present call takes, each time it is asked. One thread.
 
     Args:
         look_ns: usual time between two looks.
@@ -60,7 +60,7 @@ class CallTimeout:
         """How long the span has lasted, by the looks at it: a process that was stopped does not hang."""
 
     def look(self, now_ns: int, span: Span | None, signals: int) -> Verdict:
-        """Return how `span` stands.
+        """Return the verdict on `span`.
 
         Args:
             now_ns: monotonic time.

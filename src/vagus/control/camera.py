@@ -18,7 +18,7 @@ __all__ = ["CameraThread", "ClientPort"]
 logger = logging.getLogger(__name__)
 
 IDLE_S = 0.5
-"""How late a stop is noticed when nobody asks for images."""
+"""Longest delay before the thread notices a stop while no images are wanted."""
 
 
 class ClientPort(Protocol):
@@ -29,7 +29,7 @@ class ClientPort(Protocol):
         ...
 
     def draft_failed(self, ticket: int) -> None:
-        """No images could be had for this request."""
+        """Tell that no images could be read for this request."""
         ...
 
 
@@ -68,7 +68,7 @@ class CameraThread:
         self._thread.start()
 
     def ask(self, draft: RequestDraft) -> None:
-        """Want images for `draft` (control thread); returns at once."""
+        """Ask for images for `draft` (control thread); returns at once."""
         self._drafts.append(draft)
         self._asked.set()
 

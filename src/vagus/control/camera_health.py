@@ -11,14 +11,14 @@ from vagus.types import LinkState
 __all__ = ["CameraHealth"]
 
 HANGING_NS = 2 * NS_PER_S
-"""A look that takes longer than this is spoken of."""
+"""A camera read that takes longer than this is reported."""
 
 MOST_ALARMS = 16
-"""Faults told one by one; a driver may say something else each time."""
+"""Most kinds of fault that are reported one by one; a driver may use a new text each time."""
 
 
 class CameraHealth:
-    """Follows the looks through a robot's cameras. One thread looks; `refusal` and `trouble` are for any.
+    """Health of a robot's cameras. One thread reads them; any thread may use `refusal` and `trouble`.
 
     Attributes:
         errors: looks that gave no frames.
@@ -34,17 +34,17 @@ class CameraHealth:
         self.refusal = ""
 
     def begin(self, now_ns: int) -> None:
-        """A look begins."""
+        """Note that a camera read begins."""
         self._looking_ns = now_ns
 
     def seen(self) -> str:
-        """It gave all frames; return what is to be said: that they are back, or ""."""
+        """Note that the read gave all frames; return the text to report (the cameras are back), or ""."""
         self._looking_ns, self._failing, self._has_seen = None, None, True
         was_said, self._alarms = bool(self._alarms), {}
         return "the cameras are back" if was_said else ""
 
     def failed(self, error: BaseException, now_ns: int) -> str:
-        """It gave none; return what is to be said, or ""."""
+        """Note that the read failed; return the text to report, or ""."""
         self.errors += 1
         self._looking_ns = None
         said = str(error) if isinstance(error, RobotError) else f"{type(error).__name__}: {quoted(error)}"
@@ -58,7 +58,7 @@ class CameraHealth:
         return alarm.wrong(f"no images for this request: {said}", now_ns)
 
     def trouble(self, now_ns: int) -> str:
-        """Return why the robot sees nothing, and since when; "" while it does."""
+        """Return why there are no frames, and for how long; "" while there are."""
         failing, looking_ns = self._failing, self._looking_ns  # replaced whole by the other thread
         if failing is not None:
             return f"no frames for {(now_ns - failing[0]) / NS_PER_S:.1f} s: {failing[1]}"
@@ -67,10 +67,10 @@ class CameraHealth:
         return ""
 
     def blamed(self, link: LinkState, now_ns: int) -> str:
-        """Return `trouble` where it, and not the link, left a robot without a plan; else ""."""
+        """Return `trouble` if the cameras, and not the link, left the robot without a plan; else ""."""
         return self.trouble(now_ns) if link in (LinkState.STREAMING, LinkState.DEGRADED) else ""
 
     def hangs(self, now_ns: int) -> bool:
-        """Whether a look takes so long that only others can speak of it."""
+        """Whether a camera read takes so long that another thread must report it."""
         looking_ns = self._looking_ns
         return looking_ns is not None and now_ns - looking_ns > HANGING_NS

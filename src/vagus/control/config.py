@@ -15,7 +15,7 @@ from vagus.wire.images import check_quality
 __all__ = ["LoopConfig", "RecorderConfig", "SensesConfig"]
 
 MAX_WAITING = 1_000_000
-"""More than any memory holds."""
+"""Largest number of waiting records; more than any memory holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class LoopConfig:
 
     @property
     def admission(self) -> Admission:
-        """What a robot is admitted with."""
+        """The settings that decide whether a robot is admitted."""
         return Admission(self.fallback, self.vouch_unbounded, self.vouch_unmeasured)
 
     def __post_init__(self) -> None:

@@ -27,18 +27,18 @@ __all__ = ["Controller", "ControllerTick", "EnginePort"]
 
 
 class EnginePort(Protocol):
-    """What a control loop needs of the engine; all of it on the control thread."""
+    """Interface of the engine for a control loop; all methods belong to the control thread."""
 
     stop_reason: str
 
     @property
     def link(self) -> LinkState:
-        """How the link stands."""
+        """State of the link."""
         ...
 
     @property
     def motion(self) -> MotionState:
-        """What the robot is doing."""
+        """Motion state."""
         ...
 
     @property
@@ -57,7 +57,7 @@ class EnginePort(Protocol):
         ...
 
     def advance(self, now_ns: int, state: FloatArray) -> Directive:
-        """Return what to do in this tick."""
+        """Return the decision for this tick."""
         ...
 
     def take_draft(self) -> RequestDraft | None:
@@ -65,11 +65,11 @@ class EnginePort(Protocol):
         ...
 
     def fallback_moved(self, now_ns: int) -> None:
-        """A fallback command moved the robot."""
+        """Note that a fallback command moved the robot."""
         ...
 
     def pause(self, now_ns: int) -> None:
-        """A human takes over."""
+        """Pause: a human takes over."""
         ...
 
     def resume(
@@ -94,7 +94,7 @@ class EnginePort(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ControllerTick:
-    """What one tick decided.
+    """Decision of one tick.
 
     Attributes:
         command: in the policy's order, with its provenance; None: nothing moves and nobody knows where from,
@@ -113,7 +113,7 @@ class ControllerTick:
 
 
 class Controller:
-    """Decides what a robot does in a tick: mapping, engine, motion and gate, in this order.
+    """Computes one tick of a robot: mapping, engine, motion and gate, in this order.
 
     It owns no thread, no clock and no robot. Every command has passed the limits of `motion` and the gate.
 
@@ -138,12 +138,12 @@ class Controller:
 
     @property
     def standing(self) -> Provenance:
-        """Where a tick comes from in which nothing is commanded."""
+        """Provenance of a tick in which nothing is commanded."""
         engine = self._engine
         return Provenance(None, None, engine.episode, None, None, None, engine.link, engine.motion)
 
     def advance(self, now_ns: int, reading: Reading) -> ControllerTick:
-        """Return what to do in this tick.
+        """Return the decision for this tick.
 
         Args:
             now_ns: monotonic time of the tick.

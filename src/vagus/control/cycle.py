@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 class ControlCycle:
-    """One tick after another of one robot, whoever decides when they come. All of it on the control thread.
+    """Runs the ticks of one robot when its owner says that one is due. Belongs to the control thread.
 
     Args:
         ports: what it is made of.
@@ -107,7 +107,7 @@ class ControlCycle:
         self._episode.note_begin(now_ns)
 
     def note_tick(self, now_ns: int, tick: Tick, skipped: int) -> None:
-        """Take how punctual this tick is; `skipped` deadlines were given up for the robot's sake."""
+        """Record how late this tick is; `skipped` deadlines were left out to keep commands apart."""
         missed = tick.missed + skipped
         self.stats.note_tick(now_ns, tick.lateness_ns, missed)
         costs = TickCosts(tick.lateness_ns, missed, self.state.take_spent_ns(), self._command_ns)
@@ -173,7 +173,7 @@ class ControlCycle:
         return reading
 
     def _gave_up(self, now_ns: int) -> EndReason:
-        """Return why the engine has stopped: a link that is well did not fail a robot that sees nothing."""
+        """Return why the engine has stopped: the link, or cameras that give no frames."""
         engine = self._ports.engine
         blind = self.camera.health.blamed(engine.link, now_ns)
         if blind:
@@ -200,7 +200,7 @@ class ControlCycle:
         return self._ports.mapping.images_to_policy(self._frames.take(images))
 
     def _command(self, tick: ControllerTick, command: Command, state: FloatArray, now_ns: int) -> bool:
-        """Command the robot; False: it must not be any more."""
+        """Command the robot; return False if it must not be commanded any more."""
         if tick.action is not None:
             with self._watchdog.commanding() as may_command:
                 if not may_command:

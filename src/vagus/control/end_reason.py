@@ -13,20 +13,20 @@ __all__ = ["interrupted_by", "reason_of", "reason_of_hang"]
 
 
 def interrupted_by(signals: SignalFlag) -> EndReason:
-    """Return why a run ends that was asked to."""
+    """Return the end reason of a run that a signal or a caller asked to end."""
     is_terminated = signals.number == signal.SIGTERM
     return EndReason.TERMINATED if is_terminated else EndReason.INTERRUPTED
 
 
 def reason_of(error: BaseException) -> EndReason:
-    """Return why a run ends in which this was raised."""
+    """Return the end reason of a run that this error ended."""
     if isinstance(error, KeyboardInterrupt):  # of a library's own handler
         return EndReason.INTERRUPTED
     return EndReason.ROBOT_ERROR if isinstance(error, RobotError) else EndReason.ERROR
 
 
 def reason_of_hang(hang: Hang, reason: EndReason, signals: SignalFlag) -> EndReason:
-    """Return why a run ends whose driver did not return; it was to end for `reason`."""
+    """Return the end reason of a run whose driver did not return while it ended for `reason`."""
     if not hang.was_asked:
         return EndReason.HUNG
     return interrupted_by(signals) if reason is EndReason.HUNG else reason

@@ -11,7 +11,7 @@ __all__ = ["EpisodeWatch"]
 
 
 class EpisodeWatch:
-    """Watches one robot's episodes, on the control thread.
+    """Begins and ends the episodes of one robot, on the control thread.
 
     Args:
         robot: one that begins episodes itself, or any other.
@@ -35,7 +35,7 @@ class EpisodeWatch:
 
     @property
     def is_over_by_itself(self) -> bool:
-        """Say whether the robot says so; it takes no command then before the next one begins."""
+        """Say whether the robot reports the end; it takes no command before the next episode begins."""
         return self._robot is not None and self._robot.is_episode_over
 
     def is_over(self, now_ns: int) -> bool:
@@ -45,11 +45,11 @@ class EpisodeWatch:
         return self._length_ns is not None and now_ns - self._began_ns >= self._length_ns
 
     def note_begin(self, now_ns: int) -> None:
-        """The first episode begins, where the robot is."""
+        """Note that the first episode begins where the robot stands."""
         self._began_ns = now_ns
 
     def begin(self, now_ns: int) -> bool:
-        """Begin the next episode; return whether the robot was put elsewhere for it.
+        """Begin the next episode; return whether the robot was moved to another pose for it.
 
         Raises:
             RobotError: the robot cannot begin one.

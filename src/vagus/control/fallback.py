@@ -42,7 +42,7 @@ ALLOWED = {
     ActionKind.EFFORT: (FallbackMode.AUTO, FallbackMode.SAFE, FallbackMode.ZERO),
     ActionKind.BINARY: (FallbackMode.AUTO, FallbackMode.HOLD, FallbackMode.REPEAT_LAST),
 }
-"""Choices that bring each kind to a stand."""
+"""Fallbacks that stop each kind of action."""
 
 USUAL = {
     ActionKind.POSITION: FallbackMode.HOLD,
@@ -51,12 +51,12 @@ USUAL = {
     ActionKind.EFFORT: FallbackMode.SAFE,
     ActionKind.BINARY: FallbackMode.REPEAT_LAST,
 }
-"""What `auto` is for each kind; for a gripper it is `repeat_last`."""
+"""Meaning of `auto` for each kind; for a gripper it is `repeat_last`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fallbacks:
-    """Fallback of every action kind, and of single actions."""
+    """Fallbacks of the action kinds, and of single actions."""
 
     position: FallbackMode = FallbackMode.AUTO
     """Fallback of positions: auto, hold, repeat_last or return_to_start; auto is hold, but repeat_last for a
@@ -83,12 +83,12 @@ class Fallbacks:
         }[kind]
 
     def renamed(self, rename: Mapping[str, str]) -> Fallbacks:
-        """Return the same for actions that are called otherwise: robot name → policy name."""
+        """Return the same fallbacks with the actions renamed: robot name → policy name."""
         return replace(self, features={rename.get(name, name): mode for name, mode in self.features.items()})
 
 
 def fallback_of(feature: ActionFeature, fallbacks: Fallbacks) -> FallbackMode:
-    """Return what `feature` does without a plan; never AUTO.
+    """Return the fallback of `feature`; never AUTO.
 
     What is said of this one action goes first, by the operator, then by the robot; then what the operator
     says of its kind; then what is usual.
@@ -141,7 +141,7 @@ def _no_way_back(feature: ActionFeature, wanted: str) -> SpecError:
 
 
 def check_names(setting: str, names: Iterable[str], actions: Sequence[ActionFeature]) -> None:
-    """Refuse a setting of actions that there are not.
+    """Refuse a setting that names unknown actions.
 
     Raises:
         SpecError: as said.
@@ -153,12 +153,12 @@ def check_names(setting: str, names: Iterable[str], actions: Sequence[ActionFeat
 
 
 def keeps_moving(feature: ActionFeature) -> bool:
-    """Say whether the last command goes on moving the robot when no other follows."""
+    """Say whether the robot goes on moving after its last command."""
     return feature.kind in (ActionKind.VELOCITY, ActionKind.DELTA, ActionKind.EFFORT)
 
 
 def rest_value(feature: ActionFeature, fallbacks: Fallbacks) -> float:
-    """Return what a feature that `keeps_moving` is commanded to stand; 0 for any other."""
+    """Return the command that stops a feature that `keeps_moving`; 0 for any other."""
     is_safe = fallback_of(feature, fallbacks) is FallbackMode.SAFE
     return feature.safe if is_safe and feature.safe is not None else 0.0
 
@@ -169,7 +169,7 @@ def returns_to_start(fallbacks: Fallbacks) -> bool:
 
 
 def smooth(share: float) -> float:
-    """Return the share of a way that lies behind after this share of its time: slow at both ends."""
+    """Return the share of the way that is done after this share of the time: slow at both ends."""
     return share**3 * (10.0 - 15.0 * share + 6.0 * share * share)
 
 
@@ -199,7 +199,7 @@ class WayBack:
 
     @property
     def is_over(self) -> bool:
-        """Whether the goal was asked for."""
+        """Whether the last step of the way was returned."""
         return self._done >= self._ticks
 
     def advance(self) -> ActionArray:

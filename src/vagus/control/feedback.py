@@ -14,7 +14,7 @@ __all__ = ["Feedback"]
 
 
 class Feedback:
-    """Picks the measured value of each action out of the state; `actions` have their feedback resolved."""
+    """Maps the state to the measured value of each action; the feedback of `actions` is resolved."""
 
     def __init__(self, actions: Sequence[ActionFeature], state_names: Sequence[str]) -> None:
         place = {name: index for index, name in enumerate(state_names)}
@@ -25,7 +25,7 @@ class Feedback:
         self.presumed: ActionArray = np.array([_presumed(feature) for feature in actions])
 
     def measured(self, state: FloatArray) -> ActionArray:
-        """Return what the state says of each action, (action_dim,); NaN where nothing measures it."""
+        """Return the measured value of each action, (action_dim,); NaN where nothing measures it."""
         if not self._size:
             return np.full(self.presumed.size, np.nan)
         measured: ActionArray = np.where(self.is_measured, state.astype(np.float64)[self._source], np.nan)
@@ -33,7 +33,7 @@ class Feedback:
 
 
 def _presumed(feature: ActionFeature) -> float:
-    """Return where an unmeasured action starts; NaN: nobody knows, the last command or the first target."""
+    """Return where an unmeasured action starts; NaN: at its last command, or at the first target."""
     if feature.kind in (ActionKind.VELOCITY, ActionKind.DELTA):
         return 0.0
     if feature.kind in (ActionKind.EFFORT, ActionKind.BINARY) and feature.safe is not None:

@@ -17,13 +17,13 @@ __all__ = ["FrameCheck", "Standstill", "checked_frame", "whole_copy"]
 
 CHANNELS = 3
 COPY_TRIES = 3
-"""Copies of a frame whose driver writes into it meanwhile; the last is taken as it is."""
+"""Tries to copy a frame while its driver may write into it; the last copy is used as it is."""
 SAMPLE_STRIDE = 16
-"""Every so many rows and columns are compared first: two pictures mostly differ there."""
+"""Stride of the rows and columns that are compared first: two pictures mostly differ there."""
 
 
 def checked_frame(camera: CameraSpec, frame: object) -> Image:
-    """Return a frame that is what its camera's spec says; no copy is made.
+    """Return `frame` if it fits the camera's spec; no copy is made.
 
     Raises:
         FrameError: it is something else; the error names the camera, what came and what to do.
@@ -39,7 +39,7 @@ def checked_frame(camera: CameraSpec, frame: object) -> Image:
 
 
 def whole_copy(frame: Image) -> Image:
-    """Return a copy of one picture, though a driver may write the next one into the same memory meanwhile.
+    """Return a copy of one frame; its driver may write the next one into the same memory meanwhile.
 
     Read-only: what several look at nobody may change.
     """
@@ -53,7 +53,7 @@ def whole_copy(frame: Image) -> Image:
 
 
 def _advice(camera: CameraSpec, frame: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> str:
-    """Return what is probably wrong, and what to do; "" where that cannot be guessed."""
+    """Return the probable mistake and what to do; "" if it cannot be guessed."""
     height, width, shape = camera.height, camera.width, frame.shape
     known = {
         (height, width): "a grey picture: repeat its channel three times",
@@ -76,7 +76,7 @@ class _Seen:
 
 
 class Standstill:
-    """Knows for how long the robot was driven while a camera showed one and the same picture, bit by bit.
+    """Measures how long the robot was driven while a camera gave the same frame, bit by bit.
 
     Only time in which the robot is driven counts: a scene without motion may look the same for ever. A camera
     that stands still does so until its picture changes.
@@ -90,7 +90,7 @@ class Standstill:
         self._seen: dict[str, _Seen] = {}
 
     def stood_ns(self, camera: str, frame: Image, driven_ns: int) -> int | None:
-        """Take a picture, which must not change any more; return for how long it was shown, if too long.
+        """Add a frame, which must not change any more; return how long it has been the same, if too long.
 
         Args:
             camera: its camera.
@@ -108,7 +108,7 @@ class Standstill:
 
 
 class FrameCheck:
-    """Takes what the cameras give: checks it, copies it, and leaves out what stands still.
+    """Checks and copies the frames of the cameras, and leaves out cameras that stand still.
 
     Args:
         cameras: those that are looked at, in the robot's own names; a missing or frozen one is an error where
@@ -127,7 +127,7 @@ class FrameCheck:
         """Cameras that the policy can do without and that stood still at the last look."""
 
     def take(self, images: object) -> dict[str, Image]:
-        """Return read-only copies of the frames that are looked at.
+        """Return read-only copies of the frames that the policy uses.
 
         Raises:
             FrameError: this can never be sent: no mapping, a required camera is missing, a frame is not what

@@ -26,7 +26,7 @@ ROUNDING = 1e-6
 
 
 ROUNDINGS = 16.0 * float(np.finfo(np.float64).eps)
-"""The same of a difference of two commands: more than whoever made them allows itself (8)."""
+"""Relative error allowed in a difference of two commands; the limiter itself allows 8."""
 
 
 class Gate:
@@ -58,7 +58,7 @@ class Gate:
         self._last: ActionArray = np.full(len(actions), np.nan)
 
     def check(self, action: ActionArray, begins_at: ActionArray | None = None) -> None:
-        """Let one command through.
+        """Check one command.
 
         Args:
             action: (action_dim,), float64.

@@ -16,7 +16,7 @@ __all__ = ["GripperMemory"]
 MOVED_SHARE = 0.05
 """Share of its range by which a gripper that nobody moves may drift in a pause."""
 MOVED_S = 0.1
-"""The same where there is no range: time at full speed."""
+"""The same for a gripper without a range: time at full speed."""
 
 
 class GripperMemory:
@@ -39,13 +39,13 @@ class GripperMemory:
         self._measured: ActionArray = np.full(len(actions), np.nan)
 
     def note(self, command: ActionArray, measured: ActionArray) -> None:
-        """Take one command and what was measured before it, each (action_dim,); NaN: not measured."""
+        """Remember one command and the measurement before it, each (action_dim,); NaN: not measured."""
         if self._any:
             np.copyto(self._command, command)
             np.copyto(self._measured, measured)
 
     def start(self, position: ActionArray, measured: ActionArray) -> ActionArray:
-        """Return where to start from, (action_dim,): `position`, but for what keeps its last command."""
+        """Return the start position, (action_dim,): `position`, or the last command of unmoved grippers."""
         if not self._any:
             return position
         start = np.where(self._is_binary, snapped(position), position)

@@ -21,7 +21,7 @@ Images: TypeAlias = "Mapping[str, Image] | Callable[[], Mapping[str, Image]]"
 
 
 class HandedRobot:
-    """A robot whose readings are handed over, and whose commands are taken away."""
+    """A robot without a driver: the user's loop sets its readings and takes its commands."""
 
     def __init__(self, spec: RobotSpec, stop: Callable[[], object]) -> None:
         self.spec = spec
@@ -47,7 +47,7 @@ class HandedRobot:
         """Do nothing: the robot is the user's."""
 
     def read_state(self) -> FloatArray:
-        """Return what was handed over; it is not looked at here."""
+        """Return the state that was set; it is checked elsewhere."""
         return cast("FloatArray", self.state)
 
     def read_images(self) -> Mapping[str, Image]:
@@ -59,7 +59,7 @@ class HandedRobot:
         self._action = action
 
     def stop(self) -> None:
-        """Stop the robot in the user's way."""
+        """Call the user's stop function."""
         call_whole("stop", self._stop)
 
     def close(self) -> None:

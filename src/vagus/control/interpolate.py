@@ -14,14 +14,14 @@ from vagus.types import ActionArray
 __all__ = ["Interpolator", "hermite"]
 
 ROUNDING = 1e-9
-"""Phases are quotients of whole numbers: nearer than this they are equal."""
+"""Smallest difference of two phases: they are quotients of whole numbers."""
 
 STEEPEST = 3.0
 """Slope over mean slope up to which a cubic between two points stays monotone (Fritsch and Carlson)."""
 
 
 class Interpolator:
-    """Ticks between the knots of a plan.
+    """Interpolates the ticks between the knots of a plan.
 
     Positions follow a monotone cubic from the last position and velocity, rotations the shortest arc,
     velocities a straight line; deltas are shared out by time; efforts and binaries jump to the knot. An angle
@@ -82,7 +82,7 @@ class Interpolator:
         return target
 
     def between(self, start: ActionArray, stop: ActionArray, share: float) -> ActionArray:
-        """Return what lies at `share` of the way from `start` to `stop`, each (action_dim,); NaN: nowhere."""
+        """Return the action at `share` of the way from `start` to `stop`, each (action_dim,)."""
         result = start + share * self._turns.difference(stop, start)
         for convention, columns in self._groups:
             result[columns] = self._arc(start[columns], stop[columns], convention, share)

@@ -25,7 +25,7 @@ REASONS = {
     ActionKind.EFFORT: ("effort", "rate", "", ""),
     ActionKind.BINARY: ("binary", "", "", ""),
 }
-"""What the bounds of an axis are called, by `Reason`; an axis is a value and its derivatives."""
+"""Names of the bounds of an axis, by `Reason`; an axis is a value and its derivatives."""
 
 TOLERATED_SHARE = 0.05
 """Share of the range by which a command may stay off its target without being "limited for long".
@@ -35,7 +35,7 @@ limited a little.
 """
 
 TOLERATED_LAG_S = 0.1
-"""The same where there is no range: time at full speed."""
+"""The same for a feature without a range: time at full speed."""
 
 NOTHING: frozenset[str] = frozenset()
 
@@ -44,7 +44,7 @@ Columns: TypeAlias = NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True)
 class LongestLimited:
-    """The feature that has been kept well off its target for longest.
+    """The feature that was limited for longest.
 
     Attributes:
         name: of the feature.
@@ -106,7 +106,7 @@ class Limiter:
 
     @property
     def position(self) -> ActionArray:
-        """The last command, or where it was seeded before the first, (action_dim,); NaN: nobody knows."""
+        """The last command, or the seed before the first, (action_dim,); NaN: not known."""
         output: ActionArray = self._output.copy()
         return output
 
@@ -130,13 +130,13 @@ class Limiter:
 
     @property
     def limited_too_long(self) -> str | None:
-        """Name of a feature kept well off its target for longer than `max_limited_s`, or None."""
+        """Name of a feature that was limited for longer than `max_limited_s`, or None."""
         worst = int(np.argmax(self._limited_ticks))
         return self._names[worst] if self._limited_ticks[worst] > self._max_limited_ticks else None
 
     @property
     def limited_longest(self) -> LongestLimited | None:
-        """The feature that has been kept well off its target for longest; None: none is."""
+        """The feature that was limited for longest; None: none is."""
         worst = int(np.argmax(self._limited_ticks))
         if not self._limited_ticks[worst]:
             return None

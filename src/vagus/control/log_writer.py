@@ -13,9 +13,9 @@ from vagus.threads import Supervised
 __all__ = ["SteadyHandler", "write_on_a_thread"]
 
 MAX_WAITING = 1024
-"""Lines that may wait; further ones are dropped and counted."""
+"""Largest number of waiting lines; further ones are dropped and counted."""
 FLUSH_S = 1.0
-"""Longest wait at the end for a terminal that takes no line."""
+"""Longest wait at the end for a terminal that accepts no line."""
 
 
 class SteadyHandler(logging.Handler):
@@ -28,7 +28,7 @@ class SteadyHandler(logging.Handler):
         self._dropped = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Have a record written; never waits."""
+        """Queue a record; never waits."""
         if self._writer is None:  # under the handler's lock
             self._writer = Supervised(self._write_all, name="vagus-log")
             self._writer.start()
@@ -57,7 +57,7 @@ class SteadyHandler(logging.Handler):
 
 
 def write_on_a_thread(logger: logging.Logger) -> None:
-    """Put a handler that waits for nobody in the place of each of `logger` that writes to the terminal."""
+    """Replace each terminal handler of `logger` by one that never waits."""
     for handler in list(logger.handlers):
         if type(handler) is logging.StreamHandler and handler.stream is sys.stderr:
             steady = SteadyHandler()

@@ -31,11 +31,11 @@ __all__ = ["ControlLoop"]
 logger = logging.getLogger(__name__)
 
 CAMERA_JOIN_S = 1.0
-"""How long a hanging camera may hold up the end, after the robot was stopped."""
+"""Longest wait for a hanging camera at the end, after the robot was stopped."""
 COPY_ENDED = 1
 """Exit code of a process that the driver has forked and does not end itself."""
 RECORDER_S = 2.0
-"""How long the recorder may take to be closed in place of a control thread that is stuck."""
+"""Longest time to close the recorder when the control thread is stuck."""
 
 
 class ControlLoop:
@@ -79,7 +79,7 @@ class ControlLoop:
 
     @property
     def status(self) -> LoopStatus | None:
-        """How the last tick stood; None before the first (any thread)."""
+        """Status of the last tick; None before the first (any thread)."""
         return self._cycle.status
 
     def stop(self) -> None:
@@ -87,7 +87,7 @@ class ControlLoop:
         self._stop.set()
 
     def pause(self) -> None:
-        """Command nothing any more: a human takes over. What drives on by itself is brought to rest first."""
+        """Stop commanding: a human takes over. Velocities and efforts are brought to rest first."""
         self._cycle.requests.put(LoopRequest.PAUSE)
 
     def resume(self) -> None:
@@ -117,7 +117,7 @@ class ControlLoop:
             return self._tear_down(reason, cause)
 
     def _leave_copy(self) -> None:
-        """End a process that the driver has forked and let run on in here: the robot is its parent's.
+        """End a process that the driver has forked and that runs our code: the robot belongs to its parent.
 
         Asked after a call into the driver, before the next.
         """
@@ -193,7 +193,7 @@ class ControlLoop:
         return summary
 
     def _give_up(self) -> None:
-        """End what can be ended in place of the control thread, which is stuck (the watchdog's thread)."""
+        """Close the recorder in place of the control thread, which is stuck (the watchdog's thread)."""
         summary = self._summary(EndReason.HUNG)
         if self._ports.recorder is not None:
             within("closing the recorder", partial(self._ports.recorder.close, summary), RECORDER_S)

@@ -16,7 +16,7 @@ __all__ = ["EndReason", "LatenessHistogram", "LoopStats", "LoopSummary"]
 
 
 class EndReason(enum.Enum):
-    """Why a control loop ended."""
+    """Reason for the end of a control loop."""
 
     FINISHED = "finished"
     """Its time or its episodes were over."""
@@ -38,7 +38,7 @@ class EndReason(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class LoopSummary:
-    """What happened in a control loop.
+    """Summary of a control loop.
 
     Attributes:
         reason: why it ended.
@@ -101,7 +101,7 @@ class LatenessHistogram:
         self._counts[min(place, self.BINS - 1)] += 1
 
     def quantile_ms(self, share: float) -> float:
-        """Return the lateness that `share` of the ticks kept to, within 2 %; 0 without a tick."""
+        """Return a quantile of the lateness in milliseconds, within 2 %; 0 without a tick."""
         total = int(self._counts.sum())
         if not total:
             return 0.0
@@ -129,7 +129,7 @@ class LoopStats:
         self._longest_gap_ns = 0
 
     def note_tick(self, now_ns: int, lateness_ns: int, missed: int) -> None:
-        """A tick begins, and `missed` before it were skipped."""
+        """Count a tick that begins, and `missed` ticks that were skipped before it."""
         if self._first_ns is None:
             self._first_ns = self._last_ns = now_ns
         self.ticks += 1
@@ -137,7 +137,7 @@ class LoopStats:
         self.lateness.add(lateness_ns)
 
     def note_command(self, now_ns: int, provenance: Provenance, *, is_commanded: bool) -> None:
-        """What this tick did, `now_ns` being the tick's time; the time since the last is put down to it."""
+        """Count the command of this tick at `now_ns`; the time since the last tick counts for its states."""
         passed_ns = now_ns - self._last_ns
         self._last_ns = now_ns
         self._link_ns[provenance.link] += passed_ns

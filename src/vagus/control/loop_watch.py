@@ -12,7 +12,7 @@ __all__ = ["LoopWatch"]
 
 
 class LoopWatch:
-    """Has told what is wrong, while it is; all of it belongs to the control thread.
+    """Reports faults of one loop while they last. All methods belong to the control thread.
 
     Args:
         alarms: decide what is to be said, and when.
@@ -39,7 +39,7 @@ class LoopWatch:
         self._looked_ns: int | None = None
 
     def note_tick(self, now_ns: int, costs: TickCosts) -> None:
-        """A tick is over."""
+        """Add one tick."""
         for text in self._alarms.note_tick(now_ns, costs):
             self._changes.warn(text)
         longest = self._motion.limited_longest
@@ -53,7 +53,7 @@ class LoopWatch:
             self._look(now_ns)
 
     def _look(self, now_ns: int) -> None:
-        """Ask what need not be asked in every tick."""
+        """Check what need not be checked in every tick: cameras and recorder."""
         if self._health.hangs(now_ns):
             self._changes.warn(self._cameras.wrong(self._health.trouble(now_ns), now_ns))
         else:

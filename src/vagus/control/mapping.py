@@ -66,15 +66,15 @@ class OrderMapping:
         )
 
     def action_to_robot(self, action: ActionArray) -> ActionArray:
-        """Return an action of the policy's order in the robot's, (action_dim,)."""
+        """Return an action in the robot's order, (action_dim,), from one in the policy's."""
         return action[self._policy_of_robot]
 
     def state_to_policy(self, state: FloatArray) -> FloatArray:
-        """Return the state that the policy wants from the robot's, a copy."""
+        """Return the policy's state from the robot's state, a copy."""
         return state[self._state_of_policy]
 
     def images_to_policy(self, images: Mapping[str, Image]) -> dict[str, Image]:
-        """Return the frames that the policy looks at, in its names.
+        """Return the frames that the policy uses, by its names.
 
         Raises:
             RobotError: a required one is missing.

@@ -96,13 +96,13 @@ class Motion:
 
     @property
     def stop_reason(self) -> str | None:
-        """Why the robot must be stopped: a feature that was limited for too long; None: no reason."""
+        """Reason to stop the robot: a feature was limited for too long; None: no reason."""
         name = self._limiter.limited_too_long
         return None if name is None else f"{name} was limited for longer than allowed"
 
     @property
     def limited_longest(self) -> LongestLimited | None:
-        """The feature that has been kept well off its target for longest; None: none is."""
+        """The feature that was limited for longest; None: none is."""
         return self._limiter.limited_longest
 
     @property
@@ -141,12 +141,12 @@ class Motion:
         return replace(command, begins_at=self._start) if is_first else command
 
     def take_notices(self) -> list[str]:
-        """Return what there is to tell since the last call: numbers that a binary's encoding cannot mean."""
+        """Return the warnings since the last call: numbers that do not fit a binary's encoding."""
         return self._decoder.take_notices()
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether the robot stands without further commands: what would keep it moving was sent to rest."""
+        """Whether the robot stands still without further commands: velocities and efforts are at rest."""
         gap = np.abs(self._limiter.position - self._limiter.clip(self._rest))
         return not self._is_driven or not bool((gap > SAME)[self._keeps_moving].any())
 
@@ -171,11 +171,11 @@ class Motion:
         return self._interpolator.gap(left, right)
 
     def between(self, start: ActionArray, stop: ActionArray, share: float) -> ActionArray:
-        """Return what lies on the way from one action to another; see `Interpolator.between`."""
+        """Return the action at a share of the way from one action to another; see `Interpolator.between`."""
         return self._interpolator.between(start, stop, share)
 
     def go(self, goal: ActionArray, provenance: Provenance) -> Command:
-        """Return one tick's command towards `goal` without a plan; NaN: stay. What is no position rests."""
+        """Return one tick's command towards `goal` without a plan; NaN: stay. Other kinds go to rest."""
         before = self._limiter.position
         target = np.where(self._is_position, np.where(np.isfinite(goal), goal, before), self._rest)
         target = np.where(self._gripper_memory.is_kept, before, target)
@@ -192,7 +192,7 @@ class Motion:
 
     @property
     def is_back(self) -> bool:
-        """Whether the way back has led to its end."""
+        """Whether the way back is complete."""
         return self._way is not None and self._way.is_over
 
     def go_back(self, provenance: Provenance) -> Command:
@@ -248,7 +248,7 @@ class Motion:
         return Command(action=action, provenance=directive.provenance, limited=self._limiter.limited)
 
     def _come_to_rest(self, directive: Directive) -> Command:
-        """Ramp what keeps moving to rest; positions brake, binaries stay."""
+        """Ramp velocities, deltas and efforts to rest; positions brake, binaries stay."""
         target = np.where(self._keeps_moving, self._rest, self._limiter.position)
         action = self._limiter.step(target, is_braking=self._is_position, share=self._share(directive))
         return Command(action=action, provenance=directive.provenance, limited=self._limiter.limited)

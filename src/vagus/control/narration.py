@@ -12,19 +12,19 @@ from vagus.types import LinkState, MotionState, Provenance
 __all__ = ["Change", "Changes", "Line", "Narrator"]
 
 WINDOW_NS = 10 * NS_PER_S
-"""What happens more often than `BURST` times in this is counted and told once."""
+"""Window in which an event that comes more than `BURST` times is counted and reported once."""
 BURST = 3
 REMIND_NS = 10 * NS_PER_S
-"""A robot that still has no plan says so this often."""
+"""Pause between two reports that there is still no plan."""
 MOST_LINES = 24
-"""Lines told per window, whatever happens; the rest are counted."""
+"""Most lines per window; the rest are counted."""
 KEPT_CHANGES = 1024
-"""Changes kept for the teller; a tick makes at most one."""
+"""Most changes that wait for the log thread; a tick makes at most one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The states of a tick that differ from those of the tick before.
+    """A change: the states of a tick that differ from those of the tick before.
 
     Attributes:
         now_ns: time of the tick.
@@ -42,7 +42,7 @@ class Change:
 
 
 class Changes:
-    """Changes on their way from the control thread, which only appends, to whoever tells them."""
+    """Queue of changes from the control thread, which only appends, to the thread that logs them."""
 
     def __init__(self) -> None:
         self._waiting: deque[Change] = deque(maxlen=KEPT_CHANGES)
@@ -52,7 +52,7 @@ class Changes:
         self._episode: int | None = None
 
     def note(self, now_ns: int, provenance: Provenance, step: int) -> None:
-        """Take the states of a tick (control thread); where nothing changed, nothing is allocated."""
+        """Add the states of a tick (control thread); without a change, nothing is allocated."""
         link, motion, episode = provenance.link, provenance.motion, provenance.episode
         if link is self._link and motion is self._motion and episode == self._episode:
             return
@@ -61,17 +61,17 @@ class Changes:
         self._waiting.append(Change(now_ns, link, motion, episode, step))
 
     def warn(self, text: str) -> None:
-        """Have `text` told as it is (control thread); "": nothing."""
+        """Queue `text` as a warning (control thread); "": nothing."""
         if text:
             self._warnings.append(text)
 
     def take(self) -> Iterator[Change]:
-        """Yield what has come since, oldest first (one other thread)."""
+        """Yield the new changes, oldest first (one other thread)."""
         while self._waiting:
             yield self._waiting.popleft()
 
     def take_warnings(self) -> list[Line]:
-        """Return what is to be told as it is (one other thread)."""
+        """Return the new warnings (one other thread)."""
         lines: list[Line] = []
         while self._warnings:
             lines.append(Line(self._warnings.popleft(), is_warning=True))
@@ -80,14 +80,14 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A sentence for a person."""
+    """One line of the log."""
 
     text: str
     is_warning: bool = False
 
 
 class _Often:
-    """Something that happens and lasts a while: told one by one, or counted where it is too often."""
+    """An event that lasts a while: reported one by one, or counted if it comes too often."""
 
     def __init__(self) -> None:
         self._window_ns: int | None = None
@@ -98,11 +98,11 @@ class _Often:
 
     @property
     def began_ns(self) -> int | None:
-        """Since when it lasts; None: it does not."""
+        """Time at which the event began; None: it is not there."""
         return self._began_ns
 
     def begin(self, now_ns: int) -> bool:
-        """It begins; return whether that is to be told."""
+        """Note the begin; return whether to report it."""
         if self._window_ns is None:
             self._window_ns = now_ns
         self._began_ns = now_ns
@@ -111,7 +111,7 @@ class _Often:
         return not self._is_counting
 
     def end(self, now_ns: int) -> int | None:
-        """It is over; return how long it lasted, or None where that is not to be told."""
+        """Note the end; return how long the event lasted, or None if it is not to be reported."""
         began_ns, self._began_ns = self._began_ns, None
         if began_ns is None:
             return None
@@ -119,7 +119,7 @@ class _Often:
         return None if self._is_counting else now_ns - began_ns
 
     def summary(self, now_ns: int) -> tuple[int, int, int] | None:
-        """Return (times, ns in all, ns of the window) once a window is over in which it was only counted."""
+        """Return (count, total ns, window ns) at the end of a window in which events were only counted."""
         if self._window_ns is None or now_ns - self._window_ns < WINDOW_NS:
             return None
         if self._began_ns is not None:
@@ -132,7 +132,7 @@ class _Often:
 
 
 class _Budget:
-    """Lets `MOST_LINES` lines through per window."""
+    """Budget of `MOST_LINES` lines per window."""
 
     def __init__(self) -> None:
         self._window_ns: int | None = None
@@ -140,7 +140,7 @@ class _Budget:
         self._kept_back = 0
 
     def spend(self, now_ns: int, lines: list[Line]) -> list[Line]:
-        """Return what may be told now."""
+        """Return the lines that may be reported now."""
         if self._window_ns is None or now_ns - self._window_ns >= WINDOW_NS:
             kept_back, self._kept_back = self._kept_back, 0
             self._window_ns, self._left = now_ns, MOST_LINES
@@ -152,7 +152,7 @@ class _Budget:
 
 
 class Narrator:
-    """Turns changes into lines. Pure; one thread.
+    """Turns changes into lines of the log. Pure; one thread.
 
     What happens again and again, such as a plan that runs out, is told one by one `BURST` times, then once
     per `WINDOW_NS` as a count and a share of the time.
@@ -170,7 +170,7 @@ class Narrator:
         self._budget = _Budget()
 
     def tell(self, change: Change, cause: str = "") -> list[Line]:
-        """Return what is to be said of a change.
+        """Return the line about a change.
 
         Args:
             change: what came after all that were told.
@@ -185,7 +185,7 @@ class Narrator:
         return self._budget.spend(change.now_ns, said)
 
     def remind(self, now_ns: int, cause: str = "") -> list[Line]:
-        """Return what is due without a change: counts, and that there is still no plan."""
+        """Return the lines that are due without a change: counts, and that there is still no plan."""
         said = [line for line in self._counted(now_ns) if line is not None]
         if self._idle_ns is not None and now_ns - max(self._idle_ns, self._reminded_ns) >= REMIND_NS:
             self._reminded_ns = now_ns

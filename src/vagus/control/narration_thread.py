@@ -18,13 +18,13 @@ from vagus.types import LinkState
 __all__ = ["RUN_LOGGER", "NarrationThread", "greetings", "tell_end", "tell_greetings", "trouble_of"]
 
 RUN_LOGGER = "vagus.run"
-"""What a run tells goes by this name, whatever command it belongs to."""
+"""Name of the logger of a run, whatever command it belongs to."""
 logger = logging.getLogger(RUN_LOGGER)
 
 LOOK_S = 0.25
-"""How late a change is told."""
+"""Longest delay before a change is logged."""
 JOIN_S = 1.0
-"""Longest wait at the end for a log that takes no line."""
+"""Longest wait at the end for a log that accepts no line."""
 
 
 class NarrationThread:
@@ -49,12 +49,12 @@ class NarrationThread:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Tell what is left; a log that takes nothing is left behind."""
+        """Log what is left; a log that accepts nothing is not waited for."""
         self._stopping.set()
         self._thread.join(JOIN_S)
 
     def tell(self) -> None:
-        """Log what has come since."""
+        """Log the changes since the last call."""
         cause = self._cause()
         for change in self._changes.take():
             self._say(self._narrator.tell(change, cause))
@@ -73,7 +73,7 @@ class NarrationThread:
 
 
 def trouble_of(status: ClientStatus) -> str:
-    """Return what is wrong with the link, in words; "" while nothing is."""
+    """Return the trouble of the link, in words; "" while it is well."""
     if status.link in (LinkState.CONNECTING, LinkState.STREAMING):
         return ""
     known = {
@@ -85,7 +85,7 @@ def trouble_of(status: ClientStatus) -> str:
 
 
 def greetings(contract: Contract) -> list[Line]:
-    """Return whom the session is with, what was agreed on, and what to look out for."""
+    """Return the lines for the start: server, contract, and warnings."""
     said = contract.capabilities
     session = Line(
         f"session with {said.server} ({ServiceKey.of(said.model, said.revision, said.service_name).text}), "
@@ -97,7 +97,7 @@ def greetings(contract: Contract) -> list[Line]:
 
 
 def tell_greetings(contract: Contract) -> None:
-    """Log whom the session is with, and what to look out for."""
+    """Log the lines for the start: server, contract, and warnings."""
     for line in greetings(contract):
         logger.log(logging.WARNING if line.is_warning else logging.INFO, "%s", line.text)
 

@@ -13,13 +13,13 @@ from vagus.threads import Supervised
 __all__ = ["MAX_WAITING", "NoticeQueue"]
 
 MAX_WAITING = 256
-"""Lines kept for a log that takes none; further ones are dropped and counted."""
+"""Most lines that wait for the log; further ones are dropped and counted."""
 CLOSE_S = 1.0
-"""Longest wait at the end for a log that takes no line."""
+"""Longest wait at the end for a log that accepts no line."""
 
 
 class NoticeQueue:
-    """Log lines that cost the caller a queue's `put` and nothing else, whatever the log does.
+    """Queue of log lines: the caller never waits, whatever the log does.
 
     Args:
         logger: takes the lines, on a thread of this object.
@@ -37,15 +37,15 @@ class NoticeQueue:
         return self
 
     def warning(self, line: str) -> None:
-        """Have `line` logged as a warning (any thread); never waits."""
+        """Queue `line` as a warning (any thread); never waits."""
         self._put(logging.WARNING, line)
 
     def info(self, line: str) -> None:
-        """Have `line` logged as information (any thread); never waits."""
+        """Queue `line` as information (any thread); never waits."""
         self._put(logging.INFO, line)
 
     def close(self) -> None:
-        """Write what is left; a log that takes nothing is left behind after `CLOSE_S`. Twice is harmless."""
+        """Write what is left, for at most `CLOSE_S`. Twice is harmless."""
         if self._thread.is_alive():
             self._lines.put(None)
             self._thread.join(CLOSE_S)

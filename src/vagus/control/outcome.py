@@ -13,7 +13,7 @@ __all__ = ["RunOutcome"]
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """A run that is over.
+    """Outcome of a run that is over.
 
     Attributes:
         summary: what the loop counted.

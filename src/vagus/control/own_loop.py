@@ -39,19 +39,19 @@ __all__ = ["OwnLoop"]
 logger = logging.getLogger(__name__)
 
 CAMERA_JOIN_S = 1.0
-"""How long a hanging camera may hold up the end, after the robot was stopped."""
+"""Longest wait for a hanging camera at the end, after the robot was stopped."""
 LEAVE_S = 10.0
-"""After a signal, a loop that does not call `tick` any more has this long; then the process ends."""
+"""Time after a signal until the process ends if the loop does not call `tick` any more."""
 LOOK_S = 0.1
-"""How late a signal to a loop that does not call `tick` is noticed."""
+"""Longest delay before a signal is noticed while the loop does not call `tick`."""
 SIGNAL_CODE = 128
-"""The exit code of a process that a signal has ended, less the signal's number."""
+"""Exit code of a process that a signal has ended, less the signal's number."""
 NOT_OURS = ("duration_s", "episodes", "episode_s", "return_to_start", "return_time_s", "realtime_priority")
-"""Settings of a loop that waits for its ticks itself."""
+"""Settings that need a loop of ours."""
 
 
 class OwnLoop:
-    """Turns the readings of a loop of the user's own into commands, one `tick` at a time, without waiting.
+    """Turns the readings of the user's own loop into commands, one `tick` at a time, without waiting.
 
     A context manager. Inside it a signal that would end the process, a failure, a loop that does not call
     `tick` for `tick_timeout_s`, and the end of the block stop the robot; `tick` then raises. It belongs to
@@ -189,7 +189,7 @@ class OwnLoop:
 
     @property
     def status(self) -> LoopStatus | None:
-        """How the last tick stood: link, motion, step, playback left; None before the first."""
+        """Status of the last tick: link, motion, step, playback left; None before the first."""
         return self._cycle.status
 
     def summary(self) -> LoopSummary:
@@ -260,7 +260,7 @@ class OwnLoop:
 
 
 def check_own_loop(config: LoopConfig) -> None:
-    """Raise ConfigError if a setting was given that a loop of the user's own decides itself."""
+    """Raise ConfigError if a setting was given that the user's own loop decides."""
     usual = LoopConfig()
     given = [
         entry.name for entry in fields(config) if getattr(config, entry.name) != getattr(usual, entry.name)

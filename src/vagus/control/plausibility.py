@@ -15,17 +15,17 @@ from vagus.types import ActionArray, FloatArray
 __all__ = ["Plausibility"]
 
 TOLERATED_SHARE = 0.05
-"""Share of the range that a reading may jump at any time: noise, play, a knock."""
+"""Share of the range by which a reading may jump at any time: noise, play, a knock."""
 TOLERATED_S = 0.25
 """The same where there is no range: time at full speed."""
 OUTSIDE = 3.0
-"""How many ranges outside its bounds a joint may stand: where somebody has drawn these narrowly."""
+"""How many ranges a joint may stand outside its bounds: somebody may have set these narrowly."""
 LONGEST_S = 0.5
-"""Time without a reading that counts as time to move."""
+"""Longest time without a reading that counts as time to move."""
 
 
 class Plausibility:
-    """Compares readings of positions that have a velocity limit; all others may jump as they like.
+    """Checks that positions with a velocity limit move no faster than they can; others may jump.
 
     A joint may have moved `jump_factor` times as far as its velocity limit allows, a share of its range on
     top, and anywhere between where it was and where it was sent since its reading last changed: a driver may
@@ -70,15 +70,15 @@ class Plausibility:
 
     @property
     def has_reference(self) -> bool:
-        """Whether there is a reading to compare with."""
+        """Whether there is an earlier reading to compare with."""
         return self._last_ns is not None
 
     def forget(self) -> None:
-        """The robot was put elsewhere: the next reading is compared with nothing."""
+        """Forget the earlier readings: the robot was moved by others."""
         self._last_ns = self._earlier_ns = None
 
     def out_of_reach(self, state: FloatArray) -> str:
-        """Return which joint says that it stands where it cannot, in words; "": none.
+        """Return which joint reads an impossible position, in words; "": none.
 
         A robot may be switched on outside its bounds, but not anywhere: such a number is another unit, or no
         reading.
@@ -99,7 +99,7 @@ class Plausibility:
         )
 
     def jump(self, state: FloatArray, now_ns: int) -> str:
-        """Return what moved further than it can, in words; "": nothing, or there is nothing to compare with.
+        """Return which joint moved too far, in words; "": none, or no earlier reading.
 
         Args:
             state: (state_dim,), finite.
@@ -121,7 +121,7 @@ class Plausibility:
         )
 
     def accept(self, state: FloatArray, now_ns: int) -> None:
-        """Compare with this reading from now on."""
+        """Use this reading for the next comparison."""
         if not self._names:
             self._last_ns = now_ns
             return
@@ -134,11 +134,11 @@ class Plausibility:
         self._high = np.where(is_new, np.maximum(sent, 0.0), self._high)
 
     def released(self) -> None:
-        """Nobody drives the robot: it is on its way to nowhere."""
+        """Note that nobody drives the robot: it has no target."""
         self._goal = self._nowhere
 
     def commanded(self, action: ActionArray) -> None:
-        """Take where the robot was sent, (action_dim,)."""
+        """Note the last command, (action_dim,)."""
         if not self._names:
             return
         self._goal = action[self._actions]
@@ -148,7 +148,7 @@ class Plausibility:
             self._high = np.maximum(self._high, sent)
 
     def _fits_earlier(self, values: ActionArray, now_ns: int) -> bool:
-        """Whether `values` go on from the reading before the last."""
+        """Whether `values` fit the reading before the last."""
         if self._earlier_ns is None:
             return False
         moved = self._turns.difference(values, self._earlier)
@@ -163,7 +163,7 @@ def _passed_s(since_ns: int, now_ns: int) -> float:
 
 
 def _finite(values: ActionArray) -> ActionArray:
-    """Return `values` with zeros where there is none."""
+    """Return `values` with zeros in place of missing ones."""
     return np.where(np.isfinite(values), values, 0.0)
 
 
@@ -176,7 +176,7 @@ def _is_bounded(feature: ActionFeature) -> bool:
 
 
 def _reach(feature: ActionFeature) -> tuple[float, float]:
-    """Return the ends of where a position can stand."""
+    """Return the least and the greatest plausible position."""
     lower, upper = feature.limits.lower, feature.limits.upper
     if lower is None or upper is None:
         return -np.inf, np.inf

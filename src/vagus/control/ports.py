@@ -26,22 +26,22 @@ __all__ = ["LoopPorts", "LoopStatus", "RecorderPort", "status_of"]
 
 
 class RecorderPort(Protocol):
-    """What the loop needs of a recorder; nothing here may block.
+    """Interface of a recorder for the loop; no method may block.
 
     What is handed over is the recorder's: nobody changes it afterwards.
     """
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """What was recorded so far, and under names with "dropped" what was not."""
+        """Counts of recorded items, and under names with "dropped" of lost ones."""
         ...
 
     def record_step(self, now_ns: int, command: Command, state: FloatArray) -> None:
-        """Take one command (control thread)."""
+        """Record one command (control thread)."""
         ...
 
     def record_images(self, draft: RequestDraft, images: Mapping[str, Image]) -> None:
-        """Take the images of one request (camera thread)."""
+        """Record the images of one request (camera thread)."""
         ...
 
     def close(self, summary: LoopSummary) -> None:
@@ -51,7 +51,7 @@ class RecorderPort(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LoopPorts:
-    """What a loop is made of.
+    """Parts of a control loop.
 
     Attributes:
         robot: not connected yet.
@@ -74,7 +74,7 @@ class LoopPorts:
 
 @dataclass(frozen=True, slots=True)
 class LoopStatus:
-    """How the loop stood at its last tick; for a status line on another thread."""
+    """Status of the loop at its last tick, for a status line on another thread."""
 
     now_ns: int
     link: LinkState
@@ -92,7 +92,7 @@ class LoopStatus:
 def status_of(
     now_ns: int, command: Command, engine: EnginePort, stats: LoopStats, lateness_ms: float
 ) -> LoopStatus:
-    """Return how a loop stands at a tick in which this was commanded."""
+    """Return the status of a loop at a tick with this command."""
     provenance = command.provenance
     return LoopStatus(
         now_ns=now_ns,

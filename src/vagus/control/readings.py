@@ -19,11 +19,11 @@ from vagus.types import ActionArray, FloatArray
 __all__ = ["Reading", "Readings"]
 
 REMEMBERED = 3
-"""Readings whose median is held and started from: one among three that is wrong is outvoted."""
+"""Number of readings for the median: one wrong reading among three is outvoted."""
 GOOD_PER_BAD = 10
 """Good readings that make up for a bad one: more than one bad in eleven ends the run after a while."""
 NUMBERS = "biufO"
-"""Kinds of arrays that may hold numbers."""
+"""Kinds of numpy arrays that may hold numbers."""
 UNSETTLED_S = 5.0
 """Longest that readings may jump about while the robot is not driven."""
 
@@ -78,7 +78,7 @@ class Readings:
         self.bad = 0
 
     def take(self, value: object, now_ns: int, *, is_driven: bool) -> Reading:
-        """Judge what the robot returned.
+        """Check one reading of the robot.
 
         Args:
             value: a copy is made of it.
@@ -115,7 +115,7 @@ class Readings:
         return Reading(state, self._median(), is_trusted=not (jump or is_first))
 
     def missed(self, why: str) -> Reading:
-        """Do without a reading, which was not to be had for this reason.
+        """Note that a reading is missing, and why.
 
         Raises:
             RobotError: too many bad readings.
@@ -130,16 +130,16 @@ class Readings:
         return Reading(self._state, self._state, is_trusted=False)
 
     def commanded(self, action: ActionArray) -> None:
-        """Take where the robot was sent, (action_dim,)."""
+        """Note the last command, (action_dim,)."""
         self._plausibility.commanded(action)
 
     def forget(self) -> None:
-        """The robot was put elsewhere: what was read before says nothing."""
+        """Forget the earlier readings: the robot was moved by others."""
         self._plausibility.forget()
         self._history.clear()
 
     def _numbers(self, value: object) -> FloatArray | str:
-        """Return a copy of a reading as numbers, or why it is none."""
+        """Return a copy of a reading as numbers, or the reason why it is not one."""
         wanted = f"state: wanted {self._size} finite numbers"
         try:
             given = np.asarray(value)
@@ -161,7 +161,7 @@ class Readings:
         return f"bad reading {self._in_row} in a row; max_bad_readings is {self._max_bad}"
 
     def _note_unsettled(self, jump: str, now_ns: int) -> None:
-        """Give up on a robot that seems to jump about though nobody drives it."""
+        """Raise RobotError for a robot that seems to jump about while nobody drives it."""
         if not jump:
             self._unsettled_since_ns = None
             return

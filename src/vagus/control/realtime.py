@@ -16,19 +16,19 @@ __all__ = ["Sweep", "Sweeper", "quiet_runtime"]
 logger = logging.getLogger(__name__)
 
 SWITCH_INTERVAL_S = 0.0005
-"""How long another thread may keep the interpreter while the control thread is due."""
+"""Longest time that another thread may keep the interpreter while the control thread is due."""
 EVERY_NS = ((2, 30_000_000_000), (1, 2_000_000_000), (0, 250_000_000))
-"""How often each generation is swept: what a driver throws away in a quarter of a second may wait."""
+"""Generation of the garbage collector → pause between two collections."""
 FIRST_COST_NS = 1_000_000
 MARGIN = 3
-"""A sweep is begun if so many times its usual cost are left until the next tick."""
+"""A collection begins if this many times its usual cost is left until the next tick."""
 LATEST = 4
-"""It is begun in any case after so many times its usual pause."""
+"""A collection begins in any case after this many times its usual pause."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """How often a generation of the garbage collector is swept, and how long that took lately."""
+    """Schedule and recent cost of collecting one generation of garbage."""
 
     generation: int
     every_ns: int
@@ -36,19 +36,19 @@ class Sweep:
     cost_ns: int
 
     def is_due(self, now_ns: int, slack_ns: int) -> bool:
-        """Say whether to sweep now, with so much time until the next tick."""
+        """Say whether to collect now, with `slack_ns` until the next tick."""
         waited_ns = now_ns - self.swept_ns
         if waited_ns < self.every_ns:
             return False
         return slack_ns > MARGIN * self.cost_ns or waited_ns > LATEST * self.every_ns
 
     def done(self, now_ns: int, cost_ns: int) -> Sweep:
-        """Return it after it was swept: the cost falls slowly and rises at once."""
+        """Return the schedule after a collection: the cost falls slowly and rises at once."""
         return replace(self, swept_ns=now_ns, cost_ns=max(cost_ns, self.cost_ns * 7 // 8))
 
 
 class Sweeper:
-    """Frees reference cycles between ticks, where there is time: memory stays flat, and no tick waits.
+    """Collects garbage between ticks, where there is time: memory stays flat, and no tick waits.
 
     What was there before the run is frozen, so a sweep looks at little. Where ticks leave no time at all, it
     is swept all the same, later.
@@ -63,7 +63,7 @@ class Sweeper:
             ]
 
     def sweep(self, now_ns: int, slack_ns: int) -> None:
-        """Free what is due, if it fits into `slack_ns`; the oldest generation includes the younger ones."""
+        """Collect what is due if it fits into `slack_ns`; the oldest generation includes the younger ones."""
         for place, sweep in enumerate(self._sweeps):
             if not sweep.is_due(now_ns, slack_ns):
                 continue

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class LoopRequest(enum.Enum):
-    """What a loop can be asked for."""
+    """A request to a loop."""
 
     PAUSE = "pause"
     RESUME = "resume"
@@ -43,7 +43,7 @@ class Requests:
         *,
         on_moved: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_moved` is called when an episode begins with the robot put elsewhere."""
+        """Make the queue; `on_moved` is called when an episode begins with the robot in another pose."""
         self._on_moved = on_moved
         self._engine = engine
         self._motion = motion
@@ -53,16 +53,16 @@ class Requests:
         self._resumes_after_reset = False
 
     def put(self, request: LoopRequest) -> None:
-        """Have it applied at the next tick, or once the robot is at rest."""
+        """Queue a request; it is applied at the next tick, or once the robot is at rest."""
         self._waiting.append(request)
 
     @property
     def is_resetting(self) -> bool:
-        """Whether a new episode was asked for already."""
+        """Whether a new episode is requested already."""
         return LoopRequest.RESET in self._waiting
 
     def apply_next(self, now_ns: int, state: FloatArray | None, config: LoopConfig) -> bool:
-        """Apply one that is due; return whether there was one. `state` is None where it cannot be trusted."""
+        """Apply a request that is due; return whether there was one. `state` is None if it is not trusted."""
         if not self._waiting or not self._may_apply(self._waiting[0], now_ns):
             return False
         request = self._waiting.popleft()

@@ -20,7 +20,7 @@ def _as_flag(setting: str, names: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What a robot is admitted with.
+    """Settings that admit a robot: fallbacks, and what the operator vouches for.
 
     Attributes:
         fallback: what is commanded without a plan.

@@ -34,12 +34,12 @@ __all__ = [
 Vector: TypeAlias = NDArray[np.float64]
 
 WRITING = 1e-6
-"""By how much numbers may miss the norm they should have and still be left alone: they come as float32."""
+"""Error of a norm that is left uncorrected: the numbers come as float32."""
 
 
 @dataclass(frozen=True, slots=True)
 class RotationGroup:
-    """Features of an action that are one orientation.
+    """Features of an action that form one orientation.
 
     Attributes:
         name: what the features call it, e.g. "wrist:rotvec".
@@ -101,7 +101,7 @@ def _group(name: str, members: Sequence[tuple[int, ActionFeature]]) -> RotationG
 
 
 def to_quaternion(values: Vector, convention: str) -> Vector | None:
-    """Return the unit quaternion that `values` name, or None where they name no orientation."""
+    """Return the unit quaternion of `values`, or None if they are no orientation."""
     low, high = NORMS[convention]
     norm = _length(values)
     if not low <= norm <= high:
@@ -133,7 +133,7 @@ def _written(values: Vector, quaternion: Vector, convention: str, near: Vector) 
 
 
 def angle_between(left: Vector, right: Vector, convention: str) -> float:
-    """Return the angle in rad between two orientations; infinite where one of them is none."""
+    """Return the angle in rad between two orientations; infinite if one of them is invalid."""
     first, second = to_quaternion(left, convention), to_quaternion(right, convention)
     return math.inf if first is None or second is None else _length(_way(first, second))
 
@@ -221,7 +221,7 @@ class RotationLimiter:
         return self._speed
 
     def seed(self, values: ActionArray) -> None:
-        """Stand still at `values`; where they name no orientation (NaN, not measured) the last one stays."""
+        """Start from a stand at `values`; without an orientation (NaN, not measured) the last one stays."""
         self._speed = np.zeros(3)
         self._target_speed = np.zeros(3)
         measured = to_quaternion(values, self._group.convention)

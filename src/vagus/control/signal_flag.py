@@ -19,20 +19,20 @@ __all__ = ["SignalFlag", "ending_signals"]
 INSISTED = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
 )
-"""What people and supervisors end a program by: taken back from a library that installs its own handler."""
+"""Signals by which people and supervisors end a program: taken back from a library's own handler."""
 WITHOUT_EFFECT = frozenset({"SIGCHLD", "SIGCLD", "SIGCONT", "SIGURG", "SIGWINCH", "SIGINFO"})
 OUT_OF_REACH = frozenset({"SIGKILL", "SIGSTOP"})
 CRASHES = frozenset({"SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL"})
-"""The program cannot go on after these, not even to stop a robot."""
+"""Signals after which the program cannot go on, not even to stop a robot."""
 UNHEEDED = frozenset({"SIGPIPE", "SIGXFSZ", "SIGTTIN", "SIGTTOU"})
-"""Ignored, so that the write or read at fault fails instead: no terminal suspends a robot's program."""
+"""Signals that are ignored, so that the write or read fails instead: no terminal suspends the program."""
 KEPT_BY_A_LIBRARY_S = 0.5
-"""Longest that a handler which a library took away is away; those in `INSISTED`: one tick."""
+"""Longest time without our handler if a library replaces it; for those in `INSISTED`: one tick."""
 MS_PER_S = 1e3
 WAKE = b"\0"
-"""No signal's number."""
+"""Byte that wakes the waiting thread: it is no signal's number."""
 SIZE_OF_SIGACTION = 512
-"""More than any system's `struct sigaction` has; its first word is the handler."""
+"""Size of a buffer for `struct sigaction`; its first word is the handler."""
 
 
 def _named(names: frozenset[str]) -> frozenset[int]:
@@ -49,7 +49,7 @@ _ENTERED: set[SignalFlag] = set()
 
 
 def _let_go_in_child() -> None:
-    """Undo everything in a process that a driver has forked: its signals are its own, and no word to us."""
+    """Undo everything in a process that a driver has forked: its signals are its own."""
     for signals in tuple(_ENTERED):
         signals.let_go()
 
@@ -59,7 +59,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class SignalFlag:
-    """Signals as a flag that the control thread looks at; handlers are put back at the end.
+    """Signals as a flag that the control thread reads; handlers are put back at the end.
 
     A signal that was ignored from outside (nohup, a job in the background) stays ignored, but for SIGINT and
     SIGTERM. One for which a driver has a handler of its own is the driver's, but for those in `INSISTED`.
@@ -86,7 +86,7 @@ class SignalFlag:
 
     @property
     def count(self) -> int:
-        """Signals that have come (any thread)."""
+        """Number of signals that have come (any thread)."""
         return max(self._handled, self._woken)
 
     def __enter__(self) -> SignalFlag:
@@ -123,7 +123,7 @@ class SignalFlag:
                 os.close(end)
 
     def let_go(self) -> None:
-        """Take no signal any more, in a forked process, whose pipe still is the parent's."""
+        """Stop taking signals, in a forked process, whose pipe still belongs to the parent."""
         _ENTERED.discard(self)
         self.is_copy = True
         pipe, self._pipe = self._pipe, None
@@ -136,7 +136,7 @@ class SignalFlag:
                 os.close(end)
 
     def ensure(self, now_ns: int) -> None:
-        """Take back what a library has taken meanwhile (main thread, every tick and after `connect`)."""
+        """Install our handlers again if a library has replaced them (main thread, every tick)."""
         if self._pipe is None or threading.current_thread() is not threading.main_thread():
             return
         for number in INSISTED:

@@ -17,7 +17,7 @@ __all__ = ["StateReader"]
 
 
 class StateReader:
-    """Reads, and judges what it has read; all of it belongs to the control thread.
+    """Reads the robot's state and checks it. All methods belong to the control thread.
 
     Args:
         read: asks the driver.
@@ -51,11 +51,11 @@ class StateReader:
 
     @property
     def bad(self) -> int:
-        """Readings so far that cost their tick."""
+        """Number of bad readings so far."""
         return self._readings.bad
 
     def read(self) -> Reading:
-        """Return the state of this tick; one that cannot be had or believed is the last good one.
+        """Return the state of this tick; a missing or implausible one is replaced by the last good one.
 
         Raises:
             RobotError: too many of those, or a first reading of a wrong shape.
@@ -78,9 +78,9 @@ class StateReader:
         return spent_ns
 
     def commanded(self, action: ActionArray) -> None:
-        """Take where the robot was sent, in the order of the mapping's actions."""
+        """Note the last command, in the order of the mapping's actions."""
         self._readings.commanded(action)
 
     def forget(self) -> None:
-        """The robot was put elsewhere."""
+        """Forget the earlier readings: the robot was moved by others."""
         self._readings.forget()

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 __all__ = ["Tick", "TickSchedule"]
 
 CLOSEST_SHARE = 4
-"""A tick whose deadline is nearer than a period over this to the last command is skipped."""
+"""A tick is skipped if its deadline is nearer to the last command than the period divided by this."""
 WINDOW_TICKS = 10
-"""A robot never gets more commands in so many ticks than fit in there, and one."""
+"""Window in ticks in which a robot gets at most this number of commands, and one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Tick:
 
 
 class TickSchedule:
-    """Deadlines at whole periods since the beginning. One thread.
+    """Absolute deadlines of the ticks, at whole periods since the beginning. One thread.
 
     The robot gets a command somewhere between two moments: when its driver is called, and when that returns.
     The calling thread may be held up in between. Two commands follow each other by the earlier of these
@@ -42,7 +42,7 @@ class TickSchedule:
         self._returned_ns: deque[int] = deque(maxlen=WINDOW_TICKS + 1)
 
     def begin(self, now_ns: int) -> None:
-        """The first tick is due now."""
+        """Begin: the first tick is due now."""
         self._deadline_ns = now_ns
 
     def next_ns(self) -> tuple[int, int]:
@@ -57,13 +57,13 @@ class TickSchedule:
         return self._deadline_ns, skipped
 
     def wake(self, now_ns: int) -> Tick:
-        """The tick begins; deadlines that have passed meanwhile are skipped."""
+        """Begin the tick; deadlines that have passed meanwhile are skipped."""
         lateness_ns = max(now_ns - self._deadline_ns, 0)
         missed = lateness_ns // self.period_ns
         self._deadline_ns += (missed + 1) * self.period_ns
         return Tick(lateness_ns, missed)
 
     def commanded(self, called_ns: int, returned_ns: int) -> None:
-        """The robot was commanded: when its driver was called, and when it returned."""
+        """Note a command: when the driver was called, and when it returned."""
         self._called_ns = called_ns
         self._returned_ns.append(returned_ns)

@@ -25,21 +25,21 @@ __all__ = ["Bounds", "Hang", "Watchdog", "attempt", "within"]
 logger = logging.getLogger(__name__)
 
 LOOK_S = 0.1
-"""How late a call that hangs is noticed; a signal wakes the watchdog at once."""
+"""Longest delay before a call that hangs is noticed; a signal wakes the watchdog at once."""
 STOP_S = 2.0
 """Longest that the first `robot.stop()` may take; then another thread tries, for half as long."""
 COMMAND_S = 0.05
-"""How long a command that is on its way may keep the watchdog from `robot.stop()`."""
+"""Longest time that a running command may delay `robot.stop()`."""
 RETURN_S = 0.5
-"""After the stop, the control thread has this long to come back and end the run in order."""
+"""Time for the control thread to come back after the stop and end the run in order."""
 FOR_EVER_S = 1e9
 ASKED_S = 0.25
-"""How long a call may go on after a signal."""
+"""Longest time that a call may go on after a signal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How long the control thread may take.
+    """Longest times of the control thread.
 
     Attributes:
         tick_s: for one tick, all calls into the driver in it together.
@@ -54,7 +54,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Hang:
-    """What the control thread was stuck in.
+    """A call in which the control thread was stuck.
 
     Attributes:
         what: the call, in words.
@@ -71,7 +71,7 @@ class Hang:
 
 
 class Watchdog:
-    """Watches the thread that enters it.
+    """Stops the robot when the thread that entered the watchdog is stuck.
 
     Args:
         stop: `robot.stop`; called on the watchdog's threads while the control thread is stuck.
@@ -124,32 +124,32 @@ class Watchdog:
         self._over.set()
 
     def tick(self, wait_s: float = 0.0) -> None:
-        """A tick begins, or the wait of `wait_s` for the next."""
+        """Begin a tick, or the wait of `wait_s` for the next."""
         self._begin(self._bounds.tick_s + wait_s, ASKED_S)
 
     def long(self, call: str) -> None:
-        """Something begins that may take its time while nothing is commanded."""
+        """Begin a call that may take long while nothing is commanded."""
         self.call = call
         self._begin(self._bounds.long_s, ASKED_S)
 
     def end(self, call: str) -> None:
-        """A part of the end begins; the robot stands."""
+        """Begin a part of the end; the robot stands."""
         self.call = call
         self._begin(self._bounds.end_s, 1.0)
 
     def idle(self) -> None:
-        """Whatever was begun has ended; what comes next is not this object's."""
+        """Watch nothing until the next call of this object."""
         self._span = None
         self.call = ""
 
     def unhurried(self, call: str, asked_s: float) -> None:
-        """Something begins that may take for ever, but after a signal only so long."""
+        """Begin a call that may take for ever, but only `asked_s` after a signal."""
         self.call = call
         self._begin(FOR_EVER_S, asked_s, is_quiet=True)
 
     @contextmanager
     def commanding(self) -> Iterator[bool]:
-        """Yield whether the robot may still be commanded; it is not stopped by the watchdog meanwhile."""
+        """Yield whether the robot may be commanded; the watchdog does not stop it meanwhile."""
         with self._gate:
             yield self.hang is None
 
@@ -192,7 +192,7 @@ class Watchdog:
                 self._step_in(hang, span)
 
     def _step_in(self, hang: Hang, span: Span) -> None:
-        """Stop the robot in place of a control thread that is stuck, and end what it cannot end."""
+        """Stop the robot in place of a control thread that is stuck, and give that thread up."""
         self.hang = self.hang or hang
         if self._gate.acquire(timeout=COMMAND_S):  # one command may be on its way; none follows it
             self._gate.release()
@@ -224,7 +224,7 @@ class Watchdog:
             self.is_stopped = True
 
     def _comes_back(self, span: Span) -> bool:
-        """Wait a little; say whether the control thread has left what it was stuck in."""
+        """Wait a little; say whether the control thread has left the call."""
         patience_s = RETURN_S
         while self._span is span and not self._over.is_set() and patience_s > 0.0:
             self._over.wait(LOOK_S)
@@ -233,7 +233,7 @@ class Watchdog:
 
 
 def attempt(what: str, call: Callable[[], None]) -> None:
-    """Call. A failure of any kind is logged, so that what comes after still happens."""
+    """Call, and log a failure of any kind, so that what follows still happens."""
     try:
         call()
     except BaseException:
@@ -241,7 +241,7 @@ def attempt(what: str, call: Callable[[], None]) -> None:
 
 
 def within(what: str, call: Callable[[], None], timeout_s: float) -> None:
-    """Call on a thread of its own; one that takes longer is left behind."""
+    """Call on a thread of its own; a call that takes longer is not waited for."""
     thread = Supervised(partial(attempt, what, call), name="vagus-end", is_repeated=False)
     thread.start()
     thread.join(timeout_s)
