@@ -21,11 +21,11 @@ __all__ = ["DEVICES", "build", "let_go", "unusable"]
 logger = logging.getLogger(__name__)
 
 DEVICES = (Robot, Teleoperator, Camera)
-"""Whose faults are the robot's, not a program's."""
+"""Classes of LeRobot whose errors count as the robot's."""
 
 
 def build(cfg: RolloutConfig, shutdown: Event) -> RolloutContext:
-    """Have LeRobot connect and make everything, and let go of what it has connected if it fails.
+    """Let LeRobot connect and make everything; release what it has connected if it fails.
 
     Raises:
         RobotError: the robot or the teleoperator cannot be connected.
@@ -47,7 +47,7 @@ def build(cfg: RolloutConfig, shutdown: Event) -> RolloutContext:
 
 
 def unusable(error: BaseException) -> ConfigError:
-    """Return what LeRobot says about a setting as one of our errors."""
+    """Return LeRobot's error about a setting as a ConfigError."""
     return ConfigError("lerobot-rollout", wanted="settings that LeRobot takes", got=str(error))
 
 

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Ending:
-    """What ended a rollout, noted as it happens.
+    """The end of a rollout: its causes are noted as they happen.
 
     Attributes:
         oversight: knows of signals, and of a call that hangs.
@@ -41,14 +41,14 @@ class Ending:
     recording: str = ""
 
     def outcome(self, client: PolicyClient[Engine]) -> RunOutcome:
-        """Return how it ended; a fault in a program is logged with its traceback."""
+        """Return the outcome of the rollout; an error in a program is logged with its traceback."""
         summary = self.summary()
         if summary.reason is EndReason.ERROR and self.cause is not None:
             logger.error("the rollout failed: %s", summary.error, exc_info=self.cause)
         return RunOutcome(summary, client.counters(), client.status(), self.recording)
 
     def summary(self) -> LoopSummary:
-        """Return what was counted up to now, and why it ends (any thread)."""
+        """Return the summary up to now, with the reason for the end (any thread)."""
         reason, error = self._reason(self.pilot)
         if self.pilot is None:
             counted = LoopStats().summary(reason, error, limited={}, camera_errors=0)
@@ -70,7 +70,7 @@ class Ending:
 
 
 def as_robot_error(error: Exception, devices: tuple[type, ...]) -> Exception:
-    """Return an error that came out of a method of one of these classes as the robot's."""
+    """Return an error that a method of one of these classes raised as a RobotError."""
     frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
     if isinstance(error, VagusError) or not any(isinstance(f.f_locals.get("self"), devices) for f in frames):
         return error
@@ -80,7 +80,7 @@ def as_robot_error(error: Exception, devices: tuple[type, ...]) -> Exception:
 
 
 def passed_through(error: BaseException | None, code: CodeType) -> BaseException | None:
-    """Return the error, or the one behind it, that came through this function; None: neither did."""
+    """Return the error, or its cause, that passed through this function; None: neither did."""
     while error is not None:
         if any(frame.f_code is code for frame, _ in traceback.walk_tb(error.__traceback__)):
             break

@@ -48,7 +48,7 @@ class VagusInferenceConfig(RTCInferenceConfig):  # type: ignore[misc]
 
     @property
     def admission(self) -> Admission:
-        """What a robot is admitted with."""
+        """The settings that decide whether a robot is admitted."""
         return Admission(self.fallback, self.vouch_unbounded, self.vouch_unmeasured, _as_flag)
 
 
@@ -58,7 +58,7 @@ def _as_flag(setting: str, names: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class EnginePorts:
-    """What the engine tells others.
+    """Outputs of the engine: whom it tells what.
 
     Attributes:
         shutdown: set when the robot must be stopped for good; LeRobot's strategies then end.
@@ -76,14 +76,14 @@ class EnginePorts:
 
 
 class VagusInferenceEngine(InferenceEngine):  # type: ignore[misc]
-    """LeRobot's engine contract on a pilot: nothing here waits, and no thread is started.
+    """LeRobot's inference engine on top of a pilot: no method waits, and no thread is started.
 
     `get_action` returns a command for every tick in which one is due: plan actions, and while there is no
     plan explicit holds and zeros. It returns None only where commanding nothing leaves the robot standing.
     """
 
     def __init__(self, pilot: Pilot, ports: EnginePorts, *, task: str = "") -> None:
-        """Take over a pilot; it is paused until `resume`."""
+        """Make the engine on a pilot; it is paused until `resume`."""
         try:
             super().__init__(task=task)  # LeRobot after 0.6.1 keeps the task in the base class
         except TypeError:
@@ -97,7 +97,7 @@ class VagusInferenceEngine(InferenceEngine):  # type: ignore[misc]
     # -- life -------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Nothing to start: the session is open."""
+        """Do nothing: the session is open."""
 
     def stop(self) -> None:
         """Command nothing any more."""
@@ -110,7 +110,7 @@ class VagusInferenceEngine(InferenceEngine):  # type: ignore[misc]
         self._dispatch(self._instruction)
 
     def pause(self) -> None:
-        """A human takes over: the robot stands until then, and no plan survives it."""
+        """Pause: a human takes over. The robot is stopped first, and the plan is dropped."""
         self._seen = None
         self._pilot.pause()
         self._ports.halt()
@@ -124,7 +124,7 @@ class VagusInferenceEngine(InferenceEngine):  # type: ignore[misc]
 
     @property
     def ready(self) -> bool:
-        """The server was warm before the session opened."""
+        """Whether actions can be given: always, because the server was warm before."""
         return True
 
     @property
@@ -134,12 +134,12 @@ class VagusInferenceEngine(InferenceEngine):  # type: ignore[misc]
 
     @property
     def failure(self) -> str:
-        """Why, or ""."""
+        """Why nothing will be commanded any more, or ""."""
         return self._pilot.failure
 
     @property
     def control_thread_owns_policy(self) -> bool:
-        """The policy runs on a server."""
+        """Whether the policy runs on the control thread: no, on a server."""
         return False
 
     # -- task -------------------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ class VagusInferenceEngine(InferenceEngine):  # type: ignore[misc]
 
     @property
     def dispatched_task(self) -> str:
-        """What the plan that is being played was asked for: the label of the frames that are recorded."""
+        """Task of the plan that is being played: the label of the recorded frames."""
         return self._dispatched
 
     def set_task(self, task: str) -> bool:
@@ -171,7 +171,7 @@ class VagusInferenceEngine(InferenceEngine):  # type: ignore[misc]
     # -- every tick -------------------------------------------------------------------------------------
 
     def notify_observation(self, obs: dict[str, object]) -> None:
-        """Take what the robot saw just now."""
+        """Take the newest observation."""
         self._seen = obs
         self._pilot.note(obs)
 
@@ -193,7 +193,7 @@ class VagusInferenceEngine(InferenceEngine):  # type: ignore[misc]
         return torch.as_tensor(self._pilot.to_robot(command.action), dtype=torch.float32)
 
     def _follow(self, provenance: Provenance) -> None:
-        """Take note of what the action of this tick was asked for; a hold belongs to the plan before it."""
+        """Note the task of this tick's action; a hold belongs to the plan before it."""
         if provenance.epoch is None or provenance.seq is None:
             return
         asked = self._ports.instruction_of(provenance.epoch, provenance.seq)

@@ -18,7 +18,7 @@ __all__ = ["FIELDS", "Fate", "RtcSettings", "Use", "check_settings", "edge_for",
 
 
 class Use(enum.Enum):
-    """What becomes of a setting."""
+    """Effect of a setting of LeRobot: used, replaced, or without effect."""
 
     DONE = "done"
     """LeRobot or vagus does what it says."""
@@ -31,7 +31,7 @@ class Use(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Fate:
-    """What becomes of a setting, and why."""
+    """Effect of a setting, and the reason."""
 
     use: Use
     why: str = ""
@@ -78,7 +78,7 @@ _FATES: Mapping[str, Fate] = {
     "VagusConfig.action_feature_names": Fate(Use.REFUSED, "the server names its actions; see policy.rename"),
     "VagusConfig.rtc_config": Fate(Use.REFUSED, "use inference.rtc"),
 }
-"""What is not simply done."""
+"""Settings that are refused, or have no effect; all others are done."""
 
 
 def _table(name: str, *fields: str) -> Mapping[str, Fate]:
@@ -133,17 +133,17 @@ FIELDS: Mapping[str, Mapping[str, Fate]] = {
         "TeleoperatorConfig": ("id", "calibration_dir"),
     }.items()
 }
-"""Class of LeRobot → its fields, in all tested releases together → what becomes of them."""
+"""Class of LeRobot → its fields, in all tested releases together → their effect."""
 _FREE = frozenset({"RobotConfig", "TeleoperatorConfig"})
-"""What a device's own class adds is between LeRobot and its driver."""
+"""Classes whose subclasses may add fields: these are between LeRobot and its driver."""
 _SETTLED = frozenset({"device"})
-"""LeRobot fills these in itself, so only the command line tells whether they were given."""
+"""Settings that LeRobot fills in itself: only the command line tells whether they were given."""
 
 IsNamed: TypeAlias = Callable[[str], bool]
 
 
 def naming(arguments: Sequence[str]) -> IsNamed:
-    """Return what tells whether a setting stands among these arguments of a command line."""
+    """Return a function that tells whether a setting stands among these arguments."""
     names = {argument.removeprefix("--").partition("=")[0] for argument in arguments}
     return names.__contains__
 
@@ -173,7 +173,7 @@ def check_settings(config: object, is_named: IsNamed) -> list[str]:
 
 
 def _given(config: object, path: str, is_named: IsNamed) -> Iterator[tuple[str, Fate]]:
-    """Yield each setting that was given a value of its own, and what becomes of it."""
+    """Yield each setting that differs from its default, and its effect."""
     fates, is_free = _fates_of(type(config))
     if fates is None:
         yield path.removesuffix("."), UNKNOWN
@@ -188,7 +188,7 @@ def _given(config: object, path: str, is_named: IsNamed) -> Iterator[tuple[str, 
 
 
 def _fates_of(kind: type) -> tuple[Mapping[str, Fate] | None, bool]:
-    """Return what becomes of a class's fields, or None if nobody knows it; and whether it may have others."""
+    """Return the effects of a class's fields, or None if it is unknown; and whether it may have others."""
     names = [of.__name__ for of in kind.__mro__]
     is_ours = kind.__module__.startswith("vagus.")
     known = [name for name in names if name in FIELDS]
@@ -213,7 +213,7 @@ def _default(field: dataclasses.Field[object]) -> object:
 
 
 class RtcSettings(Protocol):
-    """What is read of LeRobot's RTCConfig."""
+    """Fields of LeRobot's RTCConfig that are read."""
 
     @property
     def enabled(self) -> bool:
@@ -222,26 +222,26 @@ class RtcSettings(Protocol):
 
     @property
     def execution_horizon(self) -> int:
-        """Where guidance ends: the prefix horizon, in the words of vagus."""
+        """End of the guidance in steps: the prefix horizon."""
         ...
 
 
 EXECUTION_HORIZON = 10
 QUEUE_THRESHOLD = 30
-"""LeRobot's defaults; the policy's and vagus's own are better where nothing is said."""
+"""LeRobot's defaults; where nothing is set, those of the policy and of vagus are used."""
 
 _TWINS = {
     "rtc": "inference.rtc.enabled",
     "prefix_horizon": "inference.rtc.execution_horizon",
     "buffer_time_s": "inference.queue_threshold",
 }
-"""Setting of the edge → LeRobot's for the same."""
+"""Setting of the edge → LeRobot's setting for the same."""
 
 
 def edge_for(
     edge: EdgeConfig, rtc: RtcSettings, queue_threshold: int, *, fps: float, is_named: IsNamed
 ) -> EdgeConfig:
-    """Return `edge` with what LeRobot's settings of the inference say.
+    """Return `edge` with LeRobot's settings of the inference applied.
 
     Args:
         edge: as policy.edge says.

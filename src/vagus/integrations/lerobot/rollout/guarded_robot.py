@@ -27,9 +27,9 @@ Action: TypeAlias = "dict[str, float]"
 Transition: TypeAlias = "tuple[Action, Mapping[str, object]]"
 
 LEFT_AFTER_S = 0.25
-"""A robot that moves and gets no command for this long is left alone, e.g. for a leader arm or a disk."""
+"""Time without a command after which a moving robot is stopped, e.g. while LeRobot waits for a disk."""
 WATCH_S = 0.05
-"""How late that may be noticed."""
+"""Longest delay before that is noticed."""
 
 
 class ActionStep(Protocol):
@@ -41,11 +41,11 @@ class ActionStep(Protocol):
 
 
 class CommandedDevice(Protocol):
-    """What is needed of a LeRobot robot itself."""
+    """Interface of a LeRobot robot itself."""
 
     @property
     def is_connected(self) -> bool:
-        """Whether it takes commands."""
+        """Whether the robot takes commands."""
         ...
 
     def send_action(self, action: Action) -> object:
@@ -54,7 +54,7 @@ class CommandedDevice(Protocol):
 
 
 class RobotWrapper(Protocol):
-    """What is needed of LeRobot's thread-safe robot."""
+    """Interface of LeRobot's thread-safe robot."""
 
     @property
     def inner(self) -> CommandedDevice:
@@ -71,7 +71,7 @@ class RobotWrapper(Protocol):
 
 
 class GuardedRobot:
-    """Sends an action as it is if it was computed just now, else with its velocities at rest.
+    """Guards a robot: an action that is repeated is sent with its velocities at rest.
 
     Every strategy passes an action through `robot_action_processor` before it sends it, but for those that it
     makes up: the last one once more, and ways to a pose. So that processor is watched, and what it returns is
@@ -117,11 +117,11 @@ class GuardedRobot:
         self._is_unanswered = False
 
     def note_computed(self, action: Action) -> None:
-        """An action was computed; sent next, it is no repetition."""
+        """Note that an action was computed: sent next, it is no repetition."""
         self._computed = action
 
     def get_observation(self) -> Observation:
-        """Read the robot, which stands if nobody has commanded it since the reading before.
+        """Read the robot; stop it first if nobody has commanded it since the last reading.
 
         Raises:
             RobotError: the reading cannot be used.
@@ -150,14 +150,14 @@ class GuardedRobot:
         return done
 
     def halt(self) -> None:
-        """Bring the robot to a stand where it is; nothing is sent to one that stands by itself."""
+        """Stop the robot where it is; a robot that stops by itself gets no command."""
         self._computed = None
         with self._overseer.commanding(), self._lock:
             if self._at_rest and self._sent:
                 self._send({**self._sent, **self._at_rest})
 
     def halt_if_left(self) -> None:
-        """Bring the robot to a stand if it moves and nobody has commanded it for a while (any thread)."""
+        """Stop a moving robot that nobody has commanded for a while (any thread)."""
         with self._lock:
             is_moving = any(self._sent.get(name, value) != value for name, value in self._at_rest.items())
             if is_moving and self._clock.now_ns() - self._sent_ns > self._left_after_ns:
@@ -165,7 +165,7 @@ class GuardedRobot:
                 self._send({**self._sent, **self._at_rest})
 
     def stop_beside(self) -> None:
-        """Bring a robot that would go on moving to a stand, past whoever is stuck in it (any thread)."""
+        """Stop a robot that would go on moving, without waiting for a call that is stuck (any thread)."""
         inner = self._robot.inner
         if self._at_rest and self._sent and inner.is_connected:
             inner.send_action({**self._sent, **self._at_rest})

@@ -12,12 +12,12 @@ __all__ = ["identity_of", "policy_names"]
 
 
 def identity_of(name: str, tags: Mapping[str, str]) -> Identity:
-    """Return who this process is to a server."""
+    """Return the identity of this process for a server."""
     return Identity(name, secrets.token_hex(8), host_id(), {"program": "lerobot", **tags})
 
 
 def policy_names(rename_map: Mapping[str, str]) -> dict[str, str]:
-    """Return LeRobot's map of observation keys as one of names: robot name → policy name.
+    """Return LeRobot's map of observation keys as a map of names: robot name → policy name.
 
     "observation.images.front" is the camera "front" to us.
     """

@@ -20,13 +20,13 @@ from vagus.errors import RobotError
 __all__ = ["Overseer", "Oversight", "StoppableBeside", "Unwatched"]
 
 BEGIN_S = 10.0
-"""After a signal, connecting and opening have so long to notice it; somebody may be calibrating an arm."""
+"""Time for connecting and opening to end after a signal; somebody may be calibrating an arm."""
 END_S = 1.0
-"""A signal that comes later than this in the teardown cuts it short: it may encode videos for minutes."""
+"""Time in the teardown after which a signal cuts it short: it may encode videos for minutes."""
 
 
 class Overseer(Protocol):
-    """What oversees calls into a robot."""
+    """Interface for overseeing calls into a robot."""
 
     def call(self, what: str) -> AbstractContextManager[None]:
         """Oversee a call into the robot."""
@@ -38,7 +38,7 @@ class Overseer(Protocol):
 
 
 class Unwatched:
-    """Nobody oversees."""
+    """An overseer that does nothing."""
 
     def call(self, what: str) -> AbstractContextManager[None]:  # noqa: ARG002 - as an overseer's
         """Do nothing."""
@@ -53,7 +53,7 @@ class StoppableBeside(Protocol):
     """A robot that can be brought to a stand while its thread is stuck."""
 
     def stop_beside(self) -> None:
-        """Bring it to a stand, from any thread, without waiting for a call that is under way."""
+        """Stop the robot, from any thread, without waiting for a call that is under way."""
         ...
 
 
@@ -127,17 +127,17 @@ class Oversight:
 
     @property
     def hang(self) -> Hang | None:
-        """What has hung."""
+        """The call that hung; None: none."""
         return self._watchdog.hang
 
     @property
     def is_stopped(self) -> bool:
-        """Whether the robot could be stopped, where it had to be."""
+        """Whether the robot was stopped, if that was necessary."""
         return self._watchdog.hang is None or self._watchdog.is_stopped
 
     @property
     def interrupted_by(self) -> EndReason | None:
-        """Why the rollout ends, if a signal came."""
+        """End reason of the rollout if a signal came."""
         return interrupted_by(self._signals) if self._signals.is_set else None
 
     def _check(self) -> None:

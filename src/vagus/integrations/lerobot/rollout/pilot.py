@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PilotPorts:
-    """What a pilot is made of.
+    """Parts of a pilot.
 
     Attributes:
         spec: the robot in its own names.
@@ -64,7 +64,7 @@ class PilotPorts:
 
 
 class Pilot:
-    """Begins paused: nothing is commanded before the first `resume`."""
+    """Computes the commands of one robot in somebody else's loop. It is paused before the first `resume`."""
 
     def __init__(self, ports: PilotPorts, clock: Clock | None = None) -> None:
         self._ports = ports
@@ -113,7 +113,7 @@ class Pilot:
             self._go_on()
 
     def pause(self) -> None:
-        """Somebody else moves the robot from now on; twice does nothing."""
+        """Pause: somebody else moves the robot from now on. Twice does nothing."""
         if self._is_over or self._ports.engine.motion is MotionState.PAUSED:
             return
         self._ports.motion.release()
@@ -133,7 +133,7 @@ class Pilot:
         self._forget()
 
     def summary(self, reason: EndReason, error: str, *, episodes: int) -> LoopSummary:
-        """Return what was counted; how late the ticks came only their loop knows."""
+        """Return the summary, without lateness: only the owner of the loop knows it."""
         limited = self._ports.motion.limited_counts
         self._stats.state_errors = self.senses.bad
         errors = self.senses.health.errors
@@ -142,12 +142,12 @@ class Pilot:
 
     @property
     def at_rest(self) -> Mapping[str, float]:
-        """Action that goes on moving the robot when no command follows → its value at rest."""
+        """Action that keeps the robot moving after its last command → its value at rest."""
         modes = self._ports.fallbacks
         return {f.name: rest_value(f, modes) for f in self._ports.spec.actions if keeps_moving(f)}
 
     def halted(self) -> None:
-        """The robot was brought to a stand past this object; the plan goes on from there."""
+        """Note that others have stopped the robot; the plan goes on from there."""
         if not self._is_over and self._ports.engine.motion is not MotionState.PAUSED:
             now_ns = self._clock.now_ns()
             self._ports.engine.pause(now_ns)
@@ -157,7 +157,7 @@ class Pilot:
     # -- every tick -------------------------------------------------------------------------------------
 
     def note(self, observation: Observation) -> None:
-        """Take what the robot saw just now, after `senses`; pictures are copied when they are sent."""
+        """Take the newest observation, after `senses`; frames are copied when they are sent."""
         self._seen, self._seen_ns = observation, self._clock.now_ns()
 
     def act(self) -> Command | None:
@@ -240,7 +240,7 @@ class Pilot:
         return tick.command
 
     def _gave_up(self, now_ns: int) -> None:
-        """The engine has stopped: a link that is well did not fail a robot that sees nothing."""
+        """Fail with the reason of the engine: the link, or cameras that give no frames."""
         engine = self._ports.engine
         blind = self.senses.health.blamed(engine.link, now_ns)
         if blind:
@@ -249,7 +249,7 @@ class Pilot:
             self._fail(self._ports.cause_of(engine.stop_reason), EndReason.DEAD)
 
     def _last_pose(self) -> ActionArray | None:
-        """Return where the robot is, or None if it does not say."""
+        """Return the pose of the robot, or None if it is not known."""
         reading = self.senses.reading
         if reading is not None and reading.is_trusted:
             return self._ports.motion.measured(reading.steady)
@@ -257,7 +257,7 @@ class Pilot:
         return None
 
     def _offer(self, draft: RequestDraft, observation: Observation) -> None:
-        """Send a request, unless there are no pictures for it.
+        """Send a request, unless there are no frames for it.
 
         Raises:
             FrameError: there never will be.

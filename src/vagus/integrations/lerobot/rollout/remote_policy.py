@@ -50,13 +50,13 @@ COMPILED_ELSEWHERE = (
     "`options: {compile: true}` in its manifest compiles it"
 )
 MARK = 1.0
-"""First number of every row, so that rows of zeros that LeRobot pads a plan with are known as such."""
+"""First number of every row: it tells actions from the rows of zeros that LeRobot pads a plan with."""
 
 
 @PreTrainedConfig.register_subclass("vagus")
 @dataclass
 class VagusConfig(PreTrainedConfig):  # type: ignore[misc]
-    """Where the served policy is to be found, and how this robot talks to it."""
+    """Settings of the served policy: its address, and how this robot talks to it."""
 
     endpoint: str = ""
     """Where to connect to, comma-separated, e.g. tcp/gpu-server:7447; empty: as `zenoh` says."""
@@ -85,7 +85,7 @@ class VagusConfig(PreTrainedConfig):  # type: ignore[misc]
 
     @property
     def contact(self) -> Endpoint:
-        """How to reach the service."""
+        """Address of the service."""
         return Endpoint(self.endpoint, self.service, self.zenoh, self.edge)
 
     def check_release(self) -> None:
@@ -94,7 +94,7 @@ class VagusConfig(PreTrainedConfig):  # type: ignore[misc]
 
     @property
     def compile_model(self) -> bool:
-        """Nothing is compiled here: LeRobot asks for it where it is told --use_torch_compile."""
+        """Whether to compile the model: never here; LeRobot asks because of --use_torch_compile."""
         return False
 
     @compile_model.setter
@@ -145,11 +145,11 @@ class VagusConfig(PreTrainedConfig):  # type: ignore[misc]
         """Nothing is trained here."""
 
     def validate_features(self) -> None:
-        """The server's spec is what it is."""
+        """Do nothing: the server states its features."""
 
 
 class VagusPolicy(PreTrainedPolicy):  # type: ignore[misc]
-    """Asks the server for each chunk, on the thread that calls; LeRobot's own engine can drive it.
+    """A served policy as LeRobot's policy class: asks the server for each chunk, on the calling thread.
 
     A row is [1, the action in the model's space, the action in the robot's units], so that what LeRobot
     hands back as the rest of the plan is the prefix that the server needs; the postprocessor keeps the last.
@@ -159,7 +159,7 @@ class VagusPolicy(PreTrainedPolicy):  # type: ignore[misc]
     name = "vagus"
 
     def __init__(self, config: VagusConfig, spec: PolicySpec) -> None:
-        """Hold the contract; nothing is sent."""
+        """Keep the contract; nothing is sent."""
         super().__init__(config)
         self.spec = spec
         self._chunks: BlockingClient | None = None
@@ -170,7 +170,7 @@ class VagusPolicy(PreTrainedPolicy):  # type: ignore[misc]
     def from_pretrained(
         cls, pretrained_name_or_path: str | Path | None = None, *, config: VagusConfig, **_: object
     ) -> VagusPolicy:
-        """Ask the server what it serves and return a policy without weights.
+        """Ask the server for its capabilities, and return a policy without weights.
 
         Raises:
             LinkError: no server is ready.
@@ -202,7 +202,7 @@ class VagusPolicy(PreTrainedPolicy):  # type: ignore[misc]
             self._chunks.begin_episode()
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Refuse what would take the place of `predict_action_chunk`.
+        """Refuse to replace `predict_action_chunk`.
 
         LeRobot then goes on without compiling. Otherwise it waits for inferences that warm the compiler up,
         and makes none while a long chunk is in its queue: the robot would stand for ever.
@@ -266,7 +266,7 @@ class VagusPolicy(PreTrainedPolicy):  # type: ignore[misc]
         raise StateError("the policy type `vagus` holds no weights; train the policy that is served")
 
     def get_optim_params(self) -> dict[str, object]:
-        """There is nothing to optimise."""
+        """Return no parameters: there is nothing to optimise."""
         return {}
 
     def close(self) -> None:
@@ -279,7 +279,7 @@ class VagusPolicy(PreTrainedPolicy):  # type: ignore[misc]
     # -- parts ------------------------------------------------------------------------------------------
 
     def _mirror(self, images: dict[str, Image]) -> RobotSpec:
-        """Return a robot as the policy wants it: LeRobot's engine matches by position, no names come here."""
+        """Return a robot with the policy's features: LeRobot's engine matches by position, not by name."""
         cameras = tuple(CameraSpec(name, *frame.shape[:2]) for name, frame in images.items())
         return RobotSpec("lerobot", self.spec.actions, self.spec.state, cameras, self.spec.rate_hz)
 
@@ -333,7 +333,7 @@ def make_vagus_pre_post_processors(
 
 
 def _check_stands(spec: PolicySpec) -> None:
-    """Refuse what LeRobot's engine does not bring to a stand, or would send as the policy writes it.
+    """Refuse robots that LeRobot's engine does not stop, and encodings that it would not decode.
 
     It sends nothing while it has no plan, and knows no encodings: between 0 and 1 it interpolates.
 
@@ -367,6 +367,6 @@ def _task_of(batch: dict[str, Tensor]) -> str:
 
 
 def _frame_of(image: Tensor) -> Image:
-    """Return (1, 3, height, width) in 0…1 as LeRobot prepares it, as the frame that it was."""
+    """Return the original frame, (height, width, 3) uint8, of LeRobot's (1, 3, height, width) in 0…1."""
     frame = (image[0].to("cpu") * 255.0).round().clamp(0, 255).to(torch.uint8)
     return np.ascontiguousarray(frame.permute(1, 2, 0).numpy())

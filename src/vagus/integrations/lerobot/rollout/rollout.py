@@ -63,9 +63,9 @@ __all__ = ["main", "rollout", "run_rollout"]
 logger = logging.getLogger(__name__)
 
 LIVE_FRAMES = 64
-"""Observations remembered for frames that are recorded at once."""
+"""Number of observations that are kept for frames that are recorded at once."""
 LEFT_AFTER_TICKS = 3
-"""A slow loop leaves its robot alone for longer than others."""
+"""Ticks without a command after which a moving robot is stopped, in a slow loop."""
 
 
 def main(arguments: Sequence[str], on_stuck: Callable[[LoopSummary], None] = lambda _: None) -> RunOutcome:
@@ -165,7 +165,7 @@ def _display(cfg: RolloutConfig) -> Iterator[None]:
 
 
 def _halt(guard: GuardedRobot, pilot: Pilot) -> None:
-    """Bring a robot to a stand that would go on moving; does nothing for others."""
+    """Stop a robot that would go on moving; do nothing for others."""
     if not pilot.at_rest:
         return
     try:

@@ -28,7 +28,7 @@ Observation: TypeAlias = "Mapping[str, object]"
 
 
 class Senses:
-    """Judges what a robot returns; all of it belongs to the thread that runs the loop.
+    """Checks the observations of a robot. All methods belong to the thread that runs the loop.
 
     Args:
         spec: the robot in its own names.
@@ -67,13 +67,13 @@ class Senses:
 
     @property
     def bad(self) -> int:
-        """Readings so far that cost their tick."""
+        """Number of bad readings so far."""
         return self._state.bad
 
     def observe(
         self, read: Callable[[], Observation], *, check: Callable[[Observation], None] = lambda _: None
     ) -> Observation:
-        """Return what the robot sees now, with the last good numbers where these cannot be believed.
+        """Return the observation of now, with the last good numbers in place of implausible ones.
 
         LeRobot records what it is given, and computes with it.
 
@@ -94,11 +94,11 @@ class Senses:
         return self._last
 
     def take_spent_ns(self) -> int:
-        """Return how long the robot was read since the last call."""
+        """Return the time spent in reading since the last call."""
         return self._state.take_spent_ns()
 
     def look(self, seen: Observation) -> dict[str, Image]:
-        """Return read-only copies of the frames that the policy looks at, in its names.
+        """Return read-only copies of the frames that the policy uses, by its names.
 
         Raises:
             RobotError: a frame is missing, not what the spec says, or the same for too long.
@@ -118,11 +118,11 @@ class Senses:
         return images
 
     def commanded(self, action: ActionArray) -> None:
-        """Take where the robot was sent, in the order of the mapping's actions."""
+        """Note the last command, in the order of the mapping's actions."""
         self._state.commanded(action)
 
     def forget(self) -> None:
-        """The robot may be put elsewhere: what was read before says nothing."""
+        """Forget the earlier readings: the robot may be moved by others."""
         self._state.forget()
         self.reading = None
 
@@ -143,7 +143,7 @@ class Senses:
         return [seen[name] for name in self._names]
 
     def _completed(self, seen: Observation) -> Observation:
-        """Return `seen` with the state of this tick; the very same where that is what it says."""
+        """Return `seen` with the state of this tick; the same object if nothing differs."""
         if self.reading is None or self.reading.is_trusted or not np.isfinite(self.reading.state).all():
             return seen
         numbers = dict(zip(self._names, self.reading.state.tolist(), strict=True))

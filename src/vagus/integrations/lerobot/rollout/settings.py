@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 def settle(cfg: RolloutConfig, arguments: Sequence[str]) -> tuple[VagusConfig, VagusInferenceConfig]:
-    """Return the settings that are ours, checked, with what others of LeRobot's say.
+    """Return our settings, checked, with LeRobot's settings applied.
 
     Raises:
         ConfigError: a setting that cannot be done, or is not known, was given a value.
@@ -47,7 +47,7 @@ def settle(cfg: RolloutConfig, arguments: Sequence[str]) -> tuple[VagusConfig, V
 
 
 def _check_task(cfg: RolloutConfig) -> None:
-    """Refuse to ask for one thing and to record another."""
+    """Refuse a task for the policy that differs from the task that is recorded."""
     if cfg.dataset is None:
         return
     if cfg.task and cfg.dataset.single_task and cfg.task != cfg.dataset.single_task:
@@ -67,7 +67,7 @@ def _check_task(cfg: RolloutConfig) -> None:
 
 
 def label(cfg: RolloutConfig, default: str = "") -> str:
-    """Return what the policy is asked; a dataset's frames say the same."""
+    """Return the task for the policy; the frames of a dataset get the same."""
     task = (cfg.dataset.single_task if cfg.dataset is not None else "") or cfg.task or default
     cfg.task = str(task)
     if cfg.dataset is not None:

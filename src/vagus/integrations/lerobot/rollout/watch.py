@@ -12,12 +12,12 @@ from vagus.control.narration import Changes
 __all__ = ["RolloutWatch"]
 
 INTERRUPTED_TICKS = 10
-"""A longer time between two ticks is no slow tick: LeRobot was busy with something else."""
+"""Longest time in ticks that counts as a slow tick: beyond it LeRobot was busy with something else."""
 ELSEWHERE = "LeRobot's loop has other things to do, or this computer gives it too little time"
 
 
 class RolloutWatch:
-    """Judges the time from tick to tick, as our own loop does; all of it belongs to the thread of the loop.
+    """Reports late ticks, as our own loop does. All methods belong to the thread of the loop.
 
     Args:
         motion: knows what is limited and for how long it may be, and the length of a tick.
@@ -33,15 +33,15 @@ class RolloutWatch:
         self._sent_ns = 0
 
     def sent(self, took_ns: int) -> None:
-        """A command to the robot took so long."""
+        """Add the time that a command to the robot took."""
         self._sent_ns += took_ns
 
     def interrupted(self) -> None:
-        """The next tick does not follow the last one."""
+        """Note that the next tick does not follow the last one."""
         self._before_ns = None
 
     def ticked(self, now_ns: int, read_ns: int) -> None:
-        """A tick begins, for which the robot was read for `read_ns`."""
+        """Begin a tick, for which reading the robot took `read_ns`."""
         late_ns, missed = self._passed(now_ns)
         self._watch.note_tick(now_ns, TickCosts(late_ns, missed, read_ns, self._sent_ns))
         self._sent_ns = 0
