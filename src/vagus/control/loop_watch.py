@@ -17,7 +17,7 @@ class LoopWatch:
     Args:
         alarms: decide what is to be said, and when.
         motion: knows what is limited.
-        sight: knows whether the cameras answer.
+        health: knows whether the cameras answer.
         recorder: counts what it drops; None: nothing is recorded.
         changes: takes what is to be said.
     """

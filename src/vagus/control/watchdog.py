@@ -75,7 +75,7 @@ class Watchdog:
 
     Args:
         stop: `robot.stop`; called on the watchdog's threads while the control thread is stuck.
-        interrupt: signals that ask for the end.
+        signals: signals that ask for the end.
         bounds: how long things may take.
         on_asked: called on the watchdog's thread at a signal, to wake the control thread from a wait.
         on_stuck: called on the watchdog's thread when the control thread did not come back although the robot

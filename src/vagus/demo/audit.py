@@ -45,7 +45,7 @@ class Audit:
         velocity: commands too far from the previous command.
         acceleration: commands with a too large change of velocity.
         jerk: commands with a too large change of acceleration; not in `limit_violations`, because jerk has a
-        lower priority in a limiter.
+            lower priority in a limiter.
         burst: commands faster than the robot's rate.
         non_finite: commands with NaN or infinity.
         wrong_width: commands without exactly one number per action feature.

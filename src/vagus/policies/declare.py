@@ -143,13 +143,13 @@ def policy(  # noqa: PLR0913 - each is one line of the user's decorator
         cameras: camera name → (height, width).
         kinds: action name → kind, for actions that are not "position".
         encodings: binary action → encoding: "unit" (the default), "signed" or "logit"; then, if needed,
-        "inverted", "threshold=…", "hysteresis=…", in one text.
+            "inverted", "threshold=…", "hysteresis=…", in one text.
         prefix_horizon: step up to which it continues `row.prefix`; None: it ignores the prefix.
         instruction: instruction for robots that give none.
         version: part of the model's identity, besides code and weights; raise it for any other change.
         weights_files: files and folders that it reads, relative to its own folder; None: all files that
-            Python
-        opens until the end of the warm-up, without those that a library opens by itself (safetensors).
+            Python opens until the end of the warm-up, without those that a library opens by itself
+            (safetensors).
         shared: it keeps state only in `row.session`, so one process may serve many robots.
     """
     table = SpecTable(

@@ -80,8 +80,7 @@ class PolicyIdentity:
             module: the module that defines it.
             version: its declared version.
             declared: names of the files and folders that it reads, relative to the folder of its module; no
-                other
-            file counts then. None: the recorded files count.
+                other file counts then. None: the recorded files count.
 
         Raises:
             ConfigError: a declared file is not there.

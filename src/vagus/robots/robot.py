@@ -54,9 +54,8 @@ class Robot(Protocol):
         """Return the newest frame of every camera, RGB uint8 (height, width, 3).
 
         Raises:
-            RobotError: a camera gave no frame; this request is skipped and counted. If the first frames do
-                not
-            match the spec, the run ends.
+            RobotError: a camera gave no frame; this request is skipped and counted. If the first
+                frames do not match the spec, the run ends.
         """
         ...
 

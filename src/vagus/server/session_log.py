@@ -39,7 +39,7 @@ class SessionLog:
     """Any thread may tell it; it never waits.
 
     Args:
-        telemetry: counts everything.
+        metrics: counts everything.
         record: takes the lines of the audit.
         clock: monotonic.
     """

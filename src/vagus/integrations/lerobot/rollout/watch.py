@@ -21,7 +21,7 @@ class RolloutWatch:
 
     Args:
         motion: knows what is limited and for how long it may be, and the length of a tick.
-        sight: knows whether the cameras answer.
+        health: knows whether the cameras answer.
         changes: takes what is to be said.
     """
 
