@@ -18,7 +18,7 @@ from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
 from vagus.control.readings import Reading
 from vagus.demo.robot import SimRobot
-from vagus.edge.client.latency import LatencyWindow
+from vagus.edge.client.inflight import LatencyWindow
 from vagus.edge.config import EdgeConfig
 from vagus.edge.engine.engine import Engine
 from vagus.edge.handoff import EngineContract, LinkView, Proposal, Source

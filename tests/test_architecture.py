@@ -41,6 +41,6 @@ def test_a_request_passes_through_what_the_page_says_and_through_nothing_foreign
         "server/scheduler",
         "server/executor",
     )
-    after = ("server/replies", "edge/client/reply", "edge/engine/acceptance", "control/limits")
+    after = ("server/replies", "edge/client/codec", "edge/engine/acceptance", "control/limits")
     assert {f"{module}.py" for module in (*steps, *after)} <= set(passed)
     assert [module for module in passed if module.startswith(("cli/", "integrations/", "recording/"))] == []

@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from benchmarks.programs.driver import Frames, Notes, drive, state
 from benchmarks.programs.policies import echo_spec
 from vagus.clock import NS_PER_MS, MonotonicClock
-from vagus.edge.client.codec import RequestCoding, encode_request, request_seed
+from vagus.edge.client.codec import ReplyFault, RequestCoding, encode_request, read_chunk, request_seed
 from vagus.edge.client.handshake import Contract, Identity
 from vagus.edge.client.inflight import Request
 from vagus.edge.client.protocol import SessionRef
-from vagus.edge.client.reply import ReplyFault, read_chunk
 from vagus.edge.client.session import SessionOpener, fetch_capabilities, find_service, living_servers
 from vagus.edge.client.worker import ENCODE_THREADS
 from vagus.edge.config import EdgeConfig, ImageCodec

@@ -14,7 +14,7 @@ from vagus.cli.run_report import RunSummary, summarise, summary_table
 from vagus.control.loop_stats import EndReason, LoopStats
 from vagus.demo.robot import SimRobot
 from vagus.edge.client.client import ClientStatus
-from vagus.edge.client.latency import LatencyParts
+from vagus.edge.client.inflight import LatencyParts
 from vagus.edge.client.refusals import Refusal
 from vagus.types import LinkState
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vagus.control.interpolate import Interpolator
 from vagus.control.motion import Motion
-from vagus.edge.engine.step_clock import TickPhase
+from vagus.edge.engine.playback import TickPhase
 from vagus.specs import ActionFeature, ActionKind, Limits
 from vagus.types import ActionArray, Directive, LinkState, MotionState, Provenance
 

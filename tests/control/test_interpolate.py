@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vagus.control.interpolate import Interpolator, hermite, monotone_slope
-from vagus.edge.engine.step_clock import TickPhase
+from vagus.edge.engine.playback import TickPhase
 from vagus.specs import ActionFeature, ActionKind
 from vagus.types import ActionArray
 

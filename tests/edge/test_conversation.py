@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from edge.rig import HORIZON, MODEL_DIM, MS, POLICY, SERVER, STATE, STEP_NS, S, echo, event_payload
-from vagus.edge.client.inflight import Request
-from vagus.edge.client.latency import LatencyWindow
+from vagus.edge.client.inflight import LatencyWindow, Request
 from vagus.edge.client.protocol import ClientProtocol, SessionRef
 from vagus.edge.config import EdgeConfig, MergeMode, PlanClock
 from vagus.edge.engine.engine import Engine

@@ -10,8 +10,8 @@ from pathlib import Path
 import vagus.edge.client
 import vagus.edge.engine
 from scripts.document import COUNTERS, with_counters
+from vagus.edge.client.codec import ReplyFault
 from vagus.edge.client.inflight import Mismatch
-from vagus.edge.client.reply import ReplyFault
 from vagus.edge.counters import CLIENT, ENGINE
 from vagus.edge.engine import acceptance
 from vagus.edge.engine.playback import Shortage

@@ -20,7 +20,7 @@ from lerobot.policies.rtc import ActionQueue, LatencyTracker, RTCConfig, RTCProc
 from lerobot.rollout.inference.rtc import _normalize_prev_actions_length
 
 from edge.rig import EPOCH, RATE_HZ, STATE, STEP_NS, Drive, S
-from vagus.edge.client.latency import LatencyWindow
+from vagus.edge.client.inflight import LatencyWindow
 from vagus.edge.config import EdgeConfig
 from vagus.edge.engine.engine import Engine
 from vagus.edge.handoff import EngineContract, LinkView, Proposal, Source

@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from netlab.lab import SERVER_ADDRESS
-from vagus.edge.client.latency import LatencyWindow
+from vagus.edge.client.inflight import LatencyWindow
 from vagus.edge.client.protocol import ClientProtocol, SessionRef
 from vagus.edge.config import EdgeConfig
 from vagus.server.sessions import Session as ServerSession

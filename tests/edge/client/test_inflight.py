@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.rig import EPOCH, MS, S, draft, echo
-from vagus.edge.client.inflight import REMEMBERED_REQUESTS, InFlight, Mismatch, Request
-from vagus.edge.client.latency import LatencyWindow
+from vagus.edge.client.inflight import REMEMBERED_REQUESTS, InFlight, LatencyWindow, Mismatch, Request
 from vagus.wire.schema import Header, Kind
 
 

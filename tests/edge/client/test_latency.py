@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.rig import MS
-from vagus.edge.client.latency import LatencyParts, LatencySum, LatencyWindow
+from vagus.edge.client.inflight import LatencyParts, LatencySum, LatencyWindow
 
 
 def test_before_the_first_round_trip_the_guess_counts() -> None:

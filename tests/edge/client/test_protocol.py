@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from edge.rig import EPOCH, HORIZON, MS, OTHER, POLICY, SERVER, S, chunk_payload, draft, echo, event_payload
-from vagus.edge.client.inflight import Request
-from vagus.edge.client.latency import LatencyWindow
+from vagus.edge.client.inflight import LatencyWindow, Request
 from vagus.edge.client.protocol import (
     MAX_PAUSE_NS,
     REFUSALS_UNTIL_LOST,

@@ -9,7 +9,7 @@ from edge.rig import OTHER, ROBOT, SERVER, SERVICE, capabilities
 from edge.stand import CONFIG, Script, changed, wait_until
 from vagus.clock import MonotonicClock
 from vagus.edge.client.handshake import Contract, Identity
-from vagus.edge.client.latency import LatencyWindow
+from vagus.edge.client.inflight import LatencyWindow
 from vagus.edge.client.protocol import ClientProtocol, SessionRef
 from vagus.edge.client.replica_watch import ReplicaWatch
 from vagus.edge.client.replicas import Backoff, Replicas

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge.rig import ACTION_DIM, HORIZON, MODEL_DIM, POLICY, actions_of, chunk_payload
-from vagus.edge.client.reply import Reply, ReplyFault, as_played, read_chunk
+from vagus.edge.client.codec import Reply, ReplyFault, as_played, read_chunk
 from vagus.specs import RobotSpec
 from vagus.wire.codec import decode, encode, encode_tensor
 from vagus.wire.schema import ChunkMessage

@@ -1,17 +1,32 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
 from edge.rig import EPOCH, HORIZON, S, draft, proposal
-from vagus.edge.engine.acceptance import Acceptance, Standing
-from vagus.edge.handoff import Source
+from vagus.edge.engine.acceptance import Acceptance
+from vagus.edge.handoff import PlanView, Proposal, Source
 from vagus.types import MotionState
 
-STANDING = Standing(
-    now_ns=2 * S, motion=MotionState.PLAYING, epoch=EPOCH, episode=0, step=5, not_before_ns=S - 1
-)
+
+@dataclass(frozen=True)
+class Standing:
+    """How the robot stands when a proposal comes up."""
+
+    now_ns: int = 2 * S
+    motion: MotionState = MotionState.PLAYING
+    epoch: int | None = EPOCH
+    episode: int = 0
+    step: int = 5
+    not_before_ns: int = S - 1
+
+    def why_discarded(self, acceptance: Acceptance, proposal: Proposal) -> str:
+        plan = PlanView(self.episode, self.motion, self.not_before_ns)
+        return acceptance.why_discarded(proposal, plan, epoch=self.epoch, step=self.step, now_ns=self.now_ns)
+
+
+STANDING = Standing()
 GOOD = proposal(draft(captured_ns=S, step=2), seq=3)
 
 
@@ -33,7 +48,7 @@ def test_the_newest_proposal_wins_the_slot() -> None:
 
 
 def test_a_good_proposal_may_be_merged() -> None:
-    assert Acceptance(3 * S).why_discarded(GOOD, STANDING) == ""
+    assert STANDING.why_discarded(Acceptance(3 * S), GOOD) == ""
 
 
 @pytest.mark.parametrize(
@@ -50,7 +65,7 @@ def test_a_good_proposal_may_be_merged() -> None:
     ],
 )
 def test_each_rule_has_its_counter(standing: Standing, reason: str) -> None:
-    assert Acceptance(3 * S).why_discarded(GOOD, standing) == reason
+    assert standing.why_discarded(Acceptance(3 * S), GOOD) == reason
 
 
 @pytest.mark.parametrize(
@@ -63,7 +78,7 @@ def test_each_rule_has_its_counter(standing: Standing, reason: str) -> None:
     ],
 )
 def test_each_rule_passes_what_just_meets_it(standing: Standing) -> None:
-    assert Acceptance(3 * S).why_discarded(GOOD, standing) == ""
+    assert standing.why_discarded(Acceptance(3 * S), GOOD) == ""
 
 
 @pytest.mark.parametrize(
@@ -73,10 +88,10 @@ def test_nothing_replaces_a_newer_answer_of_the_same_session(epoch: int, seq: in
     acceptance = Acceptance(3 * S)
     acceptance.accept(Source(epoch, seq, S))
     assert acceptance.merges == 1
-    assert acceptance.why_discarded(GOOD, STANDING) == reason
+    assert STANDING.why_discarded(acceptance, GOOD) == reason
 
 
 def test_numbers_of_another_session_do_not_compare() -> None:
     acceptance = Acceptance(3 * S)
     acceptance.accept(Source(EPOCH - 1, 99, S))
-    assert acceptance.why_discarded(GOOD, STANDING) == ""
+    assert STANDING.why_discarded(acceptance, GOOD) == ""

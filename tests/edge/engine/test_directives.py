@@ -3,9 +3,8 @@ from __future__ import annotations
 import numpy as np
 
 from edge.rig import EPOCH
-from vagus.edge.engine.directives import hold_directive, play_directive
 from vagus.edge.engine.plan import PlanAction
-from vagus.edge.engine.playback import Playing
+from vagus.edge.engine.playback import Playing, hold_directive, play_directive
 from vagus.edge.handoff import Source
 from vagus.types import LinkState, MotionState, Provenance
 

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from edge.rig import EPOCH, MS, S, chunk
 from vagus.edge.config import EdgeConfig, MergeMode
 from vagus.edge.engine.playback import Playback
-from vagus.edge.engine.refill import Moment, Refill
+from vagus.edge.engine.refill import Refill
 from vagus.edge.handoff import EngineContract, LinkView, Source
-from vagus.types import LinkState
+from vagus.types import FloatArray, LinkState
 
 PLAIN = EngineContract(30.0, 30.0, uses_rtc=False, prefix_horizon=0)
 RTC = EngineContract(30.0, 30.0, uses_rtc=True, prefix_horizon=10)
@@ -23,15 +25,15 @@ def head(length: int = 20) -> Playback:
     return made
 
 
-def moment(now_ns: int = S) -> Moment:
-    return Moment(now_ns, np.array([1.0, 2.0], dtype=np.float32), 3, is_first=True, playback_left_ns=5)
+def draft(refill: Refill, view: LinkView, state: Sequence[float] | FloatArray = (1.0, 2.0)) -> None:
+    refill.draft(view, head(), S, np.asarray(state, dtype=np.float32), episode=3, slack_ns=5)
 
 
 def test_each_ask_is_answered_once() -> None:
     refill = Refill(EdgeConfig(), PLAIN)
     assert not refill.wants(0)
     assert refill.wants(1)
-    refill.draft(view(1), head(), moment())
+    draft(refill, view(1))
     assert not refill.wants(1)
     assert refill.take() is not None
     assert refill.take() is None
@@ -42,7 +44,7 @@ def test_each_ask_is_answered_once() -> None:
 
 def test_a_draft_that_is_not_taken_gives_its_ask_back() -> None:
     refill = Refill(EdgeConfig(), PLAIN)
-    refill.draft(view(4), head(), moment())
+    draft(refill, view(4))
     refill.withdraw()
     assert refill.take() is None
     assert refill.wants(4)
@@ -50,9 +52,9 @@ def test_a_draft_that_is_not_taken_gives_its_ask_back() -> None:
 
 def test_a_draft_owns_its_state_and_says_where_the_plan_is() -> None:
     refill = Refill(EdgeConfig(), PLAIN)
-    at = moment()
-    refill.draft(view(1), head(), at)
-    at.state[:] = 99
+    state = np.array([1.0, 2.0], dtype=np.float32)
+    draft(refill, view(1), state)
+    state[:] = 99
     made = refill.take()
     assert made is not None
     assert made.state.tolist() == [1.0, 2.0]
@@ -63,7 +65,7 @@ def test_a_draft_owns_its_state_and_says_where_the_plan_is() -> None:
 
 def test_with_rtc_a_draft_carries_the_running_plan() -> None:
     refill = Refill(EdgeConfig(), RTC)
-    refill.draft(view(1, 99 * MS), head(), moment())
+    draft(refill, view(1, 99 * MS))
     made = refill.take()
     assert made is not None
     assert made.prefix is not None
@@ -93,3 +95,16 @@ def test_a_reply_that_cannot_be_there_before_the_plan_ends_is_not_asked_for() ->
             executed=executed, playback_left_ns=left_ms * MS, fastest_ns=fastest_ms * MS
         )
         assert asked is is_short
+
+
+def test_a_draft_is_of_an_episodes_start_until_a_chunk_of_it_was_merged() -> None:
+    refill = Refill(EdgeConfig(), PLAIN)
+    starts = []
+    for event in (None, refill.note_merge, None, refill.begin_episode):
+        if event is not None:
+            event()
+        draft(refill, view(1))
+        made = refill.take()
+        assert made is not None
+        starts.append(made.episode_start)
+    assert starts == [True, False, False, True]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vagus.clock import NS_PER_S
-from vagus.edge.engine.step_clock import StepClock, TickPhase
+from vagus.edge.engine.playback import StepClock, TickPhase
 from vagus.errors import ConfigError
 
 

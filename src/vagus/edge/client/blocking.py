@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from vagus.clock import NS_PER_S, MonotonicClock, seconds_to_ns
-from vagus.edge.client.codec import RequestCoding, encode_request, request_seed
+from vagus.edge.client.codec import ReplyFault, RequestCoding, encode_request, read_chunk, request_seed
 from vagus.edge.client.discovery import find_server
 from vagus.edge.client.handshake import Contract, Identity
 from vagus.edge.client.inflight import Request
 from vagus.edge.client.protocol import SessionRef
-from vagus.edge.client.reply import ReplyFault, read_chunk
 from vagus.edge.client.session import Presence, SessionOpener
 from vagus.edge.config import EdgeConfig
 from vagus.errors import LinkError, PolicyError, ProtocolError

@@ -13,14 +13,14 @@ from types import TracebackType
 from typing import Generic, TypeVar
 
 from vagus.clock import NS_PER_MS, NS_PER_S, Clock, MonotonicClock, seconds_to_ns
+from vagus.edge.client.codec import as_played
 from vagus.edge.client.handshake import TRANSIENT_REFUSALS, Contract, check_pin
-from vagus.edge.client.latency import LatencyParts, LatencyWindow
+from vagus.edge.client.inflight import LatencyParts, LatencyWindow
 from vagus.edge.client.patience import Patience
 from vagus.edge.client.protocol import ClientProtocol, SessionRef
 from vagus.edge.client.refusals import Refusal
 from vagus.edge.client.replica_watch import ReplicaWatch
 from vagus.edge.client.replicas import Backoff, Replicas
-from vagus.edge.client.reply import as_played
 from vagus.edge.client.session import (
     SessionOpener,
     fetch_capabilities,

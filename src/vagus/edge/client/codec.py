@@ -1,32 +1,48 @@
-"""Encodes a request: header and body of an observation."""
+"""Encodes requests, and decodes replies: a chunk must be well formed, of the right widths, and finite."""
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
-from vagus.edge.client.inflight import Request
-from vagus.errors import RobotError
-from vagus.specs import PolicySpec
-from vagus.types import Image, Snapshot
-from vagus.wire.codec import encode, encode_header, encode_tensor
-from vagus.wire.images import DEFAULT_QUALITY, encode_image
-from vagus.wire.schema import ImageMessage, ObservationMessage
+import numpy as np
 
-__all__ = ["RequestCoding", "encode_request", "request_bytes", "request_seed"]
+from vagus.clock import NS_PER_MS
+from vagus.conventions import first_meaningless
+from vagus.edge.client.inflight import Request
+from vagus.errors import ProtocolError, RobotError
+from vagus.specs import PolicySpec, RobotSpec
+from vagus.types import ActionChunk, FloatArray, Image, Snapshot
+from vagus.wire.codec import decode, decode_tensor, encode, encode_header, encode_tensor
+from vagus.wire.images import DEFAULT_QUALITY, encode_image
+from vagus.wire.schema import ChunkMessage, ImageMessage, ObservationMessage, TensorMessage
+
+__all__ = [
+    "Reply",
+    "ReplyFault",
+    "RequestCoding",
+    "as_played",
+    "encode_request",
+    "read_chunk",
+    "request_bytes",
+    "request_seed",
+]
 
 BYTES_PER_PIXEL = {"raw": 3.0, "png": 1.5, "jpeg": 1 / 6}
 """What a frame takes as it travels; a camera's picture of 640×480 as JPEG of quality 90 is about 50 kB."""
 OTHER_BYTES = 64 << 10
 """Room for state, prefix and instruction."""
+LONGEST_MS = 1e9
+"""Beyond, a server's account of its time is none."""
 
 _SEED_MASK = (1 << 64) - 1
 _SEED_STRIDE = 0x9E3779B97F4A7C15
 """Odd, so that consecutive requests visit all 2^64 seeds (Weyl sequence of the golden ratio)."""
 
 EncodeAll = Callable[[Callable[[Image], ImageMessage], Iterable[Image]], Iterable[ImageMessage]]
-"""`map`, or that of a crew: JPEG coding releases the GIL."""
+"""`map`, or that of a pool of threads: JPEG coding releases the GIL."""
 
 
 def request_seed(run_seed: int, number: int) -> int:
@@ -94,3 +110,80 @@ def _wanted_frames(images: Mapping[str, Image], spec: PolicySpec) -> dict[str, I
     if missing:
         raise RobotError(f"no frame of camera {missing}; got {sorted(images)}")
     return {camera.name: images[camera.name] for camera in spec.cameras if camera.name in images}
+
+
+class ReplyFault(enum.Enum):
+    """Why a chunk is refused as a whole; the values are counters."""
+
+    MALFORMED = "rejected_malformed"
+    """Not a chunk, or arrays that are not float32."""
+    SHAPE = "rejected_shape"
+    """Another width than agreed on, or another length than it says."""
+    STEP = "rejected_step"
+    """Not for the step that was asked about."""
+    NOT_FINITE = "rejected_not_finite"
+    """NaN or infinity in it."""
+    MEANINGLESS = "rejected_meaningless"
+    """An orientation whose numbers are none, or an angle of a thousand turns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A chunk that may be merged, and what the server says that it took, in nanoseconds.
+
+    Attributes:
+        chunk: finite, of the contract's widths, with arrays of its own.
+        queue_ns: waiting for its batch.
+        decode_ns: turning the request into arrays.
+        inference_ns: in the policy.
+    """
+
+    chunk: ActionChunk
+    queue_ns: int
+    decode_ns: int
+    inference_ns: int
+
+
+def read_chunk(payload: bytes, spec: PolicySpec, *, step: int) -> Reply | ReplyFault:
+    """Return the chunk in `payload`, or what is wrong with it.
+
+    Args:
+        payload: of a chunk message.
+        spec: the policy's, with what the robot says of its angles and orientations.
+        step: the one that was asked about.
+    """
+    try:
+        message = decode(payload, ChunkMessage)
+        robot = _float32(message.chunk_robot, "chunk_robot")
+        model = _float32(message.chunk_model, "chunk_model")
+    except ProtocolError:
+        return ReplyFault.MALFORMED
+    length = message.valid_len
+    is_fitting = robot.shape == (length, spec.action_dim) and model.shape == (length, spec.model_dim)
+    if not (is_fitting and 1 <= length <= spec.horizon):
+        return ReplyFault.SHAPE
+    if message.step != step:
+        return ReplyFault.STEP
+    if not (np.isfinite(robot).all() and np.isfinite(model).all()):
+        return ReplyFault.NOT_FINITE
+    if first_meaningless(spec.actions, robot) is not None:
+        return ReplyFault.MEANINGLESS
+    times = (message.queue_wait_ms, message.decode_ms, message.inference_ms)
+    return Reply(ActionChunk(step, model, robot), *map(_nanoseconds, times))
+
+
+def as_played(policy: PolicySpec, robot: RobotSpec) -> PolicySpec:
+    """Return `policy` with what `robot`, in the policy's names, says of each action."""
+    ours = {feature.name: feature for feature in robot.actions}
+    return replace(policy, actions=tuple(ours.get(feature.name, feature) for feature in policy.actions))
+
+
+def _nanoseconds(milliseconds: float) -> int:
+    return round(milliseconds * NS_PER_MS) if 0 <= milliseconds <= LONGEST_MS else 0  # and NaN is nothing
+
+
+def _float32(message: TensorMessage, name: str) -> FloatArray:
+    array = decode_tensor(message, shape=(None, None), name=name)
+    if array.dtype != np.float32:
+        raise ProtocolError(f"{name}: wanted float32, got {array.dtype}")
+    return np.array(array, dtype=np.float32)  # owned: the plan outlives the message

@@ -6,10 +6,9 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass
 
 from vagus.clock import NS_PER_MS, NS_PER_S, seconds_to_ns
-from vagus.edge.client.inflight import InFlight, Mismatch, Request
-from vagus.edge.client.latency import LatencyParts, LatencySum, LatencyWindow
+from vagus.edge.client.codec import Reply, ReplyFault, read_chunk
+from vagus.edge.client.inflight import InFlight, LatencyParts, LatencySum, LatencyWindow, Mismatch, Request
 from vagus.edge.client.refusals import Refusals
-from vagus.edge.client.reply import Reply, ReplyFault, read_chunk
 from vagus.edge.config import EdgeConfig
 from vagus.edge.handoff import LinkView, PlanView, Proposal, Source
 from vagus.edge.states import LINK_TABLE, LinkEvent, next_state

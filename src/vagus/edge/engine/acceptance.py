@@ -3,33 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
-from vagus.edge.handoff import Proposal, Source
+from vagus.edge.handoff import PlanView, Proposal, Source
 from vagus.types import MotionState
 
-__all__ = ["Acceptance", "Standing"]
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How the robot stands when a proposal comes up.
-
-    Attributes:
-        now_ns: time of the tick.
-        motion: motion state.
-        epoch: session whose chunks may be merged; None while there is none.
-        episode: running episode.
-        step: next policy step to be commanded.
-        not_before_ns: what was captured up to here no longer describes the robot.
-    """
-
-    now_ns: int
-    motion: MotionState
-    epoch: int | None
-    episode: int
-    step: int
-    not_before_ns: int
+__all__ = ["Acceptance"]
 
 
 class Acceptance:
@@ -54,18 +32,28 @@ class Acceptance:
         self._newest = source
         self.merges += 1
 
-    def why_discarded(self, proposal: Proposal, standing: Standing) -> str:
-        """Return the counter of the rule that keeps this chunk out, or "" if it may be merged."""
+    def why_discarded(
+        self, proposal: Proposal, plan: PlanView, *, epoch: int | None, step: int, now_ns: int
+    ) -> str:
+        """Return the counter of the rule that keeps this chunk out, or "" if it may be merged.
+
+        Args:
+            proposal: the chunk and its request.
+            plan: episode, motion, and up to when captures no longer describe the robot.
+            epoch: session whose chunks may be merged; None while there is none.
+            step: next policy step to be commanded.
+            now_ns: time of the tick.
+        """
         source, chunk, newest = proposal.source, proposal.chunk, self._newest
         is_superseded = newest is not None and source.epoch == newest.epoch and source.seq <= newest.seq
-        is_idle = standing.motion in (MotionState.PAUSED, MotionState.STOPPED)
+        is_idle = plan.motion in (MotionState.PAUSED, MotionState.STOPPED)
         rules = (
             ("discarded_paused", is_idle),
-            ("discarded_epoch", source.epoch != standing.epoch),
-            ("discarded_episode", proposal.draft.episode != standing.episode),
-            ("moved_since_capture", source.captured_ns <= standing.not_before_ns),
+            ("discarded_epoch", source.epoch != epoch),
+            ("discarded_episode", proposal.draft.episode != plan.episode),
+            ("moved_since_capture", source.captured_ns <= plan.not_before_ns),
             ("discarded_superseded", is_superseded),
-            ("too_late", chunk.step + len(chunk) <= standing.step),
-            ("stale_chunk", standing.now_ns - source.captured_ns > self._max_age_ns),
+            ("too_late", chunk.step + len(chunk) <= step),
+            ("stale_chunk", now_ns - source.captured_ns > self._max_age_ns),
         )
         return next((name for name, applies in rules if applies), "")

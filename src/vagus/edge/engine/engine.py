@@ -6,11 +6,10 @@ from collections import Counter
 
 from vagus.clock import NS_PER_S, seconds_to_ns
 from vagus.edge.config import EdgeConfig
-from vagus.edge.engine.acceptance import Acceptance, Standing
-from vagus.edge.engine.directives import hold_directive, play_directive
+from vagus.edge.engine.acceptance import Acceptance
 from vagus.edge.engine.offline_budget import OfflineBudget
-from vagus.edge.engine.playback import Gap, Playback, Shortage, plain_gap
-from vagus.edge.engine.refill import Moment, Refill
+from vagus.edge.engine.playback import Gap, Playback, Shortage, hold_directive, plain_gap, play_directive
+from vagus.edge.engine.refill import Refill
 from vagus.edge.handoff import EngineContract, LinkView, PlanView, Proposal
 from vagus.edge.states import MOTION_TABLE, MotionEvent, next_state
 from vagus.types import ActionArray, Directive, FloatArray, LinkState, MotionState, RequestDraft
@@ -44,7 +43,6 @@ class Engine:
         self._refill = Refill(config, contract)
         self._motion = MotionState.WAITING
         self._episode = 0
-        self._has_merged_in_episode = False
         self._not_before_ns = -1
         self._has_held = False
         self._is_moving = False
@@ -126,7 +124,7 @@ class Engine:
         """
         self._transit(MotionEvent.RESET)
         self._episode += 1
-        self._has_merged_in_episode = False
+        self._refill.begin_episode()
         self._must_reseed = self._must_reseed or was_moved
         self._playback.begin_episode()
         self._after_drop()
@@ -190,10 +188,9 @@ class Engine:
         proposal = self._acceptance.take()
         if proposal is None:
             return
-        standing = Standing(
-            now_ns, self._motion, view.epoch, self._episode, self._playback.step, self._not_before_ns
+        reason = self._acceptance.why_discarded(
+            proposal, self._view(), epoch=view.epoch, step=self._playback.step, now_ns=now_ns
         )
-        reason = self._acceptance.why_discarded(proposal, standing)
         if reason:
             self.counters[reason] += 1
             return
@@ -205,7 +202,7 @@ class Engine:
             self._must_reseed = True  # nothing held the robot meanwhile: it may have sagged
         self._transit(MotionEvent.MERGED)
         self._acceptance.accept(proposal.source)
-        self._has_merged_in_episode = True
+        self._refill.note_merge()
         self._offline.clear()
         self.counters["merged"] += 1
 
@@ -230,13 +227,9 @@ class Engine:
 
     def _play(self, view: LinkView, now_ns: int) -> Directive:
         reseed, self._must_reseed = self._must_reseed, False
+        playing = self._playback.play()
         return play_directive(
-            self._playback.play(),
-            now_ns=now_ns,
-            episode=self._episode,
-            link=view.state,
-            step_s=self._step_s,
-            reseed=reseed,
+            playing, now_ns=now_ns, episode=self._episode, link=view.state, step_s=self._step_s, reseed=reseed
         )
 
     def _hold(self, view: LinkView) -> Directive:
@@ -266,9 +259,9 @@ class Engine:
     def _draft_if_due(self, view: LinkView, now_ns: int, state: FloatArray) -> None:
         if not self._refill.wants(view.ticket) or not self._is_due(view):
             return
-        is_first = not self._has_merged_in_episode
-        moment = Moment(now_ns, state, self._episode, is_first, self._playback_left_ns)
-        self._refill.draft(view, self._playback, moment)
+        self._refill.draft(
+            view, self._playback, now_ns, state, episode=self._episode, slack_ns=self._playback_left_ns
+        )
 
     def _is_due(self, view: LinkView) -> bool:
         if self._motion is MotionState.PLAYING:
@@ -297,7 +290,10 @@ class Engine:
     def _transit(self, event: MotionEvent) -> None:
         self._motion = next_state(MOTION_TABLE, self._motion, event)
 
-    def _publish(self) -> None:
-        self.plan_view = PlanView(
+    def _view(self) -> PlanView:
+        return PlanView(
             self._episode, self._motion, self._not_before_ns, self._acceptance.merges, self._gave_up
         )
+
+    def _publish(self) -> None:
+        self.plan_view = self._view()

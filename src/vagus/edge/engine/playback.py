@@ -1,4 +1,4 @@
-"""Plays the plan: the action of this tick, and how far into its step the tick reaches."""
+"""Plays the plan: the action of this tick, and which part of its step the tick covers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import enum
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TypeAlias
 
 import numpy as np
@@ -13,16 +14,26 @@ import numpy as np
 from vagus.clock import NS_PER_S, seconds_to_ns
 from vagus.edge.config import EdgeConfig, MergeMode, PlanClock
 from vagus.edge.engine.plan import Plan, PlanAction, playable_actions
-from vagus.edge.engine.step_clock import StepClock, TickPhase
 from vagus.edge.handoff import Source
-from vagus.types import ActionArray, ActionChunk
+from vagus.errors import ConfigError
+from vagus.types import ActionArray, ActionChunk, Directive, LinkState, MotionState, Provenance
 
-__all__ = ["Gap", "Playback", "Playing", "Shortage", "plain_gap"]
-
+__all__ = [
+    "Gap",
+    "Playback",
+    "Playing",
+    "Shortage",
+    "StepClock",
+    "TickPhase",
+    "hold_directive",
+    "plain_gap",
+    "play_directive",
+]
 
 MAX_PREFIX = 4096
 """Actions kept for prefixes alone: what a merge costs is bounded whatever a server wishes for."""
-
+MAX_DENOMINATOR = 1_000_000
+"""Rates are floats; below a millionth of a step their ratio is noise."""
 
 Gap: TypeAlias = Callable[[ActionArray, ActionArray], ActionArray]
 """How far apart two actions are, feature by feature, (action_dim,)."""
@@ -50,6 +61,71 @@ class Playing:
     next_knot: ActionArray | None
     begin: float
     end: float
+
+
+class TickPhase:
+    """Divides steps into ticks of equal length; one across a boundary belongs to the step that it ends in."""
+
+    def __init__(self, *, step_rate_hz: float, tick_rate_hz: float) -> None:
+        """Prepare for `tick_rate_hz` ticks and `step_rate_hz` policy steps per second.
+
+        Raises:
+            ConfigError: the robot ticks slower than the policy steps.
+        """
+        ratio = (Fraction(step_rate_hz) / Fraction(tick_rate_hz)).limit_denominator(MAX_DENOMINATOR)
+        if ratio > 1:
+            raise ConfigError(
+                "rate_hz",
+                wanted=f"a robot that ticks at least as fast as the policy steps ({step_rate_hz:g} Hz)",
+                got=f"{tick_rate_hz:g} Hz",
+                fix="raise the robot's rate or lower rate_hz",
+            )
+        self._advance, self._whole = ratio.numerator, ratio.denominator
+        self._position = 0
+
+    def restart(self) -> None:
+        """The next tick begins a step."""
+        self._position = 0
+
+    def tick(self) -> tuple[float, float, bool]:
+        """Advance by one tick; return the phase at its begin and end, and whether the step is done.
+
+        The begin is negative where the tick began in the step before. A step is done where the next tick
+        would end in the following one.
+        """
+        begin = self._position / self._whole
+        self._position += self._advance
+        end = self._position / self._whole
+        is_done = self._position + self._advance > self._whole
+        if is_done:
+            self._position -= self._whole
+        return begin, end, is_done
+
+
+class StepClock:
+    """Which step is due by the local clock (plan clock `time`)."""
+
+    def __init__(self, *, step_rate_hz: float, tick_rate_hz: float) -> None:
+        self._rate = Fraction(step_rate_hz).limit_denominator(MAX_DENOMINATOR)
+        self._half_tick_ns = round(NS_PER_S / tick_rate_hz / 2)
+        self._anchor: tuple[int, int] | None = None  # a step, and when it was due
+
+    def restart(self) -> None:
+        """Forget the anchor; the next `anchor` sets it."""
+        self._anchor = None
+
+    def anchor(self, step: int, now_ns: int) -> None:
+        """Let `step` fall due at `now_ns`, unless an anchor stands already."""
+        if self._anchor is None:
+            self._anchor = step, now_ns
+
+    def due_step(self, now_ns: int) -> int | None:
+        """Return the step that is due at the tick nearest `now_ns`, or None before an anchor stands."""
+        if self._anchor is None:
+            return None
+        step, due_ns = self._anchor
+        elapsed_ns = now_ns + self._half_tick_ns - due_ns  # half a tick: jitter must not skip a step
+        return step + int(elapsed_ns * self._rate / NS_PER_S)
 
 
 class Playback:
@@ -184,3 +260,32 @@ class Playback:
     def restart_clock(self) -> None:
         """Let the next request say which step is due (plan clock `time`)."""
         self._clock.restart()
+
+
+def play_directive(
+    playing: Playing, *, now_ns: int, episode: int, link: LinkState, step_s: float, reseed: bool
+) -> Directive:
+    """Return the directive to play this tick's share of a plan action."""
+    action, source = playing.action, playing.action.source
+    age_ns = now_ns - source.captured_ns
+    motion = MotionState.PLAYING
+    return Directive(
+        motion=motion,
+        provenance=Provenance(
+            source.epoch, source.seq, episode, action.step, action.index, age_ns, link, motion
+        ),
+        knot=action.robot,
+        next_knot=playing.next_knot,
+        begin=playing.begin,
+        end=playing.end,
+        step_s=step_s,
+        reseed=reseed,
+    )
+
+
+def hold_directive(
+    motion: MotionState, *, episode: int, link: LinkState, step_s: float, reseed: bool
+) -> Directive:
+    """Return the directive of a tick without a plan action."""
+    provenance = Provenance(None, None, episode, None, None, None, link, motion)
+    return Directive(motion, provenance, step_s=step_s, reseed=reseed)

@@ -13,7 +13,7 @@ from vagus.edge.engine.playback import Playback
 from vagus.edge.handoff import EngineContract, LinkView
 from vagus.types import FloatArray, Prefix, RequestDraft
 
-__all__ = ["Conditioning", "Moment", "Refill", "condition"]
+__all__ = ["Conditioning", "Refill", "condition"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +44,6 @@ def condition(plan: Plan, *, latency_ns: int, step_ns: int, prefix_horizon: int)
     return Conditioning(prefix, delay, max(prefix_horizon, delay))
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A policy boundary.
-
-    Attributes:
-        now_ns: time of the tick.
-        state: measured state, (state_dim,); copied where it is kept.
-        episode: running episode.
-        is_first: no chunk of this episode has been merged yet.
-        playback_left_ns: how long the plan can still be played.
-    """
-
-    now_ns: int
-    state: FloatArray
-    episode: int
-    is_first: bool
-    playback_left_ns: int
-
-
 class Refill:
     """Holds a draft until it is taken. One that is not taken gives its ask back, so no ask is ever lost."""
 
@@ -71,7 +52,16 @@ class Refill:
         self._buffer_ns = seconds_to_ns(config.buffer_time_s)
         self._execute_horizon = config.execute_horizon
         self._answered = 0
+        self._has_merged_in_episode = False
         self._draft: RequestDraft | None = None
+
+    def begin_episode(self) -> None:
+        """Mark drafts as the first of an episode from now on."""
+        self._has_merged_in_episode = False
+
+    def note_merge(self) -> None:
+        """Note that a chunk of the running episode was merged."""
+        self._has_merged_in_episode = True
 
     def wants(self, ticket: int) -> bool:
         """Whether the worker's newest ask is still without a draft."""
@@ -86,21 +76,39 @@ class Refill:
         has_executed = self._execute_horizon is not None and executed >= self._execute_horizon
         return fastest_ns <= playback_left_ns and (has_executed or playback_left_ns <= self._buffer_ns)
 
-    def draft(self, view: LinkView, playback: Playback, moment: Moment) -> None:
-        """Answer the worker's newest ask with the step that begins now."""
+    def draft(
+        self,
+        view: LinkView,
+        playback: Playback,
+        now_ns: int,
+        state: FloatArray,
+        *,
+        episode: int,
+        slack_ns: int,
+    ) -> None:
+        """Answer the worker's newest ask with the step that begins now.
+
+        Args:
+            view: how the link stands, with that ask.
+            playback: the plan and its next step.
+            now_ns: time of the tick.
+            state: measured state, (state_dim,); copied.
+            episode: running episode.
+            slack_ns: how long the plan can still be played.
+        """
         conditioning = self._condition(view, playback)
-        playback.anchor_clock(moment.now_ns)
+        playback.anchor_clock(now_ns)
         self._answered = view.ticket
         self._draft = RequestDraft(
             ticket=view.ticket,
-            episode=moment.episode,
+            episode=episode,
             step=playback.step,
-            state=np.array(moment.state, dtype=np.float32),
-            captured_ns=moment.now_ns,
+            state=np.array(state, dtype=np.float32),
+            captured_ns=now_ns,
             prefix=conditioning.prefix,
             inference_delay=conditioning.inference_delay,
-            episode_start=moment.is_first,
-            slack_ns=moment.playback_left_ns,
+            episode_start=not self._has_merged_in_episode,
+            slack_ns=slack_ns,
             prefix_horizon=conditioning.prefix_horizon,
         )
 
