@@ -1,20 +1,20 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from edge.rig import EPOCH, FRAMES, MS, POLICY, actions_of, draft
-from vagus.edge.client.codec import RequestCoding, encode_request, request_seed
+from vagus.edge.client.codec import RequestCoding, encode_request, request_bytes, request_seed
 from vagus.edge.client.inflight import Request
 from vagus.errors import RobotError, SpecError
 from vagus.specs import CameraSpec
 from vagus.types import Image, Prefix, Snapshot
 from vagus.wire.codec import decode, decode_header, decode_tensor
 from vagus.wire.images import decode_image
-from vagus.wire.schema import Header, Kind, ObservationMessage
+from vagus.wire.schema import Header, ImageMessage, Kind, ObservationMessage
 
 CODING = RequestCoding(codec="raw", instruction="reach", seed=99)
 
@@ -92,3 +92,31 @@ def test_seeds_differ_between_requests_and_repeat_with_the_run() -> None:
     assert len(set(seeds)) == 1000
     assert all(0 <= seed < 1 << 64 for seed in seeds)
     assert seeds == [request_seed(12345, number) for number in range(1000)]
+
+
+def test_a_seed_is_so_many_strides_after_that_of_the_run_in_64_bits() -> None:
+    stride = 0x9E3779B97F4A7C15
+    assert request_seed(12345, 1) == 12345 + stride
+    assert request_seed((1 << 64) - 1, 1) == stride - 1
+
+
+@pytest.mark.parametrize(("codec", "frames"), [("raw", 360_000), ("png", 180_000), ("jpeg", 20_000)])
+def test_a_request_is_estimated_by_the_pixels_of_its_frames(codec: str, frames: int) -> None:
+    assert request_bytes([(200, 300), (300, 200)], codec) == (64 << 10) + frames
+    assert request_bytes([], codec) == 64 << 10
+
+
+@pytest.mark.parametrize(("codec", "handed_over"), [("raw", []), ("jpeg", [1])])
+def test_only_compressed_frames_are_handed_over_to_other_threads(codec: str, handed_over: list[int]) -> None:
+    seen = []
+
+    def encode_all(work: Callable[[Image], ImageMessage], frames: Iterable[Image]) -> Iterable[ImageMessage]:
+        given = list(frames)
+        seen.append(len(given))
+        return map(work, given)
+
+    made = draft()
+    coding = replace(CODING, codec=codec, encode_all=encode_all)
+    _, body = encode_request(Request(EPOCH, 1, made, 0, 0), Snapshot(made, FRAMES), POLICY, coding)
+    assert decode(body, ObservationMessage).images["front"].codec == codec
+    assert seen == handed_over
