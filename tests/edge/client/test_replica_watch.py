@@ -8,13 +8,14 @@ import pytest
 from edge.rig import OTHER, ROBOT, SERVER, SERVICE, capabilities
 from edge.stand import CONFIG, Script, changed, wait_until
 from vagus.clock import MonotonicClock
+from vagus.edge.client.exchange import Exchange
 from vagus.edge.client.handshake import Contract, Identity
 from vagus.edge.client.inflight import LatencyWindow
 from vagus.edge.client.protocol import ClientProtocol, SessionRef
 from vagus.edge.client.replica_watch import ReplicaWatch
 from vagus.edge.client.replicas import Backoff, Replicas
 from vagus.edge.client.session import SessionOpener, pinned
-from vagus.edge.client.worker import Conversation, Worker
+from vagus.edge.client.worker import Worker
 from vagus.edge.engine.engine import Engine
 from vagus.edge.handoff import EngineContract
 from vagus.transport.memory import MemoryLink, MemoryNetwork
@@ -33,20 +34,20 @@ def network() -> MemoryNetwork:
 @contextlib.contextmanager
 def watching(
     network: MemoryNetwork, *, pin: str = "", closes_link: bool = True
-) -> Iterator[tuple[Conversation, MemoryLink]]:
-    """Run a lookout and its worker; the session is with a server that nobody plays."""
+) -> Iterator[tuple[Exchange, MemoryLink]]:
+    """Run a watch and its worker; the session is with a server that nobody plays."""
     link = network.link("robot")
     opener = SessionOpener(link, ROBOT, CONFIG, Identity("arm-1", "1f3a"))
     worker = Worker(CONFIG, opener, MonotonicClock(), run_seed=1)
     engine = Engine(CONFIG, EngineContract(30.0, 30.0, uses_rtc=True, prefix_horizon=10))
     protocol = ClientProtocol(CONFIG, CONTRACT.policy, LatencyWindow())
     protocol.opened(SessionRef(SERVICE.server("nobody"), 9), 0)
-    talk = Conversation(engine, protocol, CONTRACT, Replicas(Backoff(1, 1)))
-    replica_watch = ReplicaWatch(link, worker, SERVICE, pin=pin, refresh_s=0.01)
-    worker.start(talk)
+    exchange = Exchange(engine, protocol, CONTRACT, Replicas(Backoff(1, 1)))
+    replica_watch = ReplicaWatch(link, worker.post, SERVICE, pin=pin, refresh_s=0.01)
+    worker.start(exchange)
     replica_watch.start(CONTRACT)
     try:
-        yield talk, link
+        yield exchange, link
     finally:
         replica_watch.stop()
         replica_watch.stop()
@@ -59,26 +60,26 @@ def test_servers_are_known_as_soon_as_their_token_is_there_and_forgotten_with_it
     network: MemoryNetwork,
 ) -> None:
     one = Script(network, "one")
-    with watching(network) as (talk, _):
-        wait_until(lambda: talk.replicas.alive == {one.key})
+    with watching(network) as (exchange, _):
+        wait_until(lambda: exchange.replicas.alive == {one.key})
         two = Script(network, "two")
-        wait_until(lambda: talk.replicas.alive == {one.key, two.key})
+        wait_until(lambda: exchange.replicas.alive == {one.key, two.key})
         one.vanish()
-        wait_until(lambda: talk.replicas.alive == {two.key})
+        wait_until(lambda: exchange.replicas.alive == {two.key})
 
 
 def test_a_server_that_contradicts_is_excluded_before_it_is_needed(network: MemoryNetwork) -> None:
     bad = Script(network, "two", capable=changed(capabilities(OTHER), model_hash="bb"))
-    with watching(network) as (talk, _):
-        wait_until(lambda: "model_hash" in talk.replicas.excluded.get(bad.key, ""))
+    with watching(network) as (exchange, _):
+        wait_until(lambda: "model_hash" in exchange.replicas.excluded.get(bad.key, ""))
 
 
 def test_a_server_that_still_loads_is_not_judged(network: MemoryNetwork) -> None:
     loading = Script(network, "two", capable=changed(capabilities(OTHER), model_hash="", phase="loading"))
     bad = Script(network, "three", capable=changed(capabilities(), model_hash="bb"))
-    with watching(network) as (talk, _):
-        wait_until(lambda: bad.key in talk.replicas.excluded)
-        assert loading.key not in talk.replicas.excluded
+    with watching(network) as (exchange, _):
+        wait_until(lambda: bad.key in exchange.replicas.excluded)
+        assert loading.key not in exchange.replicas.excluded
 
 
 def test_a_silent_server_and_a_malformed_answer_are_not_judged(network: MemoryNetwork) -> None:
@@ -89,58 +90,58 @@ def test_a_silent_server_and_a_malformed_answer_are_not_judged(network: MemoryNe
     garbled.token(third.alive)
     garbled.serve(third.status, lambda query: query.reply(b"garbage"))
     bad = Script(network, "zero", capable=changed(capabilities(), model_hash="bb"))
-    with watching(network) as (talk, _):
-        wait_until(lambda: bad.key in talk.replicas.excluded)
-        assert set(talk.replicas.excluded) == {bad.key}
+    with watching(network) as (exchange, _):
+        wait_until(lambda: bad.key in exchange.replicas.excluded)
+        assert set(exchange.replicas.excluded) == {bad.key}
 
 
 def test_a_network_that_is_away_is_looked_at_again_later(network: MemoryNetwork) -> None:
-    with watching(network) as (talk, link):
+    with watching(network) as (exchange, link):
         link.cut()
         one = Script(network, "one")
         link.heal(is_reopened=False)
-        wait_until(lambda: one.key in talk.replicas.alive)
-        assert talk.protocol.state is LinkState.STREAMING
+        wait_until(lambda: one.key in exchange.replicas.alive)
+        assert exchange.protocol.state is LinkState.STREAMING
 
 
 def test_a_reopened_transport_ends_the_session(network: MemoryNetwork) -> None:
-    with watching(network) as (talk, link):
+    with watching(network) as (exchange, link):
         link.cut()
         link.heal()
-        wait_until(lambda: talk.protocol.state is LinkState.RECONNECTING)
-        assert "reopened" in talk.protocol.lost_reason
+        wait_until(lambda: exchange.protocol.state is LinkState.RECONNECTING)
+        assert "reopened" in exchange.protocol.lost_reason
 
 
 def test_after_the_end_a_reopened_transport_is_none_of_our_business(
     network: MemoryNetwork, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with watching(network, closes_link=False) as (talk, link):
+    with watching(network, closes_link=False) as (exchange, link):
         pass
     link.cut()
     link.heal()
     assert link.health().generation == 1
     assert not caplog.records
-    assert talk.protocol.session is not None
+    assert exchange.protocol.session is not None
 
 
 def test_a_token_of_another_server_ends_no_session_and_one_of_ours_does(network: MemoryNetwork) -> None:
     other, ours = Script(network, "two"), network.link().token(SERVICE.server("nobody").alive)
-    with watching(network) as (talk, _):
-        wait_until(lambda: len(talk.replicas.alive) == 2)
+    with watching(network) as (exchange, _):
+        wait_until(lambda: len(exchange.replicas.alive) == 2)
         other.vanish()
-        wait_until(lambda: len(talk.replicas.alive) == 1)
-        assert talk.protocol.state is LinkState.STREAMING
+        wait_until(lambda: len(exchange.replicas.alive) == 1)
+        assert exchange.protocol.state is LinkState.STREAMING
         ours.undeclare()
-        wait_until(lambda: talk.protocol.session is None)
-        assert "token is gone" in talk.protocol.lost_reason
+        wait_until(lambda: exchange.protocol.session is None)
+        assert "token is gone" in exchange.protocol.lost_reason
 
 
 def test_what_is_no_servers_token_and_who_is_not_pinned_are_passed_over(network: MemoryNetwork) -> None:
     network.link().token(f"{SERVICE.path}/d!/alive")
     one = Script(network, "one")
     Script(network, "two")
-    with watching(network, pin="one") as (talk, _):
-        wait_until(lambda: talk.replicas.alive == {one.key})
+    with watching(network, pin="one") as (exchange, _):
+        wait_until(lambda: exchange.replicas.alive == {one.key})
 
 
 def test_a_pin_names_a_server_with_or_without_its_suffix() -> None:

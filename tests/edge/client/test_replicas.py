@@ -4,7 +4,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.rig import OTHER, SERVER
-from vagus.edge.client.replicas import Backoff, Replicas
+from vagus.edge.client.replicas import (
+    HOPELESS_NS,
+    Backoff,
+    LinkReopened,
+    ReplicaContradicts,
+    ReplicaSaid,
+    Replicas,
+    ReplicasListed,
+    TokenChanged,
+)
 
 
 def replicas() -> Replicas:
@@ -165,3 +174,36 @@ def test_another_server_is_one_that_could_be_tried_now_and_is_not_known_to_fail(
     assert known.has_other(SERVER, 10)
     known.exclude(OTHER, "why")
     assert not known.has_other(SERVER, 10)
+
+
+def test_each_event_of_the_watch_has_its_effect() -> None:
+    known = replicas()
+    known.apply(ReplicasListed(frozenset({SERVER})))
+    known.apply(TokenChanged(OTHER, is_alive=True))
+    assert known.alive == {SERVER, OTHER}
+    known.apply(ReplicaSaid(OTHER, is_failing=True))
+    assert not known.has_other(SERVER, 0)
+    known.apply(ReplicaContradicts(OTHER, "another model"))
+    assert known.excluded == {OTHER: "another model"}
+    known.set_back(SERVER, 0)
+    known.set_back(SERVER, 0)
+    assert known.choose(5) is None
+    known.apply(LinkReopened())
+    assert known.choose(5) == SERVER
+    known.apply(TokenChanged(SERVER, is_alive=False))
+    assert known.alive == {OTHER}
+
+
+def test_it_is_hopeless_once_only_excluded_servers_were_alive_for_a_while() -> None:
+    known = replicas()
+    known.set_alive(SERVER, is_alive=True)
+    assert not known.is_hopeless(0)
+    known.exclude(SERVER, "another model")
+    assert not known.is_hopeless(5)
+    assert not known.is_hopeless(HOPELESS_NS + 4)
+    assert known.is_hopeless(HOPELESS_NS + 5)
+    known.set_alive(OTHER, is_alive=True)
+    assert not known.is_hopeless(HOPELESS_NS + 6)
+    known.set_alive(OTHER, is_alive=False)
+    assert not known.is_hopeless(HOPELESS_NS + 7)  # the while begins anew
+    assert known.is_hopeless(2 * HOPELESS_NS + 7)

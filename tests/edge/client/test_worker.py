@@ -12,6 +12,7 @@ import pytest
 from edge.rig import HORIZON, STATE, chunk_payload, echo
 from edge.stand import CONFIG, Body, Script, StepPolicy, opened, served, wait_until
 from vagus.clock import NS_PER_S, monotonic_ns
+from vagus.edge.client.exchange import DraftFailed
 from vagus.edge.client.worker import MAX_SAMPLES
 from vagus.transport.memory import MemoryLink, MemoryNetwork
 from vagus.types import LinkState, MotionState
@@ -267,7 +268,7 @@ def test_ten_unexpected_errors_in_a_row_are_the_end(
     with opened(link) as body:
         body.until_merged()
         for _ in range(CONFIG.max_worker_errors):
-            body.client._worker.post(fail)
+            body.client._worker.post(FAILING)
         body.until(lambda: body.engine.motion is MotionState.STOPPED)
         assert body.engine.link is LinkState.DEAD
         assert "10 worker errors in a row" in body.client.status().dead_reason
@@ -275,8 +276,17 @@ def test_ten_unexpected_errors_in_a_row_are_the_end(
     assert "out of luck" in caplog.text
 
 
-def fail(_: object) -> None:
-    raise RuntimeError("out of luck")
+class Unlucky(int):
+    """A ticket that cannot be compared."""
+
+    __hash__ = int.__hash__
+
+    def __ne__(self, other: object) -> bool:
+        raise RuntimeError("out of luck")
+
+
+FAILING = DraftFailed(Unlucky(1))
+"""An event that the worker fails on."""
 
 
 def test_a_merge_between_errors_forgives_them(network: MemoryNetwork, link: MemoryLink) -> None:
@@ -285,8 +295,8 @@ def test_a_merge_between_errors_forgives_them(network: MemoryNetwork, link: Memo
         for _ in range(4):
             body.until_merged()
             wait_until(lambda: body.client._worker._errors_in_row == 0)
-            body.client._worker.post(fail)
-            body.client._worker.post(fail)
+            body.client._worker.post(FAILING)
+            body.client._worker.post(FAILING)
         body.until_merged()
         assert body.engine.link is not LinkState.DEAD
 

@@ -8,45 +8,33 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from types import TracebackType
 from typing import Generic, TypeVar
 
 from vagus.clock import NS_PER_MS, NS_PER_S, Clock, MonotonicClock, seconds_to_ns
 from vagus.edge.client.codec import as_played
-from vagus.edge.client.handshake import TRANSIENT_REFUSALS, Contract, check_pin
+from vagus.edge.client.exchange import DraftFailed, Exchange
+from vagus.edge.client.first_contact import FirstContact
+from vagus.edge.client.handshake import Contract
 from vagus.edge.client.inflight import LatencyParts, LatencyWindow
-from vagus.edge.client.patience import Patience
 from vagus.edge.client.protocol import ClientProtocol, SessionRef
 from vagus.edge.client.refusals import Refusal
 from vagus.edge.client.replica_watch import ReplicaWatch
 from vagus.edge.client.replicas import Backoff, Replicas
-from vagus.edge.client.session import (
-    SessionOpener,
-    fetch_capabilities,
-    find_service,
-    living_servers,
-    nobody_ready,
-    pinned,
-)
+from vagus.edge.client.session import SessionOpener
 from vagus.edge.client.text_limits import check_identity, check_instruction, check_robot
-from vagus.edge.client.worker import Conversation, Worker
+from vagus.edge.client.worker import Worker
 from vagus.edge.config import EdgeConfig
 from vagus.edge.handoff import EngineContract, EngineSide
-from vagus.errors import LinkError, SessionRefusedError, StateError, VagusError
-from vagus.quoting import quoted
-from vagus.transport.keys import ServerKey
+from vagus.errors import StateError, VagusError
 from vagus.transport.link import Link
 from vagus.transport.service_name import ServiceName
 from vagus.types import LinkState, Snapshot
-from vagus.wire.schema import Capabilities, EventCode
 
 __all__ = ["ClientStatus", "PolicyClient"]
 
 logger = logging.getLogger(__name__)
 
-RETRY_S = 0.1
-"""Pause between tries of the first contact."""
 NOT_OPEN = "this client is not open; call open() first"
 
 EngineT = TypeVar("EngineT", bound=EngineSide)
@@ -109,7 +97,7 @@ class PolicyClient(Generic[EngineT]):
         Args:
             opener: link (not closed by this object), robot spec in the policy's names, settings, identity.
             make_engine: makes what the control thread drives: `Engine`.
-            service: whom to talk to; None: the only service on the network.
+            service: whom to exchange to; None: the only service on the network.
             instruction: what the robot is to do.
             clock: time, for tests.
 
@@ -134,7 +122,7 @@ class PolicyClient(Generic[EngineT]):
         self._worker = Worker(config, opener, self._clock, run_seed=run_seed)
         self._stopping = threading.Event()
         self._replica_watch: ReplicaWatch | None = None
-        self._talk: Conversation | None = None
+        self._exchange: Exchange | None = None
         self._make_engine = make_engine
         self._engine: EngineT | None = None
 
@@ -144,28 +132,31 @@ class PolicyClient(Generic[EngineT]):
         """Make the first contact, start the worker, and return what was agreed on.
 
         Raises:
-            LinkError: nobody to talk to within `connect_timeout_s`.
+            LinkError: nobody to exchange to within `connect_timeout_s`.
             SessionRefusedError: every server said no.
             SpecError: robot and policy do not fit.
             ConfigError: several services and none chosen, or the robot ticks slower than the policy steps.
         """
-        if self._talk is not None or self._stopping.is_set():
+        if self._exchange is not None or self._stopping.is_set():
             raise StateError("a client is opened once; make a new one")
-        session, contract = self._first_session()
+        contact = FirstContact(
+            self._opener, self._replicas, self._worker.presence, service=self._service, clock=self._clock
+        )
+        session, contract = contact.open(self._instruction, self._stopping)
         try:
-            talk = self._begin_talk(session, contract)
+            exchange = self._begin_exchange(session, contract)
         except VagusError:
             self._leave(session)
             raise
-        self._talk = talk
-        self._worker.start(talk)
+        self._exchange = exchange
+        self._worker.start(exchange)
         self._replica_watch = ReplicaWatch(
-            self._link, self._worker, session.server.service, pin=self._config.pin_server
+            self._link, self._worker.post, session.server.service, pin=self._config.pin_server
         )
         self._replica_watch.start(contract)
         return contract
 
-    def _begin_talk(self, session: SessionRef, contract: Contract) -> Conversation:
+    def _begin_exchange(self, session: SessionRef, contract: Contract) -> Exchange:
         rates = EngineContract(
             contract.step_rate_hz, self._opener.robot.rate_hz, contract.uses_rtc, contract.prefix_horizon
         )
@@ -174,64 +165,9 @@ class PolicyClient(Generic[EngineT]):
         protocol = ClientProtocol(self._config, as_played(contract.policy, self._opener.robot), self._latency)
         protocol.opened(session, self._clock.now_ns())
         engine.link_view = protocol.view
-        talk = Conversation(engine, protocol, contract, self._replicas)
-        talk.instruction = self._instruction
-        return talk
-
-    def _first_session(self) -> tuple[SessionRef, Contract]:
-        patience = Patience(self._config, self._clock.now_ns())
-        while True:
-            try:
-                return self._try_first_session()
-            except (LinkError, SessionRefusedError) as error:
-                if self._is_final(error) or patience.is_over(error, self._clock.now_ns()):
-                    self._worker.presence.leave()
-                    raise
-                news = patience.news(error)
-                if news:
-                    logger.info("%s", news)
-            except VagusError:
-                self._worker.presence.leave()
-                raise
-            self._clock.wait_until_ns(self._clock.now_ns() + seconds_to_ns(RETRY_S), self._stopping)
-
-    def _is_final(self, error: LinkError | SessionRefusedError) -> bool:
-        """Whether asking again is of no use: no while another server may have the pinned model."""
-        if isinstance(error, LinkError) or error.code in TRANSIENT_REFUSALS:
-            return False
-        is_about_pin = bool(self._config.pin_model) and error.code == EventCode.MODEL_CHANGED.value
-        return not is_about_pin or self._replicas.are_all_excluded
-
-    def _try_first_session(self) -> tuple[SessionRef, Contract]:
-        timeout_s = self._config.handshake_timeout_s
-        service = find_service(self._link, self._service, timeout_s=timeout_s)
-        listed = living_servers(self._link, service.all_alive, timeout_s=timeout_s)
-        servers = pinned(listed, self._config.pin_server)
-        self._replicas.set_all_alive(servers)
-        self._replicas.retry_now()
-        server = self._replicas.choose(self._clock.now_ns())
-        if server is None and self._replicas.are_all_excluded:
-            reasons = "; ".join(self._replicas.excluded.values())
-            raise SessionRefusedError(EventCode.MODEL_CHANGED.value, reasons)
-        if server is None:
-            raise nobody_ready(self._link, service, pin=self._config.pin_server, timeout_s=timeout_s)
-        try:
-            wanted = fetch_capabilities(self._link, server)
-            self._check_pin(server, wanted)
-            _check_working(wanted)
-            self._worker.presence.move_to(server)
-            return self._opener.open(server, wanted, instruction=self._instruction, contract=None)
-        except (LinkError, SessionRefusedError):
-            self._replicas.set_back(server, self._clock.now_ns())  # so that the next try asks another
-            raise
-
-    def _check_pin(self, server: ServerKey, said: Capabilities) -> None:
-        try:
-            check_pin(said, self._config)
-        except SessionRefusedError as error:
-            self._replicas.exclude(server, error.reason)
-            reasons = "; ".join(self._replicas.excluded.values())
-            raise SessionRefusedError(error.code, reasons) from error
+        exchange = Exchange(engine, protocol, contract, self._replicas)
+        exchange.instruction = self._instruction
+        return exchange
 
     # -- for the control thread -------------------------------------------------------------------------
 
@@ -245,15 +181,15 @@ class PolicyClient(Generic[EngineT]):
     @property
     def contract(self) -> Contract:
         """What the sessions agreed on."""
-        return self._open_talk.contract
+        return self._open_exchange.contract
 
     def offer(self, snapshot: Snapshot) -> None:
         """Hand over a snapshot to be sent (control or camera thread); its arrays are the client's now."""
-        self._worker.post(partial(self._worker.send, snapshot))
+        self._worker.post(snapshot)
 
     def draft_failed(self, ticket: int) -> None:
         """No images could be had for this draft (control or camera thread)."""
-        self._worker.post(lambda talk: talk.protocol.draft_failed(ticket, self._clock.now_ns()))
+        self._worker.post(DraftFailed(ticket))
 
     @property
     def instruction(self) -> str:
@@ -267,15 +203,15 @@ class PolicyClient(Generic[EngineT]):
             ConfigError: it is longer than a request carries, or no text.
         """
         check_instruction(instruction)
-        self._open_talk.instruction = instruction
+        self._open_exchange.instruction = instruction
 
     def instruction_of(self, epoch: int, seq: int) -> str | None:
         """Return what a recent request asked for (any thread); None: it is not known any more."""
         return self._worker.instruction_of(epoch, seq)
 
     def status(self) -> ClientStatus:
-        """Return how the conversation stands (any thread)."""
-        protocol = self._open_talk.protocol
+        """Return how the link stands (any thread)."""
+        protocol = self._open_exchange.protocol
         session, newest_ns = protocol.session, self._latency.newest_ns
         return ClientStatus(
             link=protocol.state,
@@ -292,9 +228,9 @@ class PolicyClient(Generic[EngineT]):
 
     def counters(self) -> Mapping[str, int]:
         """Return everything counted so far by engine, protocol and worker (any thread)."""
-        talk = self._open_talk
+        exchange = self._open_exchange
         total = Counter[str]()
-        for part in (talk.engine.counters, talk.protocol.counters, self._worker.counters):
+        for part in (exchange.engine.counters, exchange.protocol.counters, self._worker.counters):
             total.update(part.copy())
         return total
 
@@ -308,7 +244,7 @@ class PolicyClient(Generic[EngineT]):
         if self._replica_watch is not None:
             self._replica_watch.stop()
         self._worker.stop()
-        self._leave(None if self._talk is None else self._talk.protocol.session)
+        self._leave(None if self._exchange is None else self._exchange.protocol.session)
 
     def _leave(self, session: SessionRef | None) -> None:
         """Be found nowhere any more, and tell the server so while there is a network."""
@@ -325,20 +261,13 @@ class PolicyClient(Generic[EngineT]):
         self.close()
 
     @property
-    def _open_talk(self) -> Conversation:
-        if self._talk is None:
+    def _open_exchange(self) -> Exchange:
+        if self._exchange is None:
             raise StateError(NOT_OPEN)
-        return self._talk
+        return self._exchange
 
 
 def _expected_latency_ns(contract: Contract) -> int:
     """Return what the server's warm-up measured for one robot, or a second where it did not say."""
     rows = [row.max_ms for row in contract.capabilities.latency if row.batch_size == 1]
     return round(rows[0] * NS_PER_MS) if rows and rows[0] > 0 else NS_PER_S
-
-
-def _check_working(said: Capabilities) -> None:
-    """Raise SessionRefusedError if the policy fails for everybody: no robot is connected to begin with it."""
-    if said.failing:
-        why = f"the policy of server {quoted(said.server)} fails for everybody: {quoted(said.failing)}"
-        raise SessionRefusedError(EventCode.NOT_READY.value, why)

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from vagus.clock import MonotonicClock, seconds_to_ns
+from vagus.edge.client.first_contact import Patience, Setback, keep_trying
 from vagus.edge.client.handshake import Contract, check_pin, check_replica
 from vagus.edge.client.pace import check_pace
-from vagus.edge.client.patience import Patience
 from vagus.edge.client.session import (
     fetch_capabilities,
     find_service,
@@ -33,8 +33,6 @@ from vagus.wire.schema import READY, Capabilities, EventCode
 
 __all__ = ["Endpoint", "find_server"]
 
-RETRY_S = 0.1
-"""Pause between tries of the first contact."""
 LEFT_BEHIND_S = 6.0
 """A place that this robot's last process took is free 5 s after its token has gone."""
 
@@ -80,21 +78,17 @@ class Endpoint:
             ConfigError: several services and none chosen.
         """
         with self.link() as link:
-            clock, never = MonotonicClock(), threading.Event()
+            clock = MonotonicClock()
             begin_ns = clock.now_ns()
             patience = Patience(self.edge, begin_ns)
-            while True:
-                try:
-                    return self._first(link)
-                except LinkError as error:
-                    if patience.is_over(error, clock.now_ns()):
-                        raise
-                    if news := patience.news(error):
-                        logger.info("%s", news)
-                except SessionRefusedError as error:
-                    if clock.now_ns() - begin_ns >= seconds_to_ns(self._patience_s(error)):
-                        raise
-                clock.wait_until_ns(clock.now_ns() + seconds_to_ns(RETRY_S), never)
+
+            def is_over(error: Setback, now_ns: int) -> bool:
+                if isinstance(error, LinkError):
+                    return patience.is_over(error, now_ns)
+                return now_ns - begin_ns >= seconds_to_ns(self._patience_s(error))
+
+            never = threading.Event()
+            return keep_trying(lambda: self._first(link), is_over, patience, clock=clock, stopping=never)
 
     def _first(self, link: Link) -> PolicySpec:
         said = self.find(link)[1]

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from functools import partial
 
 from vagus.edge.client.handshake import Contract, check_replica
+from vagus.edge.client.replicas import (
+    LinkReopened,
+    ReplicaContradicts,
+    ReplicaEvent,
+    ReplicaSaid,
+    ReplicasListed,
+    TokenChanged,
+)
 from vagus.edge.client.session import fetch_capabilities, living_servers, pinned
-from vagus.edge.client.worker import Conversation, Worker
 from vagus.errors import LinkError, ProtocolError, SpecError
 from vagus.threads import Supervised
 from vagus.transport.keys import ServerKey, ServiceKey, server_from_key
@@ -30,11 +38,26 @@ class ReplicaWatch:
     """Tells the worker who lives and who contradicts the contract; never on the way of a failover."""
 
     def __init__(
-        self, link: Link, worker: Worker, service: ServiceKey, *, pin: str = "", refresh_s: float = REFRESH_S
+        self,
+        link: Link,
+        tell: Callable[[ReplicaEvent], None],
+        service: ServiceKey,
+        *,
+        pin: str = "",
+        refresh_s: float = REFRESH_S,
     ) -> None:
+        """Prepare; nothing is watched before `start`.
+
+        Args:
+            link: the network.
+            tell: takes each event, on any thread, without waiting.
+            service: whose servers are watched.
+            pin: the only server that may be used, "" for all.
+            refresh_s: pause between two looks.
+        """
         self._link = link
         self._refresh_s = refresh_s
-        self._worker = worker
+        self._tell = tell
         self._service = service
         self._pin = pin
         self._stopping = threading.Event()
@@ -66,22 +89,12 @@ class ReplicaWatch:
         except ProtocolError:
             return  # a token of another program is none of our servers
         for server in servers:
-            self._worker.post(partial(self._token_changed, server, is_alive))
-
-    def _token_changed(self, server: ServerKey, is_alive: bool, talk: Conversation) -> None:  # noqa: FBT001 - for partial
-        talk.replicas.set_alive(server, is_alive=is_alive)
-        session = talk.protocol.session
-        if not is_alive and session is not None and session.server == server:
-            self._worker.leave_server("its liveliness token is gone", talk)
+            self._tell(TokenChanged(server, is_alive))
 
     def _on_reopen(self, generation: int) -> None:
         if not self._stopping.is_set():
             logger.warning("the transport was lost and reopened (generation %d)", generation)
-            self._worker.post(self._link_reopened)
-
-    def _link_reopened(self, talk: Conversation) -> None:
-        talk.replicas.retry_now()
-        self._worker.leave_server("the transport was lost and reopened", talk)
+            self._tell(LinkReopened())
 
     # -- in the background ------------------------------------------------------------------------------
 
@@ -92,29 +105,17 @@ class ReplicaWatch:
             except LinkError:
                 continue  # the worker knows that the network is away
             servers = pinned(listed, self._pin)
-            self._worker.post(partial(_servers_listed, servers))
+            self._tell(ReplicasListed(servers))
             for server in servers:
                 self._compare(server, contract)
 
     def _compare(self, server: ServerKey, contract: Contract) -> None:
         try:
             capabilities = fetch_capabilities(self._link, server)
-            self._worker.post(partial(_said_of_itself, server, bool(capabilities.failing)))
+            self._tell(ReplicaSaid(server, bool(capabilities.failing)))
             if capabilities.phase == READY:
                 check_replica(capabilities, contract)
         except SpecError as error:
-            self._worker.post(partial(_contradicts, server, str(error)))
+            self._tell(ReplicaContradicts(server, str(error)))
         except (LinkError, ProtocolError):
             return  # told by its silence when its turn comes
-
-
-def _servers_listed(servers: frozenset[ServerKey], talk: Conversation) -> None:
-    talk.replicas.set_all_alive(servers)
-
-
-def _contradicts(server: ServerKey, why: str, talk: Conversation) -> None:
-    talk.replicas.exclude(server, why)
-
-
-def _said_of_itself(server: ServerKey, is_failing: bool, talk: Conversation) -> None:  # noqa: FBT001 - for partial
-    talk.replicas.set_failing(server, is_failing=is_failing)

@@ -4,10 +4,64 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
+from vagus.clock import NS_PER_S
 from vagus.transport.keys import ServerKey
 
-__all__ = ["Backoff", "Replicas"]
+__all__ = [
+    "Backoff",
+    "LinkReopened",
+    "ReplicaContradicts",
+    "ReplicaEvent",
+    "ReplicaSaid",
+    "Replicas",
+    "ReplicasListed",
+    "TokenChanged",
+]
+
+HOPELESS_NS = 2 * NS_PER_S
+"""Patience while only excluded servers are alive: after a router's restart tokens come back one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenChanged:
+    """The liveliness token of a server came or went."""
+
+    server: ServerKey
+    is_alive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicasListed:
+    """A complete list of the servers whose tokens are there."""
+
+    servers: frozenset[ServerKey]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSaid:
+    """A server said whether its policy fails for everybody."""
+
+    server: ServerKey
+    is_failing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaContradicts:
+    """A server is ready and is not what this run was started with."""
+
+    server: ServerKey
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkReopened:
+    """The transport was lost, and is back."""
+
+
+ReplicaEvent: TypeAlias = TokenChanged | ReplicasListed | ReplicaSaid | ReplicaContradicts | LinkReopened
+"""What the watch over the replicas tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +98,7 @@ class Replicas:
         self._known: dict[ServerKey, _Replica] = {}
         self._alive: set[ServerKey] = set()
         self._tries = 0
+        self._hopeless_since_ns: int | None = None
 
     @property
     def alive(self) -> frozenset[ServerKey]:
@@ -56,6 +111,20 @@ class Replicas:
         return {
             key: self._known[key].excluded for key in sorted(self._alive, key=str) if self._is_excluded(key)
         }
+
+    def apply(self, event: ReplicaEvent) -> None:
+        """Take note of what the watch tells."""
+        match event:
+            case TokenChanged(server, is_alive):
+                self.set_alive(server, is_alive=is_alive)
+            case ReplicasListed(servers):
+                self.set_all_alive(servers)
+            case ReplicaSaid(server, is_failing):
+                self.set_failing(server, is_failing=is_failing)
+            case ReplicaContradicts(server, why):
+                self.exclude(server, why)
+            case LinkReopened():
+                self.retry_now()
 
     def set_alive(self, server: ServerKey, *, is_alive: bool) -> None:
         """A token came or went. One that comes back may be tried at once."""
@@ -128,6 +197,15 @@ class Replicas:
     def are_all_excluded(self) -> bool:
         """Whether somebody is alive and nobody of them may be used."""
         return bool(self._alive) and all(self._is_excluded(key) for key in self._alive)
+
+    def is_hopeless(self, now_ns: int) -> bool:
+        """Whether nobody but excluded servers has been alive for a while; to be asked again and again."""
+        if not self.are_all_excluded:
+            self._hopeless_since_ns = None
+        elif self._hopeless_since_ns is None:
+            self._hopeless_since_ns = now_ns
+        since_ns = self._hopeless_since_ns
+        return since_ns is not None and now_ns - since_ns >= HOPELESS_NS
 
     def _is_excluded(self, server: ServerKey) -> bool:
         return bool(self._known[server].excluded)

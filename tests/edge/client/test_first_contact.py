@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from vagus.clock import NS_PER_S
-from vagus.edge.client.patience import Patience
+from vagus.edge.client.first_contact import Patience
 from vagus.edge.config import EdgeConfig
 from vagus.errors import LinkError, ServerStartingError
 

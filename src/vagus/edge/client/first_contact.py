@@ -1,0 +1,186 @@
+"""First contact of a client: tries until a server opens a session, or the time for it is up."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import TypeAlias, TypeVar
+
+from vagus.clock import Clock, seconds_to_ns
+from vagus.edge.client.handshake import TRANSIENT_REFUSALS, Contract, check_pin
+from vagus.edge.client.protocol import SessionRef
+from vagus.edge.client.replicas import Replicas
+from vagus.edge.client.session import (
+    Presence,
+    SessionOpener,
+    fetch_capabilities,
+    find_service,
+    living_servers,
+    nobody_ready,
+    pinned,
+)
+from vagus.edge.config import EdgeConfig
+from vagus.errors import LinkError, ServerStartingError, SessionRefusedError, VagusError
+from vagus.quoting import quoted
+from vagus.transport.keys import ServerKey
+from vagus.transport.service_name import ServiceName
+from vagus.wire.schema import Capabilities, EventCode
+
+__all__ = ["FirstContact", "Patience", "keep_trying"]
+
+logger = logging.getLogger(__name__)
+
+RETRY_S = 0.1
+"""Pause between tries of the first contact."""
+
+ResultT = TypeVar("ResultT")
+Setback: TypeAlias = LinkError | SessionRefusedError
+"""What may pass by itself: nobody is there yet, or nobody has room."""
+
+
+class Patience:
+    """Counts from its making; a server that is starting begins the wait for a ready one anew."""
+
+    def __init__(self, config: EdgeConfig, now_ns: int) -> None:
+        self._start_timeout_ns = seconds_to_ns(config.start_timeout_s)
+        self._connect_timeout_ns = seconds_to_ns(config.connect_timeout_s)
+        self._begin_ns = now_ns
+        self._starting_ns = now_ns
+        self._told = ""
+
+    def is_over(self, error: VagusError, now_ns: int) -> bool:
+        """Whether to give up after this failure of a try."""
+        if isinstance(error, ServerStartingError):
+            self._starting_ns = now_ns
+            return now_ns - self._begin_ns >= self._start_timeout_ns
+        return now_ns - self._starting_ns >= self._connect_timeout_ns
+
+    def news(self, error: VagusError) -> str:
+        """Return what to tell while the wait goes on: which server is starting, once per change; else ""."""
+        text = str(error) if isinstance(error, ServerStartingError) else ""
+        if text == self._told or not text:
+            return ""
+        self._told = text
+        return f"{text}; waiting for it, at most {self._start_timeout_ns / 1e9:g} s"
+
+
+def keep_trying(
+    attempt: Callable[[], ResultT],
+    is_over: Callable[[Setback, int], bool],
+    patience: Patience,
+    *,
+    clock: Clock,
+    stopping: threading.Event,
+) -> ResultT:
+    """Return what `attempt` returns, as soon as it does.
+
+    Args:
+        attempt: one try; raises LinkError or SessionRefusedError where another may succeed.
+        is_over: whether to give up after this error, at this time in nanoseconds.
+        patience: tells which server is starting.
+        clock: time between the tries.
+        stopping: cuts the pauses short.
+
+    Raises:
+        LinkError, SessionRefusedError: of the last try.
+        VagusError: any other error of a try, at once.
+    """
+    while True:
+        try:
+            return attempt()
+        except (LinkError, SessionRefusedError) as error:
+            if is_over(error, clock.now_ns()):
+                raise
+            if news := patience.news(error):
+                logger.info("%s", news)
+        clock.wait_until_ns(clock.now_ns() + seconds_to_ns(RETRY_S), stopping)
+
+
+class FirstContact:
+    """Opens the first session of a client, with whichever server of the service can be had.
+
+    Args:
+        opener: link, robot, settings and identity.
+        replicas: learns who is alive, who failed and who must not be used.
+        presence: is at the server of the session afterwards, or nowhere.
+        service: whom to talk to; None: the only service on the network.
+        clock: monotonic.
+    """
+
+    def __init__(
+        self,
+        opener: SessionOpener,
+        replicas: Replicas,
+        presence: Presence,
+        *,
+        service: ServiceName | None,
+        clock: Clock,
+    ) -> None:
+        self._opener = opener
+        self._link = opener.link
+        self._config = opener.config
+        self._replicas = replicas
+        self._presence = presence
+        self._service = service
+        self._clock = clock
+
+    def open(self, instruction: str, stopping: threading.Event) -> tuple[SessionRef, Contract]:
+        """Return the session and what was agreed on; raises as `PolicyClient.open` does."""
+        patience = Patience(self._config, self._clock.now_ns())
+
+        def is_over(error: Setback, now_ns: int) -> bool:
+            return self._is_final(error) or patience.is_over(error, now_ns)
+
+        try:
+            return keep_trying(
+                lambda: self._try(instruction), is_over, patience, clock=self._clock, stopping=stopping
+            )
+        except VagusError:
+            self._presence.leave()
+            raise
+
+    def _is_final(self, error: Setback) -> bool:
+        """Whether asking again is of no use: no while another server may have the pinned model."""
+        if isinstance(error, LinkError) or error.code in TRANSIENT_REFUSALS:
+            return False
+        is_about_pin = bool(self._config.pin_model) and error.code == EventCode.MODEL_CHANGED.value
+        return not is_about_pin or self._replicas.are_all_excluded
+
+    def _try(self, instruction: str) -> tuple[SessionRef, Contract]:
+        timeout_s = self._config.handshake_timeout_s
+        service = find_service(self._link, self._service, timeout_s=timeout_s)
+        listed = living_servers(self._link, service.all_alive, timeout_s=timeout_s)
+        self._replicas.set_all_alive(pinned(listed, self._config.pin_server))
+        self._replicas.retry_now()
+        server = self._replicas.choose(self._clock.now_ns())
+        if server is None and self._replicas.are_all_excluded:
+            raise SessionRefusedError(EventCode.MODEL_CHANGED.value, self._why_excluded())
+        if server is None:
+            raise nobody_ready(self._link, service, pin=self._config.pin_server, timeout_s=timeout_s)
+        try:
+            wanted = fetch_capabilities(self._link, server)
+            self._check_pin(server, wanted)
+            _check_working(wanted)
+            self._presence.move_to(server)
+            return self._opener.open(server, wanted, instruction=instruction, contract=None)
+        except (LinkError, SessionRefusedError):
+            self._replicas.set_back(server, self._clock.now_ns())  # so that the next try asks another
+            raise
+
+    def _check_pin(self, server: ServerKey, said: Capabilities) -> None:
+        try:
+            check_pin(said, self._config)
+        except SessionRefusedError as error:
+            self._replicas.exclude(server, error.reason)
+            raise SessionRefusedError(error.code, self._why_excluded()) from error
+
+    def _why_excluded(self) -> str:
+        return "; ".join(self._replicas.excluded.values())
+
+
+def _check_working(said: Capabilities) -> None:
+    """Raise SessionRefusedError if the policy fails for everybody: no robot is connected to begin with it."""
+    if said.failing:
+        why = f"the policy of server {quoted(said.server)} fails for everybody: {quoted(said.failing)}"
+        raise SessionRefusedError(EventCode.NOT_READY.value, why)
