@@ -62,7 +62,7 @@ def test_a_server_that_still_starts_is_waited_for_and_told_once(
     server.token.undeclare()
     starting = server.link.token(server.key.starting)
     ready = threading.Timer(3 * CONFIG.connect_timeout_s, lambda: server.link.token(server.key.alive))
-    with caplog.at_level("INFO", "vagus.edge.client.client"), make_client(link) as client:
+    with caplog.at_level("INFO", "vagus.edge.client.first_contact"), make_client(link) as client:
         ready.start()
         client.open()
     assert len(server.opens) == 1

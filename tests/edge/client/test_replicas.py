@@ -9,8 +9,8 @@ from vagus.edge.client.replicas import (
     Backoff,
     LinkReopened,
     ReplicaContradicts,
-    ReplicaSaid,
     Replicas,
+    ReplicaSaid,
     ReplicasListed,
     TokenChanged,
 )
