@@ -18,7 +18,7 @@ __all__ = ["LEVEL_VARIABLE", "LogFlags", "LogLevel", "flush_log", "log_to_termin
 LEVEL_VARIABLE = "VAGUS_LOG"
 """Environment variable with the level, for all commands; `--log-level` wins."""
 
-TOLD = ("vagus.run", "vagus.edge.client.client")
+TOLD = ("vagus.run", "vagus.edge.client.first_contact")
 """Heard from INFO on unless a level is asked for: whom a run waits for, and what becomes of it."""
 
 

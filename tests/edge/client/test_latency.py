@@ -50,6 +50,7 @@ def test_what_the_server_does_not_account_for_is_the_network() -> None:
     wanted = {"total": 210.0, "network": 38.0, "queue": 50.0, "decode": 2.0, "inference": 120.0}
     assert parts(210, 50, 2, 120).as_ms == wanted
     assert LatencyParts(1_499, 0, 0, 0).as_ms["network"] == 0.001  # to the microsecond
+    assert LatencyParts.of(5, queue_ns=0, decode_ns=-1, inference_ns=0) == LatencyParts(5, 0, 0, 0)
 
 
 @given(st.lists(st.integers(-(10**12), 10**12), min_size=4, max_size=4))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import threading
 from collections import Counter
@@ -32,8 +31,6 @@ from vagus.transport.service_name import ServiceName
 from vagus.types import LinkState, Snapshot
 
 __all__ = ["ClientStatus", "PolicyClient"]
-
-logger = logging.getLogger(__name__)
 
 NOT_OPEN = "this client is not open; call open() first"
 
