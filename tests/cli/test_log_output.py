@@ -10,7 +10,8 @@ import pytest
 SCRIPT = """
 import logging, logging.config
 import vagus.control.watchdog
-from vagus.cli.log_output import LogFlags, log_to_terminal
+from vagus.cli.log_output import TOLD, LogFlags, log_to_terminal
+from vagus.edge.client import first_contact
 
 log_to_terminal(LogFlags())
 logger = logging.getLogger("vagus.control.watchdog")
@@ -36,3 +37,7 @@ def test_nobody_else_can_silence_us(setup: str) -> None:
     )
     said = [line.rpartition(": ")[2] for line in done.stderr.splitlines()]
     assert said == ["first", "second"]
+
+
+def test_whom_a_run_waits_for_is_heard_from_the_logger_that_says_it() -> None:
+    assert first_contact.logger.name in TOLD
