@@ -7,11 +7,13 @@ import sys
 
 import pytest
 
+from vagus.cli.log_output import TOLD
+from vagus.edge.client import first_contact
+
 SCRIPT = """
 import logging, logging.config
 import vagus.control.watchdog
-from vagus.cli.log_output import TOLD, LogFlags, log_to_terminal
-from vagus.edge.client import first_contact
+from vagus.cli.log_output import LogFlags, log_to_terminal
 
 log_to_terminal(LogFlags())
 logger = logging.getLogger("vagus.control.watchdog")
