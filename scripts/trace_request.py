@@ -1,8 +1,8 @@
-"""Prints the modules that one request passes through, from the robot's state to its next command.
+"""Prints the modules that a request passes, from the tick that asks to the tick that plays the answer.
 
-Robot, engine, client, server and policy run in this process, over a link in memory. What is counted are the
-modules of vagus in which a function is called, on any thread, between the tick that asks and the tick that
-plays the answer.
+Engine, client, server and a policy of a few lines run in this process, over a link in memory. The request
+carries a state and a camera frame. What is counted are the modules of vagus in which a function is called, on
+any thread that has to do with the request.
 
     python scripts/trace_request.py
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -19,23 +19,50 @@ from types import FrameType
 import numpy as np
 
 from vagus.clock import MonotonicClock
-from vagus.control.mapping import OrderMapping
-from vagus.control.motion import Motion
-from vagus.demo.reach import ReachPolicy
-from vagus.demo.robot import SimRobot
 from vagus.edge.client.client import PolicyClient
 from vagus.edge.client.handshake import Identity
 from vagus.edge.client.session import SessionOpener
 from vagus.edge.config import EdgeConfig
 from vagus.edge.engine.engine import Engine
+from vagus.policies.policy import Row, ServingMode
 from vagus.server.config import ServeConfig
 from vagus.server.server import Server
+from vagus.specs import ActionFeature, CameraSpec, PolicySpec, RobotSpec, RtcSpec, StateFeature
 from vagus.transport.memory import MemoryNetwork
-from vagus.types import MotionState, Snapshot
+from vagus.types import ActionChunk, MotionState, Snapshot
 
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "vagus"
 PATIENCE_S = 60.0
 TICK_S = 0.01
+OTHER_WORK = ("vagus-sweep", "vagus-replicas")
+"""Threads that look now and then for clients that are gone, and for other servers."""
+
+ACTIONS = (ActionFeature("joint", "rad", feedback="joint"),)
+STATE = (StateFeature("joint", "rad"),)
+CAMERAS = (CameraSpec("front", 48, 64),)
+ROBOT = RobotSpec("joint", ACTIONS, STATE, CAMERAS, 1 / TICK_S)
+
+
+class StandStill:
+    """A policy that commands what it sees, for sixteen steps."""
+
+    spec = PolicySpec("still", ACTIONS, STATE, CAMERAS, 16, 1, 30.0, RtcSpec(prefix_horizon=4))
+    serving_mode = ServingMode.SHARED
+    model_hash = "still"
+
+    def open_session(self) -> None:
+        """Keep nothing."""
+
+    def begin_episode(self, session: None) -> None:
+        """Forget nothing."""
+
+    def infer(self, batch: Sequence[Row[None]]) -> list[ActionChunk]:
+        """Repeat the state of each row."""
+        poses = [np.repeat(row.observation.state[None], self.spec.horizon, axis=0) for row in batch]
+        return [ActionChunk(row.step, pose, pose) for row, pose in zip(batch, poses, strict=True)]
+
+    def close(self) -> None:
+        """Free nothing."""
 
 
 class Trace:
@@ -48,7 +75,8 @@ class Trace:
         """Take one event of the interpreter."""
         del argument
         file = frame.f_code.co_filename
-        if event == "call" and file.startswith(str(PACKAGE)):
+        is_ours = event == "call" and file.startswith(str(PACKAGE))
+        if is_ours and threading.current_thread().name not in OTHER_WORK:
             self.modules[str(Path(file).relative_to(PACKAGE))] = None
 
     @contextmanager
@@ -68,47 +96,29 @@ def _profile_all_threads(trace: Trace | None) -> None:
 
 
 def trace() -> list[str]:
-    """Return the modules of one round trip."""
-    network, clock, traced = MemoryNetwork(), MonotonicClock(), Trace()
-    robot = SimRobot()
-    opener = SessionOpener(network.link("robot"), robot.spec, EdgeConfig(), Identity("arm", "1"))
+    """Return the modules of one request."""
+    network, traced = MemoryNetwork(), Trace()
+    opener = SessionOpener(network.link("robot"), ROBOT, EdgeConfig(), Identity("joint", "1"))
     with (
-        Server(network.link("server"), ReachPolicy, ServeConfig()) as server,
-        PolicyClient(opener, Engine, instruction="reach the target") as client,
+        Server(network.link("server"), StandStill, ServeConfig()) as server,
+        PolicyClient(opener, Engine, instruction="stand still") as client,
     ):
         if not server.wait_ready(PATIENCE_S):
             raise TimeoutError("the server was not ready")
-        mapping = OrderMapping(robot.spec, client.open().policy)
-        motion = Motion(mapping.actions, mapping.state_names, tick_s=TICK_S)
-        robot.connect()
-        try:
-            with traced.on():
-                _until_it_moves(robot, client, mapping, motion, clock)
-        finally:
-            robot.stop()
-            robot.close()
+        client.open()
+        with traced.on():
+            _until_it_plays(client)
     return list(traced.modules)
 
 
-def _until_it_moves(
-    robot: SimRobot,
-    client: PolicyClient[Engine],
-    mapping: OrderMapping,
-    motion: Motion,
-    clock: MonotonicClock,
-) -> None:
-    never = threading.Event()
-    while True:
-        state = np.asarray(robot.read_state())
-        directive = client.engine.advance(clock.now_ns(), mapping.state_to_policy(state))
+def _until_it_plays(client: PolicyClient[Engine]) -> None:
+    clock, never = MonotonicClock(), threading.Event()
+    state = np.zeros(len(STATE), dtype=np.float32)
+    frames = {camera.name: np.zeros((camera.height, camera.width, 3), dtype=np.uint8) for camera in CAMERAS}
+    while client.engine.advance(clock.now_ns(), state).motion is not MotionState.PLAYING:
         draft = client.engine.take_draft()
         if draft is not None:
-            client.offer(Snapshot(draft, dict(mapping.images_to_policy(robot.read_images()))))
-        command = motion.advance(directive, state)
-        if command.action is not None:
-            robot.command(mapping.action_to_robot(command.action))
-        if directive.motion is MotionState.PLAYING:
-            return
+            client.offer(Snapshot(draft, frames))
         never.wait(TICK_S)
 
 

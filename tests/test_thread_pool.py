@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from vagus.thread_pool import ThreadPool
+from vagus.threads import ThreadPool
 
 
 @pytest.fixture

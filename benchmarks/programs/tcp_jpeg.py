@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from benchmarks.programs.driver import ACTION_DIM, Frames, Notes, announce, chunk, drive, state
 from vagus.edge.client.worker import ENCODE_THREADS
 from vagus.server.config import ServeConfig
-from vagus.thread_pool import ThreadPool
+from vagus.threads import ThreadPool
 from vagus.wire.images import DEFAULT_QUALITY
 from vagus.wire.jpeg import decode_jpeg, encode_jpeg
 

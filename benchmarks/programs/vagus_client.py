@@ -25,7 +25,7 @@ from vagus.edge.client.session import SessionOpener, fetch_capabilities, find_se
 from vagus.edge.client.worker import ENCODE_THREADS
 from vagus.edge.config import EdgeConfig, ImageCodec
 from vagus.specs import RobotSpec
-from vagus.thread_pool import ThreadPool
+from vagus.threads import ThreadPool
 from vagus.transport.host import host_id
 from vagus.transport.link import Delivery, Sample
 from vagus.transport.zenoh import ZenohLink

@@ -1,19 +1,32 @@
-"""Threads that do not end in silence, whatever is raised in them."""
+"""Threads: one that does not end in silence, a group whose ends are noticed, and a pool of helpers."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
 
-__all__ = ["Supervised"]
+from vagus.clock import NS_PER_S, Clock
+from vagus.repeats import Repeats
+
+__all__ = ["Supervised", "ThreadPool", "Threads"]
 
 logger = logging.getLogger(__name__)
 
 PAUSE_FIRST_S = 0.01
 PAUSE_MAX_S = 1.0
 """Pauses before work that failed is taken up again; they double, so that a lasting fault costs no core."""
+INTERVAL_NS = 10 * NS_PER_S
+"""One kind of failure in a group is told with its traceback at most this often."""
+MAX_KINDS = 64
+
+ArrivalT = TypeVar("ArrivalT")
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
 
 
 class Supervised(threading.Thread):
@@ -64,3 +77,89 @@ class Supervised(threading.Thread):
             self._on_fault(error)
         except BaseException:
             logger.critical("the failure of thread %s could not be told", self.name, exc_info=True)
+
+
+class Threads:
+    """Threads that last as long as their owner: a failure costs one piece of work, and an end is noticed.
+
+    Any thread may ask.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self._lock = threading.Lock()
+        self._failures: Repeats[tuple[str, str]] = Repeats(interval_ns=INTERVAL_NS, max_keys=MAX_KINDS)
+        self._ended: list[str] = []
+
+    def make(self, name: str, work: Callable[[], None]) -> threading.Thread:
+        """Return a thread, not started, that is to work until it is told to end.
+
+        One that ends by an error is told of and stays in `ended`.
+        """
+
+        def note(_: BaseException) -> None:
+            with self._lock:
+                self._ended.append(name)
+
+        return Supervised(work, name=name, on_fault=note, is_repeated=False)
+
+    @property
+    def ended(self) -> str:
+        """Which threads have ended though nobody told them to; "" while none has."""
+        with self._lock:
+            return ", ".join(self._ended)
+
+    @contextmanager
+    def going_on(self, what: str) -> Iterator[None]:
+        """Run one piece of work; whatever it raises costs this piece only, and is told.
+
+        Even what is no Exception: where code of others runs, an asyncio.CancelledError or a SystemExit
+        is its failure, not an order to us.
+        """
+        try:
+            yield
+        except BaseException as error:
+            with self._lock:
+                repeat = self._failures.note((what, type(error).__name__), self.clock.now_ns())
+            if repeat is not None:
+                logger.exception("%s failed (%d times since it was told last)", what, repeat.count)
+
+    def guarded(self, what: str, receive: Callable[[ArrivalT], None]) -> Callable[[ArrivalT], None]:
+        """Return `receive` as a callback for threads of others: whatever it raises costs one arrival only."""
+
+        def receive_guarded(arrival: ArrivalT) -> None:
+            with self.going_on(what):
+                receive(arrival)
+
+        return receive_guarded
+
+
+class ThreadPool:
+    """Helpers beside the calling thread. They are started when they are first needed."""
+
+    def __init__(self, helpers: int, name: str) -> None:
+        self._pool = ThreadPoolExecutor(helpers, thread_name_prefix=name)
+
+    def map(self, work: Callable[[ItemT], ResultT], items: Iterable[ItemT]) -> list[ResultT]:
+        """Return `work(item)` for each item, in order; what it raises is raised.
+
+        The caller works too, and waits for nothing that no helper has begun: on busy cores, where a helper
+        may sleep for milliseconds before it runs, this is a plain loop.
+        """
+        everything = list(items)
+        if not everything:
+            return []
+        first, *rest = everything
+        begun = [self._pool.submit(work, item) for item in reversed(rest)][::-1]  # helpers begin at the end
+        try:
+            results = [work(first)]
+            for item, future in zip(rest, begun, strict=True):
+                results.append(work(item) if future.cancel() else future.result())
+        finally:
+            for future in begun:
+                future.cancel()
+        return results
+
+    def close(self) -> None:
+        """End the helpers; they finish what they have begun."""
+        self._pool.shutdown()

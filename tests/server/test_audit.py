@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from vagus.server.audit import AuditFile, AuditLine, line_of
-from vagus.server.outcomes import Outcome
+from vagus.server.replies import Outcome
 from vagus.wire.schema import Header, Kind
 
 

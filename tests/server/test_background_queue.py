@@ -10,7 +10,7 @@ import pytest
 
 from vagus.clock import MonotonicClock
 from vagus.server.background_queue import BackgroundQueue, QueueLimits
-from vagus.server.threads import Threads
+from vagus.threads import Threads
 
 PATIENCE_S = 10.0
 

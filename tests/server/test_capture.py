@@ -10,7 +10,7 @@ import pytest
 
 from vagus.errors import ProtocolError
 from vagus.server.capture import CaptureRing, read_capture
-from vagus.server.outcomes import Outcome
+from vagus.server.replies import Outcome
 from vagus.wire.codec import decode_header
 from vagus.wire.schema import Header, Kind
 

@@ -7,7 +7,7 @@ import threading
 
 from vagus.clock import MonotonicClock
 from vagus.server.session_requests import CAPACITY, OPEN_BURST, PER_CLIENT, SessionRequests
-from vagus.server.threads import Threads
+from vagus.threads import Threads
 from vagus.transport.link import Query
 
 PATIENCE_S = 10.0

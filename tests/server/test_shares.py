@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vagus.clock import NS_PER_S
-from vagus.server.shares import HALF_LIFE_NS, MAX_CLIENTS, Allowance, Shares
+from vagus.server.fair_queue import HALF_LIFE_NS, MAX_CLIENTS, Allowance, Shares
 
 
 def test_what_was_used_is_forgotten_by_halves() -> None:

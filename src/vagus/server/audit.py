@@ -12,7 +12,7 @@ import msgspec
 
 from vagus.clock import NS_PER_MS
 from vagus.private_files import make_folder, open_file
-from vagus.server.outcomes import Outcome
+from vagus.server.replies import Outcome
 
 __all__ = ["AuditEvent", "AuditFile", "AuditLine", "line_of", "stamp"]
 

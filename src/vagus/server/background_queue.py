@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from vagus.server.threads import Threads
+from vagus.threads import Threads
 
 __all__ = ["BackgroundQueue", "QueueLimits"]
 

@@ -11,7 +11,7 @@ import msgspec
 
 from vagus.errors import ProtocolError
 from vagus.private_files import make_folder, open_file, write_file
-from vagus.server.outcomes import Outcome
+from vagus.server.replies import Outcome
 from vagus.wire.codec import encode_header
 
 __all__ = ["CaptureRing", "Captured", "read_capture"]

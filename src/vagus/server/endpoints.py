@@ -19,8 +19,8 @@ from vagus.server.publisher import Publisher
 from vagus.server.session_log import SessionLog
 from vagus.server.session_requests import OPENS_PER_S, SessionRequests
 from vagus.server.sessions import EpochSource, Found, Reminders, Session, SessionTable
-from vagus.server.threads import Threads
 from vagus.server.validate import Offer, check_open
+from vagus.threads import Threads
 from vagus.transport.keys import ClientKey, ServerKey, client_segment
 from vagus.transport.link import Link, Query, Sample
 from vagus.wire.codec import decode, decode_header

@@ -1,22 +1,45 @@
-"""Runs the loaded policy: per-robot state, episode boundaries, batches.
+"""Runs the loaded policy: per-robot state, episode boundaries, batches, and tests when it fails.
 
 Called on the policy thread only, without a lock.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from vagus.clock import Clock
+from vagus.clock import NS_PER_S, Clock
 from vagus.errors import PolicyError
 from vagus.policies.policy import Row, failure_of
+from vagus.server.failure_log import FailureLog
 from vagus.server.replies import BatchTiming
 from vagus.server.request_slots import EpisodeState, ReadyRequest, Slot
 from vagus.server.served_policy import ServedPolicy, infer_rows
+from vagus.server.sessions import Session
+from vagus.server.warmup import try_policy
 from vagus.types import ActionChunk
 
-__all__ = ["BatchRows", "Executor"]
+__all__ = ["BatchRows", "Executor", "PolicyCheck", "PolicyHealth"]
+
+logger = logging.getLogger(__name__)
+
+FAILURES_UNTIL_TESTED = 5
+"""Failed requests without a success between them, after which the policy is tested."""
+TEST_PAUSE_NS = 10 * NS_PER_S
+"""Least pause between two tests."""
+SHARE = 20
+"""Pause after a test, in times of what it took: a robot that keeps failing costs the others a twentieth."""
+BROKEN_DEVICE = (
+    "CUDA error",
+    "cudaError",
+    "device-side assert",
+    "CUBLAS_STATUS",
+    "CUDNN_STATUS",
+    "HIP error",
+    "Xid",
+)
+"""What frameworks say once a device has failed for good; tested at once. Running out of memory passes."""
 
 SessionT = TypeVar("SessionT")
 
@@ -88,3 +111,120 @@ class Executor(Generic[SessionT]):
             self._model.policy.begin_episode(state.session)
             state.episode, state.is_fresh = episode, True
         return state
+
+
+class PolicyHealth:
+    """Verdict on the policy: suspected after failures in a row, settled by a test request.
+
+    A robot whose observations break the policy fails alone, and must not make the server look broken to
+    others. So a row of failures proves nothing: the policy is given the observation that it was warmed up
+    with, and only one that fails on it, too, is broken. It is tested again from time to time, and healed by
+    any success.
+
+    Pure; belongs to the policy thread, but `failing` may be read anywhere.
+    """
+
+    def __init__(self) -> None:
+        self.failing = ""
+        """Why the policy is broken for everybody; "" while it is not."""
+        self._failures_in_row = 0
+        self._is_suspected = False
+        self._not_before_ns: int | None = None
+
+    def note(self, failures: Sequence[str], successes: int) -> None:
+        """A batch was run: what its failed rows said, and how many rows did not fail."""
+        if successes:
+            self._heal()
+            return
+        self._failures_in_row += len(failures)
+        is_device = any(sign in failure for failure in failures for sign in BROKEN_DEVICE)
+        self._is_suspected |= is_device or self._failures_in_row >= FAILURES_UNTIL_TESTED
+
+    def wants_test(self, now_ns: int) -> bool:
+        """Whether the policy is to be tested now."""
+        return (self._is_suspected or bool(self.failing)) and self.test_due_in_ns(now_ns) == 0
+
+    def test_due_in_ns(self, now_ns: int) -> int:
+        """Return how long to wait for the next test, should one be wanted."""
+        return 0 if self._not_before_ns is None else max(self._not_before_ns - now_ns, 0)
+
+    def tested(self, failure: str, begin_ns: int, end_ns: int) -> None:
+        """The policy was tested: what it failed with, or ""."""
+        self._not_before_ns = end_ns + max(TEST_PAUSE_NS, SHARE * (end_ns - begin_ns))
+        if failure:
+            self.failing, self._is_suspected = failure, False
+        else:
+            self._heal()
+
+    def _heal(self) -> None:
+        self.failing, self._is_suspected, self._failures_in_row = "", False, 0
+
+
+class PolicyCheck(Generic[SessionT]):
+    """Watches the results of one model. Belongs to the policy thread, but `failing` may be read anywhere.
+
+    Args:
+        model: what is watched.
+        clock: monotonic.
+        ends_when_broken: raise once the policy is found to be broken.
+    """
+
+    def __init__(self, model: ServedPolicy[SessionT], clock: Clock, *, ends_when_broken: bool) -> None:
+        self._model = model
+        self._clock = clock
+        self._ends_when_broken = ends_when_broken
+        self._health = PolicyHealth()
+        self._log = FailureLog(clock)
+
+    @property
+    def failing(self) -> str:
+        """Why the policy is broken for everybody; "" while it is not."""
+        return self._health.failing
+
+    @property
+    def patience_s(self) -> float | None:
+        """How long the policy thread may wait for work; None: as long as it likes."""
+        if not self._health.failing:
+            return None
+        return self._health.test_due_in_ns(self._clock.now_ns()) / NS_PER_S
+
+    def tell(self, session: Session, seq: int, error: PolicyError) -> None:
+        """Put a failure on record that belongs to no batch."""
+        self._log.tell(session, seq, error)
+
+    def note(self, batch: BatchRows[SessionT], results: Sequence[ActionChunk | PolicyError]) -> None:
+        """A batch was run."""
+        failures: list[str] = []
+        for (slot, ready), result in zip(batch, results, strict=True):
+            if isinstance(result, PolicyError):
+                failures.append(str(result))
+                self._log.tell(slot.session, ready.header.seq, result)
+        was_failing = self._health.failing
+        self._health.note(failures, len(batch) - len(failures))
+        self._tell_change(was_failing)
+
+    def test_if_due(self) -> None:
+        """Test the policy, if that is called for.
+
+        Raises:
+            PolicyError: it is broken, and the operator wants the process to end then.
+        """
+        begin_ns = self._clock.now_ns()
+        if not self._health.wants_test(begin_ns):
+            return
+        was_failing = self._health.failing
+        failure = try_policy(self._model, self._clock)
+        self._health.tested(failure, begin_ns, self._clock.now_ns())
+        self._tell_change(was_failing)
+        if self._health.failing and self._ends_when_broken:
+            raise PolicyError(f"the policy is broken for everybody: {self._health.failing}")
+
+    def _tell_change(self, was_failing: str) -> None:
+        if self._health.failing and not was_failing:
+            logger.error(
+                "the policy fails for everybody, on the observation of its warm-up, too: %s; "
+                "this server is not ready until it succeeds",
+                self._health.failing,
+            )
+        elif was_failing and not self._health.failing:
+            logger.warning("the policy works again")

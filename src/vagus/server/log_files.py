@@ -13,8 +13,8 @@ from vagus.server.background_queue import BackgroundQueue, QueueLimits
 from vagus.server.capture import CaptureRing
 from vagus.server.config import ServeConfig
 from vagus.server.metrics import ServerMetrics
-from vagus.server.outcomes import Outcome
-from vagus.server.threads import Threads
+from vagus.server.replies import Outcome
+from vagus.threads import Threads
 
 __all__ = ["LogFiles"]
 

@@ -12,15 +12,13 @@ from typing import Generic, TypeVar
 from vagus.clock import NS_PER_MS, NS_PER_S
 from vagus.errors import PolicyError, ProtocolError
 from vagus.quoting import quoted
-from vagus.server.decode_pool import DecodePool
-from vagus.server.executor import BatchRows, Executor
+from vagus.server.executor import BatchRows, Executor, PolicyCheck
+from vagus.server.fair_queue import DecodePool
 from vagus.server.mailbox import Letter
 from vagus.server.metrics import BusyMeter
 from vagus.server.options import PipelineOptions
-from vagus.server.outcomes import OutcomeLog
-from vagus.server.policy_check import PolicyCheck
 from vagus.server.publisher import Publisher
-from vagus.server.replies import BatchTiming, Replies
+from vagus.server.replies import BatchTiming, OutcomeLog, Replies
 from vagus.server.request import DecodedRequest, decode_request
 from vagus.server.request_slots import (
     Disposition,
@@ -33,8 +31,8 @@ from vagus.server.request_slots import (
 from vagus.server.scheduler import Wait
 from vagus.server.served_policy import ServedPolicy
 from vagus.server.sessions import Session
-from vagus.server.threads import Threads
 from vagus.server.validate import Terms
+from vagus.threads import Threads
 from vagus.types import ActionChunk
 from vagus.wire.schema import EventCode, Header, Load, ResetAck
 

@@ -15,7 +15,7 @@ from vagus.clock import NS_PER_S
 from vagus.quoting import quoted
 from vagus.server.background_queue import BackgroundQueue, QueueLimits
 from vagus.server.metrics import ServerMetrics
-from vagus.server.threads import Threads
+from vagus.threads import Threads
 from vagus.transport.keys import ClientKey, ServerKey
 from vagus.transport.link import Delivery, Link, Query
 from vagus.wire.codec import encode, encode_header

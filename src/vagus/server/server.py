@@ -23,15 +23,15 @@ from vagus.server.lifecycle import TRANSITIONS, Event, Phase, advance
 from vagus.server.log_files import LogFiles
 from vagus.server.metrics import ServerMetrics
 from vagus.server.options import PipelineOptions
-from vagus.server.outcomes import OutcomeLog
 from vagus.server.pipeline import Pipeline
 from vagus.server.publisher import Publisher
+from vagus.server.replies import OutcomeLog
 from vagus.server.served_policy import ServedPolicy
 from vagus.server.session_log import SessionLog
 from vagus.server.status import Status
-from vagus.server.threads import Threads
 from vagus.server.validate import Offer
 from vagus.server.warmup import check_chunk_size, warm_up
+from vagus.threads import Threads
 from vagus.transport.keys import ServerKey, ServiceKey, sanitise
 from vagus.transport.link import Declaration, Link, Query
 from vagus.wire.schema import Capabilities, LatencyRow, Load
@@ -39,7 +39,8 @@ from vagus.wire.schema import Capabilities, LatencyRow, Load
 __all__ = ["Server"]
 
 SessionT = TypeVar("SessionT")
-ArrivalT = TypeVar("ArrivalT")
+
+TAKING_IN = "taking in a message"
 
 SWEEP_PERIOD_S = 1.0
 """How often gone and silent clients are looked for."""
@@ -145,9 +146,11 @@ class Server(Generic[SessionT]):
         self._presence.append(self._starting)
         clients = self.key.any_client
         self._surface += [
-            self._link.serve(clients.session, self._guarded(self._endpoints.on_session)),
-            self._link.serve(clients.reset, self._guarded(self._endpoints.on_reset)),
-            self._link.subscribe(clients.observation, self._guarded(self._endpoints.on_observation)),
+            self._link.serve(clients.session, self._threads.guarded(TAKING_IN, self._endpoints.on_session)),
+            self._link.serve(clients.reset, self._threads.guarded(TAKING_IN, self._endpoints.on_reset)),
+            self._link.subscribe(
+                clients.observation, self._threads.guarded(TAKING_IN, self._endpoints.on_observation)
+            ),
             self._link.watch(clients.alive("*"), self._on_token),
         ]
         self._policy_thread.start()
@@ -333,13 +336,6 @@ class Server(Generic[SessionT]):
     def _on_token(self, key: str, is_alive: bool) -> None:  # noqa: FBT001 - the link's signature
         with self._threads.going_on("noting a token"):
             self._endpoints.on_token(key, is_alive)
-
-    def _guarded(self, receive: Callable[[ArrivalT], None]) -> Callable[[ArrivalT], None]:
-        def receive_guarded(arrival: ArrivalT) -> None:
-            with self._threads.going_on("taking in a message"):
-                receive(arrival)
-
-        return receive_guarded
 
     # phases
 

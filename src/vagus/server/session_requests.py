@@ -6,9 +6,8 @@ import threading
 from collections.abc import Callable
 
 from vagus.clock import NS_PER_MS, NS_PER_S
-from vagus.server.fair_queue import FairQueue
-from vagus.server.shares import Allowance
-from vagus.server.threads import Threads
+from vagus.server.fair_queue import Allowance, FairQueue
+from vagus.threads import Threads
 from vagus.transport.link import Query
 
 __all__ = ["OPENS_PER_S", "SessionRequests"]

@@ -17,8 +17,7 @@ from vagus.edge.client.session import Presence, SessionOpener
 from vagus.edge.config import EdgeConfig
 from vagus.edge.handoff import PlanView
 from vagus.errors import LinkError, ProtocolError, SessionRefusedError, VagusError
-from vagus.thread_pool import ThreadPool
-from vagus.threads import Supervised
+from vagus.threads import Supervised, ThreadPool
 from vagus.transport.keys import ServerKey
 from vagus.transport.link import Delivery, Sample
 from vagus.types import LinkState, Snapshot

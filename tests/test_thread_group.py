@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from vagus.clock import NS_PER_S
-from vagus.server.threads import INTERVAL_NS, Threads
+from vagus.threads import INTERVAL_NS, Threads
 
 PATIENCE_S = 10.0
 FAILURES = (ValueError("x"), SystemExit(1), KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit())
@@ -66,3 +66,17 @@ def test_a_piece_of_work_may_fail_with_anything_and_is_told_now_and_then(
         raise failure
     assert "(5 times" in caplog.records[-1].getMessage()
     assert threads.ended == ""
+
+
+def test_a_guarded_callback_costs_the_arrival_that_it_fails_on_and_no_other() -> None:
+    taken: list[int] = []
+
+    def receive(number: int) -> None:
+        if number == 2:
+            raise SystemExit("not an order to us")
+        taken.append(number)
+
+    guarded = Threads(HandClock()).guarded("taking in a number", receive)
+    for number in (1, 2, 3):
+        guarded(number)
+    assert taken == [1, 3]
