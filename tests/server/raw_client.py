@@ -152,7 +152,12 @@ class Reply(NamedTuple):
 
 
 class RawClient:
-    """Says on the wire what it is told to say."""
+    """Says on the wire what it is told to say, also what no client of ours would.
+
+    Tests of the server choose epochs, numbers, episodes and bytes by it, have several requests in flight, and
+    look at each reply's header. It shares nothing with the client but the schema, so that no mistake of the
+    client hides one of the server.
+    """
 
     def __init__(self, link: Link, server: ServerKey, name: str, instance: str = "i1") -> None:
         self.link = link

@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from vagus.clock import NS_PER_S, MonotonicClock, seconds_to_ns
-from vagus.edge.client.codec import ReplyFault, RequestCoding, encode_request, read_chunk, request_seed
+from vagus.edge.client.codec import (
+    EncodeAll,
+    ReplyFault,
+    RequestCoding,
+    encode_request,
+    read_chunk,
+    request_seed,
+)
 from vagus.edge.client.discovery import find_server
 from vagus.edge.client.handshake import Contract, Identity
 from vagus.edge.client.inflight import Request
@@ -64,6 +71,11 @@ class BlockingClient:
         config: settings of the conversation.
         service: whom to talk to; None: the only service on the network.
         instruction: what the robot is to do; may be set anew before each request.
+
+    Attributes:
+        instruction: what the next request asks for.
+        encode_all: applies the encoder to frames that travel compressed; `map`, or the method of a pool of
+            threads, which clients may share.
     """
 
     def __init__(
@@ -81,6 +93,7 @@ class BlockingClient:
         self._service = service
         self._opener = SessionOpener(link, robot, self._config, identity)
         self.instruction = instruction
+        self.encode_all: EncodeAll = map
         self._clock = MonotonicClock()
         self._stack = ExitStack()
         self._lock = threading.Lock()
@@ -169,6 +182,7 @@ class BlockingClient:
             instruction=self.instruction,
             seed=request_seed(opened.session.epoch, self._seq),
             jpeg_quality=self._config.jpeg_quality,
+            encode_all=self.encode_all,
         )
         header, body = encode_request(request, Snapshot(draft, asked.images), opened.contract.policy, coding)
         key = opened.session.server.client(self._opener.identity.name).observation

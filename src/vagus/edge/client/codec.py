@@ -20,6 +20,7 @@ from vagus.wire.images import DEFAULT_QUALITY, encode_image
 from vagus.wire.schema import ChunkMessage, ImageMessage, ObservationMessage, TensorMessage
 
 __all__ = [
+    "EncodeAll",
     "Reply",
     "ReplyFault",
     "RequestCoding",
