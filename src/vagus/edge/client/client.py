@@ -191,7 +191,7 @@ class PolicyClient(Generic[EngineT]):
     @property
     def instruction(self) -> str:
         """What the robot is to do from the next request on (any thread)."""
-        return self._open_talk.instruction
+        return self._open_exchange.instruction
 
     def set_instruction(self, instruction: str) -> None:
         """Ask for something else from the next request on (any thread).
