@@ -1,6 +1,7 @@
 # What `import vagus` offers, for type checkers; a test compares it with the package itself.
 
 from vagus.api.connect import connect as connect
+from vagus.api.remote import RemotePolicy as RemotePolicy
 from vagus.api.run import run as run
 from vagus.api.serve import serve as serve
 from vagus.control.config import LoopConfig as LoopConfig

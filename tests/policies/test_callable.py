@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import textwrap
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vagus.errors import ConfigError, PolicyError
-from vagus.policies.callable import load_callable
-from vagus.policies.declare import SpecTable
-from vagus.policies.policy import Row, ServingMode
+from vagus.policies.callable import called, load_callable, policy_of
+from vagus.policies.declare import SpecTable, policy
+from vagus.policies.policy import Row, ServingMode, SplitsBatches
 from vagus.server.config import ServeConfig
 from vagus.server.served_policy import ServedPolicy
 from vagus.types import ActionChunk, Observation
@@ -38,7 +40,7 @@ FUNCTION = """
 """
 
 CLASSES = """
-    from vagus.policies.declare import SpecTable
+    from vagus.policies.declare import SpecTable, policy
 
     class Short:
         version = "2"
@@ -192,3 +194,48 @@ def test_why_a_policy_of_your_own_serves_one_robot_is_said_with_what_to_do(tmp_p
         model = ServedPolicy.of(load_callable(target), ServeConfig(policy="x"))
         assert advice in model.exclusive_because
     assert ServedPolicy.of(load_callable(f"{functions}:act"), ServeConfig(policy="x")).exclusive_because == ""
+
+
+class Keyed:
+    """A class with a key of its own, whose batches are arrays."""
+
+    def infer(self, batch: Sequence[Row[object]]) -> list[object]:
+        return [row.observation.state[None] if row.observation.state[0] >= 0 else "far" for row in batch]
+
+    def batch_key(self, observation: Observation) -> str:
+        return observation.instruction
+
+
+DECLARE = policy(actions={"x": "m"}, state={"x": "m"}, horizon=4, rate_hz=10, version="1", shared=True)
+
+
+def test_a_declared_class_answers_with_arrays_and_says_what_may_share_a_batch() -> None:
+    made = policy_of(DECLARE(Keyed))
+    assert made.serving_mode is ServingMode.SHARED
+    assert isinstance(made, SplitsBatches)
+    assert made.batch_key(row({}, 1.0).observation) == "go"
+    assert not isinstance(policy_of(DECLARE(lambda observation: [[1.0]])), SplitsBatches)
+    good, bad = made.infer([row({}, 1.0), row({}, -1.0)])
+    assert isinstance(good, ActionChunk)
+    assert (good.step, good.robot.tolist()) == (5, [[1.0]])
+    assert isinstance(bad, PolicyError)
+    assert "could not convert string" in str(bad)
+
+
+def test_code_that_stands_in_no_file_has_an_identity_of_its_own_unless_it_has_a_version(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As in a notebook."""
+    space: dict[str, Callable[..., object]] = {"__name__": "no_such_module"}  # type: ignore[dict-item]
+    exec("def act(observation): return [[1.0]]", space)  # noqa: S102 - that is what a notebook does
+    plain = policy(actions={"x": "m"}, state={"x": "m"}, horizon=1, rate_hz=10, weights_files=[])
+    act = plain(space["act"])
+    assert policy_of(act).model_hash != policy_of(act).model_hash
+    assert "policy 'act': its code, which stands in no file, is not known" in caplog.text
+    versioned = DECLARE(act)
+    assert policy_of(versioned).model_hash == policy_of(versioned).model_hash
+
+
+def test_a_policy_is_called_as_its_function_or_its_class() -> None:
+    assert called(Keyed) == called(Keyed()) == "Keyed"
+    assert called(functools.partial(functools.partial(row, 1), 2)) == "row"

@@ -49,6 +49,7 @@ class ChunkRequest:
         prefix: what is left of the running plan, or None.
         inference_delay: steps of it that will be executed before the answer can act.
         prefix_horizon: end of the guidance by it.
+        step: policy step of the observation; None: by the time since the episode began.
     """
 
     state: FloatArray
@@ -56,6 +57,7 @@ class ChunkRequest:
     prefix: Prefix | None = None
     inference_delay: int = 0
     prefix_horizon: int = 0
+    step: int | None = None
 
 
 class BlockingClient:
@@ -100,6 +102,7 @@ class BlockingClient:
         self._open: _Open | None = None
         self._contract: Contract | None = None
         self._seq = 0
+        self._asked = 0
         self._episode = 0
         self._began_ns: int | None = None
 
@@ -180,7 +183,7 @@ class BlockingClient:
         coding = RequestCoding(
             codec=opened.contract.image_codec,
             instruction=self.instruction,
-            seed=request_seed(opened.session.epoch, self._seq),
+            seed=self._seed(opened),
             jpeg_quality=self._config.jpeg_quality,
             encode_all=self.encode_all,
         )
@@ -198,7 +201,7 @@ class BlockingClient:
         return RequestDraft(
             ticket=self._seq,
             episode=episode,
-            step=round((now_ns - began_ns) * opened.contract.step_rate_hz / NS_PER_S),
+            step=_step_of(asked, now_ns - began_ns, opened.contract),
             state=asked.state,
             captured_ns=now_ns,
             prefix=asked.prefix if is_conditioned else None,
@@ -207,6 +210,12 @@ class BlockingClient:
             slack_ns=0,
             prefix_horizon=asked.prefix_horizon if is_conditioned else 0,
         )
+
+    def _seed(self, opened: _Open) -> int:
+        if self._config.seed is None:
+            return request_seed(opened.session.epoch, self._seq)
+        self._asked += 1  # not `_seq`: a run that must repeat goes on after a session was opened again
+        return request_seed(self._config.seed, self._asked)
 
     def _await(self, request: Request, opened: _Open, timeout_s: float) -> ActionChunk:
         deadline_ns = self._clock.now_ns() + seconds_to_ns(timeout_s)
@@ -231,6 +240,12 @@ class _Open:
     session: SessionRef
     contract: Contract
     samples: queue.SimpleQueue[Sample]
+
+
+def _step_of(asked: ChunkRequest, since_begin_ns: int, contract: Contract) -> int:
+    if asked.step is not None:
+        return asked.step
+    return round(since_begin_ns * contract.step_rate_hz / NS_PER_S)
 
 
 def _answers(header: Header, request: Request) -> bool:
