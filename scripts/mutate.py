@@ -102,6 +102,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
         "tests/edge/engine/test_step_clock.py",
         "tests/edge/engine/test_directives.py",
     ),
+    "edge.engine.refill": ("tests/edge/engine/test_refill.py", "tests/edge/engine/test_prefix.py"),
     "edge.states": ("tests/edge/test_states.py",),
     "edge.engine.offline_budget": ("tests/edge/engine/test_offline_budget.py",),
     "edge.client.inflight": ("tests/edge/client/test_inflight.py", "tests/edge/client/test_latency.py"),

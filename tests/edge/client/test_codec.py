@@ -97,6 +97,7 @@ def test_seeds_differ_between_requests_and_repeat_with_the_run() -> None:
 def test_a_seed_is_so_many_strides_after_that_of_the_run_in_64_bits() -> None:
     stride = 0x9E3779B97F4A7C15
     assert request_seed(12345, 1) == 12345 + stride
+    assert request_seed(12346, 1) == 12346 + stride
     assert request_seed((1 << 64) - 1, 1) == stride - 1
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edge.rig import EPOCH, MS, S, chunk
-from vagus.edge.config import EdgeConfig, MergeMode
+from edge.rig import EPOCH, MS, STEP_NS, S, chunk
+from vagus.edge.config import EdgeConfig, MergeMode, PlanClock
 from vagus.edge.engine.playback import Playback
 from vagus.edge.engine.refill import Refill
 from vagus.edge.handoff import EngineContract, LinkView, Source
@@ -48,6 +48,7 @@ def test_a_draft_that_is_not_taken_gives_its_ask_back() -> None:
     refill.withdraw()
     assert refill.take() is None
     assert refill.wants(4)
+    assert not refill.wants(3)
 
 
 def test_a_draft_owns_its_state_and_says_where_the_plan_is() -> None:
@@ -74,6 +75,7 @@ def test_with_rtc_a_draft_carries_the_running_plan() -> None:
 
 def test_a_plan_is_short_by_buffer_time_or_by_what_was_executed() -> None:
     by_time = Refill(EdgeConfig(), PLAIN)
+    assert by_time.is_plan_short(executed=0, playback_left_ns=0)
     assert by_time.is_plan_short(executed=0, playback_left_ns=500 * MS)
     assert not by_time.is_plan_short(executed=10**6, playback_left_ns=500 * MS + 1)
     by_count = Refill(EdgeConfig(execute_horizon=8), PLAIN)
@@ -108,3 +110,10 @@ def test_a_draft_is_of_an_episodes_start_until_a_chunk_of_it_was_merged() -> Non
         assert made is not None
         starts.append(made.episode_start)
     assert starts == [True, False, False, True]
+
+
+def test_the_step_of_the_first_draft_is_due_at_its_tick() -> None:
+    playback = Playback(EdgeConfig(plan_clock=PlanClock.TIME), step_rate_hz=30.0, tick_rate_hz=30.0)
+    Refill(EdgeConfig(), PLAIN).draft(view(1), playback, S, np.zeros(2, np.float32), episode=0, slack_ns=0)
+    playback.follow_clock(S + 3 * STEP_NS)
+    assert playback.step == 3
