@@ -1,8 +1,8 @@
 """Decorator that declares the inputs and outputs of a function, so that it can be served as a policy.
 
-    from vagus.policies.declare import policy
+    import vagus
 
-    @policy(actions={"x": "m", "y": "m"}, state={"x": "m", "y": "m"}, horizon=16, rate_hz=10, shared=True)
+    @vagus.policy(actions={"x": "m", "y": "m"}, state={"x": "m", "y": "m"}, horizon=16, rate_hz=10, shared=True)
     def act(observation):
         return np.repeat(observation.state[None], 16, axis=0)
 
