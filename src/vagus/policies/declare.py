@@ -2,7 +2,7 @@
 
     import vagus
 
-    @vagus.policy(actions={"x": "m", "y": "m"}, state={"x": "m", "y": "m"}, horizon=16, rate_hz=10, shared=True)
+    @vagus.policy(actions={"x": "m"}, state={"x": "m"}, horizon=16, rate_hz=10, shared=True)
     def act(observation):
         return np.repeat(observation.state[None], 16, axis=0)
 
