@@ -8,7 +8,7 @@ from types import TracebackType
 
 from numpy.typing import ArrayLike
 
-from vagus.api.parts import RunSettings, make_client, make_motion, network
+from vagus.api.parts import RunSettings, check_spec, make_client, make_motion, network
 from vagus.control.config import LoopConfig
 from vagus.control.handed_robot import Images
 from vagus.control.loop_stats import LoopSummary
@@ -21,6 +21,8 @@ from vagus.edge.client.client import ClientStatus, PolicyClient
 from vagus.edge.client.handshake import Contract
 from vagus.edge.config import EdgeConfig
 from vagus.edge.engine.engine import Engine
+from vagus.errors import StateError
+from vagus.robots.robot import check_stop
 from vagus.specs import RobotSpec
 from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import ZenohConfig
@@ -78,7 +80,9 @@ def connect(  # noqa: PLR0913 - settings, each with a default
     settings = RunSettings(
         service, name, instruction, rename or {}, tags or {}, edge or EdgeConfig(), loop or LoopConfig()
     )
+    check_stop(stop)
     check_own_loop(settings.loop)
+    check_spec(robot)
     spec = admitted(robot, settings.loop.admission)
     with ExitStack() as stack:
         link = ZenohLink(network(endpoint, zenoh))
@@ -118,6 +122,7 @@ class RobotConnection:
         self._own = own
         self._client = client
         self._stack = stack
+        self._is_closed = False
         self._narration = NarrationThread(own.changes, lambda: trouble_of(client.status()))
 
     def tick(self, state: ArrayLike, images: Images | None = None) -> ActionArray | None:
@@ -141,15 +146,20 @@ class RobotConnection:
         return self._own.tick(state, {} if images is None else images)
 
     def pause(self) -> None:
-        """Let a human take over. Call `tick` until it returns None: the robot is at rest then."""
+        """Let a human take over. Call `tick` until `is_at_rest`: what drives on by itself stops first."""
         self._own.pause()
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether the robot rests in a pause: `tick` need not be called before `resume`."""
+        return self._own.is_at_rest
 
     def resume(self) -> None:
         """Go on after a pause, from where the robot is then."""
         self._own.resume()
 
     def reset(self) -> None:
-        """Begin a new episode at the next tick: the plan and what is in flight are dropped."""
+        """Begin a new episode at the next tick, wherever the robot was put: the plan is dropped."""
         self._own.reset()
 
     @property
@@ -177,9 +187,12 @@ class RobotConnection:
 
     def close(self) -> None:
         """End the session and close the network. Twice does nothing."""
+        self._is_closed = True
         self._stack.close()
 
     def __enter__(self) -> RobotConnection:
+        if self._is_closed:
+            raise StateError("this connection is closed; call vagus.connect(…) again")
         self._own.__enter__()
         self._narration.__enter__()
         return self
@@ -187,6 +200,8 @@ class RobotConnection:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._own.is_copy:
+            return  # session and network are another process's
         try:
             self._own.__exit__(kind, error, trace)
         finally:

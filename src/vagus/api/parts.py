@@ -15,13 +15,14 @@ from vagus.edge.client.handshake import Identity
 from vagus.edge.client.session import SessionOpener, parse_service
 from vagus.edge.config import EdgeConfig
 from vagus.edge.engine.engine import Engine
-from vagus.errors import ConfigError
+from vagus.errors import ConfigError, SpecError
+from vagus.quoting import quoted
 from vagus.specs import RobotSpec, rename_robot_spec
 from vagus.transport.host import host_id
 from vagus.transport.link import Link
 from vagus.transport.zenoh_config import ZenohConfig
 
-__all__ = ["RunSettings", "make_client", "make_motion", "network"]
+__all__ = ["RunSettings", "check_spec", "make_client", "make_motion", "network"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,13 @@ class RunSettings:
     def robot_name(self) -> str:
         """The name of this robot."""
         return self.name or socket.gethostname()
+
+
+def check_spec(spec: object) -> None:
+    """Raise SpecError unless this is the spec of a robot."""
+    if not isinstance(spec, RobotSpec):
+        got = f"a {quoted(type(spec).__name__)}"
+        raise SpecError("robot", wanted="a vagus.RobotSpec, such as `spec` of its driver", got=got)
 
 
 def network(connect: str | tuple[str, ...], zenoh: ZenohConfig | None) -> ZenohConfig:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from vagus.api.parts import RunSettings, make_client, make_motion, network
+from vagus.api.parts import RunSettings, check_spec, make_client, make_motion, network
 from vagus.control.config import LoopConfig, RecorderConfig
 from vagus.control.loop import ControlLoop
 from vagus.control.loop_stats import EndReason, LoopSummary
@@ -22,7 +22,7 @@ from vagus.edge.client.handshake import Contract
 from vagus.edge.config import EdgeConfig
 from vagus.edge.engine.engine import Engine
 from vagus.recording.registry import Run, open_recording
-from vagus.robots.robot import Robot
+from vagus.robots.robot import Robot, check_callable
 from vagus.specs import RobotSpec, vouched
 from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import ZenohConfig
@@ -123,6 +123,8 @@ def run(  # noqa: PLR0913 - settings, each with a default
     settings = RunSettings(
         service, name, instruction, rename or {}, tags or {}, edge or EdgeConfig(), loop or LoopConfig()
     )
+    check_callable(robot)
+    check_spec(robot.spec)
     spec = admitted(robot.spec, settings.loop.admission)
     with closing(ZenohLink(network(endpoint, zenoh))) as link:
         link.open()

@@ -30,6 +30,7 @@ class HandedRobot:
         self._frames: Images = {}
         self._action: ActionArray | None = None
         self._stop = stop
+        self.is_episode_over = False
 
     def keep_frames(self) -> None:
         """Copy the frames of this tick: their owner may write the next ones into the same memory."""
@@ -45,6 +46,9 @@ class HandedRobot:
 
     def connect(self) -> None:
         """Do nothing: the robot is the user's."""
+
+    def begin_episode(self) -> None:
+        """Do nothing: the robot was put where it stands now."""
 
     def read_state(self) -> FloatArray:
         """Return the state that was set; it is checked elsewhere."""

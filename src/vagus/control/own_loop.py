@@ -7,7 +7,6 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from dataclasses import fields
 from functools import partial
 from types import TracebackType
 from typing import NoReturn
@@ -29,7 +28,7 @@ from vagus.control.requests import LoopRequest
 from vagus.control.robot_check import admitted
 from vagus.control.signal_flag import SignalFlag
 from vagus.control.tick_schedule import TickSchedule
-from vagus.control.watchdog import Bounds, Watchdog, attempt
+from vagus.control.watchdog import ASKED_S, Bounds, Watchdog, attempt
 from vagus.errors import ConfigError, RunEndedError, StateError
 from vagus.specs import RobotSpec
 from vagus.types import ActionArray, MotionState
@@ -44,9 +43,10 @@ LEAVE_S = 10.0
 """Time after a signal until the process ends if the loop does not call `tick` any more."""
 LOOK_S = 0.1
 """Longest delay before a signal is noticed while the loop does not call `tick`."""
+BETWEEN = "the loop between two calls of tick"
 SIGNAL_CODE = 128
 """Exit code of a process that a signal has ended, less the signal's number."""
-NOT_OURS = ("duration_s", "episodes", "episode_s", "return_to_start", "return_time_s", "realtime_priority")
+NOT_OURS = ("duration_s", "episodes", "episode_s", "return_to_start", "realtime_priority")
 """Settings that need a loop of ours."""
 
 
@@ -109,7 +109,10 @@ class OwnLoop:
             on_draft=self._robot.keep_frames,
         )
         self._skipped = 0
-        self._has_begun = False
+        self._ticked_ns: int | None = None
+        self._heeded = 0
+        self.is_at_rest = False
+        """Whether the robot rests in a pause: nobody has to call `tick` before `resume`."""
         self._end: RunEndedError | None = None
         self._thread: int | None = None
         self.changes = self._cycle.changes
@@ -120,6 +123,7 @@ class OwnLoop:
         if self._thread is not None:
             raise StateError("this loop was entered before; make a new one")
         self._thread = threading.get_ident()
+        self._rest()
         self._signals.__enter__()
         self._watchdog.__enter__()
         return self
@@ -127,11 +131,20 @@ class OwnLoop:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self.is_copy:
+            return  # the robot is another process's
         self._left.set()
-        if self._end is None and not self._signals.is_copy:
+        if self._end is None:
             self._stop_all(EndReason.FINISHED if error is None else reason_of(error), "the loop was left")
         self._watchdog.__exit__(kind, error, trace)
         self._signals.__exit__(kind, error, trace)
+        if self._signals.count > self._heeded and (error is None or isinstance(error, Exception)):
+            raise self._signal()  # no tick has told of it
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether this is a process forked from the one that drives the robot."""
+        return self._signals.is_copy
 
     def tick(self, state: ArrayLike, images: Images) -> ActionArray | None:
         """Take what the robot reads now; return what to command it, or None: nothing in this tick.
@@ -155,11 +168,11 @@ class OwnLoop:
         self._check_open()
         now_ns = self._clock.now_ns()
         self._signals.ensure(now_ns)
-        if self._watchdog.hang is not None:
-            self._finish(EndReason.HUNG, f"tick was not called in time: {self._watchdog.hang}")
+        hang = self._watchdog.hang
+        if hang is not None and not hang.was_asked:
+            self._finish(EndReason.HUNG, f"tick was not called in time: {hang}")
         if self._signals.is_set:
             self._finish(interrupted_by(self._signals), "a signal asked for the end")
-        self._watchdog.call = "the loop between two calls of tick"
         self._watchdog.tick()
         self._robot.state, self._robot.images = state, images
         try:
@@ -170,13 +183,15 @@ class OwnLoop:
             self._finish(
                 end, self._cause_of(self._cycle.error) if end is EndReason.DEAD else self._cycle.error
             )
-        action = self._robot.take_action()
-        if action is None and self._engine.motion is MotionState.PAUSED:
-            self._watchdog.idle()  # at rest: nobody has to call
-        return action
+        self.is_at_rest = self._engine.motion is MotionState.PAUSED and not self._motion.is_driven
+        if self.is_at_rest:
+            self._rest()
+        else:
+            self._watchdog.call = BETWEEN
+        return self._robot.take_action()
 
     def pause(self) -> None:
-        """Let a human take over. Call `tick` until it returns None: the robot is at rest then."""
+        """Let a human take over. Call `tick` until `is_at_rest`: what drives on by itself stops first."""
         self._cycle.requests.put(LoopRequest.PAUSE)
 
     def resume(self) -> None:
@@ -184,7 +199,7 @@ class OwnLoop:
         self._cycle.requests.put(LoopRequest.RESUME)
 
     def reset(self) -> None:
-        """Begin a new episode at the next tick: the plan and what is in flight are dropped."""
+        """Begin a new episode at the next tick, wherever the robot was put: the plan is dropped."""
         self._cycle.requests.put(LoopRequest.RESET)
 
     @property
@@ -206,16 +221,23 @@ class OwnLoop:
     # -- parts ------------------------------------------------------------------------------------------
 
     def _advance(self, now_ns: int) -> EndReason | None:
-        if not self._has_begun:
-            self._has_begun = True
+        period_ns = self._schedule.period_ns
+        if self._ticked_ns is None:
+            self._ticked_ns = now_ns
             self._cycle.begin()
             self._cycle.note_begin(now_ns)
-            self._schedule.begin(now_ns + self._schedule.period_ns)
+            self._schedule.begin(now_ns + period_ns)
             return None  # one reading alone decides nothing
+        if self.is_at_rest and now_ns - self._ticked_ns > period_ns:  # nobody had to call meanwhile
+            self._schedule.begin(now_ns)
+            self._cycle.stats.note_command(now_ns, self._cycle.controller.standing, is_commanded=False)
         deadline_ns, skipped = self._schedule.next_ns()
         self._skipped += skipped
-        if now_ns < deadline_ns - self._schedule.period_ns // 2:
+        if now_ns < max(deadline_ns, self._ticked_ns + period_ns) - period_ns // 2:
             return None
+        self._ticked_ns = now_ns
+        if self._cycle.requests.is_resetting:
+            self._cycle.state.forget()  # before the first reading from elsewhere
         tick = self._schedule.wake(now_ns)
         skipped, self._skipped = self._skipped, 0
         self._cycle.note_tick(now_ns, tick, skipped)
@@ -238,22 +260,33 @@ class OwnLoop:
         if isinstance(cause, (KeyboardInterrupt, SystemExit)):
             raise cause
         if reason in (EndReason.INTERRUPTED, EndReason.TERMINATED):
-            number = self._signals.number or signal.SIGINT
-            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(SIGNAL_CODE + number)
+            raise self._signal()
         raise self._end or RunEndedError(reason.value, text) from cause
+
+    def _signal(self) -> BaseException:
+        """Return what tells the program of the signals so far."""
+        self._heeded = self._signals.count
+        number = self._signals.number or signal.SIGINT
+        return KeyboardInterrupt() if number == signal.SIGINT else SystemExit(SIGNAL_CODE + number)
+
+    def _rest(self) -> None:
+        """Nobody has to call `tick` from now on, unless a signal asks for the end."""
+        self._watchdog.unhurried(BETWEEN, ASKED_S, heeded=self._heeded)
 
     def _stop_all(self, reason: EndReason, text: str) -> None:
         self._watchdog.stop_robot()
         self._end = RunEndedError(reason.value, text)
         attempt("engine.stop()", partial(self._engine.stop, text))
         attempt("stopping the camera thread", partial(self._cycle.camera.stop, CAMERA_JOIN_S))
-        self._watchdog.idle()
+        self._rest()
 
     def _give_up(self) -> None:
         """End a process whose loop calls `tick` no more, once a signal asks for the end (another thread)."""
-        while not self._signals.count:
-            if self._left.wait(LOOK_S):
+        while not self._signals.count > self._heeded:
+            if self._left.is_set():
                 return
+            self._signals.wait(LOOK_S)  # the main thread may be where it runs no handler
+            self._signals.rearm()
         if not self._left.wait(LEAVE_S):
             logger.critical("the loop has not ended %g s after a signal; the process ends", LEAVE_S)
             os._exit(SIGNAL_CODE + (self._signals.number or signal.SIGTERM))
@@ -261,12 +294,7 @@ class OwnLoop:
 
 def check_own_loop(config: LoopConfig) -> None:
     """Raise ConfigError if a setting was given that the user's own loop decides."""
-    usual = LoopConfig()
-    given = [
-        entry.name for entry in fields(config) if getattr(config, entry.name) != getattr(usual, entry.name)
-    ]
     for name in NOT_OURS:
-        if name in given:
-            raise ConfigError(
-                name, wanted="no such setting: the loop is yours", got=repr(getattr(config, name))
-            )
+        got = getattr(config, name)
+        if got != getattr(LoopConfig(), name):
+            raise ConfigError(name, wanted="no such setting: the loop is yours", got=repr(got))

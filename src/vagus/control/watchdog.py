@@ -20,7 +20,7 @@ from vagus.control.signal_flag import SignalFlag
 from vagus.robots.robot import call_whole
 from vagus.threads import Supervised
 
-__all__ = ["Bounds", "Hang", "Watchdog", "attempt", "within"]
+__all__ = ["ASKED_S", "Bounds", "Hang", "Watchdog", "attempt", "within"]
 
 logger = logging.getLogger(__name__)
 
@@ -142,10 +142,13 @@ class Watchdog:
         self._span = None
         self.call = ""
 
-    def unhurried(self, call: str, asked_s: float) -> None:
-        """Begin a call that may take for ever, but only `asked_s` after a signal."""
+    def unhurried(self, call: str, asked_s: float, *, heeded: int | None = None) -> None:
+        """Begin a call that may take for ever, but only `asked_s` after a signal.
+
+        `heeded` is the number of signals that were seen to; None: all that have come.
+        """
         self.call = call
-        self._begin(FOR_EVER_S, asked_s, is_quiet=True)
+        self._begin(FOR_EVER_S, asked_s, is_quiet=True, heeded=heeded)
 
     @contextmanager
     def commanding(self) -> Iterator[bool]:
@@ -165,10 +168,13 @@ class Watchdog:
         if not self.is_stopped:
             _say_not_stopped()
 
-    def _begin(self, patience_s: float, asked_s: float, *, is_quiet: bool = False) -> None:
+    def _begin(
+        self, patience_s: float, asked_s: float, *, is_quiet: bool = False, heeded: int | None = None
+    ) -> None:
         self._serial += 1
         patience_ns, asked_ns = seconds_to_ns(patience_s), seconds_to_ns(asked_s)
-        self._span = Span(self._serial, patience_ns, asked_ns, self._signals.count, is_quiet)
+        signals = self._signals.count if heeded is None else heeded
+        self._span = Span(self._serial, patience_ns, asked_ns, signals, is_quiet)
 
     # -- the watchdog's threads -------------------------------------------------------------------------
 

@@ -12,7 +12,16 @@ from vagus.quoting import quoted
 from vagus.specs import RobotSpec
 from vagus.types import ActionArray, FloatArray, Image
 
-__all__ = ["ARGUMENTS", "EpisodicRobot", "Robot", "call_whole", "check_callable", "robot_call", "uncallable"]
+__all__ = [
+    "ARGUMENTS",
+    "EpisodicRobot",
+    "Robot",
+    "call_whole",
+    "check_callable",
+    "check_stop",
+    "robot_call",
+    "uncallable",
+]
 
 ARGUMENTS = {"connect": 0, "read_state": 0, "read_images": 0, "command": 1, "stop": 0, "close": 0}
 """Methods that the loop calls, with their number of arguments."""
@@ -125,6 +134,15 @@ def check_callable(robot: object) -> None:
     lacking = uncallable(robot)
     if lacking:
         raise SpecError("robot", wanted="methods that the loop can call", got="; ".join(lacking))
+
+
+def check_stop(stop: object) -> None:
+    """Raise SpecError unless the loop can call a function that stops a robot."""
+    trouble = _trouble("stop", stop, 0)
+    if trouble:
+        raise SpecError(
+            "stop", wanted="a function without arguments that brings the robot to a stand", got=trouble
+        )
 
 
 def call_whole(what: str, call: Callable[..., object], *arguments: object) -> None:
