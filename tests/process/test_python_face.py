@@ -27,7 +27,8 @@ def noting(name):
     inner = getattr(my_robot.MyArm, name)
 
     def call(self, *arguments):
-        sys.stdout.write(" ".join([name, *[str(a.tolist()) for a in arguments]]) + "\\n")  # whole, among threads
+        told = [name, *[str(a.tolist()) for a in arguments]]
+        sys.stdout.write(" ".join(told) + "\\n")  # whole, among threads
         return inner(self, *arguments)
 
     return call
