@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from vagus.server.mailbox import Letter
+from vagus.server.mailbox import QueuedRequest
 from vagus.server.request import DecodedRequest
-from vagus.server.request_slots import Disposition, QueuedRequest, ReadyRequest, RequestSlots, Slot, Stage
+from vagus.server.request_slots import Disposition, ReadyRequest, RequestSlots, Slot, Stage
 from vagus.server.scheduler import Wait, round_robin
 from vagus.server.sessions import Session
 from vagus.server.validate import Terms
@@ -48,20 +48,20 @@ def slot_of(made: RequestSlots[None], epoch: int) -> Slot[None]:
 
 
 def queued(seq: int, episode: int = 0, epoch: int = 1) -> QueuedRequest:
-    return QueuedRequest(Header(Kind.OBSERVATION, seq, episode, 0, epoch), b"")
+    return QueuedRequest(Header(Kind.OBSERVATION, seq, episode, 0, epoch), b"", 0)
 
 
 def decode(made: RequestSlots[None], slot: Slot[None]) -> tuple[Disposition, ReadyRequest]:
-    letter = made.take(slot)
-    assert letter is not None
-    ready = ReadyRequest(letter, REQUEST, decode_ns=0, ready_ns=0)
+    request = made.take(slot)
+    assert request is not None
+    ready = ReadyRequest(request, REQUEST, decode_ns=0, ready_ns=0)
     return made.decoded(slot, ready), ready
 
 
 def test_a_request_goes_from_mailbox_to_answer() -> None:
     made = slots(1)
     slot = slot_of(made, 1)
-    assert made.submit(slot, queued(1), 0) is Disposition.DECODE
+    assert made.submit(slot, queued(1)) is Disposition.DECODE
     assert (made.waiting, made.is_idle, made.has_ready) == (1, False, False)
     assert decode(made, slot)[0] is Disposition.READY
     assert made.has_ready
@@ -77,10 +77,10 @@ def test_a_request_goes_from_mailbox_to_answer() -> None:
 def test_a_request_waits_while_the_one_before_it_is_in_the_policy() -> None:
     made = slots(1)
     slot = slot_of(made, 1)
-    made.submit(slot, queued(1), 0)
+    made.submit(slot, queued(1))
     decode(made, slot)
     chosen_of(made, 1)
-    assert made.submit(slot, queued(2), 0) is Disposition.WAIT
+    assert made.submit(slot, queued(2)) is Disposition.WAIT
     assert chosen_of(made, 1) == []
     assert made.release(slot) is Disposition.DECODE
 
@@ -88,35 +88,35 @@ def test_a_request_waits_while_the_one_before_it_is_in_the_policy() -> None:
 def test_a_newer_request_replaces_one_that_is_ready() -> None:
     made = slots(1)
     slot = slot_of(made, 1)
-    made.submit(slot, queued(1), 0)
+    made.submit(slot, queued(1))
     decode(made, slot)
-    assert made.submit(slot, queued(2), 0) is Disposition.DECODE
+    assert made.submit(slot, queued(2)) is Disposition.DECODE
     assert not made.has_ready
-    assert decode(made, slot)[1].letter.superseded == 1
+    assert decode(made, slot)[1].queued.superseded == 1
 
 
 def test_a_newer_request_replaces_one_that_is_being_decoded() -> None:
     made = slots(1)
     slot = slot_of(made, 1)
-    made.submit(slot, queued(1), 0)
-    letter = made.take(slot)
-    assert letter is not None
-    assert made.submit(slot, queued(2), 0) is Disposition.WAIT
-    assert made.decoded(slot, ReadyRequest(letter, REQUEST, 0, 0)) is Disposition.SUPERSEDED
+    made.submit(slot, queued(1))
+    request = made.take(slot)
+    assert request is not None
+    assert made.submit(slot, queued(2)) is Disposition.WAIT
+    assert made.decoded(slot, ReadyRequest(request, REQUEST, 0, 0)) is Disposition.SUPERSEDED
     assert made.release(slot) is Disposition.DECODE
-    assert decode(made, slot)[1].letter.superseded == 1
+    assert decode(made, slot)[1].queued.superseded == 1
 
 
 def test_what_is_old_repeated_or_of_a_closed_session_is_not_taken() -> None:
     made = slots(1)
     slot = slot_of(made, 1)
-    made.submit(slot, queued(2, episode=1), 0)
-    assert made.submit(slot, queued(2, episode=1), 0) is Disposition.DUPLICATE
-    assert made.submit(slot, queued(1, episode=1), 0) is Disposition.DUPLICATE
-    assert made.submit(slot, queued(3, episode=0), 0) is Disposition.OLD_EPISODE
+    made.submit(slot, queued(2, episode=1))
+    assert made.submit(slot, queued(2, episode=1)) is Disposition.DUPLICATE
+    assert made.submit(slot, queued(1, episode=1)) is Disposition.DUPLICATE
+    assert made.submit(slot, queued(3, episode=0)) is Disposition.OLD_EPISODE
     made.close(1)
     made.close(1)
-    assert made.submit(slot, queued(4, episode=1), 0) is Disposition.CLOSED
+    assert made.submit(slot, queued(4, episode=1)) is Disposition.CLOSED
     assert made.slot(1) is None
     assert len(made) == 0
 
@@ -124,12 +124,12 @@ def test_what_is_old_repeated_or_of_a_closed_session_is_not_taken() -> None:
 def test_a_new_episode_takes_back_what_waits_of_the_old_one() -> None:
     made = slots(1, 2, 3)
     in_mailbox, ready, running = (slot_of(made, epoch) for epoch in (1, 2, 3))
-    made.submit(running, queued(1), 0)
+    made.submit(running, queued(1))
     decode(made, running)
     chosen_of(made, 1)
-    made.submit(ready, queued(1), 0)
+    made.submit(ready, queued(1))
     decode(made, ready)
-    made.submit(in_mailbox, queued(1), 0)
+    made.submit(in_mailbox, queued(1))
     for slot in (in_mailbox, ready, running):
         assert made.begin_episode(slot, 1)
         assert made.begin_episode(slot, 1)
@@ -138,16 +138,16 @@ def test_a_new_episode_takes_back_what_waits_of_the_old_one() -> None:
     assert in_mailbox.stage is Stage.IDLE
     assert not made.has_ready
     assert made.inferred(running, 0) is Disposition.OLD_EPISODE
-    assert made.submit(ready, queued(2, episode=1), 0) is Disposition.DECODE
+    assert made.submit(ready, queued(2, episode=1)) is Disposition.DECODE
 
 
 def test_a_request_of_a_new_episode_survives_the_reset_that_announces_it() -> None:
     made = slots(1)
     slot = slot_of(made, 1)
-    made.submit(slot, queued(1, episode=1), 0)
+    made.submit(slot, queued(1, episode=1))
     assert made.begin_episode(slot, 1)
     assert decode(made, slot)[0] is Disposition.READY
-    made.submit(slot, queued(2, episode=2), 0)
+    made.submit(slot, queued(2, episode=2))
     assert slot.episode == 2
 
 
@@ -155,32 +155,32 @@ def test_a_request_decoded_after_its_episode_or_session_ended_is_dropped() -> No
     made = slots(1, 2)
     for epoch, end in ((1, Disposition.OLD_EPISODE), (2, Disposition.CLOSED)):
         slot = slot_of(made, epoch)
-        made.submit(slot, queued(1), 0)
-        letter = made.take(slot)
-        assert letter is not None
+        made.submit(slot, queued(1))
+        request = made.take(slot)
+        assert request is not None
         if end is Disposition.CLOSED:
             made.close(epoch)
         else:
             made.begin_episode(slot, 1)
-        assert made.decoded(slot, ReadyRequest(letter, REQUEST, 0, 0)) is end
+        assert made.decoded(slot, ReadyRequest(request, REQUEST, 0, 0)) is end
 
 
 def test_a_newcomer_waits_for_those_who_were_ready_before_it() -> None:
     made = slots(1)
     first = slot_of(made, 1)
     for seq in (1, 2):
-        made.submit(first, queued(seq), 0)
+        made.submit(first, queued(seq))
         decode(made, first)
         chosen_of(made, 1)
         made.release(first)
-    made.submit(first, queued(3), 0)
+    made.submit(first, queued(3))
     decode(made, first)
     made.open(Session("new", "i", 9, opened_ns=0, heard_ns=0), TERMS)
     newcomer = slot_of(made, 9)
-    made.submit(newcomer, queued(1, epoch=9), 0)
-    letter = made.take(newcomer)
-    assert letter is not None
-    made.decoded(newcomer, ReadyRequest(letter, REQUEST, decode_ns=0, ready_ns=1))
+    made.submit(newcomer, queued(1, epoch=9))
+    request = made.take(newcomer)
+    assert request is not None
+    made.decoded(newcomer, ReadyRequest(request, REQUEST, decode_ns=0, ready_ns=1))
     assert chosen_of(made, 1)[0][0] is first
 
 
@@ -192,14 +192,14 @@ class Movement(RuleBasedStateMachine):
         self.made = slots(1, 2)
         self.slots = [slot_of(self.made, 1), slot_of(self.made, 2)]
         self.sent = [0, 0]
-        self.taken: dict[int, Letter[QueuedRequest]] = {}
+        self.taken: dict[int, QueuedRequest] = {}
         self.running: dict[int, ReadyRequest] = {}
         self.queue: list[int] = []
         self.accounted = [0, 0]
         self.served: list[list[int]] = [[], []]
 
-    def count(self, which: int, letter: Letter[QueuedRequest]) -> None:
-        self.accounted[which] += 1 + letter.superseded
+    def count(self, which: int, request: QueuedRequest) -> None:
+        self.accounted[which] += 1 + request.superseded
 
     def wake(self, which: int, what: Disposition) -> None:
         if what is Disposition.DECODE:
@@ -212,7 +212,7 @@ class Movement(RuleBasedStateMachine):
         slot = self.slots[which]
         self.sent[which] += 1
         episode = slot.episode + is_new_episode
-        self.wake(which, self.made.submit(slot, queued(self.sent[which], episode, which + 1), 0))
+        self.wake(which, self.made.submit(slot, queued(self.sent[which], episode, which + 1)))
 
     @rule(which=st.integers(0, 1))
     def reset(self, which: int) -> None:
@@ -222,24 +222,24 @@ class Movement(RuleBasedStateMachine):
     @rule()
     def take(self) -> None:
         which = self.queue.pop(0)
-        letter = self.made.take(self.slots[which])
-        if letter is not None:
-            self.taken[which] = letter
+        request = self.made.take(self.slots[which])
+        if request is not None:
+            self.taken[which] = request
 
     @precondition(lambda self: self.taken)
     @rule(is_readable=st.booleans())
     def decoded(self, is_readable: bool) -> None:
-        which, letter = self.taken.popitem()
+        which, request = self.taken.popitem()
         slot = self.slots[which]
         if not is_readable:
-            self.count(which, letter)
+            self.count(which, request)
             self.wake(which, self.made.release(slot))
             return
-        verdict = self.made.decoded(slot, ReadyRequest(letter, REQUEST, 0, 0))
+        verdict = self.made.decoded(slot, ReadyRequest(request, REQUEST, 0, 0))
         if verdict is Disposition.READY:
             return
         if verdict is Disposition.OLD_EPISODE:
-            self.count(which, letter)
+            self.count(which, request)
         self.wake(which, self.made.release(slot))
 
     @precondition(lambda self: not self.running)
@@ -259,7 +259,7 @@ class Movement(RuleBasedStateMachine):
         slot = self.slots[which]
         verdict = self.made.inferred(slot, ready.header.episode)
         assert (verdict is Disposition.PUBLISH) == (ready.header.episode == slot.episode)
-        self.count(which, ready.letter)
+        self.count(which, ready.queued)
         self.served[which].append(ready.header.seq)
         self.wake(which, self.made.release(slot))
 
@@ -289,12 +289,12 @@ class Movement(RuleBasedStateMachine):
         for which, slot in enumerate(self.slots):
             self.sent[which] += 1
             assert (
-                self.made.submit(slot, queued(self.sent[which], slot.episode, which + 1), 0)
+                self.made.submit(slot, queued(self.sent[which], slot.episode, which + 1))
                 is Disposition.DECODE
             )
-            letter = self.made.take(slot)
-            assert letter is not None
-            self.count(which, letter)
+            request = self.made.take(slot)
+            assert request is not None
+            self.count(which, request)
             assert self.accounted[which] == self.sent[which]
 
 

@@ -2,69 +2,68 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from dataclasses import dataclass, replace
 
-__all__ = ["Letter", "Mailbox"]
+from vagus.wire.schema import Header
 
-ItemT = TypeVar("ItemT")
+__all__ = ["Mailbox", "QueuedRequest"]
 
 
 @dataclass(frozen=True, slots=True)
-class Letter(Generic[ItemT]):
-    """A request on its way.
+class QueuedRequest:
+    """A request as it came.
 
     Attributes:
-        seq: request number within the session epoch.
-        item: what was sent.
+        header: its header, with the request's number within the session.
+        payload: the observation, encoded.
         arrived_ns: monotonic time of its arrival.
         superseded: older requests that this one replaced.
     """
 
-    seq: int
-    item: ItemT
+    header: Header
+    payload: bytes
     arrived_ns: int
     superseded: int = 0
 
 
-class Mailbox(Generic[ItemT]):
+class Mailbox:
     """The newest request that nobody has taken yet."""
 
     def __init__(self) -> None:
-        self._letter: Letter[ItemT] | None = None
+        self._waiting: QueuedRequest | None = None
         self._newest_seq = 0
         self._carried = 0
 
     @property
     def is_empty(self) -> bool:
         """Nothing waits."""
-        return self._letter is None
+        return self._waiting is None
 
-    def deposit(self, seq: int, item: ItemT, arrived_ns: int) -> bool:
+    def deposit(self, queued: QueuedRequest) -> bool:
         """Put a request in, in place of an older one; False, and no change, if it is not the newest ever."""
-        if seq <= self._newest_seq:
+        if queued.header.seq <= self._newest_seq:
             return False
-        self._newest_seq = seq
-        waiting = self._letter
+        self._newest_seq = queued.header.seq
+        waiting = self._waiting
         superseded = self._carried if waiting is None else waiting.superseded + 1
         self._carried = 0
-        self._letter = Letter(seq, item, arrived_ns, superseded)
+        self._waiting = replace(queued, superseded=superseded)
         return True
 
-    def take(self) -> Letter[ItemT] | None:
+    def take(self) -> QueuedRequest | None:
         """Take the request out."""
-        letter, self._letter = self._letter, None
-        return letter
+        queued, self._waiting = self._waiting, None
+        return queued
 
-    def put_back(self, letter: Letter[ItemT]) -> None:
+    def put_back(self, queued: QueuedRequest) -> None:
         """Undo `take`; nothing may have been deposited since."""
-        self._letter = letter
+        self._waiting = queued
 
-    def pass_over(self, letter: Letter[ItemT]) -> None:
+    def pass_over(self, queued: QueuedRequest) -> None:
         """Count a request that was taken and is not served, because a newer one is here or on its way."""
-        count = letter.superseded + 1
-        waiting = self._letter
+        count = queued.superseded + 1
+        waiting = self._waiting
         if waiting is None:
             self._carried += count
         else:
-            self._letter = Letter(waiting.seq, waiting.item, waiting.arrived_ns, waiting.superseded + count)
+            self._waiting = replace(waiting, superseded=waiting.superseded + count)

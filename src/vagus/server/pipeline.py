@@ -14,7 +14,7 @@ from vagus.errors import PolicyError, ProtocolError
 from vagus.quoting import quoted
 from vagus.server.executor import BatchRows, Executor, PolicyCheck
 from vagus.server.fair_queue import DecodePool
-from vagus.server.mailbox import Letter
+from vagus.server.mailbox import QueuedRequest
 from vagus.server.metrics import BusyMeter
 from vagus.server.options import PipelineOptions
 from vagus.server.publisher import Publisher
@@ -23,7 +23,6 @@ from vagus.server.request import DecodedRequest, decode_request
 from vagus.server.request_slots import (
     Disposition,
     PendingReset,
-    QueuedRequest,
     ReadyRequest,
     RequestSlots,
     Slot,
@@ -127,7 +126,7 @@ class Pipeline(Generic[SessionT]):
 
     def submit(self, session: Session, header: Header, payload: bytes) -> None:
         """Take in an observation."""
-        queued = QueuedRequest(header, payload)
+        queued = QueuedRequest(header, payload, self._clock.now_ns())
         with self._changed:
             slot = self._slots.slot(session.epoch)
             is_draining = self._is_draining or self._is_stopping
@@ -145,7 +144,7 @@ class Pipeline(Generic[SessionT]):
     def _admit(self, slot: Slot[SessionT], queued: QueuedRequest) -> Disposition:
         if len(queued.payload) > slot.terms.max_request_bytes:
             return Disposition.TOO_LARGE
-        verdict = self._slots.submit(slot, queued, self._clock.now_ns())
+        verdict = self._slots.submit(slot, queued)
         if verdict is Disposition.DECODE:
             self._decoders.put(slot.session.client, slot)
         return verdict
@@ -178,32 +177,32 @@ class Pipeline(Generic[SessionT]):
 
     def _take(self, slot: Slot[SessionT]) -> None:
         with self._changed:
-            letter = self._slots.take(slot)
+            queued = self._slots.take(slot)
             self._changed.notify_all()
-        if letter is None:
+        if queued is None:
             return
         is_ready = False
         try:
-            is_ready = self._decode(slot, letter)
+            is_ready = self._decode(slot, queued)
         finally:
             if not is_ready:
                 self._release(slot)
 
-    def _decode(self, slot: Slot[SessionT], letter: Letter[QueuedRequest]) -> bool:
+    def _decode(self, slot: Slot[SessionT], queued: QueuedRequest) -> bool:
         """Return whether the request can go into a batch now."""
         begin_ns = self._clock.now_ns()
-        request = self._request(slot, letter.item)
+        request = self._request(slot, queued)
         if request is None:
             return False
         now_ns = self._clock.now_ns()
         key = self._batch_key(slot, request)
-        ready = ReadyRequest(letter, request, now_ns - begin_ns, ready_ns=now_ns, batch_key=key)
+        ready = ReadyRequest(queued, request, now_ns - begin_ns, ready_ns=now_ns, batch_key=key)
         with self._changed:
             self._not_before_ns = 0
             verdict = self._slots.decoded(slot, ready)
             self._changed.notify_all()
         if verdict not in (Disposition.READY, Disposition.SUPERSEDED):
-            self._replies.dropped(slot.session, letter.item, verdict)
+            self._replies.dropped(slot.session, queued, verdict)
         return verdict is Disposition.READY
 
     def _batch_key(self, slot: Slot[SessionT], request: DecodedRequest) -> Hashable:

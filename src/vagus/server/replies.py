@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from vagus.clock import NS_PER_MS, NS_PER_S
 from vagus.errors import ProtocolError
 from vagus.quoting import quoted
+from vagus.server.mailbox import QueuedRequest
 from vagus.server.metrics import ServerMetrics
 from vagus.server.publisher import Publisher
-from vagus.server.request_slots import Disposition, QueuedRequest, ReadyRequest
+from vagus.server.request_slots import Disposition, ReadyRequest
 from vagus.server.sessions import Session
 from vagus.types import ActionChunk
 from vagus.wire.codec import encode_tensor
@@ -116,7 +117,7 @@ class Replies:
             decode_ms=ready.decode_ns / NS_PER_MS,
             inference_ms=cost.inference_ns / NS_PER_MS,
             batch_size=cost.batch_size,
-            superseded=ready.letter.superseded,
+            superseded=ready.queued.superseded,
             load=self._load(),
         )
         try:
@@ -179,14 +180,14 @@ class Replies:
                 client=session.client,
                 header=ready.header,
                 result=result,
-                payload=ready.letter.item.payload,
+                payload=ready.queued.payload,
                 reply=reply,
                 step=ready.request.step,
                 queue_wait_ns=_queue_wait_ns(ready, cost),
                 decode_ns=ready.decode_ns,
                 inference_ns=cost.inference_ns,
                 batch_size=cost.batch_size,
-                superseded=ready.letter.superseded,
+                superseded=ready.queued.superseded,
                 traceparent=ready.request.traceparent,
                 message=message,
             )
@@ -194,4 +195,4 @@ class Replies:
 
 
 def _queue_wait_ns(ready: ReadyRequest, cost: BatchTiming) -> int:
-    return max(cost.begin_ns - ready.letter.arrived_ns - ready.decode_ns, 0)
+    return max(cost.begin_ns - ready.queued.arrived_ns - ready.decode_ns, 0)

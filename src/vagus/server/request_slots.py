@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from vagus.clock import NS_PER_MS
-from vagus.server.mailbox import Letter, Mailbox
+from vagus.server.mailbox import Mailbox, QueuedRequest
 from vagus.server.request import DecodedRequest
 from vagus.server.scheduler import Candidate, Scheduler, Wait
 from vagus.server.sessions import Session
@@ -22,7 +22,6 @@ __all__ = [
     "Disposition",
     "EpisodeState",
     "PendingReset",
-    "QueuedRequest",
     "ReadyRequest",
     "RequestSlots",
     "Slot",
@@ -42,18 +41,10 @@ class Stage(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class QueuedRequest:
-    """A request as it came."""
-
-    header: Header
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class ReadyRequest:
     """A request whose arrays are there; those of one `batch_key` can go through the network together."""
 
-    letter: Letter[QueuedRequest]
+    queued: QueuedRequest
     request: DecodedRequest
     decode_ns: int
     ready_ns: int
@@ -62,7 +53,7 @@ class ReadyRequest:
     @property
     def header(self) -> Header:
         """The header that it came with."""
-        return self.letter.item.header
+        return self.queued.header
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +102,7 @@ class Slot(Generic[SessionT]):
     terms: Terms
     last_served: int
     episode: int = 0
-    mailbox: Mailbox[QueuedRequest] = field(default_factory=Mailbox)
+    mailbox: Mailbox = field(default_factory=Mailbox)
     stage: Stage = Stage.IDLE
     ready: ReadyRequest | None = None
     is_closed: bool = False
@@ -168,34 +159,34 @@ class RequestSlots(Generic[SessionT]):
         """Return the slot of a session, or None when it is closed."""
         return self._slots.get(epoch)
 
-    def submit(self, slot: Slot[SessionT], queued: QueuedRequest, now_ns: int) -> Disposition:
+    def submit(self, slot: Slot[SessionT], queued: QueuedRequest) -> Disposition:
         """Put a request into the mailbox of its slot: DECODE, WAIT, or why it was not taken."""
         header = queued.header
         if slot.is_closed:
             return Disposition.CLOSED
         if header.episode < slot.episode:
             return Disposition.OLD_EPISODE
-        if not slot.mailbox.deposit(header.seq, queued, now_ns):
+        if not slot.mailbox.deposit(queued):
             return Disposition.DUPLICATE
         self._turn_to(slot, header.episode)
         if slot.stage is Stage.READY and slot.ready is not None:
-            slot.mailbox.pass_over(slot.ready.letter)
+            slot.mailbox.pass_over(slot.ready.queued)
             slot.ready = None
             slot.stage = Stage.IDLE
         return self._wake(slot)
 
-    def take(self, slot: Slot[SessionT]) -> Letter[QueuedRequest] | None:
+    def take(self, slot: Slot[SessionT]) -> QueuedRequest | None:
         """Return the request to decode; None: it was taken back meanwhile, and the slot is idle."""
-        letter = slot.mailbox.take()
-        if letter is None:
+        queued = slot.mailbox.take()
+        if queued is None:
             slot.stage = Stage.IDLE
-        return letter
+        return queued
 
     def decoded(self, slot: Slot[SessionT], ready: ReadyRequest) -> Disposition:
         """Note that a request's arrays are there: READY, or why it is not wanted any more."""
         verdict = self._verdict(slot, ready.header.episode)
         if verdict is None and not slot.mailbox.is_empty:
-            slot.mailbox.pass_over(ready.letter)
+            slot.mailbox.pass_over(ready.queued)
             verdict = Disposition.SUPERSEDED
         if verdict is not None:
             return verdict
@@ -257,14 +248,14 @@ class RequestSlots(Generic[SessionT]):
             return
         slot.episode = episode
         if slot.ready is not None and slot.ready.header.episode < episode:
-            slot.mailbox.pass_over(slot.ready.letter)
+            slot.mailbox.pass_over(slot.ready.queued)
             slot.ready = None
             slot.stage = Stage.IDLE
-        letter = slot.mailbox.take()
-        if letter is not None and letter.item.header.episode < episode:
-            slot.mailbox.pass_over(letter)
-        elif letter is not None:
-            slot.mailbox.put_back(letter)
+        queued = slot.mailbox.take()
+        if queued is not None and queued.header.episode < episode:
+            slot.mailbox.pass_over(queued)
+        elif queued is not None:
+            slot.mailbox.put_back(queued)
 
     def _wake(self, slot: Slot[SessionT]) -> Disposition:
         if slot.stage is not Stage.IDLE or slot.mailbox.is_empty:
@@ -279,7 +270,7 @@ class RequestSlots(Generic[SessionT]):
 
 
 def _candidate(slot: Slot[SessionT], ready: ReadyRequest) -> Candidate:
-    due_ns = ready.letter.arrived_ns + round(ready.request.slack_ms * NS_PER_MS)
+    due_ns = ready.queued.arrived_ns + round(ready.request.slack_ms * NS_PER_MS)
     return Candidate(
         slot.session.epoch,
         slot.last_served,
