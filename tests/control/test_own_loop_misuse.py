@@ -12,6 +12,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from vagus.clock import NS_PER_S
 from vagus.control import own_loop
 from vagus.control.config import LoopConfig
 from vagus.control.fallback import FallbackMode, Fallbacks
+from vagus.control.handed_robot import Images
 from vagus.control.loop_stats import EndReason
 from vagus.errors import RunEndedError
 from vagus.specs import ActionKind
@@ -102,6 +104,25 @@ def test_after_a_reset_the_robot_goes_on_from_where_it_was_put() -> None:
 
 def test_the_time_of_a_way_back_is_a_setting_of_any_loop() -> None:
     Own(LoopConfig(fallback=Fallbacks(position=FallbackMode.RETURN_TO_START), return_time_s=9.0))
+
+
+@pytest.mark.parametrize(("frame", "got"), [(None, "got nothing"), ([[0]], "got a list")])
+def test_what_is_no_picture_is_named(frame: object, got: str) -> None:
+    own = Own()
+    own.images = cast("Images", {"cam": frame})
+    with running(own), pytest.raises(RunEndedError, match=f"camera 'cam': wanted .* uint8 RGB, {got}"):
+        own.drive()
+
+
+def test_a_slow_loop_is_told_that_it_is_its_own() -> None:
+    own = Own()
+    with running(own):
+        own.drive()
+        for _ in range(200):
+            own.tick(2 * TICK_NS)
+            time.sleep(0.0005)
+        warned = " ".join(line.text for line in own.loop.changes.take_warnings())
+    assert "the loop does not call tick at that rate" in warned
 
 
 # -- signals ------------------------------------------------------------------------------------------------

@@ -25,6 +25,10 @@ from vagus.transport.zenoh_config import ZenohConfig
 __all__ = ["RunSettings", "check_spec", "make_client", "make_motion", "network"]
 
 
+KINDS = {"service": str, "name": str, "instruction": str, "edge": EdgeConfig, "loop": LoopConfig}
+"""Setting → its type."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunSettings:
     """Settings of a run that are neither the network's nor the recorder's.
@@ -47,6 +51,18 @@ class RunSettings:
     edge: EdgeConfig = field(default_factory=EdgeConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
 
+    def __post_init__(self) -> None:
+        for name, kind in KINDS.items():
+            given = getattr(self, name)
+            if not isinstance(given, kind):
+                raise ConfigError(name, wanted=f"a {kind.__name__}", got=quoted(repr(given)))
+        for name in ("rename", "tags"):
+            table = getattr(self, name)
+            if not (
+                isinstance(table, Mapping) and all(isinstance(w, str) for pair in table.items() for w in pair)
+            ):
+                raise ConfigError(name, wanted="a mapping of texts to texts", got=quoted(repr(table)))
+
     @property
     def robot_name(self) -> str:
         """The name of this robot."""
@@ -64,11 +80,13 @@ def network(connect: str | tuple[str, ...], zenoh: ZenohConfig | None) -> ZenohC
     """Return the network's settings with these endpoints, e.g. "tcp/router:7447".
 
     Raises:
-        ConfigError: endpoints stand in both.
+        ConfigError: endpoints stand in both, or are no texts.
     """
     config = zenoh or ZenohConfig()
-    endpoints = (connect,) if isinstance(connect, str) else tuple(connect)
-    endpoints = tuple(endpoint for endpoint in endpoints if endpoint)
+    given: object = (connect,) if isinstance(connect, str) else connect
+    if not (isinstance(given, (tuple, list)) and all(isinstance(one, str) for one in given)):
+        raise ConfigError("endpoint", wanted="a text such as tcp/router:7447", got=quoted(repr(connect)))
+    endpoints = tuple(endpoint for endpoint in given if endpoint)
     if not endpoints:
         return config
     if config.connect != ZenohConfig().connect:

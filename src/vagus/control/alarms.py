@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vagus.clock import NS_PER_MS, NS_PER_S
 
-__all__ = ["Alarm", "Alarms", "TickCosts"]
+__all__ = ["COMPUTER", "Alarm", "Alarms", "TickCosts"]
 
 REPEAT_NS = 10 * NS_PER_S
 """Pause before a fault that lasts is reported again."""

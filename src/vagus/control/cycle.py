@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 from vagus.clock import NS_PER_MS, Clock, seconds_to_ns
-from vagus.control.alarms import Alarms, TickCosts
+from vagus.control.alarms import COMPUTER, Alarms, TickCosts
 from vagus.control.camera import CameraThread
 from vagus.control.config import LoopConfig
 from vagus.control.controller import Controller, ControllerTick
@@ -41,6 +41,7 @@ class ControlCycle:
         schedule: is told when the robot was commanded.
         on_return: called before and after the calls into the driver.
         on_draft: called when a request is due, before the camera thread reads the frames for it.
+        elsewhere: where the time of a slow loop goes if it does not go into the driver, in words.
 
     Attributes:
         stats: what was counted.
@@ -62,6 +63,7 @@ class ControlCycle:
         *,
         on_return: Callable[[], None],
         on_draft: Callable[[], None] = lambda: None,
+        elsewhere: str = COMPUTER,
     ) -> None:
         self._ports = ports
         self._config = config
@@ -93,7 +95,7 @@ class ControlCycle:
         self.error = ""
         self.status: LoopStatus | None = None
         self.changes = Changes()
-        alarms = Alarms(self.period_ns, max_limited_s=ports.motion.max_limited_s)
+        alarms = Alarms(self.period_ns, max_limited_s=ports.motion.max_limited_s, elsewhere=elsewhere)
         self._watch = LoopWatch(alarms, ports.motion, self.camera.health, recorder, self.changes)
 
     def begin(self) -> None:

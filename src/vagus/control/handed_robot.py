@@ -37,7 +37,7 @@ class HandedRobot:
         images = self.images
         if not (callable(images) or isinstance(images, Mapping)):
             raise FrameError(f"images: wanted a mapping of camera names, or a function, got {quoted(images)}")
-        self._frames = images if callable(images) else {name: np.array(images[name]) for name in images}
+        self._frames = images if callable(images) else {name: _copy(images[name]) for name in images}
 
     def take_action(self) -> ActionArray | None:
         """Return the command of this tick, (action_dim,), float64; None: there was none."""
@@ -56,7 +56,8 @@ class HandedRobot:
 
     def read_images(self) -> Mapping[str, Image]:
         """Return the frames of the newest request."""
-        return self._frames() if callable(self._frames) else self._frames
+        frames = self._frames  # replaced on another thread
+        return frames() if callable(frames) else frames
 
     def command(self, action: ActionArray) -> None:
         """Keep a command to be taken."""
@@ -68,3 +69,8 @@ class HandedRobot:
 
     def close(self) -> None:
         """Do nothing: the robot is the user's."""
+
+
+def _copy(frame: object) -> Image:
+    """Return a copy of a picture; what is none is told about where frames are checked."""
+    return cast("Image", frame.copy() if isinstance(frame, np.ndarray) else frame)

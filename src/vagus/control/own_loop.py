@@ -107,6 +107,7 @@ class OwnLoop:
             self._schedule,
             on_return=lambda: None,
             on_draft=self._robot.keep_frames,
+            elsewhere="the loop does not call tick at that rate",
         )
         self._skipped = 0
         self._ticked_ns: int | None = None
@@ -264,7 +265,6 @@ class OwnLoop:
         raise self._end or RunEndedError(reason.value, text) from cause
 
     def _signal(self) -> BaseException:
-        """Return what tells the program of the signals so far."""
         self._heeded = self._signals.count
         number = self._signals.number or signal.SIGINT
         return KeyboardInterrupt() if number == signal.SIGINT else SystemExit(SIGNAL_CODE + number)
