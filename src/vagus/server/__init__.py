@@ -1,1 +1,1 @@
-"""The server: one policy, many robots."""
+"""Server: one policy for many robots."""

@@ -1,4 +1,4 @@
-"""One JSON line per request and per turn of a session: who asked what, when, and what came of it."""
+"""Audit file: one JSON line per request and per event of a session."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["AuditEvent", "AuditFile", "AuditLine", "line_of", "stamp"]
 
 
 class AuditLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A line of the audit file. `ts` is for reading only; join by `epoch` and `seq`."""
+    """Audit line of a request. `ts` is for people only; join lines by `epoch` and `seq`."""
 
     ts: str
     session: str
@@ -38,7 +38,7 @@ class AuditLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class AuditEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A line about a session, not a request; it is known by `event`. Text of clients is escaped and cut."""
+    """Audit line of a session; only such a line has the field `event`. Text of clients is escaped and cut."""
 
     ts: str
     event: str
@@ -51,26 +51,26 @@ class AuditEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     tags: dict[str, str] = {}
     trust_units: bool = False
     vouched: tuple[str, ...] = ()
-    """Features whose unit a side does not state, and what nothing bounds or measures: vouched for."""
+    """Features that the operator vouches for: without a stated unit, a limit or feedback."""
     image_codec: str = ""
     uses_rtc: bool = False
     replaces: str = ""
-    """Session of the same client that this one took the place of."""
+    """Older session of the same client, which this session replaced."""
     code: str = ""
-    """Why not, or why it ended."""
+    """Code of the reason for a refusal or an end."""
     reason: str = ""
-    """The same for people."""
+    """The reason as text for people."""
     count: int = 1
-    """Times that it happened since it was written last; sessions in the end."""
+    """Number of events since the last line of this kind; at the end of the server, number of sessions."""
 
 
 def stamp() -> str:
-    """Return the time of day, UTC, for reading only."""
+    """Return the time of day, UTC, for people only."""
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
 
 
 def line_of(outcome: Outcome) -> AuditLine:
-    """Return the line for `outcome`, stamped now; it holds no image, so many may wait."""
+    """Return the line of `outcome` with the present time. It holds no image, so many lines may wait."""
     return AuditLine(
         ts=stamp(),
         session=outcome.session_id,
@@ -91,7 +91,7 @@ def line_of(outcome: Outcome) -> AuditLine:
 
 
 class AuditFile:
-    """Appends lines to a file that is rotated at a size; one older file is kept. One thread only."""
+    """File that is rotated at a maximum size; one older file is kept. For one thread only."""
 
     def __init__(self, path: Path, *, max_bytes: int, is_private: bool = True) -> None:
         self.path = path.absolute()  # a policy may change the working directory
@@ -100,15 +100,15 @@ class AuditFile:
         self._file: RawIOBase | None = None
 
     def open(self) -> None:
-        """Open the file, unless it is.
+        """Open the file, unless it is open.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
         """
         self._opened()
 
     def write(self, line: AuditLine | AuditEvent) -> None:
-        """Append one line; a file that is full is put aside first.
+        """Append one line; a full file is renamed first.
 
         Raises:
             OSError: the disk is full, or the folder cannot be written; the next line tries again.
@@ -125,7 +125,7 @@ class AuditFile:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
     def close(self) -> None:
-        """Close the file. Twice is harmless."""
+        """Close the file. May be called twice."""
         file, self._file = self._file, None
         if file is not None:
             file.close()

@@ -1,4 +1,4 @@
-"""A bounded queue with one thread behind it: what is slow happens there, and what is too much is counted."""
+"""Bounded queue with one worker thread, for slow work; items that do not fit are counted as lost."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class QueueLimits:
-    """What may wait.
+    """Limits of the items that wait.
 
     Attributes:
-        counts: items of each rank.
-        max_bytes: size of all items of a rank; one alone is always taken.
+        counts: largest number of items of each rank.
+        max_bytes: largest size of all items of a rank; a single item is always accepted.
     """
 
     counts: tuple[int, ...]
@@ -32,16 +32,16 @@ class QueueLimits:
 
 
 class BackgroundQueue(Generic[ItemT]):
-    """Takes items from any thread without waiting and gives them to `work` on its own thread.
+    """Queue that accepts items from any thread without waiting and calls `work` with them on its own thread.
 
-    Items of a lower rank come first, those of one rank in order.
+    Items of a lower rank come first; items of one rank keep their order.
 
     Args:
-        name: of the thread.
-        work: what to do with an item; whatever it raises costs that item only.
-        threads: where the thread belongs.
-        limits: what may wait; more is dropped.
-        on_lost: called with "full" for an item that was dropped, with "error" for one that `work` failed on.
+        name: name of the thread.
+        work: function for one item; if it raises, only this item is lost.
+        threads: the threads of the server, to which this thread is added.
+        limits: limits of the items that wait; further items are dropped.
+        on_lost: called with "full" for a dropped item, and with "error" if `work` failed.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class BackgroundQueue(Generic[ItemT]):
         self._thread.start()
 
     def put(self, item: ItemT, *, rank: int = 0, size_bytes: int = 0) -> bool:
-        """Hand over an item; False: it was dropped."""
+        """Add an item; return False if it was dropped."""
         with self._changed:
             is_taken = self._has_room(rank, size_bytes)
             if is_taken:
@@ -81,7 +81,7 @@ class BackgroundQueue(Generic[ItemT]):
         return is_taken
 
     def stop(self, timeout_s: float) -> None:
-        """Work off what waits, at most for `timeout_s`, and end the thread."""
+        """Process the waiting items for at most `timeout_s`, and end the thread."""
         with self._changed:
             self._is_ending = True
             self._changed.notify()

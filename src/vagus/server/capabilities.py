@@ -1,4 +1,4 @@
-"""Capabilities of a server, as its status and its session answers carry them."""
+"""Capabilities of a server, for the status and for the answer to a session open."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SessionT = TypeVar("SessionT")
 
 
 def unloaded(config: ServeConfig, server: ServerKey) -> Capabilities:
-    """Return what can be said before the policy is loaded: who we are, but not what we want."""
+    """Return the capabilities before the policy is loaded: names of the server, but no specs."""
     return Capabilities(
         server=server.server,
         model=config.model_name,
@@ -46,7 +46,7 @@ def unloaded(config: ServeConfig, server: ServerKey) -> Capabilities:
 def loaded(
     known: Capabilities, model: ServedPolicy[SessionT], latency: tuple[LatencyRow, ...]
 ) -> Capabilities:
-    """Return `known` with all that the model and its warm-up add."""
+    """Return `known`, completed with the spec of the model and the results of its warm-up."""
     spec = model.spec
     return msgspec.structs.replace(
         known,
@@ -67,7 +67,7 @@ def loaded(
 
 
 def check_can_travel(capabilities: Capabilities) -> None:
-    """Raise PolicyError unless robots can be told what this is."""
+    """Raise PolicyError unless a robot can decode these capabilities."""
     widest = "\U0001f916"
     fullest = Ack(
         accepted=True,

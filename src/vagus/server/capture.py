@@ -1,4 +1,4 @@
-"""A bounded folder of sampled requests with their replies, for replay."""
+"""Folder of limited size with samples of requests and their replies, for replay."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROBE = ".writable"
 
 
 class Captured(msgspec.Struct, frozen=True):
-    """One request as it came and its reply as it went: bytes of the native wire."""
+    """Captured request and its reply, as bytes of the native wire."""
 
     client: str
     header: bytes
@@ -31,12 +31,12 @@ class Captured(msgspec.Struct, frozen=True):
 
 
 class CaptureRing:
-    """Keeps requests; the oldest go before the folder would be too large. One thread only.
+    """Folder of captured requests; the oldest are removed when it is full. For one thread only.
 
     Args:
-        folder: where the samples lie; samples of an earlier process count and are removed first.
-        max_bytes: size of all samples together.
-        is_private: for this user alone.
+        folder: folder of the samples; samples of an earlier process count and are removed first.
+        max_bytes: largest size of all samples together.
+        is_private: only this user may read the files.
     """
 
     def __init__(self, folder: Path, *, max_bytes: int, is_private: bool = True) -> None:
@@ -48,10 +48,10 @@ class CaptureRing:
         self._is_open = False
 
     def open(self) -> None:
-        """Make the folder, and count what lies in it.
+        """Make the folder, and count the samples in it.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the folder cannot be written.
         """
         make_folder(self.folder, is_private=self._is_private)
         probe = self.folder / PROBE
@@ -64,10 +64,10 @@ class CaptureRing:
         self._is_open = True
 
     def write(self, outcome: Outcome) -> None:
-        """Keep this request, or leave nothing of it.
+        """Write one sample completely, or leave no file.
 
         Raises:
-            OSError: the disk is full, the folder cannot be written, or the sample is larger than all may be.
+            OSError: the disk is full, the folder cannot be written, or the sample is larger than `max_bytes`.
         """
         if not self._is_open:
             self.open()
@@ -91,7 +91,7 @@ class CaptureRing:
             self._size_bytes -= size
 
     def _free_path(self, name: str) -> Path:
-        """Return where this sample goes: a request that comes twice does not replace itself."""
+        """Return a free path for this sample, so that a repeated request replaces no sample."""
         names = (name if count == 1 else f"{name}-{count}" for count in itertools.count(1))
         return next(path for path in (self.folder / f"{n}{SUFFIX}" for n in names) if not path.exists())
 
@@ -100,7 +100,7 @@ def read_capture(path: Path) -> Captured:
     """Return the sample in the file at `path`.
 
     Raises:
-        ProtocolError: it is no sample.
+        ProtocolError: the file is no sample.
     """
     try:
         return msgspec.msgpack.decode(path.read_bytes(), type=Captured)

@@ -1,4 +1,4 @@
-"""Every setting of the server, spelled once: manifest, flags, help and documentation."""
+"""Settings of the server, for manifest, flags and help."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["ServeConfig", "ServingChoice"]
 MAX_PORT = 65535
 
 UNNAMED = "policy"
-"""Model name of a policy that was handed over in code and not loaded by name."""
+"""Model name of a policy that was given as an object and not loaded by name."""
 
 NAMES = ("revision", "service_name", "server_name")
 COUNTS = {
@@ -35,7 +35,7 @@ COUNTS = {
     "capture_max_mb": MAX_COUNT,
     "rtc_prefix_horizon": MAX_COUNT,
 }
-"""Setting → the most it may be: what is tried one by one, or started at once, has an end."""
+"""Setting → its largest value."""
 TIMES = ("client_grace_s", "session_idle_timeout_s", "drain_timeout_s")
 POSITIVES = (
     "trained_rate_hz",
@@ -44,12 +44,12 @@ POSITIVES = (
 
 
 class ServingChoice(enum.Enum):
-    """How many robots one process serves."""
+    """Number of robots that one process serves."""
 
     AUTO = "auto"
-    """What the policy's family allows."""
+    """As many robots as the policy's family allows."""
     EXCLUSIVE = "exclusive"
-    """One robot, whatever the family allows."""
+    """One robot, even if the family allows more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,86 +59,88 @@ class ServeConfig:
     policy: str = ""
     """A backend by name (reach, lerobot), or your own as file.py:name or package.module:name."""
     model: str = ""
-    """Where the weights come from, and the first segment of the service's keys; empty: the policy's name."""
+    """Source of the weights, and first segment of the service's keys; empty: the policy's name."""
     revision: str = "main"
     """Revision of the weights; the second segment of the service's keys."""
     service_name: str = "default"
-    """Third segment of the service's keys; tells apart two set-ups of one model."""
+    """Third segment of the service's keys; distinguishes two services of one model."""
     server_name: str = "server"
     """Name of this process in keys, logs and status; a random suffix is added."""
     dtype: str = ""
-    """Number format of the weights, for backends with a choice; empty: the backend's default."""
+    """Number format of the weights, if the backend has a choice; empty: the backend's default."""
     device: str = ""
-    """Where inference runs, for backends with a choice, e.g. cuda:0; empty: the backend's default."""
+    """Device of the inference, if the backend has a choice, e.g. cuda:0; empty: the backend's default."""
     options: dict[str, bool | int | float | str | tuple[str, ...]] = field(default_factory=dict)
     """Settings of the backend alone, by name, as `vagus serve --policy NAME --help` lists them; arguments of
     the constructor where the policy is a class of your own."""
     spec: SpecTable = field(default_factory=SpecTable)
-    """What the policy wants and gives, where it does not say so itself."""
+    """Spec of the policy, if the policy has none itself."""
 
     default_task: str = ""
-    """Instruction used where a robot gives none; empty: the policy's default."""
+    """Instruction for robots that give none; empty: the policy's default."""
     pin_task: bool = False
     """Refuse every other instruction."""
     trained_rate_hz: float | None = None
-    """Rate the policy was trained at, where it does not know; robots at another rate are warned."""
+    """Rate of the training, if the policy does not know it; robots at another rate get a warning."""
     strict_rate: bool = False
-    """Refuse robots at another rate instead."""
+    """Refuse robots at another rate, instead of a warning."""
     rtc: bool = True
-    """Offer real-time chunking where the policy can."""
+    """Offer real-time chunking if the policy supports it."""
     rtc_schedule: str = ""
     """How guidance falls off over the prefix: exp, linear, ones or zeros; empty: the policy's default."""
     rtc_max_guidance: float | None = None
     """Bound of the guidance weight; unset: the policy's default."""
     rtc_prefix_horizon: int | None = None
-    """Recommended end of the guidance in steps; unset: the policy's default."""
+    """Recommended number of steps after which guidance ends; unset: the policy's default."""
 
     serving_mode: ServingChoice = ServingChoice.AUTO
     """auto: as many robots as the policy's family allows; exclusive: one."""
     max_sessions: int = 64
-    """Robots connected at one time."""
+    """Largest number of robots that are connected at once."""
     max_batch: int = 8
-    """Largest batch of requests that go through the policy together."""
+    """Largest number of requests in one batch."""
     scheduler: str = "round_robin"
-    """Who is served next: round_robin (whoever was served longest ago)."""
+    """Scheduler, which chooses the next robots: round_robin (the robot that was served longest ago)."""
     decode_workers: int = 2
-    """Threads that turn bytes into arrays while the device is busy."""
+    """Number of threads that decode requests while the device is busy."""
     max_image_pixels: int = 1920 * 1200
-    """Largest height · width of one frame; larger ones are refused unread."""
+    """Largest height · width of one frame; larger frames are refused before they are decoded."""
     warm_up: bool = True
     """Run and time the whole request path for every batch size before the first session."""
     warm_up_runs: int = 3
-    """Timed runs per batch size, with and without a prefix."""
+    """Number of timed runs per batch size, with and without a prefix."""
     client_grace_s: float = 5.0
-    """A robot whose liveliness token is gone for this long loses its session."""
+    """Time after which a robot whose liveliness token is gone loses its session, in seconds."""
     session_idle_timeout_s: float = 300.0
-    """A robot not heard for this long loses its session."""
+    """Time without a message after which a robot loses its session, in seconds."""
     drain_timeout_s: float = 10.0
-    """Longest wait for accepted requests when the server is told to go."""
+    """Longest wait for accepted requests when the server is told to stop, in seconds."""
 
     exit_on_broken_policy: bool = False
-    """End once the policy fails for everybody, so that a supervisor starts it again; else be not ready."""
+    """Stop the server when the policy fails for every robot, so that a supervisor starts it again. Otherwise
+    the server stays, but is not ready."""
 
     health_host: str = "127.0.0.1"
-    """Address of the health endpoint; 0.0.0.0, or :: for IPv6, where probes come from other hosts."""
+    """Address of the health endpoint; 0.0.0.0, or :: for IPv6, if probes come from other hosts."""
     health_port: int = 0
     """Port of /healthz, /readyz and /metrics; 0: off."""
     audit_path: Path | None = None
-    """File that gets one JSON line per request and per turn of a session; unset: off."""
+    """Audit file, with one JSON line per request and per event of a session; unset: off."""
     audit_max_mb: int = 64
-    """The audit file is rotated at this size; one older file is kept."""
+    """Size at which the audit file is rotated, in MB; one older file is kept."""
     capture_dir: Path | None = None
-    """Folder that keeps a sample of requests and replies for replay; unset: off."""
+    """Folder for samples of requests and replies, for replay; unset: off."""
     capture_every: int = 100
-    """Keep one request in so many."""
+    """Capture one of so many requests."""
     capture_max_mb: int = 256
-    """The oldest samples are removed beyond this size."""
+    """Largest size of the capture folder in MB; the oldest samples are removed."""
 
     private_files: bool = True
-    """What is written of robots is for this user alone (files 0600, folders 0700); else as the umask says."""
+    """Only this user may read audit and capture files (files 0600, folders 0700); otherwise the umask
+    decides."""
 
     zenoh: ZenohConfig = field(default_factory=ZenohConfig)
-    """How to reach the network."""
+    """Network settings."""
 
     def __post_init__(self) -> None:
         for name in NAMES:
@@ -163,5 +165,5 @@ class ServeConfig:
 
     @property
     def model_name(self) -> str:
-        """The model as named in keys and status."""
+        """Name of the model in keys and status."""
         return self.model or self.policy or UNNAMED

@@ -1,6 +1,6 @@
 """Link callbacks of the server: open, close, reset, observation, liveliness.
 
-What the link calls returns at once; opens are worked on by the session desk, and only `sweep` may wait.
+The callbacks return at once: a thread of its own answers the session requests. Only `sweep` may wait.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ __all__ = ["Endpoints"]
 SessionT = TypeVar("SessionT")
 
 REMINDER_NS = NS_PER_S
-"""A client of an unknown session is told so once per second."""
+"""Shortest time between two events `unknown_session` to one client: one second."""
 
 MAX_REMINDED = 256
-"""Strangers remembered."""
+"""Largest number of unknown clients that are remembered."""
 
 CLOSED = {
     "gone": "this session was closed, because its client's token was gone; open a new one",
@@ -58,19 +58,19 @@ TOO_OFTEN = (
 )
 
 CONFIRM_TIMEOUT_S = 1.0
-"""Longest wait for the answer whether a client is really gone."""
+"""Longest wait for the network's answer whether a client is really gone."""
 
 
 class Endpoints(Generic[SessionT]):
-    """Who may talk to the pipeline.
+    """Callbacks of the link, which check each message and pass it to the pipeline.
 
     Args:
-        link: the network.
+        link: the network link.
         server: keys of this server.
-        config: settings.
-        publisher: sends the answers.
-        log: is told what becomes of sessions.
-        threads: where its thread belongs, and its clock.
+        config: settings of the server.
+        publisher: publisher of the answers.
+        log: log of the sessions.
+        threads: the threads of the server, to which the own thread is added, and their clock.
     """
 
     def __init__(
@@ -104,14 +104,14 @@ class Endpoints(Generic[SessionT]):
     def admit(
         self, pipeline: Pipeline[SessionT], offer: Offer, *, max_sessions: int, exclusive_because: str = ""
     ) -> None:
-        """Accept sessions from now on, one at a time where there is a reason for that."""
+        """Accept sessions from now on; only one session if a reason for this is given."""
         with self._lock:
             self._sessions.max_sessions = max_sessions
             self._sessions.exclusive_because = exclusive_because
             self._pipeline, self._offer = pipeline, offer
 
     def refuse(self) -> None:
-        """Accept no more sessions, and tell those that are open to go elsewhere."""
+        """Accept no more sessions, and tell the open sessions to connect to another server."""
         with self._lock:
             self._offer = None
             self._closed_code = EventCode.DRAINING
@@ -130,17 +130,17 @@ class Endpoints(Generic[SessionT]):
             return len(self._sessions)
 
     def start(self) -> None:
-        """Start the session desk."""
+        """Start the thread that answers session requests."""
         self._desk.start()
 
     def stop(self, timeout_s: float) -> None:
-        """End the session desk."""
+        """End the thread that answers session requests."""
         self._desk.stop(timeout_s)
 
     # what the link calls
 
     def on_session(self, query: Query) -> None:
-        """Let a request to open or close a session wait for its turn."""
+        """Queue a request to open or close a session."""
         try:
             client = client_segment(query.key)
         except ProtocolError as error:
@@ -167,7 +167,7 @@ class Endpoints(Generic[SessionT]):
             self._refuse_open(query, EventCode.INVALID_INPUT.value, "wanted either open or close")
 
     def on_reset(self, query: Query) -> None:
-        """Begin an episode; the answer comes once the policy thread has applied it."""
+        """Begin an episode; the answer is sent after the policy thread has applied it."""
         try:
             client = client_segment(query.key)
             request = decode(query.payload, ResetMessage)
@@ -185,7 +185,7 @@ class Endpoints(Generic[SessionT]):
         self._pipeline.reset(session, request.episode, lambda ack: self._publisher.answer(query, ack))
 
     def on_observation(self, sample: Sample) -> None:
-        """Let an observation in. The key it came under is not to be trusted: the epoch decides."""
+        """Pass an observation to the pipeline if its epoch is known. Its key alone may be wrong."""
         try:
             header = decode_header(sample.header)
             client = client_segment(sample.key)
@@ -202,7 +202,7 @@ class Endpoints(Generic[SessionT]):
             self._pipeline.submit(session, header, sample.payload)
 
     def on_token(self, key: str, is_alive: bool) -> None:  # noqa: FBT001 - the link's signature
-        """Note that a client process appeared or vanished."""
+        """Note that the token of a client process appeared or disappeared."""
         try:
             client = client_segment(key)
         except ProtocolError:
@@ -214,7 +214,7 @@ class Endpoints(Generic[SessionT]):
     # the sweeper
 
     def sweep(self) -> None:
-        """Close the sessions of clients that are gone or silent for too long."""
+        """Close the sessions of clients that are gone or that have sent nothing for too long."""
         self._log.catch_up()
         now_ns = self._clock.now_ns()
         with self._lock:
@@ -225,7 +225,7 @@ class Endpoints(Generic[SessionT]):
                 self._tell(session, EventCode.UNKNOWN_SESSION, CLOSED[why])
 
     def _why_gone(self, session: Session) -> str | None:
-        """Ask the network; a token that is there after all clears the suspicion, and so does a message."""
+        """Return the reason to close a session, or None if the network has its token or a message came."""
         key = ClientKey(self._server, session.client).alive(session.instance)
         try:
             is_alive = key in self._link.tokens(key, timeout_s=CONFIRM_TIMEOUT_S)
@@ -237,7 +237,7 @@ class Endpoints(Generic[SessionT]):
             return self._sessions.looked_for(session, self._clock.now_ns(), is_there=is_alive)
 
     def _end(self, session: Session, why: str) -> bool:
-        """Close this very session, not one that replaced it."""
+        """Close exactly this session, not a session that replaced it."""
         with self._lock:
             is_closed = self._sessions.close(session)
             pipeline = self._pipeline
@@ -257,10 +257,10 @@ class Endpoints(Generic[SessionT]):
         self._publisher.answer(query, ack)
 
     def _opened(self, client: str, request: OpenMessage) -> Ack:
-        """Return the yes.
+        """Return the positive answer to a session open.
 
         Raises:
-            SessionRefusedError: why not.
+            SessionRefusedError: the session is refused.
         """
         with self._lock:
             offer, _ = self._open_offer()
@@ -286,10 +286,10 @@ class Endpoints(Generic[SessionT]):
         )
 
     def _open_offer(self) -> tuple[Offer, Pipeline[SessionT]]:
-        """Return what is offered, and where it is served.
+        """Return the offer to clients, and the service that is served.
 
         Raises:
-            SessionRefusedError: nothing is, now.
+            SessionRefusedError: the server accepts no sessions now.
         """
         offer, pipeline = self._offer, self._pipeline
         if offer is None or pipeline is None:
@@ -315,7 +315,7 @@ class Endpoints(Generic[SessionT]):
         self._publisher.answer(query, Ack(accepted=False, code=EventCode.UNKNOWN_SESSION.value, error=reason))
 
     def _find(self, client: str, epoch: int) -> Session | Found:
-        """Return the session that the key names if the epoch is its own; it was heard now."""
+        """Return the client's session if the epoch matches, and note the time of this message."""
         now_ns = self._clock.now_ns()
         with self._lock:
             session = self._sessions.find(client, epoch)

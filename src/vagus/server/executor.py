@@ -1,6 +1,6 @@
-"""Runs the loaded policy: per-robot state, episode boundaries, batches, and tests when it fails.
+"""Execution of the loaded policy: state per robot, episode boundaries, batches, and tests after failures.
 
-Called on the policy thread only, without a lock.
+Used on the policy thread only, without a lock.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ __all__ = ["BatchRows", "Executor", "PolicyCheck", "PolicyHealth"]
 logger = logging.getLogger(__name__)
 
 FAILURES_UNTIL_TESTED = 5
-"""Failed requests without a success between them, after which the policy is tested."""
+"""Number of failed requests in a row after which the policy is tested."""
 TEST_PAUSE_NS = 10 * NS_PER_S
-"""Least pause between two tests."""
+"""Shortest pause between two tests."""
 SHARE = 20
-"""Pause after a test, in times of what it took: a robot that keeps failing costs the others a twentieth."""
+"""Pause after a test, as a multiple of its duration: a failing robot costs the others 1/20 of the time."""
 BROKEN_DEVICE = (
     "CUDA error",
     "cudaError",
@@ -39,7 +39,8 @@ BROKEN_DEVICE = (
     "HIP error",
     "Xid",
 )
-"""What frameworks say once a device has failed for good; tested at once. Running out of memory passes."""
+"""Error texts of a device that failed for good, which lead to a test at once. Out of memory is none of
+them."""
 
 SessionT = TypeVar("SessionT")
 
@@ -48,14 +49,14 @@ SeatedRow = tuple[EpisodeState[SessionT], Row[SessionT]]
 
 
 class Executor(Generic[SessionT]):
-    """Runs one model."""
+    """Executor of one policy."""
 
     def __init__(self, model: ServedPolicy[SessionT], clock: Clock) -> None:
         self._model = model
         self._clock = clock
 
     def begin_episode(self, slot: Slot[SessionT], episode: int) -> PolicyError | None:
-        """Apply the boundary of `episode`; return what the policy said if it failed."""
+        """Begin `episode` in the policy; return the policy's error text if it failed."""
         try:
             self._state_of(slot, episode, is_start=False)
         except BaseException as error:  # noqa: BLE001 - a policy may raise anything; its robot is told
@@ -63,7 +64,7 @@ class Executor(Generic[SessionT]):
         return None
 
     def run(self, batch: BatchRows[SessionT]) -> tuple[list[ActionChunk | PolicyError], BatchTiming]:
-        """Return one result per row of `batch`, in order, and what they took. A bad row fails alone."""
+        """Return one result per row of `batch`, in order, and the timing. A bad row fails alone."""
         begin_ns = self._clock.now_ns()
         prepared = [self._prepare(slot, ready) for slot, ready in batch]
         rows = [
@@ -76,7 +77,7 @@ class Executor(Generic[SessionT]):
         return results, BatchTiming(begin_ns, self._clock.now_ns() - begin_ns, len(rows))
 
     def _infer(self, rows: Sequence[SeatedRow[SessionT]]) -> list[ActionChunk | PolicyError]:
-        """Return one result per row; those that a batch has failed with are inferred alone."""
+        """Return one result per row; after a failed batch, each row is inferred alone."""
         results: dict[int, ActionChunk | PolicyError] = {}
         together = [index for index, (episode_state, _) in enumerate(rows) if not episode_state.is_alone]
         if len(together) > 1:
@@ -103,7 +104,7 @@ class Executor(Generic[SessionT]):
         return state
 
     def _state_of(self, slot: Slot[SessionT], episode: int, *, is_start: bool) -> EpisodeState[SessionT]:
-        """Return the policy's state for this robot, with the boundary of `episode` applied."""
+        """Return the policy's state for this robot, in which `episode` has begun."""
         if slot.episode_state is None:
             slot.episode_state = EpisodeState(self._model.policy.open_session())
         state = slot.episode_state
@@ -114,14 +115,14 @@ class Executor(Generic[SessionT]):
 
 
 class PolicyHealth:
-    """Verdict on the policy: suspected after failures in a row, settled by a test request.
+    """Health of the policy: several failures in a row lead to a test request, which decides.
 
-    A robot whose observations break the policy fails alone, and must not make the server look broken to
-    others. So a row of failures proves nothing: the policy is given the observation that it was warmed up
-    with, and only one that fails on it, too, is broken. It is tested again from time to time, and healed by
-    any success.
+    The observations of one robot may make the policy fail, but the server must not look broken to other
+    robots. So failures in a row are no proof: the policy gets the observation of its warm-up, and it counts
+    as broken only if this fails, too. It is tested again from time to time, and any success ends the broken
+    state.
 
-    Pure; belongs to the policy thread, but `failing` may be read anywhere.
+    Pure; used on the policy thread, but any thread may read `failing`.
     """
 
     def __init__(self) -> None:
@@ -132,7 +133,7 @@ class PolicyHealth:
         self._not_before_ns: int | None = None
 
     def note(self, failures: Sequence[str], successes: int) -> None:
-        """A batch was run: what its failed rows said, and how many rows did not fail."""
+        """Note the error texts of a batch's failed rows, and the number of rows that succeeded."""
         if successes:
             self._heal()
             return
@@ -141,15 +142,15 @@ class PolicyHealth:
         self._is_suspected |= is_device or self._failures_in_row >= FAILURES_UNTIL_TESTED
 
     def wants_test(self, now_ns: int) -> bool:
-        """Whether the policy is to be tested now."""
+        """Return whether a test is due now."""
         return (self._is_suspected or bool(self.failing)) and self.test_due_in_ns(now_ns) == 0
 
     def test_due_in_ns(self, now_ns: int) -> int:
-        """Return how long to wait for the next test, should one be wanted."""
+        """Return the time until the next test may run."""
         return 0 if self._not_before_ns is None else max(self._not_before_ns - now_ns, 0)
 
     def tested(self, failure: str, begin_ns: int, end_ns: int) -> None:
-        """The policy was tested: what it failed with, or ""."""
+        """Note the result of a test: the error text, or "" for a success."""
         self._not_before_ns = end_ns + max(TEST_PAUSE_NS, SHARE * (end_ns - begin_ns))
         if failure:
             self.failing, self._is_suspected = failure, False
@@ -161,12 +162,12 @@ class PolicyHealth:
 
 
 class PolicyCheck(Generic[SessionT]):
-    """Watches the results of one model. Belongs to the policy thread, but `failing` may be read anywhere.
+    """Check of one policy's results. Used on the policy thread; any thread may read `failing`.
 
     Args:
-        model: what is watched.
-        clock: monotonic.
-        ends_when_broken: raise once the policy is found to be broken.
+        model: the served policy.
+        clock: monotonic clock.
+        ends_when_broken: whether to raise when the policy is broken.
     """
 
     def __init__(self, model: ServedPolicy[SessionT], clock: Clock, *, ends_when_broken: bool) -> None:
@@ -183,17 +184,17 @@ class PolicyCheck(Generic[SessionT]):
 
     @property
     def patience_s(self) -> float | None:
-        """How long the policy thread may wait for work; None: as long as it likes."""
+        """Longest time that the policy thread may wait for work; None: no limit."""
         if not self._health.failing:
             return None
         return self._health.test_due_in_ns(self._clock.now_ns()) / NS_PER_S
 
     def tell(self, session: Session, seq: int, error: PolicyError) -> None:
-        """Put a failure on record that belongs to no batch."""
+        """Log a failure outside a batch."""
         self._log.tell(session, seq, error)
 
     def note(self, batch: BatchRows[SessionT], results: Sequence[ActionChunk | PolicyError]) -> None:
-        """A batch was run."""
+        """Note the results of a batch."""
         failures: list[str] = []
         for (slot, ready), result in zip(batch, results, strict=True):
             if isinstance(result, PolicyError):
@@ -204,10 +205,10 @@ class PolicyCheck(Generic[SessionT]):
         self._tell_change(was_failing)
 
     def test_if_due(self) -> None:
-        """Test the policy, if that is called for.
+        """Test the policy, if a test is due.
 
         Raises:
-            PolicyError: it is broken, and the operator wants the process to end then.
+            PolicyError: the policy is broken, and the settings end the process then.
         """
         begin_ns = self._clock.now_ns()
         if not self._health.wants_test(begin_ns):

@@ -1,4 +1,4 @@
-"""A failed inference in the server's log: the first of a kind with its traceback, the others counted."""
+"""Log of failed inferences: the first of each kind with its traceback, the others as a count."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from vagus.server.sessions import Session
 __all__ = ["FailureLog"]
 
 INTERVAL_NS = 10 * NS_PER_S
-"""One kind of failure of one client is told at most this often."""
+"""Shortest time between two reports of one kind of failure of one client."""
 MAX_KINDS = 64
-"""Kinds told within one interval."""
+"""Largest number of kinds that are reported within one interval."""
 MAX_FRAMES = 40
 
 logger = logging.getLogger(__name__)
 
 
 class FailureLog:
-    """Tells of failed requests. Belongs to the policy thread."""
+    """Log of failed requests. Used on the policy thread only."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._repeats: Repeats[tuple[str, str]] = Repeats(interval_ns=INTERVAL_NS, max_keys=MAX_KINDS)
 
     def tell(self, session: Session, seq: int, error: PolicyError) -> None:
-        """A request of `session` failed in the policy."""
+        """Report that a request of `session` failed in the policy."""
         repeat = self._repeats.note((session.client, _kind(error)), self._clock.now_ns())
         if repeat is None:
             return
@@ -48,7 +48,7 @@ class FailureLog:
 
 
 def _kind(error: PolicyError) -> str:
-    """Return the place in the code that raised, or the words without their numbers: each text may differ."""
+    """Return the place in the code that raised, or the text without numbers, which differ each time."""
     cause = error.__cause__
     if cause is None:
         return "".join(character for character in quoted(error, 100) if not character.isdigit())
@@ -57,7 +57,7 @@ def _kind(error: PolicyError) -> str:
 
 
 def _whole(error: PolicyError) -> str:
-    """Return the failure in one line, and below it the traceback of what the policy raised, if it raised."""
+    """Return the failure in one line, followed by the traceback if the policy raised an error."""
     cause = error.__cause__
     if cause is None:
         return quoted(error)

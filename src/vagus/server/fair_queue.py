@@ -1,4 +1,4 @@
-"""Fair queue of the clients' work and the threads that do it: the client that used the least time is next."""
+"""Fair queue of the clients' items, with its threads: the client that used the least time is next."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from vagus.threads import ThreadPool, Threads
 __all__ = ["Allowance", "DecodePool", "FairQueue", "Shares"]
 
 HALF_LIFE_NS = 2 * NS_PER_S
-"""After this time half of what a client used is forgotten."""
+"""Half-life of a client's use: after this time, half of it is forgotten."""
 MAX_CLIENTS = 1024
-"""Clients remembered; the names are theirs to choose."""
+"""Largest number of clients that are remembered, because clients choose their names."""
 CAPACITY = 1 << 16
-"""Requests to be decoded; more than sessions, and each has one at a time."""
+"""Largest number of waiting requests: more than sessions, of which each has one request at a time."""
 
 ItemT = TypeVar("ItemT")
 
 
 class Shares:
-    """How much each client used lately. Pure; not thread-safe."""
+    """Recent use by each client. Pure; not thread-safe."""
 
     def __init__(self, half_life_ns: int = HALF_LIFE_NS) -> None:
         self._half_life_ns = half_life_ns
@@ -33,28 +33,28 @@ class Shares:
         return len(self._used)
 
     def used_ns(self, client: str, now_ns: int) -> float:
-        """Return what a client used, less what is forgotten."""
+        """Return the recent use by a client."""
         amount, at_ns = self._used.get(client, (0.0, now_ns))
         return float(amount * 0.5 ** ((now_ns - at_ns) / self._half_life_ns))
 
     def add(self, client: str, cost_ns: int, now_ns: int) -> None:
-        """Note that a client used `cost_ns`; more than a half-life at once is the machine's fault."""
+        """Add `cost_ns` to the use by a client, at most one half-life (the machine may have slept)."""
         self._used[client] = (self.used_ns(client, now_ns) + min(cost_ns, self._half_life_ns), now_ns)
         self._used.move_to_end(client)
         if len(self._used) > MAX_CLIENTS:
             self._used.popitem(last=False)
 
     def least(self, clients: Iterable[tuple[str, int]], now_ns: int) -> str:
-        """Return the client of (client, size of its wish) that used least; of equals the smallest wish."""
+        """Return the client with the least use of (client, size of its request); if equal, the smallest."""
         return min(clients, key=lambda wish: (self.used_ns(wish[0], now_ns), wish[1]))[0]
 
 
 class Allowance:
-    """So many at once, then so many per second, for each client. Pure; not thread-safe.
+    """Rate limit per client: a burst, then a rate per second. Pure; not thread-safe.
 
     Args:
-        burst: allowed at once to a client that has been quiet.
-        per_s: allowed for ever.
+        burst: number allowed at once after a pause.
+        per_s: number allowed per second in the long run.
     """
 
     def __init__(self, *, burst: int, per_s: float) -> None:
@@ -66,7 +66,7 @@ class Allowance:
         return len(self._left)
 
     def take(self, client: str, now_ns: int) -> bool:
-        """Use one up; False: there is none left, and nothing changes."""
+        """Use one; return False, without a change, if none is left."""
         left, at_ns = self._left.get(client, (float(self._burst), now_ns))
         left = min(left + (now_ns - at_ns) / NS_PER_S * self._per_s, self._burst)
         is_allowed = left >= 1
@@ -78,12 +78,12 @@ class Allowance:
 
 
 class FairQueue(Generic[ItemT]):
-    """What clients want done, for threads that do it: the client that used least of their time is next.
+    """Queue of the clients' items for worker threads; the client that used the least of their time is next.
 
     Args:
-        clock: monotonic.
-        per_client: items of one client that may wait.
-        capacity: items of all clients that may wait.
+        clock: monotonic clock.
+        per_client: largest number of waiting items of one client.
+        capacity: largest number of waiting items of all clients.
     """
 
     def __init__(self, clock: Clock, *, per_client: int, capacity: int) -> None:
@@ -96,7 +96,7 @@ class FairQueue(Generic[ItemT]):
         self._is_closed = False
 
     def put(self, client: str, item: ItemT, *, size: int = 0) -> bool:
-        """Let an item wait; False: there is no room for it, or nobody works any more."""
+        """Add an item; return False if the queue is full or closed."""
         with self._changed:
             count = sum(len(items) for items in self._waiting.values())
             own = self._waiting.get(client, ())
@@ -107,7 +107,7 @@ class FairQueue(Generic[ItemT]):
         return True
 
     def take(self) -> tuple[str, ItemT] | None:
-        """Wait for the next item and return it with its client; None: it is over."""
+        """Wait for the next item and return it with its client; None: the queue is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_closed or bool(self._waiting))
             if self._is_closed:
@@ -121,12 +121,12 @@ class FairQueue(Generic[ItemT]):
             return client, item
 
     def used(self, client: str, cost_ns: int) -> None:
-        """Note what the work for a client took."""
+        """Note the time that the work for a client took."""
         with self._changed:
             self._shares.add(client, cost_ns, self._clock.now_ns())
 
     def close(self) -> None:
-        """End it; what waits is forgotten."""
+        """Close the queue; waiting items are dropped."""
         with self._changed:
             self._is_closed = True
             self._waiting.clear()
@@ -134,12 +134,12 @@ class FairQueue(Generic[ItemT]):
 
 
 class DecodePool(Generic[ItemT]):
-    """Runs `work` on what clients put in, on as many threads as there are workers.
+    """Pool of threads that call `work` with the items of clients.
 
     Args:
-        workers: threads, and as many helpers for the frames of one request.
-        work: what to do with an item; whatever it raises costs that item only.
-        threads: where the threads belong, and their clock.
+        workers: number of threads, and of helpers for the frames of one request.
+        work: function for one item; if it raises, only this item is lost.
+        threads: the threads of the server, to which these threads are added, and their clock.
     """
 
     def __init__(self, workers: int, work: Callable[[ItemT], None], threads: Threads) -> None:
@@ -156,11 +156,11 @@ class DecodePool(Generic[ItemT]):
             thread.start()
 
     def put(self, client: str, item: ItemT) -> None:
-        """Let an item of a client wait for its turn."""
+        """Add an item of a client to the queue."""
         self._queue.put(client, item)
 
     def stop(self, timeout_s: float) -> None:
-        """End the threads; what waits is dropped."""
+        """End the threads; waiting items are dropped."""
         self._queue.close()
         for thread in self._threads:
             if thread.ident is not None:

@@ -1,4 +1,4 @@
-"""/healthz, /readyz and /metrics over HTTP. Health needs nothing; metrics need the extra `metrics`."""
+"""HTTP server of /healthz, /readyz and /metrics. Only /metrics needs the extra `metrics`."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from vagus.wire.schema import Load
 __all__ = ["HealthServer", "Vitals", "exposition"]
 
 Request: TypeAlias = socket.socket | tuple[bytes, socket.socket]
-"""What socketserver calls a request."""
+"""Type of a request in socketserver."""
 
 MAX_CONNECTIONS = 32
-"""Probes at one time; each is over in milliseconds, whoever holds one longer is dropped for the next."""
+"""Largest number of open connections. A probe takes milliseconds; for a new one, the oldest is dropped."""
 
 logger = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT_S = 5.0
-"""A probe that sends nothing is dropped."""
+"""Time after which a probe that sends nothing is dropped."""
 
 COUNTERS = {
     "requests": ("vagus_requests", "Requests by what became of them.", "outcome"),
@@ -51,15 +51,15 @@ HISTOGRAMS = {
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """What probes may ask for.
+    """Values that the probes read.
 
     Attributes:
-        phase: where the server stands.
-        is_healthy: the policy thread lives.
-        load: how busy it is.
+        phase: phase of the server.
+        is_healthy: whether the policy thread runs.
+        load: load of the server.
         telemetry: counters and histograms.
-        failing: why the policy fails for everybody, "" while it does not.
-        ended: threads that have ended though nobody told them to, "" while none has.
+        failing: reason why the policy fails for every session; "": it works.
+        ended: names of threads that ended without an order; "": none.
     """
 
     phase: Callable[[], Phase]
@@ -93,14 +93,14 @@ def exposition(vitals: Vitals) -> bytes:
 
 
 class _Collector:
-    """Hands our numbers to prometheus_client when it asks."""
+    """Collector that gives the metrics to prometheus_client."""
 
     def __init__(self, vitals: Vitals, core: ModuleType) -> None:
         self._vitals = vitals
         self._core = core
 
     def collect(self) -> Iterator[object]:
-        """Yield every family."""
+        """Yield every metric family."""
         yield from self._counters()
         yield from self._histograms()
         yield from self._gauges()
@@ -138,7 +138,7 @@ class _Collector:
 
 
 def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
-    """Return cumulative counts, as the format wants them."""
+    """Return the cumulative counts of the Prometheus format."""
     bounds = [*(str(bound) for bound in histogram.bounds), "+Inf"]
     total = 0
     buckets: list[tuple[str, float]] = []
@@ -149,7 +149,7 @@ def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
 
 
 class HealthServer:
-    """Answers probes on threads of its own. A context of `start` and `stop`."""
+    """HTTP server that answers probes on threads of its own. A context manager of `start` and `stop`."""
 
     def __init__(self, host: str, port: int, vitals: Vitals) -> None:
         self._address = (host, port)
@@ -159,14 +159,14 @@ class HealthServer:
 
     @property
     def port(self) -> int:
-        """The port that it listens on, 0 when it does not."""
+        """Port that the server listens on; 0: it does not listen."""
         return 0 if self._http is None else int(self._http.server_address[1])
 
     def start(self) -> None:
-        """Listen.
+        """Start to listen.
 
         Raises:
-            ConfigError: the address is taken or not ours.
+            ConfigError: the address is in use or not of this machine.
         """
         vitals = self._vitals
 
@@ -185,7 +185,7 @@ class HealthServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop listening. Twice is harmless."""
+        """Stop to listen. May be called twice."""
         http_server, self._http = self._http, None
         if http_server is not None and self._thread is not None:
             http_server.shutdown()
@@ -194,7 +194,7 @@ class HealthServer:
 
 
 def answer(path: str, vitals: Vitals) -> tuple[int, bytes]:
-    """Return status and body for a probe of `path`."""
+    """Return HTTP status and body for a probe of `path`."""
     phase = vitals.phase()
     if path == "/healthz":
         return _health(vitals)
@@ -225,17 +225,17 @@ def _readiness(phase: Phase, vitals: Vitals) -> tuple[int, bytes]:
 
 
 def _family_of(host: str, port: int) -> socket.AddressFamily:
-    """Return the family of an address: a server of HTTP takes IPv4 for granted.
+    """Return the family of an address (IPv4 or IPv6), because Python's HTTP server assumes IPv4.
 
     Raises:
-        OSError: it is no address of this machine.
+        OSError: the address is not of this machine.
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     return socket.AddressFamily(found[0][0])
 
 
 class _BoundedServer(http.server.ThreadingHTTPServer):
-    """A thread per connection, but not more than a few: for a new one the oldest has to go."""
+    """HTTP server with one thread per connection and few connections: a new one replaces the oldest."""
 
     daemon_threads = True
 
@@ -280,4 +280,4 @@ class _Probe(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name http.server passes
-        """Say nothing: probes come every few seconds."""
+        """Log nothing, because probes come every few seconds."""

@@ -1,4 +1,4 @@
-"""The life of a server process, as a table."""
+"""Lifecycle of a server process, as a table of phases and events."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ __all__ = ["TRANSITIONS", "Event", "Phase", "advance"]
 
 
 class Phase(enum.Enum):
-    """Where a server stands."""
+    """Phase of a server."""
 
     LOADING = "loading"
-    """The model is on its way to the device."""
+    """The policy is loaded to the device."""
     WARMING = "warming"
-    """The whole request path is run and timed."""
+    """The whole request path is run and timed before the first session."""
     READY = "ready"
     """Sessions are accepted."""
     DRAINING = "draining"
-    """No new session; what was accepted is finished."""
+    """No new sessions are accepted; accepted requests are finished."""
     STOPPED = "stopped"
 
 
 class Event(enum.Enum):
-    """What happens to a server."""
+    """Event in the life of a server."""
 
     LOADED = "loaded"
     WARMED = "warmed"
@@ -54,7 +54,8 @@ TRANSITIONS: dict[Phase, dict[Event, Phase]] = {
     },
     Phase.STOPPED: {},
 }
-"""What is not in here is illegal. Before the first session there is nothing to drain, so DRAIN stops."""
+"""Phase → event → next phase; all other events are illegal. Before READY there is nothing to drain, so DRAIN
+stops."""
 
 
 def advance(phase: Phase, event: Event) -> Phase:

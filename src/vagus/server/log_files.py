@@ -21,16 +21,16 @@ __all__ = ["LogFiles"]
 ItemT = TypeVar("ItemT")
 
 CAPACITY = 1024
-"""Audit lines that may wait for the disk; what a line quotes is bounded."""
+"""Largest number of audit lines that wait for the disk; the length of a line is limited."""
 
 CAPTURE_CAPACITY = 32
-"""Sampled requests that may wait; each holds its images."""
+"""Largest number of captured requests that wait; each holds its images."""
 MAX_BYTES = 64 << 20
-"""Of all samples that wait."""
+"""Largest size of all captured requests that wait."""
 
 
 class LogFiles:
-    """Audit file and capture folder, as far as the settings ask for them."""
+    """Audit file and capture folder, if the settings name them."""
 
     def __init__(self, config: ServeConfig, metrics: ServerMetrics, threads: Threads) -> None:
         self._metrics = metrics
@@ -56,7 +56,7 @@ class LogFiles:
         """Open the files and start the threads.
 
         Raises:
-            ConfigError: one of them cannot be written.
+            ConfigError: a file or folder cannot be written.
         """
         if self._audit is not None:
             with _refusing("audit_path", self._audit.path):
@@ -70,7 +70,7 @@ class LogFiles:
             self._to_capture.start()
 
     def write(self, outcome: Outcome) -> None:
-        """Hand over one request. Never waits; what a slow disk cannot take is dropped and counted."""
+        """Add the outcome of one request. Never waits; if the disk is too slow, it is dropped and counted."""
         if self._to_audit is not None:
             self._to_audit.put(line_of(outcome))
         if self._to_capture is None:
@@ -80,12 +80,12 @@ class LogFiles:
             self._to_capture.put(outcome, size_bytes=len(outcome.payload) + len(outcome.reply))
 
     def write_event(self, event: AuditEvent) -> None:
-        """Hand over what became of a session. Never waits, likewise."""
+        """Add an event of a session. Never waits; if the disk is too slow, it is dropped and counted."""
         if self._to_audit is not None:
             self._to_audit.put(event)
 
     def stop(self, timeout_s: float) -> None:
-        """Write what waits, and close the files."""
+        """Write the waiting lines and samples, and close the files."""
         if self._to_audit is not None:
             self._to_audit.stop(timeout_s)
         if self._to_capture is not None:

@@ -1,4 +1,4 @@
-"""One slot per session that keeps the newest request only."""
+"""Mailbox of a session, which keeps only the newest request."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ __all__ = ["Mailbox", "QueuedRequest"]
 
 @dataclass(frozen=True, slots=True)
 class QueuedRequest:
-    """A request as it came.
+    """Request as it was received.
 
     Attributes:
-        header: its header, with the request's number within the session.
-        payload: the observation, encoded.
-        arrived_ns: monotonic time of its arrival.
-        superseded: older requests that this one replaced.
+        header: header of the request, with its number within the session.
+        payload: bytes of the observation.
+        arrived_ns: monotonic time of arrival.
+        superseded: number of older requests that this one replaced.
     """
 
     header: Header
@@ -27,7 +27,7 @@ class QueuedRequest:
 
 
 class Mailbox:
-    """The newest request that nobody has taken yet."""
+    """Mailbox with at most one request, the newest that was not taken."""
 
     def __init__(self) -> None:
         self._waiting: QueuedRequest | None = None
@@ -36,11 +36,11 @@ class Mailbox:
 
     @property
     def is_empty(self) -> bool:
-        """Nothing waits."""
+        """Whether no request waits."""
         return self._waiting is None
 
     def deposit(self, queued: QueuedRequest) -> bool:
-        """Put a request in, in place of an older one; False, and no change, if it is not the newest ever."""
+        """Store a request, in place of an older one; return False, and change nothing, if it is not newer."""
         if queued.header.seq <= self._newest_seq:
             return False
         self._newest_seq = queued.header.seq
@@ -51,16 +51,16 @@ class Mailbox:
         return True
 
     def take(self) -> QueuedRequest | None:
-        """Take the request out."""
+        """Remove and return the request."""
         queued, self._waiting = self._waiting, None
         return queued
 
     def put_back(self, queued: QueuedRequest) -> None:
-        """Undo `take`; nothing may have been deposited since."""
+        """Undo `take`, if nothing was deposited since."""
         self._waiting = queued
 
     def pass_over(self, queued: QueuedRequest) -> None:
-        """Count a request that was taken and is not served, because a newer one is here or on its way."""
+        """Count a taken request as superseded by a newer one."""
         count = queued.superseded + 1
         waiting = self._waiting
         if waiting is None:

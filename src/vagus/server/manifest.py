@@ -1,4 +1,4 @@
-"""A manifest file read into `ServeConfig`: YAML, TOML or JSON."""
+"""Reader of a manifest file (YAML, TOML or JSON) into a `ServeConfig`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def load_manifest(path: Path) -> ServeConfig:
     """Return the settings in the file at `path`.
 
     Raises:
-        ConfigError: no such file, an unknown kind of file, a package missing to read it, an unknown key, or a
+        ConfigError: no such file, an unknown type of file, a missing package to read it, an unknown key, or a
             wrong value.
     """
     return settings_from("manifest", read_settings("manifest", path))

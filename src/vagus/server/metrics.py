@@ -1,4 +1,4 @@
-"""Counters and histograms of the server, as plain numbers that any thread may add to."""
+"""Counters and histograms of the server, as plain numbers; any thread may add to them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROWS = (1, 2, 4, 8, 16, 32, 64)
 
 @dataclass(slots=True)
 class Histogram:
-    """Counts per bucket; a value belongs to the first bucket whose bound it does not exceed."""
+    """Histogram: count of values per bucket. A value is in the first bucket with a bound not below it."""
 
     bounds: tuple[float, ...]
     counts: list[int] = field(default_factory=list)
@@ -30,12 +30,12 @@ class Histogram:
         self.total += value
 
     def copy(self) -> Histogram:
-        """Return the same counts, to be read at leisure."""
+        """Return a copy of the histogram."""
         return Histogram(self.bounds, list(self.counts), self.total)
 
 
 class ServerMetrics:
-    """Counters by (family, label) and histograms by name."""
+    """Metrics of the server: counters by (family, label), histograms by name."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -49,12 +49,12 @@ class ServerMetrics:
         }
 
     def count(self, family: str, label: str, amount: int = 1) -> None:
-        """Add to a counter: family "requests", "dropped" or "opens"."""
+        """Add to a counter of the family "requests", "dropped" or "opens"."""
         with self._lock:
             self._counters[family, label] += amount
 
     def observe(self, name: str, value: float) -> None:
-        """Add to a histogram: seconds, or rows for "batch_size"."""
+        """Add a value to a histogram: seconds, or rows for "batch_size"."""
         with self._lock:
             self._histograms[name].add(value)
 
@@ -75,7 +75,7 @@ class ServerMetrics:
 
 
 class BusyMeter:
-    """Share of the last seconds that was spent on inference. Pure; not thread-safe."""
+    """Meter of the share of the last seconds that inference took. Pure; not thread-safe."""
 
     def __init__(self, window_ns: int) -> None:
         self._window_ns = window_ns
@@ -84,13 +84,13 @@ class BusyMeter:
         """Of all spans: every answer asks, and a fast policy leaves thousands in the window."""
 
     def add(self, begin_ns: int, end_ns: int) -> None:
-        """Note that the policy was busy from `begin_ns` to `end_ns`, after what was noted before."""
+        """Note that the policy was busy from `begin_ns` to `end_ns`. Calls come in order of time."""
         self._spans.append((begin_ns, end_ns))
         self._total_ns += end_ns - begin_ns
         self._forget(end_ns)
 
     def share(self, now_ns: int) -> float:
-        """Return the busy share of the window that ends now, 0 to 1."""
+        """Return the busy share of the window that ends now, 0–1."""
         self._forget(now_ns)
         if not self._spans:
             return 0.0

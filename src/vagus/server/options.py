@@ -1,4 +1,4 @@
-"""Options of a pipeline: the operator's settings, as far as the policy allows them."""
+"""Options of a pipeline, made from the operator's settings and the limits of the policy."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["PipelineOptions"]
 
 @dataclass(frozen=True, slots=True)
 class PipelineOptions:
-    """How a pipeline works.
+    """Options of a pipeline.
 
     Attributes:
         max_batch: largest batch.
-        max_sessions: for the load that is reported.
-        decode_workers: threads that turn bytes into arrays.
+        max_sessions: largest number of sessions, for the reported load.
+        decode_workers: number of threads that decode requests.
         profile: batch size → measured inference time in milliseconds.
-        ends_when_broken: `serve` raises once the policy fails for everybody.
-        scheduler: decides who is served next.
+        ends_when_broken: whether `serve` raises when the policy fails for every session.
+        scheduler: function that chooses the next batch.
     """
 
     max_batch: int
@@ -34,7 +34,7 @@ class PipelineOptions:
 
     @classmethod
     def of(cls, config: ServeConfig, rows: Sequence[LatencyRow], *, is_exclusive: bool) -> PipelineOptions:
-        """Return the options for a policy that was warmed up."""
+        """Return the options for a warm policy."""
         return cls(
             max_batch=1 if is_exclusive else config.max_batch,
             max_sessions=1 if is_exclusive else config.max_sessions,

@@ -1,6 +1,6 @@
 """Pipeline from a received observation to its reply: mailbox, decode pool, one policy thread.
 
-One lock orders the traffic. It is never held over numpy work, inference or the network.
+One lock protects the request slots. It is never held during numpy work, inference or network calls.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ SessionT = TypeVar("SessionT")
 BUSY_WINDOW_NS = 5 * NS_PER_S
 FOR_EVER_NS = 1 << 62
 LEAST_WAIT_NS = NS_PER_MS
-"""A scheduler that waits for less would be asked without a pause."""
+"""Shortest wait that a scheduler can ask for; a shorter one would call it without a pause."""
 
 
 class Pipeline(Generic[SessionT]):
-    """The way of a request through the server.
+    """Pipeline of the requests through the server.
 
     Transport callbacks call `submit`, `reset`, `open` and `close`, which return at once; one thread calls
     `serve`.
@@ -87,7 +87,7 @@ class Pipeline(Generic[SessionT]):
         self._decoders.start()
 
     def stop(self, timeout_s: float) -> None:
-        """End `serve` and the decode pool; what is in flight is dropped."""
+        """End `serve` and the decode pool; requests in work are dropped."""
         with self._changed:
             self._is_stopping = True
             resets, self._resets = self._resets, {}
@@ -97,25 +97,25 @@ class Pipeline(Generic[SessionT]):
         self._decoders.stop(timeout_s)
 
     def drain(self, timeout_s: float) -> bool:
-        """Answer new requests with `draining`, finish those that were accepted; False: not all in time."""
+        """Answer new requests with `draining` and finish the accepted ones; return False if time ran out."""
         with self._changed:
             self._is_draining = True
             return self._changed.wait_for(self._has_finished, timeout=timeout_s)
 
     def open(self, session: Session, terms: Terms) -> None:
-        """Make room for a session."""
+        """Make a slot for a session."""
         with self._changed:
             self._slots.open(session, terms)
 
     def close(self, session: Session) -> None:
-        """Forget a session; nothing more is published to it."""
+        """Remove the slot of a session; nothing more is published to it."""
         with self._changed:
             self._slots.close(session.epoch)
             self._not_before_ns = 0
             self._changed.notify_all()
 
     def load(self) -> Load:
-        """Return how busy the server is."""
+        """Return the load of the server."""
         with self._changed:
             return Load(
                 sessions=len(self._slots),
@@ -125,7 +125,7 @@ class Pipeline(Generic[SessionT]):
             )
 
     def submit(self, session: Session, header: Header, payload: bytes) -> None:
-        """Take in an observation."""
+        """Accept an observation."""
         queued = QueuedRequest(header, payload, self._clock.now_ns())
         with self._changed:
             slot = self._slots.slot(session.epoch)
@@ -150,7 +150,7 @@ class Pipeline(Generic[SessionT]):
         return verdict
 
     def reset(self, session: Session, episode: int, answer: Callable[[ResetAck], None]) -> None:
-        """Begin an episode: older results are not published from now on; answered once it is applied."""
+        """Begin an episode; older results are not published. The answer follows when it is applied."""
         replaced: PendingReset | None = None
         with self._changed:
             refusal = self._refuse_reset(self._slots.slot(session.epoch), episode)
@@ -164,7 +164,7 @@ class Pipeline(Generic[SessionT]):
             replaced.answer(_refusal(EventCode.OVERLOADED, "a newer reset of this session took its place"))
 
     def _refuse_reset(self, slot: Slot[SessionT] | None, episode: int) -> ResetAck | None:
-        """Return why not, or None once the traffic has turned to the new episode."""
+        """Return the reason for a refusal, or None if the slots have begun the new episode."""
         if slot is None:
             return _refusal(EventCode.UNKNOWN_SESSION, "this session is closed; open a new one")
         if self._is_draining or self._is_stopping:
@@ -189,7 +189,7 @@ class Pipeline(Generic[SessionT]):
                 self._release(slot)
 
     def _decode(self, slot: Slot[SessionT], queued: QueuedRequest) -> bool:
-        """Return whether the request can go into a batch now."""
+        """Decode a request; return whether it is ready for a batch."""
         begin_ns = self._clock.now_ns()
         request = self._request(slot, queued)
         if request is None:
@@ -206,7 +206,7 @@ class Pipeline(Generic[SessionT]):
         return verdict is Disposition.READY
 
     def _batch_key(self, slot: Slot[SessionT], request: DecodedRequest) -> Hashable:
-        """Return what the policy says; a request of which it can say nothing goes alone."""
+        """Return the policy's batch key; if the policy fails, the request gets a batch of its own."""
         with self._threads.going_on("asking the policy which requests go together"):
             key = self._batch_key_of(request.observation)
             hash(key)
@@ -214,7 +214,7 @@ class Pipeline(Generic[SessionT]):
         return slot.session.epoch
 
     def _request(self, slot: Slot[SessionT], queued: QueuedRequest) -> DecodedRequest | None:
-        """Return the request, or None after its sender was told what is wrong with it."""
+        """Return the decoded request, or None after an event with the error was sent."""
         try:
             stamp_ns = queued.header.client_mono_ns
             return decode_request(
@@ -238,14 +238,14 @@ class Pipeline(Generic[SessionT]):
 
     @property
     def failing(self) -> str:
-        """Why the policy is broken for everybody; "" while it is not (any thread)."""
+        """Reason why the policy fails for every session; "": it works. Any thread may read it."""
         return self._check.failing
 
     def serve(self) -> None:
-        """Apply boundaries and run batches until `stop`.
+        """Apply resets and run batches until `stop`.
 
         Raises:
-            PolicyError: the policy is broken, and that is to end the server.
+            PolicyError: the policy fails for every session, and the settings end the server then.
         """
         options = self._options
         while True:
@@ -266,7 +266,7 @@ class Pipeline(Generic[SessionT]):
             self._check.test_if_due()
 
     def _choose(self, options: PipelineOptions) -> BatchRows[SessionT]:
-        """Take out what the scheduler serves now; where it waits, remember until when."""
+        """Return the batch that the scheduler chooses now; if it waits, store until when."""
         now_ns = self._clock.now_ns()
         chosen = self._slots.choose(options.profile, now_ns, options.max_batch)
         if not isinstance(chosen, Wait):
@@ -276,7 +276,7 @@ class Pipeline(Generic[SessionT]):
         return []
 
     def _patience_s(self) -> float | None:
-        """Return how long nothing need be looked at."""
+        """Return the longest time until the policy thread must check its work again."""
         limits = [] if self._check.patience_s is None else [self._check.patience_s]
         if self._slots.has_ready and self._not_before_ns < FOR_EVER_NS:
             limits.append(max(self._not_before_ns - self._clock.now_ns(), 0) / NS_PER_S)

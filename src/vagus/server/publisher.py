@@ -1,6 +1,6 @@
-"""Publishes everything that a server sends, on one thread, so that no slow network delays the policy.
+"""Publisher of all messages of a server, on its own thread, so that a slow network does not delay the policy.
 
-Chunks and events overtake answers to queries, and those overtake answers to questions about the status.
+Chunks and events are sent before answers to queries, and these before answers to status queries.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from vagus.wire.schema import (
 __all__ = ["Publisher"]
 
 CAPACITY = (4096, 1024, 256)
-"""Messages of each rank that may wait: chunks and events, answers, status."""
+"""Largest number of waiting messages per rank: chunks and events, answers, status."""
 MAX_BYTES = 64 << 20
-"""Of the messages of each rank; a chunk is at most 8 MiB."""
+"""Largest size of the waiting messages per rank; a chunk has at most 8 MiB."""
 LOST = {"full": "outbox_full", "error": "publish_error"}
 SHOWN = 40
-"""Characters that `quoted` may add to say that it has cut."""
+"""Characters that `quoted` may add after a cut."""
 
 
 class Rank(enum.IntEnum):
-    """What overtakes what."""
+    """Rank of a message; a lower rank is sent first."""
 
     CHUNK = 0
     ANSWER = 1
@@ -51,7 +51,7 @@ class Rank(enum.IntEnum):
 
 
 class Publisher:
-    """Publishes chunks and events, and answers queries. All text in them is made fit to travel here."""
+    """Publisher of chunks, events and answers to queries. It cuts their texts to the limits of the wire."""
 
     def __init__(self, link: Link, server: ServerKey, metrics: ServerMetrics, threads: Threads) -> None:
         self._link = link
@@ -70,21 +70,21 @@ class Publisher:
         self._background.start()
 
     def stop(self, timeout_s: float) -> None:
-        """Send what waits and end the thread."""
+        """Send the waiting messages and end the thread."""
         self._background.stop(timeout_s)
 
     def chunk(self, client: str, header: Header, message: ChunkMessage) -> bytes:
         """Send a chunk that answers the request with `header`; return its bytes.
 
-        The message is encoded here and now, so its arrays may be reused afterwards.
+        The message is encoded before the return, so its arrays may be reused.
 
         Raises:
-            ProtocolError: it is larger than a chunk may be.
+            ProtocolError: the message is larger than the limit of a chunk.
         """
         return self._publish(client, msgspec.structs.replace(header, kind=Kind.CHUNK), message)
 
     def event(self, client: str, header: Header, code: EventCode, message: str) -> bytes:
-        """Send an event that answers the request with `header` (seq 0: about the session)."""
+        """Send an event that answers the request with `header` (seq 0: the event is about the session)."""
         event = EventMessage(code=code.value, message=_shown(message, MAX_REASON), seq=header.seq)
         return self._publish(client, msgspec.structs.replace(header, kind=Kind.EVENT), event)
 
@@ -93,7 +93,7 @@ class Publisher:
         self._answer(query, encode(_fit(message)), Rank.ANSWER)
 
     def status(self, query: Query, payload: bytes) -> None:
-        """Answer a question about the status; nothing else waits for it."""
+        """Answer a status query, after all other messages."""
         self._answer(query, payload, Rank.STATUS)
 
     def _answer(self, query: Query, payload: bytes, rank: Rank) -> None:
@@ -117,7 +117,7 @@ class Publisher:
 
 
 def _fit(message: Ack | ResetAck) -> Ack | ResetAck:
-    """Return the answer with text that can be encoded, and is read within the bounds of the schema."""
+    """Return the answer with texts that can be encoded and are within the limits of the schema."""
     error = _shown(message.error, MAX_REASON)
     if isinstance(message, ResetAck):
         return msgspec.structs.replace(message, error=error)

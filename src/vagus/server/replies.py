@@ -1,4 +1,4 @@
-"""Sends the reply to each request, and records its outcome."""
+"""Replies to requests, and the record of each outcome."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from vagus.wire.schema import MAX_REASON, ChunkMessage, EventCode, Header, Load
 __all__ = ["BatchTiming", "Outcome", "OutcomeLog", "Replies"]
 
 CHUNK = "chunk"
-"""The outcome of a request that was answered with actions; all others say why not."""
+"""Result of a request that was answered with actions; every other result is the reason why not."""
 MAX_TEXT = MAX_REASON - 64
-"""Leaves room for the words that say that it was cut."""
+"""Longest text of an event; leaves room for a note that it was cut."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchTiming:
-    """What a batch took.
+    """Timing of a batch.
 
     Attributes:
-        begin_ns: when its rows left the queue.
+        begin_ns: time at which its rows left the queue.
         inference_ns: time in the policy.
-        batch_size: rows; 0: the row did not get as far.
+        batch_size: number of rows; 0: the request was in no batch.
     """
 
     begin_ns: int
@@ -42,7 +42,7 @@ class BatchTiming:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One request and what became of it.
+    """Outcome of one request.
 
     Attributes:
         session_id: session, as in logs.
@@ -78,14 +78,14 @@ class Outcome:
 
 
 class OutcomeLog:
-    """Tells everybody who wants to know about each outcome."""
+    """Log of outcomes, which passes each outcome to metrics, audit and capture."""
 
     def __init__(self, metrics: ServerMetrics, *listeners: Callable[[Outcome], None]) -> None:
         self.metrics = metrics
         self._listeners = listeners
 
     def record(self, outcome: Outcome) -> None:
-        """Count and pass on. Never waits."""
+        """Count an outcome and pass it on. Never waits."""
         metrics = self.metrics
         metrics.count("requests", outcome.result)
         if outcome.superseded:
@@ -99,7 +99,7 @@ class OutcomeLog:
 
 
 class Replies:
-    """Sends what a request is answered with, and records what became of it."""
+    """Sender of the reply to each request, which also records the outcome."""
 
     def __init__(self, publisher: Publisher, outcomes: OutcomeLog, load: Callable[[], Load]) -> None:
         self._publisher = publisher
@@ -107,7 +107,7 @@ class Replies:
         self._load = load
 
     def chunk(self, session: Session, ready: ReadyRequest, chunk: ActionChunk, cost: BatchTiming) -> None:
-        """Send actions."""
+        """Send a chunk."""
         message = ChunkMessage(
             step=chunk.step,
             chunk_model=encode_tensor(chunk.model),
@@ -136,17 +136,17 @@ class Replies:
         self._record_row(session, ready, code.value, cost, reply=reply, message=message)
 
     def dropped_row(self, session: Session, ready: ReadyRequest, why: Disposition, cost: BatchTiming) -> None:
-        """Record a request that was inferred and whose answer nobody wants any more."""
+        """Record a request that was inferred, but whose answer is not needed any more."""
         self._record_row(session, ready, why.value, cost)
 
     def failed(self, session: Session, queued: QueuedRequest, code: EventCode, message: str) -> None:
-        """Send an event for a request that never reached the policy."""
+        """Send an event for a request that did not reach the policy."""
         message = quoted(message, MAX_TEXT)
         reply = self._publisher.event(session.client, queued.header, code, message)
         self._record(session, queued, code.value, reply=reply, message=message)
 
     def dropped(self, session: Session, queued: QueuedRequest, why: Disposition) -> None:
-        """Record a request that is not answered, because its sender does not wait for it any more."""
+        """Record a request that gets no answer, because its sender does not wait for one any more."""
         self._record(session, queued, why.value)
 
     def _record(

@@ -1,4 +1,4 @@
-"""One observation message turned into a row for the policy; what must not reach a policy is refused here."""
+"""Decoding and check of an observation message into a row for the policy."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ __all__ = ["DecodeAll", "DecodedRequest", "decode_request"]
 SessionT = TypeVar("SessionT")
 
 DecodeAll: TypeAlias = Callable[[Callable[[ImageMessage], Image], Iterable[ImageMessage]], Iterable[Image]]
-"""`map`, or that of a crew: JPEG coding releases the GIL."""
+"""Type of `map`, or of a thread pool's `map`: decoding of JPEG releases the interpreter lock."""
 
 MAX_STEP = 2**53
-"""Steps stay exact in every number format."""
+"""Largest step, which every number format represents exactly."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedRequest:
-    """A request whose arrays are there.
+    """Decoded request.
 
     Attributes:
-        observation: decoded; `captured_ns` is the client's opaque stamp.
+        observation: the observation; its `captured_ns` is a time on the client's clock.
         step: s0.
         prefix: the robot's running plan from s0 on, or None.
-        inference_delay: first steps of the prefix that are executed whatever is answered.
-        prefix_horizon: step at which guidance by the prefix ends.
-        seed: source of noise.
+        inference_delay: number of steps of the prefix that will be executed before the chunk can act.
+        prefix_horizon: number of steps after which guidance by the prefix ends.
+        seed: seed of all random numbers.
         is_episode_start: no chunk of this episode has reached the robot yet.
-        slack_ms: playback left at capture.
+        slack_ms: time until the robot's plan ends, at capture.
         traceparent: trace context of the client, or None.
     """
 
@@ -72,17 +72,18 @@ class DecodedRequest:
 def decode_request(
     payload: bytes, spec: PolicySpec, terms: Terms, captured_ns: int, *, decode_all: DecodeAll = map
 ) -> DecodedRequest:
-    """Return the request in `payload`.
+    """Return the decoded request in `payload`.
 
     Args:
         payload: an encoded ObservationMessage.
-        spec: what the policy wants.
-        terms: what was agreed with this client.
-        captured_ns: the client's stamp.
-        decode_all: applies the frame decoder to compressed frames.
+        spec: spec of the policy.
+        terms: terms of the session with this client.
+        captured_ns: time of capture on the client's clock.
+        decode_all: `map` that calls the frame decoder for compressed frames.
 
     Raises:
-        ProtocolError: malformed, of another shape, not finite, or not what was agreed.
+        ProtocolError: a malformed message, a wrong shape, numbers that are not finite, or a breach of the
+            terms.
     """
     message = decode(payload, ObservationMessage)
     _check_numbers(message)
@@ -146,7 +147,7 @@ def _prefix(message: ObservationMessage, spec: PolicySpec, terms: Terms) -> Pref
 def _images(
     images: Mapping[str, ImageMessage], spec: PolicySpec, max_pixels: int, decode_all: DecodeAll
 ) -> dict[str, Image]:
-    """Return the frames that the policy looks at; others are not even decoded."""
+    """Return the frames of the policy's cameras; other frames are not decoded."""
     missing = [c.name for c in spec.cameras if c.is_required and c.name not in images]
     if missing:
         raise ProtocolError(f"images: wanted a frame of {missing}, got {sorted(images)}")

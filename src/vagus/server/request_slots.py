@@ -32,7 +32,7 @@ SessionT = TypeVar("SessionT")
 
 
 class Stage(enum.Enum):
-    """Where the request past the mailbox is."""
+    """Stage of the request that has left the mailbox."""
 
     IDLE = "idle"
     DECODING = "decoding"
@@ -42,7 +42,7 @@ class Stage(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class ReadyRequest:
-    """A request whose arrays are there; those of one `batch_key` can go through the network together."""
+    """Decoded request; requests with the same `batch_key` can share one forward pass."""
 
     queued: QueuedRequest
     request: DecodedRequest
@@ -52,13 +52,13 @@ class ReadyRequest:
 
     @property
     def header(self) -> Header:
-        """The header that it came with."""
+        """Header of the request."""
         return self.queued.header
 
 
 @dataclass(frozen=True, slots=True)
 class PendingReset:
-    """An episode boundary that the policy thread is to apply and answer."""
+    """Reset that the policy thread must apply and answer."""
 
     epoch: int
     episode: int
@@ -67,13 +67,13 @@ class PendingReset:
 
 @dataclass(slots=True)
 class EpisodeState(Generic[SessionT]):
-    """The policy's state for one robot. Touched by the policy thread only.
+    """State of the policy for one robot. Used by the policy thread only.
 
     Attributes:
-        session: made by the policy.
-        episode: whose boundary was applied last, or None before the first.
-        is_fresh: nothing was inferred since that boundary.
-        is_alone: the policy raised for its last request; the next is no company for others.
+        session: session state made by the policy.
+        episode: episode that was begun last, or None before the first.
+        is_fresh: nothing was inferred in this episode yet.
+        is_alone: the policy raised for the last request, so the next request is not batched.
     """
 
     session: SessionT
@@ -84,18 +84,18 @@ class EpisodeState(Generic[SessionT]):
 
 @dataclass(slots=True, eq=False)
 class Slot(Generic[SessionT]):
-    """One session on its way through the server. All but `episode_state` is used under the pipeline's lock.
+    """Slot of one session. All fields except `episode_state` are used under the pipeline's lock.
 
     Attributes:
-        session: whose it is.
-        terms: what was agreed.
+        session: the session of the slot.
+        terms: terms of the session.
         last_served: number of the batch that served it last.
-        episode: newest episode heard of; results of older ones are not published.
-        mailbox: the newest request that is not past it.
-        stage: where the request past the mailbox is.
-        ready: that request in stage READY.
+        episode: newest known episode; results of older episodes are not published.
+        mailbox: mailbox with the newest request.
+        stage: stage of the request that has left the mailbox.
+        ready: this request, in stage READY.
         is_closed: the session is over; nothing is published any more.
-        seat: the policy's state.
+        episode_state: the policy's state for this robot.
     """
 
     session: Session
@@ -110,30 +110,30 @@ class Slot(Generic[SessionT]):
 
 
 class Disposition(enum.Enum):
-    """What becomes of a request at a step of its way. The values are the words of metrics and audit."""
+    """Result of one step of a request. The values are names in metrics and audit."""
 
     DECODE = "decode"
-    """Its slot is to be decoded now."""
+    """The request must be decoded now."""
     WAIT = "wait"
-    """It waits for the one before it."""
+    """The request waits for an earlier one."""
     READY = "ready"
-    """It can go into a batch."""
+    """The request is ready for a batch."""
     PUBLISH = "publish"
-    """Its answer is to be sent."""
+    """The answer must be sent."""
     DUPLICATE = "duplicate"
-    """It, or a newer one, was here before."""
+    """This request or a newer one was received before."""
     SUPERSEDED = "superseded"
-    """A newer one of this session is here."""
+    """A newer request of this session was received."""
     OLD_EPISODE = "old_episode"
-    """Its episode is over."""
+    """The episode of the request is over."""
     CLOSED = "closed"
-    """Its session is over."""
+    """The session of the request is over."""
     TOO_LARGE = "too_large"
-    """It is larger than any request of its session has reason to be."""
+    """The request is larger than the limit of its session."""
 
 
 class RequestSlots(Generic[SessionT]):
-    """All slots. At most one request per session is past its mailbox, and it is the newest known."""
+    """Slots of all sessions. At most one request per session has left its mailbox."""
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
@@ -144,11 +144,11 @@ class RequestSlots(Generic[SessionT]):
         return len(self._slots)
 
     def open(self, session: Session, terms: Terms) -> None:
-        """Make a slot; its session joins the round where those wait who were served last."""
+        """Make a slot; its session counts as served in the last batch."""
         self._slots[session.epoch] = Slot(session, terms, last_served=self._batches)
 
     def close(self, epoch: int) -> None:
-        """End a slot; what is in flight on it is not published. Unknown epochs are ignored."""
+        """Close a slot; results that are still in work are not published. Unknown epochs are ignored."""
         slot = self._slots.pop(epoch, None)
         if slot is not None:
             slot.is_closed = True
@@ -156,11 +156,11 @@ class RequestSlots(Generic[SessionT]):
             slot.mailbox.take()
 
     def slot(self, epoch: int) -> Slot[SessionT] | None:
-        """Return the slot of a session, or None when it is closed."""
+        """Return the slot of a session, or None if it is closed."""
         return self._slots.get(epoch)
 
     def submit(self, slot: Slot[SessionT], queued: QueuedRequest) -> Disposition:
-        """Put a request into the mailbox of its slot: DECODE, WAIT, or why it was not taken."""
+        """Store a request in the mailbox of its slot; return DECODE, WAIT, or why it was refused."""
         header = queued.header
         if slot.is_closed:
             return Disposition.CLOSED
@@ -176,14 +176,14 @@ class RequestSlots(Generic[SessionT]):
         return self._wake(slot)
 
     def take(self, slot: Slot[SessionT]) -> QueuedRequest | None:
-        """Return the request to decode; None: it was taken back meanwhile, and the slot is idle."""
+        """Return the request to decode; None: it was withdrawn meanwhile, and the slot is idle."""
         queued = slot.mailbox.take()
         if queued is None:
             slot.stage = Stage.IDLE
         return queued
 
     def decoded(self, slot: Slot[SessionT], ready: ReadyRequest) -> Disposition:
-        """Note that a request's arrays are there: READY, or why it is not wanted any more."""
+        """Note that a request is decoded; return READY, or why it is not needed any more."""
         verdict = self._verdict(slot, ready.header.episode)
         if verdict is None and not slot.mailbox.is_empty:
             slot.mailbox.pass_over(ready.queued)
@@ -197,7 +197,7 @@ class RequestSlots(Generic[SessionT]):
     def choose(
         self, profile: Mapping[int, float], now_ns: int, max_batch: int
     ) -> list[tuple[Slot[SessionT], ReadyRequest]] | Wait:
-        """Take the next batch out, or return how long the scheduler waits."""
+        """Return the next batch, or how long the scheduler waits."""
         waiting = {
             slot.session.epoch: (slot, slot.ready) for slot in self._slots.values() if slot.ready is not None
         }
@@ -212,16 +212,16 @@ class RequestSlots(Generic[SessionT]):
         return batch
 
     def inferred(self, slot: Slot[SessionT], episode: int) -> Disposition:
-        """Say whether the result of a request of `episode` may be sent: PUBLISH, or why not."""
+        """Return PUBLISH if the result of a request of `episode` may be sent, otherwise why not."""
         return self._verdict(slot, episode) or Disposition.PUBLISH
 
     def release(self, slot: Slot[SessionT]) -> Disposition:
-        """Note that nothing is past the mailbox any more: DECODE if there is one in it, else WAIT."""
+        """Note that the request is finished; return DECODE if the mailbox holds another, otherwise WAIT."""
         slot.stage = Stage.IDLE
         return self._wake(slot)
 
     def begin_episode(self, slot: Slot[SessionT], episode: int) -> bool:
-        """Turn to a new episode; False, and no change, if a newer one has begun."""
+        """Begin a new episode; return False, without a change, if a newer one has begun."""
         if episode < slot.episode:
             return False
         self._turn_to(slot, episode)
@@ -229,21 +229,21 @@ class RequestSlots(Generic[SessionT]):
 
     @property
     def has_ready(self) -> bool:
-        """Somebody can go into a batch."""
+        """Whether a request is ready for a batch."""
         return any(slot.ready is not None for slot in self._slots.values())
 
     @property
     def waiting(self) -> int:
-        """Sessions with a request that is not in a batch yet."""
+        """Number of sessions whose request waits for a batch."""
         return sum(slot.stage in (Stage.DECODING, Stage.READY) for slot in self._slots.values())
 
     @property
     def is_idle(self) -> bool:
-        """Nothing is on its way."""
+        """Whether no request is in work."""
         return all(slot.stage is Stage.IDLE for slot in self._slots.values())
 
     def _turn_to(self, slot: Slot[SessionT], episode: int) -> None:
-        """Forget what waits of older episodes."""
+        """Drop waiting requests of older episodes."""
         if episode == slot.episode:
             return
         slot.episode = episode

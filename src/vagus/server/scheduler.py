@@ -1,4 +1,4 @@
-"""Chooses the next batch from the ready sessions, the time per batch size, and the time now."""
+"""Scheduler: chooses the next batch from the ready sessions, the inference times, and the current time."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class Candidate:
     """A session with a request that can go into a batch now.
 
     Attributes:
-        epoch: names the session.
+        epoch: epoch of the session.
         last_served: number of the batch that served it last; for a new session, of the last batch before it.
-        ready_ns: when its request became ready.
-        due_ns: when its robot's plan runs out.
-        batch_key: requests of one key can go through the network together.
-        tenant: who the request is served for; shares are counted by tenant.
+        ready_ns: time at which its request became ready.
+        due_ns: time at which the plan of its robot ends.
+        batch_key: requests with the same key can share one forward pass.
+        tenant: party that the request is served for; shares are counted per tenant.
     """
 
     epoch: int
@@ -32,17 +32,17 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Serve these now, in one forward pass: at least one, and all of one key."""
+    """Requests to serve now in one forward pass: at least one, all with the same key."""
 
     candidates: tuple[Candidate, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Serve nobody yet: decide again when something has changed, or at this time.
+    """Order to wait: decide again after a change, or at a given time.
 
     Attributes:
-        until_ns: monotonic time; None: only when something has changed.
+        until_ns: monotonic time; None: only after a change.
     """
 
     until_ns: int | None = None
@@ -52,7 +52,7 @@ Decision: TypeAlias = Batch | Wait
 
 
 class Scheduler(Protocol):
-    """Decides on the next batch. Pure: the same arguments give the same decision."""
+    """Function that chooses the next batch. Pure: the same arguments give the same result."""
 
     def __call__(
         self, ready: Sequence[Candidate], profile: Mapping[int, float], now_ns: int, *, max_batch: int
@@ -75,10 +75,10 @@ def round_robin(
     *,
     max_batch: int,
 ) -> Decision:
-    """Serve the session that was served longest ago, and with it the next ones of its key.
+    """Choose the session that was served longest ago, and the next sessions with the same key.
 
-    A session that is ready all the time is served after at most as many batches as sessions were before it.
-    Where all have one key, nobody else is served twice meanwhile.
+    A session that is always ready waits for at most as many batches as there were sessions before it. If all
+    have the same key, no other session is served twice meanwhile.
     """
     if not ready:
         return Wait()

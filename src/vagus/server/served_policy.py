@@ -1,4 +1,4 @@
-"""The policy as this server offers it: loaded, in the operator's terms, with one identity."""
+"""Policy that this server offers: loaded, with the operator's settings and one model hash."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ __all__ = ["ServedPolicy", "check_result", "infer_rows", "load_model"]
 SessionT = TypeVar("SessionT")
 
 NUMBERS = "fiub"
-"""Kinds of arrays that are numbers: numpy makes float64 and int64 of most."""
+"""Kinds of numpy arrays that hold numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServedPolicy(Generic[SessionT]):
-    """A policy and what it is offered as.
+    """Loaded policy with the operator's settings.
 
     Attributes:
-        policy: loaded.
-        spec: its spec with the operator's settings applied.
-        dtype: number format that the operator asked for.
-        exclusive_because: why one robot at a time; "" where any number may share it.
+        policy: the loaded policy.
+        spec: spec of the policy, with the operator's settings.
+        dtype: number format in the operator's settings.
+        exclusive_because: reason for only one robot at a time; "": any number of robots may share it.
     """
 
     policy: Policy[SessionT]
@@ -45,29 +45,29 @@ class ServedPolicy(Generic[SessionT]):
 
     @property
     def model_hash(self) -> str:
-        """Over the policy's own hash and every setting that changes outputs.
+        """Model hash, over the policy's own hash and every setting that changes outputs.
 
-        To be asked for after the warm-up: what a policy reads on its first call is part of it.
+        Read it after the warm-up, because files that a policy reads in its first call are part of it.
         """
         digest = hashlib.sha256(self.policy.model_hash.encode())
         digest.update(repr((self.dtype, self.spec.rtc, self.spec.default_instruction)).encode())
         return digest.hexdigest()
 
     def batch_key(self, observation: Observation) -> Hashable:
-        """Return what requests must share to go through the network together (any thread)."""
+        """Return the key that requests of one forward pass have in common. Any thread may call it."""
         return self.policy.batch_key(observation) if isinstance(self.policy, SplitsBatches) else None
 
     @property
     def is_exclusive(self) -> bool:
-        """One robot at a time."""
+        """Whether only one robot at a time is served."""
         return bool(self.exclusive_because)
 
     @classmethod
     def of(cls, policy: Policy[SessionT], config: ServeConfig) -> ServedPolicy[SessionT]:
-        """Return `policy` as `config` offers it.
+        """Return `policy` with the settings in `config`.
 
         Raises:
-            ConfigError: the family cannot be served, or there is no task to pin.
+            ConfigError: the policy cannot be served, or there is no task to pin.
         """
         if policy.serving_mode is ServingMode.REFUSED:
             raise ConfigError(
@@ -88,7 +88,7 @@ class ServedPolicy(Generic[SessionT]):
 
 
 def load_model(config: ServeConfig, thing: object | None = None) -> Policy[object]:
-    """Return the policy that `config` names, loaded.
+    """Load the policy that `config` names.
 
     Args:
         config: settings.
@@ -123,9 +123,9 @@ def load_model(config: ServeConfig, thing: object | None = None) -> Policy[objec
 def infer_rows(
     policy: Policy[SessionT], spec: PolicySpec, rows: Sequence[Row[SessionT]]
 ) -> list[ActionChunk | PolicyError] | PolicyError:
-    """Return one checked result per row, or why there is none for any: the policy raised, or miscounted.
+    """Return one checked result per row, or one error if the policy raised or the number of results is wrong.
 
-    Each is copied as it comes: a policy that yields them may fill one buffer again and again.
+    Each result is copied at once, because a policy may yield results and reuse one buffer.
     """
     checked: list[ActionChunk | PolicyError] = []
     try:
@@ -141,9 +141,9 @@ def infer_rows(
 
 
 def check_result(result: object, spec: PolicySpec, step: int) -> ActionChunk | PolicyError:
-    """Return `result` as a chunk that may be commanded, or a PolicyError that says why it may not.
+    """Return `result` as a chunk that may be commanded, or a PolicyError with the reason why not.
 
-    Arrays of numbers become float32, each a copy. Nothing of the policy's own making is passed on.
+    Arrays of numbers are copied as float32. No object of the policy is passed on.
     """
     try:
         return _checked(result, spec, step)
@@ -152,10 +152,10 @@ def check_result(result: object, spec: PolicySpec, step: int) -> ActionChunk | P
 
 
 def _checked(result: object, spec: PolicySpec, step: int) -> ActionChunk:
-    """Return `result` made of plain arrays.
+    """Return `result` with plain arrays.
 
     Raises:
-        PolicyError: it must not be commanded.
+        PolicyError: the result must not be commanded.
     """
     if isinstance(result, PolicyError):
         raise result
@@ -174,7 +174,7 @@ def _floats(name: str, actions: object, width: int, horizon: int) -> FloatArray:
     """Return actions as a plain float32 array.
 
     Raises:
-        PolicyError: no numbers, another shape, or not finite as float32.
+        PolicyError: no numbers, a wrong shape, or not finite as float32.
     """
     if not isinstance(actions, np.ndarray) or actions.dtype.kind not in NUMBERS:
         got = actions.dtype if isinstance(actions, np.ndarray) else type(actions).__name__

@@ -1,4 +1,4 @@
-"""One process, one warm policy, many robots: the parts of the server, started and ended in order."""
+"""Server process with one warm policy for many robots: starts and stops the parts in order."""
 
 from __future__ import annotations
 
@@ -43,25 +43,25 @@ SessionT = TypeVar("SessionT")
 TAKING_IN = "taking in a message"
 
 SWEEP_PERIOD_S = 1.0
-"""How often gone and silent clients are looked for."""
+"""Period of the search for clients that are gone or silent."""
 
 JOIN_TIMEOUT_S = 5.0
-"""Longest wait for all threads at the end; a policy that hangs is left behind."""
+"""Longest wait for all threads at the end; the thread of a policy that hangs is left running."""
 
 MIN_JOIN_S = 0.2
-"""Each thread gets this long, even if another has used up the time."""
+"""Shortest wait for each thread, even if the time is used up."""
 
 logger = logging.getLogger(__name__)
 
 
 class Server(Generic[SessionT]):
-    """Serves a policy on a link, from `start` to `drain` or `close`. A context manager.
+    """Server of a policy on a link, from `start` to `drain` or `close`. A context manager.
 
     Args:
-        link: the network; stays open.
-        factory: loads the policy; called on the policy thread, as is everything else that touches it.
-        config: settings.
-        clock: monotonic.
+        link: the network link; it stays open.
+        factory: function that loads the policy. It runs on the policy thread, as does all use of the policy.
+        config: settings of the server.
+        clock: monotonic clock.
     """
 
     def __init__(
@@ -122,10 +122,10 @@ class Server(Generic[SessionT]):
         self.close()
 
     def start(self) -> None:
-        """Start loading; the status can be asked for from now on.
+        """Start to load the policy; status queries are answered from now on.
 
         Raises:
-            ConfigError: the health port is taken, or a file that is wanted cannot be written.
+            ConfigError: the health port is in use, or a file in the settings cannot be written.
         """
         if self.config.health_port:
             vitals = Vitals(
@@ -158,23 +158,23 @@ class Server(Generic[SessionT]):
 
     @property
     def phase(self) -> Phase:
-        """Where the server stands."""
+        """Phase of the server."""
         with self._lock:
             return self._phase
 
     def load(self) -> Load:
-        """Return how busy it is."""
+        """Return the load of the server."""
         pipeline = self._pipeline
         return Load(max_sessions=self.config.max_sessions) if pipeline is None else pipeline.load()
 
     def capabilities(self) -> Capabilities:
-        """Return what the status query is answered with."""
+        """Return the capabilities, which answer the status query."""
         return msgspec.structs.replace(
             self._capabilities, phase=self.phase.value, load=self.load(), failing=self._failing()
         )
 
     def _failing(self) -> str:
-        """Return why robots had better go elsewhere, or ""."""
+        """Return the reason why robots should use another server, or ""."""
         ended = self._threads.ended
         return f"a thread of the server has ended: {ended}" if ended else self._policy_failing()
 
@@ -182,10 +182,10 @@ class Server(Generic[SessionT]):
         return "" if self._pipeline is None else self._pipeline.failing
 
     def wait_ready(self, timeout_s: float | None = None) -> bool:
-        """Wait until sessions are accepted; False: not within `timeout_s`.
+        """Wait until sessions are accepted; return False after `timeout_s`.
 
         Raises:
-            VagusError: the policy could not be loaded, or was stopped before it was ready.
+            VagusError: the policy could not be loaded, or the server was stopped before it was ready.
         """
         is_ready = self._ready.wait(timeout_s)
         self._raise_failure()
@@ -194,20 +194,20 @@ class Server(Generic[SessionT]):
         return is_ready
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until the server has stopped; False: it still runs.
+        """Wait until the server has stopped; return False if it still runs.
 
         Raises:
-            VagusError: what it stopped for, unless it was told to.
+            VagusError: the error that stopped the server.
         """
         is_stopped = self._stopped.wait(timeout_s)
         self._raise_failure()
         return is_stopped
 
     def drain(self) -> bool:
-        """Refuse opens, send clients elsewhere, finish what was accepted, and end. Twice does nothing.
+        """Refuse new sessions, finish the accepted requests, and stop. A second call does nothing.
 
-        Takes at most `drain_timeout_s`, and `JOIN_TIMEOUT_S` more. Returns False if requests were left
-        without an answer, or a thread hangs and was left behind.
+        Clients are told to use another server. Takes at most `drain_timeout_s` plus `JOIN_TIMEOUT_S`. Returns
+        False if requests got no answer, or if a thread hangs and was left running.
         """
         with self._lock:
             if self._phase in (Phase.DRAINING, Phase.STOPPED):
@@ -223,9 +223,9 @@ class Server(Generic[SessionT]):
         return self.close() and is_finished
 
     def close(self) -> bool:
-        """End at once: what is in flight is dropped, clients see the token vanish. Twice does nothing.
+        """Stop at once: requests in work are dropped, the token disappears. A second call does nothing.
 
-        Takes at most `JOIN_TIMEOUT_S`. Returns False if a thread hangs and was left behind.
+        Takes at most `JOIN_TIMEOUT_S`. Returns False if a thread hangs and was left running.
         """
         self._stop(None)
         with self._closing:
@@ -297,7 +297,7 @@ class Server(Generic[SessionT]):
         pipeline.serve()
 
     def _appear(self) -> None:
-        """Declare the token that says: sessions are accepted here."""
+        """Declare the liveliness token of a server that accepts sessions."""
         token = self._link.token(self.key.alive)
         with self._lock:
             is_wanted = self._phase is Phase.READY
@@ -340,7 +340,7 @@ class Server(Generic[SessionT]):
     # phases
 
     def _advance(self, event: Event) -> bool:
-        """Take a step of the life, unless the server was stopped meanwhile."""
+        """Change to the next phase, unless the server was stopped meanwhile."""
         with self._lock:
             if self._phase is Phase.STOPPED:
                 return False
@@ -348,7 +348,7 @@ class Server(Generic[SessionT]):
         return True
 
     def _stop(self, failure: VagusError | None) -> None:
-        """Turn to STOPPED from wherever we are."""
+        """Change to STOPPED from any phase."""
         events = (Event.DRAIN, Event.DRAINED) if failure is None else (Event.FAILED,)
         with self._lock:
             if failure is not None and self._phase is not Phase.STOPPED:

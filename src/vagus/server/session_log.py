@@ -1,4 +1,4 @@
-"""Log of sessions for console, audit and metrics; repetitions are counted."""
+"""Log of sessions for console, audit and metrics; repeated events are counted."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ __all__ = ["SessionLog"]
 
 INTERVAL_NS = 10 * NS_PER_S
 BURST = 10
-"""Turns of one client's sessions that are told one by one within an interval."""
+"""Events of one client's sessions that are logged one by one within an interval."""
 MAX_CLIENTS = 128
-"""Clients told of within one interval; the names are theirs to choose."""
+"""Largest number of clients that are logged within one interval, because clients choose their names."""
 MAX_NAME = 100
 MAX_REASON = 1000
 
@@ -36,12 +36,12 @@ class _Refused:
 
 
 class SessionLog:
-    """Any thread may tell it; it never waits.
+    """Log of session events. Any thread may call it; it never waits.
 
     Args:
-        metrics: counts everything.
-        record: takes the lines of the audit.
-        clock: monotonic.
+        metrics: counters of the events.
+        record: function that takes the audit lines.
+        clock: monotonic clock.
     """
 
     def __init__(self, metrics: ServerMetrics, record: Callable[[AuditEvent], None], clock: Clock) -> None:
@@ -56,7 +56,7 @@ class SessionLog:
         self._strays: Repeats[tuple[str, Found]] = Repeats(interval_ns=INTERVAL_NS, max_keys=MAX_CLIENTS)
 
     def opened(self, session: Session, request: OpenMessage, terms: Terms, replaced: Session | None) -> None:
-        """A session was accepted."""
+        """Log that a session was accepted."""
         self._metrics.count("opens", "accepted")
         repeat = self._turn(session, "opened")
         if repeat is None:
@@ -93,7 +93,7 @@ class SessionLog:
             logger.info("session %s: %s", event.session, quoted(warning, MAX_REASON))
 
     def refused(self, client: str, code: str, reason: str) -> None:
-        """A session was not accepted."""
+        """Log that a session was refused."""
         self._metrics.count("opens", code)
         refused = _Refused(client, code)
         with self._lock:
@@ -102,7 +102,7 @@ class SessionLog:
             self._tell_refused(refused, quoted(reason, MAX_REASON), repeat)
 
     def closed(self, session: Session, why: str) -> None:
-        """A session ended."""
+        """Log that a session ended."""
         self._metrics.count("closed", why)
         repeat = self._turn(session, "closed")
         if repeat is None:
@@ -123,7 +123,7 @@ class SessionLog:
         logger.info("session %s closed: %s%s", name, why, _times(repeat))
 
     def turned_away(self, client: str, why: Found) -> None:
-        """A message belonged to no session of the client that its key names."""
+        """Log a message that belongs to no session of the client in its key."""
         self._metrics.count("dropped", why.value)
         with self._lock:
             repeat = self._strays.note((client, why), self._clock.now_ns())
@@ -131,21 +131,21 @@ class SessionLog:
             self._tell_stray(client, why, repeat)
 
     def malformed(self, key: str, reason: str) -> None:
-        """A message was none of ours."""
+        """Log a message that could not be decoded."""
         self._metrics.count("dropped", "malformed_header")
         logger.debug("dropped a message under %s: %s", quoted(key), reason)
 
     def draining(self, sessions: int) -> None:
-        """The sessions that are open are told to go elsewhere."""
+        """Log that open sessions are told to use another server."""
         self._record(AuditEvent(ts=stamp(), event="draining", count=sessions))
         logger.info("draining: %d sessions are sent elsewhere", sessions)
 
     def stopped(self, sessions: int) -> None:
-        """The server ends, and with it the sessions that are still open."""
+        """Log that the server ends, with the sessions that are still open."""
         self._record(AuditEvent(ts=stamp(), event="stopped", count=sessions))
 
     def catch_up(self) -> None:
-        """Tell what was counted and has stopped since; to be called now and then."""
+        """Log the counts of repeated events that have stopped. Call it from time to time."""
         now_ns = self._clock.now_ns()
         with self._lock:
             refused, strays = self._refused.overdue(now_ns), self._strays.overdue(now_ns)

@@ -1,4 +1,4 @@
-"""Works on session requests one by one, on a thread of its own."""
+"""Queue of session requests, which are answered one by one on a thread of its own."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from vagus.transport.link import Query
 __all__ = ["OPENS_PER_S", "SessionRequests"]
 
 OPEN_BURST = 40
-"""Requests at once from one client: it opens and closes, and its link may flap."""
+"""Requests at once from one client: it opens and closes, and its link may be lost repeatedly."""
 OPENS_PER_S = 4.0
-"""Requests per second from one client, for ever."""
+"""Requests per second from one client, in the long run."""
 PER_CLIENT = 4
 CAPACITY = 256
-"""Requests that wait, of one client and of all."""
+"""Largest number of waiting requests, of one client and of all clients."""
 REST = 3
-"""Times that the desk rests after a long piece of work: all opens together take a quarter of a core."""
+"""Pause after a request, as a multiple of its duration: all requests take at most a quarter of a core."""
 LONG_NS = 2 * NS_PER_MS
 MAX_REST_S = 0.2
-"""The machine may have been asleep."""
+"""Longest pause, in case the machine slept during a request."""
 
 
 class SessionRequests:
-    """Takes session requests on the link's threads and returns at once.
+    """Queue of session requests. `put` is called on the link's threads and returns at once.
 
     Args:
-        work: answers one; whatever it raises costs that request only.
-        threads: where the thread belongs, and its clock.
+        work: function that answers one request; if it raises, only this request is lost.
+        threads: the threads of the server, to which this thread is added, and their clock.
     """
 
     def __init__(self, work: Callable[[Query], None], threads: Threads) -> None:
@@ -49,13 +49,13 @@ class SessionRequests:
         self._thread.start()
 
     def put(self, client: str, query: Query) -> bool:
-        """Let a request of a client wait for its turn; False: the client asks too often, or too many wait."""
+        """Add a request of a client; return False if it asks too often or too many requests wait."""
         with self._lock:
             is_allowed = self._allowance.take(client, self._clock.now_ns())
         return is_allowed and self._queue.put(client, query, size=len(query.payload))
 
     def stop(self, timeout_s: float) -> None:
-        """End the thread; what waits is not answered."""
+        """End the thread; waiting requests get no answer."""
         self._stopping.set()
         self._queue.close()
         if self._thread.ident is not None:

@@ -1,4 +1,4 @@
-"""Table of sessions: one per client name, told apart by its epoch."""
+"""Table of sessions: one per client name, identified by its epoch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vagus.wire.schema import EventCode
 __all__ = ["EpochSource", "Found", "Reminders", "Session", "SessionTable"]
 
 MAX_TOKENS = 4096
-"""Client tokens remembered; more come only from a mistake, and their clients are judged by their messages."""
+"""Largest number of client tokens that are remembered; further clients are checked by their messages."""
 
 EPOCHS = 2**32
 HALF_BITS = 16
@@ -23,10 +23,10 @@ ROUNDS = 6
 
 
 class EpochSource:
-    """Session numbers that one server process never uses twice, and of which none tells of another.
+    """Source of epochs, which one server process never uses twice; no epoch reveals another.
 
     Args:
-        key: random, of this process; it chooses one of the orders in which all numbers come.
+        key: random number of this process, which selects the order of the epochs.
     """
 
     def __init__(self, key: bytes) -> None:
@@ -40,7 +40,7 @@ class EpochSource:
         return epoch or self.take()
 
     def _shuffled(self, number: int) -> int:
-        """Return where the order has `number`: a Feistel network, which maps no two numbers to one."""
+        """Return the place of `number` in the order: a Feistel network, so that all results differ."""
         left, right = number >> HALF_BITS, number & HALF_MASK
         for round_number in range(ROUNDS):
             told = bytes((round_number,)) + right.to_bytes(2, "little")
@@ -51,16 +51,16 @@ class EpochSource:
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """One robot's conversation.
+    """Session of one robot.
 
     Attributes:
         client: segment of the client in its keys.
-        instance: random per client process.
-        epoch: random per session; never reused.
-        opened_ns: when it was opened.
-        heard_ns: when its client was last heard.
-        gone_ns: since when the client's token is gone, or None.
-        confirmed_ns: when the network was asked last and said that the token is there.
+        instance: random id of the client process.
+        epoch: random number of the session, never reused.
+        opened_ns: time at which it was opened.
+        heard_ns: time of the client's last message.
+        gone_ns: time since which the client's token is gone, or None.
+        confirmed_ns: time at which the network last confirmed the token.
     """
 
     client: str
@@ -73,26 +73,26 @@ class Session:
 
     @property
     def session_id(self) -> str:
-        """The name of the session in logs and audit lines."""
+        """Name of the session in logs and audit lines."""
         return f"{self.client}:{self.epoch:08x}"
 
 
 class Found(enum.Enum):
-    """Why no session was found for a message."""
+    """Reason why no session was found for a message."""
 
     UNKNOWN = "unknown_session"
-    """The epoch is of no session here."""
+    """The epoch belongs to no session of this server."""
     MISROUTED = "misrouted"
-    """The epoch is of the session of another client than the one that the key names."""
+    """The epoch belongs to the session of a client that is not the one in the key."""
 
 
 class SessionTable:
-    """Open, replace, find and close sessions. Not thread-safe: its owner holds one lock around each call.
+    """Table of the open sessions. Not thread-safe: its owner holds one lock around each call.
 
     Args:
-        max_sessions: sessions at one time.
-        grace_ns: how long a client may be without its token, and for how long it counts as recently heard.
-        idle_ns: a client with a token is looked for when it was not heard for so long.
+        max_sessions: largest number of open sessions.
+        grace_ns: time that a client may be without its token, and for which it counts as recently heard.
+        idle_ns: time without a message after which the token of a client is looked for.
     """
 
     def __init__(self, *, max_sessions: int, grace_ns: int, idle_ns: int) -> None:
@@ -112,7 +112,7 @@ class SessionTable:
         return iter(tuple(self._by_client.values()))
 
     def open(self, client: str, instance: str, epoch: int, now_ns: int) -> tuple[Session, Session | None]:
-        """Return the new session and the one that it replaces.
+        """Open a session; return it and the session that it replaces.
 
         Raises:
             SessionRefusedError: another process uses this client name, or all sessions are taken.
@@ -141,18 +141,18 @@ class SessionTable:
         return f"all {self.max_sessions} sessions are taken; ask another replica, or raise max_sessions"
 
     def find(self, client: str, epoch: int) -> Session | Found:
-        """Return the session of `client` if `epoch` is its epoch, else why there is none."""
+        """Return the session of `client` if `epoch` is its epoch, otherwise the reason why not."""
         session = self._by_epoch.get(epoch)
         if session is None:
             return Found.UNKNOWN
         return session if session.client == client else Found.MISROUTED
 
     def is_open(self, session: Session) -> bool:
-        """Whether this very session is in the table, not a replacement of the same client."""
+        """Return whether exactly this session is in the table, not a later one of the same client."""
         return self._by_client.get(session.client) is session
 
     def close(self, session: Session) -> bool:
-        """Take this very session out; False, and no change, if it is closed or was replaced."""
+        """Remove exactly this session; return False, without a change, if it is closed or was replaced."""
         if not self.is_open(session):
             return False
         del self._by_client[session.client]
@@ -160,7 +160,7 @@ class SessionTable:
         return True
 
     def token_changed(self, client: str, instance: str, now_ns: int, *, is_alive: bool) -> None:
-        """Note that the token of a client process appeared or vanished."""
+        """Note that the token of a client process appeared or disappeared."""
         session = self._by_client.get(client)
         if session is not None and session.instance == instance:
             session.gone_ns = None if is_alive else now_ns
@@ -170,7 +170,7 @@ class SessionTable:
             self._tokens.add((client, instance))
 
     def gone(self, now_ns: int) -> list[Session]:
-        """Return the sessions whose token has been gone for the grace period; ask before closing them."""
+        """Return the sessions whose token is gone for the grace period; ask the network before a close."""
         return [
             session
             for session in self._by_client.values()
@@ -178,15 +178,15 @@ class SessionTable:
         ]
 
     def silent(self, now_ns: int) -> list[Session]:
-        """Return the sessions not heard for so long that their client is to be looked for.
+        """Return the sessions without a message for so long that their client must be looked for.
 
-        A client whose token is there may be silent for long, as a paused robot is; one whose token was
+        A client with a token may be silent for long, for example a paused robot; a client whose token was
         never seen may not.
         """
         return [session for session in self._by_client.values() if self.is_silent(session, now_ns)]
 
     def looked_for(self, session: Session, now_ns: int, *, is_there: bool) -> str | None:
-        """The network was asked for the client's token; return why the session is over, None if it is not."""
+        """Note the network's answer about a token; return why the session is over, or None if it is not."""
         if is_there:
             session.confirmed_ns = now_ns
             return None
@@ -197,12 +197,12 @@ class SessionTable:
         return "idle" if self.has_token(session) else "no_token"
 
     def is_silent(self, session: Session, now_ns: int) -> bool:
-        """Whether the client of this session is to be looked for."""
+        """Return whether the client of this session must be looked for."""
         patience_ns = self._idle_ns if self.has_token(session) else self._grace_ns
         return now_ns - max(session.heard_ns, session.confirmed_ns) >= patience_ns
 
     def has_token(self, session: Session) -> bool:
-        """Whether the token of this client process was seen, and not seen to vanish."""
+        """Return whether the token of this client process appeared and has not disappeared."""
         return (session.client, session.instance) in self._tokens
 
     def _is_in_use(self, session: Session, now_ns: int) -> bool:
@@ -213,7 +213,7 @@ class SessionTable:
 
 
 class Reminders:
-    """Bounds how often each unknown client is told so, and how many of them are remembered."""
+    """Limiter of the events to unknown clients, with a limited memory."""
 
     def __init__(self, *, interval_ns: int, max_clients: int) -> None:
         self._interval_ns = interval_ns
@@ -224,7 +224,7 @@ class Reminders:
         return len(self._told_ns)
 
     def is_due(self, client: str, now_ns: int) -> bool:
-        """Whether to tell `client` now; the answer yes is remembered."""
+        """Return whether to tell `client` now; if so, remember it."""
         told_ns = self._told_ns.get(client)
         if told_ns is not None and now_ns - told_ns < self._interval_ns:
             return False

@@ -1,4 +1,4 @@
-"""Cached answer to status queries."""
+"""Cache of the answer to status queries."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from vagus.wire.schema import Capabilities
 __all__ = ["Status"]
 
 REPEAT_NS = 100 * NS_PER_MS
-"""For so long the load may be that of a moment ago; who asks without end costs one answer in this time."""
+"""Largest age of the load in an answer; many queries cost at most one new answer in this time."""
 
 
 class Status:
-    """The encoded capabilities. Any thread may ask.
+    """Encoded capabilities. Any thread may use it.
 
     Args:
-        key: what is never old; another one is said at once.
-        say: all of it.
-        clock: monotonic.
+        key: function whose result must never be old; if it changes, the answer is made again.
+        say: function that returns the capabilities.
+        clock: monotonic clock.
     """
 
     def __init__(self, key: Callable[[], object], say: Callable[[], Capabilities], clock: Clock) -> None:

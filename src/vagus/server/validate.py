@@ -1,4 +1,4 @@
-"""May this client have a session? The rules of the session open that need no look at other sessions."""
+"""Rules of a session open that do not depend on other sessions."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from vagus.wire.schema import SCHEMA_VERSION, Capabilities, EventCode, OpenMessa
 __all__ = ["Offer", "Terms", "check_open"]
 
 INSTANCE = re.compile(r"[0-9A-Za-z_]{1,64}")
-"""A client instance is a segment of its liveliness key."""
+"""Form of a client instance, which is a segment of its liveliness key."""
 
 RATE_TOLERANCE = 1e-3
-"""Relative difference below which two rates are one (29.97 and 30 are two)."""
+"""Relative difference below which two rates count as equal (29.97 and 30 are different)."""
 
 MAX_WARNINGS = 32
-"""An answer holds no more than this many."""
+"""Largest number of warnings in an answer."""
 
 SPARE_REQUEST_BYTES = 256 << 10
-"""Of an observation, for all that is neither frame nor prefix."""
+"""Bytes of an observation besides frames and prefix."""
 NUMBER_BYTES = 8
-"""Of a float64, the widest number."""
+"""Bytes of a float64, the largest number type."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What this server demands of every client.
+    """Offer of this server to every client.
 
     Attributes:
-        capabilities: what it serves.
-        pin_task: only the default instruction is accepted.
-        strict_rate: only the trained rate is accepted.
+        capabilities: capabilities of the server.
+        pin_task: whether only the default instruction is accepted.
+        strict_rate: whether only the trained rate is accepted.
     """
 
     capabilities: Capabilities
@@ -46,17 +46,17 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What was agreed with one client.
+    """Terms of the session with one client.
 
     Attributes:
-        uses_rtc: requests may carry a prefix.
-        image_codec: what frames should travel in.
+        uses_rtc: whether requests may have a prefix.
+        image_codec: recommended codec of the frames.
         max_pixels: largest height · width of one frame.
-        instruction: used where a request brings none.
-        is_pinned: no other instruction is accepted.
+        instruction: instruction for requests that have none.
+        is_pinned: whether no other instruction is accepted.
         max_request_bytes: longest observation message.
-        warnings: what is odd but allowed.
-        vouched: features whose unit a side does not state, taken on the operator's word.
+        warnings: differences that are unusual but allowed.
+        vouched: features without a stated unit that the operator takes responsibility for.
     """
 
     uses_rtc: bool
@@ -70,10 +70,10 @@ class Terms:
 
 
 def check_open(request: OpenMessage, offer: Offer) -> Terms:
-    """Return what is agreed.
+    """Return the terms of the session.
 
     Raises:
-        SessionRefusedError: a rule is broken; the code says which kind.
+        SessionRefusedError: a rule is broken; the code tells the kind of rule.
     """
     server = offer.capabilities
     _check_schema(request, server)
@@ -115,7 +115,7 @@ def _check_schema(request: OpenMessage, server: Capabilities) -> None:
 
 
 def _check_numbers(request: OpenMessage) -> None:
-    """Refuse numbers that no rule could be applied to, and an instance that is no key segment."""
+    """Check that all numbers are valid, and that the instance can be a key segment."""
     if not INSTANCE.fullmatch(request.instance):
         raise _refuse(EventCode.INVALID_INPUT, "instance: wanted 1 to 64 letters and digits")
     for name in ("rate_hz", "buffer_time_s", "max_action_age_s"):
@@ -168,7 +168,7 @@ def _check_rate(request: OpenMessage, offer: Offer) -> list[str]:
 
 
 def _check_ages(request: OpenMessage, server: Capabilities) -> list[str]:
-    """Warn of a plan whose last actions are too old before they are due; 0 means that nobody said."""
+    """Warn if the last actions of a chunk exceed max_action_age_s before their turn; 0: not stated."""
     needed_s = server.horizon / request.rate_hz + request.buffer_time_s
     if not request.max_action_age_s or needed_s <= request.max_action_age_s:
         return []
@@ -193,9 +193,9 @@ def _pixel_limit(request: OpenMessage, server: Capabilities) -> int:
 
 
 def _request_limit(request: OpenMessage, server: Capabilities) -> int:
-    """Return the longest message that an observation of these frames has reason to be.
+    """Return the largest number of bytes that an observation with these frames needs.
 
-    What a client may let us hold is bounded by what it has to say, not by what a message may be.
+    This limits the memory that a client can occupy, more than the limit of a message does.
     """
     wanted = {camera.name for camera in server.cameras}
     longest = [max_frame_bytes(c.height, c.width) for c in request.cameras if c.name in wanted]

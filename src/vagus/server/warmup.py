@@ -1,4 +1,4 @@
-"""The whole request path, run and timed before the first robot depends on it."""
+"""Warm-up: runs and times the whole request path before the first session."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ __all__ = ["batch_sizes", "check_chunk_size", "try_policy", "warm_up"]
 SessionT = TypeVar("SessionT")
 
 CHUNK_OVERHEAD_BYTES = 1024
-"""Of a chunk message, for all that is no action."""
+"""Bytes of a chunk message besides the actions."""
 
 
 def batch_sizes(max_batch: int) -> tuple[int, ...]:
-    """Return every size that can occur, largest last."""
+    """Return all possible batch sizes, the largest last."""
     return tuple(range(1, max_batch + 1))
 
 
 def warm_up(
     model: ServedPolicy[SessionT], *, max_batch: int, max_pixels: int, runs: int, clock: Clock
 ) -> tuple[LatencyRow, ...]:
-    """Encode, decode and infer for every batch size, with and without a prefix; return what inference took.
+    """Encode, decode and infer for every batch size, with and without a prefix; return the inference times.
 
     Raises:
         PolicyError: the policy cannot answer an observation of its own spec.
@@ -55,7 +55,7 @@ def warm_up(
 
 
 def try_policy(model: ServedPolicy[SessionT], clock: Clock) -> str:
-    """Return what the policy fails with on the observation that it is warmed up with, or ""."""
+    """Return the policy's error text for the observation of the warm-up, or ""."""
     max_pixels = max((camera.height * camera.width for camera in model.spec.cameras), default=0)
     try:
         _run(model, _observation(model.spec, has_prefix=False), 1, max_pixels, clock)
@@ -65,7 +65,7 @@ def try_policy(model: ServedPolicy[SessionT], clock: Clock) -> str:
 
 
 def _run(model: ServedPolicy[SessionT], payload: bytes, size: int, max_pixels: int, clock: Clock) -> float:
-    """Return the milliseconds that one batch spent in the policy."""
+    """Return the inference time of one batch in milliseconds."""
     policy, spec = model.policy, model.spec
     terms = Terms(
         uses_rtc=spec.rtc is not None,
@@ -94,7 +94,7 @@ def _run(model: ServedPolicy[SessionT], payload: bytes, size: int, max_pixels: i
 
 
 def _check_travels(chunk: ActionChunk) -> None:
-    """Raise PolicyError unless a robot would read of a chunk what it says."""
+    """Raise PolicyError unless a robot can decode the chunk without a change."""
     model, robot = encode_tensor(chunk.model), encode_tensor(chunk.robot)
     message = ChunkMessage(step=chunk.step, chunk_model=model, chunk_robot=robot, valid_len=len(chunk))
     try:
@@ -111,7 +111,7 @@ def _check_travels(chunk: ActionChunk) -> None:
 
 
 def check_chunk_size(spec: PolicySpec) -> None:
-    """Raise PolicyError unless the longest chunk of this policy fits into a message, to a robot."""
+    """Raise PolicyError unless the longest chunk of this policy fits into a message."""
     numbers = spec.horizon * (spec.model_dim + len(spec.actions))
     size = numbers * np.dtype(np.float32).itemsize + CHUNK_OVERHEAD_BYTES
     if size > MAX_CHUNK_BYTES:
@@ -122,7 +122,7 @@ def check_chunk_size(spec: PolicySpec) -> None:
 
 
 def _observation(spec: PolicySpec, *, has_prefix: bool) -> bytes:
-    """Return an encoded observation as the policy wants it: grey frames, a state of zeros."""
+    """Return an encoded observation for the policy, with grey frames and a state of zeros."""
     length = 0 if spec.rtc is None else min(spec.rtc.prefix_horizon, spec.horizon)
     prefix_model = encode_tensor(np.zeros((length, spec.model_dim), np.float32))
     prefix_robot = encode_tensor(np.zeros((length, len(spec.actions)), np.float32))
