@@ -74,6 +74,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "control.signal_flag": ("tests/control/test_signal_flag.py",),
     "control.controller": ("tests/control/test_controller.py", "tests/control/test_loop.py"),
     "control.cycle": (
+        "tests/control/test_own_loop.py",
         "tests/control/test_loop_accounts.py",
         "tests/control/test_loop_watched.py",
         "tests/control/test_loop.py",
