@@ -60,6 +60,7 @@ class Program:
         self._process: subprocess.Popen[str] | None = None
         self._replies: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._errors: deque[str] = deque(maxlen=KEPT_LINES)
+        self._keeper: threading.Thread | None = None
         self.hello: dict[str, object] = {}
         """What it said when it was ready."""
 
@@ -80,7 +81,8 @@ class Program:
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True).start()
-        threading.Thread(target=self._keep, args=(self._process.stderr,), daemon=True).start()
+        self._keeper = threading.Thread(target=self._keep, args=(self._process.stderr,), daemon=True)
+        self._keeper.start()
         try:
             self.hello = self._answer(START_TIMEOUT_S)
         except ProgramError:
@@ -132,6 +134,8 @@ class Program:
         except queue.Empty:
             raise self._failed(f"gave no answer within {timeout_s:g} s") from None
         if line is None:
+            if self._keeper is not None:
+                self._keeper.join(END_TIMEOUT_S)  # its last words may come after the end of its output
             raise self._failed("ended")
         answer: dict[str, object] = json.loads(line)
         return answer
