@@ -126,6 +126,15 @@ def test_the_way_back_ends_where_the_robot_began() -> None:
     assert stand.tick() == ControllerTick(end=EndReason.FINISHED)
 
 
+def test_in_a_pause_nobody_begins_a_way_back() -> None:
+    stand = Stand()
+    stand.drive()
+    stand.engine.pause(stand.now_ns)
+    assert stand.motion.is_driven
+    assert not stand.controller.begin_return(1.0)
+    assert not stand.controller.is_returning
+
+
 def test_a_robot_that_was_never_driven_has_no_way_back() -> None:
     stand = Stand()
     stand.client.is_answering = False

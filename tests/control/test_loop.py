@@ -360,6 +360,14 @@ def test_the_way_back_is_broken_off_by_whoever_stops_the_loop() -> None:
     assert_stopped_and_then_quiet(rig.robot.calls)
 
 
+def test_the_way_back_ends_where_a_human_takes_over() -> None:
+    rig = Rig(config=LoopConfig(duration_s=0.5, return_to_start=True, return_time_s=1.0))
+    rig.at(80, rig.loop.pause)
+    summary = rig.loop.run()
+    assert (summary.reason, summary.ticks) == (EndReason.FINISHED, 80)
+    assert_stopped_and_then_quiet(rig.robot.calls)
+
+
 def test_a_robot_that_was_never_moved_does_not_go_back() -> None:
     rig = Rig(config=LoopConfig(duration_s=0.1, return_to_start=True))
     rig.client.is_answering = False

@@ -662,6 +662,51 @@ def test_of_a_robot_with_one_way_back_the_others_hold() -> None:
     assert values(commands[-1])[1] > 0.4
 
 
+@pytest.mark.parametrize(
+    "limits",
+    [
+        Limits(-2.0, 2.0, velocity=0.1),
+        Limits(-2.0, 2.0, velocity=2.0, acceleration=0.05),
+        Limits(-2.0, 2.0, velocity=2.0, acceleration=20.0, jerk=0.02),
+    ],
+)
+def test_a_way_back_that_the_limits_make_longer_is_not_one_that_is_limited_for_long(limits: Limits) -> None:
+    slow = replace(ARM, limits=limits)
+    motion = Motion(
+        (slow,), ("other", "arm"), tick_s=TICK_S, fallbacks=BACK, max_limited_s=0.5, return_time_s=0.1
+    )
+    play(motion, 0.0)
+    motion._limiter.seed(np.array([1.0]))
+    for _ in range(round(40.0 / TICK_S)):
+        at = values(fall_back(motion, motion.position[0]))[0]
+        assert motion.stop_reason is None
+    assert at == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_way_back_to_a_start_outside_the_bounds_ends_at_the_bound() -> None:
+    motion = Motion(
+        (ARM,), ("other", "arm"), tick_s=TICK_S, fallbacks=BACK, max_limited_s=0.5, return_time_s=0.1
+    )
+    play(motion, 2.0, arm=2.5)
+    for step in range(100):
+        play(motion, 2.0 - 0.01 * step)
+    for _ in range(400):
+        command = fall_back(motion, motion.position[0])
+        assert motion.stop_reason is None
+    assert values(command) == [2.0]
+
+
+def test_after_a_pause_nobody_goes_back_before_a_plan_has_come() -> None:
+    """A velocity is commanded at once; the position beside it stays where somebody has put it."""
+    motion = Motion((ARM, BASE), ("other", "arm"), tick_s=TICK_S, fallbacks=BACK, return_time_s=0.1)
+    play(motion, 0.0, 0.0)
+    idle(motion, MotionState.PAUSED)
+    idle(motion, MotionState.WAITING, arm=0.7, reseed=True)
+    for _ in range(50):
+        command = idle(motion, MotionState.WAITING, arm=0.7)
+    assert values(command) == pytest.approx([0.7, 0.0])
+
+
 def test_a_robot_that_was_never_driven_has_no_way_to_go_back() -> None:
     motion = motion_of(ARM)
     assert not motion.begin_return(1.0)

@@ -171,7 +171,8 @@ class Controller:
 
     def begin_return(self, time_s: float) -> bool:
         """Begin the way back to the start, in place of the plan; return whether there is one to go."""
-        self._is_returning = self._motion.begin_return(time_s)
+        is_humans = self._engine.motion is MotionState.PAUSED
+        self._is_returning = not is_humans and self._motion.begin_return(time_s)
         return self._is_returning
 
     def _go_back(self) -> ControllerTick:

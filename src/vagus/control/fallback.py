@@ -5,6 +5,7 @@ The one rule for whatever commands a robot: what `keeps_moving` is at its `rest_
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -26,6 +27,7 @@ __all__ = [
     "keeps_moving",
     "rest_value",
     "returns_to_start",
+    "shortest_s",
     "smooth",
 ]
 
@@ -52,6 +54,10 @@ USUAL = {
     ActionKind.BINARY: FallbackMode.REPEAT_LAST,
 }
 """Meaning of `auto` for each kind; for a gripper it is `repeat_last`."""
+
+
+PEAKS = (15.0 / 8.0, 10.0 / math.sqrt(3.0), 60.0)
+"""Largest velocity, acceleration and jerk of `smooth`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +177,22 @@ def returns_to_start(fallbacks: Fallbacks) -> bool:
 def smooth(share: float) -> float:
     """Return the share of the way that is done after this share of the time: slow at both ends."""
     return share**3 * (10.0 - 15.0 * share + 6.0 * share * share)
+
+
+def shortest_s(way: ActionArray, actions: Sequence[ActionFeature]) -> float:
+    """Return the shortest time of a smooth way within the limits of every action.
+
+    Args:
+        way: how far each action goes, (action_dim,).
+        actions: features in the same order.
+    """
+    times = [0.0]
+    for far, feature in zip(way.tolist(), actions, strict=True):
+        bounds = (feature.limits.velocity, feature.limits.acceleration, feature.limits.jerk)
+        for order, (bound, peak) in enumerate(zip(bounds, PEAKS, strict=True), start=1):
+            if bound is not None and math.isfinite(far):
+                times.append((peak * far / bound) ** (1.0 / order))
+    return max(times)
 
 
 class WayBack:

@@ -167,7 +167,9 @@ class ControlLoop:
         if self._stop.is_set() or self._signals.is_set:
             return interrupted_by(self._signals)
         controller, config = self._cycle.controller, self._config
-        if controller.is_returning or not self._cycle.is_finished(now_ns):
+        if controller.is_returning:
+            return EndReason.FINISHED if self._cycle.requests.is_pausing else None
+        if not self._cycle.is_finished(now_ns):
             return None
         goes_back = config.return_to_start and controller.begin_return(config.return_time_s)
         return None if goes_back else EndReason.FINISHED

@@ -17,6 +17,7 @@ from vagus.control.fallback import (
     fallback_of,
     keeps_moving,
     rest_value,
+    shortest_s,
 )
 from vagus.control.feedback import Feedback
 from vagus.control.gripper_memory import GripperMemory
@@ -70,6 +71,7 @@ class Motion:
         check_names("fallback.features", said.features, actions)
         actions = resolved_feedback(actions, state_names)
         modes = [fallback_of(feature, said) for feature in actions]
+        self._actions = actions
         self.tick_s = tick_s
         self.max_limited_s = max_limited_s
         self._limiter = Limiter(actions, tick_s=tick_s, max_limited_s=max_limited_s)
@@ -207,6 +209,7 @@ class Motion:
 
     def _way_back(self, goal: ActionArray, time_s: float) -> WayBack:
         ticks = round(time_s / self.tick_s)
+        goal = self._limiter.clip(goal)  # it may have begun outside its bounds
         return WayBack(self._limiter.position, goal, ticks=ticks, between=self.between)
 
     def _command(self, directive: Directive, state: FloatArray | None) -> Command:
@@ -257,7 +260,8 @@ class Motion:
         if not self._is_driven and not (self._must_command and self._limiter.is_known):
             return Command(action=None, provenance=directive.provenance)
         before = self._limiter.position
-        target, is_braking = self._fallback_target(before, state)
+        may_return = directive.motion is MotionState.FALLBACK  # nobody has it go before the first plan
+        target, is_braking = self._fallback_target(before, state, may_return=may_return)
         action = self._limiter.step(target, is_braking=is_braking, share=self._share(directive))
         self._is_driven = True
         self._is_falling_back = True
@@ -267,15 +271,18 @@ class Motion:
             action=action, provenance=directive.provenance, limited=self._limiter.limited, is_moving=moved
         )
 
-    def _fallback_target(self, last: ActionArray, state: FloatArray | None) -> tuple[ActionArray, BoolArray]:
+    def _fallback_target(
+        self, last: ActionArray, state: FloatArray | None, *, may_return: bool
+    ) -> tuple[ActionArray, BoolArray]:
         if self._hold is None and state is not None and self._limiter.is_standing:
             measured = self._feedback.measured(state)
             self._hold = np.where(
                 self._holds_measured & self._feedback.is_measured, self._limiter.clip(measured), last
             )
-            if self._returns.any() and self._start_pose is not None:
+            if may_return and self._returns.any() and self._start_pose is not None:
                 goal = np.where(self._returns, self._start_pose, np.nan)
-                self._way = self._way_back(goal, self._return_time_s)
+                way = self.gap(last, np.where(np.isnan(goal), last, self._limiter.clip(goal)))
+                self._way = self._way_back(goal, max(self._return_time_s, shortest_s(way, self._actions)))
         target = np.where(self._gripper_memory.is_kept, last, self._rest)
         if self._hold is None:
             return target, self._is_position

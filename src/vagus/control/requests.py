@@ -61,6 +61,11 @@ class Requests:
         """Whether a new episode is requested already."""
         return LoopRequest.RESET in self._waiting
 
+    @property
+    def is_pausing(self) -> bool:
+        """Whether a pause was asked for and has not begun."""
+        return LoopRequest.PAUSE in self._waiting
+
     def apply_next(self, now_ns: int, state: FloatArray | None, config: LoopConfig) -> bool:
         """Apply a request that is due; return whether there was one. `state` is None if it is not trusted."""
         if not self._waiting or not self._may_apply(self._waiting[0], now_ns):
