@@ -171,7 +171,7 @@ def help_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_help_lists_the_settings_of_the_policy_that_is_asked_for(
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = help_of(["--policy", "lerobot"], capsys)
     assert "options of --policy lerobot, each as --options NAME VALUE:" in said
@@ -179,3 +179,7 @@ def test_help_lists_the_settings_of_the_policy_that_is_asked_for(
     assert "Least time" not in said
     assert "inference_ms: float (default: 0.0)" in help_of(["--policy=reach"], capsys)
     assert "options of" not in help_of([], capsys)
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text("policy: lerobot\n")
+    assert "options of --policy lerobot" in help_of([str(manifest)], capsys)
+    assert "options of --policy reach" in help_of([str(manifest), "--policy", "reach"], capsys)

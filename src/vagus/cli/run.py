@@ -25,6 +25,7 @@ from vagus.cli.parse import parse_as
 from vagus.cli.run_report import RunSummary, exit_code_for, summarise, summary_table
 from vagus.cli.signals import ended_by_signals
 from vagus.cli.steady_output import end_process
+from vagus.cli.switches import with_switches
 from vagus.cli.waiting import keep_trying
 from vagus.control.config import LoopConfig, RecorderConfig
 from vagus.control.fallback import returns_to_start
@@ -122,6 +123,7 @@ class RunCommand:
             check_needed(command.loop, LoopConfig(), ("return_time_s",), "return_to_start")
         return replace(
             command,
+            options=with_switches(command.options),
             service=as_typed(command.service),
             name=as_typed(command.name),
             instruction=as_typed(command.instruction),

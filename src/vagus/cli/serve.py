@@ -21,6 +21,7 @@ from vagus.cli.needed import check_needed
 from vagus.cli.parse import parse_as
 from vagus.cli.serve_arguments import manifest_among
 from vagus.cli.signals import code_after
+from vagus.cli.switches import with_switches
 from vagus.cli.waiting import keep_trying
 from vagus.errors import ConfigError
 from vagus.import_path import Option
@@ -82,7 +83,8 @@ class ServeFlags(ServeConfig):
     def over(self, below: ServeFlags) -> ServeFlags:
         """Return the same with the tables of `below` where there are none here; single options win."""
         tables = {name: getattr(self.spec, name) or getattr(below.spec, name) for name in TABLES}
-        return replace(self, options={**below.options, **self.options}, spec=replace(self.spec, **tables))
+        options = {**below.options, **with_switches(self.options)}
+        return replace(self, options=options, spec=replace(self.spec, **tables))
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class ServeCommand:
         """
         path, rest = manifest_among(arguments, cls)
         config = ServeFlags() if path is None else ServeFlags.of(load_manifest(path))
-        policy = config.policy or policy_among(rest)
+        policy = policy_among(rest) or config.policy
         flags = [word.partition("=")[0][2:].replace("-", "_") for word in rest if word.startswith("--")]
         check_places(policy, flags, lambda name: f"--options {name} …")
         with help_on(policy):
