@@ -171,11 +171,18 @@ def hang_in_a_library() -> None:
     library.pthread_mutex_lock(mutex)
 
 
+def stop_and_hang() -> None:
+    os.write(1, b"stop\n")
+    hang_in_a_library()
+
+
 def hang(moment: str) -> None:
     """Hang in the block; run in a process of its own."""
     own_loop.LEAVE_S = 0.3
     own = Own(LoopConfig(tick_timeout_s=0.2))
     own.stop = lambda: os.write(1, b"stop\n")
+    if moment == "leaving":
+        own.stop = stop_and_hang
     with running(own):
         if moment == "before":
             hang_in_a_library()
@@ -189,11 +196,12 @@ def hang(moment: str) -> None:
             with suppress(RunEndedError):
                 while True:
                     own.tick()
-        hang_in_a_library()
+        if moment != "leaving":
+            hang_in_a_library()
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a mutex of the C library")
-@pytest.mark.parametrize("moment", ["before", "driven", "paused", "ended"])
+@pytest.mark.parametrize("moment", ["before", "driven", "paused", "ended", "leaving"])
 def test_a_signal_ends_a_program_that_hangs_in_the_block(moment: str) -> None:
     told = f"from control.test_own_loop_misuse import hang; hang({moment!r})"
     path = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])

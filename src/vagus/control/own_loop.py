@@ -134,10 +134,10 @@ class OwnLoop:
     ) -> None:
         if self.is_copy:
             return  # the robot is another process's
-        self._left.set()
         if self._end is None:
             self._stop_all(EndReason.FINISHED if error is None else reason_of(error), "the loop was left")
         self._watchdog.__exit__(kind, error, trace)
+        self._left.set()
         self._signals.__exit__(kind, error, trace)
         if self._signals.count > self._heeded and (error is None or isinstance(error, Exception)):
             raise self._signal()  # no tick has told of it
