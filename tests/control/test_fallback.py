@@ -17,11 +17,14 @@ from vagus.control.fallback import (
     keeps_moving,
     rest_value,
     returns_to_start,
+    shortest_s,
+    smooth,
 )
 from vagus.errors import SpecError
-from vagus.specs import ActionFeature, ActionKind, RobotSpec, StateFeature
+from vagus.specs import ActionFeature, ActionKind, Limits, RobotSpec, StateFeature
 from vagus.types import ActionArray
 
+LARGE = 1e3
 ALLOWED = {
     ActionKind.POSITION: {"auto", "hold", "repeat_last"},
     ActionKind.VELOCITY: {"auto", "zero"},
@@ -191,3 +194,26 @@ def test_a_way_back_is_known_from_the_settings() -> None:
     assert not returns_to_start(Fallbacks())
     assert returns_to_start(Fallbacks(position=BACK))
     assert returns_to_start(Fallbacks(features={"arm": BACK}))
+
+
+@pytest.mark.parametrize(
+    ("limits", "order"),
+    [
+        (Limits(velocity=0.25), 1),
+        (Limits(velocity=LARGE, acceleration=0.25), 2),
+        (Limits(velocity=LARGE, acceleration=LARGE, jerk=0.25), 3),
+    ],
+)
+def test_the_shortest_way_just_keeps_its_limit(limits: Limits, order: int) -> None:
+    way, ticks = 2.0, 4000
+    time_s = shortest_s(np.array([way]), (replace(ARM, limits=limits),))
+    path = [way * smooth(tick / ticks) for tick in range(ticks + 1)]
+    peak = np.abs(np.diff(path, n=order)).max() / (time_s / ticks) ** order
+    assert peak == pytest.approx(0.25, rel=1e-2)
+
+
+def test_the_slowest_action_says_how_long_a_way_takes() -> None:
+    slow, fast = Limits(velocity=0.5), Limits(velocity=5.0)
+    actions = tuple(replace(ARM, limits=limits) for limits in (fast, slow, Limits(), slow))
+    assert shortest_s(np.array([1.0, 1.0, 9.0, float("inf")]), actions) == pytest.approx(3.75)
+    assert shortest_s(np.zeros(4), actions) == 0.0

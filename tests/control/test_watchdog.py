@@ -205,6 +205,21 @@ def test_what_takes_long_is_spoken_of_but_for_what_nobody_hurries(
     assert ("robot.connect() hangs" in caplog.text) == is_told
 
 
+@pytest.mark.parametrize(("heeded", "is_asked"), [(0, True), (1, False), (None, False)])
+def test_a_signal_from_before_counts_until_it_was_seen_to(
+    driver: Driver, heeded: int | None, is_asked: bool
+) -> None:
+    with (
+        SignalFlag() as signals,
+        Watchdog(driver.stop, signals, PATIENT, on_asked=lambda: None, on_stuck=lambda: None) as dog,
+    ):
+        signal.raise_signal(signal.SIGTERM)
+        dog.unhurried("the wait", 0.1, heeded=heeded)
+        rest(0.8)
+        assert (dog.hang is not None) == is_asked
+        assert dog.hang is None or dog.hang.was_asked
+
+
 def test_a_stop_that_takes_longer_than_a_tick_is_waited_for(driver: Driver) -> None:
     driver.stop_takes_s = 0.8
     with dog_of(driver) as dog:
