@@ -718,3 +718,34 @@ def test_a_robot_that_was_never_driven_has_no_way_to_go_back() -> None:
     motion.release()
     assert not motion.is_driven
     assert not motion.begin_return(1.0)
+
+
+def test_the_way_back_after_a_run_is_commanded_tick_by_tick_until_its_end() -> None:
+    motion, _ = back_and_forth()
+    play(motion, *(motion.position + 0.01), ticks=1)
+    assert motion.begin_return(0.05)
+    where = provenance(MotionState.FALLBACK)
+    for _ in range(5):
+        assert motion.is_back is False
+        assert motion.go_back(where).action is not None
+    assert motion.is_back is True
+
+
+@pytest.mark.parametrize("seconds", [None, 2.0])
+def test_a_way_back_takes_four_seconds_unless_it_is_told_otherwise(seconds: float | None) -> None:
+    told = {} if seconds is None else {"return_time_s": seconds}
+    motion = Motion((ARM,), ("other", "arm"), tick_s=TICK_S, fallbacks=BACK, **told)
+    reading = state(0.0)
+    for tick in range(60):
+        knot = np.array([min(tick, 30) * 0.01])
+        directive = Directive(
+            MotionState.PLAYING, provenance(MotionState.PLAYING), knot, begin=0.0, end=1.0, step_s=TICK_S
+        )
+        command = motion.advance(directive, reading)
+        reading = state(values(command)[0])
+    moving = 0
+    for _ in range(800):
+        command = fall_back(motion, arm=float(motion.position[0]))
+        moving += command.is_moving
+    assert values(command) == pytest.approx([0.0], abs=1e-6)
+    assert moving * TICK_S == pytest.approx(seconds or 4.0, rel=0.2)
