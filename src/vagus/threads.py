@@ -80,7 +80,7 @@ class Supervised(threading.Thread):
 
 
 class Threads:
-    """Threads that last as long as their owner: a failure costs one piece of work, and an end is noticed.
+    """Group of threads of one owner: a failure costs one piece of work, and the end of a thread is noticed.
 
     Any thread may ask.
     """
@@ -92,9 +92,9 @@ class Threads:
         self._ended: list[str] = []
 
     def make(self, name: str, work: Callable[[], None]) -> threading.Thread:
-        """Return a thread, not started, that is to work until it is told to end.
+        """Return a new thread that works until it is told to end; it is not started.
 
-        One that ends by an error is told of and stays in `ended`.
+        A thread that ends by an error is logged and stays in `ended`.
         """
 
         def note(_: BaseException) -> None:
@@ -105,13 +105,13 @@ class Threads:
 
     @property
     def ended(self) -> str:
-        """Which threads have ended though nobody told them to; "" while none has."""
+        """Names of the threads that ended without an order; "": none."""
         with self._lock:
             return ", ".join(self._ended)
 
     @contextmanager
     def going_on(self, what: str) -> Iterator[None]:
-        """Run one piece of work; whatever it raises costs this piece only, and is told.
+        """Run one piece of work; if it raises, only this piece is lost, and the error is logged.
 
         Even what is no Exception: where code of others runs, an asyncio.CancelledError or a SystemExit
         is its failure, not an order to us.
@@ -125,7 +125,7 @@ class Threads:
                 logger.exception("%s failed (%d times since it was told last)", what, repeat.count)
 
     def guarded(self, what: str, receive: Callable[[ArrivalT], None]) -> Callable[[ArrivalT], None]:
-        """Return `receive` as a callback for threads of others: whatever it raises costs one arrival only."""
+        """Return `receive` as a callback for foreign threads: if it raises, only this call is lost."""
 
         def receive_guarded(arrival: ArrivalT) -> None:
             with self.going_on(what):
@@ -135,7 +135,7 @@ class Threads:
 
 
 class ThreadPool:
-    """Helpers beside the calling thread. They are started when they are first needed."""
+    """Helper threads that share work with the calling thread. They start at the first use."""
 
     def __init__(self, helpers: int, name: str) -> None:
         self._pool = ThreadPoolExecutor(helpers, thread_name_prefix=name)

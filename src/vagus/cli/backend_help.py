@@ -1,4 +1,4 @@
-"""Help on the settings of one backend, which the settings of `vagus serve` do not know."""
+"""Help for the settings of one backend, which are not part of `vagus serve`'s own settings."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["help_on", "options_help", "policy_among"]
 
 
 def policy_among(arguments: Sequence[str]) -> str:
-    """Return the policy that the arguments name; "" where they name none."""
+    """Return the policy name in the arguments; "" if there is none."""
     words = [word for argument in arguments for word in argument.split("=", 1)]
     return next((after for word, after in itertools.pairwise(words) if word == "--policy"), "")
 
 
 @contextmanager
 def help_on(policy: str) -> Iterator[None]:
-    """Print the backend's own settings after the help, if that is what was asked for."""
+    """Print the backend's own settings after the help, if the arguments ask for help on a backend."""
     try:
         yield
     except SystemExit as end:
@@ -32,7 +32,7 @@ def help_on(policy: str) -> Iterator[None]:
 
 
 def options_help(policy: str, options: Sequence[BackendOption]) -> str:
-    """Return what `--options` takes for a backend."""
+    """Return the help text of `--options` for a backend."""
     lines = [f"options of --policy {policy}, each as --options NAME VALUE:"]
     for option in options:
         default = f" (default: {option.default})" if option.default else ""

@@ -1,4 +1,4 @@
-"""`vagus chaos`: a bad network between two TCP ports."""
+"""Command `vagus chaos`: a bad network between two TCP ports."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from vagus.transport.faults import FaultProxy
 __all__ = ["ChaosCommand"]
 
 POLL_S = 0.2
-"""How late it is told that the target refuses, or takes connections again."""
+"""Period at which a change of the target's state is checked."""
 
 
 @dataclass(frozen=True)
 class ChaosCommand:
-    """Forward a TCP port with faults: point robots at LISTEN, and TARGET at the router.
+    """Forward a TCP port with network faults. Robots connect to LISTEN; TARGET is the router.
 
     Example: vagus chaos 127.0.0.1:7448 127.0.0.1:7447 --delay-ms 150
     """
@@ -39,15 +39,15 @@ class ChaosCommand:
     """host:port to forward to."""
     faults: Annotated[Faults, tyro.conf.arg(name="")] = field(default_factory=Faults)
     cut_every_s: float = 0.0
-    """Cut all connections this often; 0: never."""
+    """Time between two cuts of all connections, in seconds; 0: no cuts."""
     cut_for_s: float = 1.0
-    """How long each cut lasts."""
+    """Duration of each cut, in seconds."""
     log: Annotated[LogFlags, tyro.conf.arg(name="")] = field(default_factory=LogFlags)
     is_lasting: ClassVar[bool] = True
     """It must not hang or fail by its terminal."""
 
     def run(self) -> int:
-        """Forward until Ctrl-C or another signal that ends."""
+        """Forward until Ctrl-C or another end signal."""
         check_seconds("cut_every_s", self.cut_every_s, or_zero=True)
         check_seconds("cut_for_s", self.cut_for_s)
         check_needed(self, ChaosCommand, ("cut_for_s",), "cut_every_s")
@@ -73,7 +73,7 @@ class ChaosCommand:
 
 
 def in_words(faults: Faults) -> str:
-    """Return what is wrong with a path, for people."""
+    """Return the faults of a path as text for people."""
     said = {
         f"{faults.delay_ms:g} ms more delay each way": faults.delay_ms > 0,
         f"up to {faults.jitter_ms:g} ms jitter": faults.jitter_ms > 0,
@@ -89,7 +89,7 @@ def parse_address(text: str) -> tuple[str, int]:
     """Return (host, port) of "host:port".
 
     Raises:
-        ConfigError: it is no such address.
+        ConfigError: the text is no such address.
     """
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:

@@ -1,4 +1,4 @@
-"""A vagus command as a process of its own, which does not outlive this one; its output is read by lines."""
+"""Child process with a vagus command, which ends with this process; its output is read line by line."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from vagus.threads import Supervised
 __all__ = ["Child"]
 
 KEPT_LINES = 200
-"""Lines kept to be shown if the process fails."""
+"""Number of last lines that are shown if the process fails."""
 END_TIMEOUT_S = 10.0
 
 
 class Child:
-    """`python -m vagus <arguments>` from `start` to `end`."""
+    """Child process `python -m vagus <arguments>`, from `start` to `end`."""
 
     def __init__(self, name: str, arguments: Sequence[str], *, python: str = sys.executable) -> None:
-        """Name it for messages; nothing is started yet."""
+        """Prepare the process; `name` is for messages. It is not started yet."""
         self.name = name
         self._command = [python, "-m", "vagus", *arguments]
         self._process: subprocess.Popen[str] | None = None
@@ -89,7 +89,7 @@ class Child:
         raise VagusError(f"{self.name} did not say {marker!r} within {timeout_s:g} s:\n{self.output}")
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal; to a process that has ended, nothing."""
+        """Send a signal, unless the process has ended."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(number)
 
@@ -97,7 +97,7 @@ class Child:
         """Wait for the process to end by itself and return its exit code.
 
         Raises:
-            VagusError: it did not.
+            VagusError: the process did not end in time.
         """
         if self._process is None:
             raise VagusError(f"{self.name} was not started")
@@ -109,7 +109,7 @@ class Child:
         return code
 
     def end(self) -> None:
-        """End the process: politely, then by force. Twice does nothing."""
+        """End the process: first by a signal, then by force. A second call does nothing."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -126,7 +126,7 @@ class Child:
 
     @property
     def exit_code(self) -> int | None:
-        """Exit code, None while it runs."""
+        """Exit code; None while the process runs."""
         return None if self._process is None else self._process.poll()
 
     @property
@@ -136,7 +136,7 @@ class Child:
 
     @property
     def output(self) -> str:
-        """The last lines it printed."""
+        """Last lines that the process printed."""
         return "\n".join(self._kept)
 
     def _read(self, process: subprocess.Popen[str]) -> None:

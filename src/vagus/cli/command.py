@@ -1,4 +1,4 @@
-"""Parse a command, run it, and say in one line what went wrong."""
+"""Parsing and running of a command, with each error in one line."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ __all__ = ["run_command"]
 
 
 def run_command(arguments: list[str]) -> int:
-    """Run the command that the arguments name; return its exit code.
+    """Run the command in the arguments; return its exit code.
 
     Raises:
-        SystemExit: help was printed, or arguments that are no command were refused.
+        SystemExit: help was printed, or the arguments are no valid command.
     """
     make_printable()
     follow_parent()

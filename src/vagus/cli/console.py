@@ -1,4 +1,4 @@
-"""Consoles that print on any terminal, in any encoding, into a pipe, or nowhere."""
+"""Console output for any terminal, any encoding, a pipe, or no output at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.console import Console
 __all__ = ["as_typed", "console", "make_printable", "print_nowhere", "say"]
 
 PIPE_WIDTH = 10_000
-"""Columns where nobody looks: what a program reads is not cut and not broken into lines."""
+"""Width of output to a pipe, so that lines for a program are not cut or wrapped."""
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -22,14 +22,14 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def say(text: str, screen: Console | None = None) -> None:
-    """Print a line as it is, on standard output unless said otherwise: no markup, no colours, no breaks."""
+    """Print a line without markup, colours or wrapping; by default on standard output."""
     (screen or console()).print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 def as_typed(text: str) -> str:
-    """Return an argument as it was typed: a console without UTF-8 (LANG=C) hands it over byte by byte.
+    """Return an argument as it was typed: a console without UTF-8 (LANG=C) passes it byte by byte.
 
-    For words; the name of a file is right as it came.
+    Use it for texts, not for file names, which are right without it.
     """
     try:
         return os.fsencode(text).decode()
@@ -38,7 +38,7 @@ def as_typed(text: str) -> str:
 
 
 def make_printable() -> None:
-    """Let nothing that is printed fail for its letters, or because there is no stdout or stderr."""
+    """Make printing safe: it does not fail for a character, or because stdout or stderr is missing."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed by whoever started us
@@ -48,7 +48,7 @@ def make_printable() -> None:
 
 
 def print_nowhere() -> None:
-    """Drop what is still to be printed, so that the interpreter's own flush at the end does not fail."""
+    """Drop the remaining output, so that the interpreter's last flush does not fail."""
     for stream in (sys.stdout, sys.stderr):
         _flush(stream)
 

@@ -1,4 +1,4 @@
-"""`vagus demo`: a simulated arm, a policy in another process, and everything that goes wrong between them."""
+"""Command `vagus demo`: a simulated arm, a policy in another process, and faults between them."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ from vagus.transport.faults import FaultProxy
 __all__ = ["DemoCommand"]
 
 START_TIMEOUT_S = 60.0
-"""A Raspberry Pi takes its time to import numpy three times."""
+"""Longest wait for the processes: a Raspberry Pi is slow to import numpy three times."""
 CALM_S = 6.0
-"""Undisturbed running before the first fault and between two."""
+"""Time without a fault before the first fault and between two faults."""
 HANG_S = 4.0
 CUT_S = 2.0
 EXTRA_DELAY_MS = 150.0
@@ -50,19 +50,19 @@ class DemoCommand:
     """Watch an arm reach targets while its server is killed, hung and cut off (about 40 s)."""
 
     json: bool = False
-    """Print the result for a program."""
+    """Print the result as JSON for a program."""
     plot: bool = True
-    """Save a picture of joints, states and faults, where matplotlib is installed (vagus[plot])."""
+    """Save a plot of joints, states and faults, if matplotlib is installed (vagus[plot])."""
     out: Path = Path("demo.png")
-    """Where the picture goes."""
+    """File of the plot."""
     inference_ms: float = 60.0
-    """How long one inference of the policy takes at least, as a large model's would."""
+    """Shortest inference time of the policy, as with a large model, in milliseconds."""
     seed: int = 0
-    """Seed of the targets."""
+    """Seed of the random targets."""
     log: Annotated[LogFlags, tyro.conf.arg(name="")] = field(default_factory=LogFlags)
 
     def run(self) -> int:
-        """Run everything, print the result, and exit 0 only if nothing happened that must not."""
+        """Run the demo, print the result, and return 0 only if there were no violations."""
         check_needed(self, DemoCommand(), ("out",), "plot")
         screen = console(stderr=self.json)
         if self.plot:
@@ -82,7 +82,7 @@ class DemoCommand:
 
 
 class _Stage:
-    """The three processes, the bad network, and what is done to them."""
+    """The three processes of the demo, the bad network, and the faults."""
 
     def __init__(self, command: DemoCommand, folder: Path, console: Console) -> None:
         self._command = command
@@ -169,7 +169,7 @@ class _Stage:
 
 
 def inject_violation() -> dict[str, int]:
-    """Send a simulated arm one jump and one NaN, to show that its audit would have counted them."""
+    """Send one jump and one NaN to a simulated arm, to show that its audit counts them."""
     robot = SimRobot()
     robot.connect()
     pose = robot.read_state()[: len(robot.spec.actions)].astype(np.float64)

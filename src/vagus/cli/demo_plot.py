@@ -1,4 +1,4 @@
-"""The demo as a picture: joints, link and motion state, and the faults over time."""
+"""Plot of the demo: joints, link and motion state, and the faults over time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STATE_COLOURS = {
 
 
 def check_place(path: Path) -> None:
-    """Raise ConfigError if no picture can be saved at `path`."""
+    """Raise ConfigError if no plot can be saved at `path`."""
     if path.suffix.lower() not in SUFFIXES:
         raise ConfigError("out", wanted=f"a file that ends in {', '.join(SUFFIXES)}", got=str(path))
     is_new = not path.exists()
@@ -46,7 +46,7 @@ def check_place(path: Path) -> None:
 
 
 def save_plot(path: Path, ticks: Sequence[DemoTick], faults: Sequence[DemoFault]) -> bool:
-    """Save a picture; False where matplotlib is not installed."""
+    """Save a plot; return False if matplotlib is not installed."""
     try:
         matplotlib = importlib.import_module("matplotlib")
     except ImportError:
@@ -95,7 +95,7 @@ def save_plot(path: Path, ticks: Sequence[DemoTick], faults: Sequence[DemoFault]
 
 
 def _spans(ticks: Sequence[DemoTick], kind: str, start_ns: int) -> dict[str, list[tuple[float, float]]]:
-    """Return state → (begin, length) in seconds, neighbours merged."""
+    """Return state → (begin, length) in seconds, with equal neighbours merged."""
     spans: dict[str, list[tuple[float, float]]] = {}
     begin = 0
     names = [tick.motion if kind == "motion" else tick.link for tick in ticks]

@@ -25,7 +25,7 @@ __all__ = [
 
 
 class DemoTick(msgspec.Struct, frozen=True):
-    """One line of the recording, as far as it matters here."""
+    """Fields of one line of the recording that the report needs."""
 
     t_ns: int
     link: str
@@ -42,13 +42,13 @@ class DemoTick(msgspec.Struct, frozen=True):
 
     @property
     def captured_ns(self) -> int | None:
-        """When the observation behind the action was captured."""
+        """Time of capture of the observation from which the action was computed."""
         return None if self.age_ms is None else self.t_ns - round(self.age_ms * NS_PER_MS)
 
 
 @dataclass(frozen=True, slots=True)
 class DemoFault:
-    """Something that was done to the system, in monotonic time of this machine."""
+    """Fault of the demo, with its times on the monotonic clock of this machine."""
 
     name: str
     begin_ns: int
@@ -56,7 +56,7 @@ class DemoFault:
 
 
 class FaultOutcome(msgspec.Struct, frozen=True):
-    """How the robot came through one fault.
+    """Reaction of the robot to one fault.
 
     `recovery_s`: from the fault's end to the first action of a chunk asked for after it; None: never.
     `starved_s`: time without a plan action between the fault's begin and the next one's.
@@ -68,7 +68,7 @@ class FaultOutcome(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The demo's result, as `--json` prints it."""
+    """Result of the demo, as `--json` prints it."""
 
     targets_reached: int
     states: dict[str, dict[str, float]]
@@ -85,7 +85,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def problems(self) -> list[str]:
-        """What must not be, and is."""
+        """Violations found."""
         checks = {
             f"{self.limit_violations} limit violations": self.limit_violations > 0,
             f"{self.stale_commands} stale commands": self.stale_commands > 0,
@@ -110,11 +110,11 @@ def build_report(
     """Return the result of a demo.
 
     Args:
-        run: what the robot's process said at its end; its report holds the simulated robot's own audit.
-        ticks: the recording.
-        faults: what was done, in order.
-        max_age_s: no action may be older.
-        self_test: what the audit counted of violations injected on purpose.
+        run: summary of the robot's process; its report holds the audit of the simulated robot.
+        ticks: lines of the recording.
+        faults: the faults in order of time.
+        max_age_s: largest age of an action.
+        self_test: number of deliberate violations that the audit counted.
     """
     robot = msgspec.convert(run.robot, SimReport)
     audit = robot.audit
@@ -146,7 +146,7 @@ def longest_gap_s(ticks: Iterable[DemoTick]) -> float:
 
 
 def fault_outcomes(ticks: Sequence[DemoTick], faults: Sequence[DemoFault]) -> list[FaultOutcome]:
-    """Return how the robot came through each fault; faults are in order of time."""
+    """Return the robot's reaction to each fault; faults are in order of time."""
     if not faults:
         return []
     ends = [fault.begin_ns for fault in faults[1:]] + [ticks[-1].t_ns + 1 if ticks else 0]

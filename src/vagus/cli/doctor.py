@@ -1,4 +1,4 @@
-"""`vagus doctor`: can this machine drive a robot from that server, and with which buffer?"""
+"""Command `vagus doctor`: checks whether a robot can run with a server, and recommends a buffer time."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ from vagus.wire.schema import READY, SCHEMA_VERSION, Capabilities
 __all__ = ["Advice", "DoctorCommand", "Probe", "advise", "probe"]
 
 JPEG_BYTES_PER_PIXEL = 1 / 6
-"""640×480 at quality 90 is about 50 kB."""
+"""Size of a JPEG per pixel: 640×480 at quality 90 is about 50 kB."""
 SMALL_OBSERVATION_BYTES = 4096
 PROBE_TIMEOUT_S = 2.0
 
 MAX_FINDING = 2000
-"""Characters of a finding that may quote a server."""
+"""Longest finding in characters, because it may quote a server."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Round trips of questions as large as an observation.
+    """Round trips of queries of the size of an observation.
 
     Attributes:
-        sent: questions asked.
-        round_trips_ms: time to each answer that came.
+        sent: number of queries.
+        round_trips_ms: time to each received answer.
     """
 
     sent: int
@@ -52,18 +52,18 @@ class Probe:
 
     @property
     def loss(self) -> float:
-        """Share of the questions without an answer."""
+        """Share of the queries without an answer."""
         return 1 - len(self.round_trips_ms) / self.sent
 
     def quantile_ms(self, share: float) -> float:
-        """Return the round trip that `share` of the answers did not exceed."""
+        """Return the quantile `share` of the round trips."""
         ordered = sorted(self.round_trips_ms)
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """One finding. `is_problem`: the robot would not run well, or not at all."""
+    """Finding about a server. `is_problem`: the robot would not run well, or not at all."""
 
     text: str
     is_problem: bool = False
@@ -76,7 +76,7 @@ class DoctorCommand:
     service: str = ""
     """model/revision/name, as `vagus serve` prints it; empty: all."""
     count: int = 20
-    """Questions per server."""
+    """Number of test queries per server."""
     zenoh: Annotated[ZenohConfig, tyro.conf.arg(name="")] = field(default_factory=ZenohConfig)
     edge: Annotated[EdgeConfig, tyro.conf.arg(name="")] = field(default_factory=EdgeConfig)
     log: Annotated[LogFlags, tyro.conf.arg(name="")] = field(default_factory=LogFlags)
@@ -116,7 +116,7 @@ class DoctorCommand:
 
 
 def probe(link: Link, server: FoundServer, count: int) -> Probe:
-    """Ask a server `count` questions as large as an observation of its cameras."""
+    """Send `count` queries to a server, of the size of an observation with its cameras."""
     cameras = () if server.capabilities is None else server.capabilities.cameras
     size = SMALL_OBSERVATION_BYTES + sum(round(c.height * c.width * JPEG_BYTES_PER_PIXEL) for c in cameras)
     payload = bytes(size)
@@ -139,7 +139,7 @@ def _answers(link: Link, key: str, payload: bytes) -> tuple[bytes, ...]:
 
 
 def advise(said: Capabilities, measured: Probe, edge: EdgeConfig) -> Iterator[Advice]:
-    """Yield findings about one server from what it said and what was measured."""
+    """Yield findings about one server, from its capabilities and the measurements."""
     if not said.schema_min <= SCHEMA_VERSION <= said.schema_max:
         yield Advice(
             f"speaks wire schema {said.schema_min}–{said.schema_max}, this machine {SCHEMA_VERSION}",
@@ -167,7 +167,7 @@ def advise(said: Capabilities, measured: Probe, edge: EdgeConfig) -> Iterator[Ad
 
 
 def _advise_pace(said: Capabilities, measured: Probe, edge: EdgeConfig) -> Iterator[Advice]:
-    """Yield what the speed of the policy means for the settings; `vagus run` accepts what is recommended."""
+    """Yield findings about the policy's speed; `vagus run` accepts the recommended settings."""
     pace = Pace.of(said, rate_hz=edge.rate_hz, round_trip_s=measured.quantile_ms(1.0) / 1000, worst=True)
     why_never = pace.why_never(edge.max_action_age_s)
     if why_never:

@@ -21,17 +21,17 @@ class ExitCode(enum.IntEnum):
     """Exit codes of every command."""
 
     OK = 0
-    """Did what was asked."""
+    """Success."""
     FAILED = 1
-    """An error that none of the others names."""
+    """Any other error."""
     CONFIG = 2
     """A flag, manifest or settings file is wrong."""
     UNREACHABLE = 3
-    """No router, or no server of the service."""
+    """No router was reached, or no server of the service was found."""
     REFUSED = 4
-    """Robot and policy do not fit, or every server refused the session."""
+    """Robot and policy do not match, or every server refused the session."""
     DEAD = 5
-    """The link was lost for good while running; the robot was stopped."""
+    """The link was lost for too long during the run; the robot was stopped."""
     ROBOT = 6
     """The robot could not be connected, read or commanded."""
     LIMITED = 7

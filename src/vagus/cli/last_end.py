@@ -1,4 +1,4 @@
-"""The end of the process, within a bound: code of others may hold it up, after everything of ours is done."""
+"""End of the process within a time limit, because foreign code may delay it after all work is done."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from vagus.threads import Supervised
 __all__ = ["end_within"]
 
 PATIENCE_S = 10.0
-"""How long threads and exit functions of a robot, a policy or a library may hold up the end."""
+"""Longest time that threads and exit functions of a robot, policy or library may delay the end."""
 
 
 def end_within(code: int, patience_s: float = PATIENCE_S) -> None:
-    """Have this process end with `code` in a while, if it has not ended by itself by then; return at once."""
+    """End this process with `code` after a time limit, if it has not ended by itself; return at once."""
     Supervised(partial(_end, code, patience_s), name="vagus-end", is_repeated=False).start()
 
 

@@ -1,4 +1,4 @@
-"""`vagus lerobot-rollout`: LeRobot's own rollout, driven by a served policy."""
+"""Command `vagus lerobot-rollout`: LeRobot's own rollout with a served policy."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from vagus.errors import ConfigError
 __all__ = ["LerobotRolloutCommand"]
 
 INTEGRATION = "vagus.integrations.lerobot.rollout.rollout"
-"""Loaded by name: it needs LeRobot, and with it torch."""
+"""Integration that is loaded by name, because it needs LeRobot and torch."""
 
 
 @dataclass(frozen=True)
 class LerobotRolloutCommand:
-    """Drive a LeRobot robot under LeRobot's own rollout strategies from a served policy.
+    """Drive a LeRobot robot by a served policy, under LeRobot's own rollout strategies.
 
     Takes the flags of `lerobot-rollout`; the policy's are --policy.endpoint, --policy.service …
     Example: vagus lerobot-rollout --robot.type=so101_follower --robot.port=/dev/ttyACM0
@@ -38,16 +38,16 @@ class LerobotRolloutCommand:
         return cls(tuple(arguments))
 
     def run(self) -> int:
-        """Run until the strategy ends, Ctrl-C, or the link is dead."""
+        """Run until the strategy ends, Ctrl-C is pressed, or the link is dead."""
         return run_rollout(self.arguments)
 
 
 def run_rollout(arguments: Sequence[str]) -> int:
-    """Hand `arguments` to LeRobot's parser and run; print the summary and return the exit code.
+    """Parse `arguments` with LeRobot's parser and run; print the summary and return the exit code.
 
     Raises:
         ConfigError: LeRobot is not installed.
-        VagusError: nothing was run, and why.
+        VagusError: nothing was run, for the reason in the error.
     """
     try:
         integration = importlib.import_module(INTEGRATION)
@@ -60,7 +60,7 @@ def run_rollout(arguments: Sequence[str]) -> int:
         ) from error
 
     def end(summary: LoopSummary) -> None:
-        """End the process, whose main thread is stuck in the robot."""
+        """End the process, whose main thread hangs in the robot."""
         run = summarise(summary, {}, None)
         end_process(lambda: console().print(summary_table(run)), run.exit_code)
 

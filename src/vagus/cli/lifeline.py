@@ -1,4 +1,4 @@
-"""A pipe whose other end a parent holds: when the parent is gone, however it went, this process ends.
+"""Pipe to the parent process: this process ends when the parent is gone, for whatever reason.
 
 The end is the orderly one: SIGTERM, so that a robot is stopped first. A pipe works wherever processes do; on
 Linux a parent's death also wakes a child that is stopped (SIGSTOP), which could not notice otherwise.
@@ -20,14 +20,14 @@ __all__ = ["LIFELINE", "follow_parent"]
 LIFELINE = "VAGUS_LIFELINE"
 """Environment variable with the number of the file descriptor to watch."""
 END_WITHIN_S = 30.0
-"""An orderly end that takes longer than this is cut short: longer than a server drains by default."""
+"""Longest orderly end; it is longer than a server drains by default. Afterwards, the process is killed."""
 PR_SET_PDEATHSIG = 1
 
 
 def follow_parent(environment: MutableMapping[str, str] = os.environ) -> None:
-    """End this process, orderly, when the parent that started it with a lifeline is gone.
+    """End this process in order when the parent that started it with a lifeline is gone.
 
-    Children of this process do not inherit the lifeline: they are this one's to end.
+    Children of this process do not inherit the lifeline: this process must end them.
     """
     number = environment.pop(LIFELINE, "")
     if not number:

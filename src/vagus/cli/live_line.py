@@ -1,4 +1,4 @@
-"""The line that `vagus run` keeps up to date, on a thread of its own."""
+"""Live status line of `vagus run`, on a thread of its own."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STYLES = {
 
 
 class LiveLine:
-    """Shows the newest status until it is closed; on a terminal in place, elsewhere not at all."""
+    """Line that shows the newest status until it is closed, on a terminal only."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class LiveLine:
 
 
 def status_text(status: LoopStatus, before: LoopStatus | None, link: ClientStatus, *, width: int) -> Text:
-    """Return one line of at most `width` characters: what matters most, and the rest as far as it fits."""
+    """Return one line of at most `width` characters, with the most important values first."""
     latency = "–" if link.latency_ms is None else f"{link.latency_ms:.0f} ms"
     text = Text(no_wrap=True)
     text.append(f"{status.link.name:<12}", STYLES.get(status.link, ""))
@@ -93,7 +93,7 @@ def status_text(status: LoopStatus, before: LoopStatus | None, link: ClientStatu
 
 
 def _parts(link: ClientStatus) -> str:
-    """Return where the time of the last round trip went: network, queue, inference."""
+    """Return the parts of the last round trip's time: network, queue, inference."""
     if link.parts is None:
         return ""
     spent = link.parts.as_ms

@@ -19,11 +19,11 @@ LEVEL_VARIABLE = "VAGUS_LOG"
 """Environment variable with the level, for all commands; `--log-level` wins."""
 
 TOLD = ("vagus.run", "vagus.edge.client.first_contact")
-"""Heard from INFO on unless a level is asked for: whom a run waits for, and what becomes of it."""
+"""Loggers that are shown from INFO on by default: what a run waits for, and its events."""
 
 
 class LogLevel(enum.Enum):
-    """From where on the log is shown."""
+    """Lowest level of the log that is shown."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -33,17 +33,17 @@ class LogLevel(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class LogFlags:
-    """How much a command logs."""
+    """Flags of the log."""
 
     log_level: LogLevel | None = None
-    """debug, info, warning or error; unset: VAGUS_LOG, else what the command has to tell and all warnings."""
+    """debug, info, warning or error; unset: VAGUS_LOG, otherwise messages of the command and all warnings."""
 
 
 class _Undeterred(logging.Logger):
-    """A logger that goes on speaking when a driver or a policy sets up logging for itself.
+    """Logger that still works after a driver or a policy has configured logging for itself.
 
-    `logging.config.dictConfig` disables every logger that is there, `logging.disable` all there are, and both
-    that and `basicConfig(force=True)` may take our handler away.
+    `logging.config.dictConfig` disables every existing logger, `logging.disable` all loggers, and the first
+    of these and `basicConfig(force=True)` may remove our handler.
     """
 
     terminal: ClassVar[logging.Handler | None] = None
@@ -58,11 +58,11 @@ class _Undeterred(logging.Logger):
         pass
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - its name there
-        """Say whether the level is shown; what was said of all loggers does not matter."""
+        """Return whether the level is shown, whatever the setting of all loggers is."""
         return level >= self.getEffectiveLevel()
 
     def callHandlers(self, record: logging.LogRecord) -> None:  # noqa: N802 - its name there
-        """Hand it to whoever listens now, and to the terminal in any case."""
+        """Pass the record to the present handlers, and to the terminal in any case."""
         if self.terminal is None or self.hasHandlers():
             super().callHandlers(record)
         if self.terminal is not None and self.terminal not in logging.getLogger().handlers:
@@ -78,7 +78,7 @@ def _be_undeterred(terminal: logging.Handler) -> None:
 
 
 def flush_log() -> None:
-    """Wait until all that was logged is written, but not for ever."""
+    """Wait until the log is written, for a limited time."""
     if _Undeterred.terminal is not None:
         _Undeterred.terminal.flush()
 
@@ -86,7 +86,7 @@ def flush_log() -> None:
 def log_to_terminal(
     flags: LogFlags, *, told: tuple[str, ...] = TOLD, environment: Mapping[str, str] = os.environ
 ) -> None:
-    """Log to stderr from the level on that was asked for; else warnings, and from INFO on the loggers `told`.
+    """Log to stderr from the chosen level on; by default warnings, and from INFO on the loggers `told`.
 
     Raises:
         ConfigError: the environment names no level.

@@ -1,4 +1,4 @@
-"""`vagus <command>`. Nothing heavy is imported before `main` is in charge: Ctrl-C is in order at once."""
+"""Entry point of `vagus <command>`. It imports nothing large before `main` handles Ctrl-C."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that the arguments name; return its exit code."""
+    """Run the command in the arguments; return its exit code."""
     is_process = arguments is None
     told = list(sys.argv[1:] if arguments is None else arguments)
     try:

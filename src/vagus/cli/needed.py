@@ -1,4 +1,4 @@
-"""Flags that have no effect without another one: refused, not dropped without a word."""
+"""Check of flags that have no effect without another flag: they are refused, not ignored."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["check_needed"]
 def check_needed(
     settings: object, unset: object, names: Iterable[str], needed: str, *, prefix: str = ""
 ) -> None:
-    """Raise ConfigError if one of `names` was set, though without `needed` nothing comes of it.
+    """Raise ConfigError if one of `names` was set but has no effect without `needed`.
 
     Args:
-        settings: as they were given.
-        unset: the same where nobody said anything, or the class with its defaults.
+        settings: the given settings.
+        unset: the settings without any flag, or the class with its defaults.
         names: fields of both.
-        needed: field that is true if the others have a meaning.
-        prefix: of all their flags.
+        needed: field that is true if the others have an effect.
+        prefix: prefix of all their flags.
     """
     if getattr(settings, needed):
         return

@@ -1,4 +1,4 @@
-"""Parses arguments into a command; only that command's module is imported."""
+"""Parser of the arguments; only the module of the chosen command is imported."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Drive a LeRobot robot under LeRobot's own rollout strategies.",
     ),
 }
-"""Name → module:class, and what it does."""
+"""Command name → module:class and description."""
 
 SPELLING = (tyro.conf.EnumChoicesFromValues,)
-"""A choice is spelled as in a manifest: lower case."""
+"""Spelling of a choice, in lower case as in a manifest."""
 
 DESCRIPTION = "The nerve between a robot's policy and its body."
 
@@ -40,19 +40,19 @@ CommandT = TypeVar("CommandT")
 
 
 class CliCommand(Protocol):
-    """What was asked for, ready to run."""
+    """Command that is ready to run."""
 
     def run(self) -> int:
-        """Do it and return the exit code."""
+        """Run the command and return the exit code."""
         ...
 
 
 def parse(arguments: Sequence[str]) -> CliCommand:
-    """Return the command that the arguments name.
+    """Return the command in the arguments.
 
     Raises:
-        SystemExit: help was asked for, or the arguments are no command; either was printed.
-        VagusError: a file or setting that the arguments name is wrong.
+        SystemExit: help or an error about the arguments was printed.
+        VagusError: a file or setting in the arguments is wrong.
     """
     if not arguments or arguments[0] in ("-h", "--help"):
         console(stderr=not arguments).print(_help(), highlight=False, markup=False)
@@ -69,11 +69,11 @@ def parse(arguments: Sequence[str]) -> CliCommand:
 def parse_as(
     kind: type[CommandT], name: str, arguments: Sequence[str], default: CommandT | None = None
 ) -> CommandT:
-    """Return `kind` as the arguments have it; what they do not name is as in `default`.
+    """Return an object of `kind` from the arguments; all other fields are from `default`.
 
     Raises:
-        SystemExit: help was asked for, or an argument does not fit; either was printed.
-        ConfigError: a flag comes twice, or a value makes no sense.
+        SystemExit: help or an error about the arguments was printed.
+        ConfigError: a flag is given twice, or a value is invalid.
     """
     _check_no_flag_twice(name, arguments)
     prog, description = f"vagus {name}", inspect.cleandoc(kind.__doc__ or "")
@@ -85,7 +85,7 @@ def parse_as(
 
 
 def _check_no_flag_twice(name: str, arguments: Sequence[str]) -> None:
-    """Raise ConfigError if one flag comes twice: all but the last would be dropped without a word."""
+    """Raise ConfigError if a flag is given twice: only the last would count."""
     flags = [
         argument.partition("=")[0].replace("_", "-") for argument in arguments if argument.startswith("--")
     ]

@@ -1,4 +1,4 @@
-"""`vagus router`: a Zenoh router in this process."""
+"""Command `vagus router`: a Zenoh router in this process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["RouterCommand"]
 
 @dataclass(frozen=True)
 class RouterCommand:
-    """Run a Zenoh router: robots and servers meet here."""
+    """Run a Zenoh router, to which robots and servers connect."""
 
     router: Annotated[RouterConfig, tyro.conf.arg(name="")] = field(default_factory=RouterConfig)
     log: Annotated[LogFlags, tyro.conf.arg(name="")] = field(default_factory=LogFlags)
@@ -27,7 +27,7 @@ class RouterCommand:
     """It must not hang or fail by its terminal."""
 
     def run(self) -> int:
-        """Serve until Ctrl-C or another signal that ends."""
+        """Run until Ctrl-C or another end signal."""
         screen = console()
         with Router(self.router) as router:
             screen.print(f"router ready on {', '.join(router.endpoints)}", highlight=False)

@@ -1,4 +1,4 @@
-"""Report at the end of `vagus run`: a table for a person, one line of JSON for a program."""
+"""Report at the end of `vagus run`: a table for people, one line of JSON for programs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["RunSummary", "exit_code_for", "summarise", "summary_table"]
 _StateT = TypeVar("_StateT", bound=enum.Enum)
 
 LISTED = 20
-"""Numbers of a list that a person is shown."""
+"""Largest count of list items in the table."""
 
 _EXIT_CODES = {
     EndReason.FINISHED: ExitCode.OK,
@@ -56,19 +56,19 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     episodes: int
     counters: dict[str, int]
     refusals: list[str]
-    """Why requests were refused, in the words of the server, each with how often."""
+    """Server's reason of a refused request → number of requests."""
     latency_ms: dict[str, float]
-    """From an observation to its chunk, in the mean: total, and what of it was spent where."""
+    """Mean time from an observation to its chunk: total and parts."""
     round_trips: int
-    """Chunks that this is the mean of."""
+    """Number of chunks in the mean."""
     robot: dict[str, object]
-    """What the robot reports about itself, where it does."""
+    """Report of the robot about itself, if it has one."""
     recording: str
     """Folder of the recording, or ""."""
 
 
 def exit_code_for(reason: EndReason, *, is_stopped: bool = True) -> ExitCode:
-    """Return the exit code of a run that ended for this reason, and whose robot could be stopped or not."""
+    """Return the exit code for the reason of the end, and for whether the robot could be stopped."""
     return _EXIT_CODES[reason] if is_stopped else ExitCode.NOT_STOPPED
 
 
@@ -80,14 +80,14 @@ def summarise(
     *,
     client: ClientStatus | None = None,
 ) -> RunSummary:
-    """Return what there is to say about a run.
+    """Return the summary of a run.
 
     Args:
-        summary: of the loop.
-        counters: of the client.
-        robot: its `report()` is included if it has one that returns a dataclass.
+        summary: summary of the loop.
+        counters: counters of the client.
+        robot: the robot; its `report()` is included if it returns a dataclass.
         recording: folder of the recording, or "".
-        client: how the client stood at the end.
+        client: state of the client at the end.
     """
     report = getattr(robot, "report", None)
     said = report() if callable(report) else None
@@ -119,7 +119,7 @@ def summarise(
 
 
 def summary_table(run: RunSummary) -> Table:
-    """Return the summary for a person."""
+    """Return the summary as a table for people."""
     table = Table(title=f"run ended: {run.reason}", show_header=False, title_justify="left")
     rows = {
         "duration": _duration(run),
@@ -154,7 +154,7 @@ def _plan(run: RunSummary) -> str:
 
 
 def _robot(said: Mapping[str, object]) -> str:
-    """Return what a robot counts about itself: numbers, and lists of them by their last few."""
+    """Return the numbers in a robot's report, and the last items of its lists."""
     parts = []
     for name, value in said.items():
         if isinstance(value, (bool, int, float)):

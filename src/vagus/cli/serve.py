@@ -1,4 +1,4 @@
-"""`vagus serve`: one policy, many robots."""
+"""Command `vagus serve`: one policy for many robots."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from vagus.transport.zenoh_config import ZenohConfig
 __all__ = ["ServeCommand"]
 
 WAIT_POLICY = ("OMP_WAIT_POLICY", "PASSIVE")
-"""Threads of a policy on the CPU sleep while they wait for each other. By default they spin, and on cores
-that anything else uses, too, a small network then takes twenty times as long. Read when torch is imported."""
+"""Wait policy of CPU threads: they sleep while they wait for each other. By default they spin; on busy cores,
+a small network then takes twenty times as long. Torch reads it at import."""
 
 
 WHAT = (
@@ -46,7 +46,7 @@ WHAT = (
 
 
 LEROBOT_MANIFEST = "vagus.integrations.lerobot.policy.manifest"
-"""Loaded by name: it needs LeRobot."""
+"""Function that is loaded by name, because it needs LeRobot."""
 
 TABLES = tuple(entry.name for entry in fields(SpecTable) if entry.default_factory is dict)
 
@@ -58,7 +58,7 @@ NEEDED = {
     "rtc": ("rtc_schedule", "rtc_max_guidance", "rtc_prefix_horizon"),
     "warm_up": ("warm_up_runs",),
 }
-"""What the settings behind it have no effect without."""
+"""Setting → settings that have no effect without it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +67,9 @@ class ServeFlags(ServeConfig):
 
     zenoh: Annotated[ZenohConfig, tyro.conf.arg(name="")] = field(default_factory=ZenohConfig)
     options: dict[str, Option] = field(default_factory=dict)  # type: ignore[assignment] # a list is typed with commas
-    """Settings of the backend alone, e.g. --options inference_ms 60; a list has commas: allowed_sources
-    outputs,lerobot. --policy NAME --help lists them. Of your own class: arguments of its constructor."""
+    """Settings of the backend, e.g. --options inference_ms 60; a list has commas: allowed_sources
+    outputs,lerobot. --policy NAME --help lists them. For a class of your own: arguments of its
+    constructor."""
 
     @classmethod
     def of(cls, config: ServeConfig) -> ServeFlags:
@@ -98,16 +99,16 @@ class ServeCommand:
     """Settings in a .yaml, .toml or .json file."""
     config: Annotated[ServeFlags, tyro.conf.arg(name="")] = field(default_factory=ServeFlags)
     write_manifest: Path | None = None
-    """Write the manifest of a LeRobot checkpoint to this new .yaml file, and serve nothing."""
+    """Write the manifest of a LeRobot checkpoint to this new .yaml file, and do not serve."""
     dataset: str = ""
-    """With --write-manifest: folder or name of the dataset it was trained on, for names and rate."""
+    """With --write-manifest: folder or name of the training dataset, for names and rate."""
     wait: bool = False
-    """Wait for a router, instead of giving up after --open-timeout-s."""
+    """Wait for a router, instead of an error after --open-timeout-s."""
     log: Annotated[LogFlags, tyro.conf.arg(name="")] = field(default_factory=LogFlags)
     is_lasting: ClassVar[bool] = True
     """It must not hang or fail by its terminal."""
     told: ClassVar[tuple[str, ...]] = (*TOLD, "vagus")
-    """Who comes and goes, and what the policy fails with."""
+    """Loggers that are shown: sessions, and failures of the policy."""
 
     @classmethod
     def from_arguments(cls, arguments: list[str]) -> ServeCommand:
@@ -135,7 +136,7 @@ class ServeCommand:
         return command
 
     def run(self) -> int:
-        """Serve until a signal that ends, which drains."""
+        """Serve until an end signal, then drain."""
         if self.write_manifest is not None:
             return self._write_manifest(self.write_manifest)
         os.environ.setdefault(*WAIT_POLICY)
@@ -188,7 +189,7 @@ class ServeCommand:
 
 
 def _check_used(config: ServeConfig, below: ServeConfig) -> None:
-    """Raise ConfigError if a flag has no effect; a manifest may hold what is not in use at the moment."""
+    """Raise ConfigError if a flag has no effect; a manifest may hold settings that are not in use."""
     for needed, names in NEEDED.items():
         check_needed(config, below, names, needed)
 

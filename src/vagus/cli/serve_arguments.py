@@ -1,4 +1,4 @@
-"""Finds the manifest among the arguments of `vagus serve`; it may stand anywhere (pure)."""
+"""Search for the manifest in the arguments of `vagus serve`, where it may stand anywhere (pure)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECTIONS_WITHOUT_PREFIX = ("config", "log", "zenoh")
 
 
 def manifest_among(arguments: Sequence[str], settings: type) -> tuple[Path | None, list[str]]:
-    """Return the manifest that the arguments name, and the arguments without it.
+    """Return the manifest in the arguments, and the arguments without it.
 
     That is what ends like one, in letters of either case, and is not the value of a flag: the last of a list
     of values may be the manifest, unless it completes a group (`--options config arm.yaml`).
@@ -43,7 +43,7 @@ def _is_manifest(argument: str) -> bool:
 
 
 def _free(arguments: Sequence[str], flags: Mapping[str, int | tuple[int]]) -> Iterator[int]:
-    """Yield the places of the arguments that no flag has a claim on.
+    """Yield the positions of arguments that belong to no flag.
 
     Args:
         arguments: of `vagus serve`.

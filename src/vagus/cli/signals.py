@@ -1,4 +1,4 @@
-"""Signals that end a command in order."""
+"""End signals of a command, and their handling."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["EndedError", "code_after", "ended_by_signals", "wait_for_signal"]
 
 
 class EndedError(KeyboardInterrupt):
-    """A signal has ended the command, before anything moved or after it stood."""
+    """A signal ended the command while the robot did not move."""
 
     def __init__(self, code: ExitCode) -> None:
         super().__init__(code.name)
@@ -23,18 +23,18 @@ class EndedError(KeyboardInterrupt):
 
 
 def code_after(stopping: StopEvent) -> ExitCode:
-    """Return what a command returns that was ended before it did anything: to SIGTERM no failure."""
+    """Return the exit code of a command that a signal ended before its work: 0 for SIGTERM."""
     return ExitCode.OK if stopping.number == signal.SIGTERM else ExitCode.INTERRUPTED
 
 
 def wait_for_signal() -> None:
-    """Return after a signal that ends."""
+    """Wait for an end signal."""
     stop_event().wait()
 
 
 @contextlib.contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Raise `EndedError` at SIGTERM and SIGHUP, as Ctrl-C raises KeyboardInterrupt, while nothing moves."""
+    """Raise `EndedError` at SIGTERM and SIGHUP (as KeyboardInterrupt at Ctrl-C), while nothing moves."""
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         del frame

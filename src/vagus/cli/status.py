@@ -1,4 +1,4 @@
-"""`vagus status`: the servers on the network, their load and their latency."""
+"""Command `vagus status`: the servers on the network, with their load and latency."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ COLUMNS = ("service", "server", "model", "phase", "sessions", "waiting", "busy",
 
 @dataclass(frozen=True)
 class StatusCommand:
-    """List the servers on the network and how busy they are."""
+    """List the servers on the network, with their load."""
 
     service: str = ""
     """model/revision/name, as `vagus serve` prints it; empty: all."""
     watch: bool = False
-    """Refresh until Ctrl-C."""
+    """Repeat until Ctrl-C."""
     interval_s: float = 1.0
-    """Pause between two looks."""
+    """Pause between two lists, in seconds."""
     json: bool = False
-    """Print for a program instead of a person."""
+    """Print JSON for a program."""
     zenoh: Annotated[ZenohConfig, tyro.conf.arg(name="")] = field(default_factory=ZenohConfig)
     log: Annotated[LogFlags, tyro.conf.arg(name="")] = field(default_factory=LogFlags)
 
     def run(self) -> int:
-        """Look once, or until Ctrl-C."""
+        """Print the list once, or until Ctrl-C."""
         check_seconds("interval_s", self.interval_s)
         if self.watch and self.json:
             raise ConfigError("status", wanted="either --watch or --json", got="both")

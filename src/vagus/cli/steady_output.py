@@ -1,4 +1,4 @@
-"""Standard output and error that never fail and keep nobody waiting: a terminal may be gone, or unread."""
+"""Standard output and error that never fail and never block, even if the terminal is gone or not read."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from vagus.threads import Supervised
 __all__ = ["SteadyOutput", "end_process", "steady_output"]
 
 MAX_WAITING_BYTES = 1 << 20
-"""What may wait for a terminal that takes nothing; more is dropped."""
+"""Largest waiting output for a terminal that takes nothing; more is dropped."""
 DRAIN_S = 1.0
-"""How long the end waits for the rest to be written."""
+"""Longest wait at the end for the remaining output."""
 SAY_S = 1.0
-"""How long the summary of a run whose main thread is stuck may take."""
+"""Longest time for the summary of a run whose main thread hangs."""
 RETRY_S = 0.01
 
 
 class SteadyOutput:
-    """Writes to file descriptors in the order of the calls, on a thread of its own."""
+    """Writer to file descriptors, in the order of the calls, on a thread of its own."""
 
     def __init__(self) -> None:
         self._pieces: deque[tuple[int, bytes]] = deque()
@@ -43,7 +43,7 @@ class SteadyOutput:
         self._thread.start()
 
     def write(self, descriptor: int, piece: bytes) -> None:
-        """Have `piece` written; dropped where nobody reads any more."""
+        """Queue `piece` to be written; it is dropped if nobody reads any more."""
         with self._changed:
             if descriptor in self._gone or self._waiting_bytes + len(piece) > MAX_WAITING_BYTES:
                 return
@@ -69,7 +69,7 @@ class SteadyOutput:
 
 
 class _Stream(io.TextIOBase):
-    """Stands in for a text stream; whatever is not about writing is the stream's own."""
+    """Replacement of a text stream for writing; everything else is passed to the stream."""
 
     def __init__(self, stream: TextIO, output: SteadyOutput) -> None:
         self._stream = stream
@@ -77,7 +77,7 @@ class _Stream(io.TextIOBase):
         self._descriptor = stream.fileno()
 
     def write(self, text: str) -> int:
-        """Have `text` written; characters that the terminal does not know are replaced."""
+        """Queue `text` to be written; characters that the terminal does not know are replaced."""
         encoding = self._stream.encoding or "utf-8"
         self._output.write(self._descriptor, text.encode(encoding, errors="replace"))
         return len(text)
@@ -94,7 +94,7 @@ class _Stream(io.TextIOBase):
         return self._descriptor
 
     def isatty(self) -> bool:
-        """Say whether it is a terminal."""
+        """Return whether the stream is a terminal."""
         return self._stream.isatty()
 
     def writable(self) -> bool:
@@ -103,17 +103,17 @@ class _Stream(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override] # a property of the stream it stands for
-        """The stream's encoding."""
+        """Encoding of the stream."""
         return self._stream.encoding
 
     @property
     def buffer(self) -> object:
-        """The stream's bytes; who writes there waits."""
+        """Binary buffer of the stream; a write to it may block."""
         return self._stream.buffer
 
 
 def end_process(say: Callable[[], None], code: int) -> NoReturn:
-    """End the process from beside the main thread, which is stuck; first `say`, but not for ever."""
+    """End the process while its main thread hangs; call `say` first, for a limited time."""
     within("the summary", say, SAY_S)
     for flush in (*(handler.flush for handler in logging.getLogger().handlers), flush_log):
         within("the log", flush, DRAIN_S)
@@ -124,7 +124,7 @@ def end_process(say: Callable[[], None], code: int) -> NoReturn:
 
 @contextlib.contextmanager
 def steady_output() -> Iterator[SteadyOutput]:
-    """Put steady streams in the place of `sys.stdout` and `sys.stderr`, where these are real files."""
+    """Replace `sys.stdout` and `sys.stderr` by steady streams, if they are real files."""
     output = SteadyOutput()
     output.start()
     before = sys.stdout, sys.stderr
@@ -137,7 +137,7 @@ def steady_output() -> Iterator[SteadyOutput]:
 
 
 def _steady(stream: TextIO | None, output: SteadyOutput) -> TextIO:
-    """Return a steady stream for this one; for one that was closed from the start, one that goes nowhere."""
+    """Return a steady stream for a stream; for a closed stream, one that drops everything."""
     if stream is None:
         return io.StringIO()
     try:
@@ -148,7 +148,7 @@ def _steady(stream: TextIO | None, output: SteadyOutput) -> TextIO:
 
 
 def _write(descriptor: int, piece: bytes) -> bool:
-    """Write all of `piece`, however long that takes; return whether somebody is there."""
+    """Write all of `piece`, for as long as needed; return whether the reader still exists."""
     while piece:
         try:
             piece = piece[os.write(descriptor, piece) :]

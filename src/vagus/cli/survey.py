@@ -1,4 +1,4 @@
-"""Lists the servers on a network with their capabilities."""
+"""List of the servers on a network with their capabilities."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from vagus.wire.schema import Capabilities
 __all__ = ["FoundServer", "survey"]
 
 LIST_TIMEOUT_S = 3.0
-"""Longest wait for the list of servers; it costs nothing where the network is quick."""
+"""Longest wait for the list of servers; a fast network needs much less."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundServer:
-    """One server whose token is there.
+    """Server whose token is on the network.
 
     Attributes:
-        key: its address.
-        capabilities: what it says of itself; None if it does not answer.
-        trouble: why it does not, or "".
+        key: key of the server.
+        capabilities: capabilities of the server; None if it does not answer.
+        trouble: reason why it does not answer, or "".
     """
 
     key: ServerKey
@@ -33,15 +33,15 @@ class FoundServer:
 
     @property
     def service(self) -> str:
-        """`<model>/<revision>/<name>`."""
+        """Name of the service, `<model>/<revision>/<name>`."""
         return self.key.service.text
 
 
 def survey(link: Link, service: ServiceName | None, *, timeout_s: float = 1.0) -> list[FoundServer]:
-    """Return every server (of the services that are meant), also those that still start, sorted by address.
+    """Return all servers (of the named services), also servers that still start, sorted by key.
 
     Raises:
-        LinkError: the network is away, or nobody of that service is there though others are; they are listed.
+        LinkError: the network is away, or only servers of other services were found; they are listed.
     """
     there = find_services(link, timeout_s=max(timeout_s, LIST_TIMEOUT_S))
     keys = there.alive | there.starting

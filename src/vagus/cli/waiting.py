@@ -1,4 +1,4 @@
-"""`--wait`: trying again until somebody is there, ever less often, with one line per change."""
+"""Repeated attempts for `--wait`, with growing pauses and one line per change of the reason."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ LONGEST_PAUSE_S = 5.0
 def keep_trying(
     attempt: Callable[[], ResultT], screen: Console, stopping: threading.Event | None = None
 ) -> ResultT:
-    """Return what `attempt` returns once it does not fail for want of a router, a server or a place.
+    """Call `attempt` until it does not fail for a missing router, server or free session; return its result.
 
     Args:
-        attempt: what is tried.
-        screen: is told why there is a wait, when that changes.
-        stopping: ends the wait with the last error; where there is none, Ctrl-C does.
+        attempt: function to try.
+        screen: console that shows the reason of the wait when it changes.
+        stopping: event that ends the wait with the last error; without it, Ctrl-C does.
 
     Raises:
-        VagusError: what waiting does not cure, e.g. robot and policy do not fit.
+        VagusError: an error that does not pass with time, e.g. robot and policy do not match.
     """
     waiting, pause_s, told = stopping or threading.Event(), FIRST_PAUSE_S, ""
     while True:

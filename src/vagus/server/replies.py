@@ -45,20 +45,20 @@ class Outcome:
     """Outcome of one request.
 
     Attributes:
-        session_id: session, as in logs.
+        session_id: name of the session in logs.
         client: segment of the client in its keys.
-        header: the request's header.
-        result: "chunk", the code of the event sent, or why nothing was sent.
-        payload: the request as it came.
-        reply: the answer as it went; empty where none did.
-        step: s0, or None where the request could not be read.
-        queue_wait_ns: from arrival to batch, without decoding.
-        decode_ns: turning bytes into arrays.
-        inference_ns: of the whole batch.
-        batch_size: rows in the batch; 0: it was in none.
-        superseded: older requests that this one replaced.
-        traceparent: the client's trace context.
-        message: what went wrong, for people.
+        header: header of the request.
+        result: "chunk", the code of the event that was sent, or the reason why nothing was sent.
+        payload: bytes of the request.
+        reply: bytes of the answer; empty without an answer.
+        step: s0, or None if the request could not be decoded.
+        queue_wait_ns: time from arrival to the start of the batch, without decoding.
+        decode_ns: time to decode the request.
+        inference_ns: inference time of the whole batch.
+        batch_size: rows in the batch; 0: the request was in no batch.
+        superseded: number of older requests that this one replaced.
+        traceparent: trace context of the client.
+        message: reason of a failure, for people.
     """
 
     session_id: str
