@@ -44,7 +44,7 @@ class ChaosCommand:
     """Duration of each cut, in seconds."""
     log: Annotated[LogFlags, tyro.conf.arg(name="")] = field(default_factory=LogFlags)
     is_lasting: ClassVar[bool] = True
-    """It must not hang or fail by its terminal."""
+    """The command must not hang or fail because of its terminal."""
 
     def run(self) -> int:
         """Forward until Ctrl-C or another end signal."""

@@ -24,7 +24,7 @@ class RouterCommand:
     router: Annotated[RouterConfig, tyro.conf.arg(name="")] = field(default_factory=RouterConfig)
     log: Annotated[LogFlags, tyro.conf.arg(name="")] = field(default_factory=LogFlags)
     is_lasting: ClassVar[bool] = True
-    """It must not hang or fail by its terminal."""
+    """The command must not hang or fail because of its terminal."""
 
     def run(self) -> int:
         """Run until Ctrl-C or another end signal."""

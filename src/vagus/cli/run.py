@@ -1,4 +1,4 @@
-"""`vagus run`: drive a robot from a served policy."""
+"""Command `vagus run`: drives a robot by a served policy."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _ResultT = TypeVar("_ResultT")
 
 ONLY_LEROBOT = ("provenance", "repo_id", "codec", "encoder_threads")
 ONLY_FOLDER = ("jpeg_quality", "max_waiting_steps", "max_waiting_images", "flush_s")
-"""Settings of one format of recording."""
+"""Settings that only one recording format has."""
 
 
 @dataclass(frozen=True)
@@ -72,15 +72,15 @@ class RecordFlags(RecorderConfig):
             _check_default(self, name, wanted=f"--record.format {other}: nothing comes of it otherwise")
 
     def from_here(self) -> RecordFlags:
-        """Return the same, whatever the working directory becomes: a driver may change it."""
+        """Return the flags with an absolute folder, because a driver may change the working directory."""
         return replace(self, directory=os.path.abspath(self.directory) if self.directory else "")
 
 
 @dataclass(frozen=True)
 class RunCommand:
-    """Drive a robot from a served policy.
+    """Drive a robot by a served policy.
 
-    The robot is connected only after a server accepted the session and is warm. Ctrl-C stops the robot first.
+    The robot is connected only after a warm server has accepted the session. Ctrl-C first stops the robot.
     Example: vagus run --robot sim --connect tcp/gpu-server:7447
     """
 
@@ -89,27 +89,28 @@ class RunCommand:
     options: dict[str, Option] = field(default_factory=dict)
     """Settings of the robot, e.g. --options rate_hz 100 seed 3, or port /dev/ttyACM0 id my_arm."""
     service: str = ""
-    """model/revision/name, as `vagus serve` and `vagus status` print it; empty: the only one there is."""
+    """Service as model/revision/name, as `vagus serve` and `vagus status` print it; empty: the only
+    service."""
     name: str = field(default_factory=socket.gethostname)
     """Name of this robot, unique among the robots of a server."""
     instruction: str = ""
-    """What the robot is to do; empty: the policy's default."""
+    """Instruction for the policy; empty: the policy's default."""
     rename: dict[str, str] = field(default_factory=dict)
     """Robot name → policy name, for actions, state features and cameras, e.g. --rename front cam_high."""
     tags: dict[str, str] = field(default_factory=dict)
     """Free text for the server's log and audit, e.g. --tags site lab2."""
     wait: bool = False
-    """Keep trying until router and server are there and take the robot, instead of giving up after
-    --open-timeout-s and --connect-timeout-s; a server that is there and still starts is waited for anyway."""
+    """Try until a router and a server are found and accept the robot, instead of an error after
+    --open-timeout-s and --connect-timeout-s. A server that still starts is always waited for."""
     json: bool = False
-    """Print the summary for a program."""
+    """Print the summary as JSON for a program."""
     zenoh: Annotated[ZenohConfig, tyro.conf.arg(name="")] = field(default_factory=ZenohConfig)
     edge: Annotated[EdgeConfig, tyro.conf.arg(name="")] = field(default_factory=EdgeConfig)
     loop: Annotated[LoopConfig, tyro.conf.arg(name="")] = field(default_factory=LoopConfig)
     record: RecordFlags = field(default_factory=RecordFlags)
     log: Annotated[LogFlags, tyro.conf.arg(name="")] = field(default_factory=LogFlags)
     is_lasting: ClassVar[bool] = True
-    """It must not hang or fail by its terminal."""
+    """The command must not hang or fail because of its terminal."""
 
     @classmethod
     def from_arguments(cls, arguments: list[str]) -> RunCommand:
@@ -133,7 +134,7 @@ class RunCommand:
         )
 
     def run(self) -> int:
-        """Run until the end, Ctrl-C, or the link is dead."""
+        """Run until the end, Ctrl-C, or a dead link."""
         screen = console(stderr=self.json)
         with ended_by_signals():
             robot = load_robot(self.robot, self.options)
@@ -178,7 +179,7 @@ class RunCommand:
             screen.print(summary_table(result))
 
     def _keep_trying(self, attempt: Callable[[], _ResultT], screen: Console) -> _ResultT:
-        """Return what `attempt` returns; with `--wait` try until it does not fail for want of a server."""
+        """Return the result of `attempt`; with `--wait`, repeat it until a server is found."""
         return keep_trying(attempt, screen) if self.wait else attempt()
 
     def _greet(self, contract: Contract, screen: Console) -> None:
@@ -190,7 +191,7 @@ class RunCommand:
         self, robot: Robot, spec: RobotSpec, client: PolicyClient[Engine], contract: Contract, screen: Console
     ) -> Assembly:
         def end(summary: LoopSummary) -> None:
-            """End the process, whose main thread is stuck in the driver."""
+            """End the process, whose main thread hangs in the driver."""
             say = lambda: self._print(self._result(summary, client, None, assembly.recording), screen)  # noqa: E731
             end_process(say, exit_code_for(summary.reason, is_stopped=summary.is_stopped))
 

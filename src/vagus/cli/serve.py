@@ -106,7 +106,7 @@ class ServeCommand:
     """Wait for a router, instead of an error after --open-timeout-s."""
     log: Annotated[LogFlags, tyro.conf.arg(name="")] = field(default_factory=LogFlags)
     is_lasting: ClassVar[bool] = True
-    """It must not hang or fail by its terminal."""
+    """The command must not hang or fail because of its terminal."""
     told: ClassVar[tuple[str, ...]] = (*TOLD, "vagus")
     """Loggers that are shown: sessions, and failures of the policy."""
 

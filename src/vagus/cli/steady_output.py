@@ -52,7 +52,7 @@ class SteadyOutput:
             self._changed.notify_all()
 
     def drain(self, timeout_s: float = DRAIN_S) -> None:
-        """Wait until all is written, but not for ever."""
+        """Wait until all is written, for a limited time."""
         with self._changed:
             self._changed.wait_for(lambda: not self._waiting_bytes, timeout_s)
 
@@ -86,7 +86,7 @@ class _Stream(io.TextIOBase):
         """Return at once."""
 
     def drain(self) -> None:
-        """Wait until all is written, but not for ever."""
+        """Wait until all is written, for a limited time."""
         self._output.drain()
 
     def fileno(self) -> int:

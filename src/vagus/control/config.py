@@ -1,4 +1,4 @@
-"""Every setting of the control loop and the recorder, spelled once."""
+"""Settings of the control loop and of the recorder."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ MAX_WAITING = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class SensesConfig:
-    """How far a robot's readings and cameras are believed."""
+    """Checks of the robot's readings and cameras."""
 
     max_bad_readings: int = 1
-    """Readings of the state in a row that may be missing, not finite or impossible; one more stops it."""
+    """Largest number of bad readings of the state in a row (missing, not finite, impossible); one more stops
+    the robot."""
     jump_factor: float = 3.0
-    """How many times as fast as its velocity limit a joint may seem to move, a share of its range on top; 0:
-    any jump is believed."""
+    """Largest plausible speed of a joint, as a multiple of its velocity limit, plus a share of its range; 0:
+    no check."""
     camera_stale_s: float = 2.0
-    """Longest that the robot is driven while a camera shows the same picture bit by bit; 0: for ever."""
+    """Longest time of driving while a camera gives exactly the same frame, in seconds; 0: no limit."""
 
     def __post_init__(self) -> None:
         check_count("max_bad_readings", self.max_bad_readings, least=0)
@@ -53,34 +54,35 @@ class LoopConfig:
     """Settings of the control loop."""
 
     duration_s: float | None = None
-    """End after this long; unset: run until stopped."""
+    """Duration of the run, in seconds; unset: run until stopped."""
     episodes: int | None = None
-    """End after this many episodes; needs `episode_s`, unless the robot knows when an episode is over."""
+    """Number of episodes after which the run ends; needs `episode_s`, unless the robot ends its episodes."""
     episode_s: float | None = None
-    """Begin a new episode after this long; unset: one episode, or as long as the robot says."""
+    """Duration of an episode, in seconds; unset: one episode, or until the robot ends it."""
     max_limited_s: float = 5.0
-    """Stop the robot when one action was limited without a break for longer than this."""
+    """Longest time that one action may be limited without a break, in seconds; then the robot is stopped."""
     fallback: Fallbacks = field(default_factory=Fallbacks)
-    """What each action does while there is no plan."""
+    """Fallback of the actions while there is no plan."""
     vouch_unbounded: tuple[str, ...] = ()
-    """Actions that may be driven though nothing bounds their speed; said at the start, recorded, audited."""
+    """Actions to command although nothing limits their speed; logged, recorded and audited."""
     vouch_unmeasured: tuple[str, ...] = ()
-    """Positions that may be driven though nothing measures them; likewise."""
+    """Positions to command although nothing measures them; logged, recorded and audited."""
     senses: SensesConfig = field(default_factory=SensesConfig)
-    """How far the robot's readings and cameras are believed."""
+    """Checks of the robot's readings and cameras."""
     keep_plan_within: float | None = None
-    """After a pause, keep the plan if the robot is within this of its last planned action; unset: never."""
+    """Largest distance from the last planned action at which the plan is kept after a pause; unset: never
+    kept."""
     return_to_start: bool = False
-    """After a normal end, move slowly back to where the robot stood at the beginning."""
+    """Move slowly back to the start position after a normal end."""
     return_time_s: float = 4.0
     """Time for the way back to the start, at the end or as a fallback."""
     tick_timeout_s: float = 1.0
-    """Longest that the calls into the robot's driver may take in one tick; then the robot is stopped from
-    another thread, and the run ends."""
+    """Longest time of the calls into the robot's driver in one tick, in seconds. After it, another thread
+    stops the robot, and the run ends."""
     robot_connect_timeout_s: float = 60.0
-    """Longest that connecting the robot, or the beginning of an episode, may take."""
+    """Longest time to connect the robot or to begin an episode, in seconds."""
     realtime_priority: int | None = None
-    """Real-time priority (1 to 99) of the control thread; needs the right to it; unset: none."""
+    """Real-time priority of the control thread, 1 to 99; needs the permission of the system; unset: none."""
 
     @property
     def admission(self) -> Admission:
@@ -107,30 +109,30 @@ class RecorderConfig:
     """Settings of the recorder."""
 
     directory: str = ""
-    """Where session folders are made, or the folder of the dataset; empty: nothing is recorded."""
+    """Folder for the session folders, or folder of the dataset; empty: no recording."""
     format: Literal["folder", "lerobot"] = "folder"
-    """folder: a folder per session, of JSON lines and JPEGs. lerobot: a LeRobotDataset, resumed if it is
-    there; wants LeRobot installed."""
+    """folder: one folder per session, with JSON lines and JPEG files. lerobot: a LeRobotDataset, which is
+    continued if it exists; needs LeRobot."""
     images: bool = True
-    """Record camera frames: those that went with requests, or those of every policy step (lerobot)."""
+    """Record camera frames: those of the requests, or those of every policy step (lerobot)."""
     provenance: bool = True
-    """Record where each action came from, in columns of its own (lerobot)."""
+    """Record the origin of each action, in columns of its own (lerobot)."""
     repo_id: str = ""
     """Name of the dataset (lerobot), user/name; empty: local/ and the name of the folder."""
     codec: str = "h264"
-    """Codec of its videos: h264, hevc, libsvtav1, auto (of the hardware); empty: single images (lerobot)."""
+    """Video codec: h264, hevc, libsvtav1, auto (of the hardware); empty: single images (lerobot)."""
     encoder_threads: int = 1
-    """Threads per camera that encode (lerobot)."""
+    """Number of encoder threads per camera (lerobot)."""
     jpeg_quality: int = 90
     """Quality of the recorded frames, 1 to 100."""
     max_waiting_steps: int = 6000
-    """Steps waiting for the disk; further ones are dropped and counted."""
+    """Largest number of steps that wait for the disk; further steps are dropped and counted."""
     max_waiting_images: int = 16
-    """Sets of frames waiting for the disk; further ones are dropped and counted."""
+    """Largest number of frame sets that wait for the disk; further sets are dropped and counted."""
     flush_s: float = 1.0
-    """Steps reach the disk at least this often."""
+    """Longest time until steps are written to the disk, in seconds."""
     private_files: bool = True
-    """What is recorded is for this user alone (files 0600, folders 0700); else as the umask says."""
+    """Only this user may read the recording (files 0600, folders 0700); otherwise the umask decides."""
 
     def __post_init__(self) -> None:
         check_quality("jpeg_quality", self.jpeg_quality, ConfigError)

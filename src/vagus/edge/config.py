@@ -1,4 +1,4 @@
-"""Every setting of the robot's side, spelled once; the defaults of the documentation are these."""
+"""Settings of the robot's side; the documentation takes its defaults from here."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ PIN = re.compile(r"[0-9a-f]{8,64}")
 
 
 class MergeMode(enum.Enum):
-    """How a new chunk takes over from the running plan."""
+    """Way in which a new chunk replaces the running plan."""
 
     AUTO = "auto"
-    """`rtc` where the server conditions on our prefix, else `switch`."""
+    """`rtc` if the server uses the prefix of the plan, otherwise `switch`."""
     RTC = "rtc"
     SWITCH = "switch"
     FINISH = "finish"
 
 
 class PlanClock(enum.Enum):
-    """What makes the plan advance."""
+    """Clock that advances the plan."""
 
     STEP = "step"
-    """A commanded action; a hold consumes nothing."""
+    """A commanded action advances the plan; a hold does not."""
     TIME = "time"
-    """The local clock; a hold consumes the actions that fell due (velocity robots, moving targets)."""
+    """The local clock advances the plan, also during a hold (velocity robots, moving targets)."""
 
 
 class ImageCodec(enum.Enum):
-    """How frames travel."""
+    """Codec of camera frames."""
 
     AUTO = "auto"
     """Raw to a server on this host, JPEG otherwise."""
@@ -48,52 +48,53 @@ class ImageCodec(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class EdgeConfig:
-    """Settings of the engine and of the worker that talks to the server."""
+    """Settings of the engine and of the worker thread."""
 
     buffer_time_s: float = 0.5
-    """Ask for a new chunk when this much playback is left."""
+    """Request a new chunk when the plan ends in less than this time, in seconds."""
     max_action_age_s: float = 3.0
-    """No action is commanded whose observation is older than this."""
+    """Largest age of an action's observation, in seconds; an older action is not commanded."""
     execute_horizon: int | None = None
-    """Ask for a new chunk after this many actions of the running one; unset: by buffer time alone."""
+    """Request a new chunk after this number of actions of the running chunk; unset: only by buffer time."""
     prefix_horizon: int | None = None
-    """End of the real-time-chunking guidance in steps; unset: what the policy recommends."""
+    """Number of steps after which the real-time-chunking guidance ends; unset: as the policy recommends."""
     rate_hz: float | None = None
-    """Policy steps per second; unset: the rate the policy was trained at."""
+    """Policy steps per second; unset: the rate of the policy's training."""
     rtc: bool = True
-    """Use real-time chunking where the policy offers it."""
+    """Use real-time chunking if the policy offers it."""
     merge: MergeMode = MergeMode.AUTO
-    """How a new chunk takes over from the running plan."""
+    """Way in which a new chunk replaces the running plan."""
     plan_clock: PlanClock = PlanClock.STEP
-    """What makes the plan advance: commanded steps, or time."""
+    """Clock of the plan: step (commanded actions advance it) or time (the local clock does)."""
     image_codec: ImageCodec = ImageCodec.AUTO
-    """How frames travel; auto: raw to a server on this host, JPEG otherwise."""
+    """Codec of camera frames; auto: raw for a server on this host, JPEG otherwise."""
     jpeg_quality: int = DEFAULT_QUALITY
-    """Quality of frames that travel as JPEG, 1 to 100: less is fewer bytes and blurs what the policy sees."""
+    """Quality of JPEG frames, 1 to 100. A lower quality needs fewer bytes, but the policy sees less
+    detail."""
     degraded_after_s: float = 1.0
-    """The link counts as degraded when a request is unanswered for this long."""
+    """Time without an answer to a request after which the link counts as degraded, in seconds."""
     connect_timeout_s: float = 5.0
-    """Give up the first contact after this long; the robot is not connected before it succeeds."""
+    """Longest wait for the first contact with a server, in seconds. The robot is connected only after it."""
     start_timeout_s: float = 300.0
-    """Wait this long for a server that is there and still loads or warms up."""
+    """Longest wait for a server that still loads or warms up, in seconds."""
     handshake_timeout_s: float = 2.0
-    """Longest wait for the answer to one session open."""
+    """Longest wait for the answer to a session open, in seconds."""
     backoff_initial_s: float = 0.5
-    """First pause between tries to reach a server again; doubles each time."""
+    """First pause between attempts to reach a server again, in seconds; it doubles each time."""
     backoff_max_s: float = 10.0
-    """Longest pause between tries."""
+    """Longest pause between attempts, in seconds."""
     max_offline_s: float = 60.0
-    """Stop the robot for good when nothing could be merged for this long."""
+    """Time without a usable chunk after which the robot is stopped and the run ends, in seconds."""
     max_worker_errors: int = 10
-    """Stop the robot for good after this many unexpected errors of the worker in a row."""
+    """Number of unexpected worker errors in a row after which the robot is stopped and the run ends."""
     pin_server: str = ""
-    """Talk to this server only; empty: any replica of the service."""
+    """Name of the only server to use; empty: any server of the service."""
     pin_model: str = ""
-    """Be driven by the model of this hash only (its first 8 digits or more, as `vagus serve` prints it)."""
+    """Hash of the only model to accept (its first 8 digits or more, as `vagus serve` prints it)."""
     trust_units: bool = False
-    """Vouch for units that robot or policy does not state."""
+    """Accept units that robot or policy does not state; you take the responsibility."""
     seed: int | None = None
-    """Seed of the policy's noise, for runs that must repeat; unset: random."""
+    """Seed of the policy's random numbers, for repeatable runs; unset: random."""
 
     def __post_init__(self) -> None:
         for name in (
