@@ -113,6 +113,16 @@ def test_without_a_robot_spec_the_names_and_the_order_are_the_policys_and_this_i
     assert caplog.text.count("no robot spec: names, order and units are those of the policy") == 1
 
 
+def test_a_script_that_waits_is_not_warned_of_the_pace_of_robots(caplog: pytest.LogCaptureFixture) -> None:
+    edge = vagus.EdgeConfig(buffer_time_s=1.0)
+    with (
+        vagus.serve(Echo(), listen=HERE, wait=False, max_batch=1) as server,
+        vagus.RemotePolicy(server.endpoint, edge=edge) as policy,
+    ):
+        assert [warning for warning in policy.contract.warnings if warning.startswith("pace: ")]
+    assert "pace: " not in caplog.text
+
+
 def test_states_and_actions_are_in_the_order_and_the_names_of_the_robot(
     server: PolicyServer, echo: Echo
 ) -> None:

@@ -36,6 +36,9 @@ __all__ = ["RemotePolicy"]
 AT_LEISURE = EdgeConfig(max_action_age_s=3600.0)
 """Whoever waits for a chunk has no plan that grows old meanwhile."""
 
+OF_MOTION = "pace: "
+"""What such a warning says is of robots that move on while they wait."""
+
 logger = logging.getLogger(__name__)
 
 _ResultT = TypeVar("_ResultT")
@@ -211,7 +214,8 @@ class RemotePolicy:
         if self._talk is None:
             talk = self._patiently(lambda: self._begun(link))
             for warning in talk.client.open().warnings:
-                logger.warning("%s", warning)
+                if not warning.startswith(OF_MOTION):
+                    logger.warning("%s", warning)
             self._talk = talk
         self._patiently(self._talk.client.open)
         return self._talk
