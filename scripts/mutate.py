@@ -51,7 +51,11 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "control.gate": ("tests/control/test_gate.py",),
     "control.limits": ("tests/control/test_limits.py",),
     "control.rotation": ("tests/control/test_rotation.py",),
-    "control.fallback": ("tests/control/test_fallback.py",),
+    "control.fallback": (
+        "tests/control/test_fallback.py",
+        "tests/control/test_motion.py",
+        "tests/control/test_holding.py",
+    ),
     "control.motion": ("tests/control/test_motion.py", "tests/control/test_holding.py"),
     "control.plausibility": ("tests/control/test_plausibility.py",),
     "control.readings": ("tests/control/test_readings.py",),

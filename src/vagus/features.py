@@ -1,4 +1,4 @@
-"""Features: name, unit, kind and limits of one number of an action or of the state."""
+"""Features: name, unit, kind, limits and fallback of one number of an action or of the state."""
 
 from __future__ import annotations
 

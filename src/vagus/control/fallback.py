@@ -1,4 +1,4 @@
-"""Fallback strategies: what each action does without a plan, what is refused, and the way back to the start.
+"""Fallback strategies: which are allowed for each kind of action, and what each does in a tick.
 
 The one rule for whatever commands a robot: what `keeps_moving` is at its `rest_value` before commands end.
 """
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from vagus.control.axis_limiter import BoolArray
 from vagus.conventions import group_columns
 from vagus.errors import SpecError
 from vagus.features import ActionFeature, ActionKind, FallbackMode, grips, resolved_feedback
@@ -19,6 +20,7 @@ from vagus.types import ActionArray
 
 __all__ = [
     "FallbackMode",
+    "FallbackTargets",
     "Fallbacks",
     "WayBack",
     "check_fallbacks",
@@ -32,17 +34,13 @@ __all__ = [
 ]
 
 
+_STANDS = (FallbackMode.AUTO, FallbackMode.HOLD, FallbackMode.REPEAT_LAST)
 ALLOWED = {
-    ActionKind.POSITION: (
-        FallbackMode.AUTO,
-        FallbackMode.HOLD,
-        FallbackMode.REPEAT_LAST,
-        FallbackMode.RETURN_TO_START,
-    ),
+    ActionKind.POSITION: (*_STANDS, FallbackMode.RETURN_TO_START),
     ActionKind.VELOCITY: (FallbackMode.AUTO, FallbackMode.ZERO),
     ActionKind.DELTA: (FallbackMode.AUTO, FallbackMode.ZERO),
     ActionKind.EFFORT: (FallbackMode.AUTO, FallbackMode.SAFE, FallbackMode.ZERO),
-    ActionKind.BINARY: (FallbackMode.AUTO, FallbackMode.HOLD, FallbackMode.REPEAT_LAST),
+    ActionKind.BINARY: _STANDS,
 }
 """Fallbacks that stop each kind of action."""
 
@@ -228,3 +226,72 @@ class WayBack:
         """Return where to go in this tick, (action_dim,); the goal once the time is over."""
         self._done = min(self._done + 1, self._ticks)
         return self._between(self._origin, self._goal, smooth(self._done / self._ticks))
+
+
+class FallbackTargets:
+    """Targets of a robot without a plan, tick by tick: each action does what its fallback says.
+
+    Positions brake until they stand. Then `hold` is the pose measured there, once, so that nothing creeps;
+    `repeat_last` is the last command, `return_to_start` the way back. `zero` and `safe` are the rest value at
+    once. Grippers and binaries keep their last command.
+
+    Args:
+        actions: features in the order of the vectors.
+        fallbacks: as the operator says.
+        is_measured: which actions a state feature measures, (action_dim,).
+        is_kept: which actions keep their last command, (action_dim,).
+
+    Attributes:
+        is_position: which actions are positions, (action_dim,).
+        keeps_moving: which actions move the robot on after the last command, (action_dim,).
+        rest: what stops each of these, (action_dim,); 0 for the others.
+    """
+
+    def __init__(
+        self,
+        actions: Sequence[ActionFeature],
+        fallbacks: Fallbacks,
+        *,
+        is_measured: BoolArray,
+        is_kept: BoolArray,
+    ) -> None:
+        modes = [fallback_of(feature, fallbacks) for feature in actions]
+        kinds = [feature.kind for feature in actions]
+        self.is_position: BoolArray = _mask(kind is ActionKind.POSITION for kind in kinds)
+        self.keeps_moving: BoolArray = _mask(keeps_moving(feature) for feature in actions)
+        self.rest: ActionArray = np.array([rest_value(feature, fallbacks) for feature in actions])
+        self._holds = self.is_position & is_measured & _mask(mode is FallbackMode.HOLD for mode in modes)
+        self._returns = _mask(mode is FallbackMode.RETURN_TO_START for mode in modes)
+        self._is_kept = is_kept
+        self._no_brake: BoolArray = np.zeros(len(kinds), dtype=np.bool_)
+        self._pose: ActionArray | None = None
+        self._way: WayBack | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the robot stands, and where to is decided."""
+        return self._pose is not None
+
+    def forget(self) -> None:
+        """Begin anew at the next fallback: a plan was played, or the robot was moved by others."""
+        self._pose = self._way = None
+
+    def goal(self, start: ActionArray) -> ActionArray | None:
+        """Return where the ways back lead, (action_dim,), NaN for other fallbacks; None: there are none."""
+        return np.where(self._returns, start, np.nan) if self._returns.any() else None
+
+    def settle(self, last: ActionArray, measured: ActionArray, way: WayBack | None) -> None:
+        """Note that the robot stands at `measured`, (action_dim,); `way` is for those actions that go it."""
+        self._pose, self._way = np.where(self._holds, measured, last), way
+
+    def advance(self, last: ActionArray) -> tuple[ActionArray, BoolArray]:
+        """Return the target of this tick and which actions brake instead, each (action_dim,)."""
+        target = np.where(self._is_kept, last, self.rest)
+        if self._pose is None:
+            return target, self.is_position
+        pose = self._pose if self._way is None else np.where(self._returns, self._way.advance(), self._pose)
+        return np.where(self.is_position, pose, target), self._no_brake
+
+
+def _mask(flags: Iterable[bool]) -> BoolArray:
+    return np.array(list(flags), dtype=np.bool_)

@@ -10,13 +10,10 @@ import numpy as np
 from vagus.control.axis_limiter import BoolArray
 from vagus.control.binary import BinaryDecoder
 from vagus.control.fallback import (
-    FallbackMode,
     Fallbacks,
+    FallbackTargets,
     WayBack,
     check_names,
-    fallback_of,
-    keeps_moving,
-    rest_value,
     shortest_s,
 )
 from vagus.control.feedback import Feedback
@@ -70,7 +67,6 @@ class Motion:
         said = fallbacks or Fallbacks()
         check_names("fallback.features", said.features, actions)
         actions = resolved_feedback(actions, state_names)
-        modes = [fallback_of(feature, said) for feature in actions]
         self._actions = actions
         self.tick_s = tick_s
         self.max_limited_s = max_limited_s
@@ -79,20 +75,16 @@ class Motion:
         self._feedback = Feedback(actions, state_names)
         self._decoder = BinaryDecoder(actions)
         self._gripper_memory = GripperMemory(actions)
-        kinds = [feature.kind for feature in actions]
-        self._is_position = np.array([kind is ActionKind.POSITION for kind in kinds])
-        self._holds_measured = self._is_position & np.array([mode is FallbackMode.HOLD for mode in modes])
-        self._returns = np.array([mode is FallbackMode.RETURN_TO_START for mode in modes], dtype=np.bool_)
+        self._fallback = FallbackTargets(
+            actions, said, is_measured=self._feedback.is_measured, is_kept=self._gripper_memory.is_kept
+        )
         self._return_time_s = return_time_s
-        self._rest = np.array([rest_value(feature, said) for feature in actions])
-        self._keeps_moving = np.array([keeps_moving(feature) for feature in actions], dtype=np.bool_)
-        self._no_brake: BoolArray = np.zeros(len(kinds), dtype=np.bool_)
-        self._must_command = any(kind in (ActionKind.VELOCITY, ActionKind.EFFORT) for kind in kinds)
-        self._start: ActionArray = np.full(len(kinds), np.nan)
+        self._no_brake: BoolArray = np.zeros(len(actions), dtype=np.bool_)
+        self._must_command = any(f.kind in (ActionKind.VELOCITY, ActionKind.EFFORT) for f in actions)
+        self._start: ActionArray = np.full(len(actions), np.nan)
         self._is_driven = False
         self._is_seeded = False
         self._is_falling_back = False
-        self._hold: ActionArray | None = None
         self._way: WayBack | None = None
         self._start_pose: ActionArray | None = None
 
@@ -149,8 +141,8 @@ class Motion:
     @property
     def is_at_rest(self) -> bool:
         """Whether the robot stands still without further commands: velocities and efforts are at rest."""
-        gap = np.abs(self._limiter.position - self._limiter.clip(self._rest))
-        return not self._is_driven or not bool((gap > SAME)[self._keeps_moving].any())
+        gap = np.abs(self._limiter.position - self._limiter.clip(self._fallback.rest))
+        return not self._is_driven or not bool((gap > SAME)[self._fallback.keeps_moving].any())
 
     @property
     def is_driven(self) -> bool:
@@ -179,7 +171,8 @@ class Motion:
     def go(self, goal: ActionArray, provenance: Provenance) -> Command:
         """Return one tick's command towards `goal` without a plan; NaN: stay. Other kinds go to rest."""
         before = self._limiter.position
-        target = np.where(self._is_position, np.where(np.isfinite(goal), goal, before), self._rest)
+        fallback = self._fallback
+        target = np.where(fallback.is_position, np.where(np.isfinite(goal), goal, before), fallback.rest)
         target = np.where(self._gripper_memory.is_kept, before, target)
         action = self._limiter.step(target, is_braking=self._no_brake)
         self._is_falling_back = True
@@ -230,7 +223,7 @@ class Motion:
         self._start = self._gripper_memory.start(start, measured)
         self._limiter.seed(self._start)
         self._interpolator.seed(self._limiter.position, self._limiter.velocity)
-        self._hold = self._way = None
+        self._forget_fallback()
         if self._start_pose is None:
             self._start_pose = self.measured(state)
 
@@ -241,7 +234,7 @@ class Motion:
         if self._is_falling_back:
             self._interpolator.seed(self._limiter.position, self._limiter.velocity)
         self._is_falling_back = False
-        self._hold = self._way = None
+        self._forget_fallback()
         target = self._interpolator.advance(
             knot, directive.next_knot, begin=directive.begin, end=directive.end, step_s=directive.step_s
         )
@@ -252,8 +245,9 @@ class Motion:
 
     def _come_to_rest(self, directive: Directive) -> Command:
         """Ramp velocities, deltas and efforts to rest; positions brake, binaries stay."""
-        target = np.where(self._keeps_moving, self._rest, self._limiter.position)
-        action = self._limiter.step(target, is_braking=self._is_position, share=self._share(directive))
+        fallback = self._fallback
+        target = np.where(fallback.keeps_moving, fallback.rest, self._limiter.position)
+        action = self._limiter.step(target, is_braking=fallback.is_position, share=self._share(directive))
         return Command(action=action, provenance=directive.provenance, limited=self._limiter.limited)
 
     def _fall_back(self, directive: Directive, state: FloatArray | None) -> Command:
@@ -261,33 +255,30 @@ class Motion:
             return Command(action=None, provenance=directive.provenance)
         before = self._limiter.position
         may_return = directive.motion is MotionState.FALLBACK  # nobody has it go before the first plan
-        target, is_braking = self._fallback_target(before, state, may_return=may_return)
+        if state is not None and self._limiter.is_standing and not self._fallback.is_settled:
+            way = self._fallback_way(before) if may_return else None
+            self._fallback.settle(before, self._limiter.clip(self._feedback.measured(state)), way)
+        target, is_braking = self._fallback.advance(before)
         action = self._limiter.step(target, is_braking=is_braking, share=self._share(directive))
         self._is_driven = True
         self._is_falling_back = True
-        is_settled = self._hold is not None  # else it stands for a tick and then moves to the measured pose
-        moved = not is_settled or bool((self.gap(action, before) > SAME).any())
+        # until it is settled it stands for a tick, and then moves to the measured pose
+        moved = not self._fallback.is_settled or bool((self.gap(action, before) > SAME).any())
         return Command(
             action=action, provenance=directive.provenance, limited=self._limiter.limited, is_moving=moved
         )
 
-    def _fallback_target(
-        self, last: ActionArray, state: FloatArray | None, *, may_return: bool
-    ) -> tuple[ActionArray, BoolArray]:
-        if self._hold is None and state is not None and self._limiter.is_standing:
-            measured = self._feedback.measured(state)
-            self._hold = np.where(
-                self._holds_measured & self._feedback.is_measured, self._limiter.clip(measured), last
-            )
-            if may_return and self._returns.any() and self._start_pose is not None:
-                goal = np.where(self._returns, self._start_pose, np.nan)
-                way = self.gap(last, np.where(np.isnan(goal), last, self._limiter.clip(goal)))
-                self._way = self._way_back(goal, max(self._return_time_s, shortest_s(way, self._actions)))
-        target = np.where(self._gripper_memory.is_kept, last, self._rest)
-        if self._hold is None:
-            return target, self._is_position
-        hold = self._hold if self._way is None else np.where(self._returns, self._way.advance(), self._hold)
-        return np.where(self._is_position, hold, target), self._no_brake
+    def _forget_fallback(self) -> None:
+        self._fallback.forget()
+        self._way = None
+
+    def _fallback_way(self, last: ActionArray) -> WayBack | None:
+        """Return the way back of those actions whose fallback it is, as long as their limits want it."""
+        goal = None if self._start_pose is None else self._fallback.goal(self._start_pose)
+        if goal is None:
+            return None
+        way = self.gap(last, np.where(np.isnan(goal), last, self._limiter.clip(goal)))
+        return self._way_back(goal, max(self._return_time_s, shortest_s(way, self._actions)))
 
     def _share(self, directive: Directive) -> float:
         return self.tick_s / directive.step_s if directive.step_s > 0.0 else 1.0

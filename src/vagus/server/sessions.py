@@ -1,4 +1,4 @@
-"""Table of sessions: one per client name, identified by its epoch."""
+"""Table of sessions, one per client name, each with an epoch; refuses clients when the server is full."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replicas of one service: alive, set back after a failure, or excluded for good."""
+"""Replicas of one service: which is next; alive, set back after a failure, or excluded for good."""
 
 from __future__ import annotations
 
