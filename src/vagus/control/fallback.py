@@ -185,11 +185,12 @@ def shortest_s(way: ActionArray, actions: Sequence[ActionFeature]) -> float:
         actions: features in the same order.
     """
     times = [0.0]
-    for far, feature in zip(way.tolist(), actions, strict=True):
+    for column, feature in enumerate(actions):
+        far = float(way[column])
         bounds = (feature.limits.velocity, feature.limits.acceleration, feature.limits.jerk)
-        for order, (bound, peak) in enumerate(zip(bounds, PEAKS, strict=True), start=1):
+        for order, bound in enumerate(bounds):
             if bound is not None and math.isfinite(far):
-                times.append((peak * far / bound) ** (1.0 / order))
+                times.append((PEAKS[order] * far / bound) ** (1.0 / (order + 1)))
     return max(times)
 
 
