@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from lerobot.processor import PolicyProcessorPipeline
 from torch import Tensor
 
 from vagus.integrations.lerobot.policy.batch import Memory
+from vagus.integrations.lerobot.policy.options import LeRobotOptions
 from vagus.integrations.lerobot.policy.policy import LeRobotPolicy
 from vagus.policies.declare import SpecTable
 from vagus.policies.policy import Row
@@ -139,12 +141,14 @@ def served(path: Path, **options: object) -> LeRobotPolicy:
     """Return the checkpoint at `path`, loaded as a manifest would have it loaded."""
     said: dict[str, object] = {
         "model": str(path),
-        "allowed_sources": [str(path.parent)],
         "stated": TABLE,
         "trained_rate_hz": RATE_HZ,
         "device": "cpu",
     }
-    return LeRobotPolicy(**{**said, **options})  # type: ignore[arg-type] # the test names what it changes
+    own = {entry.name: options.pop(entry.name) for entry in fields(LeRobotOptions) if entry.name in options}
+    own = {"allowed_sources": (str(path.parent),), **own}
+    said["options"] = LeRobotOptions(**own)  # type: ignore[arg-type] # the test names what it changes
+    return LeRobotPolicy(**{**said, **options})  # type: ignore[arg-type] # likewise
 
 
 class Local:

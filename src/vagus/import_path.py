@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.util
 import inspect
@@ -42,7 +43,7 @@ def load_named(sort: str, target: str) -> tuple[ModuleType, object]:
     return module, found
 
 
-def construct(subject: str, make: Callable[..., ThingT], options: Mapping[str, Option]) -> ThingT:
+def construct(subject: str, make: Callable[..., ThingT], options: Mapping[str, object]) -> ThingT:
     """Return what `make` makes of the options.
 
     Raises:
@@ -78,7 +79,13 @@ def check_options(subject: str, given: Mapping[str, object], accepted: frozenset
     unknown = sorted(set(given) - accepted)
     if unknown:
         choices = ", ".join(sorted(accepted)) or "none"
-        raise ConfigError(f"options of {subject}", wanted=f"some of: {choices}", got=", ".join(unknown))
+        near = [name for word in unknown for name in difflib.get_close_matches(word, accepted, n=1)]
+        raise ConfigError(
+            f"options of {subject}",
+            wanted=f"some of: {choices}",
+            got=", ".join(unknown),
+            fix=f"did you mean {' and '.join(near)}?" if near else "",
+        )
 
 
 def _module(sort: str, target: str) -> tuple[ModuleType, str]:

@@ -248,3 +248,17 @@ def test_a_script_serves_until_a_signal_and_then_goes_on(
             process.kill()
     assert "service stay/main/default" in said
     assert "finished True True" in rest, rest
+
+
+def test_a_wrong_option_is_told_before_anything_is_connected() -> None:
+    with pytest.raises(ConfigError, match=r"got inference_md; did you mean inference_ms\?"):
+        vagus.serve("reach", connect="tcp/127.0.0.1:1", options={"inference_md": 1.0})
+
+
+def test_options_of_a_policy_of_your_own_are_not_those_of_a_backend_of_its_name() -> None:
+    class Reach(Scaled):
+        pass
+
+    Reach.__name__ = "reach"
+    with background(Reach, options={"gain": 3.0}) as server:
+        assert server.capabilities().model == "reach"

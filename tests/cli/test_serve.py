@@ -41,7 +41,7 @@ def test_a_policy_is_imported_where_threads_wait_asleep_unless_told_otherwise(
 
 
 MANIFEST = """{
-    "policy": "reach", "service_name": "cell", "max_sessions": 3, "audit_path": "audit.jsonl",
+    "policy": "arm.py:Arm", "service_name": "cell", "max_sessions": 3, "audit_path": "audit.jsonl",
     "options": {"horizon": 20},
     "zenoh": {"connect": ["tls/router:7447"], "lease_s": 5.0,
               "tls": {"ca": "pem", "certificate": "pem", "private_key": "pem"}}
@@ -77,7 +77,11 @@ def test_a_manifest_is_read_wherever_it_stands(before: str, after: str, manifest
     config = config_of([*FLAGS[before], manifest, *behind])
     assert config == config_of([manifest, *FLAGS[before], *behind])
     assert config.options["horizon"] == (30 if "pairs" in (before, after) else 20)
-    assert (config.policy, config.service_name, config.audit_path) == ("reach", "cell", Path("audit.jsonl"))
+    assert (config.policy, config.service_name, config.audit_path) == (
+        "arm.py:Arm",
+        "cell",
+        Path("audit.jsonl"),
+    )
     assert config.zenoh.tls.ca == Path("pem").absolute()
     assert config.zenoh.lease_s == 5.0
 
@@ -183,3 +187,57 @@ def test_help_lists_the_settings_of_the_policy_that_is_asked_for(
     manifest.write_text("policy: lerobot\n")
     assert "options of --policy lerobot" in help_of([str(manifest)], capsys)
     assert "options of --policy reach" in help_of([str(manifest), "--policy", "reach"], capsys)
+
+
+OWN = """
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Settings:
+    gain: float = 2.0
+    \"\"\"Gain of the controller.\"\"\"
+
+class Own:
+    options_type = Settings
+
+class Plain:
+    pass
+"""
+
+
+def test_help_lists_the_settings_of_a_class_of_your_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "own_help.py"
+    own.write_text(OWN)
+    said = help_of(["--policy", f"{own}:Own"], capsys)
+    assert "  gain: float (default: 2.0)\n      Gain of the controller." in said
+    assert "options of" not in help_of(["--policy", f"{own}:Plain"], capsys)
+    said = help_of(["--policy", f"{own}:Nobody"], capsys)
+    assert "usage: vagus serve" in said
+    assert "are not known" in said
+    assert "'Nobody'" in said
+
+
+WRONG_OPTIONS = {
+    "another name": (["inference_md", "60"], "did you mean inference_ms?"),
+    "another type": (["inference_ms", "fast"], "inference_ms: float"),
+    "out of range": (["inference_ms", "-1"], "0 to 60000"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG_OPTIONS)
+def test_a_wrong_option_is_told_before_anything_is_connected(
+    what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options, words = WRONG_OPTIONS[what]
+    unreached = ["--connect", "tcp/127.0.0.1:1", "--open-timeout-s", "0.1"]
+    assert main(["serve", "--policy", "reach", *unreached, "--options", *options]) == ExitCode.CONFIG
+    assert words in capsys.readouterr().err
+
+
+def test_a_list_is_given_with_commas() -> None:
+    config = config_of(["--policy", "lerobot", "--options", "allowed_sources", "outputs/train, lerobot"])
+    assert config.options == {"allowed_sources": ("outputs/train", "lerobot")}
+    config = config_of(["--policy", "my.py:Mine", "--options", "allowed_sources", "a,b"])
+    assert config.options == {"allowed_sources": "a,b"}

@@ -10,6 +10,7 @@ import pytest
 
 from vagus.demo.arm import ACTIONS, HOME, LOWER, UPPER, Floats, random_target, tip_position
 from vagus.demo.reach import ReachPolicy
+from vagus.demo.reach_options import ReachOptions
 from vagus.demo.scene import Scene
 from vagus.demo.vision import TargetMemory
 from vagus.errors import ConfigError, PolicyError
@@ -206,13 +207,13 @@ def test_the_schedule_of_zeros_guides_only_what_is_executed_anyway() -> None:
 
 def test_the_model_hash_names_everything_that_changes_an_output() -> None:
     assert ReachPolicy().model_hash == POLICY.model_hash
-    assert ReachPolicy(inference_ms=5.0).model_hash == POLICY.model_hash
+    assert ReachPolicy(options=ReachOptions(inference_ms=5.0)).model_hash == POLICY.model_hash
     others = {ReachPolicy(rtc_schedule="linear").model_hash, ReachPolicy(rtc_max_guidance=2.0).model_hash}
     assert len(others | {POLICY.model_hash}) == 3
 
 
 def test_inference_takes_at_least_as_long_as_it_is_told_to() -> None:
-    policy = ReachPolicy(inference_ms=60.0)
+    policy = ReachPolicy(options=ReachOptions(inference_ms=60.0))
     seen = row(observation())
     began_ns = time.monotonic_ns()
     policy.infer([seen])
@@ -223,9 +224,9 @@ def test_a_wrong_setting_is_told() -> None:
     with pytest.raises(ConfigError, match="exp, linear, ones, zeros"):
         ReachPolicy(rtc_schedule="cosine")
     with pytest.raises(ConfigError, match="inference_ms"):
-        ReachPolicy(inference_ms=-1.0)
+        ReachOptions(inference_ms=-1.0)
     with pytest.raises(ConfigError, match="inference_ms"):
-        ReachPolicy(inference_ms=float("nan"))
+        ReachOptions(inference_ms=float("nan"))
 
 
 def test_it_acts_on_the_joints_of_the_arm() -> None:

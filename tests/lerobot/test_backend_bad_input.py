@@ -102,7 +102,7 @@ def test_code_beside_weights_or_tokenizers_is_not_run(act: Path, tmp_path: Path,
         served(act)
     assert not proof.exists()
     with pytest.raises(VagusError):  # no tokenizer in the end
-        served(act, allowed_classes=[str(folder)])
+        served(act, allowed_classes=(str(folder),))
     assert proof.exists()  # so that would have been run
 
 

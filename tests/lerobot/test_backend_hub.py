@@ -18,10 +18,12 @@ from lerobot_backend import TABLE, act_config, diffusion_config, good, row, save
 from vagus.errors import ConfigError, PolicyError, VagusError
 from vagus.integrations.lerobot.policy import source
 from vagus.integrations.lerobot.policy.families import FAMILIES
+from vagus.integrations.lerobot.policy.options import LeRobotOptions
 from vagus.integrations.lerobot.policy.policy import LeRobotPolicy
 from vagus.policies.declare import SpecTable
+from vagus.policies.registry import options_of
 
-HUB = {"allowed_sources": ["someone"], "stated": TABLE, "trained_rate_hz": 30.0}
+HUB = {"options": LeRobotOptions(allowed_sources=("someone",)), "stated": TABLE, "trained_rate_hz": 30.0}
 ARM = dict.fromkeys(tiny.ACTION_NAMES, "rad")
 VLA_TABLE = SpecTable(actions=ARM, state=ARM)
 GATED = "google/paligemma-3b-pt-224"
@@ -35,7 +37,11 @@ def act(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("model", ["", "/not/there", "./not_there", "~/not_there", "not a name", "a/b/c"])
 def test_what_is_neither_directory_nor_hub_id_is_said(model: str) -> None:
     with pytest.raises(ConfigError, match="a directory or a hub id"):
-        LeRobotPolicy(model=model, allowed_sources=["/", "not a name", "a"])
+        LeRobotPolicy(model=model, options=LeRobotOptions(("/", "not a name", "a")))
+
+
+def test_the_table_and_the_class_of_the_backend_name_one_dataclass() -> None:
+    assert options_of("lerobot") is LeRobotPolicy.options_type
 
 
 def test_a_source_that_the_manifest_does_not_list_is_refused_unread(act: Path) -> None:
@@ -88,7 +94,7 @@ def test_what_the_hub_refuses_is_said(
 @pytest.mark.parametrize("allowed", [(), ("outputs",)])
 def test_a_directory_that_is_not_here_is_not_only_looked_for_on_the_hub(allowed: tuple[str, ...]) -> None:
     with pytest.raises(VagusError, match="there is no such directory here"):
-        LeRobotPolicy(model="outputs/act", allowed_sources=allowed)
+        LeRobotPolicy(model="outputs/act", options=LeRobotOptions(allowed))
 
 
 # -- tokenizers and backbones -----------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from lerobot_conversations import (
     assert_same,
 )
 from vagus.integrations.lerobot.policy.batch import Memory
+from vagus.integrations.lerobot.policy.options import LeRobotOptions
 from vagus.integrations.lerobot.policy.policy import LeRobotPolicy
 from vagus.policies.policy import Row
 from vagus.types import ActionChunk
@@ -38,7 +39,7 @@ def serve(folder: Path) -> LeRobotPolicy:
     with tiny.tiny_gemma():
         return LeRobotPolicy(
             model=str(folder),
-            allowed_sources=[str(folder.parent)],
+            options=LeRobotOptions(allowed_sources=(str(folder.parent),)),
             device="cpu",
             stated=TABLE,
             trained_rate_hz=30.0,

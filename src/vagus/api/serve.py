@@ -92,10 +92,11 @@ def serve(
         LinkError: no router answers, or nobody can listen there.
         PolicyError: the policy cannot be loaded, or fails its warm-up.
     """
-    below = settings_from("serve", settings, config)
-    told = replace(below, policy=policy if isinstance(policy, str) else called(policy))
+    named, thing = ({"policy": policy}, None) if isinstance(policy, str) else ({"policy": ""}, policy)
+    told = settings_from("serve", {**settings, **named}, config)
+    if thing is not None:
+        told = replace(told, policy=called(thing))
     told = replace(told, zenoh=_reached(told.zenoh, connect, listen))
-    thing = None if isinstance(policy, str) else policy
     if not wait:
         return _in_background(told, thing)
     with stopped_by_signals() as stopping, _started(told, thing) as server:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from vagus.cli.console import say
-from vagus.policies.options import BackendOption, describe_options
-from vagus.policies.registry import options_of
+from vagus.errors import VagusError
+from vagus.policies.options import BackendOption, describe_options, options_type_of
+from vagus.policies.registry import found_policy, options_of
 
 __all__ = ["help_on", "options_help", "policy_among"]
 
@@ -21,18 +22,28 @@ def policy_among(arguments: Sequence[str]) -> str:
 
 @contextmanager
 def help_on(policy: str) -> Iterator[None]:
-    """Print the backend's own settings after the help, if the arguments ask for help on a backend."""
+    """Print the policy's own settings after the help, if the arguments ask for help on a policy."""
     try:
         yield
     except SystemExit as end:
-        kind = options_of(policy)
-        if end.code in (0, None) and kind is not None:
-            say(options_help(policy, describe_options(kind)))
+        if end.code in (0, None):
+            _tell_options(policy)
         raise
 
 
+def _tell_options(policy: str) -> None:
+    """Print the settings of a backend, or of the class that a package or a file brings."""
+    try:
+        kind = options_of(policy) or options_type_of(found_policy(policy))
+    except VagusError as error:
+        say(f"options of --policy {policy} are not known: {error}")
+        return
+    if kind is not None:
+        say(options_help(policy, describe_options(kind)))
+
+
 def options_help(policy: str, options: Sequence[BackendOption]) -> str:
-    """Return the help text of `--options` for a backend."""
+    """Return the help text of `--options` for a policy."""
     lines = [f"options of --policy {policy}, each as --options NAME VALUE:"]
     for option in options:
         default = f" (default: {option.default})" if option.default else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -26,7 +27,14 @@ from vagus.cli.waiting import keep_trying
 from vagus.errors import ConfigError
 from vagus.import_path import Option
 from vagus.policies.declare import SpecTable
-from vagus.policies.registry import BACKENDS, backend_module, check_places
+from vagus.policies.options import OptionValue, parted
+from vagus.policies.registry import (
+    BACKENDS,
+    backend_module,
+    check_backend_options,
+    check_places,
+    options_of,
+)
 from vagus.server.config import ServeConfig
 from vagus.server.manifest import load_manifest
 from vagus.server.served_policy import load_model
@@ -67,9 +75,9 @@ class ServeFlags(ServeConfig):
 
     zenoh: Annotated[ZenohConfig, tyro.conf.arg(name="")] = field(default_factory=ZenohConfig)
     options: dict[str, Option] = field(default_factory=dict)  # type: ignore[assignment] # a list is typed with commas
-    """Settings of the backend, e.g. --options inference_ms 60; a list has commas: allowed_sources
-    outputs,lerobot. --policy NAME --help lists them. For a class of your own: arguments of its
-    constructor."""
+    """Settings of the policy, e.g. --options inference_ms 60; a list has commas: allowed_sources
+    outputs,lerobot. --policy NAME --help lists them. For a class of your own: fields of its options_type, or
+    arguments of its constructor."""
 
     @classmethod
     def of(cls, config: ServeConfig) -> ServeFlags:
@@ -84,8 +92,11 @@ class ServeFlags(ServeConfig):
     def over(self, below: ServeFlags) -> ServeFlags:
         """Return the same with the tables of `below` where there are none here; single options win."""
         tables = {name: getattr(self.spec, name) or getattr(below.spec, name) for name in TABLES}
-        options = {**below.options, **with_switches(self.options)}
-        return replace(self, options=options, spec=replace(self.spec, **tables))
+        typed: Mapping[str, OptionValue] = with_switches(self.options)
+        kind = options_of(self.policy)
+        typed = typed if kind is None else parted(kind, typed)
+        both = {"options": {**below.options, **typed}, "spec": replace(self.spec, **tables)}
+        return replace(self, **both)  # type: ignore[arg-type] # lists, too, once they are parted
 
 
 @dataclass(frozen=True)
@@ -129,6 +140,7 @@ class ServeCommand:
             raise _not_a_manifest(str(command.manifest))
         command = replace(command, config=command.config.over(config))
         _check_used(command.config, config)
+        check_backend_options(command.config.policy, command.config.options)
         if command.dataset and command.write_manifest is None:
             raise ConfigError("dataset", wanted="--write-manifest, too", got=command.dataset)
         if not command.config.policy:

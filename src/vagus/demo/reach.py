@@ -44,23 +44,24 @@ class ReachPolicy:
     """Reaches for the target with the simulated arm. Shared: all that a robot leaves is in its session.
 
     Args:
-        inference_ms: a batch takes at least this long, as a large model's would.
+        options: settings of this policy alone.
         rtc_schedule: how guidance falls off: exp, linear, ones, zeros.
         rtc_max_guidance: bound of the guidance weight.
     """
 
     serving_mode = ServingMode.SHARED
+    options_type = ReachOptions
 
     def __init__(
         self,
         *,
-        inference_ms: float = 0.0,
+        options: ReachOptions | None = None,
         rtc_schedule: str = "exp",
         rtc_max_guidance: float = MAX_GUIDANCE,
     ) -> None:
         if rtc_schedule not in SCHEDULES:
             raise ConfigError("rtc_schedule", wanted=f"one of {', '.join(SCHEDULES)}", got=rtc_schedule)
-        self._inference_ns = round(ReachOptions(inference_ms).inference_ms * NS_PER_MS)
+        self._inference_ns = round((options or ReachOptions()).inference_ms * NS_PER_MS)
         self._schedule = rtc_schedule
         self._max_guidance = rtc_max_guidance
         weights = resources.files("vagus.demo").joinpath(WEIGHTS)

@@ -12,14 +12,15 @@ from typing import TypeAlias, cast
 import numpy as np
 
 from vagus.errors import ConfigError, PolicyError
-from vagus.import_path import Option, construct, load_named
+from vagus.import_path import construct, load_named
 from vagus.policies.declare import PolicyDeclaration, declaration_of
 from vagus.policies.identity import PolicyIdentity
+from vagus.policies.options import OptionValue, options_type_of, read_options
 from vagus.policies.policy import Policy, Row, ServingMode, failure_of
 from vagus.specs import PolicySpec
 from vagus.types import ActionChunk, Observation
 
-__all__ = ["Option", "called", "load_callable", "policy_of"]
+__all__ = ["called", "load_callable", "policy_of"]
 
 Scratch: TypeAlias = "dict[str, object]"
 """Session state of a function: a dict for one episode of one robot."""
@@ -127,14 +128,14 @@ class CompletedPolicy:
 
 
 def load_callable(
-    target: str, *, spec: PolicySpec | None = None, options: Mapping[str, Option] | None = None
+    target: str, *, spec: PolicySpec | None = None, options: Mapping[str, OptionValue] | None = None
 ) -> Policy[object]:
     """Return the policy at `target`.
 
     Args:
         target: "package.module:name" or "path/to/file.py:name".
         spec: the spec of a function; None: the function declares it with `@policy`.
-        options: keyword arguments for the constructor of a class.
+        options: keyword arguments for the constructor of a class, or fields of its `options_type`.
 
     Raises:
         ConfigError: nothing is found, the import fails, or the function has no spec.
@@ -148,7 +149,7 @@ def load_callable(
 
 
 def policy_of(
-    thing: object, *, spec: PolicySpec | None = None, options: Mapping[str, Option] | None = None
+    thing: object, *, spec: PolicySpec | None = None, options: Mapping[str, OptionValue] | None = None
 ) -> Policy[object]:
     """Return what a program hands over as a policy: a function, an object, or a class to be made.
 
@@ -158,7 +159,7 @@ def policy_of(
     Args:
         thing: a function with `@policy`, an object with `infer` and `spec` or `@policy`, or a class of such.
         spec: what a function wants and gives; None: it says so itself with `@policy`.
-        options: keyword arguments for the constructor of a class.
+        options: keyword arguments for the constructor of a class, or fields of its `options_type`.
 
     Raises:
         ConfigError: it does not say what it wants, or cannot be made.
@@ -193,7 +194,7 @@ def _module_of(thing: object) -> ModuleType:
 
 def _watched(
     target: str,
-    options: Mapping[str, Option] | None,
+    options: Mapping[str, OptionValue] | None,
     make: Callable[[PolicyIdentity], Policy[object]],
 ) -> Policy[object]:
     """Return the policy that `make` makes while somebody watches which files it reads."""
@@ -228,7 +229,7 @@ def _completed(
     return cast("Policy[object]", FunctionPolicy(thing, declaration, identity))
 
 
-def _construct(target: str, found: object, options: dict[str, Option]) -> object:
+def _construct(target: str, found: object, options: dict[str, OptionValue]) -> object:
     if not inspect.isclass(found):
         if options:
             raise ConfigError(
@@ -237,7 +238,9 @@ def _construct(target: str, found: object, options: dict[str, Option]) -> object
                 got=f"options {sorted(options)}",
             )
         return found
-    return construct(f"policy {target!r}", found, options)
+    subject, kind = f"policy {target!r}", options_type_of(found)
+    given = options if kind is None else {"options": read_options(subject, kind, options)}
+    return construct(subject, found, given)
 
 
 def _takes_row(act: Callable[..., object]) -> bool:

@@ -17,8 +17,8 @@ from pathlib import Path
 from types import ModuleType
 
 from vagus.errors import ConfigError, PolicyError
-from vagus.import_path import Option
 from vagus.policies.file_reads import FileReads, Fingerprint, fingerprint
+from vagus.policies.options import OptionValue
 from vagus.policies.own_files import Home, files_below
 
 __all__ = ["PolicyIdentity"]
@@ -50,7 +50,7 @@ class PolicyIdentity:
         options: options of its constructor; for a file or folder in them, its contents count.
     """
 
-    def __init__(self, subject: str, options: Mapping[str, Option]) -> None:
+    def __init__(self, subject: str, options: Mapping[str, OptionValue]) -> None:
         self._subject = subject
         self._options = options
         self._reads = FileReads()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import inspect
 import itertools
+import textwrap
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import TypeAlias, TypeVar
 
 import msgspec
@@ -15,10 +16,10 @@ import msgspec
 from vagus.errors import ConfigError
 from vagus.import_path import check_options
 
-__all__ = ["BackendOption", "OptionValue", "describe_options", "read_options"]
+__all__ = ["BackendOption", "OptionValue", "describe_options", "options_type_of", "parted", "read_options"]
 
 OptionValue: TypeAlias = "bool | int | float | str | Sequence[str]"
-"""What a backend can be told in a manifest; on the command line, texts with commas are lists."""
+"""What a policy can be told in a manifest."""
 
 OptionsT = TypeVar("OptionsT")
 
@@ -48,28 +49,48 @@ def read_options(subject: str, kind: type[OptionsT], given: Mapping[str, OptionV
     Args:
         subject: whose options they are, for messages: "policy 'reach'".
         kind: a frozen dataclass; its `__post_init__` may raise ConfigError.
-        given: name → value; a text is taken apart at its commas where a list is wanted.
+        given: name → value.
 
     Raises:
         ConfigError: an unknown name, a wrong type, or a value that the dataclass refuses.
     """
-    types = typing.get_type_hints(kind)
-    check_options(subject, given, frozenset(types))
-    table = {name: _listed(value) if str(types[name]) == LIST else value for name, value in given.items()}
+    check_options(subject, given, frozenset(typing.get_type_hints(kind)))
     try:
-        return msgspec.convert(table, kind)
+        return msgspec.convert(dict(given), kind)
     except msgspec.ValidationError as error:
         wanted = "; ".join(f"{option.name}: {option.kind}" for option in describe_options(kind))
         raise ConfigError(f"options of {subject}", wanted=wanted, got=str(error)) from error
 
 
+def parted(kind: type, given: Mapping[str, OptionValue]) -> dict[str, OptionValue]:
+    """Return options from a command line: where a list is wanted, the text is parted at its commas.
+
+    In a manifest a list is a list: a comma there may belong to the name of a directory.
+    """
+    types = typing.get_type_hints(kind)
+    return {name: _parts(value) if str(types.get(name)) == LIST else value for name, value in given.items()}
+
+
+def options_type_of(thing: object) -> type | None:
+    """Return the dataclass of options that a policy's class carries as `options_type`; None: it carries none.
+
+    Raises:
+        ConfigError: what it carries is no dataclass.
+    """
+    kind = getattr(thing, "options_type", None) if inspect.isclass(thing) else None
+    if kind is not None and not (inspect.isclass(kind) and is_dataclass(kind)):
+        raise ConfigError(f"options_type of {thing}", wanted="a frozen dataclass", got=repr(kind))
+    return kind
+
+
 def describe_options(kind: type) -> list[BackendOption]:
     """Return every setting of a dataclass of options, in order."""
-    types, texts = typing.get_type_hints(kind), _texts(kind)
+    types = typing.get_type_hints(kind)
+    texts = {name: text for part in reversed(kind.__mro__) for name, text in _texts(part).items()}
     return [
         BackendOption(
             entry.name,
-            "list of texts" if str(types[entry.name]) == LIST else types[entry.name].__name__,
+            _in_words(types[entry.name]),
             "" if entry.default in (MISSING, (), "") else str(entry.default),
             texts.get(entry.name, ""),
         )
@@ -77,15 +98,25 @@ def describe_options(kind: type) -> list[BackendOption]:
     ]
 
 
-def _listed(value: OptionValue) -> OptionValue:
+def _in_words(kind: object) -> str:
+    if str(kind) == LIST:
+        return "list of texts"
+    return kind.__name__ if isinstance(kind, type) else str(kind)
+
+
+def _parts(value: OptionValue) -> OptionValue:
     if not isinstance(value, str):
         return value
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
 def _texts(kind: type) -> dict[str, str]:
-    """Return field → the docstring under it."""
-    body = typing.cast("ast.ClassDef", ast.parse(inspect.getsource(kind)).body[0]).body
+    """Return field → the docstring under it; nothing where the source is not at hand."""
+    try:
+        source = textwrap.dedent(inspect.getsource(kind))
+    except (OSError, TypeError):
+        return {}
+    body = typing.cast("ast.ClassDef", ast.parse(source).body[0]).body
     return {
         field.target.id: " ".join(inspect.cleandoc(below.value.value).split())
         for field, below in itertools.pairwise(body)

@@ -9,14 +9,23 @@ from types import ModuleType
 from typing import cast
 
 from vagus.errors import ConfigError
-from vagus.import_path import Option, accepted_options, check_options
+from vagus.import_path import Option, accepted_options, check_options, load_named
 from vagus.installed import POLICIES, installed
 from vagus.policies.callable import load_callable, policy_of
-from vagus.policies.options import OptionValue, read_options
+from vagus.policies.options import OptionValue, options_type_of, read_options
 from vagus.policies.policy import Policy
 from vagus.specs import PolicySpec
 
-__all__ = ["BACKENDS", "BACKEND_OPTIONS", "backend_module", "check_places", "load_policy", "options_of"]
+__all__ = [
+    "BACKENDS",
+    "BACKEND_OPTIONS",
+    "backend_module",
+    "check_backend_options",
+    "check_places",
+    "found_policy",
+    "load_policy",
+    "options_of",
+]
 
 BACKENDS: Mapping[str, str] = {
     "lerobot": "vagus.integrations.lerobot.policy.policy:LeRobotPolicy",
@@ -49,8 +58,8 @@ def load_policy(  # noqa: PLR0913 - settings, each with a default
     Args:
         name: one of `backends`, a name that an installed package brings (entry point of the group
             `vagus.policies`), or a path to a policy of your own ("file.py:name", "package.module:name").
-        options: the backend's own settings: fields of its dataclass of options, or else arguments of its
-            constructor.
+        options: the policy's own settings: fields of the dataclass `options_type` of its class, or else
+            arguments of its constructor.
         settings: keyword arguments that any backend may take (model, revision, dtype, device …).
         spec: what a function of your own wants and gives.
         stated: what the operator says of the model and its sources; given to a backend that asks for it.
@@ -64,22 +73,23 @@ def load_policy(  # noqa: PLR0913 - settings, each with a default
     options, settings = options or {}, settings or {}
     if thing is not None:
         check_options(f"policy {name!r}", settings, LABELS)
-        return policy_of(thing, spec=spec, options=cast("Mapping[str, Option]", options))
-    kind = options_of(name) if backends is BACKENDS else None
-    if kind is not None:
-        options = _given(read_options(f"policy {name!r}", kind, options))
+        return policy_of(thing, spec=spec, options=options)
     if name not in backends:
         name = installed(POLICIES).get(name, name)
     if name not in backends and ":" in name:
         check_options(f"policy {name!r}", settings, LABELS)
-        return load_callable(name, spec=spec, options=cast("Mapping[str, Option]", options))
+        return load_callable(name, spec=spec, options=options)
     make = _constructor(name, backends)
-    accepted, stated = accepted_options(make), stated or {}
-    check_options(f"policy {name!r}", options, None if accepted is None else accepted - set(stated))
+    accepted, stated, kind = accepted_options(make), stated or {}, options_type_of(make)
+    if kind is None:
+        own: Mapping[str, object] = options
+        check_options(f"policy {name!r}", options, None if accepted is None else accepted - set(stated))
+    else:
+        own = {"options": read_options(f"policy {name!r}", kind, options)}
     check_options(f"policy {name!r}", settings, None if accepted is None else accepted | LABELS)
     given = {key: value for key, value in settings.items() if accepted is None or key in accepted}
     asked = {key: value for key, value in stated.items() if accepted is not None and key in accepted}
-    return make(**given, **asked, **options)
+    return make(**given, **asked, **own)
 
 
 def options_of(name: str) -> type | None:
@@ -88,6 +98,26 @@ def options_of(name: str) -> type | None:
         return None
     place, _, attribute = BACKEND_OPTIONS[name].partition(":")
     return cast("type", getattr(importlib.import_module(place), attribute))
+
+
+def found_policy(name: str) -> object | None:
+    """Return what a file or an installed package has under `name`, imported; None: it is no such name.
+
+    Raises:
+        ConfigError: nothing is there, or it cannot be imported.
+    """
+    place = name if ":" in name else installed(POLICIES).get(name, "")
+    return load_named("policy", place)[1] if place else None
+
+
+def check_backend_options(name: str, options: Mapping[str, OptionValue]) -> None:
+    """Raise ConfigError on options that the backend `name` refuses; those of a policy of your own wait.
+
+    Nothing of the backend itself is imported, so that a mistake is told before anything is connected.
+    """
+    kind = options_of(name)
+    if kind is not None:
+        read_options(f"policy {name!r}", kind, options)
 
 
 def check_places(policy: str, names: Iterable[str], spelled: Callable[[str], str]) -> None:
@@ -106,13 +136,6 @@ def check_places(policy: str, names: Iterable[str], spelled: Callable[[str], str
     for name in names:
         if name in own:
             raise ConfigError(name, wanted=f"it among the backend's options: {spelled(name)}", got="it alone")
-
-
-def _given(typed: object) -> dict[str, OptionValue]:
-    """Return the settings that are not their defaults."""
-    usual = type(typed)()
-    names = [entry.name for entry in fields(typed)]  # type: ignore[arg-type] # a dataclass
-    return {name: getattr(typed, name) for name in names if getattr(typed, name) != getattr(usual, name)}
 
 
 def _constructor(name: str, backends: Mapping[str, str]) -> Callable[..., Policy[object]]:

@@ -71,8 +71,8 @@ class ServeConfig:
     device: str = ""
     """Device of the inference, if the backend has a choice, e.g. cuda:0; empty: the backend's default."""
     options: dict[str, bool | int | float | str | tuple[str, ...]] = field(default_factory=dict)
-    """Settings of the backend alone, by name, as `vagus serve --policy NAME --help` lists them; arguments of
-    the constructor where the policy is a class of your own."""
+    """Settings of the policy alone, by name, as `vagus serve --policy NAME --help` lists them; arguments of
+    the constructor where a class of your own has no `options_type`."""
     spec: SpecTable = field(default_factory=SpecTable)
     """Spec of the policy, if the policy has none itself."""
 

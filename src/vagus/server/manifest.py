@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from vagus.errors import ConfigError
-from vagus.policies.registry import check_places
+from vagus.policies.registry import check_backend_options, check_places
 from vagus.server.config import ServeConfig
 from vagus.settings_file import check_keys, parse_settings, read_settings
 
@@ -54,9 +54,11 @@ def settings_from(subject: str, table: Mapping[str, object], below: ServeConfig 
     check_keys(subject, plain, ServeConfig)
     whole = {} if below is None else {name: getattr(below, name) for name in known}
     try:
-        return msgspec.convert({**whole, **plain}, ServeConfig, dec_hook=_path)
+        config = msgspec.convert({**whole, **plain}, ServeConfig, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise ConfigError(subject, wanted="values as in `vagus serve --help`", got=str(error)) from error
+    check_backend_options(config.policy, config.options)
+    return config
 
 
 def _moved(name: str, value: object) -> str:

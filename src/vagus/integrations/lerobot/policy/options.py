@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vagus.errors import ConfigError
+
 __all__ = ["LeRobotOptions"]
 
 
@@ -19,3 +21,10 @@ class LeRobotOptions:
     """Compile the network with torch; the first batch of each size takes minutes."""
     tokenizer: str = ""
     """Directory or hub id of the tokenizer, where the checkpoint's cannot be reached."""
+
+    def __post_init__(self) -> None:
+        for name in ("allowed_sources", "allowed_classes"):
+            listed = getattr(self, name)
+            if not (isinstance(listed, tuple) and all(isinstance(entry, str) and entry for entry in listed)):
+                # the letters of a text, or "", which is the working directory, would allow too much
+                raise ConfigError(name, wanted="a tuple of texts, none of them empty", got=repr(listed))

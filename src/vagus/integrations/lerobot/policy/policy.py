@@ -16,6 +16,7 @@ from vagus.integrations.lerobot.policy.features import features_of, rtc_of
 from vagus.integrations.lerobot.policy.forward import Forward
 from vagus.integrations.lerobot.policy.guidance import check_guidance
 from vagus.integrations.lerobot.policy.loading import load, out_of_memory
+from vagus.integrations.lerobot.policy.options import LeRobotOptions
 from vagus.integrations.lerobot.policy.rtc import install_rtc
 from vagus.integrations.lerobot.policy.source import local_directory
 from vagus.policies.declare import SpecTable
@@ -33,20 +34,18 @@ class LeRobotPolicy:
         revision: branch, tag or commit on the hub.
         device: e.g. "cuda:0"; "": that of the checkpoint where it is there, else the best one.
         dtype: float32, bfloat16 or float16; "": that of the checkpoint.
-        compile: compile the network with torch; the first batch of each size takes minutes.
-        tokenizer: directory or hub id of the tokenizer, where the checkpoint's cannot be reached.
         rtc_schedule: as in the server's settings; "": the checkpoint's, else LeRobot's default.
         rtc_max_guidance: likewise.
         stated: what the manifest says of actions, state and cameras.
         trained_rate_hz: policy steps per second in the data that it was trained on.
-        allowed_sources: where models may come from: directories, hub ids, or the first part of hub ids.
-        allowed_classes: modules that processor steps may come from, besides LeRobot's own, and places whose
-            code may be run.
+        options: settings of this backend alone.
 
     Raises:
         ConfigError: the source is not allowed, files are missing or do not fit, or something is unstated.
         PolicyError: the hub does not answer, or the model does not fit into memory.
     """
+
+    options_type = LeRobotOptions
 
     def __init__(  # noqa: PLR0913 - one line each in the manifest
         self,
@@ -55,23 +54,23 @@ class LeRobotPolicy:
         revision: str = "main",
         device: str = "",
         dtype: str = "",
-        compile: bool = False,  # noqa: A002 - the word of the framework
-        tokenizer: str = "",
         rtc_schedule: str = "",
         rtc_max_guidance: float | None = None,
         stated: SpecTable | None = None,
         trained_rate_hz: float | None = None,
-        allowed_sources: Sequence[str] = (),
-        allowed_classes: Sequence[str] = (),
+        options: LeRobotOptions | None = None,
     ) -> None:
-        path = local_directory(model, revision, allowed_sources)
-        checkpoint = read_checkpoint(path, allowed_classes=allowed_classes)
+        own = options or LeRobotOptions()
+        path = local_directory(model, revision, own.allowed_sources)
+        checkpoint = read_checkpoint(path, allowed_classes=own.allowed_classes)
         self._family = _servable(checkpoint.policy_type)
         check_guidance(checkpoint.config)
         features = features_of(
             checkpoint, self._family, stated or SpecTable(), model=model, trained_rate_hz=trained_rate_hz
         )
-        loaded = load(checkpoint, device=device, dtype=dtype, is_compiled=compile, tokenizer=tokenizer)
+        loaded = load(
+            checkpoint, device=device, dtype=dtype, is_compiled=own.compile, tokenizer=own.tokenizer
+        )
         rtc = rtc_of(checkpoint.config, features.spec.horizon)
         rtc = replace(
             rtc,
@@ -87,7 +86,7 @@ class LeRobotPolicy:
         self.spec = replace(features.spec, rtc=rtc if has_rtc else None)
         self.serving_mode = self._family.mode
         self.serving_reason = self._family.reason
-        self.model_hash = hashlib.sha256(repr((checkpoint.digest, dtype, tokenizer)).encode()).hexdigest()
+        self.model_hash = hashlib.sha256(repr((checkpoint.digest, dtype, own.tokenizer)).encode()).hexdigest()
         self._features = features
         self._forward: Forward | None = Forward(loaded, features, self._family)
 
