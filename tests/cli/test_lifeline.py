@@ -72,6 +72,7 @@ def test_so_does_a_child_that_is_stopped_at_that_moment(parent: subprocess.Popen
     await_end(child)
 
 
+@pytest.mark.slow
 @needs_proc
 @pytest.mark.timeout(180)
 def test_a_killed_demo_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -105,7 +105,9 @@ def assert_reaches(report: SimReport) -> None:
     assert (report.audit.violations, report.audit.examples) == (0, ())
 
 
-@pytest.mark.parametrize("delay_ms", [0, 50, 150, 300])
+@pytest.mark.parametrize(
+    "delay_ms", [*(pytest.param(ms, marks=pytest.mark.slow) for ms in (0, 50, 300)), 150]
+)
 def test_targets_are_reached_without_a_violation_whatever_the_delay(delay_ms: int) -> None:
     for seed in (0, 1):
         assert_reaches(Closed(delay_ms, rtc=True, seed=seed).run())

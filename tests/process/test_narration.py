@@ -13,6 +13,7 @@ from process.rig import await_fresh, rig_in, stop_robot
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 
 
+@pytest.mark.slow
 def test_an_outage_is_told_from_the_plan_that_ran_out_to_the_next(tmp_path: Path) -> None:
     with rig_in(tmp_path) as rig:
         server = rig.serve(options=("horizon", "30"))

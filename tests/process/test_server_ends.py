@@ -28,6 +28,7 @@ def test_a_server_that_answered_everything_ends_with_success(rig: Rig) -> None:
     stop_robot(robot)
 
 
+@pytest.mark.slow
 def test_a_server_whose_policy_hangs_ends_all_the_same_and_says_so(rig: Rig) -> None:
     server = rig.serve("hung", "--service-name", "hung", "--drain-timeout-s", "1")
     robot = rig.start_robot("leg", "--service", "wave/main/hung", "--instruction", "hang")

@@ -110,6 +110,7 @@ def test_doctor_finds_nothing_wrong_on_a_good_network(rig: Rig, server: Child) -
     assert "problem" not in done.stdout
 
 
+@pytest.mark.slow
 def test_doctor_asks_for_a_larger_buffer_on_a_slow_network(rig: Rig, server: Child) -> None:
     with FaultProxy("127.0.0.1", rig.port, faults=Faults(delay_ms=300)) as proxy:
         slow = ("--connect", f"tcp/127.0.0.1:{proxy.port}", "--count", "3")

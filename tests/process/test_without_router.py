@@ -23,7 +23,13 @@ def port_of(host: str) -> int:
         return int(unused.getsockname()[1])
 
 
-@pytest.mark.parametrize(("listen", "connect"), [("0.0.0.0", "127.0.0.1"), ("[::1]", "[::1]")])  # noqa: S104
+@pytest.mark.parametrize(
+    ("listen", "connect"),
+    [
+        ("0.0.0.0", "127.0.0.1"),  # noqa: S104
+        pytest.param("[::1]", "[::1]", marks=pytest.mark.slow),
+    ],
+)
 def test_robots_connect_to_a_server_that_listens(listen: str, connect: str) -> None:
     try:
         port = port_of(listen.strip("[]"))

@@ -408,6 +408,7 @@ def test_a_frozen_robot_does_not_stall_the_servers_publish() -> None:
     assert gap_s < BLOCK_S / 2
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_publishing_that_blocks_would_stall_on_a_frozen_robot(monkeypatch: pytest.MonkeyPatch) -> None:
     blocking = replace(QUALITY[Delivery.CHUNK], congestion_control=zenoh.CongestionControl.BLOCK)
@@ -460,6 +461,7 @@ def test_a_query_keeps_its_timeout_on_a_stalled_link(router: Router, proxy: Faul
     assert answered_in_s(router, proxy) < BLOCK_S
 
 
+@pytest.mark.slow
 def test_a_query_that_blocks_would_not(
     router: Router, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,7 +55,7 @@ def test_a_server_that_listens_is_reached_without_a_router() -> None:
 def test_what_no_robot_could_be_driven_by_is_refused_before_one_is_connected() -> None:
     with Router(RouterConfig(listen=("tcp/127.0.0.1:0",))) as router:
         endpoint = router.endpoints[0]
-        with serving(endpoint, Sway(inference_s=0.2)):
+        with serving(endpoint, Sway(inference_s=0.2), max_batch=1, warm_up_runs=1):
             slow = EdgeConfig(max_action_age_s=0.15, buffer_time_s=0.1)
             with pytest.raises(SessionRefusedError, match=r"too_slow.*--max-action-age-s"):
                 Endpoint(endpoint, "", ZenohConfig(), slow).ask()
