@@ -161,7 +161,7 @@ def test_a_policy_that_robots_cannot_be_told_of_is_not_served() -> None:
         spec = dataclasses.replace(SPEC, default_instruction="count " * 10_000)
 
     with (
-        pytest.raises(PolicyError, match="cannot be told to robots"),
+        pytest.raises(PolicyError, match="cannot be sent to robots"),
         serving(COLD, Wordy()),
     ):
         pass
@@ -196,5 +196,5 @@ def test_a_policy_of_names_without_end_is_not_served() -> None:
             SPEC, actions=names, state=tuple(StateFeature(a.name, "1") for a in names), model_dim=1024
         )
 
-    with pytest.raises(PolicyError, match="cannot be told to robots"), serving(COLD, Wide()):
+    with pytest.raises(PolicyError, match="cannot be sent to robots"), serving(COLD, Wide()):
         pass

@@ -120,6 +120,6 @@ def test_where_that_is_wanted_a_broken_policy_ends_the_server() -> None:
         arm = stand.opened("arm")
         policy.broken = "CUDA error"
         arm.send(1.0)
-        with pytest.raises(PolicyError, match=r"broken for everybody.*CUDA error"):
+        with pytest.raises(PolicyError, match=r"fails for everybody.*CUDA error"):
             stand.server.wait(PATIENCE_S)
     assert policy.is_closed

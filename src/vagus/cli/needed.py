@@ -28,6 +28,6 @@ def check_needed(
         if given != getattr(unset, name):
             raise ConfigError(
                 f"{prefix}{name}",
-                wanted=f"--{prefix}{needed.replace('_', '-')}, too: nothing comes of it otherwise",
+                wanted=f"--{prefix}{needed.replace('_', '-')}, too: without it, the flag has no effect",
                 got=f"{given} alone",
             )

@@ -69,7 +69,9 @@ class RecordFlags(RecorderConfig):
                 _check_default(self, name, wanted="--record FOLDER, too: nothing is recorded otherwise")
         for name in ONLY_FOLDER if self.format == "lerobot" else ONLY_LEROBOT:
             other = "folder" if self.format == "lerobot" else "lerobot"
-            _check_default(self, name, wanted=f"--record.format {other}: nothing comes of it otherwise")
+            _check_default(
+                self, name, wanted=f"--record.format {other}: with another format, the setting has no effect"
+            )
 
     def from_here(self) -> RecordFlags:
         """Return the flags with an absolute folder, because a driver may change the working directory."""

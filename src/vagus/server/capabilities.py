@@ -78,4 +78,4 @@ def check_can_travel(capabilities: Capabilities) -> None:
     try:
         decode(encode(fullest), Ack)
     except ProtocolError as error:
-        raise PolicyError(f"what this policy says of itself cannot be told to robots: {error}") from error
+        raise PolicyError(f"the spec of this policy cannot be sent to robots: {error}") from error

@@ -53,7 +53,7 @@ CLOSED = {
 }
 
 TOO_OFTEN = (
-    f"this client asks for sessions more than {OPENS_PER_S:g} times a second, or too many others ask; "
+    f"this client requests sessions more than {OPENS_PER_S:g} times a second, or too many requests wait; "
     "ask again in some seconds"
 )
 
@@ -118,7 +118,7 @@ class Endpoints(Generic[SessionT]):
             sessions = tuple(self._sessions)
         self._log.draining(len(sessions))
         for session in sessions:
-            self._tell(session, EventCode.DRAINING, "the server is going; ask a replica")
+            self._tell(session, EventCode.DRAINING, "the server is draining; connect to another replica")
 
     def _tell(self, session: Session, code: EventCode, message: str) -> None:
         """Send an event about the session itself."""
@@ -293,7 +293,11 @@ class Endpoints(Generic[SessionT]):
         """
         offer, pipeline = self._offer, self._pipeline
         if offer is None or pipeline is None:
-            reason = "the server is loading" if pipeline is None else "the server is going; ask a replica"
+            reason = (
+                "the server is loading"
+                if pipeline is None
+                else "the server is draining; connect to another replica"
+            )
             raise SessionRefusedError(self._closed_code.value, reason)
         return offer, pipeline
 

@@ -127,7 +127,7 @@ class PolicyHealth:
 
     def __init__(self) -> None:
         self.failing = ""
-        """Why the policy is broken for everybody; "" while it is not."""
+        """Reason why the policy fails for every session; "": it works."""
         self._failures_in_row = 0
         self._is_suspected = False
         self._not_before_ns: int | None = None
@@ -179,7 +179,7 @@ class PolicyCheck(Generic[SessionT]):
 
     @property
     def failing(self) -> str:
-        """Why the policy is broken for everybody; "" while it is not."""
+        """Reason why the policy fails for every session; "": it works."""
         return self._health.failing
 
     @property
@@ -218,7 +218,7 @@ class PolicyCheck(Generic[SessionT]):
         self._health.tested(failure, begin_ns, self._clock.now_ns())
         self._tell_change(was_failing)
         if self._health.failing and self._ends_when_broken:
-            raise PolicyError(f"the policy is broken for everybody: {self._health.failing}")
+            raise PolicyError(f"the policy fails for everybody: {self._health.failing}")
 
     def _tell_change(self, was_failing: str) -> None:
         if self._health.failing and not was_failing:

@@ -69,5 +69,5 @@ def advance(phase: Phase, event: Event) -> Phase:
     except KeyError as error:
         legal = ", ".join(event.value for event in TRANSITIONS[phase]) or "nothing"
         raise StateError(
-            f"a server that is {phase.value} cannot meet {event.value!r}; legal: {legal}"
+            f"a server that is {phase.value}: illegal event {event.value!r}; legal: {legal}"
         ) from error

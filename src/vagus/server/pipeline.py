@@ -134,7 +134,9 @@ class Pipeline(Generic[SessionT]):
             if slot is not None and not is_draining:
                 verdict = self._admit(slot, queued)
         if is_draining:
-            self._replies.failed(session, queued, EventCode.DRAINING, "the server is going; ask a replica")
+            self._replies.failed(
+                session, queued, EventCode.DRAINING, "the server is draining; connect to another replica"
+            )
         elif slot is not None and verdict is Disposition.TOO_LARGE:
             reason = f"observation: wanted at most {slot.terms.max_request_bytes} bytes, got {len(payload)}"
             self._replies.failed(session, queued, EventCode.INVALID_INPUT, reason)
@@ -168,7 +170,7 @@ class Pipeline(Generic[SessionT]):
         if slot is None:
             return _refusal(EventCode.UNKNOWN_SESSION, "this session is closed; open a new one")
         if self._is_draining or self._is_stopping:
-            return _refusal(EventCode.DRAINING, "the server is going; ask a replica")
+            return _refusal(EventCode.DRAINING, "the server is draining; connect to another replica")
         if not self._slots.begin_episode(slot, episode):
             return _refusal(EventCode.INVALID_INPUT, f"episode {episode} is over, {slot.episode} is running")
         return None

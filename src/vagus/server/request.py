@@ -127,7 +127,9 @@ def _within(name: str, value: int, low: int, high: int) -> int:
 
 def _instruction(instruction: str, spec: PolicySpec, terms: Terms) -> str:
     if terms.is_pinned and instruction not in ("", terms.instruction):
-        raise ProtocolError(f"instruction: this server does {terms.instruction!r} only, got {instruction!r}")
+        raise ProtocolError(
+            f"instruction: this server accepts only {terms.instruction!r}, got {instruction!r}"
+        )
     return instruction or terms.instruction or spec.default_instruction
 
 

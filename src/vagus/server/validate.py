@@ -153,7 +153,7 @@ def _check_instruction(request: OpenMessage, offer: Offer) -> None:
     if offer.pin_task and request.instruction not in ("", default):
         raise _refuse(
             EventCode.INSTRUCTION_PINNED,
-            f"instruction: this server does {default!r} only, got {request.instruction!r}",
+            f"instruction: this server accepts only {default!r}, got {request.instruction!r}",
         )
 
 

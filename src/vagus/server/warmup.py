@@ -105,7 +105,7 @@ def _check_travels(chunk: ActionChunk) -> None:
         ):
             got = decode_tensor(tensor, shape=sent.shape, name=name)
             if got.dtype != np.float32 or not np.array_equal(got, sent):
-                raise PolicyError(f"a chunk arrives as something else: actions ({name}) as {got.dtype}")
+                raise PolicyError(f"a chunk changes on the wire: actions ({name}) become {got.dtype}")
     except ProtocolError as error:
         raise PolicyError(f"a chunk of this policy cannot travel: {error}") from error
 
