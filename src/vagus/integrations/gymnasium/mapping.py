@@ -18,41 +18,41 @@ from vagus.specs import ActionFeature, ActionKind, CameraSpec, Limits, RobotSpec
 __all__ = ["ENV_UNIT", "RENDER", "GymMapping", "Layout", "Spaces", "load_mapping", "resolve"]
 
 ENV_UNIT = "env"
-"""Unit of a number whose meaning only the environment knows."""
+"""Unit of a number that only the environment knows."""
 RENDER = "render"
-"""Name of what `render()` draws, among the observation keys."""
+"""Key of the image from `render()`, among the observation keys."""
 DEFAULT_RATE_HZ = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class GymMapping(ActionSettings):
-    """A mapping file. What is left out is taken from the environment's spaces.
+    """Mapping file of an environment. Missing settings are taken from the spaces of the environment.
 
-    Limits that give no lower and upper have those of the action space.
+    Limits without lower and upper get those of the action space.
     """
 
     rate_hz: float | None = None
-    """Steps per second; unset: what the environment says it is drawn at, else 30."""
+    """Steps per second; unset: the render rate of the environment, otherwise 30."""
     actions: dict[str, str] = field(default_factory=dict)
     """Action name → unit, in the order of the action space."""
     state: dict[str, dict[str, str]] | None = None
     """Observation key → state feature → unit, in order."""
     cameras: dict[str, str] | None = None
-    """Observation key, or "render" for what `render()` draws → camera name."""
+    """Observation key, or "render" for the image from `render()` → camera name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spaces:
-    """What an environment says of itself.
+    """Spaces of an environment, and its metadata.
 
     Attributes:
-        env_id: its name.
+        env_id: name of the environment.
         parts: observation key → shape; the whole observation is called "observation".
         images: keys of parts that are pictures, uint8 (height, width, 3).
         low: lower bounds of the actions, flat; −inf: none.
         high: upper bounds.
         rate_hz: as the environment says, or None.
-        drawn: (height, width) of what `render()` draws, or None if it draws nothing.
+        drawn: (height, width) of the image from `render()`, or None if there is no image.
     """
 
     env_id: str
@@ -66,11 +66,11 @@ class Spaces:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where each part of an observation goes.
+    """Assignment of each part of an observation to state or cameras.
 
     Attributes:
-        spec: what the robot offers.
-        state: observation keys that make up the state, in order.
+        spec: spec of the robot.
+        state: observation keys of the state, in order.
         cameras: camera name → observation key, or "render".
     """
 
@@ -83,7 +83,7 @@ def load_mapping(path: Path) -> GymMapping:
     """Return the mapping in the file at `path`.
 
     Raises:
-        ConfigError: it cannot be read, or says something that means nothing.
+        ConfigError: the file cannot be read, or a setting is invalid.
     """
     table = read_settings("mapping", path)
     check_keys("mapping", dict.fromkeys(table), GymMapping)
@@ -95,11 +95,11 @@ def load_mapping(path: Path) -> GymMapping:
 
 
 def resolve(mapping: GymMapping, spaces: Spaces) -> Layout:
-    """Return where everything goes.
+    """Return the layout of the observations.
 
     Raises:
-        ConfigError: the mapping and the environment do not fit.
-        SpecError: names that occur twice, an effort without a safe value, limits that make no sense.
+        ConfigError: the mapping does not match the environment.
+        SpecError: names that occur twice, an effort without a safe value, invalid limits.
     """
     state = _state(mapping, spaces)
     cameras = _cameras(mapping, spaces)
@@ -135,9 +135,9 @@ def _actions(mapping: GymMapping, spaces: Spaces) -> tuple[ActionFeature, ...]:
 
 
 def _bounds(mapping: GymMapping, name: str, low: float, high: float) -> Limits:
-    """Return the bounds of the action space; none for what is 0 or 1, has no end, or is an orientation.
+    """Return the limits of the action space; none for a binary, a continuous angle or an orientation.
 
-    A space says by an infinite or enormous number, such as the largest float, that there is no bound.
+    An infinite or very large number in the space, such as the largest float, means that there is no limit.
     """
     if name in mapping.continuous or name in mapping.rotation or mapping.kinds.get(name) is ActionKind.BINARY:
         return Limits()

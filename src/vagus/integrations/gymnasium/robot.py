@@ -1,7 +1,7 @@
 """A Gymnasium environment with a Box action space as a robot: one step per command, on the control thread.
 
-Its time passes with commands only, so a policy that is late costs it nothing but wall time. What its cameras
-show belongs to the last step; a request's frames may be one step newer than its state.
+The time of the environment passes only with commands, so a late policy costs only wall time. The frames
+belong to the last step; the frames of a request may be one step newer than its state.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from vagus.types import ActionArray, FloatArray, Image
 __all__ = ["GymReport", "GymRobot", "make_gym_robot"]
 
 HALF = 0.5
-"""Between 0 and 1."""
+"""Threshold between 0 and 1 of a binary."""
 ENV = "env_"
-"""Options that begin with this go to the environment."""
+"""Prefix of options for the environment."""
 OPTIONS = frozenset({"mapping", "seed", "rate_hz"})
 
 
 @dataclass(frozen=True, slots=True)
 class GymReport:
-    """What happened since `connect`.
+    """Results since `connect`.
 
     Attributes:
-        episodes: episodes that the environment ended.
-        successes: those of them that succeeded: `info["is_success"]` where the environment says it, else
-            those that it terminated (a truncated one did not succeed).
-        returns: sum of the rewards of each of them.
-        steps: steps in all.
+        episodes: number of episodes that the environment ended.
+        successes: number of these with success: by `info["is_success"]`, or without it, terminated (not
+            truncated) episodes.
+        returns: sum of the rewards of each episode.
+        steps: total number of steps.
     """
 
     episodes: int
@@ -54,11 +54,11 @@ def make_gym_robot(env_id: str, options: Mapping[str, Option]) -> GymRobot:
     """Return the environment called `env_id` as a robot.
 
     Args:
-        env_id: as Gymnasium knows it; the package before the slash is imported, so that it registers itself.
+        env_id: id in Gymnasium; the package before the slash is imported, so that it registers itself.
         options: mapping (path of a mapping file), seed, rate_hz, and env_… for the environment.
 
     Raises:
-        ConfigError: no such environment, one that is no robot, or an option that nobody takes.
+        ConfigError: an unknown environment, one that cannot be a robot, or an unknown option.
     """
     own = {key: value for key, value in options.items() if not key.startswith(ENV)}
     check_options(f"robot 'gym:{env_id}', beside {ENV}…", own, OPTIONS)
@@ -90,9 +90,9 @@ def _whole(name: str, options: Mapping[str, Option]) -> int | None:
 
 
 class GymRobot:
-    """An environment that is driven by commands; an `EpisodicRobot`.
+    """Environment as a robot; an `EpisodicRobot`.
 
-    The environment is made before, because its spaces are what the spec is made of.
+    The environment is made before the robot, because the spec is made from its spaces.
     """
 
     def __init__(
@@ -104,14 +104,14 @@ class GymRobot:
         seed: int | None = None,
         rate_hz: float | None = None,
     ) -> None:
-        """Take over an environment; it is closed with the robot.
+        """Use an environment as a robot; it is closed with the robot.
 
         Args:
-            env: not reset yet.
-            env_id: its name, for messages.
-            mapping: what its numbers and pictures are.
-            seed: of the first episode; the others follow from it.
-            rate_hz: instead of the mapping's.
+            env: the environment, not reset yet.
+            env_id: name of the environment, for messages.
+            mapping: mapping of its actions and observations.
+            seed: seed of the first episode; the others follow from it.
+            rate_hz: rate that replaces the rate in the mapping.
 
         Raises:
             ConfigError: its spaces are not those of a robot, or do not fit the mapping.
@@ -133,7 +133,7 @@ class GymRobot:
 
     @property
     def spec(self) -> RobotSpec:
-        """Names, units, limits and cameras."""
+        """Spec of the robot: names, units, limits and cameras."""
         return self._layout.spec
 
     @property
@@ -142,7 +142,7 @@ class GymRobot:
         return self._is_over
 
     def connect(self) -> None:
-        """Begin the first episode; a second call changes nothing."""
+        """Begin the first episode; a second call does nothing."""
         if not self._is_connected:
             self._reset(self._seed)
             self._is_connected = True
@@ -161,7 +161,7 @@ class GymRobot:
         return np.concatenate([parts[key].astype(np.float32).ravel() for key in self._layout.state])
 
     def read_images(self) -> Mapping[str, Image]:
-        """Return what the cameras showed after the last step."""
+        """Return the frames after the last step."""
         self._check_connected("read_images")
         parts = self._parts
         # whoever asked for them checks them
@@ -193,16 +193,16 @@ class GymRobot:
         self._see(observation)
 
     def stop(self) -> None:
-        """Take no further command; time stands still then."""
+        """Accept no further command; the time of the environment stops."""
         self._is_stopped = True
 
     def close(self) -> None:
-        """Stop, and close the environment; the report stays readable."""
+        """Stop, and close the environment; `report` still works."""
         self.stop()
         self._env.close()
 
     def report(self) -> GymReport:
-        """Return what happened since `connect`."""
+        """Return the results since `connect`."""
         return GymReport(len(self._returns), self._successes, tuple(self._returns), self._steps)
 
     def _check_connected(self, what: str) -> None:

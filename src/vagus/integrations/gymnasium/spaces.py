@@ -1,4 +1,4 @@
-"""Reads the spaces of a Gymnasium environment, and its observations as arrays by key."""
+"""Reader of the spaces of a Gymnasium environment, and of its observations as arrays by key."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ __all__ = ["Env", "Parts", "action_box", "drawn", "flatten", "layout_of"]
 
 Env: TypeAlias = "gymnasium.Env[object, NDArray[np.generic]]"
 Parts: TypeAlias = "dict[str, NDArray[np.generic]]"
-"""An observation, key → array."""
+"""Observation: key → array."""
 
 WHOLE = "observation"
-"""Key of an observation that is no Dict."""
+"""Key of the whole observation if it is no Dict."""
 CHANNELS = 3
 
 
 def layout_of(env: Env, env_id: str, mapping: GymMapping, rate_hz: float | None) -> Layout:
-    """Return where everything of an environment goes.
+    """Return the layout of an environment's observations.
 
     Args:
-        env: reset if its drawing has to be measured.
-        env_id: its name, for messages.
-        mapping: what the user says.
-        rate_hz: instead of the mapping's.
+        env: the environment; it is reset if the size of its image must be measured.
+        env_id: name of the environment, for messages.
+        mapping: mapping of the user.
+        rate_hz: rate that replaces the rate in the mapping.
 
     Raises:
         ConfigError: its spaces are not those of a robot, or do not fit the mapping.
@@ -101,10 +101,10 @@ def flatten(observation: object, name: str = "") -> Parts:
 
 
 def drawn(env: Env) -> Image:
-    """Return what the environment draws, RGB (height, width, 3), uint8.
+    """Return the image from `render()`, RGB (height, width, 3), uint8.
 
     Raises:
-        RobotError: it draws something else.
+        RobotError: `render()` returns something else.
     """
     frame = env.render()
     got = f"{frame.shape} {frame.dtype}" if isinstance(frame, np.ndarray) else f"a {type(frame).__name__}"
@@ -115,7 +115,7 @@ def drawn(env: Env) -> Image:
 
 
 def _drawn_size(env: Env) -> tuple[int, int]:
-    """Return height and width of what `render()` draws; an episode must have begun to be drawn."""
+    """Return height and width of the image from `render()`; begins an episode, which it needs."""
     try:
         env.reset()
         height, width, _ = drawn(env).shape

@@ -1,1 +1,1 @@
-"""Any LeRobot robot as a robot of ours. Needs LeRobot; loaded by name."""
+"""LeRobot robots as robots of vagus. Needs LeRobot; loaded by name."""

@@ -36,7 +36,7 @@ DEFAULT_RATE_HZ = 30.0
 """LeRobot's own default for its control loops and datasets."""
 
 KINDS = {".pos": ActionKind.POSITION, ".q": ActionKind.POSITION, ".vel": ActionKind.VELOCITY}
-"""How LeRobot's names end, and what that means."""
+"""End of a LeRobot name → kind."""
 BASE_UNITS = {"x.vel": "m/s", "y.vel": "m/s", "theta.vel": "deg/s"}
 """The body velocities of a LeKiwi, as its driver documents them."""
 TYPE_UNITS: Mapping[str, Mapping[str, str]] = {
@@ -65,7 +65,7 @@ BASE_LIMITS: Mapping[str, Mapping[str, Limits]] = {"lekiwi": LEKIWI_LIMITS, "lek
 
 
 class DescribedDevice(Protocol):
-    """A LeRobot robot, as far as it is used here."""
+    """Interface of a LeRobot robot that is used here."""
 
     @property
     def observation_features(self) -> Mapping[str, object]:
@@ -80,12 +80,12 @@ class DescribedDevice(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DeviceMapping(ActionSettings):
-    """A mapping file. What is left out is taken from the robot."""
+    """Mapping file of a robot. Missing settings are taken from the robot."""
 
     rate_hz: float | None = None
     """Commands per second; unset: 30, LeRobot's own default."""
     actions: tuple[str, ...] | None = None
-    """Which actions to command; unset: those whose kind is known."""
+    """Actions to command; unset: all actions of a known kind."""
     units: dict[str, str] = field(default_factory=dict)
     """Action or state feature → unit."""
 
@@ -116,7 +116,7 @@ def load_device_mapping(path: Path) -> DeviceMapping:
 def spec_of(
     device: DescribedDevice, robot_type: str, mapping: DeviceMapping, *, rate_hz: float | None = None
 ) -> RobotSpec:
-    """Return what a LeRobot robot offers; it need not be connected.
+    """Return the spec of a LeRobot robot, which need not be connected.
 
     Args:
         device: the robot.

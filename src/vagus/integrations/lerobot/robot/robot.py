@@ -1,4 +1,4 @@
-"""Any robot that LeRobot can drive, by LeRobot's own driver.
+"""Robot that drives any LeRobot robot by LeRobot's own driver.
 
 LeRobot reads cameras and motors in one call, so a camera that hangs would take the joints with it. Its robots
 keep their cameras in a public `cameras` table; after `connect` they are taken out of there, and read by the
@@ -34,11 +34,11 @@ logger = logging.getLogger(__name__)
 
 UNTESTED = "untested_lerobot"
 OWN = frozenset({"rate_hz", "mapping", UNTESTED})
-"""Options that are ours; all others are fields of the robot's config."""
+"""Options of vagus; all others are fields of the robot's config."""
 
 
 class DriverCamera(Protocol):
-    """A LeRobot camera, as far as it is used here."""
+    """Interface of a LeRobot camera that is used here."""
 
     def read_latest(self) -> object:
         """Return the newest frame; raises if it is older than the camera allows (half a second)."""
@@ -50,7 +50,7 @@ class DriverCamera(Protocol):
 
 
 class RobotDevice(Protocol):
-    """A LeRobot robot, as far as it is used here."""
+    """Interface of a LeRobot robot that is used here."""
 
     @property
     def observation_features(self) -> Mapping[str, object]:
@@ -108,7 +108,7 @@ def make_lerobot_robot(robot_type: str, options: Mapping[str, Option]) -> LeRobo
 
 
 class LeRobotRobot:
-    """A LeRobot robot that is driven by commands.
+    """LeRobot robot as a `Robot`.
 
     Args:
         device: not connected yet; its driver is used as it is.
@@ -134,7 +134,7 @@ class LeRobotRobot:
         return self._spec
 
     def connect(self) -> None:
-        """Connect as LeRobot does, but ask nobody: an arm that is not calibrated is refused.
+        """Connect as LeRobot does, without questions: an arm without calibration is refused.
 
         Raises:
             RobotError: LeRobot could not connect, or the robot is not calibrated.
@@ -153,7 +153,7 @@ class LeRobotRobot:
         self._is_connected = True
 
     def read_state(self) -> FloatArray:
-        """Return the joints (and whatever else is a number) now, in the order of the spec.
+        """Return the present joints and other numbers, in the order of the spec.
 
         A reading that the driver merely repeats is refused after half a second.
         """
@@ -184,7 +184,7 @@ class LeRobotRobot:
         self._send(dict(zip(self._names, action.tolist(), strict=True)))
 
     def stop(self) -> None:
-        """Take no further command; what drives by velocity is commanded to rest.
+        """Accept no further command; actions by velocity are commanded to zero.
 
         Positions stay where they were commanded last: the motors hold them, until `close`.
         """
@@ -194,7 +194,7 @@ class LeRobotRobot:
         self._is_at_rest = True
 
     def close(self) -> None:
-        """Disconnect as LeRobot does: by default that lets the motors go limp.
+        """Disconnect as LeRobot does, which by default switches off the torque of the motors.
 
         Raises:
             RobotError: the driver failed; what could be released is released.
@@ -239,7 +239,7 @@ class LeRobotRobot:
                 self._cameras[f"{prefix}{name}" if f"{prefix}{name}" in features else name] = camera
 
     def _abandon(self) -> None:
-        """Release what a failed connect has opened."""
+        """Release the hardware that a failed `connect` has opened."""
         self._take_cameras()
         try:
             if self._device.is_connected:
@@ -249,7 +249,7 @@ class LeRobotRobot:
         self._release_cameras()
 
     def _release_cameras(self) -> None:
-        """Close the cameras and put them back where they were."""
+        """Close the cameras and give them back to the robot."""
         for name, camera in self._cameras.items():
             try:
                 if getattr(camera, "is_connected", True):
