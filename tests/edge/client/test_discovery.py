@@ -17,6 +17,9 @@ from vagus.transport.router import Router
 from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import LinkMode, RouterConfig, ZenohConfig
 
+QUICK = ServeConfig(model="sway", max_batch=1, warm_up_runs=1)
+"""Is warm after a few inferences."""
+
 
 def contact(endpoint: str, service: str = "") -> Endpoint:
     return Endpoint(endpoint, service, ZenohConfig(), EdgeConfig(connect_timeout_s=0.3))
@@ -55,7 +58,7 @@ def test_a_server_that_listens_is_reached_without_a_router() -> None:
 def test_what_no_robot_could_be_driven_by_is_refused_before_one_is_connected() -> None:
     with Router(RouterConfig(listen=("tcp/127.0.0.1:0",))) as router:
         endpoint = router.endpoints[0]
-        with serving(endpoint, Sway(inference_s=0.2), max_batch=1, warm_up_runs=1):
+        with serving(endpoint, Sway(inference_s=0.2), QUICK):
             slow = EdgeConfig(max_action_age_s=0.15, buffer_time_s=0.1)
             with pytest.raises(SessionRefusedError, match=r"too_slow.*--max-action-age-s"):
                 Endpoint(endpoint, "", ZenohConfig(), slow).ask()
