@@ -1,1 +1,1 @@
-"""A run recorded as a LeRobotDataset, by a process of its own."""
+"""Recording of a run as a LeRobotDataset, by a process of its own."""

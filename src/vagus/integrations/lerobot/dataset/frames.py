@@ -1,4 +1,4 @@
-"""Cuts ticks into the frames of a dataset: one per policy step.
+"""Conversion of ticks into the frames of a dataset: one per policy step.
 
 A frame holds the state at its beginning and the last command before the next frame begins: what the robot was
 sent to from there, whatever the tick rate. Time in a dataset has no holes, so a pause ends the episode.
@@ -18,12 +18,12 @@ from vagus.types import ActionArray, Command, FloatArray, Image, MotionState, Pr
 __all__ = ["Cut", "DatasetFrame", "FrameCutter"]
 
 GAP_S = 0.5
-"""Ticks further apart than this are not of one episode."""
+"""Longest time between two ticks of one episode, in seconds."""
 
 
 @dataclass(slots=True, eq=False)
 class DatasetFrame:
-    """One frame in the making.
+    """Frame of the dataset that is not complete yet.
 
     Attributes:
         state: at its beginning.
@@ -42,7 +42,7 @@ class DatasetFrame:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What a tick did.
+    """Result of a tick for the frames.
 
     Attributes:
         done: a frame that is complete, but for its images.

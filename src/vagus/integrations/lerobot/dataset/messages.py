@@ -30,7 +30,7 @@ LENGTH = struct.Struct("<I")
 
 
 class OpenDataset(msgspec.Struct, frozen=True, tag="open"):
-    """Make a dataset, or go on with the one that is there.
+    """Order to make a dataset, or to continue an existing one.
 
     Attributes:
         root: its folder.
@@ -60,7 +60,7 @@ class OpenDataset(msgspec.Struct, frozen=True, tag="open"):
 
 
 class WriteFrame(msgspec.Struct, frozen=True, tag="frame"):
-    """Add a frame; its pictures follow."""
+    """Order to add a frame; its images follow."""
 
     task: str
     state: list[float]
@@ -69,11 +69,11 @@ class WriteFrame(msgspec.Struct, frozen=True, tag="frame"):
 
 
 class EndEpisode(msgspec.Struct, frozen=True, tag="end"):
-    """Save the episode."""
+    """Order to save the episode."""
 
 
 class WriterReply(msgspec.Struct, frozen=True):
-    """What the writer answers: once when the dataset is open, once when it is finished, or when it failed.
+    """Answer of the writer: when the dataset is open, when it is finished, or after a failure.
 
     Attributes:
         error: why it gave up; "": it did not.

@@ -1,4 +1,4 @@
-"""The process that writes a LeRobot dataset, seen from the robot's process."""
+"""Control of the process that writes a LeRobot dataset, from the robot's process."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ WRITER = "vagus.integrations.lerobot.dataset.writer"
 OPEN_S = 120.0
 """Longest wait for LeRobot to be imported and the dataset to be opened."""
 CLOSE_S = 120.0
-"""Longest wait at the end; the writer goes on by itself then."""
+"""Longest wait at the end; the writer then continues alone."""
 LOG_BYTES = 4096
 """How much of its log is shown when the writer fails."""
 
 
 class WriterProcess:
-    """The writing process."""
+    """Writer process."""
 
     def __init__(self) -> None:
         # not a pipe: what is printed must not fail when we are gone

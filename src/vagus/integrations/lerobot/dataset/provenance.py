@@ -1,4 +1,4 @@
-"""Provenance columns of a LeRobot dataset: where each frame's action came from.
+"""Provenance columns of a LeRobot dataset: the origin of each frame's action.
 
 LeRobot's strategies make a frame from the observation that the engine was given, and hand it to the dataset,
 at once or (highlight) much later. So what is known of an action is kept under what its observation held.
@@ -42,7 +42,7 @@ IMAGES = "observation.images."
 
 
 class Meta(Protocol):
-    """What is needed of a dataset's metadata."""
+    """Interface of a dataset's metadata that is used here."""
 
     @property
     def features(self) -> MutableMapping[str, Feature]:
@@ -51,7 +51,7 @@ class Meta(Protocol):
 
 
 class ColumnDataset(Protocol):
-    """What is needed of a LeRobotDataset."""
+    """Interface of a LeRobotDataset that is used here."""
 
     @property
     def meta(self) -> Meta:
@@ -96,7 +96,7 @@ class FrameShape:
 
 
 class ProvenanceLog:
-    """What was commanded upon the last `size` observations."""
+    """Commands that followed the last `size` observations."""
 
     def __init__(self, shape: FrameShape, *, size: int) -> None:
         self._shape = shape

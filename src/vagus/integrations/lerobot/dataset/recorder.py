@@ -1,4 +1,4 @@
-"""Records a run as a LeRobot dataset, beside the control loop and in a process of its own.
+"""Recorder of a run as a LeRobot dataset, in a process of its own.
 
 The control thread cuts ticks into frames; a thread looks through the cameras whenever a frame begins; another
 hands complete frames to the writing process, which encodes. What is too much for them is dropped and counted.
@@ -35,14 +35,14 @@ logger = logging.getLogger(__name__)
 WAITING_S = 5.0
 """Seconds of frames that may wait for the writer: it takes no more while it saves an episode."""
 POLL_S = 0.005
-"""How often the sender looks whether a frame has its pictures."""
+"""Period of the check whether a frame has its images."""
 IDLE_S = 0.5
-"""How late a stop is noticed when nothing happens."""
+"""Longest time until a stop is noticed while there are no frames."""
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetSettings:
-    """What a dataset is recorded as.
+    """Settings of a recorded dataset.
 
     Attributes:
         root: its folder; one that is there is resumed.
@@ -121,7 +121,7 @@ def start_dataset_recorder(
 
 
 class FrameSink(Protocol):
-    """What takes frames in order."""
+    """Interface that takes frames in order."""
 
     def send(self, message: WriteFrame | EndEpisode, images: Mapping[str, Image] | None = None) -> None:
         """Take a message; may block.

@@ -1,4 +1,4 @@
-"""Opens the recording of a run as a LeRobot dataset."""
+"""Opening of a recording as a LeRobot dataset."""
 
 from __future__ import annotations
 

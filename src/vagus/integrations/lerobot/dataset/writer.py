@@ -1,4 +1,4 @@
-"""A process that writes a LeRobot dataset from a pipe, so that no encoder and no table delays a robot.
+"""Process that writes a LeRobot dataset from a pipe, so that encoders and tables do not delay a robot.
 
 It goes on until the pipe ends, however the robot's process ended, then saves and finalises. Signals are not
 for it.
@@ -33,11 +33,11 @@ from vagus.types import Image
 __all__ = ["DatasetWriter", "main"]
 
 NICENESS = 10
-"""The robot's process comes first."""
+"""Niceness of this process, so that the robot's process comes first."""
 QUEUE_FRAMES = 10_000
 """LeRobot's encoder drops pictures, not rows, when its queue is full; `_make_room` keeps it from that."""
 BACKLOG_FRAMES = 60
-"""Pictures that may wait for the encoder before the pipe is made to wait."""
+"""Largest number of images that wait for the encoder before the pipe must wait."""
 OTHERS = 0o077
 """What is nobody else's: this process does nothing but write the dataset."""
 PRESETS = {"h264": "ultrafast", "hevc": "ultrafast", "libsvtav1": 12}
@@ -45,7 +45,7 @@ PRESETS = {"h264": "ultrafast", "hevc": "ultrafast", "libsvtav1": 12}
 
 
 class DatasetWriter:
-    """An open dataset, new or resumed.
+    """Open dataset, new or continued.
 
     Args:
         order: what to open.

@@ -1,1 +1,1 @@
-"""Any LeRobot policy as a policy of ours. Needs LeRobot; loaded by name."""
+"""LeRobot policies as policies of vagus. Needs LeRobot; loaded by name."""

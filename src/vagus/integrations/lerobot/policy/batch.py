@@ -26,7 +26,7 @@ CHANNELS = 3
 
 @dataclass(slots=True)
 class Memory:
-    """What one robot's episode leaves for its next request: (step, observation after the preprocessor)."""
+    """Memory of one robot's episode for its next request: (step, observation after the preprocessor)."""
 
     seen: list[tuple[int, Batch]] = field(default_factory=list)
 

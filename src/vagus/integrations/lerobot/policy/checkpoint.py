@@ -1,4 +1,4 @@
-"""The files of a LeRobot checkpoint: what must be there, what they may name, and their content hash."""
+"""Files of a LeRobot checkpoint: required files, allowed references in them, and their content hash."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ INCIDENTAL = frozenset(
         "license",
     }
 )
-"""Settings that name places and machines, and change no output."""
+"""Settings about places and machines, which do not change any output."""
 
 UNLOADED = INCIDENTAL | {"type", "output_dir"}
 """Settings of config.json that may look like a place, and from which nothing is loaded."""
@@ -68,7 +68,7 @@ NESTED = ("pretrained_model", "checkpoints/last/pretrained_model", "last/pretrai
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checkpoint that was looked at, not loaded.
+    """Checkpoint that was examined, but not loaded.
 
     Attributes:
         path: its directory.

@@ -12,7 +12,7 @@ __all__ = ["FAMILIES", "UNKNOWN", "Family", "family_of"]
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """How a family of policies is called.
+    """Family of policies: how its methods are called.
 
     Attributes:
         mode: how many robots one policy object can serve.
@@ -129,7 +129,7 @@ FAMILIES: Mapping[str, Family] = {
         runs_named_code=True,
     ),
 }
-"""By LeRobot's name of the policy type."""
+"""LeRobot's name of the policy type → family."""
 
 UNKNOWN = Family(
     ServingMode.EXCLUSIVE,

@@ -1,4 +1,4 @@
-"""Inputs and outputs of a LeRobot checkpoint: its own words, completed by the manifest."""
+"""Inputs and outputs of a LeRobot checkpoint, from its own files and the manifest."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ CAMERA_KEYS = ("observation.images.", "observation.")
 """Longest first: what precedes a camera's name in a checkpoint."""
 
 EMPTY_CAMERA = "empty_camera_"
-"""Cameras that exist in the network only, always masked."""
+"""Prefix of cameras that exist only in the network and are always masked."""
 
 CHANNELS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """A checkpoint in our terms.
+    """Features of a checkpoint, as vagus names them.
 
     Attributes:
         spec: without real-time chunking.

@@ -1,4 +1,4 @@
-"""One batch through a LeRobot policy: collate, preprocess, predict, postprocess, in one go."""
+"""Forward pass of a batch through a LeRobot policy: collate, preprocess, predict, postprocess."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A LeRobot checkpoint made into a policy and its two pipelines, on one device."""
+"""Loading of a LeRobot checkpoint: a policy and its two pipelines, on one device."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A policy that can infer.
+    """Loaded policy with its pipelines.
 
     Attributes:
         policy: in evaluation mode.

@@ -1,4 +1,4 @@
-"""A LeRobot checkpoint's manifest as a file, with names and rate of the data it was trained on."""
+"""Manifest file of a LeRobot checkpoint, with names and rate of the training data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INFO = Path("meta", "info.json")
 
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:
-    """What a LeRobot dataset says of itself.
+    """Description of a LeRobot dataset, from its own files.
 
     Attributes:
         actions: names, in order.

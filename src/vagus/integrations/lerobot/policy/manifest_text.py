@@ -1,4 +1,4 @@
-"""The manifest of a LeRobot checkpoint as text, to be checked by a person line by line."""
+"""Text of the manifest of a LeRobot checkpoint, which a person must check line by line."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ UNIT = "lerobot_norm"
 """The unit that most LeRobot arms report: motor positions normalised by the calibration."""
 
 VELOCITY = ".vel"
-"""How the names of velocities end, e.g. those of a base."""
+"""End of the names of velocities, e.g. those of a base."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """What the checkpoint itself says.
+    """Statements of the checkpoint about itself.
 
     Attributes:
         actions: names, or None where it has none.

@@ -11,7 +11,7 @@ __all__ = ["LeRobotOptions"]
 
 @dataclass(frozen=True, slots=True)
 class LeRobotOptions:
-    """What `options` may hold for the policy `lerobot`."""
+    """Settings in `options` for the policy `lerobot`."""
 
     allowed_sources: tuple[str, ...] = ()
     """Places that weights may be loaded from: directories, hub ids, or the first part of hub ids."""
@@ -20,7 +20,7 @@ class LeRobotOptions:
     compile: bool = False
     """Compile the network with torch; the first batch of each size takes minutes."""
     tokenizer: str = ""
-    """Directory or hub id of the tokenizer, where the checkpoint's cannot be reached."""
+    """Directory or hub id of the tokenizer, if the checkpoint's own tokenizer cannot be reached."""
 
     def __post_init__(self) -> None:
         for name in ("allowed_sources", "allowed_classes"):

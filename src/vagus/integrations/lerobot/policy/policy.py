@@ -1,4 +1,4 @@
-"""Any LeRobot policy, served: `vagus serve --policy lerobot --model <directory or hub id>`."""
+"""LeRobot policy for a server: `vagus serve --policy lerobot --model <directory or hub id>`."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ RTC_FAMILIES = frozenset({"smolvla", "pi0", "pi05"})
 
 @dataclass(frozen=True, slots=True)
 class RtcPrefix:
-    """The running plan of one row.
+    """Running plan of one row.
 
     Attributes:
         actions: the plan from s0 on in the policy's own space, (length, action_dim), real length.
@@ -43,7 +43,7 @@ class RtcPrefix:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RtcBatch:
-    """The running plans of a batch; given to a policy as `prev_chunk_left_over`.
+    """Running plans of a batch; given to a policy as `prev_chunk_left_over`.
 
     Attributes:
         prefix: plans in the policy's own space, (rows, steps, action_dim), anything beyond `lengths`.

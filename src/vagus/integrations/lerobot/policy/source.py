@@ -1,4 +1,4 @@
-"""Fetches a LeRobot policy: from a directory, or from the hub at one revision."""
+"""Source of a LeRobot policy: a directory, or one revision on the hub."""
 
 from __future__ import annotations
 
