@@ -85,7 +85,7 @@ def save_plot(path: Path, ticks: Sequence[DemoTick], faults: Sequence[DemoFault]
     handles, labels = states.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
     states.legend(
-        unique.values(), unique.keys(), loc="upper center", bbox_to_anchor=(0.5, -0.3), ncols=8, fontsize=8
+        unique.values(), unique.keys(), loc="upper center", bbox_to_anchor=(0.5, -0.5), ncols=8, fontsize=8
     )
     states.set_yticks([0, 1], ["motion", "link"])
     states.set_xlabel("time (s)")
