@@ -27,10 +27,10 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[plot,metrics,gym,yaml]' --group dev
 	touch $@
 
-demo: install  ## a simulated arm, a policy in another process, and everything that can go wrong between them
+demo: install  ## run the demo: a simulated arm, a policy in another process, and faults between them
 	$(BIN)/vagus demo
 
-test: lint unit  ## what must be green before anything else
+test: lint unit  ## run the checks and tests that every commit must pass
 
 lint: install
 	$(BIN)/ruff format --check .
@@ -41,19 +41,19 @@ lint: install
 unit: install
 	$(BIN)/pytest -m "not slow"
 
-retest: install  ## what failed last time, once more: real processes and networks on shared cores have bad days
+retest: install  ## repeat the tests that failed last time; tests of real processes may fail on a busy machine
 	$(BIN)/pytest -m "not slow" $(RETEST)
 
-test-long: install  ## the tests that take their time: networks, attacks, drills with real processes
+test-long: install  ## run the long tests: networks, attacks, faults of real processes
 	$(BIN)/pytest -m slow
 
-retest-long: install  ## what failed of them last time, once more
+retest-long: install  ## repeat the tests of them that failed last time
 	$(BIN)/pytest -m slow $(RETEST)
 
-test-lerobot: install $(LEROBOT_VENV)/.installed  ## LeRobot's policies and robots, in an environment of their own, offline
+test-lerobot: install $(LEROBOT_VENV)/.installed  ## test LeRobot's policies and robots, in a separate environment, offline
 	VAGUS_EDGE_PYTHON=$(abspath $(BIN)/python) $(LEROBOT_VENV)/bin/pytest tests/lerobot -q
 
-retest-lerobot: install $(LEROBOT_VENV)/.installed  ## what failed of them last time, once more
+retest-lerobot: install $(LEROBOT_VENV)/.installed  ## repeat the tests of them that failed last time
 	VAGUS_EDGE_PYTHON=$(abspath $(BIN)/python) $(LEROBOT_VENV)/bin/pytest tests/lerobot -q $(RETEST)
 
 $(LEROBOT_VENV)/.installed: pyproject.toml
@@ -65,7 +65,7 @@ $(LEROBOT_VENV)/.installed: pyproject.toml
 		--editable tests/lerobot/plugins/lerobot_robot_vsim 'pytest==9.2.0' 'pytest-timeout==2.4.0' 'hypothesis>=6.100'
 	touch $@
 
-metaworld: $(METAWORLD)/outputs/policy/model.safetensors  ## train a small ACT, then compare it beside the robot and served
+metaworld: $(METAWORLD)/outputs/policy/model.safetensors  ## train a small ACT policy, then compare it run locally and served
 	cd $(METAWORLD) && $(abspath $(LEROBOT_VENV))/bin/python compare.py --episodes $(EPISODES)
 
 $(METAWORLD)/outputs/policy/model.safetensors: $(LEROBOT_VENV)/.metaworld
@@ -77,7 +77,7 @@ $(LEROBOT_VENV)/.metaworld: $(LEROBOT_VENV)/.installed
 	$(LEROBOT_VENV)/bin/python -m pip install --quiet --editable '.[lerobot,gym,plot]' --group metaworld
 	touch $@
 
-docs: $(DOCS_VENV)/.installed  ## the documentation as a site in build/site; a warning is an error
+docs: $(DOCS_VENV)/.installed  ## build the documentation site in build/site; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build
 
 $(DOCS_VENV)/.installed: pyproject.toml
@@ -86,22 +86,22 @@ $(DOCS_VENV)/.installed: pyproject.toml
 	$(DOCS_VENV)/bin/python -m pip install --quiet --group docs
 	touch $@
 
-test-pythons: install  ## the robot's side on every Python from 3.10 on that is present
+test-pythons: install  ## test the robot's side on every installed Python from 3.10 on
 	$(BIN)/python scripts/test_pythons.py
 
-test-wheel: install  ## the wheel without extras, as `pip install` gives it, on every Python that is present
+test-wheel: install  ## test the wheel without extras on every installed Python
 	$(BIN)/python scripts/test_wheel.py
 
-bench: install  ## ratios against named peers; results in docs/benchmarks
+bench: install  ## run the benchmarks against other packages; results in docs/benchmarks
 	$(BIN)/python -m benchmarks
 
-bench-smoke: install  ## every benchmark for a few seconds; shows that they work, asserts no times
+bench-smoke: install  ## run every benchmark for a few seconds, without a check of times
 	$(BIN)/python -m benchmarks --quick
 
-fuzz: install  ## random and mutated bytes into every decoder
+fuzz: install  ## feed random and mutated bytes to every decoder
 	$(BIN)/python tests/fuzz.py --seconds $(FUZZ_SECONDS)
 
-mutate: install  ## small faults in the safety-critical modules; every one must be noticed (hours; MODULE=axis_limiter: one)
+mutate: install  ## run mutation tests of the safety-critical modules (hours; MODULE=axis_limiter: one module)
 	$(BIN)/python scripts/mutate.py $(MODULE)
 
 clean:

@@ -1,4 +1,4 @@
-"""Small faults that could have been made in a module: each a change of its syntax tree that can be undone."""
+"""Mutants of a module: small faults, each a change of its syntax tree that can be undone."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ NAMES = {
 }
 DELETABLE = (ast.Expr, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Raise, ast.Continue, ast.Break)
 SILENT = ("logger", "_logger")
-"""Whose calls are for people and change nothing."""
+"""Names whose calls are for people and change nothing."""
 LONGEST = 160
 
 
@@ -66,7 +66,7 @@ class Mutant:
     fields: dict[str, object]
 
     def swap(self) -> None:
-        """Put the fault in; once more: take it out again."""
+        """Insert the fault; a second call removes it."""
         for field, value in self.fields.items():
             self.fields[field] = getattr(self.node, field)
             setattr(self.node, field, value)
@@ -109,7 +109,7 @@ def _faults(node: ast.AST, where: str) -> Iterator[tuple[str, ast.AST, dict[str,
 
 
 def _change(node: ast.AST, fields: dict[str, object]) -> str:
-    """Return what was there and what is there instead, on one line."""
+    """Return the old and the new code on one line."""
     if isinstance(node, (ast.If, ast.IfExp)):
         return f"if {_text(node.test)} -> if not {_text(node.test)}"
     after = copy.copy(node)
@@ -132,7 +132,7 @@ def _does_something(node: ast.stmt) -> bool:
 
 
 def _is_declaration(node: ast.AST) -> bool:
-    """Say whether a statement is for people or for the type checker."""
+    """Return whether a statement is for people or for the type checker."""
     if isinstance(node, (ast.Import, ast.ImportFrom)):
         return True
     if isinstance(node, ast.Assign):

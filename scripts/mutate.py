@@ -1,4 +1,4 @@
-"""Run the tests of the safety-critical modules against small faults in them: every fault must be noticed.
+"""Mutation tests of the safety-critical modules: the tests must notice every small fault.
 
 Each mutant of a module runs in a forked process with that module's own tests, which stop at the first
 failure. A mutant that survives is a hole in the tests, unless `mutation_explained.txt` says why it changes
@@ -119,7 +119,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
 
 
 class _Spoiled(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
-    """Loads one module from a changed syntax tree."""
+    """Import hook that loads one module from a changed syntax tree."""
 
     def __init__(self, name: str, path: Path, tree: ast.Module) -> None:
         self._name, self._path, self._tree = name, path, tree
@@ -258,7 +258,7 @@ def explanations(text: str) -> dict[str, dict[str, str]]:
 
 
 def report(run: Run, survivors: Sequence[str], explained: Mapping[str, str]) -> int:
-    """Say how it went; return how many mutants want an explanation or have one too many."""
+    """Print the result; return the number of mutants with a missing or a needless explanation."""
     open_ = [name for name in survivors if not explained.get(name)]
     idle = [name for name in explained if name not in survivors]
     killed = len(run.mutants) - len(survivors)

@@ -50,7 +50,7 @@ def run_tests(version: str, python: str) -> int:
 
 
 def main() -> int:
-    """Run all versions that are present but the one that `make test` uses; exit 1 if one fails."""
+    """Test all installed versions except that of `make test`; exit 1 if one fails."""
     failed = []
     for version in VERSIONS:
         if version == f"{sys.version_info.major}.{sys.version_info.minor}":

@@ -30,7 +30,7 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYT
 
 
 class WheelError(Exception):
-    """What the wheel does not do."""
+    """Failure of the wheel."""
 
 
 def call(folder: Path, *words: str | Path, wanted: tuple[str, ...] = (), code: int = 0) -> None:
@@ -84,7 +84,7 @@ def install(python: str, wheel: Path, folder: Path) -> Path:
 
 
 def try_commands(programs: Path, folder: Path) -> None:
-    """Let every command explain itself, and one say which package it lacks."""
+    """Run the help of every command, and one command that names its missing package."""
     vagus = programs / "vagus"
     call(folder, programs / "python", "-c", ABSENT)
     call(folder, vagus, "--version", wanted=("vagus ",))
@@ -95,7 +95,7 @@ def try_commands(programs: Path, folder: Path) -> None:
 
 
 def main() -> int:
-    """Try all versions that are present; exit 1 if one fails, or if there is none."""
+    """Test all installed versions; exit 1 if one fails, or if there is none."""
     tried = []
     with tempfile.TemporaryDirectory(prefix="vagus-wheel-") as place:
         wheel = build(Path(place))

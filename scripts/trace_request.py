@@ -1,4 +1,4 @@
-"""Prints the modules that a request passes, from the tick that asks to the tick that plays the answer.
+"""Trace of one request: prints the modules that it passes, from the tick that asks to the tick that plays it.
 
 Engine, client, server and a policy of a few lines run in this process, over a link in memory. The request
 carries a state and a camera frame. What is counted are the modules of vagus in which a function is called, on
@@ -44,7 +44,7 @@ ROBOT = RobotSpec("joint", ACTIONS, STATE, CAMERAS, 1 / TICK_S)
 
 
 class StandStill:
-    """A policy that commands what it sees, for sixteen steps."""
+    """Policy that repeats the measured state for sixteen steps."""
 
     spec = PolicySpec("still", ACTIONS, STATE, CAMERAS, 16, 1, 30.0, RtcSpec(prefix_horizon=4))
     serving_mode = ServingMode.SHARED
@@ -66,7 +66,7 @@ class StandStill:
 
 
 class Trace:
-    """Notes the module of each function that is called, in the order of their first calls."""
+    """Recorder of the module of each called function, in order of the first call."""
 
     def __init__(self) -> None:
         self.modules: dict[str, None] = {}
