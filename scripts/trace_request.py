@@ -1,4 +1,4 @@
-"""Trace of one request: prints the modules that it passes, from the tick that asks to the tick that plays it.
+"""Trace of one request: prints the modules that it passes, until a tick plays its answer.
 
 Engine, client, server and a policy of a few lines run in this process, over a link in memory. The request
 carries a state and a camera frame. What is counted are the modules of vagus in which a function is called, on
