@@ -1,4 +1,4 @@
-"""vagus: the nerve between a robot's policy and its body.
+"""vagus: robot policies on a server, robot control loops at the edge.
 
 The brain (a vision-language-action policy on a GPU) runs in a server, the body (a robot's control loop)
 runs at the edge, and vagus carries observations and action chunks between them over Zenoh.

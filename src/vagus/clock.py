@@ -1,7 +1,7 @@
-"""Time as an argument: the clock that shells read and tests replace.
+"""Monotonic clock, given to the code as an argument, so that tests can replace it.
 
-Every internal time is an int of monotonic nanoseconds, meaningful on one machine only. Time in which the
-machine was asleep counts: a plan is no younger for it.
+Every internal time is an int of monotonic nanoseconds, valid on one machine only. Time in which the machine
+slept counts, because a plan gets older in it.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
 
 COUNTS_SLEEP = {"linux": "CLOCK_BOOTTIME", "darwin": "CLOCK_MONOTONIC_RAW"}
-"""Clock that goes on while the machine sleeps. Python's `time.monotonic` stands still then on both: it is
-CLOCK_MONOTONIC on Linux, and mach_absolute_time (CLOCK_UPTIME_RAW) on macOS."""
+"""Clock that continues while the machine sleeps. Python's `time.monotonic` stands still then on both systems:
+it is CLOCK_MONOTONIC on Linux, and mach_absolute_time (CLOCK_UPTIME_RAW) on macOS."""
 
 
 def _sleepless(platform: str) -> Callable[[], int]:
-    """Return what reads the clock of this platform that counts sleep; without one, `time.monotonic_ns`."""
+    """Return a function that reads the clock that counts sleep; without such a clock, `time.monotonic_ns`."""
     number = getattr(time, COUNTS_SLEEP.get(platform, ""), None)
     return time.monotonic_ns if number is None else partial(time.clock_gettime_ns, number)
 
 
 monotonic_ns = _sleepless(sys.platform)
-"""Returns monotonic nanoseconds of this machine, sleep included."""
+"""Function that returns the monotonic nanoseconds of this machine, sleep included."""
 
 
 def seconds_to_ns(seconds: float) -> int:
@@ -58,9 +58,9 @@ class MonotonicClock:
         return monotonic_ns()
 
     def wait_until_ns(self, deadline_ns: int, stop: threading.Event) -> None:
-        """Sleep to `deadline_ns`; a set `stop` ends the wait at once.
+        """Sleep until `deadline_ns`; a set `stop` ends the wait at once.
 
-        A machine that falls asleep meanwhile may return later than that, never earlier.
+        If the machine itself sleeps meanwhile, the wait may end later, never earlier.
         """
         while not stop.is_set():
             remaining_ns = deadline_ns - monotonic_ns()

@@ -1,4 +1,4 @@
-"""Conventions of angles and rotations: which numbers mean one, and which mean the same one."""
+"""Conventions of angles and rotations: which numbers are valid, and which numbers mean the same rotation."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ __all__ = ["CONVENTIONS", "MAX_TURNS", "NORMS", "Turns", "first_meaningless", "f
 Vector = NDArray[np.float64]
 
 CONVENTIONS = {"rotvec": 3, "quat_xyzw": 4, "quat_wxyz": 4}
-"""How the numbers of a rotation group are an orientation → how many there are.
+"""Convention of a rotation group → count of its numbers.
 
 rotvec: axis times angle in rad. quat_xyzw, quat_wxyz: a quaternion, scalar last or first.
 """
 
 NORMS = {"rotvec": (0.0, 4.0 * math.tau), "quat_xyzw": (0.5, 2.0), "quat_wxyz": (0.5, 2.0)}
-"""Convention → norms between which the numbers mean an orientation: up to four turns, about 1."""
+"""Convention → smallest and largest valid norm of the numbers: a rotation up to four turns, a quaternion
+about 1."""
 
 MAX_TURNS = 1000.0
-"""Turns beyond which a number is no angle: float32, in which actions travel, becomes too coarse there."""
+"""Largest valid angle in turns: above it, the float32 of an action is too coarse."""
 
 FULL_TURN = {"rad": math.tau, "deg": 360.0, "rev": 1.0}
 
 
 def full_turn(feature: ActionFeature) -> float | None:
-    """Return a full turn of an angle without ends, in its unit; None for any other feature.
+    """Return a full turn of an angle without end stops, in its unit; None for any other feature.
 
     Raises:
-        SpecError: nobody knows what a turn is in its unit.
+        SpecError: a full turn is not known in its unit.
     """
     if not feature.continuous:
         return None
@@ -48,7 +49,7 @@ def full_turn(feature: ActionFeature) -> float | None:
 
 
 def group_columns(actions: Sequence[ActionFeature]) -> dict[str, list[int]]:
-    """Return rotation group → its columns in `actions`, by first column."""
+    """Return rotation group → its columns in `actions`, in order of the first column."""
     columns: dict[str, list[int]] = {}
     for column, feature in enumerate(actions):
         if feature.rotation is not None:
@@ -57,10 +58,10 @@ def group_columns(actions: Sequence[ActionFeature]) -> dict[str, list[int]]:
 
 
 class Turns:
-    """Which numbers of an action are angles without ends, and arithmetic that goes the short way round.
+    """Full turns of the angles without end stops in an action, and arithmetic that takes the shorter way.
 
     Args:
-        turns: a full turn of each number, (n,); None: the number is no such angle.
+        turns: full turn of each number, (n,); None: the number is no angle without end stops.
     """
 
     def __init__(self, turns: Sequence[float | None]) -> None:
@@ -76,7 +77,7 @@ class Turns:
         return cls([full_turn(feature) for feature in actions])
 
     def near(self, values: Vector, around: Vector) -> Vector:
-        """Return `values`, (n,), each angle whole turns away, next to `around`; NaN there: as it is."""
+        """Return `values`, (n,), each angle moved by whole turns next to `around`; not where that is NaN."""
         if not self.any:
             return values
         count = np.round((values - around) / self._turn)
@@ -84,7 +85,7 @@ class Turns:
         return result
 
     def wrapped(self, values: Vector) -> Vector:
-        """Return `values`, (n,), each angle in (−half a turn, half a turn]."""
+        """Return `values`, (n,), with each angle moved into (−half a turn, half a turn]."""
         if not self.any:
             return values
         inside = values - self._turn * np.ceil(values / self._turn - 0.5)
@@ -93,12 +94,12 @@ class Turns:
         return result
 
     def difference(self, values: Vector, start: Vector) -> Vector:
-        """Return the way from `start` to `values`, (n,), of an angle the shorter one."""
+        """Return the difference from `start` to `values`, (n,); for an angle, the shorter way."""
         return self.near(values, start) - start
 
 
 def first_meaningless(actions: Sequence[ActionFeature], values: NDArray[np.floating]) -> str | None:
-    """Return the name of an angle or a rotation group of which some row means nothing, or None.
+    """Return the name of the first angle or rotation group that is invalid in some row, or None.
 
     Args:
         actions: features in the order of the columns.

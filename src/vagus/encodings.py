@@ -1,6 +1,6 @@
-"""Encodings of yes and no in a policy: probabilities, −1 and +1, logits, either way round.
+"""Encodings of a binary action in a policy: probability, −1 and +1, or logit; each may be inverted.
 
-A robot's driver is told 0 or 1 whatever the policy writes; an encoding says which number means which.
+A robot's driver always gets 0 or 1; the encoding tells which numbers of the policy mean 0 and which mean 1.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["BinaryEncoding", "BinaryForm"]
 
 
 class BinaryForm(enum.Enum):
-    """Which numbers a policy writes."""
+    """Form of the numbers that a policy gives for a binary."""
 
     UNIT = "unit"
     """0 to 1, or a probability; above 0.5 means 1."""
@@ -29,27 +29,27 @@ class BinaryForm(enum.Enum):
 
 THRESHOLDS = {BinaryForm.UNIT: 0.5, BinaryForm.SIGNED: 0.0, BinaryForm.LOGIT: 0.0}
 HYSTERESES = {BinaryForm.UNIT: 0.1, BinaryForm.SIGNED: 0.2, BinaryForm.LOGIT: 0.4}
-"""Each a tenth of the range; the logit of a probability of 0.6."""
+"""Default hysteresis per form: a tenth of the range; for a logit, the logit of the probability 0.6."""
 RANGES = {
     BinaryForm.UNIT: (0.0, 1.0),
     BinaryForm.SIGNED: (-1.0, 1.0),
     BinaryForm.LOGIT: (-math.inf, math.inf),
 }
 OVERSHOOT = 0.1
-"""Share of the range by which a number may lie outside: a network that means 1 says 1.03 now and then."""
+"""Share of the range by which a number may be outside: a network sometimes gives 1.03 for 1."""
 INVERTED = "inverted"
 
 
 @dataclass(frozen=True, slots=True)
 class BinaryEncoding:
-    """Which of a policy's numbers mean 1, the rest meaning 0.
+    """Encoding of a binary action: which numbers of the policy mean 1; all others mean 0.
 
     Attributes:
-        form: which numbers there are.
+        form: form of the numbers.
         is_inverted: numbers above the threshold mean 0.
-        threshold: between the two; None: the middle of the form.
-        hysteresis: a number nearer than this to the threshold changes nothing; None: a tenth of the range, or
-            half of the room beside a threshold at its end.
+        threshold: number between 0 and 1 of the binary; None: the middle of the form.
+        hysteresis: distance from the threshold within which a number changes nothing; None: a tenth of the
+            range, or half of the distance to the end of the range if the threshold is near it.
     """
 
     form: BinaryForm = BinaryForm.UNIT
@@ -80,23 +80,23 @@ class BinaryEncoding:
 
     @property
     def band(self) -> tuple[float, float]:
-        """Numbers between these change nothing."""
+        """Lower and upper end of the band in which a number changes nothing."""
         threshold, hysteresis = self.threshold or 0.0, self.hysteresis or 0.0
         return threshold - hysteresis, threshold + hysteresis
 
     @property
     def range(self) -> tuple[float, float]:
-        """Numbers beyond these cannot be meant, and point to another encoding."""
+        """Lowest and highest valid number; a number outside shows that the encoding is another."""
         low, high = RANGES[self.form]
         spare = OVERSHOOT * (high - low) if math.isfinite(high - low) else 0.0
         return low - spare, high + spare
 
     @classmethod
     def parse(cls, text: str) -> BinaryEncoding:
-        """Return what `str()` of an encoding says, e.g. "signed", "unit inverted threshold=0.7".
+        """Return the encoding in a text as `str()` gives it, e.g. "signed", "unit inverted threshold=0.7".
 
         Raises:
-            SpecError: it is no such text.
+            SpecError: the text is no encoding.
         """
         words = text.replace(",", " ").split()
         pairs = [word.split("=", 1) for word in words if "=" in word]

@@ -1,18 +1,18 @@
-"""Every error vagus raises, in one tree.
+"""Errors of vagus, in one tree.
 
 VagusError
 ├── ConfigError            a flag, manifest or settings file is wrong
-├── SpecError              what a robot offers and what a policy wants do not fit
+├── SpecError              a spec is wrong, or the specs of robot and policy do not match
 ├── ProtocolError          bytes from a peer are malformed, or not allowed here
 ├── LinkError              the network path cannot be used
 │   ├── QueryTimeoutError  a query got no answer in its time
-│   └── ServerStartingError  a server is there and still loads or warms up
-├── SessionRefusedError    a server answered the session open with "no"
-├── PolicyError            a policy raised, or returned something that must not be commanded
-├── GateError              a command that must not reach a robot; the last check before it found it
+│   └── ServerStartingError  a server was found, but it still loads or warms up
+├── SessionRefusedError    a server refused to open a session
+├── PolicyError            a policy failed, or returned actions that must not be commanded
+├── GateError              the last check before the robot found a command that must not be sent
 ├── RobotError             a robot could not be connected, read or commanded
-│   └── FrameError         a camera gives something that can never be sent
-└── StateError             an event that is illegal in the present state; nothing was changed
+│   └── FrameError         a camera gives frames that can never be sent
+└── StateError             an event is illegal in the present state; nothing was changed
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class VagusError(Exception):
 
 
 class WantedGotError(VagusError):
-    """An error that says what was wanted, what came and what to do about it."""
+    """Error with the value that was wanted, the value that was given, and advice."""
 
     def __init__(self, subject: str, *, wanted: str, got: str, fix: str = "") -> None:
         self.subject = subject
@@ -55,7 +55,7 @@ class ConfigError(WantedGotError):
 
 
 class SpecError(WantedGotError):
-    """What a robot offers and what a policy wants do not fit."""
+    """A spec is wrong, or the specs of robot and policy do not match."""
 
 
 class ProtocolError(VagusError):
@@ -67,17 +67,17 @@ class LinkError(VagusError):
 
 
 class QueryTimeoutError(LinkError):
-    """A query got no answer in its time."""
+    """A query got no answer within its timeout."""
 
 
 class ServerStartingError(LinkError):
-    """A server is there and still loads or warms up: it only needs its time."""
+    """A server was found, but it still loads or warms up: wait for it."""
 
 
 class SessionRefusedError(VagusError):
-    """A server answered the session open with "no".
+    """A server refused to open a session.
 
-    `code` is the machine-readable reason (the event codes of the wire), the text is for people.
+    `code` is the reason for programs (one of the event codes of the wire); the text is the reason for people.
     """
 
     def __init__(self, code: str, reason: str) -> None:
@@ -87,11 +87,11 @@ class SessionRefusedError(VagusError):
 
 
 class PolicyError(VagusError):
-    """A policy raised, or returned something that must not be commanded."""
+    """A policy failed, or returned actions that must not be commanded."""
 
 
 class GateError(VagusError):
-    """A command that must not reach a robot; the last check before it found it."""
+    """The last check before the robot found a command that must not be sent."""
 
 
 class RunEndedError(VagusError):
@@ -108,8 +108,8 @@ class RobotError(VagusError):
 
 
 class FrameError(RobotError):
-    """A camera gives something that is no picture of the promised size and kind."""
+    """A camera gives frames that are not images of the size and type in its spec."""
 
 
 class StateError(VagusError):
-    """An event that is illegal in the present state; nothing was changed."""
+    """An event is illegal in the present state; nothing was changed."""

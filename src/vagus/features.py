@@ -29,13 +29,13 @@ __all__ = [
 
 
 LARGEST = 1e12
-"""Largest bound; a larger one bounds nothing, and its products are not finite for long."""
+"""Largest limit; a larger one would limit nothing, and its products would overflow."""
 
 SMALLEST = 1e-12
-"""Smallest bound of a rate, and narrowest range of a value."""
+"""Smallest limit of a rate, and narrowest range of a value."""
 
 NARROWEST = 2.0**-20
-"""Narrowest range of a value as a share of it: eight float32 numbers."""
+"""Narrowest range of a value, as a share of the value: eight float32 numbers."""
 
 SIZES = {
     "lower": (-LARGEST, LARGEST),
@@ -47,7 +47,7 @@ SIZES = {
 
 
 class ActionKind(enum.Enum):
-    """What the number in an action means to the actuator."""
+    """Meaning of a number in an action for the actuator."""
 
     POSITION = "position"
     VELOCITY = "velocity"
@@ -57,7 +57,7 @@ class ActionKind(enum.Enum):
 
 
 class FallbackMode(enum.Enum):
-    """What to command while there is no plan."""
+    """Fallback of an action while there is no plan."""
 
     AUTO = "auto"
     """Position: hold, a gripper repeat_last. Velocity, delta: zero. Effort: safe. Binary: repeat_last."""
@@ -75,10 +75,10 @@ class FallbackMode(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one action feature, in its unit and seconds; None: no bound.
+    """Limits of one action feature, in its unit and seconds; None: no limit.
 
-    A bound is a plain number of a sensible size: `LARGEST` and `SMALLEST` are such that no motion within
-    admitted bounds overflows, at ticks from 0.1 ms to 100 s.
+    Limits are finite numbers between `SMALLEST` and `LARGEST`, so that no motion within them overflows, at
+    ticks from 0.1 ms to 100 s.
 
     For a position: `lower`/`upper` bound the value, `velocity`, `acceleration`, `jerk` its derivatives.
     For a velocity: `lower`/`upper` bound the value, `acceleration` its rate, `jerk` the rate of that.
@@ -130,19 +130,20 @@ class ActionFeature:
 
     Attributes:
         name: unique name, e.g. "shoulder_pan.pos".
-        unit: "rad", "m", "m/s", "lerobot_norm" …; "" when nobody stated it.
-        kind: what the number means; decides interpolation, limits and fallback.
-        feedback: name of the state feature that measures it; None: the one of the same name, if there is one.
-        limits: bounds applied to every command.
+        unit: "rad", "m", "m/s", "lerobot_norm" …; "": not stated.
+        kind: meaning of the number; decides interpolation, limits and fallback.
+        feedback: name of the state feature that measures it; None: the state feature of the same name, if
+            any.
+        limits: limits applied to every command.
         rotation: name of the rotation group (e.g. "wrist:rotvec") that this feature belongs to, or None.
         safe: value commanded as fallback for `kind` EFFORT; required there.
-        is_measured: False: nothing measures it, whatever names there are.
-        continuous: an angle that turns on and on: all its numbers a full turn apart are one place.
-        encoding: how the policy writes a BINARY; None: as the policy says, else 0 to 1.
-        fallback: what is commanded without a plan; None: as its kind does.
-        is_gripper: it holds things, so it keeps its last command without a plan; None: if its name says so.
-        vouch_unbounded: somebody vouches that it needs no bound (see `lacking_bounds`).
-        vouch_unmeasured: somebody vouches that a POSITION may be driven though nothing measures it.
+        is_measured: False: no state feature measures it, even if one has the same name.
+        continuous: an angle without end stops: numbers that differ by full turns mean the same position.
+        encoding: encoding of a BINARY in the policy; None: as the policy states, otherwise 0 to 1.
+        fallback: fallback while there is no plan; None: the fallback of its kind.
+        is_gripper: it holds objects, so without a plan it keeps its last command; None: decided by its name.
+        vouch_unbounded: the operator states that it needs no limit (see `lacking_bounds`).
+        vouch_unmeasured: the operator states that a POSITION may be commanded although nothing measures it.
     """
 
     name: str
@@ -178,9 +179,9 @@ class StateFeature:
 def resolved_feedback(
     actions: Iterable[ActionFeature], state_names: Collection[str]
 ) -> tuple[ActionFeature, ...]:
-    """Return `actions` with `feedback` named and `is_measured` true wherever something measures them.
+    """Return `actions` with `feedback` and `is_measured` set for each action that a state feature measures.
 
-    A state feature of the same name measures an action; a DELTA it does not, that is a change of it.
+    A state feature of the same name measures an action, but not a DELTA, which is a change of the feature.
     """
     return tuple(_resolved(feature, state_names) for feature in actions)
 
@@ -194,9 +195,10 @@ def _resolved(feature: ActionFeature, state_names: Collection[str]) -> ActionFea
 
 
 def lacking_bounds(feature: ActionFeature) -> tuple[str, ...]:
-    """Return the names of the limits without which a command may jump as far as the policy says.
+    """Return the names of missing limits; without them, a command may jump as far as the policy commands.
 
-    A place needs a velocity; a velocity and an effort lower and upper; a delta these, or a velocity.
+    A position needs `velocity`; a velocity or an effort needs `lower` and `upper`; a delta needs both of
+    these, or `velocity`.
     """
     limits = feature.limits
     sides = tuple(name for name in ("lower", "upper") if getattr(limits, name) is None)
@@ -208,13 +210,13 @@ def lacking_bounds(feature: ActionFeature) -> tuple[str, ...]:
 
 
 def told_bounds(feature: ActionFeature) -> str:
-    """Return what `lacking_bounds` names, in words: "velocity limit"."""
+    """Return the names from `lacking_bounds` as text: "velocity limit"."""
     names = lacking_bounds(feature)
     return f"{' and '.join(names)} limit{'s' if len(names) > 1 else ''}"
 
 
 def is_blind(feature: ActionFeature) -> bool:
-    """Say whether nothing measures a position; `feature` has its feedback resolved."""
+    """Return whether `feature` is a position that nothing measures; its feedback must be resolved."""
     return feature.kind is ActionKind.POSITION and not feature.is_measured
 
 
@@ -227,10 +229,11 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
 def grips(feature: ActionFeature) -> bool:
-    """Say whether a position holds things: as it declares, else as its name says.
+    """Return whether a position is a gripper, by `is_gripper` or, if not set, by its name.
 
-    A name says so by one of its words: "gripper" at its end, or one of `HANDS`; not if another is one of
-    `POSES`: "gripper.pos" and "rightFinger2" grip, "gripper_yaw" and "left_hand_wrist" do not.
+    A name means a gripper if one of its words ends in "gripper" or is in `HANDS`, but not if
+    another word is in `POSES`: "gripper.pos" and "rightFinger2" do, "gripper_yaw" and "left_hand_wrist" do
+    not.
     """
     if feature.kind is not ActionKind.POSITION or feature.is_gripper is False:
         return False

@@ -1,4 +1,4 @@
-"""The fields of a dataclass hold what they are declared to hold, which Python does not check."""
+"""Type check of the fields of a dataclass, which Python does not do."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["settle_fields"]
 
 WRONG = object()
 SWITCHES = frozenset({"bool", "bool_"})
-"""A yes or no of Python and of numpy, which is not needed here."""
+"""Names of the boolean types of Python and numpy; numpy is not imported here."""
 _KNOWN: dict[type, dict[str, object]] = {}
 
 
 def settle_fields(owner: object, error: type[WantedGotError]) -> None:
-    """Refuse a field of a frozen dataclass that holds something of another type.
+    """Check the field types of a frozen dataclass, and convert numpy numbers and lists.
 
-    Numbers of numpy become Python's, and lists become tuples. A text is no number, a number is no yes or no,
-    and a yes or no is no number: "no" would be a yes.
+    Numpy numbers become Python numbers, and lists become tuples. A text is not accepted as a number, a number
+    not as a bool, and a bool not as a number: otherwise, the text "no" would mean True.
 
     Raises:
-        error: as said, with what is wanted.
+        error: a field holds a value of another type; the error names the wanted type.
     """
     for name, hint in _hints(type(owner)).items():
         given = getattr(owner, name)
@@ -51,7 +51,7 @@ def _hints(owner: type) -> dict[str, object]:
 
 
 def _settled(given: object, hint: object) -> object:
-    """Return `given` as `hint` wants it, or WRONG."""
+    """Return `given` converted to the type `hint`, or WRONG."""
     choices = typing.get_args(hint)
     if isinstance(hint, types.UnionType):
         if given is None and types.NoneType in choices:
@@ -88,7 +88,7 @@ def _settled_one(given: object, hint: object) -> object:
 
 
 def _told(hint: object) -> str:
-    """Return what is wanted, in words."""
+    """Return the wanted type as text."""
     choices = typing.get_args(hint)
     if isinstance(hint, types.UnionType):
         return " or ".join("nothing" if choice is types.NoneType else _told(choice) for choice in choices)
@@ -101,7 +101,7 @@ def _told(hint: object) -> str:
 
 
 def _called(owner: object) -> str:
-    """Return how people know it: "ActionFeature 'elbow'"."""
+    """Return a name of the object for people: "ActionFeature 'elbow'"."""
     name = getattr(owner, "name", "")
     kind = type(owner).__name__
     return f"{kind} {quoted(repr(name))}" if isinstance(name, str) and name else kind

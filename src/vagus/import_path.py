@@ -1,4 +1,4 @@
-"""Things of the user's own, named "package.module:name" or "path/to/file.py:name" and made with options."""
+"""Loading of the user's own classes and functions: "package.module:name" or "path/to/file.py:name"."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from vagus.errors import ConfigError, VagusError
 __all__ = ["Option", "accepted_options", "check_options", "construct", "load_named"]
 
 OWN_PREFIX = "vagus_file_"
-"""Before the name of a file that is called as a module is already."""
+"""Prefix of the import name of a file whose own name is already the name of a module."""
 
 Option: TypeAlias = bool | int | float | str
-"""What something loaded by name can be told on the command line or in a manifest."""
+"""Value of an option on the command line or in a manifest."""
 
 ThingT = TypeVar("ThingT")
 
 
 def load_named(sort: str, target: str) -> tuple[ModuleType, object]:
-    """Return the module and the thing that `target` names.
+    """Return the module and the object that `target` names.
 
     Args:
-        sort: what it is to be, for messages: "policy", "robot".
+        sort: kind of the object, for messages: "policy", "robot".
         target: "package.module:name" or "path/to/file.py:name".
 
     Raises:
-        ConfigError: nothing is there, or it cannot be imported.
+        ConfigError: nothing has this name, or the import fails.
     """
     module, name = _module(sort, target)
     found = getattr(module, name, None)
@@ -44,11 +44,11 @@ def load_named(sort: str, target: str) -> tuple[ModuleType, object]:
 
 
 def construct(subject: str, make: Callable[..., ThingT], options: Mapping[str, object]) -> ThingT:
-    """Return what `make` makes of the options.
+    """Return the result of `make` with the options as keyword arguments.
 
     Raises:
-        ConfigError: it does not take one of the options, or it fails.
-        VagusError: what it raises itself of ours.
+        ConfigError: `make` does not take one of the options, or fails.
+        VagusError: `make` raised it.
     """
     check_options(subject, options, accepted_options(make))
     try:
@@ -64,7 +64,7 @@ def construct(subject: str, make: Callable[..., ThingT], options: Mapping[str, o
 
 
 def accepted_options(make: Callable[..., object]) -> frozenset[str] | None:
-    """Return the names of the keyword arguments that `make` takes; None: any."""
+    """Return the names of the keyword arguments that `make` takes; None: any name."""
     parameters = inspect.signature(make).parameters.values()
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
         return None
@@ -73,7 +73,7 @@ def accepted_options(make: Callable[..., object]) -> frozenset[str] | None:
 
 
 def check_options(subject: str, given: Mapping[str, object], accepted: frozenset[str] | None) -> None:
-    """Raise ConfigError if an option is given that is not among the accepted ones (None: any)."""
+    """Raise ConfigError for an option that is not accepted (None accepts all)."""
     if accepted is None:
         return
     unknown = sorted(set(given) - accepted)
@@ -123,9 +123,9 @@ def _module_from_file(sort: str, path: Path) -> ModuleType:
 
 
 def _module_name(path: Path) -> str:
-    """Return the name to import a file by: its own, unless that is another module's.
+    """Return the import name of a file: its own name, unless another module has this name.
 
-    `random.py` must not become everybody's `random`.
+    A file `random.py` must not replace Python's `random`.
     """
     try:
         found = None if path.stem in sys.stdlib_module_names else importlib.util.find_spec(path.stem)
@@ -136,6 +136,6 @@ def _module_name(path: Path) -> str:
 
 
 def _make_importable(folder: Path) -> None:
-    """Let the user's module import its neighbours, as when it is run itself."""
+    """Let the user's module import files of its own folder, as when it is run as a script."""
     if str(folder) not in sys.path:
         sys.path.append(str(folder))

@@ -1,4 +1,4 @@
-"""Names that installed packages bring: entry points of the groups `vagus.robots` and `vagus.policies`."""
+"""Names from installed packages: entry points of the groups `vagus.robots` and `vagus.policies`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ POLICIES = "vagus.policies"
 
 
 def installed(group: str) -> Mapping[str, str]:
-    """Return name → "package.module:name" of a group; nothing of it is imported."""
+    """Return name → "package.module:name" of a group, without an import of these modules."""
     points = importlib.metadata.entry_points(group=group)
     return {point.name: f"{point.module}:{point.attr}" for point in points}

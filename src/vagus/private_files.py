@@ -1,4 +1,4 @@
-"""Files that hold what robots saw and did: for their owner alone, unless others are to read them."""
+"""Files with data of robots, which only their owner may read by default."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ OWNERS_FILE = 0o600
 OWNERS_FOLDER = 0o700
 ANY_FILE = 0o666
 ANY_FOLDER = 0o777
-"""Less the process's umask."""
+"""Mode of a public folder; the umask of the process reduces it."""
 
 
 def rights_of_folder(*, is_private: bool) -> int:
-    """Return the mode that a folder is made with."""
+    """Return the mode of a new folder."""
     return OWNERS_FOLDER if is_private else ANY_FOLDER
 
 
 def rights_of_file(*, is_private: bool) -> int:
-    """Return the mode that a file is made with."""
+    """Return the mode of a new file."""
     return OWNERS_FILE if is_private else ANY_FILE
 
 
 def make_folder(folder: Path, *, is_private: bool = True) -> None:
-    """Make a folder and those above it, unless they are there; one that is there stays as it is.
+    """Make a folder and its parents if they do not exist; an existing folder is not changed.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the folder cannot be made.
     """
     if folder.is_dir():
         return
@@ -41,10 +41,10 @@ def make_folder(folder: Path, *, is_private: bool = True) -> None:
 
 
 def open_file(path: Path, mode: str, *, is_private: bool = True) -> FileIO:
-    """Open a file unbuffered, in a binary mode of `open`; it is the owner's from now on.
+    """Open a file unbuffered, in a binary mode of `open`; set its rights.
 
     Raises:
-        OSError: it cannot be opened.
+        OSError: the file cannot be opened.
     """
     rights = rights_of_file(is_private=is_private)
     file = FileIO(path, mode, opener=lambda name, flags: os.open(name, flags, rights))
@@ -55,7 +55,7 @@ def open_file(path: Path, mode: str, *, is_private: bool = True) -> FileIO:
 
 
 def write_file(path: Path, content: bytes | memoryview, *, is_private: bool = True) -> None:
-    """Write a file whole, or leave none.
+    """Write a complete file, or leave no file.
 
     Raises:
         OSError: the disk is full or fails.

@@ -1,19 +1,19 @@
-"""Text of others before it is shown: whatever it holds, it is short, on its line, and can be encoded."""
+"""Quoting of text from other programs before it is shown: short, on one line, printable."""
 
 from __future__ import annotations
 
 __all__ = ["quoted", "quoted_block"]
 
 MAX_LENGTH = 300
-"""Enough for a sentence with its numbers."""
+"""Default limit in characters: a sentence with its numbers."""
 MAX_BLOCK = 8000
-"""Enough for a traceback of forty frames."""
+"""Limit of a block in characters: a traceback of forty frames."""
 
 
 def quoted(text: object, limit: int = MAX_LENGTH) -> str:
-    """Return `text` in at most about `limit` characters, on one line, nothing in it but what can be printed.
+    """Return `text` with only printable characters, on one line, cut to about `limit` characters.
 
-    An object is asked for its text; one that fails to say it is named by its type.
+    An object is converted with `str`; if this fails, the name of its type is returned.
     """
     said = _said(text)
     shown = "".join(map(_shown, said[:limit]))
@@ -22,7 +22,7 @@ def quoted(text: object, limit: int = MAX_LENGTH) -> str:
 
 
 def quoted_block(text: object, limit: int = MAX_BLOCK) -> str:
-    """Return `text` with its line breaks, each line as `quoted`; of a long one, the beginning and the end."""
+    """Return `text` with each line as `quoted`; of a long text, only the beginning and the end."""
     said = _said(text)
     if len(said) > limit:
         half = limit // 2

@@ -1,4 +1,4 @@
-"""A key that stands twice in one table of a settings file: both are meant, and a parser keeps one."""
+"""Search for a key that occurs twice in one table of a settings file; a parser would keep only one."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ __all__ = ["repeated_key"]
 
 
 class Node(Protocol):
-    """A node of a YAML document: a text, or what it is made of."""
+    """Node of a YAML document."""
 
     @property
     def value(self) -> object:
-        """A text, a list of nodes, or a list of pairs of them."""
+        """Text, list of nodes, or list of pairs of nodes."""
         ...
 
 
 def repeated_key(content: bytes, suffix: str) -> str | None:
-    """Return a key that occurs twice in one table of `content`, a valid file that ends in `suffix`, or None.
+    """Return a key that occurs twice in one table of `content`, a valid file of type `suffix`, or None.
 
-    TOML does not allow it by itself.
+    TOML itself does not allow such a key.
     """
     if suffix == ".json":
         return _in_json(content)

@@ -1,4 +1,4 @@
-"""Counts repeated events: the first is told, the others are counted."""
+"""Limits on the reports of repeated events: the first is reported, the others are counted."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ KeyT = TypeVar("KeyT", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """What is to be told now.
+    """Report that is due now.
 
     Attributes:
-        count: how often it happened since it was told last, this time included.
-        is_first: it was never told before, as far as is remembered.
+        count: number of events since the last report, this one included.
+        is_first: the event was not reported before, as far as is remembered.
     """
 
     count: int
@@ -33,12 +33,12 @@ class _Heard:
 
 
 class Repeats(Generic[KeyT]):
-    """Bounds how often one thing is told, and how many things are remembered. Pure; not thread-safe.
+    """Limiter of the reports of each event, with a limited memory. Pure; not thread-safe.
 
     Args:
-        interval_ns: one thing is told at most `burst` times in this time.
-        max_keys: things remembered; as many more as come within one interval are not told at all.
-        burst: times that it is told before it is only counted.
+        interval_ns: time in which one event is reported at most `burst` times.
+        max_keys: number of events remembered; if more come within one interval, they are not reported.
+        burst: number of reports before the event is only counted.
     """
 
     def __init__(self, *, interval_ns: int, max_keys: int, burst: int = 1) -> None:
@@ -51,7 +51,7 @@ class Repeats(Generic[KeyT]):
         return len(self._heard)
 
     def note(self, key: KeyT, now_ns: int) -> Repeat | None:
-        """It happened; return what is to be told now, or None."""
+        """Count an event; return the report that is due now, or None."""
         heard = self._heard.get(key)
         if heard is None:
             if not self._make_room(now_ns):
@@ -65,7 +65,7 @@ class Repeats(Generic[KeyT]):
         return self._tell(key, heard, now_ns) if now_ns - heard.since_ns >= self._interval_ns else None
 
     def overdue(self, now_ns: int) -> list[tuple[KeyT, Repeat]]:
-        """Return what happened after it was told and did not happen again since; it counts as told."""
+        """Return reports of events that were counted and have not occurred again; they count as reported."""
         due = [
             (key, heard)
             for key, heard in self._heard.items()
@@ -79,7 +79,7 @@ class Repeats(Generic[KeyT]):
         return _told(heard)
 
     def _make_room(self, now_ns: int) -> bool:
-        """Forget what was told longest ago; False: all was told just now."""
+        """Forget the event with the oldest report; return False if all reports are recent."""
         if len(self._heard) < self._max_keys:
             return True
         oldest, heard = next(iter(self._heard.items()))

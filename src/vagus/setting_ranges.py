@@ -9,13 +9,13 @@ from vagus.errors import ConfigError
 __all__ = ["MAX_COUNT", "MAX_S", "check_count", "check_seconds"]
 
 MAX_S = 1e9
-"""Thirty years: as good as for ever, and a wait that every system can count."""
+"""Longest time: thirty years, which every system can wait."""
 MAX_COUNT = 1_000_000_000
-"""As good as any number, and one that every part of the system can count to."""
+"""Largest count, which every part of the system can represent."""
 
 
 def check_seconds(name: str, value: float, *, or_zero: bool = False) -> None:
-    """Raise ConfigError unless `value` is above 0, or 0 where that has a meaning, and at most `MAX_S`."""
+    """Raise ConfigError unless `value` is above 0 and at most `MAX_S`; 0 only if it has a meaning."""
     if not math.isfinite(value) or value < 0 or (value == 0 and not or_zero):
         wanted = "seconds, or 0 for never" if or_zero else "seconds above 0"
         raise ConfigError(name, wanted=wanted, got=repr(value))
@@ -24,6 +24,6 @@ def check_seconds(name: str, value: float, *, or_zero: bool = False) -> None:
 
 
 def check_count(name: str, value: int | None, *, most: int = MAX_COUNT, least: int = 1) -> None:
-    """Raise ConfigError unless `value` is from `least` to `most`, or unset."""
+    """Raise ConfigError unless `value` is from `least` to `most`, or None."""
     if value is not None and not least <= value <= most:
         raise ConfigError(name, wanted=f"{least} to {most}", got=str(value))

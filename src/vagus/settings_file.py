@@ -1,4 +1,4 @@
-"""A settings file that a user wrote (YAML, TOML or JSON) as a table; its mistakes are said in words."""
+"""Reader of a user's settings file (YAML, TOML or JSON), with clear errors for mistakes."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = ["check_keys", "parse_settings", "read_settings"]
 
 INSTALL_YAML = 'pip install "vagus[yaml]"'
 READERS = {".yaml": INSTALL_YAML, ".yml": INSTALL_YAML, ".toml": "take Python 3.11 or later"}
-"""What brings a package that reads such a file."""
+"""File suffix → how to get a package that reads such a file."""
 
 
 def read_settings(subject: str, path: Path) -> Mapping[str, object]:
     """Return the table in the file at `path`.
 
     Raises:
-        ConfigError: no such file, an unknown kind of file, or one that cannot be read as it.
+        ConfigError: no such file, an unknown type of file, or a file that is not valid.
     """
     try:
         content = path.read_bytes()
@@ -40,13 +40,13 @@ def parse_settings(subject: str, content: bytes, suffix: str) -> Mapping[str, ob
     """Return the table in `content`, the bytes of a file that ends in `suffix`.
 
     Args:
-        subject: what the file is, for messages: "manifest".
-        content: all of it.
+        subject: name of the file's role, for messages: "manifest".
+        content: the whole file.
         suffix: ".yaml", ".toml" or ".json".
 
     Raises:
-        ConfigError: an unknown kind of file, a package missing to read it, not a table of that kind, or a key
-            that occurs twice in one.
+        ConfigError: an unknown type of file, a missing package to read it, an invalid file, or a key that
+            occurs twice in one table.
     """
     try:
         table = _decode(subject, content, suffix)
@@ -70,9 +70,9 @@ def parse_settings(subject: str, content: bytes, suffix: str) -> Mapping[str, ob
 
 
 def check_keys(subject: str, table: Mapping[str, object], kind: type, where: str = "") -> None:
-    """Raise ConfigError on a key that `kind`, a dataclass, has no field for, and on a choice that is none.
+    """Raise ConfigError for a key that is no field of the dataclass `kind`, and for an unknown choice.
 
-    The nearest fields, or the choices, are named.
+    The error names the nearest fields, or the choices.
     """
     types = typing.get_type_hints(kind)
     names = [f.name for f in dataclasses.fields(kind)]

@@ -1,4 +1,4 @@
-"""A spec is checked against itself: what contradicts is refused where it is written."""
+"""Checks of a spec for contradictions, when it is made."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FITTING = {
     ActionKind.EFFORT: Quantity.EFFORT,
     ActionKind.BINARY: Quantity.SWITCH,
 }
-"""Kind → what a unit of it counts. A unit that is not known to count anything fits every kind."""
+"""Kind → quantities that its unit may measure. A unit of an unknown quantity fits every kind."""
 KEPT = {
     ActionKind.POSITION: ("lower", "upper", "velocity", "acceleration", "jerk"),
     ActionKind.VELOCITY: ("lower", "upper", "acceleration", "jerk"),
@@ -26,21 +26,21 @@ KEPT = {
     ActionKind.EFFORT: ("lower", "upper", "velocity"),
     ActionKind.BINARY: (),
 }
-"""Kind → limits that mean something for it."""
+"""Kind → limits that it can have."""
 HINTS = {
     ActionKind.VELOCITY: "the value of a velocity is bounded by lower and upper",
     ActionKind.BINARY: "a binary is 0 or 1; leave its limits out",
 }
 TURNS = ("rad", "deg", "rev")
-"""Units of an angle."""
+"""Units of angles."""
 MAX_SIDE = 16_384
-"""Pixels; larger is a slip of the pen."""
+"""Largest side of a frame in pixels; a larger one is a typing error."""
 RATES_HZ = (0.01, 10_000.0)
-"""Outside, a rate is a period, or in another unit."""
+"""Smallest and largest rate; a value outside is probably a period or in another unit."""
 
 
 def check_unit(feature: ActionFeature) -> None:
-    """Refuse a unit that counts something else than the kind of an action, and an encoding of no binary.
+    """Check that the unit of an action fits its kind, and that only a binary has an encoding.
 
     Raises:
         SpecError: as said.
@@ -64,11 +64,11 @@ def check_unit(feature: ActionFeature) -> None:
 
 
 def check_robot_action(feature: ActionFeature) -> None:
-    """Refuse what an action of a robot says of itself and cannot mean.
+    """Check that the limits, safe value and gripper flag of a robot's action fit its kind.
 
     Raises:
-        SpecError: limits that its kind does not have, a safe value that nobody would command or that is
-            missing, a gripper that is no position.
+        SpecError: limits that its kind does not have, a safe value that is missing or never used, a gripper
+            that is no position.
     """
     check_unit(feature)
     _check_limits(feature)
@@ -86,10 +86,10 @@ def check_robot_action(feature: ActionFeature) -> None:
 
 
 def check_measured(actions: Sequence[ActionFeature], state: Mapping[str, str]) -> None:
-    """Refuse feedback that is not there, or measures something else than is commanded.
+    """Check that the feedback of each action exists and measures the same quantity.
 
     Args:
-        actions: with their feedback resolved.
+        actions: actions with resolved feedback.
         state: state feature → unit.
 
     Raises:
@@ -109,7 +109,7 @@ def check_measured(actions: Sequence[ActionFeature], state: Mapping[str, str]) -
 
 
 def check_frame_size(name: str, height: int, width: int) -> None:
-    """Refuse frames that no camera gives.
+    """Check that the size of a frame is possible.
 
     Raises:
         SpecError: a side of 0 or less, or of more than `MAX_SIDE`.
@@ -119,7 +119,7 @@ def check_frame_size(name: str, height: int, width: int) -> None:
 
 
 def check_rate(rate_hz: float) -> None:
-    """Refuse a rate at which no robot is driven.
+    """Check that a rate is in the range of robots.
 
     Raises:
         SpecError: as said.
@@ -167,7 +167,7 @@ def _check_safe(feature: ActionFeature) -> None:
 
 
 def _check_continuous(feature: ActionFeature) -> None:
-    """A position that turns has a unit whose full turn is known, and no end."""
+    """Check that a continuous position has a unit with a known full turn, and no end stops."""
     limits, got = feature.limits, ""
     if feature.kind is not ActionKind.POSITION:
         got = f"one of kind {feature.kind.value}"

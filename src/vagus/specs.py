@@ -51,8 +51,8 @@ class CameraSpec:
         name: unique name, e.g. "wrist".
         height: rows of a frame, pixels.
         width: columns of a frame, pixels.
-        is_required: False: a policy can do without.
-        may_repeat: the same frame again and again is no fault, as in a simulation; a real camera has noise.
+        is_required: False: the policy works without this camera.
+        may_repeat: the same frame may repeat without a fault, as in a simulation; a real camera has noise.
     """
 
     name: str
@@ -68,12 +68,12 @@ class CameraSpec:
 
 @dataclass(frozen=True, slots=True)
 class RtcSpec:
-    """Real-time chunking that a policy offers.
+    """Offer of real-time chunking by a policy.
 
     Attributes:
-        prefix_horizon: default end of the guidance by the running plan, in steps.
-        schedule: weights of the guidance ("exp", "linear", "ones", "zeros").
-        max_guidance: bound of the guidance weight (β of the paper).
+        prefix_horizon: default number of steps after which the guidance by the running plan ends.
+        schedule: schedule of the guidance weights ("exp", "linear", "ones", "zeros").
+        max_guidance: upper limit of the guidance weight (β of the paper).
     """
 
     prefix_horizon: int
@@ -92,19 +92,19 @@ class RtcSpec:
 
 @dataclass(frozen=True, slots=True)
 class RobotSpec:
-    """What a robot offers.
+    """Spec of a robot: its actions, state, cameras and rate.
 
     Attributes:
         robot_type: kind of robot, e.g. "sim", "so101_follower".
         actions: features of an action, in the robot's order.
         state: features of the state vector, in the robot's order.
-        cameras: cameras that can be read.
+        cameras: cameras of the robot.
         rate_hz: rate at which the robot takes commands (ticks per second).
 
-    In `actions`, `feedback` is named and `is_measured` true wherever something measures the action.
+    The constructor sets `feedback` and `is_measured` of each action that a state feature measures.
 
     Raises:
-        SpecError: it contradicts itself.
+        SpecError: the spec contradicts itself.
     """
 
     robot_type: str
@@ -132,18 +132,19 @@ class RobotSpec:
 
 @dataclass(frozen=True, slots=True)
 class PolicySpec:
-    """What a policy wants and gives.
+    """Spec of a policy: its inputs (state, cameras) and its outputs (actions).
 
     Attributes:
         policy_type: family, e.g. "reach", "act", "pi05".
-        actions: features of an action, in the policy's order (limits and feedback are the robot's business).
-        state: features of the state vector it was trained on, in its order.
-        cameras: cameras it looks at.
-        horizon: actions in a chunk (H).
+        actions: features of an action, in the policy's order (without limits and feedback, which a robot
+            has).
+        state: features of the state vector in training, in the policy's order.
+        cameras: cameras that the policy uses.
+        horizon: number of actions in a chunk (H).
         model_dim: width of an action in the policy's own (normalised) space.
-        rate_hz: policy steps per second it was trained at.
-        rtc: real-time chunking it offers, or None.
-        default_instruction: used where a robot gives none.
+        rate_hz: policy steps per second in training.
+        rtc: offer of real-time chunking, or None.
+        default_instruction: instruction for robots that give none.
     """
 
     policy_type: str
@@ -173,24 +174,24 @@ class PolicySpec:
 
     @property
     def action_dim(self) -> int:
-        """Numbers in one action, in the robot's units."""
+        """Count of numbers in one action, in the robot's units."""
         return len(self.actions)
 
     @property
     def state_dim(self) -> int:
-        """Numbers in the state vector."""
+        """Count of numbers in the state vector."""
         return len(self.state)
 
 
 def rename_robot_spec(spec: RobotSpec, rename: Mapping[str, str]) -> RobotSpec:
-    """Return `spec` in the policy's names.
+    """Return the robot's spec with the policy's names.
 
     Args:
         spec: the robot's spec in its own names.
         rename: robot name → policy name, for actions, state features and cameras alike.
 
     Raises:
-        SpecError: a key of `rename` names nothing of the robot, or two names become one.
+        SpecError: a key of `rename` is no name of the robot, or two names become equal.
     """
     names = {f.name for f in spec.actions} | {f.name for f in spec.state} | {c.name for c in spec.cameras}
     unknown = sorted(set(rename) - names)
@@ -203,7 +204,7 @@ def rename_robot_spec(spec: RobotSpec, rename: Mapping[str, str]) -> RobotSpec:
 
 
 def vouched(spec: RobotSpec) -> tuple[str, ...]:
-    """Return a sentence for all that somebody vouches for, for people, logs and audits."""
+    """Return one sentence per action without limit or feedback that the operator takes responsibility for."""
     actions = spec.actions
     unbounded = [f for f in actions if lacking_bounds(f) and f.vouch_unbounded]
     unmeasured = [f.name for f in actions if is_blind(f) and f.vouch_unmeasured]
@@ -222,13 +223,13 @@ def _renamed(feature: ActionFeature, rename: Mapping[str, str]) -> ActionFeature
 
 
 def check_name(what: str, name: str) -> None:
-    """Raise SpecError unless a name can be shown."""
+    """Raise SpecError unless a name is printable."""
     if not (name and name.isprintable()):
         raise SpecError(what, wanted="a name that can be printed", got=quoted(repr(name)))
 
 
 def check_unique(what: str, names: Iterable[str]) -> None:
-    """Raise SpecError if a name occurs twice, or is none."""
+    """Raise SpecError if a name occurs twice, is empty or not printable."""
     seen: set[str] = set()
     for name in names:
         check_name(f"{what} name", name)

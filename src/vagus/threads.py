@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 PAUSE_FIRST_S = 0.01
 PAUSE_MAX_S = 1.0
-"""Pauses before work that failed is taken up again; they double, so that a lasting fault costs no core."""
+"""Longest pause before failed work is repeated; pauses double, so that a lasting fault takes no CPU time."""
 INTERVAL_NS = 10 * NS_PER_S
 """One kind of failure in a group is told with its traceback at most this often."""
 MAX_KINDS = 64
@@ -30,16 +30,17 @@ ResultT = TypeVar("ResultT")
 
 
 class Supervised(threading.Thread):
-    """A daemon thread that takes its work up again when it fails, and tells its owner.
+    """Daemon thread that reports a failure of its work to its owner, and repeats the work if wanted.
 
-    A driver, a callback or an extension may raise what is no Exception: SystemExit, CancelledError, a Rust
-    panic. An ordinary thread ends then, some of these without a word, and its owner waits for ever.
+    A driver, a callback or an extension may raise an error that is no `Exception`: SystemExit,
+    CancelledError, a Rust panic. An ordinary thread then ends, sometimes without a message, and its owner
+    waits for ever.
 
     Args:
-        work: runs until it returns; it looks itself whether it is still wanted.
-        name: of the thread, and in the log.
-        on_fault: told of each failure, on this thread.
-        is_repeated: take failed work up again; otherwise the thread ends with it, loudly.
+        work: function that runs on the thread; it must itself check whether it should end.
+        name: name of the thread, also in the log.
+        on_fault: called on this thread with each failure.
+        is_repeated: repeat failed work; otherwise the thread ends with an error in the log.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Supervised(threading.Thread):
         self._is_repeated = is_repeated
 
     def run(self) -> None:
-        """Do the work to its end."""
+        """Run the work until it ends."""
         pause_s = PAUSE_FIRST_S
         while not self._is_done():
             time.sleep(pause_s)
@@ -141,10 +142,10 @@ class ThreadPool:
         self._pool = ThreadPoolExecutor(helpers, thread_name_prefix=name)
 
     def map(self, work: Callable[[ItemT], ResultT], items: Iterable[ItemT]) -> list[ResultT]:
-        """Return `work(item)` for each item, in order; what it raises is raised.
+        """Return `work(item)` for each item, in order; an error of `work` is raised.
 
-        The caller works too, and waits for nothing that no helper has begun: on busy cores, where a helper
-        may sleep for milliseconds before it runs, this is a plain loop.
+        The caller works, too, and waits only for items that a helper has begun. On busy cores, where a helper
+        may need milliseconds to start, this is a plain loop in the caller.
         """
         everything = list(items)
         if not everything:
@@ -161,5 +162,5 @@ class ThreadPool:
         return results
 
     def close(self) -> None:
-        """End the helpers; they finish what they have begun."""
+        """Stop the helpers; they finish the items that they have begun."""
         self._pool.shutdown()

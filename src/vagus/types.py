@@ -1,4 +1,4 @@
-"""The values that travel between the parts: observations, chunks, directives and commands."""
+"""Values that the parts exchange: observations, chunks, directives and commands."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ __all__ = [
 ]
 
 FloatArray: TypeAlias = NDArray[np.float32]
-"""Values as they travel: float32."""
+"""Array of the numbers in messages: float32."""
 
 ActionArray: TypeAlias = NDArray[np.float64]
-"""Setpoints as they are interpolated and limited: float64."""
+"""Array of setpoints for interpolation and limits: float64."""
 
 Image: TypeAlias = NDArray[np.uint8]
 """One camera frame, (height, width, 3), RGB."""
 
 
 class LinkState(enum.Enum):
-    """How the conversation with the server stands."""
+    """State of the session with the server."""
 
     CONNECTING = "connecting"
     STREAMING = "streaming"
@@ -47,7 +47,7 @@ class LinkState(enum.Enum):
 
 
 class MotionState(enum.Enum):
-    """What the robot is doing about it."""
+    """State of the robot's motion."""
 
     WAITING = "waiting"
     PLAYING = "playing"
@@ -58,12 +58,12 @@ class MotionState(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a robot saw at one policy boundary.
+    """Observation of a robot at one policy boundary.
 
     Attributes:
         state: proprioceptive state in the order of the spec, (state_dim,), float32.
         images: camera name → (height, width, 3) uint8 RGB.
-        instruction: what the human asks.
+        instruction: instruction of the human.
         captured_ns: monotonic time of the state's reading, on the machine that read it.
     """
 
@@ -75,7 +75,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """The part of the running plan that a new chunk must continue (real-time chunking).
+    """Part of the running plan that a new chunk must continue (real-time chunking).
 
     Attributes:
         model: the actions in the policy's own (normalised) space, (n, model_dim), float32.
@@ -91,7 +91,7 @@ class Prefix:
 
 @dataclass(frozen=True, slots=True)
 class ActionChunk:
-    """The actions of one inference; `robot[i]` is the action for step `step + i`.
+    """Actions of one inference; `robot[i]` is the action for step `step + i`.
 
     Attributes:
         step: policy step at whose boundary the observation was captured.
@@ -109,19 +109,19 @@ class ActionChunk:
 
 @dataclass(frozen=True, slots=True)
 class RequestDraft:
-    """A request taken at a policy boundary, images still to come.
+    """Draft of a request, taken at a policy boundary, still without images.
 
     Attributes:
-        ticket: which ask of the worker this answers.
-        episode: episode number, raised by every reset.
-        step: s0, the step at whose boundary this was taken.
+        ticket: number of the worker's request for a draft.
+        episode: episode number; every reset adds 1.
+        step: s0, the step at whose boundary the draft was taken.
         state: (state_dim,), float32, owned by the draft.
         captured_ns: monotonic time of the state's reading.
         prefix: running plan from s0 on, or None without real-time chunking.
         inference_delay: steps that will be executed before the reply can act; 0 without a prefix.
         episode_start: no chunk of this episode has been merged yet.
-        slack_ns: playback left in the plan when this was taken.
-        prefix_horizon: steps after s0 at which guidance by the prefix ends; 0 without a prefix.
+        slack_ns: time until the plan ends, when the draft was taken.
+        prefix_horizon: number of steps after s0 at which guidance by the prefix ends; 0 without a prefix.
     """
 
     ticket: int
@@ -138,7 +138,7 @@ class RequestDraft:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A draft with its images: all a request needs."""
+    """Request draft with its images, ready to be sent."""
 
     draft: RequestDraft
     images: Mapping[str, Image]
@@ -146,15 +146,15 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a command came from. Fields are None where no plan action was involved.
+    """Origin of a command. Fields are None if it comes from no plan action.
 
     Attributes:
-        epoch: the server session that produced the chunk.
-        seq: the request that the chunk answered.
+        epoch: server session that produced the chunk.
+        seq: number of the request that the chunk answered.
         episode: episode number.
         step: policy step of the action.
         index: index of the action in its chunk.
-        age_ns: time since the capture of the observation behind the action.
+        age_ns: time since the capture of the observation from which the action was computed.
         link: link state at this tick.
         motion: motion state at this tick.
     """
@@ -171,18 +171,18 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Directive:
-    """What the engine decides for one tick, before interpolation and limits.
+    """Decision of the engine for one tick, before interpolation and limits.
 
     Attributes:
-        motion: PLAYING: move to `knot`; WAITING, FALLBACK: no plan action, follow the fallback of each
-            action kind; PAUSED, STOPPED: command nothing.
+        motion: PLAYING: move to `knot`; WAITING, FALLBACK: there is no plan action, use the fallback of each
+            action; PAUSED, STOPPED: command nothing.
         knot: plan action of the current step, (action_dim,), float64, in PLAYING only.
-        next_knot: the action after it, or None where the plan ends; shapes the arrival velocity only.
-        begin: phase below 1 at which this tick begins; negative where it begins in the step before.
+        next_knot: the action after `knot`, or None at the end of the plan; affects only the arrival velocity.
+        begin: phase below 1 at which this tick begins; negative if it begins in the previous step.
         end: phase in (0, 1] at which this tick ends; 1 means that the knot is reached.
-        step_s: seconds that one policy step lasts.
-        reseed: the limiter and interpolator must start afresh from measured feedback.
-        provenance: where the command comes from.
+        step_s: duration of one policy step in seconds.
+        reseed: limiter and interpolator must start again from measured feedback.
+        provenance: origin of the command.
     """
 
     motion: MotionState
@@ -197,15 +197,15 @@ class Directive:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What goes to the robot in one tick.
+    """Command to the robot in one tick.
 
     Attributes:
-        action: (action_dim,), float64, limited; None where nothing is to be commanded.
-        provenance: where it comes from.
-        limited: names of the limits that changed the value ("position", "velocity", …); empty: untouched.
-        is_moving: a fallback command that differs from the one before it.
-        begins_at: of the first command since somebody else may have moved the robot: where it stood then,
-            (action_dim,), NaN where nobody knows; None for every other.
+        action: (action_dim,), float64, limited; None if nothing is commanded.
+        provenance: origin of the command.
+        limited: names of the limits that changed the value ("position", "velocity", …); empty: not changed.
+        is_moving: a fallback command that differs from the previous command.
+        begins_at: measured position at the first command after others may have moved the robot,
+            (action_dim,), NaN where not known; None for every other command.
     """
 
     action: ActionArray | None

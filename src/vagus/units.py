@@ -1,4 +1,4 @@
-"""Units as people write them: what they count, and which spellings are one unit."""
+"""Units as people write them: their quantity, and different spellings of one unit."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import re
 __all__ = ["UNKNOWN_UNIT", "Quantity", "canonical", "is_stated", "quantity_of"]
 
 UNKNOWN_UNIT = ""
-"""A unit that nobody stated; refused at session open unless `--trust-units`."""
+"""Unit that is not stated; refused at session open unless `--trust-units` is given."""
 UNSTATED = frozenset({UNKNOWN_UNIT, "env"})
-"""Units that say nothing: not stated, and what only a simulated environment knows."""
+"""Units without a meaning: not stated, or known only to a simulated environment."""
 
 
 class Quantity(enum.Enum):
-    """What a unit counts."""
+    """Quantity that a unit measures."""
 
     PLACE = "a place or an angle"
     RATE = "a speed"
@@ -46,7 +46,7 @@ PLACES = frozenset(
     {"rad", "mrad", "deg", "rev", "m", "cm", "mm", "um", "µm", "in", "ft", "px", "lerobot_norm"}
 )
 EFFORTS = frozenset({"N", "kN", "mN", "Nm", "kNm", "mNm", "lbf", "A", "mA", "V", "mV", "W"})
-"""Upper and lower case matter here: nm is a length."""
+"""Units of an effort. Upper and lower case differ here: nm is a length."""
 SWITCHES = frozenset({"bool", "boolean", "binary", "on/off", "0/1"})
 RATES = frozenset({"rpm", "rps"})
 
@@ -57,12 +57,12 @@ _ACCELERATION = re.compile(rf"(.+?)\s*(?:/\s*{_SECOND}\s*/\s*{_SECOND}|/\s*{_SEC
 
 
 def is_stated(unit: str) -> bool:
-    """Say whether somebody said what the unit is."""
+    """Return whether the unit is stated."""
     return unit not in UNSTATED
 
 
 def canonical(unit: str) -> str:
-    """Return one spelling for all that mean the same: "degrees" and "°" are "deg", "m s⁻¹" is "m/s"."""
+    """Return one spelling for all spellings of a unit: "degrees" and "°" are "deg", "m s⁻¹" is "m/s"."""
     text = unit.strip().translate({ord(sign): plain for sign, plain in _PLAIN.items()})
     effort = re.sub(r"[ *.]", "", text)
     if effort in EFFORTS:
@@ -76,7 +76,7 @@ def canonical(unit: str) -> str:
 
 
 def quantity_of(unit: str) -> Quantity | None:
-    """Return what `unit` counts, or None where that is not known."""
+    """Return the quantity that `unit` measures, or None if not known."""
     known = canonical(unit)
     if known in EFFORTS:
         return Quantity.EFFORT

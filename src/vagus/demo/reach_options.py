@@ -13,7 +13,7 @@ MOST_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class ReachOptions:
-    """What `options` may hold for the policy `reach`."""
+    """Settings in `options` for the policy `reach`."""
 
     inference_ms: float = 0.0
     """Least time of one inference in milliseconds: the policy then stands in for a larger one."""

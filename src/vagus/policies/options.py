@@ -19,7 +19,7 @@ from vagus.import_path import check_options
 __all__ = ["BackendOption", "OptionValue", "describe_options", "options_type_of", "parted", "read_options"]
 
 OptionValue: TypeAlias = "bool | int | float | str | Sequence[str]"
-"""What a policy can be told in a manifest."""
+"""Value of a policy's option in a manifest."""
 
 OptionsT = TypeVar("OptionsT")
 

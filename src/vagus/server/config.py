@@ -87,7 +87,8 @@ class ServeConfig:
     rtc: bool = True
     """Offer real-time chunking if the policy supports it."""
     rtc_schedule: str = ""
-    """How guidance falls off over the prefix: exp, linear, ones or zeros; empty: the policy's default."""
+    """Schedule of the guidance weight over the prefix: exp, linear, ones or zeros; empty: the policy's
+    default."""
     rtc_max_guidance: float | None = None
     """Bound of the guidance weight; unset: the policy's default."""
     rtc_prefix_horizon: int | None = None
