@@ -52,7 +52,7 @@ class FileReads:
         _watch(self)
 
     def end(self) -> dict[Path, Fingerprint]:
-        """Stop to record; return each file that was read and not written, with its first fingerprint."""
+        """Stop recording; return each file that was read and not written, with its first fingerprint."""
         with _lock:
             _watching.discard(self)
         return {Path(path): seen for path, seen in self._read.items() if path not in self._written}

@@ -98,7 +98,7 @@ class PolicyIdentity:
         self._is_handed_over, self._is_made = True, is_made
 
     def abandon(self) -> None:
-        """Stop to record, without a digest."""
+        """Stop recording, without a digest."""
         self._reads.end()
 
     def digest(self) -> str:

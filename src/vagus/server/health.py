@@ -185,7 +185,7 @@ class HealthServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop to listen. May be called twice."""
+        """Stop listening. May be called twice."""
         http_server, self._http = self._http, None
         if http_server is not None and self._thread is not None:
             http_server.shutdown()

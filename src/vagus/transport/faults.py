@@ -85,7 +85,7 @@ class FaultProxy:
             raise LinkError(f"cannot listen on {self.host}:{self.port}: {error}") from error
 
     def stop(self) -> None:
-        """Close all connections and stop to listen. A second call does nothing."""
+        """Close all connections and stop listening. A second call does nothing."""
         if self._loop is None or self._thread is None:
             return
         self._run(self._close())
