@@ -23,8 +23,12 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
+from lerobot_pickles import golden
 from samples import SAMPLES
 from vagus.errors import ProtocolError
+from vagus.integrations.lerobot_grpc.dialect import decode_reply, decode_request, decode_setup
+from vagus.integrations.lerobot_grpc.pickle_reader import read_policy_config
+from vagus.integrations.lerobot_grpc.protobuf import decode_part, encode_data
 from vagus.transport.keys import client_segment, server_from_key
 from vagus.wire.codec import decode, decode_header, decode_tensor, encode, encode_header
 from vagus.wire.images import decode_image, encode_image
@@ -294,9 +298,26 @@ def _targets() -> tuple[Target, ...]:
         *(_frame_target(codec, (data,)) for codec, data in encoded.items()),
         _frame_target("png", (zlib.compress(_rows()),), with_checksums),
         _frame_target("png", (_rows(),), from_rows),
+        *_lerobot_targets(),
         Target("server key", lambda payload: server_from_key(payload.decode(*key_text)), names),
         Target("client key", lambda payload: client_segment(payload.decode(*key_text)), names),
     )
+
+
+def _lerobot_targets() -> tuple[Target, ...]:
+    config = decode_setup(golden("policy_setup.grpcmsg.bin"))
+    return (
+        Target("LeRobot setup", read_policy_config, _pickles("policy_setup")),
+        Target("LeRobot observation", lambda data: decode_request(data, config), _pickles("observation")),
+        Target("LeRobot actions", lambda data: decode_reply(encode_data(data)), _pickles("actions")),
+        Target("LeRobot part", decode_part, (golden("observation.grpcmsg.bin"),)),
+    )
+
+
+def _pickles(name: str) -> tuple[bytes, bytes]:
+    """Return a pickle, and the same without its frame: that one may change its length."""
+    whole = golden(f"{name}.pickle.bin")
+    return whole, whole[:2] + whole[11:]
 
 
 def _message_target(samples: Sequence[msgspec.Struct]) -> Target:

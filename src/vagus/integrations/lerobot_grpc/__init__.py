@@ -1,0 +1,1 @@
+"""LeRobot's asynchronous inference over gRPC: its bytes, without torch, LeRobot or pickle."""
