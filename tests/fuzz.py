@@ -19,6 +19,7 @@ import tracemalloc
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -26,9 +27,14 @@ import numpy as np
 from lerobot_pickles import golden
 from samples import SAMPLES
 from vagus.errors import ProtocolError
+from vagus.gateways.arrays import ArrayDialect, decode_message, encode_message
+from vagus.gateways.msgpack import Key, Value
+from vagus.gateways.neutral import Envelope, Operation
+from vagus.integrations.gr00t import dialect as gr00t
 from vagus.integrations.lerobot_grpc.dialect import decode_reply, decode_request, decode_setup
 from vagus.integrations.lerobot_grpc.pickle_reader import read_policy_config
 from vagus.integrations.lerobot_grpc.protobuf import decode_part, encode_data
+from vagus.integrations.openpi import dialect as openpi
 from vagus.transport.keys import client_segment, server_from_key
 from vagus.wire.codec import decode, decode_header, decode_tensor, encode, encode_header
 from vagus.wire.images import decode_image, encode_image
@@ -301,6 +307,7 @@ def _targets() -> tuple[Target, ...]:
         *_lerobot_targets(),
         Target("server key", lambda payload: server_from_key(payload.decode(*key_text)), names),
         Target("client key", lambda payload: client_segment(payload.decode(*key_text)), names),
+        *_foreign_targets(),
     )
 
 
@@ -318,6 +325,52 @@ def _pickles(name: str) -> tuple[bytes, bytes]:
     """Return a pickle, and the same without its frame: that one may change its length."""
     whole = golden(f"{name}.pickle.bin")
     return whole, whole[:2] + whole[11:]
+
+
+def _foreign_targets() -> tuple[Target, ...]:
+    """Return what decodes the messages of other systems' programs."""
+    integrations = Path(__file__).parent / "integrations"
+    openpi_frames, gr00t_frames = integrations / "openpi" / "golden", integrations / "gr00t" / "golden"
+    value: dict[Key, Value] = {
+        "x": np.arange(4.0), "n": np.float32(1), "prev_action_chunk": [[1.0, 2.0]], "enable_rtc": True,
+    }  # fmt: skip
+    arrays = tuple(encode_message(value, dialect) for dialect in ArrayDialect)
+    return (
+        Target("foreign arrays", decode_message, arrays),
+        Target("openpi request", _openpi_request, _files(openpi_frames, "*_c2s_*") + arrays),
+        Target("openpi reply", _openpi_reply, _files(openpi_frames, "*_s2c_*")),
+        Target("gr00t request", _gr00t_request, _files(gr00t_frames, "*_REQ.bin")),
+        Target(
+            "gr00t actions",
+            lambda it: gr00t.decode_reply(it, Operation.INFER),
+            _files(gr00t_frames, "*_03_REP*"),
+        ),
+        Target(
+            "gr00t description",
+            lambda it: gr00t.decode_reply(it, Operation.DESCRIBE),
+            _files(gr00t_frames, "n1?_0[1567]_REP*"),
+        ),
+    )
+
+
+def _files(folder: Path, pattern: str) -> tuple[bytes, ...]:
+    return tuple(file.read_bytes() for file in sorted(folder.glob(pattern)))
+
+
+def _openpi_request(payload: bytes) -> None:
+    request = openpi.decode_request(payload)
+    openpi.encode_request(request)
+    openpi.rtc_of(request)
+
+
+def _openpi_reply(payload: bytes) -> None:
+    reply = openpi.decode_reply(payload)
+    openpi.timing_of(reply)
+    openpi.encode_reply(reply, Envelope("openpi"))
+
+
+def _gr00t_request(payload: bytes) -> None:
+    gr00t.encode_request(gr00t.decode_request(payload))
 
 
 def _message_target(samples: Sequence[msgspec.Struct]) -> Target:
