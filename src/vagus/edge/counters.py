@@ -23,7 +23,7 @@ ENGINE: Mapping[str, str] = {
     "too_late": "chunks whose last step was already commanded",
     "stale_chunk": "chunks whose observation is older than `max_action_age_s`",
 }
-"""Counted on the control thread."""
+"""Counters of the control thread."""
 
 CLIENT: Mapping[str, str] = {
     "sessions_opened": "sessions that a server accepted",
@@ -54,4 +54,4 @@ CLIENT: Mapping[str, str] = {
     **{f"event_{code.value}": f"events `{code.value}` from the server" for code in EventCode},
     "event_unknown_code": "events of a kind that this version does not know",
 }
-"""Counted on the worker thread."""
+"""Counters of the worker thread."""

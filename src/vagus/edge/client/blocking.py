@@ -41,7 +41,7 @@ REPLY_TIMEOUT_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class ChunkRequest:
-    """The observation and the running plan that a chunk is asked for with.
+    """Observation and running plan of one request.
 
     Attributes:
         state: measured state in the policy's order, (state_dim,), float32.
@@ -113,7 +113,7 @@ class BlockingClient:
             self._began_ns = None
 
     def open(self) -> Contract:
-        """Open the session, if none is open, and return what was agreed on.
+        """Open the session, if none is open, and return its contract.
 
         Raises:
             LinkError: nobody to ask.
@@ -257,7 +257,7 @@ def _answers(header: Header, request: Request) -> bool:
 
 
 def _raise_event(event: EventMessage, header: Header, request: Request) -> None:
-    """Raise what an event about the session or this request means; others are old news."""
+    """Raise the error that an event about the session or this request means; ignore others."""
     if event.seq == request.seq:
         raise PolicyError(f"the server answered {quoted(event.code)}: {quoted(event.message)}")
     if event.seq == 0:

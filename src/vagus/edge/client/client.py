@@ -39,7 +39,7 @@ EngineT = TypeVar("EngineT", bound=EngineSide)
 
 @dataclass(frozen=True, slots=True)
 class ClientStatus:
-    """What a status line shows.
+    """Status of a policy client, for a status line.
 
     Attributes:
         link: link state.
@@ -66,7 +66,7 @@ class ClientStatus:
     round_trips: int = 0
 
     def cause_of(self, stop_reason: str) -> str:
-        """Return why the robot was stopped, with what is known of the link and what the server said."""
+        """Return why the robot was stopped, with the reasons of the link and of the server."""
         if self.dead_reason.startswith(stop_reason):
             return self.dead_reason
         said = "" if self.said in self.dead_reason else f"the server said: {self.said}"
@@ -177,7 +177,7 @@ class PolicyClient(Generic[EngineT]):
 
     @property
     def contract(self) -> Contract:
-        """What the sessions agreed on."""
+        """Contract of the sessions."""
         return self._open_exchange.contract
 
     def offer(self, snapshot: Snapshot) -> None:
@@ -185,16 +185,16 @@ class PolicyClient(Generic[EngineT]):
         self._worker.post(snapshot)
 
     def draft_failed(self, ticket: int) -> None:
-        """No images could be had for this draft (control or camera thread)."""
+        """Tell that no images could be read for this draft (control or camera thread)."""
         self._worker.post(DraftFailed(ticket))
 
     @property
     def instruction(self) -> str:
-        """What the robot is to do from the next request on (any thread)."""
+        """Instruction from the next request on (any thread)."""
         return self._open_exchange.instruction
 
     def set_instruction(self, instruction: str) -> None:
-        """Ask for something else from the next request on (any thread).
+        """Set the instruction from the next request on (any thread).
 
         Raises:
             ConfigError: it is longer than a request carries, or no text.
@@ -203,11 +203,11 @@ class PolicyClient(Generic[EngineT]):
         self._open_exchange.instruction = instruction
 
     def instruction_of(self, epoch: int, seq: int) -> str | None:
-        """Return what a recent request asked for (any thread); None: it is not known any more."""
+        """Return the instruction of a recent request (any thread); None: it is not known any more."""
         return self._worker.instruction_of(epoch, seq)
 
     def status(self) -> ClientStatus:
-        """Return how the link stands (any thread)."""
+        """Return the status of the link (any thread)."""
         protocol = self._open_exchange.protocol
         session, newest_ns = protocol.session, self._latency.newest_ns
         return ClientStatus(
@@ -244,7 +244,7 @@ class PolicyClient(Generic[EngineT]):
         self._leave(None if self._exchange is None else self._exchange.protocol.session)
 
     def _leave(self, session: SessionRef | None) -> None:
-        """Be found nowhere any more, and tell the server so while there is a network."""
+        """Withdraw the presence, and tell the server if there is a network."""
         if session is not None and self._link.health().is_connected:
             self._opener.close(session)
         self._worker.presence.leave()
@@ -265,6 +265,6 @@ class PolicyClient(Generic[EngineT]):
 
 
 def _expected_latency_ns(contract: Contract) -> int:
-    """Return what the server's warm-up measured for one robot, or a second where it did not say."""
+    """Return the latency that the server's warm-up measured for one robot, or a second if unknown."""
     rows = [row.max_ms for row in contract.capabilities.latency if row.batch_size == 1]
     return round(rows[0] * NS_PER_MS) if rows and rows[0] > 0 else NS_PER_S

@@ -32,15 +32,15 @@ __all__ = [
 ]
 
 BYTES_PER_PIXEL = {"raw": 3.0, "png": 1.5, "jpeg": 1 / 6}
-"""What a frame takes as it travels; a camera's picture of 640×480 as JPEG of quality 90 is about 50 kB."""
+"""Codec → bytes per pixel of a frame; 640×480 as JPEG of quality 90 is about 50 kB."""
 OTHER_BYTES = 64 << 10
-"""Room for state, prefix and instruction."""
+"""Bytes for state, prefix and instruction."""
 LONGEST_MS = 1e9
-"""Beyond, a server's account of its time is none."""
+"""Largest time that a server may report; a longer one is ignored."""
 
 _SEED_MASK = (1 << 64) - 1
 _SEED_STRIDE = 0x9E3779B97F4A7C15
-"""Odd, so that consecutive requests visit all 2^64 seeds (Weyl sequence of the golden ratio)."""
+"""Step between seeds: odd, so that all 2^64 seeds come up (Weyl sequence of the golden ratio)."""
 
 EncodeAll = Callable[[Callable[[Image], ImageMessage], Iterable[Image]], Iterable[ImageMessage]]
 """`map`, or that of a pool of threads: JPEG coding releases the GIL."""
@@ -52,14 +52,14 @@ def request_seed(run_seed: int, number: int) -> int:
 
 
 def request_bytes(sizes: Iterable[tuple[int, int]], codec: str) -> int:
-    """Return how large a request is with frames of these heights and widths: exact if raw, else usual."""
+    """Return the bytes of a request with frames of these heights and widths: exact if raw, else usual."""
     pixels = sum(height * width for height, width in sizes)
     return OTHER_BYTES + round(pixels * BYTES_PER_PIXEL[codec])
 
 
 @dataclass(frozen=True, slots=True)
 class RequestCoding:
-    """How a request is written.
+    """Settings for encoding a request.
 
     Attributes:
         codec: image codec of the session.
@@ -79,7 +79,7 @@ class RequestCoding:
 def encode_request(
     request: Request, snapshot: Snapshot, spec: PolicySpec, coding: RequestCoding
 ) -> tuple[bytes, bytes]:
-    """Return header and body.
+    """Return header and body of a request.
 
     Raises:
         RobotError: a camera that the policy requires gave no frame.
@@ -114,7 +114,7 @@ def _wanted_frames(images: Mapping[str, Image], spec: PolicySpec) -> dict[str, I
 
 
 class ReplyFault(enum.Enum):
-    """Why a chunk is refused as a whole; the values are counters."""
+    """Reason why a whole chunk is refused; the values are counters."""
 
     MALFORMED = "rejected_malformed"
     """Not a chunk, or arrays that are not float32."""
@@ -130,7 +130,7 @@ class ReplyFault(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A chunk that may be merged, and what the server says that it took, in nanoseconds.
+    """A chunk that may be merged, with the server's own times in nanoseconds.
 
     Attributes:
         chunk: finite, of the contract's widths, with arrays of its own.
@@ -146,7 +146,7 @@ class Reply:
 
 
 def read_chunk(payload: bytes, spec: PolicySpec, *, step: int) -> Reply | ReplyFault:
-    """Return the chunk in `payload`, or what is wrong with it.
+    """Return the chunk in `payload`, or the fault of it.
 
     Args:
         payload: of a chunk message.

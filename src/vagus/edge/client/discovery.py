@@ -34,14 +34,14 @@ from vagus.wire.schema import READY, Capabilities, EventCode
 __all__ = ["Endpoint", "find_server"]
 
 LEFT_BEHIND_S = 6.0
-"""A place that this robot's last process took is free 5 s after its token has gone."""
+"""Time until the place of this robot's last process is free: the server waits 5 s for its token."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """How to reach a service.
+    """Address of a service, and the settings to reach it.
 
     Attributes:
         endpoints: comma-separated, e.g. "tcp/gpu-server:7447"; empty: those of `zenoh`.
@@ -68,7 +68,7 @@ class Endpoint:
             yield link
 
     def ask(self) -> PolicySpec:
-        """Return what the policy wants and gives, once a server of it is ready to take a robot.
+        """Return the policy's spec, once a server is ready for a robot.
 
         No robot is connected yet: what can be refused now need not let an arm go limp later.
 
@@ -101,7 +101,7 @@ class Endpoint:
         return policy_spec_from(said)
 
     def _patience_s(self, error: SessionRefusedError) -> float:
-        """Return for how long such an error may pass by itself."""
+        """Return how long to wait for such an error to end by itself."""
         return (
             self.edge.connect_timeout_s + LEFT_BEHIND_S
             if error.code == EventCode.SESSIONS_FULL.value
@@ -146,7 +146,7 @@ def find_server(
 
 
 def _check(said: Capabilities, edge: EdgeConfig, contract: Contract | None) -> None:
-    """Raise what speaks against asking this server."""
+    """Raise the reason against this server, if there is one."""
     if said.phase != READY or said.failing:
         what = f"fails: {quoted(said.failing)}" if said.failing else f"is {quoted(said.phase)}"
         raise LinkError(f"server {quoted(said.server)} {what}")

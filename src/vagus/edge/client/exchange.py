@@ -17,17 +17,17 @@ __all__ = ["DraftFailed", "Exchange", "WorkerEvent"]
 
 @dataclass(frozen=True, slots=True)
 class DraftFailed:
-    """No images could be had for the draft with this ticket."""
+    """Event: no images could be read for the draft with this ticket."""
 
     ticket: int
 
 
 WorkerEvent: TypeAlias = Sample | Snapshot | DraftFailed | ReplicaEvent
-"""What reaches the worker from other threads."""
+"""Events that reach the worker from other threads."""
 
 
 class Exchange:
-    """What a client exchanges requests and chunks with, in all its sessions; `contract` changes with each."""
+    """State of a client over all its sessions; `contract` changes with each session."""
 
     def __init__(
         self, engine: EngineSide, protocol: ClientProtocol, contract: Contract, replicas: Replicas

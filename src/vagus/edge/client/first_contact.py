@@ -36,11 +36,11 @@ RETRY_S = 0.1
 
 ResultT = TypeVar("ResultT")
 Setback: TypeAlias = LinkError | SessionRefusedError
-"""What may pass by itself: nobody is there yet, or nobody has room."""
+"""Errors that may end by themselves: no server yet, or no free place."""
 
 
 class Patience:
-    """Counts from its making; a server that is starting begins the wait for a ready one anew."""
+    """Time limits of the first contact; a server that is starting begins the wait anew."""
 
     def __init__(self, config: EdgeConfig, now_ns: int) -> None:
         self._start_timeout_ns = seconds_to_ns(config.start_timeout_s)
@@ -57,7 +57,7 @@ class Patience:
         return now_ns - self._starting_ns >= self._connect_timeout_ns
 
     def news(self, error: VagusError) -> str:
-        """Return what to tell while the wait goes on: which server is starting, once per change; else ""."""
+        """Return the line to log while waiting: which server is starting, once per change; else ""."""
         text = str(error) if isinstance(error, ServerStartingError) else ""
         if text == self._told or not text:
             return ""
@@ -73,7 +73,7 @@ def keep_trying(
     clock: Clock,
     stopping: threading.Event,
 ) -> ResultT:
-    """Return what `attempt` returns, as soon as it does.
+    """Repeat `attempt` until it returns; return its result.
 
     Args:
         attempt: one try; raises LinkError or SessionRefusedError where another may succeed.
@@ -98,7 +98,7 @@ def keep_trying(
 
 
 class FirstContact:
-    """Opens the first session of a client, with whichever server of the service can be had.
+    """Opens the first session of a client, with any server of the service that accepts it.
 
     Args:
         opener: link, robot, settings and identity.
@@ -126,7 +126,7 @@ class FirstContact:
         self._clock = clock
 
     def open(self, instruction: str, stopping: threading.Event) -> tuple[SessionRef, Contract]:
-        """Return the session and what was agreed on; raises as `PolicyClient.open` does."""
+        """Return the session and its contract; raises as `PolicyClient.open` does."""
         patience = Patience(self._config, self._clock.now_ns())
 
         def is_over(error: Setback, now_ns: int) -> bool:
@@ -141,7 +141,7 @@ class FirstContact:
             raise
 
     def _is_final(self, error: Setback) -> bool:
-        """Whether asking again is of no use: no while another server may have the pinned model."""
+        """Whether another try is useless: not while another server may have the pinned model."""
         if isinstance(error, LinkError) or error.code in TRANSIENT_REFUSALS:
             return False
         is_about_pin = bool(self._config.pin_model) and error.code == EventCode.MODEL_CHANGED.value

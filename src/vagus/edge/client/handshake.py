@@ -54,14 +54,14 @@ TRANSIENT_REFUSALS = frozenset(
 """Refusals that may end by themselves; after any other the server is excluded."""
 MAX_EPOCH = (1 << 32) - 1
 MAX_REASON = 4000
-"""Characters of a refusal: it may list every name of a robot."""
+"""Most characters of a refusal: it may list every name of a robot."""
 MAX_CODE = 40
 PRINTED_DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who this client is.
+    """Identity of a client.
 
     Attributes:
         name: the robot's name, unique among the clients of a server.
@@ -78,7 +78,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What the first session agreed on; every later one must agree on the same.
+    """Contract of the first session; every later session must have the same.
 
     Attributes:
         policy: what the policy wants and gives.
@@ -149,14 +149,14 @@ def open_message(
 
 
 def _bounded(notes: Sequence[str]) -> tuple[str, ...]:
-    """Return as many notes as a message may hold."""
+    """Return the notes that fit into a message."""
     if len(notes) <= MAX_NOTES:
         return tuple(notes)
     return (*notes[: MAX_NOTES - 1], f"and {len(notes) - MAX_NOTES + 1} more")
 
 
 def check_ack(ack: Ack, asked: OpenMessage, config: EdgeConfig, contract: Contract | None) -> Contract:
-    """Return what was agreed on.
+    """Check the answer to a session request; return the contract.
 
     Raises:
         SessionRefusedError: the server said no, has not the pinned model, or is too slow for these settings.
@@ -200,7 +200,7 @@ def check_ack(ack: Ack, asked: OpenMessage, config: EdgeConfig, contract: Contra
 
 
 def check_pin(said: Capabilities, config: EdgeConfig) -> None:
-    """Raise SessionRefusedError unless this server has the model that the operator pinned, if he did."""
+    """Raise SessionRefusedError if a model is pinned and this server has another one."""
     if not said.model_hash.startswith(config.pin_model):
         raise SessionRefusedError(
             EventCode.MODEL_CHANGED.value,
@@ -245,7 +245,7 @@ def _chosen(features: Sequence[_NamedT], names: Sequence[str]) -> tuple[_NamedT,
 
 
 def _image_codec(ack: Ack, asked: OpenMessage, config: EdgeConfig) -> str:
-    """Return how frames travel: as the operator says, else as the server likes and a request can be sent.
+    """Return the image codec: the operator's, else the server's, if the requests are then small enough.
 
     Raises:
         SpecError: a request of this robot would be larger than a message may be.

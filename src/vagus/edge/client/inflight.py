@@ -14,18 +14,18 @@ __all__ = ["InFlight", "LatencyParts", "LatencySum", "LatencyWindow", "Mismatch"
 
 MIN_TIMEOUT_NS = 250 * NS_PER_MS
 MAX_TIMEOUT_NS = 5 * NS_PER_S
-"""Longest patience with a server that is known to answer sooner, or not known at all."""
+"""Longest wait for a server that is known to answer sooner, or is not known."""
 FIRST_TIMEOUT_NS = NS_PER_S
-"""Least patience while the latency is only a guess."""
+"""Shortest wait while the latency is only a guess."""
 TIMEOUT_FACTOR = 3
-"""Times the windowed latency."""
+"""The wait for a reply is this many times the windowed latency."""
 LEAST_FACTOR = (3, 2)
-"""No request is given up before one and a half times the best latency: nobody could have answered."""
+"""Shortest wait for a reply, as a multiple of the best latency."""
 MAX_DOUBLINGS = 16
 REMEMBERED_REQUESTS = 64
-"""Requests whose late replies are still recognised."""
+"""Number of requests whose late replies are still recognised."""
 WINDOW = 10
-"""Replies remembered: about ten seconds of a policy that is asked once a second."""
+"""Number of round trips in the window: about ten seconds at one request per second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Request:
 
 
 class Mismatch(enum.Enum):
-    """Why a message answers no request; the values are counters."""
+    """Reason why a message answers no request; the values are counters."""
 
     DUPLICATED = "duplicated"
     """The request was answered already."""
@@ -57,7 +57,7 @@ class Mismatch(enum.Enum):
 
 
 class LatencyWindow:
-    """The last few round trips, capture to reply, in nanoseconds."""
+    """Window of the last round trips, from capture to reply, in nanoseconds."""
 
     def __init__(self, size: int = WINDOW, *, initial_ns: int = 0) -> None:
         """Start with `initial_ns` as the answer until the first round trip is known."""
@@ -90,7 +90,7 @@ class LatencyWindow:
 
 @dataclass(frozen=True, slots=True)
 class LatencyParts:
-    """Where the time from an observation to its chunk went, in nanoseconds.
+    """Parts of the time from an observation to its chunk, in nanoseconds.
 
     Attributes:
         network_ns: all that the server does not account for: the way there and back, and coding at the robot.
@@ -106,7 +106,7 @@ class LatencyParts:
 
     @classmethod
     def of(cls, round_trip_ns: int, *, queue_ns: int, decode_ns: int, inference_ns: int) -> LatencyParts:
-        """Return the parts of one round trip; what a server claims beyond it is not believed."""
+        """Return the parts of one round trip; times of the server beyond it are ignored."""
         left_ns, believed = max(round_trip_ns, 0), []
         for claimed_ns in (queue_ns, decode_ns, inference_ns):
             believed.append(min(max(claimed_ns, 0), left_ns))
@@ -198,7 +198,7 @@ class InFlight:
         return request
 
     def settle(self, request: Request) -> bool:
-        """The request was answered; the same answer again is a duplicate. Return whether it was in flight."""
+        """Note that a request was answered; return whether it was in flight."""
         self._sent.pop(request.seq, None)
         self._newest_answered = max(self._newest_answered, request.seq)
         outstanding = self.outstanding
@@ -214,21 +214,21 @@ class InFlight:
         return request.seq < self._newest_answered
 
     def miss(self) -> None:
-        """The time of the request in flight is up; its late reply is still recognised."""
+        """Give up the request in flight; its late reply is still recognised."""
         self.outstanding = None
         self.misses += 1
 
     def abandon(self) -> None:
-        """What was asked is void: the robot has moved, or another episode began."""
+        """Drop the request in flight: the robot has moved, or another episode began."""
         self.outstanding = None
         self._waiting_since_ns = None
 
     def waited_ns(self, now_ns: int) -> int:
-        """Return for how long requests have been unanswered, 0 if none is."""
+        """Return how long requests have been unanswered, in nanoseconds; 0 if none is."""
         return 0 if self._waiting_since_ns is None else now_ns - self._waiting_since_ns
 
     def _timeout_ns(self, slack_ns: int) -> int:
-        """Return how long to wait: three times the latency, but no longer than there is playback.
+        """Return the timeout of a request: three times the latency, but at most the playback that is left.
 
         Twice as long after each miss, and while nobody knows the latency after each session without a single
         answer: how slow a server is that nobody measured shows only when it is waited for.

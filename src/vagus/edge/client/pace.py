@@ -17,19 +17,19 @@ from vagus.wire.schema import Capabilities, EventCode
 __all__ = ["Pace", "check_pace"]
 
 SAFETY_FACTOR = 1.5
-"""Playback kept beyond the time of a chunk: the worst of a few is not the worst of a day."""
+"""Factor on the measured time of a chunk: the worst of a few is not the worst of a day."""
 MARGIN_STEPS = 2
-"""A request waits for the next policy step, and its chunk for another."""
+"""Policy steps that a request and its chunk wait."""
 LEAST_BUFFER_S = 0.1
 ROUNDING_S = 0.001
-"""Settings are advised in milliseconds."""
+"""Unit of advised settings: a millisecond."""
 AGE_ROOM = 1.1
 """Advice on the age bound leaves a tenth."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """What a policy can do in time.
+    """Pace of a policy: how fast it answers, and how long its chunks last.
 
     Attributes:
         latency_s: from an observation to its chunk; 0: nobody measured it.
@@ -64,7 +64,7 @@ class Pace:
         return cls(max(inference_ms, 0.0) / 1000 + round_trip_s, said.horizon / rate_hz, 1 / rate_hz)
 
     def playable_s(self, max_action_age_s: float) -> float:
-        """Return how long a chunk can be played from when it comes until its actions are too old."""
+        """Return how long a chunk can be played before its actions are too old."""
         return min(self.chunk_s, max_action_age_s - self.latency_s)
 
     @property
@@ -86,11 +86,11 @@ class Pace:
 
     @property
     def is_stop_and_go(self) -> bool:
-        """Whether a chunk has been played before the next can be there, whatever is set."""
+        """Whether every chunk ends before the next one can arrive, whatever is set."""
         return self.latency_s + self.step_s > self.chunk_s
 
     def why_never(self, max_action_age_s: float) -> str:
-        """Return why nothing would ever be commanded, or ""."""
+        """Return the reason why no action would ever be commanded, or ""."""
         if not self.latency_s or self.playable_s(max_action_age_s) >= self.step_s:
             return ""
         return (
@@ -100,7 +100,7 @@ class Pace:
         )
 
     def warnings(self, config: EdgeConfig) -> Iterator[str]:
-        """Yield what works, but not well, with what would help; nothing where nobody measured."""
+        """Yield warnings about settings that work badly, with advice; none without a measurement."""
         if not self.latency_s:
             return
         if self.is_stop_and_go:
@@ -121,7 +121,7 @@ class Pace:
             )
 
     def advice(self, config: EdgeConfig) -> str:
-        """Return what to set instead of what is set, as `vagus run` takes it."""
+        """Return advised settings as flags of `vagus run`."""
         buffer_s, age_s = self.settings(config)
         age = "" if age_s == config.max_action_age_s else f" --max-action-age-s {age_s:g}"
         return f"--buffer-time-s {buffer_s:g}{age}"
@@ -132,7 +132,7 @@ def _up(seconds: float) -> float:
 
 
 def check_pace(said: Capabilities, config: EdgeConfig) -> list[str]:
-    """Return what is odd about driving a robot with these settings from that server.
+    """Return the warnings about driving a robot with these settings from that server.
 
     Raises:
         SessionRefusedError: nothing would ever be commanded.

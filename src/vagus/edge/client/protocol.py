@@ -27,7 +27,7 @@ MISSES_UNTIL_LOST = 2
 REFUSALS_UNTIL_LOST = 5
 """Requests in a row answered by an event, or by a chunk that must be refused, after which it is lost, too."""
 REFUSALS_UNTIL_MOVED = 2
-"""The same where a replica may do better: one may be a bad row, and the buffer plays on only for so long."""
+"""The same if another replica may do better: the buffer plays on only for so long."""
 REMEMBERED_EPOCHS = 256
 FIRST_PAUSE_NS = 100 * NS_PER_MS
 """Pause before the next request after a failed one; doubles, so that a failing server is not hammered."""
@@ -36,7 +36,7 @@ MAX_PAUSE_NS = NS_PER_S
 SESSION_OVER = frozenset({EventCode.UNKNOWN_SESSION.value, EventCode.DRAINING.value})
 """Events after which this server will not answer this session again."""
 OWN_FAULT = frozenset({EventCode.INVALID_INPUT.value})
-"""What a replica would answer, too: it is about the request."""
+"""Events about the request itself: a replica would answer the same."""
 _OPEN = (LinkState.STREAMING, LinkState.DEGRADED)
 
 
@@ -75,7 +75,7 @@ class ClientProtocol:
 
     @property
     def view(self) -> LinkView:
-        """What the control thread is told."""
+        """View of the link for the control thread."""
         epoch = None if self.session is None else self.session.epoch
         return LinkView(self.state, epoch, self._ticket, self._latency.windowed_ns, self._latency.fastest_ns)
 
@@ -87,7 +87,7 @@ class ClientProtocol:
     # -- session ----------------------------------------------------------------------------------------
 
     def opened(self, session: SessionRef, now_ns: int) -> None:
-        """A server accepted us: requests start afresh under the new epoch."""
+        """Begin a session: requests start afresh under the new epoch."""
         self._transit(LinkEvent.OPENED)
         self.session = session
         self._failures = self._refusals = 0
@@ -95,7 +95,7 @@ class ClientProtocol:
         self.counters["sessions_opened"] += 1
 
     def lost(self, why: str) -> None:
-        """The server is of no use any more; replies of its epoch are void."""
+        """End the session: the server is lost, and replies of its epoch are void."""
         if self.session is None:
             return
         self._transit(LinkEvent.LOST)
@@ -128,7 +128,7 @@ class ClientProtocol:
         return self._inflight.send(self.session.epoch, draft, now_ns)
 
     def draft_failed(self, ticket: int, now_ns: int) -> None:
-        """No images could be had, or the observation could not be encoded: ask again a little later."""
+        """Note that there are no images, or no encoding: ask again a little later."""
         if ticket != self._ticket:
             return
         self._abandon()
@@ -137,7 +137,7 @@ class ClientProtocol:
     # -- replies ----------------------------------------------------------------------------------------
 
     def receive(self, header: Header, payload: bytes, now_ns: int) -> Proposal | None:
-        """Return the proposal that a message carries, or None; whatever is wrong with it is counted.
+        """Return the proposal in a message, or None; every fault of a message is counted.
 
         The header decides before the body is touched: the key a message arrives under is not to be trusted.
         """
@@ -206,7 +206,7 @@ class ClientProtocol:
     # -- time -------------------------------------------------------------------------------------------
 
     def follow(self, plan: PlanView) -> None:
-        """Take note of how the plan stands; what it makes void is not waited for."""
+        """Note the state of the plan; requests that it makes void are dropped."""
         last, self._plan = self._plan, plan
         if plan.gave_up:
             self.kill(plan.gave_up)
@@ -220,7 +220,7 @@ class ClientProtocol:
             self._abandon()
 
     def advance(self, now_ns: int) -> None:
-        """Take note of time; ask for a snapshot where one is wanted."""
+        """Note the time; ask for a snapshot if one is wanted."""
         awaited = self._inflight.outstanding
         if awaited is not None and now_ns >= awaited.deadline_ns:
             self._miss()
@@ -245,7 +245,7 @@ class ClientProtocol:
         self._is_asking = False
 
     def _refused(self, counter: str, now_ns: int, *, is_moving: bool) -> None:
-        """Count; where `is_moving`, try again at once, and then leave."""
+        """Count a refusal; with `is_moving` leave the server after a few."""
         self._fail(counter, now_ns)
         self._refusals += 1
         if is_moving:
@@ -274,5 +274,5 @@ class ClientProtocol:
 
 
 def _known_code(code: str) -> str:
-    """Return the code if this version knows it: a peer must not fill our counters with names of its own."""
+    """Return the code if it is known; a peer must not create counters with names of its own."""
     return code if code in EventCode._value2member_map_ else "unknown_code"

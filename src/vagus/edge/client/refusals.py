@@ -11,15 +11,15 @@ from vagus.repeats import Repeats
 __all__ = ["Refusal", "Refusals"]
 
 INTERVAL_NS = 10 * NS_PER_S
-"""The same words are told at most this often."""
+"""Pause between two logs of the same refusal."""
 MAX_KINDS = 16
-"""Different words that are told and counted apart; the words are a peer's, and so is their number."""
+"""Most refusals that are counted apart: their texts come from a peer."""
 OTHER_WORDS = "(other words)"
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One reason, and how often it was given.
+    """One reason of refusals, and its count.
 
     Attributes:
         code: event code, or what was wrong with a chunk.
@@ -36,7 +36,7 @@ class Refusal:
 
 
 class Refusals:
-    """What a server said instead of answering. The worker's; `all` and `newest` may be read anywhere."""
+    """Refusals of a server. Owned by the worker; any thread may read `all` and `newest`."""
 
     def __init__(self) -> None:
         self._repeats: Repeats[tuple[str, str]] = Repeats(interval_ns=INTERVAL_NS, max_keys=MAX_KINDS)
@@ -47,11 +47,11 @@ class Refusals:
 
     @property
     def all(self) -> tuple[Refusal, ...]:
-        """Every reason, in the order in which they came up first."""
+        """All reasons, in the order of their first appearance."""
         return tuple(self._counts.copy().values())
 
     def note(self, code: str, text: str, now_ns: int) -> None:
-        """A request was refused."""
+        """Count a refused request."""
         words = quoted(text)
         kind = (code, "".join(character for character in words if not character.isdigit()))
         self.newest = f"{code}: {words}" if words else code
@@ -64,11 +64,11 @@ class Refusals:
         )
 
     def merged(self) -> None:
-        """A chunk was merged: what was refused before is of no importance any more."""
+        """Note that a chunk was merged: earlier refusals do not matter any more."""
         self.newest = ""
 
     def take(self) -> list[str]:
-        """Return what is to be told now, once."""
+        """Return the lines to log now, once."""
         untold, self._untold = self._untold, []
         return untold
 

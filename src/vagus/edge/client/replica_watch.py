@@ -28,14 +28,14 @@ __all__ = ["ReplicaWatch"]
 logger = logging.getLogger(__name__)
 
 REFRESH_S = 5.0
-"""Pause between two looks at who else is alive."""
+"""Pause between two queries for living replicas."""
 LIST_TIMEOUT_S = 1.0
 JOIN_TIMEOUT_S = 5.0
-"""A server in any other phase may not know yet what it serves."""
+"""Longest wait for the thread at the end."""
 
 
 class ReplicaWatch:
-    """Tells the worker who lives and who contradicts the contract; never on the way of a failover."""
+    """Tells the worker which replicas live and which contradict the contract, on a thread of its own."""
 
     def __init__(
         self,

@@ -21,12 +21,12 @@ __all__ = [
 ]
 
 HOPELESS_NS = 2 * NS_PER_S
-"""Patience while only excluded servers are alive: after a router's restart tokens come back one by one."""
+"""Wait while only excluded servers are alive: after a router's restart tokens come back one by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenChanged:
-    """The liveliness token of a server came or went."""
+    """Event: the liveliness token of a server came or went."""
 
     server: ServerKey
     is_alive: bool
@@ -34,14 +34,14 @@ class TokenChanged:
 
 @dataclass(frozen=True, slots=True)
 class ReplicasListed:
-    """A complete list of the servers whose tokens are there."""
+    """Event: the complete list of servers with a token."""
 
     servers: frozenset[ServerKey]
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicaSaid:
-    """A server said whether its policy fails for everybody."""
+    """Event: a server reported whether its policy fails for everybody."""
 
     server: ServerKey
     is_failing: bool
@@ -49,7 +49,7 @@ class ReplicaSaid:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaContradicts:
-    """A server is ready and is not what this run was started with."""
+    """Event: a ready server contradicts the contract of this run."""
 
     server: ServerKey
     why: str
@@ -57,11 +57,11 @@ class ReplicaContradicts:
 
 @dataclass(frozen=True, slots=True)
 class LinkReopened:
-    """The transport was lost, and is back."""
+    """Event: the transport was lost, and is back."""
 
 
 ReplicaEvent: TypeAlias = TokenChanged | ReplicasListed | ReplicaSaid | ReplicaContradicts | LinkReopened
-"""What the watch over the replicas tells."""
+"""Events of the watch over the replicas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Backoff:
 
 @dataclass(slots=True)
 class _Replica:
-    """One server: failures in a row, when it may be tried again, which try was its last, and why never."""
+    """State of one server: failures in a row, next try, last try, and why it is excluded."""
 
     is_failing: bool = False
     failures: int = 0
@@ -91,7 +91,7 @@ class _Replica:
 
 
 class Replicas:
-    """Which server to open a session with next."""
+    """Replicas of a service, and which one to open a session with next."""
 
     def __init__(self, backoff: Backoff) -> None:
         self._backoff = backoff
@@ -102,7 +102,7 @@ class Replicas:
 
     @property
     def alive(self) -> frozenset[ServerKey]:
-        """Servers whose token is there."""
+        """Servers with a liveliness token."""
         return frozenset(self._alive)
 
     @property
@@ -113,7 +113,7 @@ class Replicas:
         }
 
     def apply(self, event: ReplicaEvent) -> None:
-        """Take note of what the watch tells."""
+        """Apply an event of the watch."""
         match event:
             case TokenChanged(server, is_alive):
                 self.set_alive(server, is_alive=is_alive)
@@ -127,7 +127,7 @@ class Replicas:
                 self.retry_now()
 
     def set_alive(self, server: ServerKey, *, is_alive: bool) -> None:
-        """A token came or went. One that comes back may be tried at once."""
+        """Note that a token came or went; a server that comes back may be tried at once."""
         if not is_alive:
             self._alive.discard(server)
             return
@@ -137,7 +137,7 @@ class Replicas:
             self._alive.add(server)
 
     def set_all_alive(self, servers: Iterable[ServerKey]) -> None:
-        """Take over a complete list of the tokens that are there."""
+        """Set the complete list of living servers."""
         listed = set(servers)
         for gone in self._alive - listed:
             self.set_alive(gone, is_alive=False)
@@ -145,17 +145,17 @@ class Replicas:
             self.set_alive(server, is_alive=True)
 
     def exclude(self, server: ServerKey, why: str) -> None:
-        """Never use this server again: it contradicts what this run is built on."""
+        """Exclude a server for good: it contradicts the contract."""
         self._known.setdefault(server, _Replica()).excluded = why
 
     def set_back(self, server: ServerKey, now_ns: int) -> None:
-        """A try failed, or the server failed us; wait a little longer each time."""
+        """Note a failure of a server; the pause before its next try grows."""
         replica = self._known.setdefault(server, _Replica())
         replica.failures += 1
         replica.not_before_ns = now_ns + self._backoff.pause_ns(replica.failures)
 
     def set_failing(self, server: ServerKey, *, is_failing: bool) -> None:
-        """A server said whether its policy fails for everybody; one whose does is the last choice."""
+        """Note whether the policy of a server fails for everybody; then it is the last choice."""
         self._known.setdefault(server, _Replica()).is_failing = is_failing
 
     def has_other(self, server: ServerKey | None, now_ns: int) -> bool:
@@ -163,12 +163,12 @@ class Replicas:
         return any(key != server and not self._known[key].is_failing for key in self._candidates(now_ns))
 
     def succeeded(self, server: ServerKey) -> None:
-        """A chunk of this server was merged: its failures are forgotten."""
+        """Forget the failures of a server: one of its chunks was merged."""
         if server in self._known:
             self._known[server].failures = 0
 
     def retry_now(self) -> None:
-        """The network is back: no need to wait any longer."""
+        """Allow all tries at once: the network is back."""
         for replica in self._known.values():
             replica.not_before_ns = 0
 
@@ -195,11 +195,11 @@ class Replicas:
 
     @property
     def are_all_excluded(self) -> bool:
-        """Whether somebody is alive and nobody of them may be used."""
+        """Whether all living servers are excluded, and there is one."""
         return bool(self._alive) and all(self._is_excluded(key) for key in self._alive)
 
     def is_hopeless(self, now_ns: int) -> bool:
-        """Whether nobody but excluded servers has been alive for a while; to be asked again and again."""
+        """Whether only excluded servers have been alive for a while; ask it again and again."""
         if not self.are_all_excluded:
             self._hopeless_since_ns = None
         elif self._hopeless_since_ns is None:

@@ -56,7 +56,7 @@ class Presence:
         self.server: ServerKey | None = None
 
     def move_to(self, server: ServerKey) -> None:
-        """Be found at this server, and no more at the one before."""
+        """Move the presence to this server."""
         if self.server == server:
             return
         self.leave()
@@ -68,7 +68,7 @@ class Presence:
         self.server = server
 
     def leave(self) -> None:
-        """Be found nowhere. Twice does nothing."""
+        """Withdraw the presence. Twice does nothing."""
         for declaration in self._declarations:
             declaration.undeclare()
         self._declarations = ()
@@ -76,7 +76,7 @@ class Presence:
 
 
 STATUS_TIMEOUT_S = 1.0
-"""Longest wait for a server to say what it is; only an answered question proves life."""
+"""Longest wait for the capabilities of a server; only an answer proves that it lives."""
 
 
 def living_servers(link: Link, pattern: str, *, timeout_s: float) -> frozenset[ServerKey]:
@@ -90,7 +90,7 @@ def living_servers(link: Link, pattern: str, *, timeout_s: float) -> frozenset[S
 
 
 def parse_service(text: str, *, setting: str = "service") -> ServiceName | None:
-    """Return the service that a person names, None for "".
+    """Parse the name of a service; None for "".
 
     Args:
         text: as a person names it.
@@ -104,13 +104,13 @@ def parse_service(text: str, *, setting: str = "service") -> ServiceName | None:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Who is on a network: the servers that accept sessions, and those that will."""
+    """Services on a network: servers that accept sessions, and servers that are starting."""
 
     alive: frozenset[ServerKey]
     starting: frozenset[ServerKey]
 
     def named(self, wanted: ServiceName | None) -> frozenset[ServiceKey]:
-        """Return the services that `wanted` may mean; None: any."""
+        """Return the services that match `wanted`; None: all."""
         there = {server.service for server in (*self.alive, *self.starting)}
         return frozenset(there if wanted is None else wanted.among(there))
 
@@ -121,7 +121,7 @@ class Services:
 
 
 def find_services(link: Link, *, timeout_s: float) -> Services:
-    """Return who is there.
+    """Return the services on the network.
 
     Raises:
         LinkError: the network is away.
@@ -132,7 +132,7 @@ def find_services(link: Link, *, timeout_s: float) -> Services:
 
 
 def find_service(link: Link, wanted: ServiceName | None = None, *, timeout_s: float) -> ServiceKey:
-    """Return the service that is meant, by its name or as the only one; its servers may still be starting.
+    """Return the wanted service, or the only one; its servers may still be starting.
 
     Raises:
         LinkError: there is none, or the network is away; the error lists who is there.
@@ -155,12 +155,12 @@ def find_service(link: Link, wanted: ServiceName | None = None, *, timeout_s: fl
 
 
 def pinned(servers: frozenset[ServerKey], pin: str) -> frozenset[ServerKey]:
-    """Return those that may be talked to: all, or the pinned one, named with or without its suffix."""
+    """Return all servers, or the pinned one, named with or without its suffix."""
     return frozenset(s for s in servers if pin in ("", s.server, s.server.rpartition("-")[0]))
 
 
 def nobody_ready(link: Link, service: ServiceKey, *, pin: str = "", timeout_s: float) -> LinkError:
-    """Return what is wrong where no server of `service` (called `pin`) accepts sessions.
+    """Return the error for a service without a server that accepts sessions.
 
     A ServerStartingError where one is there and still loads or warms up.
 
@@ -177,7 +177,7 @@ def nobody_ready(link: Link, service: ServiceKey, *, pin: str = "", timeout_s: f
 
 
 def fetch_capabilities(link: Link, server: ServerKey, *, timeout_s: float = STATUS_TIMEOUT_S) -> Capabilities:
-    """Return what a server says of itself.
+    """Return the capabilities of a server.
 
     Raises:
         LinkError: it is not reachable or does not answer.
@@ -208,7 +208,7 @@ class SessionOpener:
     def open(
         self, server: ServerKey, wanted: Capabilities, *, instruction: str, contract: Contract | None
     ) -> tuple[SessionRef, Contract]:
-        """Return the session and what was agreed on.
+        """Open a session; return it with its contract.
 
         Raises:
             LinkError: the server is not reachable or does not answer.

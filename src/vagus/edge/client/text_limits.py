@@ -18,7 +18,7 @@ def check_instruction(instruction: str) -> None:
 
 
 def check_identity(identity: Identity) -> None:
-    """Raise ConfigError unless the open of a session can carry what we say of ourselves."""
+    """Raise ConfigError unless a session request can carry this identity."""
     if not identity.name:
         raise ConfigError("name", wanted="a name of this robot, unique among those of a server", got="''")
     if len(identity.tags) > MAX_NOTES:
@@ -29,7 +29,7 @@ def check_identity(identity: Identity) -> None:
 
 
 def check_robot(robot: RobotSpec) -> None:
-    """Raise ConfigError unless the open of a session can carry the robot's names."""
+    """Raise ConfigError unless a session request can carry the robot's names."""
     _check("robot_type", robot.robot_type, MAX_NAME)
     names: Mapping[str, tuple[str, ...]] = {
         "action": tuple(feature.name for feature in robot.actions),

@@ -29,18 +29,18 @@ __all__ = ["Worker"]
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.01
-"""Bounds how late the worker notices time and the plan; arrivals wake it at once."""
+"""Longest delay before the worker looks at time and plan; events wake it at once."""
 INBOX_SIZE = 1024
-"""Events kept for the worker; more means that somebody floods us, and the surplus is dropped."""
+"""Most events that wait for the worker; further ones are dropped: somebody floods it."""
 MAX_SAMPLES = 256
-"""Samples are dropped from here on, so that a flood of them leaves room for what this process must do."""
+"""Number of waiting events from which samples are dropped, so that other events have room."""
 RESET_TIMEOUT_S = 0.5
-"""Longest wait for the word that a reset was applied; the next observation carries the boundary anyway."""
+"""Longest wait for the answer to a reset; the next observation carries the boundary anyway."""
 JOIN_TIMEOUT_S = 5.0
 REMEMBERED_REQUESTS = 64
-"""Requests whose instruction is known; a plan in hand answers one of the last few."""
+"""Number of requests whose instruction is remembered."""
 ENCODE_THREADS = 2
-"""Frames encoded at once: JPEG coding releases the GIL."""
+"""Number of frames encoded at the same time: JPEG coding releases the GIL."""
 
 
 class Worker:
@@ -113,7 +113,7 @@ class Worker:
         exchange.engine.link_view = exchange.protocol.view
 
     def _turn(self, exchange: Exchange) -> None:
-        """Do what lies in the inbox, then what time and the plan ask for."""
+        """Handle the events in the inbox, then what time and plan require."""
         self._empty_inbox(exchange)
         plan = exchange.engine.plan_view
         exchange.protocol.follow(plan)
@@ -162,7 +162,7 @@ class Worker:
                 self._leave_server("the transport was lost and reopened", exchange)
 
     def _leave_server(self, why: str, exchange: Exchange) -> None:
-        """Go to the next server through no fault of this one."""
+        """Move to the next server; this one did not fail."""
         if exchange.protocol.session is not None:
             logger.warning("left server %s: %s", exchange.protocol.session.server.server, why)
         exchange.protocol.lost(why)
@@ -236,7 +236,7 @@ class Worker:
         self._link.publish(key, header=header, payload=body, delivery=Delivery.OBSERVATION)
 
     def instruction_of(self, epoch: int, seq: int) -> str | None:
-        """Return what a recent request asked for (any thread)."""
+        """Return the instruction of a recent request (any thread)."""
         return self._asked_for.get((epoch, seq))
 
     def _note_instruction(self, epoch: int, seq: int, instruction: str) -> None:

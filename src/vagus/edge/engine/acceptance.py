@@ -11,7 +11,7 @@ __all__ = ["Acceptance"]
 
 
 class Acceptance:
-    """Single slot for proposals, and what was accepted so far."""
+    """Slot for one proposal, and the rules that decide whether it may be merged."""
 
     def __init__(self, max_age_ns: int) -> None:
         self._max_age_ns = max_age_ns
@@ -28,7 +28,7 @@ class Acceptance:
         return self._slot.popleft() if self._slot else None
 
     def accept(self, source: Source) -> None:
-        """The chunk of this request was merged."""
+        """Note that the chunk of this request was merged."""
         self._newest = source
         self.merges += 1
 

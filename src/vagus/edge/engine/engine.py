@@ -58,12 +58,12 @@ class Engine:
 
     @property
     def motion(self) -> MotionState:
-        """What the robot is doing."""
+        """Motion state."""
         return self._motion
 
     @property
     def link(self) -> LinkState:
-        """How the link stands."""
+        """State of the link."""
         return self.link_view.state
 
     @property
@@ -88,7 +88,7 @@ class Engine:
     # -- every tick -------------------------------------------------------------------------------------
 
     def advance(self, now_ns: int, state: FloatArray) -> Directive:
-        """Return what to do in this tick.
+        """Return the directive of this tick.
 
         Args:
             now_ns: monotonic time of the tick.
@@ -109,7 +109,7 @@ class Engine:
         return self._refill.take()
 
     def fallback_moved(self, now_ns: int) -> None:
-        """A fallback command moved the robot: what was captured up to now no longer describes it."""
+        """Note that a fallback command moved the robot: observations up to now do not describe it."""
         self._not_before_ns = now_ns
         self._is_moving = True
         self._refill.withdraw()
@@ -131,7 +131,7 @@ class Engine:
         self._publish()
 
     def pause(self, now_ns: int) -> None:
-        """A human takes over: nothing is commanded, replies are discarded, the offline budget freezes."""
+        """Pause for a human: nothing is commanded, replies are discarded, the offline budget freezes."""
         self._transit(MotionEvent.PAUSED)
         self._refill.withdraw()
         self._offline.freeze(now_ns)

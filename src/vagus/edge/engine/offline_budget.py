@@ -6,7 +6,7 @@ __all__ = ["OfflineBudget"]
 
 
 class OfflineBudget:
-    """Runs from the first sign of trouble; only a merge clears it.
+    """Time that a robot may go without a merge: it runs from the first trouble until a merge.
 
     A server that shakes hands but never delivers runs out too.
     """
@@ -17,20 +17,20 @@ class OfflineBudget:
         self._frozen_at_ns: int | None = None
 
     def note_trouble(self, now_ns: int) -> None:
-        """Something is wrong; the budget runs from the first such note."""
+        """Note trouble; the budget runs from the first note."""
         if self._since_ns is None:
             self._since_ns = now_ns
 
     def clear(self) -> None:
-        """A chunk was merged."""
+        """Clear the budget: a chunk was merged."""
         self._since_ns = None
 
     def freeze(self, now_ns: int) -> None:
-        """A pause begins: its time does not count."""
+        """Stop the budget: a pause begins, and its time does not count."""
         self._frozen_at_ns = now_ns
 
     def thaw(self, now_ns: int) -> None:
-        """The pause is over."""
+        """Go on with the budget: the pause is over."""
         if self._since_ns is not None and self._frozen_at_ns is not None:
             self._since_ns += now_ns - self._frozen_at_ns
         self._frozen_at_ns = None

@@ -15,7 +15,7 @@ from vagus.types import ActionArray, ActionChunk, FloatArray, Prefix
 __all__ = ["Plan", "PlanAction", "playable_actions"]
 
 UNBOUNDED = 1 << 31
-"""Actions of a plan that nobody bounds."""
+"""Length of a plan without a bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +129,12 @@ class Plan:
         return dropped
 
     def clear(self) -> None:
-        """Drop everything."""
+        """Drop all actions."""
         self._stretches.clear()
         self._next = None
 
     def replace(self, chunk: ActionChunk, source: Source, *, next_step: int) -> None:
-        """Take `chunk` from `next_step` on in place of all that was planned."""
+        """Replace the whole plan by `chunk` from `next_step` on."""
         self.clear()
         self._append(chunk, source, next_step)
 
@@ -148,7 +148,7 @@ class Plan:
         max_age_ns: int,
         step_ns: int,
     ) -> None:
-        """Keep what was planned as far as it stays within `max_age_ns`, then go on with `chunk`."""
+        """Keep the planned actions that stay within `max_age_ns`, then append `chunk`."""
         # one step for the action in play, one for an action itself
         kept = self._reach(now_ns + step_ns, max_age_ns, step_ns)
         self._truncate(kept)

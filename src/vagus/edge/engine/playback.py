@@ -31,12 +31,12 @@ __all__ = [
 ]
 
 MAX_PREFIX = 4096
-"""Actions kept for prefixes alone: what a merge costs is bounded whatever a server wishes for."""
+"""Most actions that are kept for prefixes: it bounds the cost of a merge."""
 MAX_DENOMINATOR = 1_000_000
-"""Rates are floats; below a millionth of a step their ratio is noise."""
+"""Largest denominator of the ratio of the rates: beyond it the ratio of floats is noise."""
 
 Gap: TypeAlias = Callable[[ActionArray, ActionArray], ActionArray]
-"""How far apart two actions are, feature by feature, (action_dim,)."""
+"""Function that returns how far apart two actions are, feature by feature, (action_dim,)."""
 
 
 def plain_gap(left: ActionArray, right: ActionArray) -> ActionArray:
@@ -45,7 +45,7 @@ def plain_gap(left: ActionArray, right: ActionArray) -> ActionArray:
 
 
 class Shortage(enum.Enum):
-    """Why there is no action to play."""
+    """Reason why there is no action to play."""
 
     STARVED = "starved"
     """The plan is empty."""
@@ -55,7 +55,7 @@ class Shortage(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Playing:
-    """What one tick plays: an action, the one after it, and the tick's share of the step."""
+    """Playback of one tick: an action, the one after it, and the tick's share of the step."""
 
     action: PlanAction
     next_knot: ActionArray | None
@@ -84,7 +84,7 @@ class TickPhase:
         self._position = 0
 
     def restart(self) -> None:
-        """The next tick begins a step."""
+        """Begin a step at the next tick."""
         self._position = 0
 
     def tick(self) -> tuple[float, float, bool]:
@@ -103,7 +103,7 @@ class TickPhase:
 
 
 class StepClock:
-    """Which step is due by the local clock (plan clock `time`)."""
+    """Clock of the policy steps (plan clock `time`): which step is due now."""
 
     def __init__(self, *, step_rate_hz: float, tick_rate_hz: float) -> None:
         self._rate = Fraction(step_rate_hz).limit_denominator(MAX_DENOMINATOR)
@@ -181,7 +181,7 @@ class Playback:
             self.step = due
 
     def anchor_clock(self, now_ns: int) -> None:
-        """The present step is due now, unless the clock runs already."""
+        """Start the clock with the present step, unless it runs already."""
         self._clock.anchor(self.step, now_ns)
 
     def shortage(self, now_ns: int) -> Shortage | None:

@@ -45,7 +45,7 @@ def condition(plan: Plan, *, latency_ns: int, step_ns: int, prefix_horizon: int)
 
 
 class Refill:
-    """Holds a draft until it is taken. One that is not taken gives its ask back, so no ask is ever lost."""
+    """Holds a draft until it is taken. A draft that is not taken gives its ask back: no ask is lost."""
 
     def __init__(self, config: EdgeConfig, contract: EngineContract) -> None:
         self._contract = contract
@@ -118,7 +118,7 @@ class Refill:
         return draft
 
     def withdraw(self) -> None:
-        """Nobody took the draft, or it is void before anybody did: its ask stands again."""
+        """Withdraw a draft that was not taken, or is void: its ask stands again."""
         if self._draft is not None:
             self._answered = self._draft.ticket - 1
             self._draft = None
