@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle  # noqa: TID251 - what a peer does
 import struct
 from collections.abc import Callable
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from lerobot_pickles import golden, pickled
+from lerobot_pickles import golden, pickled, stand_ins
 from vagus.errors import ProtocolError
 from vagus.integrations.lerobot_grpc.messages import HelpersModule
 from vagus.integrations.lerobot_grpc.pickle_reader import read_actions, read_observation, read_policy_config
@@ -297,6 +298,94 @@ def test_changed_bytes_are_read_or_refused(sent: str, data: st.DataObject) -> No
         READERS[sent](bytes(payload))
 
 
+def frombuffer(data: bytes, dtype: bytes, size: int, order: str = "C") -> bytes:
+    called = name("numpy._core.numeric", "_frombuffer") + b"(" + data + dtype
+    return called + b"J" + struct.pack("<i", size) + b"\x85" + text(order) + b"tR"
+
+
+def whole_observation(values: bytes, must_go: bytes = b"\x88", time: bytes = b"G" + bytes(8)) -> bytes:
+    times = text("timestamp") + time + text("timestep") + b"K\x00" + text("must_go") + must_go
+    return craft(INSTANCE + b"}(" + times + text("observation") + b"}(" + values + b"uub")
+
+
+BOOLS = U1_BUILT.replace(text("u1"), text("b1"))
+STORAGE = name("torch.storage", "_load_from_bytes")
+REBUILD = name("torch._utils", "_rebuild_tensor_v2")
+HOOKS = name("collections", "OrderedDict") + b")R"
+
+
+@pytest.mark.parametrize(
+    ("payload", "named"),
+    [
+        (craft(frombuffer(b"C\x02\x00\x02", BOOLS, 2)), "booleans"),
+        (craft(frombuffer(b"B\x01\x00\x01\x00" + bytes(65537), BOOLS, 65537)), "at most 65536 booleans"),
+        (craft(frombuffer(b"C\x02ab", U1_BUILT, 2, "K")), "order C or F"),
+        (craft(name("numpy", "dtype") + b")R"), "3 arguments, got 0"),
+        (craft(STORAGE + b"N\x85R"), "wanted bytes"),
+        (craft(REBUILD + b"(NK\x00))\x89" + HOOKS + b"tR"), "wanted a storage"),
+        (whole_observation(b"", must_go=b"N"), "must_go"),
+        (whole_observation(b"", time=b"K\x00"), "timestamp"),
+        (whole_observation(b"", time=b"G\x7f\xf0" + bytes(6)), "timestamp"),
+        (whole_observation(text("x") + EMPTY_ARRAY), "without its numbers"),
+    ],
+)
+def test_an_argument_that_does_not_fit_is_refused(payload: bytes, named: str) -> None:
+    with pytest.raises(ProtocolError, match=named):
+        read_observation(payload)
+
+
+def test_bytes_that_are_named_often_count_as_often() -> None:
+    size = 4 << 20
+    array = frombuffer(b"B" + struct.pack("<I", size) + bytes(size), U1_BUILT, size) + b"\x94"
+    again = b"".join(text(str(at)) + b"h\x00" for at in range(7))
+    with pytest.raises(ProtocolError, match="arrays of at most"):
+        read_observation(whole_observation(text("x") + array + again))
+    assert len(read_observation(whole_observation(text("x") + array + again[:-5])).observation) == 7
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"lerobot_features": []}, "lerobot_features: wanted a dict"),
+        ({"lerobot_features": {"x": {"dtype": "a", "shape": 3, "names": []}}}, "shape"),
+        ({"lerobot_features": {"x": {"dtype": "a", "shape": (1,) * 9, "names": []}}}, "at most 8 sizes"),
+        ({"lerobot_features": {"x": {"dtype": "a", "shape": (-1,), "names": []}}}, "from 0, got -1"),
+        ({"lerobot_features": {"x": {"dtype": "a", "shape": (), "names": None}}}, "names"),
+        ({"lerobot_features": {"x": {"dtype": "a", "shape": (), "names": ["a"] * 1025}}}, "at most 1024"),
+        ({"lerobot_features": {"x": {"dtype": "a", "shape": (), "names": [], "info": {"a": []}}}}, "info"),
+        ({"lerobot_features": {"x": {"dtype": "a", "shape": ()}}}, "wanted the fields"),
+        ({"actions_per_chunk": True}, "actions_per_chunk"),
+        ({"policy_type": None}, "policy_type"),
+        ({"rename_map": {"a": 1}}, "rename_map"),
+        ({"more": 1}, "wanted the fields"),
+    ],
+)
+def test_a_setup_with_other_fields_is_refused(change: dict[str, object], named: str) -> None:
+    fields: dict[str, object] = {"policy_type": "act", "pretrained_name_or_path": "m", "lerobot_features": {},
+                                 "actions_per_chunk": 1, "device": "cpu"}  # fmt: skip
+    assert read_policy_config(pickled("RemotePolicyConfig", fields)).rename_map is None
+    with pytest.raises(ProtocolError, match=named):
+        read_policy_config(pickled("RemotePolicyConfig", fields | change))
+
+
+@pytest.mark.parametrize(
+    ("rows", "named"),
+    [
+        ([np.zeros(2, np.float32), np.zeros(3, np.float32)], "all of one length"),
+        ([np.zeros(1025, np.float32)], "at most 1024"),
+        ([np.zeros(2)], "float32"),
+        ([np.zeros((2, 2), np.float32)], "float32"),
+        ([0.5], "float32"),
+    ],
+)
+def test_actions_of_other_shapes_are_refused(rows: list[object], named: str) -> None:
+    with stand_ins(HelpersModule.SINCE_0_4) as classes:
+        chunk = [classes["TimedAction"](timestamp=0.5, timestep=0, action=row) for row in rows]
+        payload = pickle.dumps(chunk, 4)
+    with pytest.raises(ProtocolError, match=named):
+        read_actions(payload)
+
+
 PIECES = (
     b"(", b")", b"]", b"}", b"N", b"\x88", b"a", b"e", b"s", b"u", b"t", b"\x85", b"\x86", b"\x87",
     b"b", b"R", b"\x81", b"\x94", b"\x93", b"h\x00", b"h\x01", b"K\x01", b"G" + bytes(8), b"C\x01b",
@@ -331,6 +420,8 @@ def chunk_with(change: Callable[[bytes], bytes]) -> bytes:
         (b"K\x06\x85\x94K\x01\x85", b"K\x06\x85\x94K\x09\x85", "inside its 12 numbers"),
         (b"K\x06\x85\x94K\x01\x85", b"K\xff\x85\x94K\x00\x85", "inside its 12 numbers"),
         (b"FloatStorage", b"DoubleStorage"[:12], "layout|wanted one of"),
+        (b"K\x06\x85\x94K\x01\x85\x94", b"K\x06\x85\x94N\x94", "strides"),
+        (b"\x94\x89\x8c\x0bcoll", b"\x94N\x8c\x0bcoll", "requires_grad"),
         (b"timestep", b"timestop", "wanted the fields"),
         (b"OrderedDict", b"OrderedDicu", "not allowed"),
         (b"_rebuild_tensor_v2", b"_rebuild_tensor_v3", "not allowed"),
@@ -341,6 +432,11 @@ def test_a_tensor_that_lies_is_refused(old: bytes, new: bytes, named: str) -> No
     assert payload != golden("actions.pickle.bin")
     with pytest.raises(ProtocolError, match=named):
         read_actions(payload)
+
+
+def test_a_tensor_of_nothing_is_read() -> None:
+    payload = chunk_with(lambda sent: sent.replace(b"K\x06\x85\x94K\x01\x85", b"K\x00\x85\x94K\x01\x85"))
+    assert [action.action.shape for action in read_actions(payload)] == [(0,), (0,)]
 
 
 def test_nothing_is_read_beyond_its_limit() -> None:

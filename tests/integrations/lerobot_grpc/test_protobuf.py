@@ -60,6 +60,7 @@ def test_nothing_is_no_bytes_and_a_field_of_a_newer_lerobot_is_passed_over() -> 
     assert encode_data(b"") == b""
     assert len(decode_data(b"")) == 0
     assert decode_part(b"") == part(TransferState.UNKNOWN)
+    assert decode_data(b"\x18\x01" * 63 + b"\x0a\x01a").tobytes() == b"a"
     newer = b"\x18\x05" + b"\x21" + bytes(8) + b"\x2d" + bytes(4) + b"\x32\x01x"
     assert decode_part(b"\x08\x03\x12\x01a" + newer) == part(TransferState.END, b"a")
 

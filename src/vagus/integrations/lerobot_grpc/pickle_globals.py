@@ -75,6 +75,8 @@ _ALLOWED = {
     ("torch.storage", "_load_from_bytes"): Role.LOAD_STORAGE,
 }
 _DTYPES = frozenset({"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"})
+_MAX_BOOLEANS = 1 << 16
+"""Each is looked at, and a pickle may name the same bytes thousands of times."""
 
 
 @dataclass(slots=True)
@@ -161,8 +163,8 @@ def whole(value: object, subject: str) -> int:
 
 
 def _flat(data: memoryview, dtype: str) -> Array:
-    if dtype == "|b1" and np.any(np.frombuffer(data, np.uint8) > 1):
-        raise ProtocolError("array: wanted booleans as bytes 0 and 1, got others")
+    if dtype == "|b1" and (len(data) > _MAX_BOOLEANS or np.any(np.frombuffer(data, np.uint8) > 1)):
+        raise ProtocolError(f"array: wanted at most {_MAX_BOOLEANS} booleans, as bytes 0 and 1")
     flat: Array = np.frombuffer(data, dtype)
     flat.flags.writeable = False
     return flat

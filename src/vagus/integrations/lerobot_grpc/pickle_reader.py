@@ -70,10 +70,16 @@ def read_observation(payload: bytes | memoryview) -> TimedObservation:
     must_go = fields["must_go"]
     if not isinstance(must_go, bool):
         raise ProtocolError(f"must_go: wanted true or false, got {type(must_go).__name__}")
+    observed = {key: _observed(value, key) for key, value in values.items()}
+    size = sum(value.nbytes for value in observed.values() if isinstance(value, np.ndarray))
+    if size > MAX_OBSERVATION_BYTES:  # of bytes that are there once, however often they are named
+        raise ProtocolError(
+            f"observation: wanted arrays of at most {MAX_OBSERVATION_BYTES} bytes, got {size}"
+        )
     return TimedObservation(
         _time(fields["timestamp"]),
         whole(fields["timestep"], "timestep"),
-        {key: _observed(value, key) for key, value in values.items()},
+        observed,
         must_go,
         module,
     )
@@ -98,8 +104,9 @@ def _action(value: object) -> TimedAction:
     fields, _ = _instance(value, Role.ACTION)
     _check_fields(fields, ("timestamp", "timestep", "action"))
     action = _array(fields["action"])
-    if action is None or action.dtype != np.float32 or action.ndim != 1:
-        raise ProtocolError(f"action: wanted a float32 tensor (action_dim,), got {_kind(fields['action'])}")
+    if action is None or action.dtype != np.float32 or action.ndim != 1 or action.size > MAX_FEATURES:
+        wanted = f"a float32 tensor (action_dim,) of at most {MAX_FEATURES}"
+        raise ProtocolError(f"action: wanted {wanted}, got {_kind(fields['action'])}")
     return TimedAction(
         _time(fields["timestamp"]),
         whole(fields["timestep"], "timestep"),
