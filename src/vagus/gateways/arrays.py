@@ -196,6 +196,8 @@ class _Writer:
         self._count(10 + value.ndim)
         if isinstance(value, np.ndarray):
             return _ENCODERS[self._dialect](value)
+        if isinstance(value, float):  # np.float64 is one, and the original programs write it as one
+            return float(value)
         return _SCALAR_ENCODERS[self._dialect](value)
 
     def _count(self, items: int) -> None:

@@ -30,7 +30,7 @@ __all__ = [
 MAX_FOREIGN_BYTES = MAX_OBSERVATION_BYTES
 """Longest message, as on the native wire."""
 MAX_DEPTH = 16
-"""Maps and lists inside each other; the deepest message seen in the field has 5."""
+"""Maps and lists inside each other; the deepest message seen in the field has 6."""
 MAX_ITEMS = 1 << 16
 """Keys and values of a message together; a chunk of 100 actions of 32 numbers as nested lists has 3300."""
 
