@@ -31,7 +31,13 @@ from vagus.gateways.arrays import ArrayDialect, decode_message, encode_message
 from vagus.gateways.msgpack import Key, Value
 from vagus.gateways.neutral import Envelope, Operation
 from vagus.integrations.gr00t import dialect as gr00t
-from vagus.integrations.lerobot_grpc.dialect import decode_reply, decode_request, decode_setup
+from vagus.integrations.lerobot_grpc.dialect import (
+    decode_reply,
+    decode_request,
+    decode_setup,
+    images_of,
+    state_of,
+)
 from vagus.integrations.lerobot_grpc.pickle_reader import read_policy_config
 from vagus.integrations.lerobot_grpc.protobuf import decode_part, encode_data
 from vagus.integrations.openpi import dialect as openpi
@@ -313,9 +319,15 @@ def _targets() -> tuple[Target, ...]:
 
 def _lerobot_targets() -> tuple[Target, ...]:
     config = decode_setup(golden("policy_setup.grpcmsg.bin"))
+
+    def observe(payload: bytes) -> None:
+        request = decode_request(payload)
+        state_of(request, config)
+        images_of(request, config)
+
     return (
         Target("LeRobot setup", read_policy_config, _pickles("policy_setup")),
-        Target("LeRobot observation", lambda data: decode_request(data, config), _pickles("observation")),
+        Target("LeRobot observation", observe, _pickles("observation")),
         Target("LeRobot actions", lambda data: decode_reply(encode_data(data)), _pickles("actions")),
         Target("LeRobot part", decode_part, (golden("observation.grpcmsg.bin"),)),
     )

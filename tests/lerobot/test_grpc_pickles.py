@@ -14,12 +14,15 @@ import pytest
 import torch
 
 import lerobot
+from vagus.gateways.msgpack import Value
+from vagus.gateways.neutral import Envelope, ForeignReply
 from vagus.integrations.lerobot_grpc.dialect import (
-    LerobotReply,
     decode_request,
     decode_setup,
     encode_reply,
     encode_setup,
+    images_of,
+    state_of,
 )
 from vagus.integrations.lerobot_grpc.messages import HelpersModule, TimedObservation
 from vagus.integrations.lerobot_grpc.pickle_reader import read_actions, read_observation, read_policy_config
@@ -73,10 +76,10 @@ def test_what_lerobot_pickles_is_read(helpers: types.ModuleType, protocol: int) 
     observation = helpers.TimedObservation(
         timestamp=1.5, timestep=7, observation=raw | {"wide": torch.zeros(3, 2).T}, must_go=True
     )
-    request = decode_request(pickle.dumps(observation, protocol), setup)
-    assert request.state.tolist() == [0.25, -1.5]
-    np.testing.assert_array_equal(request.images["front"], picture)
-    touch, wide = request.extra["touch"], request.extra["wide"]
+    request = decode_request(pickle.dumps(observation, protocol))
+    assert state_of(request, setup).tolist() == [0.25, -1.5]
+    np.testing.assert_array_equal(images_of(request, setup)["front"], picture)
+    touch, wide = request.observation["touch",], request.observation["wide",]
     assert isinstance(touch, np.ndarray)
     assert isinstance(wide, np.ndarray)
     assert (touch.tolist(), wide.shape) == ([0, 1, 2, 3, 4, 5], (2, 3))
@@ -95,7 +98,9 @@ def test_what_a_policy_server_pickles_is_read(helpers: types.ModuleType, protoco
 def test_lerobot_loads_the_actions_that_are_written(helpers: types.ModuleType) -> None:
     rows = np.random.default_rng(0).random((50, 6), np.float32)
     setup = decode_setup(encode_data(pickle.dumps(helpers.RemotePolicyConfig("act", "m", FEATURES, 50))))
-    message = encode_reply(LerobotReply(rows, 7, 100.0, 0.5), setup)
+    times: dict[str | bytes, Value] = {"timestamp": 100.0, "timestep": 7, "step_s": 0.5}
+    asked = Envelope("lerobot_grpc", version=setup.module.value)
+    message = encode_reply(ForeignReply({"actions": rows}, times), asked)
     loaded = loads(decode_data(message))
     assert all(type(action) is helpers.TimedAction for action in loaded)
     assert [action.get_timestep() for action in loaded] == list(range(7, 57))

@@ -6,34 +6,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lerobot_pickles import golden
-from vagus.errors import ProtocolError, SpecError
+from vagus.errors import ProtocolError
+from vagus.gateways.msgpack import Value
+from vagus.gateways.neutral import Envelope, ForeignReply, ForeignRequest, Operation
 from vagus.integrations.lerobot_grpc.dialect import (
-    LerobotReply,
-    LerobotRequest,
     decode_reply,
     decode_request,
     decode_setup,
     encode_reply,
     encode_request,
     encode_setup,
+    images_of,
+    state_of,
 )
-from vagus.integrations.lerobot_grpc.messages import HelpersModule, TimedAction, TimedObservation
-from vagus.integrations.lerobot_grpc.pickle_writer import write_actions, write_observation
+from vagus.integrations.lerobot_grpc.messages import HelpersModule, TimedAction
+from vagus.integrations.lerobot_grpc.pickle_writer import write_actions
 from vagus.integrations.lerobot_grpc.protobuf import ObservationParts, decode_part, encode_data
 
 CONFIG = decode_setup(golden("policy_setup.grpcmsg.bin"))
-PICTURE = np.zeros((4, 6, 3), np.uint8)
+ENVELOPE = Envelope("lerobot_grpc", version=HelpersModule.SINCE_0_4.value)
 NAMES = CONFIG.lerobot_features["observation.state"].names
-WHOLE: dict[str, float | str | np.ndarray] = {
-    **dict.fromkeys(NAMES, 0.5), "front": PICTURE, "wrist": PICTURE, "task": "pick"
-}  # fmt: skip
+PICTURE = np.zeros((4, 6, 3), np.uint8)
+BESIDE: dict[str, Value] = {"timestamp": 12.5, "timestep": 3, "must_go": True}
+TIMES: dict[str | bytes, Value] = {"timestamp": 100.0, "timestep": 3, "step_s": 0.25}
 
 
-def sent(request: LerobotRequest) -> LerobotRequest:
-    parts = ObservationParts(32 << 20)
-    (payload,) = [parts.add(decode_part(message)) for message in encode_request(request, CONFIG)][-1:]
-    assert payload is not None
-    return decode_request(payload, CONFIG)
+def request_of(values: dict[str, Value], beside: dict[str, Value] = BESIDE) -> ForeignRequest:
+    return ForeignRequest(
+        Operation.INFER, ENVELOPE, {(key,): one for key, one in values.items()},
+        {(key,): one for key, one in beside.items()},
+    )  # fmt: skip
 
 
 def test_a_setup_comes_back_byte_for_byte() -> None:
@@ -41,63 +43,96 @@ def test_a_setup_comes_back_byte_for_byte() -> None:
 
 
 def test_the_request_of_a_real_client_both_ways() -> None:
-    request = decode_request(golden("observation.pickle.bin"), CONFIG)
-    assert request.state.tolist() == [0, 1.5, 3, 4.5, 6, 7.5]
-    assert list(request.images) == ["front", "wrist"]
-    assert (request.images["wrist"] == 1).all()
-    assert (request.instruction, request.timestep, request.must_go, request.extra) == ("pick", 0, True, {})
-    assert encode_request(request, CONFIG) == [golden("observation.grpcmsg.bin")]
+    request = decode_request(golden("observation.pickle.bin"))
+    assert request.envelope == ENVELOPE
+    assert state_of(request, CONFIG).tolist() == [0, 1.5, 3, 4.5, 6, 7.5]
+    images = images_of(request, CONFIG)
+    assert list(images) == ["front", "wrist"]
+    assert (images["wrist"] == 1).all()
+    assert request.texts == {("task",): "pick"}
+    assert request.beside == {("timestamp",): 1795191773.3918204, ("timestep",): 0, ("must_go",): True}
+    assert encode_request(request) == [golden("observation.grpcmsg.bin")]
 
 
 def test_the_reply_of_a_real_server_both_ways() -> None:
     reply = decode_reply(golden("actions.grpcmsg.bin"))
-    assert reply is not None
-    assert reply.actions.tolist() == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]
-    assert (reply.timestep, reply.timestamp_s) == (0, 1795191773.3918204)
-    assert reply.step_s == pytest.approx(1 / 30, abs=1e-6)
-    again = decode_reply(encode_reply(reply, CONFIG))
-    assert again is not None
-    np.testing.assert_array_equal(again.actions, reply.actions)
+    assert reply.actions["actions"].tolist() == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]
+    assert (reply.extra["timestep"], reply.extra["timestamp"]) == (0, 1795191773.3918204)
+    assert reply.extra["step_s"] == pytest.approx(1 / 30, abs=1e-6)
+    again = decode_reply(encode_reply(reply, ENVELOPE))
+    np.testing.assert_array_equal(again.actions["actions"], reply.actions["actions"])
+    assert again.extra == reply.extra
 
 
 @given(
-    st.lists(st.floats(allow_nan=False), min_size=6, max_size=6),
-    st.none() | st.text(max_size=50),
+    st.dictionaries(st.text(max_size=30), st.floats(allow_nan=False) | st.text(max_size=50)),
     st.integers(0, 10**9),
     st.booleans(),
-    st.dictionaries(st.sampled_from(("force", "note")), st.floats(allow_nan=False) | st.text(max_size=9)),
+    st.sampled_from(HelpersModule),
 )
 def test_any_request_comes_back(
-    state: list[float], instruction: str | None, step: int, must_go: bool, extra: dict[str, float | str]
+    values: dict[str, Value], step: int, must_go: bool, module: HelpersModule
 ) -> None:
-    images = {"front": PICTURE + 7, "wrist": PICTURE}
-    request = LerobotRequest(np.array(state), images, instruction, step, 12.5, must_go, extra)
-    read = sent(request)
-    assert read.state.tolist() == state
-    assert all((read.images[name] == images[name]).all() for name in images)
-    assert (read.instruction, read.timestep, read.timestamp_s) == (instruction, step, 12.5)
-    assert (read.must_go, read.extra) == (must_go, extra)
+    request = ForeignRequest(
+        Operation.INFER,
+        Envelope("lerobot_grpc", version=module.value),
+        {(key,): value for key, value in values.items()},
+        {("timestamp",): 12.5, ("timestep",): step, ("must_go",): must_go},
+    )
+    (message,) = encode_request(request)
+    payload = ObservationParts(1 << 20).add(decode_part(message))
+    assert payload is not None
+    read = decode_request(payload)
+    assert (read.operation, read.envelope) == (request.operation, request.envelope)
+    assert (read.observation, read.beside) == (request.observation, request.beside)
 
 
 @given(st.integers(1, 60), st.integers(1, 20), st.integers(0, 10**6))
 def test_any_reply_comes_back(horizon: int, dim: int, step: int) -> None:
     actions = np.random.default_rng(horizon).random((horizon, dim), np.float32)
-    read = decode_reply(encode_reply(LerobotReply(actions, step, 100.0, 0.25), CONFIG))
-    assert read is not None
-    np.testing.assert_array_equal(read.actions, actions)
-    assert (read.timestep, read.timestamp_s, read.step_s) == (step, 100.0, 0.25 if horizon > 1 else 0.0)
+    read = decode_reply(
+        encode_reply(ForeignReply({"actions": actions}, TIMES | {"timestep": step}), ENVELOPE)
+    )
+    np.testing.assert_array_equal(read.actions["actions"], actions)
+    wanted = TIMES | {"timestep": step, "step_s": 0.25 if horizon > 1 else 0.0}
+    assert read.extra == wanted
 
 
-def test_no_answer_is_no_bytes() -> None:
-    assert encode_reply(None, CONFIG) == b""
-    assert decode_reply(b"") is None
+def test_an_error_and_no_actions_are_no_bytes() -> None:
+    assert encode_reply(ForeignReply(error="out of memory"), ENVELOPE) == b""
+    assert encode_reply(ForeignReply(), ENVELOPE) == b""
+    assert decode_reply(b"").actions == {}
 
 
-def test_an_empty_reply_and_a_state_of_another_length_are_not_written() -> None:
-    with pytest.raises(SpecError, match="actions"):
-        encode_reply(LerobotReply(np.zeros((0, 6), np.float32), 0, 0.0, 0.1), CONFIG)
-    with pytest.raises(SpecError, match=r"wanted shape \(6,\), got \(5,\)"):
-        encode_request(LerobotRequest(np.zeros(5), {}, None, 0, 0.0, must_go=True), CONFIG)
+@pytest.mark.parametrize(
+    ("actions", "times", "version", "named"),
+    [
+        (np.zeros((0, 6), np.float32), {}, None, "horizon, action_dim"),
+        (np.zeros(6, np.float32), {}, None, "horizon, action_dim"),
+        (np.zeros((2, 6)), {}, None, "float32"),
+        (np.zeros((2, 6), np.float32), {"timestep": None}, None, "timestep: wanted a whole number"),
+        (np.zeros((2, 6), np.float32), {"timestep": True}, None, "timestep: wanted a whole number"),
+        (np.zeros((2, 6), np.float32), {"step_s": None}, None, "step_s: wanted seconds"),
+        (np.zeros((2, 6), np.float32), {}, "os", "version: wanted lerobot.*got os"),
+    ],
+)
+def test_a_reply_that_the_wire_cannot_carry_is_refused(
+    actions: np.ndarray, times: dict[str | bytes, Value], version: str | None, named: str
+) -> None:
+    envelope = ENVELOPE if version is None else Envelope("lerobot_grpc", version=version)
+    with pytest.raises(ProtocolError, match=named):
+        encode_reply(ForeignReply({"actions": actions}, TIMES | times), envelope)
+
+
+def test_a_request_that_the_wire_cannot_carry_is_refused() -> None:
+    deep = ForeignRequest(Operation.INFER, ENVELOPE, {("a", "b"): 1.0}, {})
+    for request, named in (
+        (deep, "one text as key"),
+        (request_of({"a": [1.0]}), "wanted a number, a text or an array"),
+        (request_of({}, {}), "timestep"),
+    ):
+        with pytest.raises(ProtocolError, match=named):
+            encode_request(request)
 
 
 @pytest.mark.parametrize(
@@ -109,16 +144,13 @@ def test_an_empty_reply_and_a_state_of_another_length_are_not_written() -> None:
         ("wrist", 1.0, "camera wrist.*got float"),
         ("wrist", np.zeros((4, 6, 3)), "camera wrist.*got float64"),
         ("wrist", np.zeros((6, 4, 3), np.uint8), r"camera wrist.*got uint8 \(6, 4, 3\)"),
-        ("task", 1, "task: wanted a text, got int"),
     ],
 )
-def test_what_the_features_promise_must_be_there(name: str, value: object, named: str) -> None:
-    values = {**WHOLE, name: value}
-    if value is None:
-        del values[name]
-    payload = write_observation(TimedObservation(0.0, 0, values, must_go=True))  # type: ignore[arg-type]
+def test_what_the_features_promise_must_be_there(name: str, value: Value, named: str) -> None:
+    values: dict[str, Value] = {**dict.fromkeys(NAMES, 0.5), "front": PICTURE, "wrist": PICTURE, name: value}
+    request = request_of(values)
     with pytest.raises(ProtocolError, match=named):
-        decode_request(payload, CONFIG)
+        (images_of if name == "wrist" else state_of)(request, CONFIG)
 
 
 @pytest.mark.parametrize(

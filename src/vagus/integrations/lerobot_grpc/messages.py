@@ -10,6 +10,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from vagus.gateways.msgpack import AnyArray
+
 __all__ = [
     "HelpersModule",
     "ObservationValue",
@@ -21,7 +23,7 @@ __all__ = [
 ]
 
 PlainValue: TypeAlias = bool | int | float | str | None
-ObservationValue: TypeAlias = bool | int | float | str | NDArray[np.generic]
+ObservationValue: TypeAlias = bool | int | float | str | AnyArray
 
 
 class HelpersModule(Enum):

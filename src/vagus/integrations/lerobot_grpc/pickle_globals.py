@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vagus.errors import ProtocolError
+from vagus.gateways.msgpack import AnyArray
 from vagus.integrations.lerobot_grpc.messages import HelpersModule, PlainValue
 from vagus.integrations.lerobot_grpc.torch_storage import TorchStorage, read_storage
 from vagus.quoting import quoted
@@ -27,8 +27,6 @@ __all__ = [
     "global_of",
     "whole",
 ]
-
-Array = NDArray[np.generic]
 
 
 class Role(Enum):
@@ -98,7 +96,7 @@ class Dtype:
 class ArrayInMaking:
     """An array that `_reconstruct` made; a pickle tells its numbers afterwards."""
 
-    array: Array | None = None
+    array: AnyArray | None = None
 
     def build(self, state: object) -> None:
         """Take shape, type and numbers, as `ndarray.__setstate__` gets them."""
@@ -138,7 +136,7 @@ def global_of(module: object, name: object) -> AllowedName:
     return AllowedName(role, module)
 
 
-def array_of(data: object, dtype: object, shape: object, *, is_fortran: bool = False) -> Array:
+def array_of(data: object, dtype: object, shape: object, *, is_fortran: bool = False) -> AnyArray:
     """Return a read-only view of `data`. Every size is checked before numpy sees it.
 
     Raises:
@@ -162,10 +160,10 @@ def whole(value: object, subject: str) -> int:
     return value
 
 
-def _flat(data: memoryview, dtype: str) -> Array:
+def _flat(data: memoryview, dtype: str) -> AnyArray:
     if dtype == "|b1" and (len(data) > _MAX_BOOLEANS or np.any(np.frombuffer(data, np.uint8) > 1)):
         raise ProtocolError(f"array: wanted at most {_MAX_BOOLEANS} booleans, as bytes 0 and 1")
-    flat: Array = np.frombuffer(data, dtype)
+    flat: AnyArray = np.frombuffer(data, dtype)
     flat.flags.writeable = False
     return flat
 
@@ -233,7 +231,7 @@ def _scalar(arguments: tuple[object, ...]) -> object:
     return array_of(data, dtype, ()).item()
 
 
-def _from_buffer(arguments: tuple[object, ...]) -> Array:
+def _from_buffer(arguments: tuple[object, ...]) -> AnyArray:
     data, dtype, shape, order = _parts(arguments, 4, "numpy _frombuffer")
     if not isinstance(order, str) or order not in {"C", "F"}:
         raise ProtocolError("numpy _frombuffer: wanted order C or F")
@@ -252,7 +250,7 @@ def _load_storage(arguments: tuple[object, ...]) -> TorchStorage:
     return read_storage(blob)
 
 
-def _rebuild_tensor(arguments: tuple[object, ...]) -> Array:
+def _rebuild_tensor(arguments: tuple[object, ...]) -> AnyArray:
     subject = "torch tensor"
     storage, offset, size, stride, has_gradient, hooks = _parts(arguments, 6, subject)
     if not isinstance(storage, TorchStorage) or hooks is not Role.ORDERED_DICT:
@@ -268,7 +266,7 @@ def _rebuild_tensor(arguments: tuple[object, ...]) -> Array:
     if not numel:
         return flat[:0].reshape(sizes)
     steps = tuple(step * flat.itemsize for step in strides)
-    tensor: Array = np.ndarray(sizes, flat.dtype, storage.data, begin * flat.itemsize, steps)
+    tensor: AnyArray = np.ndarray(sizes, flat.dtype, storage.data, begin * flat.itemsize, steps)
     tensor.flags.writeable = False
     return tensor
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vagus.errors import ProtocolError
+from vagus.gateways.msgpack import AnyArray
 from vagus.integrations.lerobot_grpc.messages import (
     HelpersModule,
     ObservationValue,
@@ -168,7 +168,7 @@ def _observed(value: object, key: str) -> ObservationValue:
     return _text(value, f"observation {quoted(key, 64)}") if array is None else array
 
 
-def _array(value: object) -> NDArray[np.generic] | None:
+def _array(value: object) -> AnyArray | None:
     if isinstance(value, ArrayInMaking):
         if value.array is None:
             raise ProtocolError("numpy.ndarray: came without its numbers")
