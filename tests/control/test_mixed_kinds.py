@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vagus.control.gate import Gate
@@ -145,6 +145,8 @@ class Robots:
 
 @settings(max_examples=120, deadline=None)
 @given(st.integers(0, 2**63 - 1))
+@example(10320)
+@example(11187)
 def test_whatever_is_admitted_is_driven_without_a_fault_of_ours(seed: int) -> None:
     made = Robots(seed)
     spec = made.robot()

@@ -749,3 +749,16 @@ def test_a_way_back_takes_four_seconds_unless_it_is_told_otherwise(seconds: floa
         moving += command.is_moving
     assert values(command) == pytest.approx([0.0], abs=1e-6)
     assert moving * TICK_S == pytest.approx(seconds or 4.0, rel=0.2)
+
+
+def test_after_a_pause_nothing_is_commanded_from_a_state_that_is_not_trusted() -> None:
+    motion = motion_of(ARM, TORQUE)  # an effort is commanded without a plan, too
+    play(motion, 0.3, 0.25, arm=0.3)
+    while idle(motion, MotionState.PAUSED, arm=0.3).action is not None:
+        pass
+    fallback = Directive(MotionState.FALLBACK, provenance(MotionState.FALLBACK), step_s=STEP_S)
+    assert motion.advance(fallback, state(1.0), is_trusted=False).action is None
+    first = motion.advance(fallback, state(0.5))
+    assert values(first) == [0.5, 0.25]
+    assert first.begins_at is not None
+    assert first.begins_at.tolist() == [0.5, 0.25]

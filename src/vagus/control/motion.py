@@ -122,7 +122,7 @@ class Motion:
             StateError: PLAYING without a knot.
         """
         if directive.reseed:
-            self._is_driven = self._is_seeded = False
+            self.release()
         is_first = not self._is_driven  # it may still be moved by others, until the first command
         if is_first and is_trusted:
             self._seed(state)
@@ -151,7 +151,7 @@ class Motion:
 
     def release(self) -> None:
         """Count the robot as not driven until the next command: somebody else may move it."""
-        self._is_driven = False
+        self._is_driven = self._is_seeded = False
 
     def measured(self, state: FloatArray) -> ActionArray:
         """Return the measured value of each action, (action_dim,); NaN where nothing measures it.
@@ -212,7 +212,7 @@ class Motion:
         if motion is MotionState.PAUSED and self._is_driven and not self.is_at_rest:
             return self._come_to_rest(directive)
         if motion in (MotionState.PAUSED, MotionState.STOPPED):
-            self._is_driven = False
+            self.release()
             return Command(action=None, provenance=directive.provenance)
         return self._fall_back(directive, state)
 
