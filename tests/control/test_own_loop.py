@@ -28,6 +28,8 @@ from vagus.types import ActionArray, Image, MotionState
 
 TICK_NS = NS_PER_S // 100
 PATIENCE_S = 20.0
+REAL_S = 0.001
+"""Between two ticks: the camera thread answers in real time."""
 
 
 class Own:
@@ -66,6 +68,7 @@ class Own:
 
     def tick(self, passed_ns: int = TICK_NS) -> ActionArray | None:
         self.clock.now += passed_ns
+        time.sleep(REAL_S)
         self.frame[...] = len(self.actions) % 256  # in place, as a driver's buffer
         action = self.loop.tick(self.joints if self.reading is None else self.reading, self.images)
         self.actions.append(action)
@@ -79,10 +82,8 @@ class Own:
         while self.engine.motion is not MotionState.PLAYING:
             assert time.monotonic() < deadline
             self.tick()
-            time.sleep(0.001)  # the camera thread answers in real time
         for _ in range(ticks):
             self.tick()
-            time.sleep(0.0005)
         assert self.actions[-1] is not None
         return self.actions[-1]
 
@@ -147,7 +148,6 @@ def end_with(own: Own, break_it: Callable[[Own], None]) -> BaseException:
         try:
             for _ in range(400):
                 own.tick()
-                time.sleep(0.0005)
         except BaseException as error:  # noqa: BLE001 - any of them is looked at
             assert own.stops, "the robot is stopped before anything is raised"
             count = len(own.stops)
@@ -247,7 +247,7 @@ def test_in_a_pause_what_moves_is_brought_to_rest_and_nobody_has_to_tick_then() 
         own.loop.resume()
         own.drive()
         own.loop.reset()
-        ticks = next(n for n in range(400) if own.tick() is not None and own.engine.episode == 1)
+        ticks = next(n for n in range(4000) if own.tick() is not None and own.engine.episode == 1)
         assert ticks > 1  # it is at rest before the next episode begins
 
 

@@ -52,7 +52,6 @@ def test_two_commands_are_never_nearer_than_half_a_tick_whenever_tick_is_called(
             if action is not None:
                 moments.append(own.clock.now)
                 actions.append(action)
-                time.sleep(0.0005)  # the camera thread answers in real time
     apart = [after - before for before, after in itertools.pairwise(moments)]
     assert len(apart) > 100
     assert min(apart) >= TICK_NS // 2
@@ -97,7 +96,7 @@ def test_after_a_reset_the_robot_goes_on_from_where_it_was_put() -> None:
         own.drive()
         own.joints = np.array([1.0, -1.0])
         own.loop.reset()
-        action = next(action for action in (own.tick() for _ in range(400)) if action is not None)
+        action = next(action for action in (own.tick() for _ in range(4000)) if action is not None)
     assert own.loop.summary().state_errors == 0
     assert np.abs(action - [1.0, -1.0]).max() <= 0.02 + 1e-9
 
@@ -120,7 +119,6 @@ def test_a_slow_loop_is_told_that_it_is_its_own() -> None:
         own.drive()
         for _ in range(200):
             own.tick(2 * TICK_NS)
-            time.sleep(0.0005)
         warned = " ".join(line.text for line in own.loop.changes.take_warnings())
     assert "the loop does not call tick at that rate" in warned
 
