@@ -60,6 +60,7 @@ def test_what_a_limiter_lets_pass_is_no_violation(seed: int, aim_s: float) -> No
     assert 0.0 < said.worst_acceleration <= 1.0 + 1e-6
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32))
 @example(9)

@@ -92,6 +92,7 @@ def test_status_says_for_a_program_who_is_there(rig: Rig, server: Child) -> None
     check_one_line(missed, ExitCode.UNREACHABLE, "wave/main/other", "wave/main/tools")
 
 
+@pytest.mark.slow
 def test_status_watches_the_load_as_it_changes(rig: Rig, server: Child) -> None:
     watch = Terminal(["status", "--watch", "--interval-s", "0.2", "--connect", rig.endpoint])
     watch.read_until(r"tools.*tool-\w+.*ready.*0/64")
@@ -149,6 +150,7 @@ def test_chaos_really_delays(rig: Rig, server: Child) -> None:
     assert chaos.wait(timeout_s=PATIENCE_S) == ExitCode.OK
 
 
+@pytest.mark.slow
 def test_chaos_cuts_as_often_as_told_and_the_robot_lives_through_it(rig: Rig, server: Child) -> None:
     cuts = ("--cut-every-s", "2", "--cut-for-s", "0.5")
     chaos = rig.child("chaos", ["chaos", "127.0.0.1:0", f"127.0.0.1:{rig.port}", *cuts])

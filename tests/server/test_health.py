@@ -116,6 +116,7 @@ def test_a_server_answers_probes_about_itself() -> None:
         assert 'vagus_requests_total{outcome="chunk"} 1.0' in get(port, "/metrics")[1]
 
 
+@pytest.mark.slow
 def test_connections_that_say_nothing_are_few_and_cost_no_probe() -> None:
     server = HealthServer("127.0.0.1", 0, vitals())
     server.start()

@@ -327,6 +327,7 @@ assert flooded.wait(30)
 """
 
 
+@pytest.mark.slow
 def test_a_goodbye_into_a_black_hole_delays_an_exit_by_seconds_only(proxy: FaultProxy) -> None:
     leaving = subprocess.Popen(
         [sys.executable, "-c", STUFF, f"tcp/127.0.0.1:{proxy.port}"],

@@ -95,6 +95,7 @@ def test_after_a_restart_with_the_same_weights_it_goes_on(endpoint: str, link: Z
     chunks.close()
 
 
+@pytest.mark.slow
 def test_beside_other_weights_the_same_are_found(endpoint: str, link: ZenohLink) -> None:
     chunks = remote(link)
     with serving(endpoint, Sway()):
