@@ -223,7 +223,7 @@ class Motion:
         self._start = self._gripper_memory.start(start, measured)
         self._limiter.seed(self._start)
         self._interpolator.seed(self._limiter.position, self._limiter.velocity)
-        self._forget_fallback()
+        self._fallback.forget()
         if self._start_pose is None:
             self._start_pose = self.measured(state)
 
@@ -234,7 +234,7 @@ class Motion:
         if self._is_falling_back:
             self._interpolator.seed(self._limiter.position, self._limiter.velocity)
         self._is_falling_back = False
-        self._forget_fallback()
+        self._fallback.forget()
         target = self._interpolator.advance(
             knot, directive.next_knot, begin=directive.begin, end=directive.end, step_s=directive.step_s
         )
@@ -267,10 +267,6 @@ class Motion:
         return Command(
             action=action, provenance=directive.provenance, limited=self._limiter.limited, is_moving=moved
         )
-
-    def _forget_fallback(self) -> None:
-        self._fallback.forget()
-        self._way = None
 
     def _fallback_way(self, last: ActionArray) -> WayBack | None:
         """Return the way back of those actions whose fallback it is, as long as their limits want it."""
