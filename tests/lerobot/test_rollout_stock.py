@@ -80,7 +80,10 @@ def test_the_stock_script_is_driven_through_our_types(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         played, rows = table(stand.sent(), stand.policy.names), stand.policy.rows
     assert len(played) > 40, done.stderr
-    assert np.abs(np.diff(played, axis=0)).max() < 1.5  # the plan, in the policy's order
+    shares = 1.0 + np.arange(played.shape[1])  # each joint sways by its own, in the policy's order
+    assert np.abs(played - played[:, :1] * shares).max() < 0.01
+    # LeRobot's engine leaves out the steps that it slept through, one more of them on a busy computer
+    assert np.median(np.abs(np.diff(played, axis=0)).max(axis=1)) < 0.5
     prefixes = [
         row.prefix for row in rows if row.prefix is not None and row.observation.instruction == "sway"
     ]
