@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
-import itertools
-import textwrap
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
@@ -14,6 +11,7 @@ from typing import TypeAlias, TypeVar
 import msgspec
 
 from vagus.errors import ConfigError
+from vagus.field_docstrings import field_docstrings
 from vagus.import_path import check_options
 
 __all__ = ["BackendOption", "OptionValue", "describe_options", "options_type_of", "parted", "read_options"]
@@ -113,14 +111,6 @@ def _parts(value: OptionValue) -> OptionValue:
 def _texts(kind: type) -> dict[str, str]:
     """Return field → the docstring under it; nothing where the source is not at hand."""
     try:
-        source = textwrap.dedent(inspect.getsource(kind))
+        return field_docstrings(kind)
     except (OSError, TypeError):
         return {}
-    body = typing.cast("ast.ClassDef", ast.parse(source).body[0]).body
-    return {
-        field.target.id: " ".join(inspect.cleandoc(below.value.value).split())
-        for field, below in itertools.pairwise(body)
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
-        if isinstance(below.value.value, str)
-    }

@@ -5,19 +5,16 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
-import itertools
 import json
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import msgspec
 from msgspec import inspect as types
 
+from vagus.field_docstrings import field_docstrings
 from vagus.wire import schema
 
 __all__ = ["fill_tables", "main", "table"]
@@ -99,14 +96,7 @@ def _default_text(default: object, factory: object) -> str:
 
 def _field_texts(kind: type[msgspec.Struct]) -> dict[str, str]:
     """Return field → docstring under it. A field without a docstring has no entry, so its table fails."""
-    body = cast("ast.ClassDef", ast.parse(inspect.getsource(kind)).body[0]).body
-    return {
-        field.target.id: inspect.cleandoc(below.value.value).replace("\n", " ").replace("|", "\\|")
-        for field, below in itertools.pairwise(body)
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
-        if isinstance(below.value.value, str)
-    }
+    return {name: text.replace("|", "\\|") for name, text in field_docstrings(kind).items()}
 
 
 if __name__ == "__main__":
