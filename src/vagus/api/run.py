@@ -17,7 +17,7 @@ from vagus.control.narration_thread import NarrationThread, tell_end, tell_greet
 from vagus.control.ports import LoopPorts
 from vagus.control.robot_check import admitted
 from vagus.control.watchdog import within
-from vagus.edge.client.client import PolicyClient
+from vagus.edge.client.client import ClientStatus, PolicyClient
 from vagus.edge.client.handshake import Contract
 from vagus.edge.config import EdgeConfig
 from vagus.edge.engine.engine import Engine
@@ -27,7 +27,7 @@ from vagus.specs import RobotSpec, vouched
 from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import ZenohConfig
 
-__all__ = ["Assembly", "assemble", "run"]
+__all__ = ["Assembly", "assemble", "run", "told"]
 
 HUNG_CODE, NOT_STOPPED_CODE = 9, 10
 """Exit codes of a process whose driver does not return: the robot was stopped, or it could not be."""
@@ -143,10 +143,15 @@ def run(  # noqa: PLR0913 - settings, each with a default
             )
             with NarrationThread(assembly.loop.changes, lambda: trouble_of(client.status())):
                 summary = assembly.loop.run()
-            if summary.reason is EndReason.DEAD:
-                summary = replace(summary, error=client.status().cause_of(summary.error))
-            tell_end(summary)
-            return summary
+            return told(summary, client.status())
+
+
+def told(summary: LoopSummary, status: ClientStatus) -> LoopSummary:
+    """Log the end of a run; return its summary, with all that is known about a link that is dead."""
+    if summary.reason is EndReason.DEAD:
+        summary = replace(summary, error=status.cause_of(summary.error))
+    tell_end(summary)
+    return summary
 
 
 def _end_process(summary: LoopSummary) -> None:

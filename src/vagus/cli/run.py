@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from vagus.api.parts import RunSettings, make_client
-from vagus.api.run import Assembly, assemble
+from vagus.api.run import Assembly, assemble, told
 from vagus.cli.console import as_typed, console
 from vagus.cli.live_line import LiveLine
 from vagus.cli.log_output import LogFlags
@@ -29,8 +29,8 @@ from vagus.cli.switches import with_switches
 from vagus.cli.waiting import keep_trying
 from vagus.control.config import LoopConfig, RecorderConfig
 from vagus.control.fallback import returns_to_start
-from vagus.control.loop_stats import EndReason, LoopSummary
-from vagus.control.narration_thread import NarrationThread, greetings, tell_end, trouble_of
+from vagus.control.loop_stats import LoopSummary
+from vagus.control.narration_thread import NarrationThread, greetings, trouble_of
 from vagus.control.robot_check import admitted
 from vagus.edge.client.client import PolicyClient
 from vagus.edge.client.handshake import Contract
@@ -169,10 +169,7 @@ class RunCommand:
         self, summary: LoopSummary, client: PolicyClient[Engine], robot: Robot | None, recording: str
     ) -> RunSummary:
         status = client.status()
-        if summary.reason is EndReason.DEAD:
-            summary = replace(summary, error=status.cause_of(summary.error))
-        tell_end(summary)
-        return summarise(summary, client.counters(), robot, recording, client=status)
+        return summarise(told(summary, status), client.counters(), robot, recording, client=status)
 
     def _print(self, result: RunSummary, screen: Console) -> None:
         if self.json:

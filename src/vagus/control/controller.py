@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from vagus.control.gate import Gate
@@ -178,11 +178,7 @@ class Controller:
     def _go_back(self) -> ControllerTick:
         if self._motion.is_back:
             return ControllerTick(end=EndReason.FINISHED)
-        engine = self._engine
-        provenance = Provenance(
-            None, None, engine.episode, None, None, None, engine.link, MotionState.FALLBACK
-        )
-        command = self._motion.go_back(provenance)
+        command = self._motion.go_back(replace(self.standing, motion=MotionState.FALLBACK))
         return ControllerTick(command, self._checked(command))
 
     def _checked(self, command: Command) -> ActionArray | None:
