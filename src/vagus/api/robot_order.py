@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-import numpy as np
-
 from vagus.api.observation import GivenObservation, check_actions, check_observation
 from vagus.control.mapping import OrderMapping
 from vagus.edge.client.blocking import ChunkRequest
@@ -36,8 +34,6 @@ class RobotOrder:
         self._state_names = [feature.name for feature in robot.state]
         looked_at = {camera.name: camera for camera in self._mapping.cameras}
         self._cameras = [looked_at.get(c.name, replace(c, is_required=False)) for c in robot.cameras]
-        places = np.arange(policy.action_dim, dtype=np.float64)
-        self._columns = self._mapping.action_to_robot(places).astype(np.intp)
 
     def request(
         self, observation: GivenObservation, contract: Contract, *, step: int | None
@@ -77,7 +73,7 @@ class RobotOrder:
 
     def chunk_to_robot(self, chunk: ActionChunk) -> ActionChunk:
         """Return a chunk of the policy with `robot` in the robot's order."""
-        return replace(chunk, robot=chunk.robot[:, self._columns])
+        return replace(chunk, robot=self._mapping.actions_to_robot(chunk.robot))
 
     def _prefix(self, plan: ActionChunk | Prefix, contract: Contract) -> Prefix:
         if not contract.uses_rtc:
@@ -88,6 +84,4 @@ class RobotOrder:
         if len(model) != len(robot):
             wanted = f"{len(robot)} actions in model, as in robot"
             raise SpecError("prefix", wanted=wanted, got=f"{len(model)}")
-        in_order = np.empty_like(robot)
-        in_order[:, self._columns] = robot
-        return Prefix(model, in_order)
+        return Prefix(model, self._mapping.actions_to_policy(robot))

@@ -95,6 +95,52 @@ def test_after_a_restart_with_the_same_weights_it_goes_on(endpoint: str, link: Z
     chunks.close()
 
 
+def test_nobody_waits_the_whole_time_for_a_server_that_has_gone(endpoint: str, link: ZenohLink) -> None:
+    chunks = remote(link)
+    asked = threading.Event()
+
+    class Stuck(Sway):
+        def actions(self, step: int) -> np.ndarray:
+            asked.set()
+            stuck.wait()
+            return super().actions(step)
+
+    stuck = threading.Event()
+    stuck.set()
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            chunks.ask(ChunkRequest(np.zeros(6, dtype=np.float32), {"front": FRAME}), timeout_s=3600.0)
+        except VagusError as error:
+            errors.append(error)
+
+    with serving(endpoint, Stuck()) as server:
+        ask(chunks)
+        stuck.clear()
+        asked.clear()
+        thread = threading.Thread(target=run)
+        thread.start()
+        assert asked.wait(30.0)
+        gone = threading.Thread(target=server.close)
+        gone.start()
+        thread.join(60.0)
+        stuck.set()
+        gone.join(60.0)
+    assert [type(error) for error in errors] == [LinkError]
+    chunks.close()
+
+
+def test_the_server_with_a_free_place_is_taken(endpoint: str, link: ZenohLink) -> None:
+    with serving(endpoint, Sway(), name="a-full", max_sessions=1), serving(endpoint, Sway(), name="b-free"):
+        servers = []
+        for number in range(3):
+            chunks = remote(link, name=f"arm{number}")
+            servers.append(chunks.open().capabilities.server)
+            ask(chunks)
+    assert [name.partition("-")[0] for name in servers] == ["a", "b", "b"]
+
+
 @pytest.mark.slow
 def test_beside_other_weights_the_same_are_found(endpoint: str, link: ZenohLink) -> None:
     chunks = remote(link)

@@ -12,6 +12,7 @@ from types import TracebackType
 from vagus.clock import NS_PER_S, MonotonicClock, seconds_to_ns
 from vagus.edge.client.codec import (
     EncodeAll,
+    Reply,
     ReplyFault,
     RequestCoding,
     encode_request,
@@ -37,6 +38,9 @@ __all__ = ["BlockingClient", "ChunkRequest"]
 
 REPLY_TIMEOUT_S = 5.0
 """Longest wait for one chunk, unless told otherwise; the session is opened again after it."""
+
+GONE_GRACE_S = 1.0
+"""Longest wait for a chunk after the server has withdrawn: one that drains still answers what it accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +127,24 @@ class BlockingClient:
         return (self._open or self._begin_session()).contract
 
     def ask(self, request: ChunkRequest, *, timeout_s: float = REPLY_TIMEOUT_S) -> ActionChunk:
-        """Return the chunk for this observation.
+        """Return the chunk for this observation; arguments and errors as of `ask_timed`."""
+        return self.ask_timed(request, timeout_s=timeout_s).chunk
+
+    def ask_timed(self, request: ChunkRequest, *, timeout_s: float = REPLY_TIMEOUT_S) -> Reply:
+        """Return the chunk for this observation, with the times that the server took.
 
         Args:
             request: what it is asked for with.
             timeout_s: longest wait for the reply, once a session is open.
 
         Raises:
-            LinkError: nobody to ask, or no reply in time.
+            LinkError: nobody to ask, no reply in time, or the server has gone.
             PolicyError: the server answered that it cannot, or that the request is not what was agreed.
             RobotError: the request lacks a camera.
             SpecError, SessionRefusedError, ProtocolError, ConfigError: as `open` raises them.
         """
+        if self._open is not None and self._open.gone.is_set():
+            self.close()
         opened = self._open or self._begin_session()
         try:
             return self._ask(request, opened, timeout_s)
@@ -160,22 +170,31 @@ class BlockingClient:
     # -- parts ------------------------------------------------------------------------------------------
 
     def _begin_session(self) -> _Open:
-        samples: queue.SimpleQueue[Sample] = queue.SimpleQueue()
+        samples: queue.SimpleQueue[Sample | None] = queue.SimpleQueue()
+        gone = threading.Event()
+
+        def note_token(token: str, is_alive: bool) -> None:  # noqa: FBT001 - the link's signature
+            del token
+            if not is_alive:
+                gone.set()
+                samples.put(None)
+
         with ExitStack() as stack:
             server, said = find_server(self._link, self._service, self._config, self._contract)
             presence = Presence(self._link, self._opener.identity, samples.put)
             stack.callback(presence.leave)
             presence.move_to(server)
+            stack.callback(self._link.watch(server.alive, note_token).undeclare)
             session, contract = self._opener.open(
                 server, said, instruction=self.instruction, contract=self._contract
             )
             self._stack = stack.pop_all()
         self._seq = 0
         self._contract = contract
-        self._open = _Open(session, contract, samples)
+        self._open = _Open(session, contract, samples, gone)
         return self._open
 
-    def _ask(self, asked: ChunkRequest, opened: _Open, timeout_s: float) -> ActionChunk:
+    def _ask(self, asked: ChunkRequest, opened: _Open, timeout_s: float) -> Reply:
         draft = self._draft(asked, opened)
         self._seq += 1
         now_ns = self._clock.now_ns()
@@ -217,14 +236,19 @@ class BlockingClient:
         self._asked += 1  # not `_seq`: a run that must repeat goes on after a session was opened again
         return request_seed(self._config.seed, self._asked)
 
-    def _await(self, request: Request, opened: _Open, timeout_s: float) -> ActionChunk:
+    def _await(self, request: Request, opened: _Open, timeout_s: float) -> Reply:
         deadline_ns = self._clock.now_ns() + seconds_to_ns(timeout_s)
+        silence = f"no chunk within {timeout_s:g} s"
         while True:
             left_s = (deadline_ns - self._clock.now_ns()) / NS_PER_S
             try:
                 sample = opened.samples.get(timeout=max(left_s, 0.0))
             except queue.Empty:
-                raise LinkError(f"no chunk within {timeout_s:g} s") from None
+                raise LinkError(silence) from None
+            if sample is None:
+                deadline_ns = min(deadline_ns, self._clock.now_ns() + seconds_to_ns(GONE_GRACE_S))
+                silence = f"server {opened.session.server.server} has gone"
+                continue
             header = decode_header(sample.header)
             if header.epoch == request.epoch and header.kind is Kind.EVENT:
                 _raise_event(decode(sample.payload, EventMessage), header, request)
@@ -232,14 +256,16 @@ class BlockingClient:
                 reply = read_chunk(sample.payload, opened.contract.policy, step=request.draft.step)
                 if isinstance(reply, ReplyFault):
                     raise ProtocolError(f"the chunk was refused: {reply.value}")
-                return reply.chunk
+                return reply
 
 
 @dataclass(frozen=True, slots=True)
 class _Open:
     session: SessionRef
     contract: Contract
-    samples: queue.SimpleQueue[Sample]
+    samples: queue.SimpleQueue[Sample | None]
+    """Samples; None wakes whoever waits for one once the server is gone."""
+    gone: threading.Event
 
 
 def _step_of(asked: ChunkRequest, since_begin_ns: int, contract: Contract) -> int:

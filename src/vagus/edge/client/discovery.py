@@ -118,6 +118,8 @@ def find_server(
 ) -> tuple[ServerKey, Capabilities]:
     """Return a ready server of a service, with the pinned model, and equal to what was agreed before.
 
+    One with a free place, if there is any.
+
     Args:
         link: the network.
         service: whom to talk to; None: the only service on the network.
@@ -134,14 +136,19 @@ def find_server(
     key = find_service(link, service, timeout_s=timeout_s)
     alive = living_servers(link, key.all_alive, timeout_s=timeout_s)
     why: VagusError | None = None if alive else nobody_ready(link, key, timeout_s=timeout_s)
+    full: tuple[ServerKey, Capabilities] | None = None
     for server in sorted(alive, key=lambda k: k.path):
-        said = fetch_capabilities(link, server)
         try:
+            said = fetch_capabilities(link, server)
             _check(said, config, contract)
         except VagusError as error:
             why = error
-        else:
+            continue
+        if said.load.sessions < said.load.max_sessions:
             return server, said
+        full = full or (server, said)  # it says itself that it is full, and why
+    if full is not None:
+        return full
     raise why or LinkError(f"no server of {key.text} is alive")
 
 
