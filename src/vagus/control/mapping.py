@@ -42,10 +42,10 @@ class OrderMapping:
         if extra:
             raise SpecError("actions", wanted=f"{wanted}", got=f"{extra} that the policy does not give")
         self._policy_of_robot = _indices("actions", wanted=offered, among=wanted)
-        robot_of_policy = _indices("actions", wanted=wanted, among=offered)
+        self._robot_of_policy = _indices("actions", wanted=wanted, among=offered)
         self.actions: tuple[ActionFeature, ...] = tuple(
             _encoded(renamed.actions[i], said)
-            for i, said in zip(robot_of_policy.tolist(), policy.actions, strict=True)
+            for i, said in zip(self._robot_of_policy.tolist(), policy.actions, strict=True)
         )
         self.state_names: tuple[str, ...] = tuple(feature.name for feature in renamed.state)
         self._state_of_policy = _indices(
@@ -68,6 +68,14 @@ class OrderMapping:
     def action_to_robot(self, action: ActionArray) -> ActionArray:
         """Return an action in the robot's order, (action_dim,), from one in the policy's."""
         return action[self._policy_of_robot]
+
+    def actions_to_robot(self, actions: FloatArray) -> FloatArray:
+        """Return actions in the robot's order, (n, action_dim), from those in the policy's."""
+        return actions[:, self._policy_of_robot]
+
+    def actions_to_policy(self, actions: FloatArray) -> FloatArray:
+        """Return actions in the policy's order, (n, action_dim), from those in the robot's."""
+        return actions[:, self._robot_of_policy]
 
     def state_to_policy(self, state: FloatArray) -> FloatArray:
         """Return the policy's state from the robot's state, a copy."""
