@@ -7,6 +7,7 @@ import http.client
 import socket
 import sys
 import threading
+from functools import partial
 
 import pytest
 
@@ -77,13 +78,13 @@ def test_another_path_lists_the_paths() -> None:
 
 
 def test_probes_are_answered_over_http_and_a_taken_port_is_named() -> None:
-    server = HealthServer("127.0.0.1", 0, vitals())
+    server = HealthServer("127.0.0.1", 0, partial(answer, vitals=vitals()))
     assert server.port == 0
     server.start()
     try:
         assert get(server.port, "/readyz") == (200, "ready\n")
         with pytest.raises(ConfigError, match="health_port"):
-            HealthServer("127.0.0.1", server.port, vitals()).start()
+            HealthServer("127.0.0.1", server.port, partial(answer, vitals=vitals())).start()
     finally:
         server.stop()
         server.stop()
@@ -91,7 +92,7 @@ def test_probes_are_answered_over_http_and_a_taken_port_is_named() -> None:
 
 @pytest.mark.parametrize("host", ["::1", "localhost"])
 def test_probes_are_answered_on_addresses_of_either_family(host: str) -> None:
-    server = HealthServer(host, 0, vitals())
+    server = HealthServer(host, 0, partial(answer, vitals=vitals()))
     server.start()
     try:
         assert get(server.port, "/readyz", host) == (200, "ready\n")
@@ -101,9 +102,9 @@ def test_probes_are_answered_on_addresses_of_either_family(host: str) -> None:
 
 def test_a_host_that_is_not_ours_is_named_as_it_is_written() -> None:
     with pytest.raises(ConfigError, match=r"\[2001:db8::1\]:9090"):
-        HealthServer("2001:db8::1", 9090, vitals()).start()
+        HealthServer("2001:db8::1", 9090, partial(answer, vitals=vitals())).start()
     with pytest.raises(ConfigError, match=r"nowhere\.invalid:9090"):
-        HealthServer("nowhere.invalid", 9090, vitals()).start()
+        HealthServer("nowhere.invalid", 9090, partial(answer, vitals=vitals())).start()
 
 
 def test_a_server_answers_probes_about_itself() -> None:
@@ -118,7 +119,7 @@ def test_a_server_answers_probes_about_itself() -> None:
 
 @pytest.mark.slow
 def test_connections_that_say_nothing_are_few_and_cost_no_probe() -> None:
-    server = HealthServer("127.0.0.1", 0, vitals())
+    server = HealthServer("127.0.0.1", 0, partial(answer, vitals=vitals()))
     server.start()
     idle: list[socket.socket] = []
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import importlib
 import logging
 import socket
 import threading
@@ -11,17 +10,19 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 from typing import TypeAlias
 
 from vagus.errors import ConfigError
+from vagus.server.exposition import cumulative, exposition
 from vagus.server.lifecycle import Phase
-from vagus.server.metrics import Histogram, ServerMetrics
+from vagus.server.metrics import ServerMetrics
 from vagus.threads import Supervised
 from vagus.transport.endpoints import bracketed
 from vagus.wire.schema import Load
 
-__all__ = ["HealthServer", "Vitals", "exposition"]
+__all__ = ["HealthServer", "Vitals", "answer"]
 
 Request: TypeAlias = socket.socket | tuple[bytes, socket.socket]
 """Type of a request in socketserver."""
@@ -70,90 +71,18 @@ class Vitals:
     ended: Callable[[], str] = str
 
 
-def exposition(vitals: Vitals) -> bytes:
-    """Return all metrics in the Prometheus text format.
-
-    Raises:
-        ConfigError: prometheus_client is not installed.
-    """
-    try:
-        client = importlib.import_module("prometheus_client")
-        core = importlib.import_module("prometheus_client.core")
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            "metrics",
-            wanted="the package prometheus_client",
-            got="an installation without it",
-            fix='pip install "vagus[metrics]"',
-        ) from error
-    registry = client.CollectorRegistry()
-    registry.register(_Collector(vitals, core))
-    text = client.generate_latest(registry)
-    return bytes(text)
-
-
-class _Collector:
-    """Collector that gives the metrics to prometheus_client."""
-
-    def __init__(self, vitals: Vitals, core: ModuleType) -> None:
-        self._vitals = vitals
-        self._core = core
-
-    def collect(self) -> Iterator[object]:
-        """Yield every metric family."""
-        yield from self._counters()
-        yield from self._histograms()
-        yield from self._gauges()
-
-    def _counters(self) -> Iterator[object]:
-        counters = self._vitals.metrics.counters()
-        for family, (name, text, label) in COUNTERS.items():
-            metric = self._core.CounterMetricFamily(name, text, labels=[label])
-            for (counted, value), amount in sorted(counters.items()):
-                if counted == family:
-                    metric.add_metric([value], amount)
-            yield metric
-
-    def _histograms(self) -> Iterator[object]:
-        histograms = self._vitals.metrics.histograms()
-        for family, (name, text) in HISTOGRAMS.items():
-            metric = self._core.HistogramMetricFamily(name, text)
-            metric.add_metric([], buckets=_buckets(histograms[family]), sum_value=histograms[family].total)
-            yield metric
-
-    def _gauges(self) -> Iterator[object]:
-        load, phase = self._vitals.load(), self._vitals.phase()
-        for name, text, value in (
-            ("vagus_sessions", "Robots connected.", load.sessions),
-            ("vagus_sessions_max", "Robots that can be connected.", load.max_sessions),
-            ("vagus_sessions_waiting", "Robots whose request is not in a batch yet.", load.waiting),
-            ("vagus_busy_ratio", "Share of the last seconds spent on inference.", load.busy),
-            ("vagus_policy_failing", "1 while the policy fails for everybody.", bool(self._vitals.failing())),
-        ):
-            yield self._core.GaugeMetricFamily(name, text, value=value)
-        metric = self._core.GaugeMetricFamily("vagus_phase", "1 for the present phase.", labels=["phase"])
-        for candidate in Phase:
-            metric.add_metric([candidate.value], float(candidate is phase))
-        yield metric
-
-
-def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
-    """Return the cumulative counts of the Prometheus format."""
-    bounds = [*(str(bound) for bound in histogram.bounds), "+Inf"]
-    total = 0
-    buckets: list[tuple[str, float]] = []
-    for bound, count in zip(bounds, histogram.counts, strict=True):
-        total += count
-        buckets.append((bound, float(total)))
-    return buckets
-
-
 class HealthServer:
-    """HTTP server that answers probes on threads of its own. A context manager of `start` and `stop`."""
+    """HTTP server that answers probes on threads of its own. A context manager of `start` and `stop`.
 
-    def __init__(self, host: str, port: int, vitals: Vitals) -> None:
+    Args:
+        host: address to listen on.
+        port: port to listen on; 0 picks a free one.
+        answer: returns HTTP status and body for a path; any thread calls it.
+    """
+
+    def __init__(self, host: str, port: int, answer: Callable[[str], tuple[int, bytes]]) -> None:
         self._address = (host, port)
-        self._vitals = vitals
+        self._answer = answer
         self._http: _BoundedServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -168,11 +97,11 @@ class HealthServer:
         Raises:
             ConfigError: the address is in use or not of this machine.
         """
-        vitals = self._vitals
+        answer = self._answer
 
         class Probe(_Probe):
             def reply(self) -> tuple[int, bytes]:
-                return answer(self.path, vitals)
+                return answer(self.path)
 
         try:
             self._http = _BoundedServer(self._address, Probe)
@@ -202,10 +131,51 @@ def answer(path: str, vitals: Vitals) -> tuple[int, bytes]:
         return _readiness(phase, vitals)
     if path == "/metrics":
         try:
-            return 200, exposition(vitals)
+            return 200, exposition([partial(_families, vitals), *vitals.metrics.collects()])
         except ConfigError as error:
             return 501, f"{error}\n".encode()
     return 404, b"/healthz, /readyz or /metrics\n"
+
+
+def _families(vitals: Vitals, core: ModuleType) -> Iterator[object]:
+    """Yield the metric families of the server."""
+    yield from _counters(vitals, core)
+    yield from _histograms(vitals, core)
+    yield from _gauges(vitals, core)
+
+
+def _counters(vitals: Vitals, core: ModuleType) -> Iterator[object]:
+    counters = vitals.metrics.counters()
+    for family, (name, text, label) in COUNTERS.items():
+        metric = core.CounterMetricFamily(name, text, labels=[label])
+        for (counted, value), amount in sorted(counters.items()):
+            if counted == family:
+                metric.add_metric([value], amount)
+        yield metric
+
+
+def _histograms(vitals: Vitals, core: ModuleType) -> Iterator[object]:
+    histograms = vitals.metrics.histograms()
+    for family, (name, text) in HISTOGRAMS.items():
+        metric = core.HistogramMetricFamily(name, text)
+        metric.add_metric([], buckets=cumulative(histograms[family]), sum_value=histograms[family].total)
+        yield metric
+
+
+def _gauges(vitals: Vitals, core: ModuleType) -> Iterator[object]:
+    load, phase = vitals.load(), vitals.phase()
+    for name, text, value in (
+        ("vagus_sessions", "Robots connected.", load.sessions),
+        ("vagus_sessions_max", "Robots that can be connected.", load.max_sessions),
+        ("vagus_sessions_waiting", "Robots whose request is not in a batch yet.", load.waiting),
+        ("vagus_busy_ratio", "Share of the last seconds spent on inference.", load.busy),
+        ("vagus_policy_failing", "1 while the policy fails for everybody.", bool(vitals.failing())),
+    ):
+        yield core.GaugeMetricFamily(name, text, value=value)
+    metric = core.GaugeMetricFamily("vagus_phase", "1 for the present phase.", labels=["phase"])
+    for candidate in Phase:
+        metric.add_metric([candidate.value], float(candidate is phase))
+    yield metric
 
 
 def _health(vitals: Vitals) -> tuple[int, bytes]:

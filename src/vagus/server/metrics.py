@@ -5,7 +5,9 @@ from __future__ import annotations
 import bisect
 import threading
 from collections import Counter, deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from types import ModuleType
 
 __all__ = ["BusyMeter", "Histogram", "ServerMetrics"]
 
@@ -39,6 +41,7 @@ class ServerMetrics:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._collects: list[Callable[[ModuleType], Iterable[object]]] = []
         self._counters: Counter[tuple[str, str]] = Counter()
         self._histograms = {
             "queue_wait": Histogram(SECONDS),
@@ -57,6 +60,16 @@ class ServerMetrics:
         """Add a value to a histogram: seconds, or rows for "batch_size"."""
         with self._lock:
             self._histograms[name].add(value)
+
+    def add_collect(self, collect: Callable[[ModuleType], Iterable[object]]) -> None:
+        """Add what gives the metric families of another part of this process, such as a gateway."""
+        with self._lock:
+            self._collects.append(collect)
+
+    def collects(self) -> tuple[Callable[[ModuleType], Iterable[object]], ...]:
+        """Return what was added by `add_collect`."""
+        with self._lock:
+            return tuple(self._collects)
 
     def counter(self, family: str, label: str) -> int:
         """Return one counter."""

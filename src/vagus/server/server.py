@@ -7,6 +7,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -18,7 +19,7 @@ from vagus.policies.policy import Policy, failure_of
 from vagus.server.capabilities import check_can_travel, loaded, unloaded
 from vagus.server.config import ServeConfig
 from vagus.server.endpoints import Endpoints
-from vagus.server.health import HealthServer, Vitals
+from vagus.server.health import HealthServer, Vitals, answer
 from vagus.server.lifecycle import TRANSITIONS, Event, Phase, advance
 from vagus.server.log_files import LogFiles
 from vagus.server.metrics import ServerMetrics
@@ -136,7 +137,9 @@ class Server(Generic[SessionT]):
                 failing=self._policy_failing,
                 ended=lambda: self._threads.ended,
             )
-            self._health = HealthServer(self.config.health_host, self.config.health_port, vitals)
+            self._health = HealthServer(
+                self.config.health_host, self.config.health_port, partial(answer, vitals=vitals)
+            )
             self._health.start()
         self._log_files.start()
         self._publisher.start()
