@@ -37,6 +37,20 @@ def test_a_server_name_that_covers_another_is_refused() -> None:
     access_control([], ["gpu1", "gpu12"])
 
 
+@pytest.mark.parametrize("other", ["cell-3", "cell-gr00t"])
+def test_a_gateways_robots_are_nobody_elses(other: str) -> None:
+    with pytest.raises(ConfigError, match=f"'cell' and '{other}'"):
+        access_control([other], ["gpu"], gateways=["cell"])
+    with pytest.raises(ConfigError, match=f"'cell' and '{other}'"):
+        access_control([], ["gpu"], gateways=["cell", other])
+    access_control(["cell3"], ["cell-3"], gateways=["cell"])  # a server's keys are elsewhere
+
+
+def test_a_gateways_name_begins_the_keys_of_its_robots() -> None:
+    with pytest.raises(ConfigError, match="a gateway's name of letters, digits"):
+        access_control([], [], gateways=["hall 7"])
+
+
 def test_nothing_is_denied_by_a_rule_and_no_subject_is_open() -> None:
     section = access_control(["alice", "bob"], ["gpu"], tools=["desk"])
     assert section["default_permission"] == "deny"
@@ -77,7 +91,7 @@ class Secured:
 def secured(tmp_path: Path) -> Iterator[Secured]:
     authority = Authority(tmp_path)
     rules = tmp_path / "access.json5"
-    rules.write_text(json.dumps(access_control(["alice", "bob"], ["gpu"], tools=["desk"])))
+    rules.write_text(json.dumps(access_control(["alice", "bob"], ["gpu"], tools=["desk"], gateways=["cell"])))
     with ExitStack() as stack:
         config = RouterConfig(
             listen=("tls/127.0.0.1:0",), tls=authority.issue("router"), access_control=rules
@@ -148,6 +162,36 @@ def test_robot_and_server_can_do_all_their_work(secured: Secured) -> None:
         secured.server.publish(ALICE.chunk, header=HEADER, payload=b"%d" % i, delivery=Delivery.CHUNK)
     assert eventually(lambda: len(chunks) == 20)
     assert secured.bob_got == []
+
+
+def test_a_gateway_is_all_of_its_robots_and_nobody_else(secured: Secured) -> None:
+    own, other = SERVER.client("cell-3"), SERVER.client("cells-3")
+    config = ZenohConfig(connect=(secured.endpoint,), tls=secured.authority.issue("cell"))
+    chunks: list[str] = []
+    servers: dict[str, bool] = {}
+    secured.asked.clear()
+    with ZenohLink(config) as cell:
+        cell.watch(SERVER.alive, lambda key, alive: servers.update({key: alive}))
+        for client in (own, other, ALICE):
+            cell.subscribe(client.chunk, lambda sample: chunks.append(sample.key))
+            cell.token(client.alive("c0"))
+        assert eventually(lambda: is_served(cell, own.session))
+        assert cell.query(own.session, b"open", timeout_s=5.0) == (b"ack open",)
+        for client in (other, ALICE):
+            with pytest.raises(LinkError):
+                cell.query(client.session, b"open", timeout_s=0.3)
+            send(cell, client.observation, b"forged")
+        send(cell, own.observation, b"last")
+        assert eventually(lambda: bool(secured.observed))
+        assert eventually(lambda: secured.server_saw.get(own.alive("c0"), False))
+        assert eventually(lambda: servers == {SERVER.alive: True})
+        for client in (other, ALICE, own):
+            secured.server.publish(client.chunk, header=HEADER, payload=b"", delivery=Delivery.CHUNK)
+        assert eventually(lambda: bool(chunks))
+    assert set(secured.asked) == {own.session}
+    assert [sample.key for sample in secured.observed] == [own.observation]
+    assert set(secured.server_saw) == {BOB.alive("b0"), own.alive("c0")}
+    assert chunks == [own.chunk]
 
 
 def test_a_robot_cannot_publish_as_another(secured: Secured) -> None:

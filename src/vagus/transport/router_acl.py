@@ -27,7 +27,11 @@ ANY_SERVER = f"{ROOT}/*/*/*/*"
 
 
 def access_control(
-    robots: Iterable[str], servers: Iterable[str], *, tools: Iterable[str] = ()
+    robots: Iterable[str],
+    servers: Iterable[str],
+    *,
+    tools: Iterable[str] = (),
+    gateways: Iterable[str] = (),
 ) -> dict[str, object]:
     """Return the `access_control` section of a router's configuration.
 
@@ -35,18 +39,22 @@ def access_control(
         robots: client names; each is the common name of that robot's certificate.
         servers: configured server names; each is the common name of that server's certificate.
         tools: common names of operators' certificates, which may only read (`vagus status`).
+        gateways: common names of the certificates of processes with gateways. The robots of such a process
+            are called <name>-1, <name>-2 …: its gateways carry this name, or this name, a dash and more.
 
     Raises:
-        ConfigError: the keys of one server would include those of another, or a name has two roles.
+        ConfigError: the keys of one server or gateway would include those of another party, or a name has two
+            roles.
     """
-    robots, servers, tools = tuple(robots), tuple(servers), tuple(tools)
-    _check_names(robots, servers, tools)
+    robots, servers, tools, gateways = tuple(robots), tuple(servers), tuple(tools), tuple(gateways)
+    _check_names(robots, servers, tools, gateways)
     rules: list[Rule] = []
     subjects: list[dict[str, object]] = []
     policies: list[dict[str, object]] = []
     parties = (
         *((f"robot {name}", name, _robot(name)) for name in robots),
         *((f"server {name}", name, _server(name)) for name in servers),
+        *((f"gateway {name}", name, _gateway(name)) for name in gateways),
         *((f"tool {name}", name, _seeing(name)) for name in tools),
     )
     for party, name, granted in parties:
@@ -62,8 +70,10 @@ def access_control(
     }
 
 
-def _check_names(robots: tuple[str, ...], servers: tuple[str, ...], tools: tuple[str, ...]) -> None:
-    names = (*robots, *servers, *tools)
+def _check_names(
+    robots: tuple[str, ...], servers: tuple[str, ...], tools: tuple[str, ...], gateways: tuple[str, ...]
+) -> None:
+    names = (*robots, *servers, *tools, *gateways)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError("access", wanted="each name once, in one role", got=f"{', '.join(twice)} twice")
@@ -74,6 +84,20 @@ def _check_names(robots: tuple[str, ...], servers: tuple[str, ...], tools: tuple
                 "access",
                 wanted="no server name that is another's with a dash and more",
                 got=f"{name!r} and {longer[0]!r}",
+            )
+    for name in gateways:
+        if sanitise(f"{name}-1") != f"{name}-1":
+            raise ConfigError(
+                "access",
+                wanted="a gateway's name of letters, digits, . and _, with single - between",
+                got=repr(name),
+            )
+        inside = [other for other in (*robots, *gateways) if other.startswith(f"{name}-")]
+        if inside:  # the keys of its robots are its name, a dash and a number
+            raise ConfigError(
+                "access",
+                wanted="no robot and no gateway whose name is a gateway's with a dash and more",
+                got=f"{name!r} and {inside[0]!r}",
             )
 
 
@@ -88,7 +112,14 @@ def _allow(name: str, flow: str, messages: tuple[str, ...], *keys: str) -> Rule:
 
 
 def _robot(name: str) -> tuple[Rule, ...]:
-    own = f"{ANY_SERVER}/{sanitise(name)}"
+    return _client(name, f"{ANY_SERVER}/{sanitise(name)}")
+
+
+def _gateway(name: str) -> tuple[Rule, ...]:
+    return _client(name, f"{ANY_SERVER}/{sanitise(name)}-$*")
+
+
+def _client(name: str, own: str) -> tuple[Rule, ...]:
     asked = (f"{own}/session", f"{own}/reset")
     return (
         _allow(f"{name}: sends observations", INGRESS, ("put",), f"{own}/obs"),
