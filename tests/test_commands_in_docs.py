@@ -30,6 +30,7 @@ from vagus.cli.exit_code import ExitCode
 from vagus.cli.parse import COMMANDS, parse
 from vagus.edge.config import EdgeConfig
 from vagus.errors import VagusError
+from vagus.gateways.profile_file import load_profile
 from vagus.integrations.gymnasium.mapping import load_mapping
 from vagus.integrations.lerobot.robot.features import load_device_mapping
 from vagus.server.config import ServeConfig
@@ -47,7 +48,7 @@ FIRST = {"serve": ["--policy", "reach"], "chaos": ["a:1", "b:2"]}
 SHOWN_IN = {"README.md": "lerobot/serve.md"}
 """Where the files are that a document speaks of and links to."""
 TLS = ["--tls.ca", "ca.pem", "--tls.certificate", "gpu.pem", "--tls.private-key", "gpu.key"]
-LOADERS = (load_manifest, load_mapping, load_device_mapping)
+LOADERS = (load_manifest, load_mapping, load_device_mapping, load_profile)
 
 
 @pytest.fixture(scope="module")

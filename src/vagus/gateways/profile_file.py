@@ -1,0 +1,101 @@
+"""Profiles in files: those that vagus brings, and a user's own (YAML, TOML or JSON)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from vagus.errors import ConfigError
+from vagus.gateways.profile import PROTOCOLS, Profile, WireImage, WireSpan
+from vagus.settings_file import READERS, check_keys, read_settings
+
+__all__ = ["load_profile", "profile_from", "shipped_profiles"]
+
+INTEGRATIONS: Final = Path(__file__).resolve().parents[1] / "integrations"
+"""Folder of each protocol; its profiles are read without an import of it."""
+SUFFIXES: Final = (*READERS, ".json")
+LISTS: Final[Mapping[str, type]] = {"state": WireSpan, "actions": WireSpan, "images": WireImage}
+
+
+def shipped_profiles() -> dict[str, Path]:
+    """Return protocol/name → file of each profile that vagus brings."""
+    return {
+        f"{protocol}/{file.stem}": file
+        for protocol in PROTOCOLS
+        for file in sorted((INTEGRATIONS / protocol / "profiles").glob("*.yaml"))
+    }
+
+
+def load_profile(name_or_path: str, protocol: str | None = None) -> Profile:
+    """Return a profile.
+
+    Args:
+        name_or_path: name of a profile that vagus brings ("droid", "gr00t/so100"), or a path to a file.
+        protocol: the protocol that it must be of; None: any.
+
+    Raises:
+        ConfigError: no such profile or file, an invalid file, an unknown setting, another protocol.
+        SpecError: the profile contradicts itself.
+    """
+    if protocol is not None and protocol not in PROTOCOLS:
+        raise ConfigError("protocol", wanted=f"one of {', '.join(PROTOCOLS)}", got=repr(protocol))
+    path = Path(name_or_path)
+    if path.suffix.lower() not in SUFFIXES:
+        path = _shipped(name_or_path, protocol)
+    profile = profile_from(read_settings("profile", path), path.stem)
+    if protocol not in (None, profile.protocol):
+        raise ConfigError(f"profile {path}", wanted=f"one for {protocol}", got=f"one for {profile.protocol}")
+    return profile
+
+
+def profile_from(table: Mapping[str, object], name: str) -> Profile:
+    """Return the profile in `table`.
+
+    Args:
+        table: setting → value, as in a file.
+        name: name of the profile, if the table has none.
+
+    Raises:
+        ConfigError: an unknown setting, or a value of another type.
+        SpecError: the profile contradicts itself.
+    """
+    plain = {"name": name, **table}
+    check_keys("profile", plain, Profile)
+    for what, kind in LISTS.items():
+        if what in plain:
+            plain[what] = _parts(what, plain[what], kind)
+    if "instruction" in plain:
+        plain["instruction"] = _path(plain["instruction"])
+    try:
+        return msgspec.convert(plain, Profile)
+    except msgspec.ValidationError as error:
+        raise ConfigError("profile", wanted="values as in docs/gateways.md", got=str(error)) from error
+
+
+def _shipped(name: str, protocol: str | None) -> Path:
+    profiles = shipped_profiles()
+    offered = [each for each in profiles if protocol is None or each.startswith(f"{protocol}/")]
+    found = [each for each in offered if name in (each, each.partition("/")[2])]
+    if len(found) == 1:
+        return profiles[found[0]]
+    wanted = f"one of {', '.join(offered)}, or a path to a file that ends in {', '.join(SUFFIXES)}"
+    fix = f"did you mean {' or '.join(found)}?" if found else ""
+    raise ConfigError("profile", wanted=wanted, got=repr(name), fix=fix)
+
+
+def _parts(what: str, parts: object, kind: type) -> object:
+    """Return the entries of a list with every key as a list of texts."""
+    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+        raise ConfigError(
+            f"profile {what}", wanted="a list of tables, each with a key", got=type(parts).__name__
+        )
+    for at, part in enumerate(parts):
+        check_keys("profile", part, kind, f"{what}[{at}].")
+    return [{**part, "key": _path(part["key"])} if "key" in part else part for part in parts]
+
+
+def _path(key: object) -> object:
+    return [key] if isinstance(key, str) else key
