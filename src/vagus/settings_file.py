@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import enum
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -83,9 +83,20 @@ def check_keys(subject: str, table: Mapping[str, object], kind: type, where: str
             raise ConfigError(
                 subject, wanted=f"settings among {', '.join(sorted(names))}", got=f"{where}{key}", fix=fix
             )
-        if dataclasses.is_dataclass(types[key]) and isinstance(value, dict):
-            check_keys(subject, value, typing.cast("type", types[key]), f"{where}{key}.")
+        for place, inner, table_type in _tables(key, value, types[key]):
+            check_keys(subject, inner, table_type, f"{where}{place}.")
         _check_choice(f"{where}{key}", value, types[key])
+
+
+def _tables(key: str, value: object, kind: object) -> Iterator[tuple[str, Mapping[str, object], type]]:
+    """Yield each table in a setting, which is one or a list of them, with its place and its dataclass."""
+    if dataclasses.is_dataclass(kind) and isinstance(value, dict):
+        yield key, value, typing.cast("type", kind)
+    inner = typing.get_args(kind)[0] if typing.get_origin(kind) is tuple else None
+    if dataclasses.is_dataclass(inner) and isinstance(value, (list, tuple)):
+        for number, entry in enumerate(value):
+            if isinstance(entry, dict):
+                yield f"{key}[{number}]", entry, typing.cast("type", inner)
 
 
 def _check_choice(name: str, value: object, kind: object) -> None:

@@ -24,7 +24,7 @@ from vagus.errors import ConfigError
 from vagus.server.config import ServeConfig
 from vagus.transport.zenoh_config import ZenohConfig
 
-COMMANDS = ("demo", "serve", "run", "router", "status", "doctor", "chaos")
+COMMANDS = ("demo", "serve", "run", "gateway", "router", "status", "doctor", "chaos")
 
 FILES = {
     "key.yaml": "policy: reach\nmax_sesions: 3\n",
@@ -34,9 +34,48 @@ FILES = {
     "choice.yaml": "policy: reach\nserving_mode: EXCLUSIVE\n",
     "network.yaml": "policy: reach\nzenoh: {mode: mesh}\n",
     "robot.py": "class Arm: pass\n",
+    "gateway.yaml": "policy: reach\ngateways: [{protocol: openpi, profil: droid}]\n",
+    "gateways.yaml": "gateways: [{protocol: openpi, profile: droid}, {protocol: openpi, profile: droid}]\n",
+    "none.yaml": "gateways: []\n",
+    "policy.yaml": "policy: reach\n",
 }
 
 WRONG: dict[str, tuple[list[str], ExitCode, tuple[str, ...]]] = {
+    "unknown key of a gateway": (
+        ["serve", "gateway.yaml"],
+        ExitCode.CONFIG,
+        ("gateways[0].profil", "did you mean profile"),
+    ),
+    "two gateways of one name": (["gateway", "gateways.yaml"], ExitCode.CONFIG, ("'openpi' twice", "name")),
+    "no gateway in the file": (["gateway", "none.yaml"], ExitCode.CONFIG, ("at least one", "none")),
+    "a file of something else": (["gateway", "policy.yaml"], ExitCode.CONFIG, ("among gateways", "policy")),
+    "flags beside a file of gateways": (
+        ["gateway", "none.yaml", "--max-peers", "3"],
+        ExitCode.CONFIG,
+        ("all settings in none.yaml",),
+    ),
+    "unknown protocol": (["gateway", "ros"], ExitCode.CONFIG, ("openpi, gr00t, lerobot_grpc", "'ros'")),
+    "no profile": (["gateway", "openpi"], ExitCode.CONFIG, ("profile", "openpi", "droid")),
+    "unknown profile": (["gateway", "openpi", "--profile", "droit"], ExitCode.CONFIG, ("droid", "droit")),
+    "profile of another protocol": (
+        ["gateway", "openpi", "--profile", "so100"],
+        ExitCode.CONFIG,
+        ("openpi", "so100"),
+    ),
+    "gateway without a router": (
+        [
+            "gateway",
+            "openpi",
+            "--profile",
+            "droid",
+            "--connect",
+            "tcp/127.0.0.1:1",
+            "--open-timeout-s",
+            "0.2",
+        ],
+        ExitCode.UNREACHABLE,
+        ("127.0.0.1:1",),
+    ),
     "unknown key": (["serve", "key.yaml"], ExitCode.CONFIG, ("max_sesions", "did you mean max_sessions")),
     "value of another type": (["serve", "value.yaml"], ExitCode.CONFIG, ("max_sessions", "int")),
     "no YAML": (["serve", "broken.yaml"], ExitCode.CONFIG, ("YAML",)),

@@ -12,6 +12,7 @@ from typing import Literal, overload
 from vagus.api.parts import network
 from vagus.api.stop_signal import stopped_by_signals
 from vagus.errors import ConfigError, LinkError
+from vagus.gateways.host import GatewayHost
 from vagus.policies.callable import called
 from vagus.policies.policy import Policy
 from vagus.server.config import ServeConfig
@@ -102,7 +103,7 @@ def serve(
     with stopped_by_signals() as stopping, _started(told, thing) as server:
         if not server.wait_ready(stopping):
             return True
-        for line in describe(server.capabilities()):
+        for line in (*describe(server.capabilities()), *server.gateways()):
             logger.info("%s", line)
         if server.wait_stopped(stopping):
             return False
@@ -122,6 +123,10 @@ class PolicyServer:
         self._link = ZenohLink(config.zenoh)
         self._server = Server(self._link, load, config)
         self._is_started = False
+        self._gateways = GatewayHost(config.gateways, self._link)
+        if config.gateways:
+            self._server.metrics.add_collect(self._gateways.families)
+        self._has_gateways = False
 
     @property
     def endpoint(self) -> str:
@@ -159,13 +164,24 @@ class PolicyServer:
         """Wait until robots are accepted; False: `stopping` was set before.
 
         Raises:
-            VagusError: the policy could not be loaded, or failed its warm-up.
+            VagusError: the policy could not be loaded, or failed its warm-up; or the address of a gateway is
+                taken.
         """
         stopping = stopping or threading.Event()
         while not stopping.is_set():
             if self._server.wait_ready(POLL_S):
+                self._start_gateways()
                 return True
         return False
+
+    def _start_gateways(self) -> None:
+        if not self._has_gateways:
+            self._has_gateways = True
+            self._gateways.start()
+
+    def gateways(self) -> list[str]:
+        """Return one line about each gateway: protocol, address, profile, and who can reach it."""
+        return self._gateways.lines()
 
     def wait_stopped(self, stopping: threading.Event | None = None) -> bool:
         """Wait until it has stopped by itself; False: `stopping` was set before.
@@ -185,12 +201,14 @@ class PolicyServer:
         Returns:
             True if everything was answered. Twice does nothing.
         """
+        self._gateways.close()
         is_finished = not self._is_started or self._server.drain()
         self.close()
         return is_finished
 
     def close(self) -> None:
         """End at once: what is in flight is dropped. Twice does nothing."""
+        self._gateways.close()
         if self._is_started:
             self._server.close()
         self._link.close()

@@ -20,6 +20,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("vagus.cli.demo:DemoCommand", "Watch an arm while its server is killed, hung and cut off."),
     "serve": ("vagus.cli.serve:ServeCommand", "Serve a policy to robots."),
     "run": ("vagus.cli.run:RunCommand", "Drive a robot from a served policy."),
+    "gateway": (
+        "vagus.cli.gateway:GatewayCommand",
+        "Let robots of openpi, GR00T or LeRobot's gRPC use a vagus server.",
+    ),
     "router": ("vagus.cli.router:RouterCommand", "Run a Zenoh router: robots and servers meet here."),
     "status": ("vagus.cli.status:StatusCommand", "List the servers on the network and how busy they are."),
     "doctor": ("vagus.cli.doctor:DoctorCommand", "Check a network and its servers, and recommend settings."),

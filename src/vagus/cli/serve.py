@@ -25,6 +25,7 @@ from vagus.cli.signals import code_after
 from vagus.cli.switches import with_switches
 from vagus.cli.waiting import keep_trying
 from vagus.errors import ConfigError
+from vagus.gateway_config import GatewayConfig
 from vagus.import_path import Option
 from vagus.policies.declare import SpecTable
 from vagus.policies.options import OptionValue, parted
@@ -74,6 +75,7 @@ class ServeFlags(ServeConfig):
     """The settings as flags: those of the network without a prefix, as in every other command."""
 
     zenoh: Annotated[ZenohConfig, tyro.conf.arg(name="")] = field(default_factory=ZenohConfig)
+    gateways: tyro.conf.Suppress[tuple[GatewayConfig, ...]] = ()
     options: dict[str, Option] = field(default_factory=dict)  # type: ignore[assignment] # a list is typed with commas
     """Settings of the policy, e.g. --options inference_ms 60; a list has commas: allowed_sources
     outputs,lerobot. --policy NAME --help lists them. For a class of your own: fields of its options_type, or
@@ -165,7 +167,7 @@ class ServeCommand:
             if not server.wait_ready(stopping):
                 server.close()
                 return code_after(stopping)
-            for line in describe(server.capabilities()):
+            for line in (*describe(server.capabilities()), *server.gateways()):
                 screen.print(escape(line), highlight=False, soft_wrap=True)
             screen.print(f"server ready: {server.name}", highlight=False)
             if server.wait_stopped(stopping):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vagus.errors import ConfigError
+from vagus.gateway_config import GatewayConfig
 from vagus.policies.declare import SpecTable
 from vagus.server.scheduler import SCHEDULERS
 from vagus.setting_ranges import MAX_COUNT, check_count, check_seconds
@@ -139,6 +140,9 @@ class ServeConfig:
     private_files: bool = True
     """Only this user may read audit and capture files (files 0600, folders 0700); otherwise the umask
     decides."""
+
+    gateways: tuple[GatewayConfig, ...] = ()
+    """Gateways for robots of foreign protocols, as a list of tables with the settings of `vagus gateway`."""
 
     zenoh: ZenohConfig = field(default_factory=ZenohConfig)
     """Network settings."""

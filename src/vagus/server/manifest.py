@@ -1,20 +1,21 @@
-"""Reader of a manifest file (YAML, TOML or JSON) into a `ServeConfig`."""
+"""Reader of a manifest file (YAML, TOML or JSON) into a `ServeConfig`, and of a file of gateways."""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import msgspec
 
 from vagus.errors import ConfigError
+from vagus.gateway_config import GatewayConfig
 from vagus.policies.registry import check_backend_options, check_places
 from vagus.server.config import ServeConfig
 from vagus.settings_file import check_keys, parse_settings, read_settings
 
-__all__ = ["load_manifest", "parse_manifest", "settings_from"]
+__all__ = ["load_gateways", "load_manifest", "parse_manifest", "settings_from"]
 
 
 def load_manifest(path: Path) -> ServeConfig:
@@ -34,6 +35,30 @@ def parse_manifest(content: bytes, suffix: str) -> ServeConfig:
         ConfigError: as `load_manifest`.
     """
     return settings_from("manifest", parse_settings("manifest", content, suffix))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaysFile:
+    """A file of gateways alone, for a process without a policy."""
+
+    gateways: tuple[GatewayConfig, ...]
+
+
+def load_gateways(path: Path) -> tuple[GatewayConfig, ...]:
+    """Return the settings of the gateways in the file at `path`.
+
+    Raises:
+        ConfigError: as `load_manifest`, or there is none in it.
+    """
+    table = read_settings("gateways", path)
+    check_keys("gateways", table, GatewaysFile)
+    try:
+        found = msgspec.convert(dict(table), GatewaysFile, dec_hook=_path).gateways
+    except msgspec.ValidationError as error:
+        raise ConfigError("gateways", wanted="values as in `vagus gateway --help`", got=str(error)) from error
+    if not found:
+        raise ConfigError("gateways", wanted="at least one in the list", got="none")
+    return found
 
 
 def settings_from(subject: str, table: Mapping[str, object], below: ServeConfig | None = None) -> ServeConfig:
