@@ -83,6 +83,7 @@ def test_probes_are_answered_over_http_and_a_taken_port_is_named() -> None:
     server.start()
     try:
         assert get(server.port, "/readyz") == (200, "ready\n")
+        assert get(server.port, "/readyz?verbose=1") == (200, "ready\n")
         with pytest.raises(ConfigError, match="health_port"):
             HealthServer("127.0.0.1", server.port, partial(answer, vitals=vitals())).start()
     finally:

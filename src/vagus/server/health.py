@@ -101,7 +101,7 @@ class HealthServer:
 
         class Probe(_Probe):
             def reply(self) -> tuple[int, bytes]:
-                return answer(self.path)
+                return answer(self.path.partition("?")[0])
 
         try:
             self._http = _BoundedServer(self._address, Probe)

@@ -141,6 +141,16 @@ def test_the_server_with_a_free_place_is_taken(endpoint: str, link: ZenohLink) -
     assert [name.partition("-")[0] for name in servers] == ["a", "b", "b"]
 
 
+def test_a_pinned_server_is_the_only_one_asked(endpoint: str, link: ZenohLink) -> None:
+    with serving(endpoint, Sway(), name="first"), serving(endpoint, Sway(), name="second"):
+        chunks = remote(link, pin_server="second")
+        ask(chunks)
+        assert chunks.open().capabilities.server.startswith("second-")
+        chunks.close()
+        with pytest.raises(LinkError, match="called 'third' is alive"):
+            ask(remote(link, name="other", pin_server="third"))
+
+
 @pytest.mark.slow
 def test_beside_other_weights_the_same_are_found(endpoint: str, link: ZenohLink) -> None:
     chunks = remote(link)

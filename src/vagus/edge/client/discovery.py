@@ -18,6 +18,7 @@ from vagus.edge.client.session import (
     living_servers,
     nobody_ready,
     parse_service,
+    pinned,
 )
 from vagus.edge.config import EdgeConfig
 from vagus.errors import LinkError, SessionRefusedError, VagusError
@@ -123,7 +124,7 @@ def find_server(
     Args:
         link: the network.
         service: whom to talk to; None: the only service on the network.
-        config: time limits and the pinned model.
+        config: time limits, and the pinned server and model.
         contract: what the first session agreed on; None before it.
 
     Raises:
@@ -134,8 +135,9 @@ def find_server(
     """
     timeout_s = config.handshake_timeout_s
     key = find_service(link, service, timeout_s=timeout_s)
-    alive = living_servers(link, key.all_alive, timeout_s=timeout_s)
-    why: VagusError | None = None if alive else nobody_ready(link, key, timeout_s=timeout_s)
+    alive = pinned(living_servers(link, key.all_alive, timeout_s=timeout_s), config.pin_server)
+    pin = config.pin_server
+    why: VagusError | None = None if alive else nobody_ready(link, key, pin=pin, timeout_s=timeout_s)
     full: tuple[ServerKey, Capabilities] | None = None
     for server in sorted(alive, key=lambda k: k.path):
         try:
