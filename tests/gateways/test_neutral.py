@@ -12,7 +12,9 @@ from vagus.gateways.neutral import (
     ForeignRequest,
     Operation,
     WirePath,
+    actions_of,
     flatten,
+    map_of,
     unflatten,
 )
 
@@ -59,3 +61,28 @@ def test_every_value_is_an_array_a_text_or_extra() -> None:
 def test_a_token_is_not_shown() -> None:
     key = "k3y"
     assert key not in repr(ForeignRequest(Operation.PING, Envelope("gr00t"), token=key))
+
+
+def test_a_map_is_returned_and_anything_else_named() -> None:
+    assert map_of({"a": 1}, "reply") == {"a": 1}
+    with pytest.raises(ProtocolError, match="reply: wanted a map, got list"):
+        map_of([], "reply")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [[1.0]],
+        np.zeros((2, 3), np.int64),
+        np.zeros((2, 3), np.float16),
+        np.zeros(2, np.float32),
+        np.zeros((0, 3), np.float32),
+    ],
+    ids=str,
+)
+def test_actions_are_arrays_of_floats_with_the_axes_that_are_wanted(value: Value) -> None:
+    actions = np.zeros((2, 3), np.float32)
+    assert actions_of(actions, "arm", wanted="(horizon, width)", dimensions=(2,)) is actions
+    with pytest.raises(ProtocolError, match="arm: wanted"):
+        actions_of(value, "arm", wanted="(horizon, width)", dimensions=(2,))

@@ -7,7 +7,7 @@ arrays keep element type and shape, keys keep their names and order. What a key 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -27,7 +27,9 @@ __all__ = [
     "Operation",
     "ReplyTiming",
     "WirePath",
+    "actions_of",
     "flatten",
+    "map_of",
     "unflatten",
 ]
 
@@ -152,6 +154,40 @@ class ReplyTiming:
     infer_ms: float | None = None
     policy_ms: float | None = None
     previous_total_ms: float | None = None
+
+
+def map_of(value: Value, name: str) -> ValueMap:
+    """Return `value` if it is a map; `name` says in an error what it should have been.
+
+    Raises:
+        ProtocolError: another type.
+    """
+    if not isinstance(value, dict):
+        raise ProtocolError(f"{name}: wanted a map, got {type(value).__name__}")
+    return value
+
+
+def actions_of(value: Value, name: Key, *, wanted: str, dimensions: Container[int]) -> AnyArray:
+    """Return `value` if it is an array of actions: float32 or float64, not empty.
+
+    Args:
+        value: what the message has.
+        name: its key, for an error.
+        wanted: what its axes should be, for an error.
+        dimensions: the numbers of axes that are allowed.
+
+    Raises:
+        ProtocolError: another type or number of axes.
+    """
+    if not isinstance(value, np.ndarray):
+        raise ProtocolError(f"{quoted(name, 40)}: wanted an array, got {type(value).__name__}")
+    is_float = value.dtype.kind == "f" and value.dtype.itemsize >= 4
+    if not is_float or value.ndim not in dimensions or not value.size:
+        raise ProtocolError(
+            f"{quoted(name, 40)}: wanted {wanted} of float32 or float64, each at least 1, "
+            f"got {value.shape} of {value.dtype}"
+        )
+    return value
 
 
 def flatten(entries: ValueMap) -> dict[WirePath, Value]:

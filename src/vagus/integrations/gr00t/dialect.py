@@ -22,7 +22,9 @@ from vagus.gateways.neutral import (
     ForeignReply,
     ForeignRequest,
     Operation,
+    actions_of,
     flatten,
+    map_of,
     unflatten,
 )
 from vagus.quoting import quoted
@@ -79,7 +81,7 @@ def decode_request(frame: bytes | memoryview) -> ForeignRequest:
         ProtocolError: malformed, not a map, or an observation that is not one.
     """
     message = decode_message(frame)
-    entries = _map_of(message.value, "request")
+    entries = map_of(message.value, "request")
     endpoint, token = entries.pop("endpoint", "get_action"), entries.pop("api_token", None)
     if not isinstance(endpoint, str) or not isinstance(token, str | None):
         raise ProtocolError("request: wanted texts as endpoint and api_token, got other types")
@@ -124,7 +126,7 @@ def decode_reply(frame: bytes | memoryview, operation: Operation) -> ForeignRepl
         return _decode_actions(value)
     if value is None:  # the answer to kill
         return ForeignReply()
-    entries = _map_of(value, "reply")
+    entries = map_of(value, "reply")
     if operation is Operation.DESCRIBE:
         entries = {key: _decode_config(config) for key, config in entries.items()}
     return ForeignReply(extra=entries)
@@ -172,10 +174,10 @@ def _take_observation(
     """Take the observation out of a request; return it with the version and the form that it shows."""
     if operation is not Operation.INFER:
         return {}, "", ""
-    data = _map_of(entries.pop("data", None), "data of get_action")
+    data = map_of(entries.pop("data", None), "data of get_action")
     if "observation" not in data:
         return data, N1_5, FLAT
-    observation = _map_of(data.pop("observation"), "observation")
+    observation = map_of(data.pop("observation"), "observation")
     if data:
         entries["data"] = data
     form = NESTED if any(isinstance(observation.get(group), dict) for group in _GROUPS) else FLAT
@@ -191,12 +193,6 @@ def _dialect_of(envelope: Envelope) -> ArrayDialect:
     return envelope.dialect or _DIALECTS.get(envelope.version, ArrayDialect.NPY)
 
 
-def _map_of(value: Value, name: str) -> ValueMap:
-    if not isinstance(value, dict):
-        raise ProtocolError(f"{name}: wanted a map, got {type(value).__name__}")
-    return value
-
-
 def _error_text(error: Value) -> str:
     return error if isinstance(error, str) else quoted(error)
 
@@ -205,9 +201,9 @@ def _decode_actions(value: Value) -> ForeignReply:
     if isinstance(value, list):
         if len(value) != 2:
             raise ProtocolError(f"reply: wanted actions and info, got a list of {len(value)}")
-        actions, info = _map_of(value[0], "actions"), _map_of(value[1], "info")
+        actions, info = map_of(value[0], "actions"), map_of(value[1], "info")
         return ForeignReply({_name(key): _actions_of(array, key) for key, array in actions.items()}, info)
-    entries = _map_of(value, "reply")
+    entries = map_of(value, "reply")
     arrays = {
         _name(key): _actions_of(one, key) for key, one in entries.items() if isinstance(one, np.ndarray)
     }
@@ -221,13 +217,9 @@ def _name(key: Key) -> str:
 
 
 def _actions_of(value: Value, key: Key) -> AnyArray:
-    wanted = "an array of float32 or float64 with a horizon of at least 1"
-    if not isinstance(value, np.ndarray):
-        raise ProtocolError(f"{quoted(key, 40)}: wanted {wanted}, got {type(value).__name__}")
-    is_float = value.dtype.kind == "f" and value.dtype.itemsize >= 4
-    if not is_float or not 1 <= value.ndim <= 3 or not value.size:
-        raise ProtocolError(f"{quoted(key, 40)}: wanted {wanted}, got {value.shape} of {value.dtype}")
-    return value
+    return actions_of(
+        value, key, wanted="(horizon, width), a batch axis before it or no width", dimensions=(1, 2, 3)
+    )
 
 
 def _decode_config(config: Value) -> Value:

@@ -23,7 +23,9 @@ from vagus.gateways.neutral import (
     ForeignRtc,
     Operation,
     ReplyTiming,
+    actions_of,
     flatten,
+    map_of,
     unflatten,
 )
 from vagus.quoting import quoted
@@ -60,7 +62,7 @@ def decode_metadata(frame: bytes | memoryview) -> dict[Key, Value]:
     Raises:
         ProtocolError: malformed, or not a map.
     """
-    return _map_of(decode_message(frame).value, "metadata")
+    return map_of(decode_message(frame).value, "metadata")
 
 
 def encode_metadata(metadata: Mapping[Key, Value]) -> bytes:
@@ -75,7 +77,7 @@ def decode_request(frame: bytes | memoryview) -> ForeignRequest:
         ProtocolError: malformed, or not a map.
     """
     message = decode_message(frame)
-    entries = _map_of(message.value, "observation")
+    entries = map_of(message.value, "observation")
     endpoint = entries.pop("endpoint", "")
     if not isinstance(endpoint, str):
         raise ProtocolError(f"endpoint: wanted a text, got {type(endpoint).__name__}")
@@ -105,7 +107,7 @@ def decode_reply(frame: bytes | memoryview | str) -> ForeignReply:
         if frame == RESET_DONE:
             return ForeignReply(extra={"status": RESET_DONE})
         return ForeignReply(error=frame)
-    entries = _map_of(decode_message(frame).value, "reply")
+    entries = map_of(decode_message(frame).value, "reply")
     if entries.get("type") == "error" and isinstance(message := entries.get("message"), str):
         return ForeignReply(error=message)
     if "actions" not in entries:
@@ -180,21 +182,8 @@ _TIMINGS: Final = {
 }
 
 
-def _map_of(value: Value, name: str) -> ValueMap:
-    if not isinstance(value, dict):
-        raise ProtocolError(f"{name}: wanted a map, got {type(value).__name__}")
-    return value
-
-
 def _actions_of(value: Value) -> AnyArray:
-    if not isinstance(value, np.ndarray):
-        raise ProtocolError(f"actions: wanted an array, got {type(value).__name__}")
-    if value.dtype.kind != "f" or value.dtype.itemsize < 4 or value.ndim != 2 or not value.size:
-        raise ProtocolError(
-            "actions: wanted (horizon, width) of float32 or float64, both at least 1, "
-            f"got {value.shape} of {value.dtype}"
-        )
-    return value
+    return actions_of(value, "actions", wanted="(horizon, width)", dimensions=(2,))
 
 
 def _sliceable(value: Value, horizon: int) -> Value:
