@@ -31,6 +31,8 @@ from vagus.gateways.arrays import ArrayDialect, decode_message, encode_message
 from vagus.gateways.msgpack import Key, Value
 from vagus.gateways.neutral import Envelope, Operation
 from vagus.integrations.gr00t import dialect as gr00t
+from vagus.integrations.gr00t.batches import batch_of
+from vagus.integrations.gr00t.zmtp import RouterEnd, encode_answer
 from vagus.integrations.lerobot_grpc.dialect import (
     decode_reply,
     decode_request,
@@ -362,6 +364,7 @@ def _foreign_targets() -> tuple[Target, ...]:
             lambda it: gr00t.decode_reply(it, Operation.DESCRIBE),
             _files(gr00t_frames, "n1?_0[1567]_REP*"),
         ),
+        Target("zeromq connection", _zeromq, _zeromq_streams()),
     )
 
 
@@ -382,7 +385,26 @@ def _openpi_reply(payload: bytes) -> None:
 
 
 def _gr00t_request(payload: bytes) -> None:
-    gr00t.encode_request(gr00t.decode_request(payload))
+    request = gr00t.decode_request(payload)
+    gr00t.encode_request(request)
+    if request.operation is Operation.INFER:
+        batch_of(request, most=16)
+
+
+def _zeromq(payload: bytes) -> None:
+    for message in RouterEnd(max_bytes=256).receive(payload):
+        encode_answer(message.envelope, bytes(message.payload))
+
+
+def _zeromq_streams() -> tuple[bytes, ...]:
+    """Return what a REQ and a DEALER send: greeting, introduction, two requests, a ping."""
+    greeting = b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
+    asked = b"\x01\0\0\x02hi" + b"\x01\0\x02" + struct.pack(">Q", 300) + bytes(300) + b"\x04\x07\x04PING\0\0"
+    names = b"\x05READY\x0bSocket-Type"
+    kinds = (struct.pack(">I", len(kind)) + kind for kind in (b"REQ", b"DEALER"))
+    return tuple(
+        greeting + b"\x04" + bytes([len(names) + len(kind)]) + names + kind + asked for kind in kinds
+    )
 
 
 def _message_target(samples: Sequence[msgspec.Struct]) -> Target:
