@@ -63,7 +63,7 @@ class GatewayCommand:
     Example: vagus gateway openpi --profile droid --listen 0.0.0.0:8000
     """
 
-    what: Annotated[str, tyro.conf.Positional]
+    what: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PROTOCOL|FILE")]
     """Protocol: openpi, gr00t or lerobot_grpc. Or a .yaml, .toml or .json file with a list `gateways`."""
     config: Annotated[GatewayFlags, tyro.conf.arg(name="")] = field(default_factory=GatewayFlags)
     zenoh: Annotated[GatewayLinkFlags, tyro.conf.arg(name="")] = field(default_factory=GatewayLinkFlags)
