@@ -165,6 +165,20 @@ def test_a_request_outlives_its_server_if_another_has_the_same_policy() -> None:
                 assert answers == [[2.0, 100.0]]  # the first request of its new session
 
 
+def test_a_robot_takes_the_place_of_its_gateways_last_process_once_that_is_gone() -> None:
+    with serving() as stand:
+        gateway = gateway_on(stand, with_limits(answer_timeout_s=0.2))
+        last = stand.opened("openpi-1")
+        with gateway.admit("a") as peer, pytest.raises(SessionRefusedError, match="client_in_use"):
+            answer(peer, 1.0)
+        patient = gateway_on(stand, with_limits(answer_timeout_s=60.0))
+        with patient.admit("a") as peer:
+            ending = threading.Timer(0.1, last.token.undeclare)
+            ending.start()
+            assert answer(peer, 1.0) == [1.0, 100.0]
+            ending.join()
+
+
 def test_a_robot_in_motion_does_not_change_models_and_a_reset_accepts_another() -> None:
     class Other(CountingPolicy):
         model_hash = "another"

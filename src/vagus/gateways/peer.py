@@ -15,10 +15,10 @@ from vagus.control.mapping import OrderMapping
 from vagus.edge.client.blocking import BlockingClient, ChunkRequest
 from vagus.edge.client.codec import Reply
 from vagus.edge.client.discovery import find_server
-from vagus.edge.client.handshake import Contract, Identity
+from vagus.edge.client.handshake import TRANSIENT_REFUSALS, Contract, Identity
 from vagus.edge.client.text_limits import check_instruction
 from vagus.edge.config import EdgeConfig
-from vagus.errors import LinkError, SpecError, StateError
+from vagus.errors import LinkError, SessionRefusedError, SpecError, StateError
 from vagus.gateways.metrics import GatewayMetrics
 from vagus.gateways.neutral import ForeignReply, ForeignRequest, ForeignRtc, ReplyTiming
 from vagus.gateways.wire_mapping import WireMapping, WireObservation
@@ -27,11 +27,16 @@ from vagus.transport.link import Link
 from vagus.transport.service_name import ServiceName
 from vagus.types import ActionChunk, Prefix
 from vagus.wire.contract import policy_spec_from
+from vagus.wire.schema import EventCode
 
 __all__ = ["Peer", "PeerReply", "PeerSettings"]
 
 RETRY_NS = 50 * NS_PER_MS
 """Pause between two tries to find a server."""
+
+PASSING = TRANSIENT_REFUSALS - {EventCode.SESSIONS_FULL.value, EventCode.TOO_SLOW.value}
+"""Refusals that pass within a moment: the server starts or ends, or has not yet heard that this robot's last
+process is gone."""
 
 ResultT = TypeVar("ResultT")
 
@@ -186,7 +191,7 @@ class Peer:
         return self._settings.clock.now_ns() + seconds_to_ns(self._settings.answer_timeout_s)
 
     def _patiently(self, deadline_ns: int, attempt: Callable[[float], ResultT]) -> ResultT:
-        """Return what `attempt` returns; without a server it is repeated until the deadline.
+        """Return what `attempt` returns; without a server that takes it, it is repeated until the deadline.
 
         Args:
             deadline_ns: monotonic time at which the last try has failed.
@@ -198,8 +203,9 @@ class Peer:
                 raise StateError(f"robot {self.name} has gone")
             try:
                 return attempt(max((deadline_ns - clock.now_ns()) / NS_PER_S, 0.0))
-            except LinkError:
-                if clock.now_ns() + RETRY_NS >= deadline_ns:
+            except (LinkError, SessionRefusedError) as error:
+                is_final = isinstance(error, SessionRefusedError) and error.code not in PASSING
+                if is_final or clock.now_ns() + RETRY_NS >= deadline_ns:
                     raise
             except SpecError:
                 if self._talk is not None:
