@@ -1,0 +1,288 @@
+"""The openpi gateway: a WebSocket server for robots that speak openpi, on a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from http import HTTPStatus
+from typing import Final, TypeVar
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
+from websockets.http11 import Request, Response
+
+from vagus.clock import NS_PER_S, Clock, MonotonicClock
+from vagus.errors import ConfigError, LinkError, SessionRefusedError, VagusError
+from vagus.gateways.gateway import Gateway
+from vagus.gateways.peer import Peer
+from vagus.integrations.openpi.connection import (
+    ENDING,
+    HOW_TO_CONNECT,
+    MAX_PENDING,
+    ConnectionTimes,
+    OpenPiConnection,
+    PendingConnections,
+)
+from vagus.integrations.openpi.conversation import OpenPiConversation
+from vagus.integrations.openpi.dialect import ERROR_CLOSE_CODE, ERROR_CLOSE_REASON, encode_metadata
+from vagus.integrations.openpi.metadata import metadata_of
+from vagus.integrations.openpi.resting import RestingPeers
+from vagus.quoting import quoted
+from vagus.repeats import Repeats
+from vagus.threads import Supervised
+from vagus.transport.endpoints import bracketed
+
+__all__ = ["OpenPiListener"]
+
+DEFAULT_PORT = 8000
+"""Port of openpi's own server."""
+HEALTH_PATH: Final = "/healthz"
+SCHEME: Final = "Api-Key "
+NO_KEY: Final = "wanted the header Authorization: Api-Key <key>, with the right key\n"
+TRY_AGAIN_LATER: Final = 1013
+"""Code of the close frame that refuses a client for now."""
+GOING_AWAY: Final = 1001
+MAX_REASON_BYTES = 123
+"""Longest reason that a close frame has room for."""
+BYTES_PER_MB = 1_000_000
+INTERVAL_NS = 10 * NS_PER_S
+"""One kind of refusal is told at most this often."""
+
+SILENT: Final = logging.Logger("websockets", logging.CRITICAL + 1)  # noqa: LOG001 - none that anybody sets
+"""Log of websockets itself: a traceback for everybody who knocks and goes, as often as he likes."""
+
+logger = logging.getLogger(__name__)
+
+ResultT = TypeVar("ResultT")
+
+
+class OpenPiListener:
+    """Address at which robots that speak openpi connect; each is a peer of the gateway.
+
+    The requests of a client are answered one after the other on a worker thread, so that its pings are
+    answered meanwhile. A client stays for as long as it answers ours.
+
+    Args:
+        gateway: admits the robots.
+        times: time limits of a connection.
+        clock: monotonic.
+
+    Attributes:
+        address: host:port; empty before `start`.
+    """
+
+    def __init__(
+        self, gateway: Gateway, *, times: ConnectionTimes | None = None, clock: Clock | None = None
+    ) -> None:
+        self.address = ""
+        self._gateway = gateway
+        self._times = times or ConnectionTimes()
+        self._clock = clock or MonotonicClock()
+        self._pending = PendingConnections()
+        self._refusals: Repeats[str] = Repeats(interval_ns=INTERVAL_NS, max_keys=16)
+        self._workers = ThreadPoolExecutor(
+            2 * gateway.config.max_peers + MAX_PENDING, thread_name_prefix="openpi-gateway"
+        )
+        self._idle: set[OpenPiConnection] = set()
+        self._is_ending = False
+        self._resting = RestingPeers(lambda peer: self._on_worker(peer.close))
+        self._robots = 0
+        self._thread: Supervised | None = None
+        self._stop: Callable[[], None] = lambda: None
+
+    def start(self) -> None:
+        """Listen, and answer from now on.
+
+        Raises:
+            ConfigError: nobody can listen at this address.
+        """
+        started: Future[str] = Future()
+
+        def tell(error: BaseException) -> None:
+            if not started.done():
+                started.set_exception(error)
+
+        self._thread = Supervised(
+            lambda: asyncio.run(self._run(started)), name="openpi-gateway", on_fault=tell, is_repeated=False
+        )
+        self._thread.start()
+        self.address = started.result()
+
+    def close(self) -> None:
+        """Answer what is in progress, and stop; no thread and no socket is left. Twice does nothing."""
+        if self._thread is not None:
+            self._stop()
+            self._thread.join()
+        self._workers.shutdown()
+
+    # -- on the thread of the server --------------------------------------------------------------------
+
+    async def _run(self, started: Future[str]) -> None:
+        loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+        host, port = self._gateway.config.address(DEFAULT_PORT)
+        try:
+            server = await self._listen(host, port)
+        except OSError as error:
+            wanted, fix = "an address that is free here", "another program listens there, or it is no address"
+            started.set_exception(
+                ConfigError("listen", wanted=wanted, got=f"{host}:{port}: {error.strerror or error}", fix=fix)
+            )
+            return
+
+        def stop() -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(stopped.set)
+
+        self._stop = stop
+        bound_host, bound_port = next(iter(server.sockets)).getsockname()[:2]
+        started.set_result(f"{bracketed(bound_host)}:{bound_port}")
+        await stopped.wait()
+        server.close(close_connections=False)
+        self._is_ending = True
+        self._pending.refuse_all()
+        await asyncio.gather(*(connection.close(GOING_AWAY, ENDING) for connection in self._idle))
+        await server.wait_closed()
+        while (peer := self._resting.take_oldest()) is not None:
+            await self._on_worker(peer.close)
+
+    async def _listen(self, host: str, port: int) -> Server:
+        times = self._times
+        own = {"times": times, "pending": self._pending}
+        connection_type: type[OpenPiConnection] = type("OwnConnection", (OpenPiConnection,), own)
+        server: Server = await serve(
+            self._serve_client,
+            host,
+            port,
+            create_connection=connection_type,
+            process_request=self._reply_to_http,
+            compression=None,
+            open_timeout=None,  # the connection says itself that it was too slow
+            ping_interval=times.ping_interval_s,
+            ping_timeout=times.ping_timeout_s,
+            close_timeout=times.close_s,
+            max_size=self._gateway.config.max_message_mb * BYTES_PER_MB,
+            max_queue=(0, 0),  # the next request is read from the network when this one is answered
+            logger=SILENT,
+        )
+        return server
+
+    def _reply_to_http(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Return the answer to a request that opens no WebSocket here; None: it may open one."""
+        if request.path.partition("?")[0] == HEALTH_PATH:
+            return connection.respond(HTTPStatus.OK, "OK\n")
+        if not request.headers.get_all("Upgrade"):
+            return connection.respond(HTTPStatus.UPGRADE_REQUIRED, f"{HOW_TO_CONNECT}\n")
+        if not self._gateway.check_token(_key_in(request.headers)):
+            self._note_refusal("a client without the right key")
+            response = connection.respond(
+                HTTPStatus.UNAUTHORIZED,
+                NO_KEY,
+            )
+            response.headers["WWW-Authenticate"] = SCHEME.strip()
+            return response
+        return None
+
+    async def _serve_client(self, connection: ServerConnection) -> None:
+        if not isinstance(connection, OpenPiConnection):
+            raise TypeError(f"wanted an OpenPiConnection, got {type(connection).__name__}")
+        host, port = connection.remote_address[:2]
+        try:
+            peer = await self._peer_of(host, port)
+        except SessionRefusedError as refusal:
+            self._note_refusal(str(refusal))
+            await connection.close(TRY_AGAIN_LATER, _short(refusal))
+            return
+        self._pending.remove(connection)
+        self._robots += 1
+        is_in_order = False
+        try:
+            is_in_order = await self._converse(connection, peer)
+        except ConnectionClosedOK:
+            is_in_order = True
+        except (ConnectionClosed, asyncio.TimeoutError) as end:
+            logger.info("robot %s: %s", peer.name, quoted(end) or "it does not read its answers")
+        finally:
+            self._robots -= 1
+            if is_in_order and not self._is_ending:
+                self._resting.put(peer, host)
+            else:
+                await self._on_worker(peer.close)
+
+    async def _peer_of(self, host: str, port: int) -> Peer:
+        """Return the peer of a client's last connection, in a new episode, or a new one."""
+        peer = self._resting.take(host)
+        if peer is not None:
+            await self._on_worker(peer.reset)
+            return peer
+        if self._robots + len(self._resting) >= self._gateway.config.max_peers:
+            oldest = self._resting.take_oldest()
+            if oldest is not None:
+                await self._on_worker(oldest.close)
+        return self._gateway.admit(f"{bracketed(host)}:{port}")
+
+    async def _converse(self, connection: OpenPiConnection, peer: Peer) -> bool:
+        """Answer a client until one of the two ends it; return whether it has a session to keep."""
+        try:
+            contract = await self._while_there(connection, peer, peer.open)
+        except VagusError as error:
+            logger.warning("robot %s: %s", peer.name, quoted(error))
+            is_passing = isinstance(error, LinkError | SessionRefusedError)
+            await connection.close(TRY_AGAIN_LATER if is_passing else ERROR_CLOSE_CODE, _short(error))
+            return False
+        await connection.send_within(encode_metadata(metadata_of(self._gateway.mapping.profile, contract)))
+        path = connection.request.path if connection.request else ""
+        conversation = OpenPiConversation(peer, path=path)
+        while not self._is_ending:
+            frame = await self._next_message(connection)
+            received_ns = self._clock.now_ns()
+            answer = await self._while_there(connection, peer, functools.partial(conversation.answer, frame))
+            await connection.send_within(answer.frame)
+            conversation.sent_after(self._clock.now_ns() - received_ns)
+            if answer.is_last:
+                await connection.close(ERROR_CLOSE_CODE, ERROR_CLOSE_REASON)
+                return True
+        await connection.close(GOING_AWAY, ENDING)
+        return False
+
+    async def _next_message(self, connection: OpenPiConnection) -> bytes | str:
+        self._idle.add(connection)
+        try:
+            return await connection.next_message()
+        finally:
+            self._idle.discard(connection)
+
+    async def _while_there(
+        self, connection: OpenPiConnection, peer: Peer, work: Callable[[], ResultT]
+    ) -> ResultT:
+        """Return what `work` returns, which a worker does; if the client goes meanwhile, so does the peer."""
+        doing = self._on_worker(work)
+        leaving = asyncio.ensure_future(connection.wait_closed())
+        either: set[asyncio.Future[ResultT] | asyncio.Future[None]] = {doing, leaving}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        leaving.cancel()
+        if not doing.done():
+            await self._on_worker(peer.close)
+        return await doing
+
+    def _on_worker(self, work: Callable[[], ResultT]) -> asyncio.Future[ResultT]:
+        return asyncio.get_running_loop().run_in_executor(self._workers, work)
+
+    def _note_refusal(self, what: str) -> None:
+        repeat = self._refusals.note(what, self._clock.now_ns())
+        if repeat is not None:
+            logger.warning("refused: %s (%d times since it was told last)", quoted(what), repeat.count)
+
+
+def _key_in(headers: Headers) -> str | None:
+    """Return the key that the client sends; None: none, several, or in another scheme."""
+    given = headers.get_all("Authorization")
+    return given[0][len(SCHEME) :] if len(given) == 1 and given[0].startswith(SCHEME) else None
+
+
+def _short(error: VagusError) -> str:
+    """Return the sentence of an error as the reason of a close frame."""
+    return quoted(error).encode()[:MAX_REASON_BYTES].decode(errors="ignore")
