@@ -15,7 +15,10 @@ from readme_renderer import markdown
 
 from test_pythons import ROOT, VERSIONS, interpreter
 
-EXTRAS = ("torch", "lerobot", "matplotlib", "yaml", "gymnasium", "prometheus_client")
+EXTRAS = (
+    "torch", "lerobot", "matplotlib", "yaml", "gymnasium", "prometheus_client", "websockets", "zmq", "grpc",
+    "PIL",
+)  # fmt: skip
 """What the extras bring; nobody may have brought it here, and nothing here may want it."""
 ABSENT = f"""
 from importlib.util import find_spec
@@ -24,7 +27,7 @@ present = [name for name in {EXTRAS} if find_spec(name)]
 assert not present, present
 assert "site-packages" in vagus.__file__, vagus.__file__
 """
-COMMANDS = ("demo", "serve", "run", "router", "status", "doctor", "chaos")
+COMMANDS = ("demo", "serve", "run", "router", "status", "doctor", "profile", "chaos")
 TIMEOUT_S = 240.0
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import enum
+import types
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -100,9 +101,11 @@ def _tables(key: str, value: object, kind: object) -> Iterator[tuple[str, Mappin
 
 
 def _check_choice(name: str, value: object, kind: object) -> None:
-    if not (isinstance(kind, type) and issubclass(kind, enum.Enum)):
+    kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    enums = [each for each in kinds if isinstance(each, type) and issubclass(each, enum.Enum)]
+    choices = [choice.value for each in enums for choice in each]
+    if not choices or (value is None and types.NoneType in kinds):
         return
-    choices = [choice.value for choice in kind]
     if value not in choices:
         meant = str(value).lower()
         fix = f"did you mean {meant}?" if meant in choices else ""

@@ -24,7 +24,7 @@ from vagus.errors import ConfigError
 from vagus.server.config import ServeConfig
 from vagus.transport.zenoh_config import ZenohConfig
 
-COMMANDS = ("demo", "serve", "run", "gateway", "router", "status", "doctor", "chaos")
+COMMANDS = ("demo", "serve", "run", "gateway", "router", "status", "doctor", "profile", "chaos")
 
 FILES = {
     "key.yaml": "policy: reach\nmax_sesions: 3\n",

@@ -9,6 +9,8 @@ import pytest
 
 from vagus.control.robot_check import Admission, admitted
 from vagus.errors import ConfigError, SpecError
+from vagus.gateways.profile_file import load_profile
+from vagus.gateways.wire_mapping import WireMapping
 from vagus.import_path import Option
 from vagus.integrations.lerobot.robot.config import make_device, nested
 from vagus.integrations.lerobot.robot.features import DeviceMapping, load_device_mapping, spec_of
@@ -45,6 +47,19 @@ def test_an_so_arm_is_six_positions_in_degrees_and_its_gripper_in_percent(robot_
     assert [f.feedback for f in found.actions] == NAMES
     assert found.cameras == (CameraSpec("front", 480, 640),)
     assert found.rate_hz == 30.0
+
+
+@pytest.mark.parametrize("arm", ["so100", "so101"])
+@pytest.mark.parametrize("protocol", ["gr00t", "lerobot_grpc"])
+def test_an_so_arm_fits_the_profiles_of_gateways_as_it_is(protocol: str, arm: str) -> None:
+    found = spec(f"{arm}_follower", port="/dev/none", id="a", **CAMERA)
+    foreign = WireMapping(load_profile(arm, protocol)).robot_spec
+    assert found.robot_type == foreign.robot_type
+    assert [(f.name, f.unit, f.kind) for f in found.actions] == [
+        (f.name, f.unit, f.kind) for f in foreign.actions
+    ]
+    assert (found.state, found.rate_hz) == (foreign.state, foreign.rate_hz)
+    assert found.cameras[0] in foreign.cameras
 
 
 def test_without_degrees_an_arm_counts_in_the_scale_of_lerobot() -> None:

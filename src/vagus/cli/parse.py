@@ -27,6 +27,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "router": ("vagus.cli.router:RouterCommand", "Run a Zenoh router: robots and servers meet here."),
     "status": ("vagus.cli.status:StatusCommand", "List the servers on the network and how busy they are."),
     "doctor": ("vagus.cli.doctor:DoctorCommand", "Check a network and its servers, and recommend settings."),
+    "profile": (
+        "vagus.cli.profile:ProfileCommand",
+        "Check a profile of a gateway, or list those that vagus brings.",
+    ),
     "chaos": ("vagus.cli.chaos:ChaosCommand", "Forward a TCP port with faults."),
     "lerobot-rollout": (
         "vagus.cli.lerobot_rollout:LerobotRolloutCommand",

@@ -8,11 +8,12 @@ from typing import Final
 
 import msgspec
 
-from vagus.errors import ConfigError
+from vagus.errors import ConfigError, SpecError
 from vagus.gateways.profile import PROTOCOLS, Profile, WireImage, WireSpan
+from vagus.gateways.wire_mapping import WireMapping
 from vagus.settings_file import READERS, check_keys, read_settings
 
-__all__ = ["load_profile", "profile_from", "shipped_profiles"]
+__all__ = ["load_profile", "shipped_profiles"]
 
 INTEGRATIONS: Final = Path(__file__).resolve().parents[1] / "integrations"
 """Folder of each protocol; its profiles are read without an import of it."""
@@ -30,49 +31,45 @@ def shipped_profiles() -> dict[str, Path]:
 
 
 def load_profile(name_or_path: str, protocol: str | None = None) -> Profile:
-    """Return a profile.
+    """Return a profile that can be used.
 
     Args:
         name_or_path: name of a profile that vagus brings ("droid", "gr00t/so100"), or a path to a file.
         protocol: the protocol that it must be of; None: any.
 
     Raises:
-        ConfigError: no such profile or file, an invalid file, an unknown setting, another protocol.
-        SpecError: the profile contradicts itself.
+        ConfigError: no such profile or file, an unknown setting, a value of another type, another protocol,
+            or a profile that contradicts itself.
     """
     if protocol is not None and protocol not in PROTOCOLS:
         raise ConfigError("protocol", wanted=f"one of {', '.join(PROTOCOLS)}", got=repr(protocol))
     path = Path(name_or_path)
     if path.suffix.lower() not in SUFFIXES:
         path = _shipped(name_or_path, protocol)
-    profile = profile_from(read_settings("profile", path), path.stem)
+    subject = f"profile {path.name}"
+    try:
+        profile = _profile(subject, {"name": path.stem, **read_settings(subject, path)})
+        WireMapping(profile)
+    except SpecError as error:
+        raise ConfigError(
+            f"{subject}: {error.subject}", wanted=error.wanted, got=error.got, fix=error.fix
+        ) from error
     if protocol not in (None, profile.protocol):
-        raise ConfigError(f"profile {path}", wanted=f"one for {protocol}", got=f"one for {profile.protocol}")
+        raise ConfigError(subject, wanted=f"one for {protocol}", got=f"one for {profile.protocol}")
     return profile
 
 
-def profile_from(table: Mapping[str, object], name: str) -> Profile:
-    """Return the profile in `table`.
-
-    Args:
-        table: setting → value, as in a file.
-        name: name of the profile, if the table has none.
-
-    Raises:
-        ConfigError: an unknown setting, or a value of another type.
-        SpecError: the profile contradicts itself.
-    """
-    plain = {"name": name, **table}
-    check_keys("profile", plain, Profile)
+def _profile(subject: str, table: dict[str, object]) -> Profile:
+    check_keys(subject, table, Profile)
     for what, kind in LISTS.items():
-        if what in plain:
-            plain[what] = _parts(what, plain[what], kind)
-    if "instruction" in plain:
-        plain["instruction"] = _path(plain["instruction"])
+        if what in table:
+            table[what] = _parts(subject, what, table[what], kind)
+    if "instruction" in table:
+        table["instruction"] = _path(table["instruction"])
     try:
-        return msgspec.convert(plain, Profile)
+        return msgspec.convert(table, Profile)
     except msgspec.ValidationError as error:
-        raise ConfigError("profile", wanted="values as in docs/gateways.md", got=str(error)) from error
+        raise ConfigError(subject, wanted="values as in docs/gateways.md", got=str(error)) from error
 
 
 def _shipped(name: str, protocol: str | None) -> Path:
@@ -86,14 +83,14 @@ def _shipped(name: str, protocol: str | None) -> Path:
     raise ConfigError("profile", wanted=wanted, got=repr(name), fix=fix)
 
 
-def _parts(what: str, parts: object, kind: type) -> object:
+def _parts(subject: str, what: str, parts: object, kind: type) -> object:
     """Return the entries of a list with every key as a list of texts."""
     if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
         raise ConfigError(
-            f"profile {what}", wanted="a list of tables, each with a key", got=type(parts).__name__
+            subject, wanted=f"{what} as a list of tables, each with a key", got="something else"
         )
     for at, part in enumerate(parts):
-        check_keys("profile", part, kind, f"{what}[{at}].")
+        check_keys(subject, part, kind, f"{what}[{at}].")
     return [{**part, "key": _path(part["key"])} if "key" in part else part for part in parts]
 
 

@@ -57,7 +57,7 @@ class Conversion:
         return self.scale == 1.0 and self.offset == 0.0
 
     def __str__(self) -> str:
-        """Return it as people write it: "× 57.2958", "100 − 100 ×"."""
+        """Return it as text: "× 57.2958", "× -100 + 100"."""
         if self.is_identity:
             return "as it is"
         return f"× {self.scale:.6g}" + (f" + {self.offset:.6g}" if self.offset else "")
