@@ -1,0 +1,135 @@
+"""Conversation with one GR00T client: its requests are read, done by its robots, and answered."""
+
+from __future__ import annotations
+
+import logging
+
+from vagus.errors import ProtocolError, VagusError
+from vagus.gateways.gateway import Gateway
+from vagus.gateways.neutral import ForeignReply, ForeignRequest, Operation
+from vagus.gateways.peer import Peer, PeerReply
+from vagus.integrations.gr00t.batches import ForeignBatch, batch_of
+from vagus.integrations.gr00t.description import description_of
+from vagus.integrations.gr00t.dialect import (
+    PING_REPLY,
+    WRONG_TOKEN,
+    decode_request,
+    encode_error,
+    encode_reply,
+    unknown_endpoint,
+)
+from vagus.quoting import quoted
+from vagus.threads import ThreadPool
+
+__all__ = ["Gr00tConversation"]
+
+KILL_REFUSED = ForeignReply(error="kill: this server is stopped by its operator, not over the network")
+MAX_ERROR = 1000
+"""Longest text of an error, in characters."""
+
+logger = logging.getLogger(__name__)
+
+
+class Gr00tConversation:
+    """Answers one client. It has a robot for each row of its batches; a robot is admitted when it is needed.
+
+    Used by one thread.
+
+    Args:
+        gateway: admits the robots.
+        address: where the client is, for logs and audits.
+    """
+
+    def __init__(self, gateway: Gateway, address: str) -> None:
+        self._gateway = gateway
+        self._address = address
+        self._robots: list[Peer] = []
+        self._rows: ThreadPool | None = None
+
+    @property
+    def has_places(self) -> bool:
+        """Whether it has a robot at the gateway."""
+        return bool(self._robots)
+
+    def answer(self, frame: memoryview) -> bytes:
+        """Return the answer to a request, whatever it is; what goes wrong is said in it."""
+        try:
+            return self._answer(frame)
+        except VagusError as error:
+            return encode_error(quoted(error, MAX_ERROR))
+        except Exception as error:
+            logger.exception("a request of %s could not be answered", self._address)
+            return encode_error(f"the gateway failed: {quoted(repr(error))}")
+
+    def refuse(self, reason: str) -> bytes:
+        """Return the answer to a request that could not be received."""
+        self._gateway.metrics.count_malformed()
+        return encode_error(reason)
+
+    def release(self) -> None:
+        """Give back every place at the gateway."""
+        self._keep(0)
+        if self._rows is not None:
+            self._rows.close()
+            self._rows = None
+
+    # -- parts ------------------------------------------------------------------------------------------
+
+    def _answer(self, frame: memoryview) -> bytes:
+        try:
+            request = decode_request(frame)
+        except ProtocolError as error:
+            return self.refuse(quoted(error, MAX_ERROR))
+        return encode_reply(self._reply_to(request), request, version=self._gateway.config.version)
+
+    def _reply_to(self, request: ForeignRequest) -> ForeignReply:
+        if not self._gateway.check_token(request.token):
+            return WRONG_TOKEN
+        if request.operation is Operation.INFER:
+            return self._infer(request)
+        if request.operation is Operation.RESET:
+            for robot in self._robots:
+                robot.reset()
+            return ForeignReply()
+        if request.operation is Operation.DESCRIBE:
+            profile, version = self._gateway.mapping.profile, self._gateway.config.version
+            return ForeignReply(extra=description_of(profile, version))
+        fixed = {Operation.PING: PING_REPLY, Operation.KILL: KILL_REFUSED}
+        return fixed.get(request.operation) or unknown_endpoint(request.envelope.endpoint)
+
+    def _infer(self, request: ForeignRequest) -> ForeignReply:
+        try:
+            batch = batch_of(request, most=self._gateway.config.max_peers)
+        except ProtocolError:
+            self._gateway.metrics.count_malformed()
+            raise
+        self._admit(len(batch.rows))
+        return batch.join([reply.reply for reply in self._infer_rows(batch)])
+
+    def _infer_rows(self, batch: ForeignBatch) -> list[PeerReply]:
+        if len(batch.rows) == 1:
+            return [self._robots[0].infer(batch.rows[0])]
+        if self._rows is None:
+            self._rows = ThreadPool(self._gateway.config.max_peers, "gr00t-row")
+        robots = zip(self._robots, batch.rows, strict=True)
+        return self._rows.map(lambda pair: pair[0].infer(pair[1]), robots)
+
+    def _admit(self, count: int) -> None:
+        """Have `count` robots: all of them, or those of before.
+
+        Raises:
+            SessionRefusedError: the gateway has no more places.
+        """
+        before = len(self._robots)
+        self._keep(count)
+        try:
+            while len(self._robots) < count:
+                self._robots.append(self._gateway.admit(self._address))
+        except VagusError:
+            self._keep(before)
+            raise
+
+    def _keep(self, count: int) -> None:
+        """Close all robots but the first `count`."""
+        while len(self._robots) > count:
+            self._robots.pop().close()
