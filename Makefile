@@ -60,8 +60,8 @@ $(LEROBOT_VENV)/.installed: pyproject.toml
 	@test -n "$(LEROBOT_PYTHON)" || { echo "LeRobot wants Python 3.12 or 3.13; name one: make test-lerobot LEROBOT_PYTHON=…"; exit 1; }
 	$(LEROBOT_PYTHON) -m venv $(LEROBOT_VENV)
 	$(LEROBOT_VENV)/bin/python -m pip install --quiet --upgrade pip
-	$(LEROBOT_VENV)/bin/python -m pip install --quiet --editable '.[lerobot,metrics]' \
-		'lerobot[feetech,dynamixel]$(LEROBOT_VERSION:%===%)' pyzmq python-can \
+	$(LEROBOT_VENV)/bin/python -m pip install --quiet --editable '.[lerobot,metrics,lerobot-grpc]' \
+		'lerobot[feetech,dynamixel,async]$(LEROBOT_VERSION:%===%)' pyzmq python-can \
 		--editable tests/lerobot/plugins/lerobot_robot_vsim 'pytest==9.2.0' 'pytest-timeout==2.4.0' 'hypothesis>=6.100'
 	touch $@
 

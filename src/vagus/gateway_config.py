@@ -33,8 +33,8 @@ class GatewayConfig:
     service: str = ""
     """Service that the robots are served by, model/revision/name; empty: the only one on the network."""
     models: dict[str, str] = field(default_factory=dict)
-    """Model that a robot names → service, for a protocol whose robots name one (lerobot_grpc); no other model
-    is accepted. Empty: the gateway's one service, whatever name is given."""
+    """Model that a robot names → service, for a protocol whose robots name one (lerobot_grpc); `*`: any other
+    name. No other model is accepted. Empty: a robot must name the gateway's one service."""
     rename: dict[str, str] = field(default_factory=dict)
     """Name in the profile → name in the policy, for actions, state features and cameras."""
     instruction: str = ""

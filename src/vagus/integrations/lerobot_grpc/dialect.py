@@ -32,8 +32,11 @@ from vagus.quoting import quoted
 
 __all__ = [
     "ACTIONS",
+    "IMAGES",
     "MUST_GO",
+    "STATE",
     "STEP_S",
+    "TASK",
     "TIMESTAMP",
     "TIMESTEP",
     "decode_reply",
@@ -53,12 +56,17 @@ TIMESTEP: Final = "timestep"
 TIMESTAMP: Final = "timestamp"
 """Seconds on the client's wall clock; a reply echoes it as the time of its first action."""
 MUST_GO: Final = "must_go"
+"""Whether the robot has no action left."""
 STEP_S: Final = "step_s"
 """Seconds from one action of a reply to the next; 0 if a server sent a single one."""
+STATE: Final = "observation.state"
+"""Name of the state among a robot's features."""
+IMAGES: Final = "observation.images."
+"""Begin of the name of a camera among a robot's features."""
+TASK: Final = "task"
+"""Instruction of an observation."""
 
 _PROTOCOL: Final = "lerobot_grpc"
-_STATE: Final = "observation.state"
-_IMAGES: Final = "observation.images."
 
 
 def decode_setup(message: bytes) -> RemotePolicyConfig:
@@ -157,7 +165,7 @@ def state_of(request: ForeignRequest, config: RemotePolicyConfig) -> NDArray[np.
     Raises:
         ProtocolError: a number that the features name is missing.
     """
-    feature = config.lerobot_features.get(_STATE)
+    feature = config.lerobot_features.get(STATE)
     names = feature.names if feature is not None else ()
     return np.array([_number(request.observation.get((name,)), name) for name in names], np.float64)
 
@@ -169,9 +177,9 @@ def images_of(request: ForeignRequest, config: RemotePolicyConfig) -> dict[str, 
         ProtocolError: a picture that the features name is missing, or has another shape.
     """
     cameras = {
-        key.removeprefix(_IMAGES): feature.shape
+        key.removeprefix(IMAGES): feature.shape
         for key, feature in config.lerobot_features.items()
-        if key.startswith(_IMAGES)
+        if key.startswith(IMAGES)
     }
     return {name: _image(request.observation.get((name,)), name, shape) for name, shape in cameras.items()}
 
