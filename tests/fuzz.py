@@ -18,7 +18,7 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -30,6 +30,9 @@ from vagus.errors import ProtocolError
 from vagus.gateways.arrays import ArrayDialect, decode_message, encode_message
 from vagus.gateways.msgpack import Key, Value
 from vagus.gateways.neutral import Envelope, Operation
+from vagus.gateways.profile import ResizeRule
+from vagus.gateways.profile_file import load_profile
+from vagus.gateways.wire_mapping import WireMapping
 from vagus.integrations.gr00t import dialect as gr00t
 from vagus.integrations.gr00t.batches import batch_of
 from vagus.integrations.gr00t.zmtp import RouterEnd, encode_answer
@@ -352,6 +355,7 @@ def _foreign_targets() -> tuple[Target, ...]:
     return (
         Target("foreign arrays", decode_message, arrays),
         Target("openpi request", _openpi_request, _files(openpi_frames, "*_c2s_*") + arrays),
+        Target("openpi observation", _openpi_observation, _files(openpi_frames, "*_c2s_*")),
         Target("openpi reply", _openpi_reply, _files(openpi_frames, "*_s2c_*")),
         Target("gr00t request", _gr00t_request, _files(gr00t_frames, "*_REQ.bin")),
         Target(
@@ -376,6 +380,17 @@ def _openpi_request(payload: bytes) -> None:
     request = openpi.decode_request(payload)
     openpi.encode_request(request)
     openpi.rtc_of(request)
+
+
+def _openpi_observation(payload: bytes) -> None:
+    """Read a request as the profile of ALOHA or DROID means it, with the pictures of the captured frames."""
+    request = openpi.decode_request(payload)
+    name = "aloha" if ("state",) in request.observation else "droid"
+    profile = load_profile(name, "openpi")
+    small = tuple(replace(image, height=2, width=2, resize=ResizeRule.REFUSE) for image in profile.images)
+    observation = WireMapping(replace(profile, images=small)).observation_from(request)
+    if not np.isfinite(observation.state).all():
+        raise ValueError(observation.state)
 
 
 def _openpi_reply(payload: bytes) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vagus.errors import ConfigError, ProtocolError
-from vagus.gateways.pictures import check_can_resize, picture_from, picture_to
+from vagus.gateways.pictures import picture_from, picture_to
 from vagus.gateways.profile import ColorOrder, ImageLayout, ResizeRule, WireImage
 
 FRONT = WireImage(key=("front",), name="front", height=2, width=4)
@@ -102,6 +102,4 @@ def test_without_pillow_a_picture_of_another_size_names_the_extra(monkeypatch: p
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
     with pytest.raises(ConfigError, match=r'resize: wanted Pillow.*pip install "vagus\[lerobot-grpc\]"'):
         picture_from(white(4, 4), PAD, "lerobot_grpc")
-    with pytest.raises(ConfigError, match="Pillow"):
-        check_can_resize("openpi")
     np.testing.assert_array_equal(picture_from(PIXELS, PAD, "openpi"), PIXELS)

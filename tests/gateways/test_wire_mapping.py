@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays_of
 from numpy.typing import NDArray
 
 from vagus.errors import PolicyError, ProtocolError, SpecError
@@ -27,6 +28,20 @@ from vagus.gateways.wire_mapping import WireMapping
 from vagus.types import FloatArray
 from vagus.wire.schema import MAX_INSTRUCTION
 
+WORDS = st.text(max_size=5)
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.floats(),
+    WORDS,
+    st.lists(st.floats(), max_size=3),
+    st.dictionaries(WORDS, st.none(), max_size=2),
+    arrays_of.arrays(
+        st.sampled_from(["<f8", ">f4", "<f2", "<i8", "|u1", "|b1"]),
+        arrays_of.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4),
+    ),
+)
+"""What may stand at a key."""
 UNITS = [("rad", "deg"), ("deg", "rad"), ("m", "mm"), ("deg", ""), ("rad", "rev"), ("lerobot_norm", "")]
 """Unit here and on the wire."""
 RATE_UNITS = [("rad/s", "deg/s"), ("rad/s", "rpm"), ("m/s", "mm/s"), ("droid_norm", "")]
@@ -116,7 +131,7 @@ def numbers(seed: int, *shape: int) -> FloatArray:
 
 def assert_equal(got: AnyArray, wanted: AnyArray) -> None:
     """Equal up to float32, which the wire may round to on the way."""
-    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-3)
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-4)
 
 
 @given(profiles(), st.integers(0, 1000))
@@ -246,6 +261,29 @@ def test_a_value_that_the_profile_does_not_mean_is_refused(path: WirePath, value
         WireMapping(ARM).observation_from(request_of({**GOOD, path: value}))
 
 
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(GOOD, VALUES)))
+def test_whatever_comes_is_an_observation_or_refused(values: dict[WirePath, Value]) -> None:
+    try:
+        observation = WireMapping(ARM).observation_from(request_of({**GOOD, **values}))
+    except ProtocolError:
+        return
+    assert np.isfinite(observation.state).all()
+    assert observation.state.shape == (3,)
+    assert observation.images["front"].shape == (2, 4, 3)
+
+
+@given(VALUES)
+def test_whatever_a_server_answers_is_a_chunk_or_refused(value: Value) -> None:
+    if not isinstance(value, np.ndarray):
+        return
+    try:
+        chunk = WireMapping(ARM).actions_from(ForeignReply({"actions": value}), np.zeros(3, np.float32))
+    except PolicyError:
+        return
+    assert np.isfinite(chunk).all()
+    assert chunk.shape[1] == 3
+
+
 @pytest.mark.parametrize("path", [("joints",), ("grip",), ("images", "front")])
 def test_a_key_that_is_missing_is_named_with_those_that_came(path: WirePath) -> None:
     rest = {key: value for key, value in GOOD.items() if key != path}
@@ -367,8 +405,32 @@ def test_relative_actions_are_counted_from_the_state_of_their_observation() -> N
     sent = mapping.actions_to(np.array([[10, 110, 5]], np.float32), state)
     np.testing.assert_allclose(sent["arm"], [[0, np.pi / 2]], rtol=1e-6)
     assert sent["grip"].tolist() == [[5]]
+    for unknown in (np.array([np.nan, 0], np.float32), np.array([np.inf, 0], np.float32)):
+        with pytest.raises(PolicyError, match="actions: wanted finite numbers"):
+            mapping.actions_from(reply, unknown)
+        with pytest.raises(PolicyError, match="actions: wanted finite numbers"):
+            mapping.actions_to(np.zeros((1, 3), np.float32), unknown)
     with pytest.raises(PolicyError, match=r"relative actions: wanted a state \(2,\), got \(3,\)"):
         mapping.actions_from(reply, np.zeros(3, np.float32))
+
+
+def test_numbers_of_another_byte_order_are_the_same_numbers() -> None:
+    values: dict[WirePath, Value] = {**GOOD, ("joints",): np.array([np.pi, 0], ">f4")}
+    observation = WireMapping(ARM).observation_from(request_of(values))
+    np.testing.assert_allclose(observation.state, [180, 0, 75], rtol=1e-6)
+    chunk = np.array([[np.pi, 0, 0]], ">f8")
+    actions = WireMapping(ARM).actions_from(ForeignReply({"actions": chunk}), observation.state)
+    np.testing.assert_allclose(actions, [[180, 0, 100]], rtol=1e-6)
+
+
+def test_an_effort_is_an_action_too() -> None:
+    squeeze = WireSpan(
+        key=("actions",), names=("squeeze",), unit="Nm", wire_unit="mNm", kind=ActionKind.EFFORT
+    )
+    mapping = WireMapping(replace(ARM, actions=(squeeze,)))
+    assert [f.kind for f in mapping.robot_spec.actions] == [ActionKind.EFFORT]
+    sent = mapping.actions_to(np.ones((1, 1), np.float32), np.zeros(3, np.float32))
+    np.testing.assert_allclose(sent["actions"], [[1000]])
 
 
 def test_arrays_of_one_reply_have_one_horizon() -> None:
@@ -394,6 +456,7 @@ def test_a_prefix_is_converted_as_actions_are() -> None:
     ("profile", "prefix", "named"),
     [
         (ARM, np.zeros((2, 4)), r"prefix: wanted \(steps, 3\), got \(2, 4\)"),
+        (ARM, np.zeros((3, 0)), r"prefix: wanted \(steps, 3\), got \(3, 0\)"),
         (ARM, np.zeros(3), r"prefix: wanted \(steps, 3\), got \(3,\)"),
         (ARM, np.full((1, 3), np.nan), "prefix: wanted finite numbers"),
         (GROOT, np.zeros((2, 3)), "prefix: wanted absolute actions"),

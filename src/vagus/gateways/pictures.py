@@ -18,7 +18,7 @@ from vagus.quoting import quoted
 from vagus.types import Image
 from vagus.wire.images import MAX_SIDE
 
-__all__ = ["check_can_resize", "picture_from", "picture_to"]
+__all__ = ["picture_from", "picture_to"]
 
 _BILINEAR: Final = 2
 """Pillow's number of the method."""
@@ -37,15 +37,6 @@ class _Pillow(Protocol):
     def fromarray(self, obj: Image) -> _PillowImage: ...
 
 
-def check_can_resize(protocol: str) -> None:
-    """Raise ConfigError unless pictures can be resized here; the error names the extra.
-
-    Raises:
-        ConfigError: Pillow is not installed.
-    """
-    _pillow(protocol)
-
-
 def picture_from(value: object, image: WireImage, protocol: str) -> Image:
     """Return a picture of the wire as (height, width, 3) uint8 RGB, a copy.
 
@@ -58,23 +49,19 @@ def picture_from(value: object, image: WireImage, protocol: str) -> Image:
         ProtocolError: no picture, another layout, or another size where that is refused.
         ConfigError: it must be resized, and Pillow is not installed.
     """
-    return _turned(_resized(_upright(value, image), image, protocol), image)
+    upright = _resized(_upright(value, image, image.layout), image, protocol)
+    return np.array(_turned(upright, image), order="C")
 
 
 def picture_to(picture: object, image: WireImage, protocol: str) -> NDArray[np.uint8]:
     """Return a picture (height, width, 3) uint8 RGB as the wire has it, a copy; errors as `picture_from`."""
-    plain = WireImage(
-        key=image.key, name=image.name, height=image.height, width=image.width, resize=image.resize
-    )
-    ours = _turned(_resized(_upright(picture, plain), image, protocol), image)
-    if image.layout is ImageLayout.CHW:
-        return np.array(ours.transpose(2, 0, 1), order="C")
-    return ours
+    turned = _turned(_resized(_upright(picture, image, ImageLayout.HWC), image, protocol), image)
+    return np.array(turned.transpose(2, 0, 1) if image.layout is ImageLayout.CHW else turned, order="C")
 
 
-def _upright(value: object, image: WireImage) -> Image:
-    """Return a view (height, width, 3) of the picture; its colors are as they came."""
-    is_first = image.layout is ImageLayout.CHW
+def _upright(value: object, image: WireImage, layout: ImageLayout) -> Image:
+    """Return a view (height, width, 3) of a picture in `layout`; its colors are as they came."""
+    is_first = layout is ImageLayout.CHW
     channels = 0 if is_first else 2
     is_picture = isinstance(value, np.ndarray) and value.ndim == 3 and value.shape[channels] == _CHANNELS
     if not isinstance(value, np.ndarray) or not is_picture or value.dtype != np.uint8:
@@ -96,8 +83,8 @@ def _upright(value: object, image: WireImage) -> Image:
 
 
 def _turned(upright: Image, image: WireImage) -> Image:
-    """Return a contiguous copy with the other order of colors, if the wire has the other one."""
-    return np.array(upright[:, :, ::-1] if image.color is ColorOrder.BGR else upright, order="C")
+    """Return a view with the other order of colors, if the wire has the other one."""
+    return upright[:, :, ::-1] if image.color is ColorOrder.BGR else upright
 
 
 def _resized(upright: Image, image: WireImage, protocol: str) -> Image:

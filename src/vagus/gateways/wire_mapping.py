@@ -197,7 +197,7 @@ class WireMapping:
         width = len(self._actions.names)
         if self._relative.size:
             raise ProtocolError("prefix: wanted absolute actions, got actions relative to a state not told")
-        if prefix.size == 0:
+        if prefix.shape == (0, 0):  # without a step, no width is said
             return np.zeros((0, width), np.float32)
         if prefix.ndim != 2 or prefix.shape[1] != width:
             raise ProtocolError(f"prefix: wanted (steps, {width}), got {prefix.shape}")
@@ -238,6 +238,9 @@ def _features(profile: Profile) -> tuple[tuple[ActionFeature, ...], tuple[StateF
             span.unit,
             span.kind or ActionKind.POSITION,
             encoding=BinaryEncoding.parse(span.encoding) if span.encoding else None,
+            safe=0.0
+            if span.kind is ActionKind.EFFORT
+            else None,  # a spec wants one; a foreign robot has its own
         )
         for span in profile.actions
         for name in span.names
