@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from vagus.errors import PolicyError, SpecError
 from vagus.gateways.msgpack import AnyArray
-from vagus.gateways.neutral import Operation
+from vagus.gateways.neutral import ForeignReply, Operation
+from vagus.gateways.profile_file import load_profile
+from vagus.gateways.wire_mapping import WireMapping
 from vagus.integrations.gr00t.dialect import decode_reply
 from vagus.integrations.gr00t.so100 import SO100_ACTIONS, so100_actions
 
@@ -82,3 +84,15 @@ def test_a_chunk_that_is_not_the_arms_moves_nothing(actions: dict[str, AnyArray]
 def test_another_arm_is_refused(order: list[str]) -> None:
     with pytest.raises(SpecError, match=r"wanted the names shoulder_pan\.pos"):
         so100_actions({"single_arm": ARM, "gripper": GRIPPER}, order)
+
+
+@pytest.mark.parametrize("name", ["gr00t/so100", "gr00t/so101"])
+def test_the_shipped_profile_says_the_same_about_the_arm(name: str) -> None:
+    mapping = WireMapping(load_profile(name))
+    order = [feature.name for feature in mapping.robot_spec.actions]
+    mapped = mapping.actions_from(
+        ForeignReply({"single_arm": ARM, "gripper": GRIPPER}), np.zeros(len(order), np.float32)
+    )
+    assert mapped.tolist() == [
+        list(step.values()) for step in so100_actions({"single_arm": ARM, "gripper": GRIPPER}, order)
+    ]
