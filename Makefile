@@ -13,10 +13,15 @@ DOCS_VENV ?= .venv-docs
 LEROBOT_PYTHON ?= $(shell for python in $(PYTHON) python3.12 python3.13 $$HOME/.pyenv/versions/3.1[23].*/bin/python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 12) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
 
+OPENPI_VENV ?= .venv-openpi
+# openpi's client wants numpy 1, which is not built for Python 3.13: the first older one that answers.
+OPENPI_PYTHON ?= $(shell for python in $(PYTHON) python3.12 python3.11 python3.10 $$HOME/.pyenv/versions/3.1[012].*/bin/python3; do \
+	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$python && break; done)
+
 # What failed last time; that nothing did is a failure, too.
 RETEST := --last-failed --last-failed-no-failures none
 
-.PHONY: install demo test test-long retest-long test-lerobot retest-lerobot metaworld lint unit retest docs test-pythons test-wheel bench bench-smoke fuzz mutate clean
+.PHONY: install demo test test-long retest-long test-lerobot retest-lerobot test-openpi retest-openpi metaworld lint unit retest docs test-pythons test-wheel bench bench-smoke fuzz mutate clean
 
 install: $(VENV)/.installed
 
@@ -63,6 +68,20 @@ $(LEROBOT_VENV)/.installed: pyproject.toml
 	$(LEROBOT_VENV)/bin/python -m pip install --quiet --editable '.[lerobot,metrics,lerobot-grpc]' \
 		'lerobot[feetech,dynamixel,async]$(LEROBOT_VERSION:%===%)' pyzmq python-can \
 		--editable tests/lerobot/plugins/lerobot_robot_vsim 'pytest==9.2.0' 'pytest-timeout==2.4.0' 'hypothesis>=6.100'
+	touch $@
+
+test-openpi: $(OPENPI_VENV)/.installed  ## test the gateway with openpi's own client, in a separate environment
+	$(OPENPI_VENV)/bin/pytest tests/openpi -q
+
+retest-openpi: $(OPENPI_VENV)/.installed  ## repeat the tests of them that failed last time
+	$(OPENPI_VENV)/bin/pytest tests/openpi -q $(RETEST)
+
+$(OPENPI_VENV)/.installed: pyproject.toml
+	@test -n "$(OPENPI_PYTHON)" || { echo "openpi's client wants Python 3.10 to 3.12; name one: make test-openpi OPENPI_PYTHON=…"; exit 1; }
+	$(OPENPI_PYTHON) -m venv $(OPENPI_VENV)
+	$(OPENPI_VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(OPENPI_VENV)/bin/python -m pip install --quiet --editable '.[openpi]' \
+		'openpi-client==0.1.2' 'msgpack-numpy==0.4.8' 'pytest==9.2.0' 'pytest-timeout==2.4.0'
 	touch $@
 
 metaworld: $(METAWORLD)/outputs/policy/model.safetensors  ## train a small ACT policy, then compare it run locally and served

@@ -30,6 +30,8 @@ OLDEST_TOO = (
     "tests/test_face.py",
 )
 """Run on the oldest Python alone, as the slow tests are: what is too new in the code shows there."""
+OLDEST_EXTRAS = ("openpi", "gr00t", "lerobot-grpc")
+"""What they need."""
 TEST_TOOLS = ("pytest", "pytest-timeout", "hypothesis")
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -48,13 +50,15 @@ def interpreter(version: str) -> str | None:
 
 def run_tests(version: str, python: str) -> int:
     """Make an environment with the base dependencies and YAML, and run the tests of the edge in it."""
+    is_oldest = version == VERSIONS[0]
+    extras = ",".join(("yaml", *OLDEST_EXTRAS) if is_oldest else ("yaml",))
     folder = ROOT / f".venv-{version}"
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run([python, "-m", "venv", folder], check=True)
     pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet"]
     subprocess.run([*pip, "--upgrade", "pip"], check=True)
-    subprocess.run([*pip, "--editable", f"{ROOT}[yaml]", *TEST_TOOLS], check=True)
-    tests = (*EDGE_TESTS, *OLDEST_TOO) if version == VERSIONS[0] else ("-m", "not slow", *EDGE_TESTS)
+    subprocess.run([*pip, "--editable", f"{ROOT}[{extras}]", *TEST_TOOLS], check=True)
+    tests = (*EDGE_TESTS, *OLDEST_TOO) if is_oldest else ("-m", "not slow", *EDGE_TESTS)
     pytest = [folder / "bin" / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
     return subprocess.run(pytest, cwd=ROOT, check=False).returncode
 

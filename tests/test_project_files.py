@@ -33,6 +33,15 @@ def test_contributors_are_told_of_targets_and_files_that_are_there() -> None:
 
 def test_ci_calls_every_suite() -> None:
     called = re.findall(r"^make ([\w-]+)", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
-    assert {"test", "test-long", "test-lerobot", "docs", "test-pythons", "test-wheel", "demo"} <= set(called)
+    assert {
+        "test",
+        "test-long",
+        "test-lerobot",
+        "test-openpi",
+        "docs",
+        "test-pythons",
+        "test-wheel",
+        "demo",
+    } <= set(called)
     for target in called:
         subprocess.run(["make", "-n", target], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
