@@ -85,6 +85,16 @@ def test_a_padded_picture_keeps_its_aspect_ratio_on_black(height: int, width: in
     np.testing.assert_array_equal(got, wanted)
 
 
+def test_a_padded_picture_is_that_of_openpi_s_clients() -> None:
+    """Computed with `resize_with_pad` of openpi-client 0.1.2; an odd column remains on the right."""
+    pytest.importorskip("PIL")
+    pixels = (np.arange(7 * 5 * 3) * 37 % 256).astype(np.uint8).reshape(7, 5, 3)
+    got = picture_from(pixels, replace(PAD, height=4, width=5), "openpi")
+    assert got[:, 1:3, 0].tolist() == [[94, 138], [130, 113], [132, 147], [118, 131]]
+    assert got[:, 1:3, 2].tolist() == [[133, 103], [117, 132], [151, 134], [126, 127]]
+    assert not got[:, [0, 3, 4]].any()
+
+
 def test_a_padded_picture_is_turned_too() -> None:
     pytest.importorskip("PIL")
     image = replace(PAD, layout=ImageLayout.CHW, color=ColorOrder.BGR)

@@ -145,6 +145,11 @@ def test_a_file_may_be_json_and_may_name_the_profile(tmp_path: Path) -> None:
             "kind: velocity",
             r"my_arm.yaml: unit of suction \(velocity\): wanted a unit of a speed",
         ),
+        (
+            "unit: lerobot_norm",
+            f"unit: {'x' * 65}",
+            "unit of 'gripper': wanted at most 64 characters, got 65",
+        ),
         ("robot_type: my_arm", "", "missing required field `robot_type`"),
         (ARM, "[]", "profile my_arm.yaml: wanted a table of settings, got list"),
         (ARM, "a: [", "profile my_arm.yaml: wanted valid YAML"),

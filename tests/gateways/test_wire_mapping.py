@@ -254,6 +254,7 @@ def test_the_numbers_of_a_reply_are_those_of_the_profile() -> None:
         (("images", "front"), np.zeros((0, 6, 3), np.uint8), "wanted sides of 1 to .*got 0×6"),
         (("prompt",), ["pick"], "prompt: wanted a text, got list"),
         (("prompt",), "x" * (MAX_INSTRUCTION + 1), f"prompt: wanted at most {MAX_INSTRUCTION} characters"),
+        (("prompt",), "pick \ud800", r"characters that UTF-8 can carry, got 6: pick \\ud800"),
     ],
 )
 def test_a_value_that_the_profile_does_not_mean_is_refused(path: WirePath, value: Value, named: str) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from vagus.edge.client.text_limits import check_robot
 from vagus.errors import ConfigError, SpecError
 from vagus.gateways.profile import PROTOCOLS, Profile, WireImage, WireSpan
 from vagus.gateways.wire_mapping import WireMapping
@@ -49,11 +50,12 @@ def load_profile(name_or_path: str, protocol: str | None = None) -> Profile:
     subject = f"profile {path.name}"
     try:
         profile = _profile(subject, {"name": path.stem, **read_settings(subject, path)})
-        WireMapping(profile)
+        robot = WireMapping(profile).robot_spec
     except SpecError as error:
         raise ConfigError(
             f"{subject}: {error.subject}", wanted=error.wanted, got=error.got, fix=error.fix
         ) from error
+    check_robot(robot)
     if protocol not in (None, profile.protocol):
         raise ConfigError(subject, wanted=f"one for {protocol}", got=f"one for {profile.protocol}")
     return profile

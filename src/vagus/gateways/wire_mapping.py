@@ -8,19 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vagus.encodings import BinaryEncoding
 from vagus.errors import PolicyError, ProtocolError, SpecError
-from vagus.features import ActionFeature, ActionKind, StateFeature
 from vagus.gateways.msgpack import AnyArray, Value
 from vagus.gateways.neutral import ForeignReply, ForeignRequest, WirePath
 from vagus.gateways.pictures import picture_from, picture_to
-from vagus.gateways.profile import ActionReference, Profile
+from vagus.gateways.profile import Profile
 from vagus.gateways.profile_keys import told_path
+from vagus.gateways.profile_specs import policy_spec_of, relative_bases, robot_spec_of
 from vagus.gateways.wire_numbers import WireArray, WireNumbers, finite
 from vagus.quoting import quoted
-from vagus.specs import CameraSpec, PolicySpec, RobotSpec
+from vagus.specs import PolicySpec
 from vagus.types import FloatArray, Image
-from vagus.units import canonical
 from vagus.wire.schema import MAX_INSTRUCTION
 
 __all__ = ["WireMapping", "WireObservation"]
@@ -65,31 +63,15 @@ class WireMapping:
         self.profile = profile
         self._state = WireNumbers(profile.state)
         self._actions = WireNumbers(profile.actions)
-        bases = _bases(profile)
+        bases = relative_bases(profile)
         self._relative = np.array([action for action, _ in bases], np.intp)
         self._bases = np.array([base for _, base in bases], np.intp)
         self._actions.offset[self._relative] = 0.0  # a difference has no offset
-        actions, state = _features(profile)
-        self.robot_spec = RobotSpec(
-            robot_type=profile.robot_type,
-            actions=actions,
-            state=state,
-            cameras=_cameras(profile),
-            rate_hz=profile.rate_hz,
-        )
+        self.robot_spec = robot_spec_of(profile)
 
     def policy_spec(self, *, policy_type: str) -> PolicySpec:
         """Return what a foreign server of this profile wants and gives."""
-        actions, state = _features(self.profile)
-        return PolicySpec(
-            policy_type=policy_type,
-            actions=actions,
-            state=state,
-            cameras=_cameras(self.profile),
-            horizon=self.profile.horizon,
-            model_dim=len(self._actions.names),
-            rate_hz=self.profile.rate_hz,
-        )
+        return policy_spec_of(self.profile, policy_type)
 
     def observation_from(self, request: ForeignRequest) -> WireObservation:
         """Return the observation of a foreign robot.
@@ -224,57 +206,10 @@ class WireMapping:
         text = values[key]
         if not isinstance(text, str):
             raise ProtocolError(f"{told_path(key)}: wanted a text, got {type(text).__name__}")
-        if len(text) > MAX_INSTRUCTION:
-            raise ProtocolError(
-                f"{told_path(key)}: wanted at most {MAX_INSTRUCTION} characters, got {len(text)}"
-            )
+        if len(text) > MAX_INSTRUCTION or any("\ud800" <= sign <= "\udfff" for sign in text):
+            wanted = f"at most {MAX_INSTRUCTION} characters that UTF-8 can carry"
+            raise ProtocolError(f"{told_path(key)}: wanted {wanted}, got {len(text)}: {quoted(text, 40)}")
         return text
-
-
-def _features(profile: Profile) -> tuple[tuple[ActionFeature, ...], tuple[StateFeature, ...]]:
-    actions = tuple(
-        ActionFeature(
-            name,
-            span.unit,
-            span.kind or ActionKind.POSITION,
-            encoding=BinaryEncoding.parse(span.encoding) if span.encoding else None,
-            safe=0.0
-            if span.kind is ActionKind.EFFORT
-            else None,  # a spec wants one; a foreign robot has its own
-        )
-        for span in profile.actions
-        for name in span.names
-    )
-    return actions, tuple(StateFeature(name, span.unit) for span in profile.state for name in span.names)
-
-
-def _cameras(profile: Profile) -> tuple[CameraSpec, ...]:
-    return tuple(
-        CameraSpec(image.name, image.height, image.width, image.required) for image in profile.images
-    )
-
-
-def _bases(profile: Profile) -> list[tuple[int, int]]:
-    """Return place of each relative action, and of the state feature that it is counted from.
-
-    Raises:
-        SpecError: it is counted from a state in another unit.
-    """
-    state = [(name, span.unit) for span in profile.state for name in span.names]
-    places = {name: at for at, (name, _) in enumerate(state)}
-    actions = [
-        (span, name, base)
-        for span in profile.actions
-        for name, base in zip(span.names, span.relative_to or span.names, strict=True)
-    ]
-    relative = [one for one in enumerate(actions) if one[1][0].reference is ActionReference.RELATIVE]
-    for _, (span, name, base) in relative:
-        unit = state[places[base]][1]
-        if canonical(unit) != canonical(span.unit):
-            raise SpecError(
-                f"relative action {name}", wanted=f"a state in {span.unit!r}", got=f"{base!r} in {unit!r}"
-            )
-    return [(at, places[base]) for at, (_, _, base) in relative]
 
 
 def _found(values: Mapping[WirePath, Value], key: tuple[str, ...]) -> Value:
