@@ -95,6 +95,14 @@ def test_ranges_that_contradict_their_units_are_refused() -> None:
         conversion("rad", "deg", (-1, 1), (-1, 1))
 
 
+@pytest.mark.parametrize("ends", [(0, 5e-324), (0, 1e-13), (-1e308, 1e308), (0, 1e13)])
+def test_ranges_that_no_number_survives_are_refused(ends: Ends) -> None:
+    with pytest.raises(SpecError, match=r"ranges at x: wanted one to be at most 1e\+12 times the other"):
+        conversion("lerobot_norm", "", ends, (0, 1))
+    with pytest.raises(SpecError, match="ranges at x"):
+        conversion("lerobot_norm", "", (0, 1), ends)
+
+
 def test_a_conversion_says_what_it_does() -> None:
     assert str(conversion("rad", "")) == "as it is"
     assert str(conversion("m", "mm")) == "× 0.001"

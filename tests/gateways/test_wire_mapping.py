@@ -53,10 +53,11 @@ def request_of(values: dict[WirePath, Value]) -> ForeignRequest:
 
 
 @st.composite
-def spans(draw: st.DrawFn, of: str) -> tuple[WireSpan, ...]:
+def spans(draw: st.DrawFn, of: str, protocol: str) -> tuple[WireSpan, ...]:
     """Draw spans of one or more arrays; their names are of the state or of the actions."""
     found: list[WireSpan] = []
-    for array in range(draw(st.integers(1, 3)) if of == "state" else 1):
+    has_one_array = of == "action" and protocol == "openpi"
+    for array in range(1 if has_one_array else draw(st.integers(1, 3))):
         dtype = draw(st.sampled_from(FloatType))
         for _ in range(draw(st.integers(1, 3))):
             first = sum(len(span.names) for span in found)
@@ -66,7 +67,7 @@ def spans(draw: st.DrawFn, of: str) -> tuple[WireSpan, ...]:
             unit, wire_unit = draw(st.sampled_from(UNITS if kind is None else RATE_UNITS))
             found.append(
                 WireSpan(
-                    key=(f"state_{array}",) if of == "state" else ("actions",),
+                    key=("actions",) if has_one_array else (of, f"{of}_{array}"),
                     names=names,
                     unit=unit,
                     wire_unit="" if ends else wire_unit,
@@ -84,7 +85,7 @@ def relative(draw: st.DrawFn, actions: tuple[WireSpan, ...], state: tuple[WireSp
     """Draw a span of relative actions, counted from state features of its unit."""
     base = draw(st.sampled_from(state))
     return WireSpan(
-        key=("actions",),
+        key=actions[-1].key,
         names=tuple(f"relative_{at}" for at in range(len(base.names))),
         unit=base.unit,
         wire_unit=base.wire_unit,
@@ -92,18 +93,19 @@ def relative(draw: st.DrawFn, actions: tuple[WireSpan, ...], state: tuple[WireSp
         wire_range=base.wire_range,
         reference=ActionReference.RELATIVE,
         relative_to=base.names,
-        dtype=actions[0].dtype,
+        dtype=actions[-1].dtype,
     )
 
 
 @st.composite
 def profiles(draw: st.DrawFn) -> Profile:
-    state, actions = draw(spans("state")), draw(spans("action"))
+    protocol = draw(st.sampled_from(["openpi", "gr00t"]))
+    state, actions = draw(spans("state", protocol)), draw(spans("action", protocol))
     if draw(st.booleans()):
         actions = (*actions, draw(relative(actions, state)))
     images = tuple(
         WireImage(
-            key=("images", f"camera_{at}"),
+            key=("video", f"camera_{at}"),
             name=f"camera_{at}",
             height=draw(st.integers(1, 5)),
             width=draw(st.integers(1, 5)),
@@ -114,14 +116,14 @@ def profiles(draw: st.DrawFn) -> Profile:
     )
     return Profile(
         name="drawn",
-        protocol="openpi",
+        protocol=protocol,
         robot_type="drawn",
         rate_hz=20,
         horizon=8,
         state=state,
         actions=actions,
         images=images,
-        instruction=("prompt",),
+        instruction=("language", "task"),
     )
 
 
@@ -166,8 +168,9 @@ def test_actions_that_are_sent_come_back(profile: Profile, seed: int, horizon: i
     state = numbers(seed, spec.state_dim)
     actions = numbers(seed + 1, horizon, spec.action_dim)
     sent = mapping.actions_to(actions, state)
-    assert list(sent) == ["actions"]
-    assert sent["actions"].dtype == profile.actions[0].dtype.value
+    assert {name: array.dtype for name, array in sent.items()} == {
+        span.key[-1]: span.dtype.value for span in profile.actions
+    }
     back = mapping.actions_from(ForeignReply(sent), state)
     assert back.dtype == np.float32
     assert_equal(back, actions)
@@ -317,6 +320,7 @@ def test_a_camera_that_is_not_required_may_be_missing() -> None:
     [
         (np.zeros(2), {"front": PICTURE}, r"state: wanted \(3,\), got \(2,\)"),
         (np.array([0, np.nan, 0]), {"front": PICTURE}, "state: wanted finite numbers"),
+        (np.array([np.inf, 0, 0]), {"front": PICTURE}, "state: wanted finite numbers"),
         (np.zeros(3), {"side": PICTURE}, r"images: wanted front, got \['side'\]"),
     ],
 )
@@ -371,6 +375,13 @@ def test_a_number_that_is_too_large_for_the_wire_is_not_sent() -> None:
         mapping.actions_to(np.full((1, 1), 1e38, np.float32), np.zeros(3, np.float32))
 
 
+def test_a_state_that_is_too_large_for_the_wire_is_not_sent() -> None:
+    lift = WireSpan(key=("lift",), names=("lift",), unit="m", wire_unit="mm")
+    mapping = WireMapping(replace(ARM, state=(lift,)))
+    with pytest.raises(SpecError, match="state: wanted finite numbers, here and on the wire"):
+        mapping.observation_to(np.full(1, 1e38, np.float32), {"front": PICTURE}, None)
+
+
 def test_a_longer_chunk_is_cut_to_the_horizon_of_the_profile() -> None:
     chunk = np.arange(27, dtype=np.float32).reshape(9, 3)
     got = WireMapping(ARM).actions_from(ForeignReply({"actions": chunk}), np.zeros(3, np.float32))
@@ -413,6 +424,17 @@ def test_relative_actions_are_counted_from_the_state_of_their_observation() -> N
             mapping.actions_to(np.zeros((1, 3), np.float32), unknown)
     with pytest.raises(PolicyError, match=r"relative actions: wanted a state \(2,\), got \(3,\)"):
         mapping.actions_from(reply, np.zeros(3, np.float32))
+
+
+def test_a_difference_on_the_wire_has_no_zero_to_move() -> None:
+    """A gripper that is 0 to 100 here and 1 to 0 on the wire: 0.25 further there is 25 less here."""
+    grip = replace(ARM.actions[1], key=("actions",), reference=ActionReference.RELATIVE)
+    mapping = WireMapping(replace(ARM, actions=(grip,)))
+    state = np.array([0, 0, 60], np.float32)
+    reply = ForeignReply({"actions": np.array([[0.0], [0.25]])})
+    np.testing.assert_allclose(mapping.actions_from(reply, state), [[60], [35]], rtol=1e-6)
+    sent = mapping.actions_to(np.array([[60], [35]], np.float32), state)
+    np.testing.assert_allclose(sent["actions"], np.array([[0.0], [0.25]]), atol=1e-7)
 
 
 def test_numbers_of_another_byte_order_are_the_same_numbers() -> None:

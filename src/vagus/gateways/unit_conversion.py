@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from vagus.errors import SpecError
+from vagus.features import LARGEST
 from vagus.gateways.profile import WireSpan
 from vagus.gateways.profile_keys import told_path
 from vagus.units import canonical
@@ -81,6 +82,12 @@ def conversion_of(span: WireSpan) -> Conversion:
         return Conversion(factor)
     (low, high), (wire_low, wire_high) = span.range, span.wire_range
     scale = (high - low) / (wire_high - wire_low)
+    if not 1 / LARGEST <= abs(scale) <= LARGEST:
+        raise SpecError(
+            f"ranges at {told_path(span.key)}",
+            wanted=f"one to be at most {LARGEST:g} times the other",
+            got=f"{list(span.range)} and {list(span.wire_range)}",
+        )
     if span.wire_unit and factor is not None and abs(abs(scale) / factor - 1.0) > _TOLERANCE:
         raise SpecError(
             f"ranges at {told_path(span.key)}",

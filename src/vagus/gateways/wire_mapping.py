@@ -137,9 +137,9 @@ class WireMapping:
         width = len(self._state.names)
         if state.shape != (width,):
             raise SpecError("state", wanted=f"({width},)", got=f"{state.shape}")
-        if not np.isfinite(state).all():
-            raise SpecError("state", wanted="finite numbers", got=f"{state.tolist()}")
         there = self._state.there(state.astype(np.float64))
+        if not (np.abs(there) <= np.finfo(np.float32).max).all():
+            raise SpecError("state", wanted="finite numbers, here and on the wire", got=f"{state.tolist()}")
         for array in self._state.arrays:
             values[array.key] = there[array.place].astype(array.dtype)
         if self.profile.instruction is not None and instruction:
