@@ -6,8 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from vagus.errors import ConfigError
-from vagus.policies.registry import load_policy
+from vagus.errors import ConfigError, LinkError
+from vagus.policies.registry import (
+    SERVER_OPTIONS,
+    SERVERS,
+    check_backend_options,
+    check_places,
+    is_address,
+    load_policy,
+    options_of,
+)
 
 HERE = "test_registry_backend"
 BACKEND = """
@@ -60,3 +68,38 @@ def test_a_path_is_a_policy_of_your_own(tmp_path: Path, backends: dict[str, str]
     assert load_policy(f"{path}:act", settings={"revision": "2"}, backends=backends).spec.horizon == 1
     with pytest.raises(ConfigError, match="dtype"):
         load_policy(f"{path}:act", settings={"dtype": "fp8"}, backends=backends)
+
+
+@pytest.mark.parametrize("scheme", SERVERS)
+def test_an_address_has_typed_options_which_need_no_extra(scheme: str) -> None:
+    kind = options_of(f"{scheme}://host:1")
+    assert kind is not None
+    assert kind.__module__ == SERVER_OPTIONS[scheme].partition(":")[0]
+    with pytest.raises(ConfigError, match="profle"):
+        check_backend_options(f"{scheme}://host:1", {"profle": "droid"})
+    with pytest.raises(ConfigError, match="timeout_s"):
+        check_backend_options(f"{scheme}://host:1", {"timeout_s": 0.0, "policy_type": "a", "checkpoint": "b"})
+
+
+def test_an_unknown_scheme_lists_those_that_there_are() -> None:
+    assert is_address("openpy+ws://host:8000")
+    assert options_of("openpy+ws://host:8000") is None
+    with pytest.raises(ConfigError, match=r"openpi\+ws://host:port, .*lerobot\+grpc://host:port"):
+        load_policy("openpy+ws://host:8000")
+
+
+def test_an_address_is_asked_with_its_options() -> None:
+    with pytest.raises(LinkError, match="nothing listens on port 1 of 127"):
+        load_policy("openpi+ws://127.0.0.1:1", options={"profile": "droid"})
+    with pytest.raises(ConfigError, match="device"):
+        load_policy("openpi+ws://127.0.0.1:1", options={"profile": "droid"}, settings={"device": "cuda"})
+    with pytest.raises(ConfigError, match="wanted a protocol, a host and a port"):
+        load_policy("openpi+ws://host", options={"profile": "droid"})
+    with pytest.raises(ConfigError, match="openpi/droid"):
+        load_policy("openpi+ws://127.0.0.1:1", options={"profile": "nobody"})
+
+
+def test_an_option_of_an_address_among_the_servers_settings_is_told_its_place() -> None:
+    for policy in ("", "openpi+ws://host:8000"):
+        with pytest.raises(ConfigError, match="--options profile"):
+            check_places(policy, ["profile"], lambda name: f"--options {name} …")

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from vagus.cli.lifeline import LIFELINE
@@ -36,6 +36,7 @@ class Child:
         self._kept: deque[str] = deque(maxlen=KEPT_LINES)
         self._reader: threading.Thread | None = None
         self._lifeline: int | None = None
+        self._on_end: Callable[[], None] | None = None
 
     def __enter__(self) -> Child:
         self.start()
@@ -87,6 +88,14 @@ class Child:
             if marker in line:
                 return line
         raise VagusError(f"{self.name} did not say {marker!r} within {timeout_s:g} s:\n{self.output}")
+
+    def follow(self, on_end: Callable[[], None]) -> None:
+        """Keep only the last lines from now on. `on_end` is called when the process ends, once or twice."""
+        self._on_end = on_end
+        while not self._lines.empty():
+            self._lines.get_nowait()
+        if self.exit_code is not None:
+            on_end()
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, unless the process has ended."""
@@ -144,7 +153,10 @@ class Child:
         with process.stdout as stream:
             for line in stream:
                 self._kept.append(line.rstrip("\n"))
-                self._lines.put(line.rstrip("\n"))
+                if self._on_end is None:
+                    self._lines.put(line.rstrip("\n"))
+        if self._on_end is not None:
+            self._on_end()
 
     def _cut_lifeline(self) -> None:
         lifeline, self._lifeline = self._lifeline, None

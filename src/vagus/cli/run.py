@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, ClassVar, TypeVar
 
@@ -18,6 +18,7 @@ from rich.markup import escape
 from vagus.api.parts import RunSettings, make_client
 from vagus.api.run import Assembly, assemble, told
 from vagus.cli.console import as_typed, console
+from vagus.cli.hosted_policy import HostedPolicy, check_hosted
 from vagus.cli.live_line import LiveLine
 from vagus.cli.log_output import LogFlags
 from vagus.cli.needed import check_needed
@@ -90,6 +91,12 @@ class RunCommand:
     """sim, gym:<environment id>, lerobot:<robot type>, or your own (file.py:Class, package.module:Class)."""
     options: dict[str, Option] = field(default_factory=dict)
     """Settings of the robot, e.g. --options rate_hz 100 seed 3, or port /dev/ttyACM0 id my_arm."""
+    policy: str = ""
+    """Address of another system's policy server, e.g. openpi+ws://gpu-server:8000; empty: a served policy. A
+    process beside this one talks to it, and ends with this one."""
+    policy_options: dict[str, Option] = field(default_factory=dict)
+    """Settings of that server, e.g. --policy-options profile droid; `vagus serve --policy ADDRESS --help`
+    lists them."""
     service: str = ""
     """Service as model/revision/name, as `vagus serve` and `vagus status` print it; empty: the only
     service."""
@@ -122,11 +129,14 @@ class RunCommand:
             SystemExit: help was asked for, or a flag does not fit; either was printed.
         """
         command = parse_as(cls, "run", arguments)
+        check_needed(command, RunCommand(), ("policy_options",), "policy")
+        check_hosted(command.policy, command.policy_options, command.service, command.zenoh)
         if not returns_to_start(command.loop.fallback):
             check_needed(command.loop, LoopConfig(), ("return_time_s",), "return_to_start")
         return replace(
             command,
             options=with_switches(command.options),
+            policy=as_typed(command.policy),
             service=as_typed(command.service),
             name=as_typed(command.name),
             instruction=as_typed(command.instruction),
@@ -141,9 +151,20 @@ class RunCommand:
         with ended_by_signals():
             robot = load_robot(self.robot, self.options)
             spec = admitted(robot.spec, self.loop.admission)
-            with closing(ZenohLink(self.zenoh)) as link:
+            with self._host(screen) as network, closing(ZenohLink(network)) as link:
                 self._keep_trying(link.open, screen)
                 return self._run_on(link, robot, spec, screen)
+
+    @contextmanager
+    def _host(self, screen: Console) -> Iterator[ZenohConfig]:
+        """Yield the settings of the network: with --policy, those of a process that serves it to this one."""
+        if not self.policy:
+            yield self.zenoh
+            return
+        with HostedPolicy(self.policy, self.policy_options) as hosted:
+            screen.print(f"connecting {escape(self.policy)} …", highlight=False)
+            self._keep_trying(hosted.start, screen)
+            yield replace(self.zenoh, connect=(hosted.endpoint,))
 
     def _run_on(self, link: Link, robot: Robot, spec: RobotSpec, screen: Console) -> int:
         with make_client(link, spec, self._settings) as client:

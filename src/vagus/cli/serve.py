@@ -30,6 +30,7 @@ from vagus.import_path import Option
 from vagus.policies.declare import SpecTable
 from vagus.policies.options import OptionValue, parted
 from vagus.policies.registry import (
+    ADDRESSES,
     BACKENDS,
     backend_module,
     check_backend_options,
@@ -50,7 +51,8 @@ a small network then takes twenty times as long. Torch reads it at import."""
 
 WHAT = (
     "a manifest (.yaml, .toml or .json) that names a policy, or "
-    f"--policy: {', '.join(sorted(BACKENDS))}, or your own as file.py:name or package.module:name"
+    f"--policy: {', '.join(sorted(BACKENDS))}, your own as file.py:name or package.module:name, or another "
+    f"system's server ({ADDRESSES})"
 )
 
 

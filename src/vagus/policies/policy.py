@@ -12,7 +12,7 @@ from vagus.quoting import quoted
 from vagus.specs import PolicySpec
 from vagus.types import ActionChunk, Observation, Prefix
 
-__all__ = ["Policy", "Row", "ServingMode", "SplitsBatches", "failure_of"]
+__all__ = ["BoundsBatches", "Policy", "Row", "ServingMode", "SplitsBatches", "failure_of"]
 
 SessionT = TypeVar("SessionT")
 
@@ -102,6 +102,16 @@ class SplitsBatches(Protocol):
 
     def batch_key(self, observation: Observation) -> Hashable:
         """Return a key that rows of one forward pass have in common. Called on any thread."""
+        ...
+
+
+@runtime_checkable
+class BoundsBatches(Protocol):
+    """Policy that takes only so many rows at once, for example one: in a larger batch they would wait."""
+
+    @property
+    def max_rows(self) -> int:
+        """Largest number of rows in one call of `infer`."""
         ...
 
 

@@ -17,12 +17,16 @@ from vagus.policies.policy import Policy
 from vagus.specs import PolicySpec
 
 __all__ = [
+    "ADDRESSES",
     "BACKENDS",
     "BACKEND_OPTIONS",
+    "SERVERS",
+    "SERVER_OPTIONS",
     "backend_module",
     "check_backend_options",
     "check_places",
     "found_policy",
+    "is_address",
     "load_policy",
     "options_of",
 ]
@@ -38,6 +42,24 @@ BACKEND_OPTIONS: Mapping[str, str] = {
     "reach": "vagus.demo.reach_options:ReachOptions",
 }
 """Name → module:class of the backend's own settings, a frozen dataclass; it needs no framework."""
+
+SERVERS: Mapping[str, tuple[str, str]] = {
+    "openpi+ws": ("openpi", "vagus.integrations.openpi.policy:OpenPiPolicy"),
+    "openpi+wss": ("openpi", "vagus.integrations.openpi.policy:OpenPiPolicy"),
+    "gr00t+tcp": ("gr00t", "vagus.integrations.gr00t.policy:Gr00tPolicy"),
+    "lerobot+grpc": ("lerobot-grpc", "vagus.integrations.lerobot_grpc.policy:LeRobotGrpcPolicy"),
+}
+"""Scheme of an address of a foreign policy server → extra that it needs, and module:class."""
+
+SERVER_OPTIONS: Mapping[str, str] = {
+    "openpi+ws": "vagus.integrations.openpi.options:OpenPiOptions",
+    "openpi+wss": "vagus.integrations.openpi.options:OpenPiOptions",
+    "gr00t+tcp": "vagus.integrations.gr00t.options:Gr00tOptions",
+    "lerobot+grpc": "vagus.integrations.lerobot_grpc.options:LeRobotGrpcOptions",
+}
+"""The same → module:class of its settings; it needs no extra."""
+
+ADDRESSES = ", ".join(f"{scheme}://host:port" for scheme in SERVERS)
 
 LABELS = frozenset({"model", "revision"})
 """Settings that name what is served, and that a backend without a choice of weights need not take."""
@@ -57,7 +79,8 @@ def load_policy(  # noqa: PLR0913 - settings, each with a default
 
     Args:
         name: one of `backends`, a name that an installed package brings (entry point of the group
-            `vagus.policies`), or a path to a policy of your own ("file.py:name", "package.module:name").
+            `vagus.policies`), the address of a foreign server (openpi+ws://host:8000), or a path to a policy
+            of your own ("file.py:name", "package.module:name").
         options: the policy's own settings: fields of the dataclass `options_type` of its class, or else
             arguments of its constructor.
         settings: keyword arguments that any backend may take (model, revision, dtype, device …).
@@ -74,6 +97,8 @@ def load_policy(  # noqa: PLR0913 - settings, each with a default
     if thing is not None:
         check_options(f"policy {name!r}", settings, LABELS)
         return policy_of(thing, spec=spec, options=options)
+    if is_address(name):
+        return _load_server(name, options, settings)
     if name not in backends:
         name = installed(POLICIES).get(name, name)
     if name not in backends and ":" in name:
@@ -92,11 +117,19 @@ def load_policy(  # noqa: PLR0913 - settings, each with a default
     return make(**given, **asked, **own)
 
 
+def is_address(name: str) -> bool:
+    """Return whether a policy's name is an address, such as openpi+ws://host:8000."""
+    return "://" in name
+
+
 def options_of(name: str) -> type | None:
     """Return the dataclass of a backend's own settings; None: it has none, or it is not one of ours."""
-    if name not in BACKEND_OPTIONS:
+    where = BACKEND_OPTIONS.get(name) or SERVER_OPTIONS.get(
+        name.partition("://")[0] if is_address(name) else ""
+    )
+    if where is None:
         return None
-    place, _, attribute = BACKEND_OPTIONS[name].partition(":")
+    place, _, attribute = where.partition(":")
     return cast("type", getattr(importlib.import_module(place), attribute))
 
 
@@ -106,7 +139,7 @@ def found_policy(name: str) -> object | None:
     Raises:
         ConfigError: nothing is there, or it cannot be imported.
     """
-    place = name if ":" in name else installed(POLICIES).get(name, "")
+    place = name if ":" in name and not is_address(name) else installed(POLICIES).get(name, "")
     return load_named("policy", place)[1] if place else None
 
 
@@ -131,18 +164,42 @@ def check_places(policy: str, names: Iterable[str], spelled: Callable[[str], str
     Raises:
         ConfigError: names the place.
     """
-    kinds = [options_of(backend) for backend in BACKEND_OPTIONS if policy in ("", backend)]
+    backends = [policy] if policy else [*BACKEND_OPTIONS, *(f"{scheme}://" for scheme in SERVER_OPTIONS)]
+    kinds = [options_of(backend) for backend in backends]
     own = {entry.name for kind in kinds if kind is not None for entry in fields(kind)}
     for name in names:
         if name in own:
             raise ConfigError(name, wanted=f"it among the backend's options: {spelled(name)}", got="it alone")
 
 
+def _load_server(
+    name: str, options: Mapping[str, OptionValue], settings: Mapping[str, Option]
+) -> Policy[object]:
+    """Return the policy that asks the foreign server at an address, connected.
+
+    Raises:
+        ConfigError: an unknown scheme, a missing extra, or a setting that is not taken.
+        VagusError: the server cannot be reached, or is none of that kind.
+    """
+    scheme = name.partition("://")[0]
+    if scheme not in SERVERS:
+        raise ConfigError("policy", wanted=f"an address like {ADDRESSES}", got=name)
+    check_options(f"policy {name!r}", settings, LABELS)
+    kind = options_of(name)
+    extra, where = SERVERS[scheme]
+    place, _, attribute = where.partition(":")
+    make = cast("Callable[..., Policy[object]]", getattr(backend_module(extra, place), attribute))
+    return make(name, options=None if kind is None else read_options(f"policy {name!r}", kind, options))
+
+
 def _constructor(name: str, backends: Mapping[str, str]) -> Callable[..., Policy[object]]:
     if name not in backends:
         choices = ", ".join(sorted({*backends, *installed(POLICIES)}))
         raise ConfigError(
-            "policy", wanted=f"one of {choices}, or your own as file.py:name or package.module:name", got=name
+            "policy",
+            wanted=f"one of {choices}, your own as file.py:name or package.module:name, or an address like "
+            f"{ADDRESSES}",
+            got=name,
         )
     place, _, attribute = backends[name].partition(":")
     return cast("Callable[..., Policy[object]]", getattr(backend_module(name, place), attribute))

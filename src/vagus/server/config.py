@@ -58,7 +58,8 @@ class ServeConfig:
     """Settings of `vagus serve`: one process, one policy, many robots."""
 
     policy: str = ""
-    """A backend by name (reach, lerobot), or your own as file.py:name or package.module:name."""
+    """A backend by name (reach, lerobot), your own as file.py:name or package.module:name, or the address of
+    another system's server (openpi+ws://host:8000)."""
     model: str = ""
     """Source of the weights, and first segment of the service's keys; empty: the policy's name."""
     revision: str = "main"

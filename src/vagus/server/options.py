@@ -33,10 +33,12 @@ class PipelineOptions:
     scheduler: Scheduler = round_robin
 
     @classmethod
-    def of(cls, config: ServeConfig, rows: Sequence[LatencyRow], *, is_exclusive: bool) -> PipelineOptions:
+    def of(
+        cls, config: ServeConfig, rows: Sequence[LatencyRow], *, max_batch: int, is_exclusive: bool
+    ) -> PipelineOptions:
         """Return the options for a warm policy."""
         return cls(
-            max_batch=1 if is_exclusive else config.max_batch,
+            max_batch=max_batch,
             max_sessions=1 if is_exclusive else config.max_sessions,
             decode_workers=config.decode_workers,
             profile={row.batch_size: row.p50_ms for row in rows},

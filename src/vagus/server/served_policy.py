@@ -12,7 +12,7 @@ import numpy as np
 
 from vagus.errors import ConfigError, PolicyError
 from vagus.import_path import Option
-from vagus.policies.policy import Policy, Row, ServingMode, SplitsBatches, failure_of
+from vagus.policies.policy import BoundsBatches, Policy, Row, ServingMode, SplitsBatches, failure_of
 from vagus.policies.registry import load_policy
 from vagus.quoting import quoted
 from vagus.server.config import ServeConfig, ServingChoice
@@ -56,6 +56,12 @@ class ServedPolicy(Generic[SessionT]):
     def batch_key(self, observation: Observation) -> Hashable:
         """Return the key that requests of one forward pass have in common. Any thread may call it."""
         return self.policy.batch_key(observation) if isinstance(self.policy, SplitsBatches) else None
+
+    def max_batch(self, most: int) -> int:
+        """Return the largest number of requests in one batch: `most`, or what the policy takes at once."""
+        if self.is_exclusive:
+            return 1
+        return min(most, self.policy.max_rows) if isinstance(self.policy, BoundsBatches) else most
 
     @property
     def is_exclusive(self) -> bool:

@@ -275,7 +275,12 @@ class Server(Generic[SessionT]):
             return
         check_chunk_size(model.spec)
         rows = self._warm(model)
-        options = PipelineOptions.of(self.config, rows, is_exclusive=model.is_exclusive)
+        options = PipelineOptions.of(
+            self.config,
+            rows,
+            max_batch=model.max_batch(self.config.max_batch),
+            is_exclusive=model.is_exclusive,
+        )
         self._capabilities = loaded(self._capabilities, model, rows)
         check_can_travel(self._capabilities)
         pipeline = Pipeline(
@@ -317,7 +322,7 @@ class Server(Generic[SessionT]):
             return ()
         return warm_up(
             model,
-            max_batch=1 if model.is_exclusive else self.config.max_batch,
+            max_batch=model.max_batch(self.config.max_batch),
             max_pixels=self.config.max_image_pixels,
             runs=self.config.warm_up_runs,
             clock=self._clock,

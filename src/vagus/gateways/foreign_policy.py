@@ -1,0 +1,142 @@
+"""Policy whose brain is a foreign server: asks it for each row, and checks what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from vagus.clock import Clock, MonotonicClock
+from vagus.errors import ConfigError, PolicyError, ProtocolError, SpecError
+from vagus.gateways.foreign_identity import model_hash_of
+from vagus.gateways.foreign_options import ForeignOptions
+from vagus.gateways.foreign_server import Asked, ForeignServer
+from vagus.gateways.guarded_server import GuardedServer
+from vagus.gateways.neutral import Envelope, ForeignReply, ForeignRequest, ForeignRtc, Operation
+from vagus.gateways.profile import Profile
+from vagus.gateways.wire_mapping import WireMapping
+from vagus.policies.policy import Row
+from vagus.quoting import quoted
+from vagus.types import ActionChunk
+
+__all__ = ["ForeignPolicy"]
+
+
+class ForeignPolicy:
+    """A foreign server as a `Policy`.
+
+    Args:
+        server: the server; it is connected here.
+        profile: what its keys and numbers mean.
+        options: settings.
+        clock: monotonic clock; default: the machine's.
+
+    Raises:
+        ConfigError: nothing says who the server is.
+        LinkError: it cannot be reached.
+        ProtocolError: what answers is no such server.
+    """
+
+    def __init__(
+        self, server: ForeignServer, profile: Profile, options: ForeignOptions, clock: Clock | None = None
+    ) -> None:
+        self._server = server
+        self._mapping = WireMapping(profile)
+        self._guard = GuardedServer(server, options, clock or MonotonicClock())
+        said = self._guard.begin()
+        identity = options.identity or profile.identity or server.identity or self._guard.digest
+        if not identity:
+            self._guard.close()
+            raise ConfigError(
+                "identity",
+                wanted=f"a name for what is served at {server.address}, and another name for other weights, "
+                "because that server says nothing about itself",
+                got="none",
+                fix="give --options identity NAME, or `identity` in the profile",
+            )
+        self.model_hash = model_hash_of(profile, identity, server.settings)
+        spec = self._mapping.policy_spec(policy_type=profile.protocol)
+        self.spec = replace(spec, rtc=server.rtc_of(said, spec.horizon))
+        self.serving_mode = server.serving_mode
+        self.serving_reason = server.serving_reason
+        self.max_rows = server.max_rows
+
+    def open_session(self) -> None:
+        """Return nothing: what a robot leaves behind is on the server, if anywhere."""
+
+    def begin_episode(self, session: None) -> None:
+        """Tell the server, where its protocol has a word for it.
+
+        Raises:
+            PolicyError: it could not be told.
+        """
+        del session
+        if self._server.has_reset:
+            self._guard.call(self._server.reset)
+
+    def infer(self, batch: Sequence[Row[None]]) -> list[ActionChunk | PolicyError]:
+        """Return a chunk per row, or why there is none."""
+        asked = [self._request(row) for row in batch]
+        replies = iter(self._ask([one for one in asked if not isinstance(one, PolicyError)]))
+        return [
+            one if isinstance(one, PolicyError) else self._chunk(row, next(replies))
+            for row, one in zip(batch, asked, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._guard.close()
+
+    def _ask(self, requests: Sequence[Asked]) -> list[ForeignReply | PolicyError]:
+        """Return one reply or error per request; after a failure the others fail at once, too."""
+        replies: list[ForeignReply | PolicyError] = []
+        for at in range(0, len(requests), self.max_rows):
+            part = requests[at : at + self.max_rows]
+            try:
+                replies += self._guard.call(partial(self._server.ask, part))
+            except PolicyError as error:
+                replies += [error] * len(part)
+        return replies
+
+    def _request(self, row: Row[None]) -> Asked | PolicyError:
+        seen = row.observation
+        try:
+            values = self._mapping.observation_to(seen.state, seen.images, seen.instruction)
+            rtc = self._rtc(row)
+        except (ConfigError, ProtocolError, SpecError) as error:
+            return PolicyError(f"{self._server.address}: this observation cannot be sent: {error}")
+        except PolicyError as error:
+            return error
+        envelope = Envelope(self._mapping.profile.protocol)
+        return ForeignRequest(Operation.INFER, envelope, values), rtc
+
+    def _rtc(self, row: Row[None]) -> ForeignRtc | None:
+        if self.spec.rtc is None or row.prefix is None or not len(row.prefix) or not row.prefix_horizon:
+            return None
+        arrays = self._mapping.actions_to(row.prefix.robot, row.observation.state)
+        return ForeignRtc(
+            is_enabled=True,
+            prefix=np.concatenate(list(arrays.values()), axis=1).astype(np.float64),
+            inference_delay=row.inference_delay,
+            execute_horizon=max(self.spec.horizon - row.prefix_horizon, 0),
+            max_guidance_weight=self.spec.rtc.max_guidance,
+        )
+
+    def _chunk(self, row: Row[None], reply: ForeignReply | PolicyError) -> ActionChunk | PolicyError:
+        if isinstance(reply, PolicyError):
+            return reply
+        if reply.error is not None:
+            return PolicyError(f"{self._server.address} says: {quoted(_last_line(reply.error))}")
+        try:
+            actions = self._mapping.actions_from(reply, row.observation.state)
+        except PolicyError as error:
+            return PolicyError(f"{self._server.address}: {error}")
+        return ActionChunk(row.step, actions, actions)
+
+
+def _last_line(text: str) -> str:
+    """Return the last line of a traceback, which says what went wrong."""
+    lines = [line.strip() for line in text[-4096:].splitlines() if line.strip()]
+    return lines[-1] if lines else "an error without words"

@@ -1,0 +1,107 @@
+"""Recognition of what listens on a port, for messages: another protocol's first bytes tell it."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from contextlib import suppress
+from typing import Final
+
+from vagus.quoting import quoted
+
+__all__ = ["what_answers"]
+
+CONNECT_TIMEOUT_S = 1.0
+GREETING_S = 0.4
+"""ZeroMQ and gRPC servers speak first, within milliseconds; the others wait."""
+MAX_BYTES: Final = 1024
+
+_UPGRADE = (
+    "GET / HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: dmFndXMtaXMtYXNraW5nLg==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+_ZENOH_INIT = b"\x12\x00\xc1\x09\xf2" + b"vagus-is-asking."[:15]
+"""Length, INIT, version 9, a router's ZID. A router answers by INIT or by CLOSE, whatever it thinks of it."""
+_ZENOH_ANSWERS = (0x01, 0x03)
+
+
+def what_answers(host: str, port: int, *, is_secured: bool = False) -> str:
+    """Return what listens there, as the end of "wanted …, got": "a ZeroMQ server, such as GR00T's".
+
+    Takes at most about 4 s, or longer if a name server is slow.
+
+    Args:
+        host: name or number of the host.
+        port: port to look at.
+        is_secured: whether to speak TLS first.
+    """
+    try:
+        for ask in (_greeted, _upgraded, _as_router):
+            with socket.create_connection((host, port), timeout=CONNECT_TIMEOUT_S) as connection:
+                verdict = ask(_secured(connection, host) if is_secured else connection, host)
+                if verdict:
+                    return verdict
+    except OSError as error:
+        return _why_nobody(error, quoted(host, 80), port)
+    return "something that accepts connections and says nothing"
+
+
+def _why_nobody(error: OSError, host: str, port: int) -> str:
+    if isinstance(error, ssl.SSLError):
+        return f"something that does not speak TLS ({quoted(error.reason or error, 80)})"
+    if isinstance(error, socket.gaierror):
+        return f"nobody: the name {host} is not known"
+    if isinstance(error, ConnectionRefusedError):
+        return f"nobody: nothing listens on port {port} of {host}"
+    if isinstance(error, TimeoutError):
+        return f"nobody: {host} does not answer"
+    return f"nobody: {quoted(error.strerror or error, 120)}"
+
+
+def _secured(connection: socket.socket, host: str) -> socket.socket:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # nothing secret is said
+    return context.wrap_socket(connection, server_hostname=host)
+
+
+def _greeted(connection: socket.socket, host: str) -> str:
+    del host
+    greeting = _heard(connection)
+    if len(greeting) >= 10 and greeting[0] == 0xFF and greeting[9] & 1:
+        return "a ZeroMQ server, such as GR00T's"
+    if len(greeting) >= 9 and greeting[3:9] == b"\x04\x00\x00\x00\x00\x00":  # SETTINGS of stream 0
+        return "a gRPC server, such as LeRobot's"
+    if greeting:
+        return f"a server that begins with {quoted(repr(greeting[:24]), 80)}"
+    return ""
+
+
+def _upgraded(connection: socket.socket, host: str) -> str:
+    with suppress(OSError):
+        connection.sendall(_UPGRADE.format(host=host).encode())
+    answer = _heard(connection)
+    if not answer.startswith(b"HTTP/"):
+        return "a server that wants TLS (wss)" if answer.startswith(b"\x15\x03") else ""
+    head = answer.decode("latin-1").split("\r\n")
+    if " 101 " in f"{head[0]} ":
+        return "a WebSocket server, such as openpi's"
+    names = [line.partition(":")[2].strip() for line in head if line.lower().startswith("server:")]
+    program = f" ({quoted(names[0], 60)})" if names else ""
+    return f"an HTTP server{program} that says {quoted(head[0].partition(' ')[2], 80)!r}"
+
+
+def _as_router(connection: socket.socket, host: str) -> str:
+    del host
+    with suppress(OSError):
+        connection.sendall(_ZENOH_INIT)
+    answer = _heard(connection)
+    is_zenoh = len(answer) >= 3 and int.from_bytes(answer[:2], "little") == len(answer) - 2
+    return "a Zenoh router, such as vagus's own" if is_zenoh and answer[2] & 0x1F in _ZENOH_ANSWERS else ""
+
+
+def _heard(connection: socket.socket) -> bytes:
+    connection.settimeout(GREETING_S)
+    with suppress(OSError):
+        return connection.recv(MAX_BYTES)
+    return b""

@@ -1,0 +1,160 @@
+"""Foreign policy servers of the reference shape, as processes that misbehave when they are told to.
+
+`python tests/foreign_server.py openpi --port 0 --wish FILE`: the word in the file decides how each request is
+answered: nothing, "nan", "shape", "garbage", "slow", "hang", "error", "endless" …
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import importlib.util
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import websockets.asyncio.server
+import zmq
+from numpy.typing import NDArray
+
+from vagus.demo.arm import HOME
+from vagus.gateways.arrays import ArrayDialect, decode_message, encode_message
+from vagus.gateways.msgpack import Key, Value
+from vagus.gateways.neutral import ForeignReply, Operation
+from vagus.integrations.gr00t import dialect
+
+HORIZON = 60
+ORIGINAL = "openpi_client.msgpack_numpy"
+"""Encoding of openpi's own clients and servers; where it is not installed, ours, whose bytes are the same."""
+GARBAGE = b"\xc1 this is no msgpack"
+
+
+class Brain:
+    """Waves around the arm's home pose, from where the arm is on."""
+
+    def __init__(self, wish: Path, calls: Path) -> None:
+        self._wish, self._calls = wish, calls
+        self._step = 0
+
+    @property
+    def wish(self) -> str:
+        """The word in the file."""
+        return self._wish.read_text() if self._wish.exists() else ""
+
+    def actions(self, state: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Return (horizon, 6) from the measured joints, (6,)."""
+        with self._calls.open("a") as calls:
+            calls.write(f"{len(state)}\n")
+        if self.wish == "slow":
+            time.sleep(0.6)
+        if self.wish == "hang":
+            time.sleep(3600)
+        if self.wish == "error":
+            raise ValueError("told to fail")
+        fade = np.minimum(np.arange(1, HORIZON + 1) / 30.0, 1.0)[:, None]
+        wave = HOME + 0.2 * np.sin(np.arange(HORIZON) / 12.0)[:, None]
+        actions = ((1 - fade) * state + fade * wave).astype(np.float32)
+        if self.wish == "nan":
+            actions[3, 2] = np.nan
+        given: NDArray[np.float32] = actions[:, :4] if self.wish == "shape" else actions
+        return given
+
+
+async def serve_openpi(brain: Brain, port: int, metadata: dict[Key, Value]) -> None:
+    """Serve as openpi's WebsocketPolicyServer does."""
+    pack, unpack = _codec()
+
+    async def converse(connection: websockets.asyncio.server.ServerConnection) -> None:
+        await connection.send(pack(metadata))
+        while True:
+            observation = unpack(bytes(await connection.recv(decode=False)))
+            try:
+                actions = brain.actions(observation["observation/state"][:6])
+            except Exception:
+                await connection.send(traceback.format_exc())
+                await connection.close(1011, "Internal server error. Traceback included in previous frame.")
+                raise
+            answer = pack({"actions": actions, "server_timing": {"infer_ms": 1.0}})
+            await connection.send(GARBAGE if brain.wish == "garbage" else answer)
+            if brain.wish == "twice":
+                await connection.send(answer)
+
+    async with websockets.asyncio.server.serve(
+        converse, "127.0.0.1", port, compression=None, max_size=None
+    ) as server:
+        _say(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
+
+
+def _codec() -> tuple[Callable[[object], bytes], Callable[[bytes], dict[str, NDArray[np.floating]]]]:
+    if importlib.util.find_spec(ORIGINAL.partition(".")[0]) is not None:
+        original = importlib.import_module(ORIGINAL)
+        return original.Packer().pack, original.unpackb
+    return (
+        lambda entries: encode_message(entries, ArrayDialect.OPENPI),  # type: ignore[arg-type]
+        lambda frame: decode_message(frame).value,  # type: ignore[return-value]
+    )
+
+
+def serve_gr00t(brain: Brain, port: int, metadata: dict[Key, Value], version: str) -> None:
+    """Serve as GR00T's servers do: one REP socket, one request after the other."""
+    socket = zmq.Context().socket(zmq.REP)
+    socket.bind(f"tcp://127.0.0.1:{port}")
+    _say(int(socket.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2]))
+    while True:
+        frame = socket.recv()
+        try:
+            socket.send(_gr00t_answer(brain, frame, metadata, version))
+        except Exception as error:  # noqa: BLE001 - as the original: whatever goes wrong is said
+            socket.send(msgspec.msgpack.encode({"error": str(error)}))
+
+
+def _gr00t_answer(brain: Brain, frame: bytes, metadata: dict[Key, Value], version: str) -> bytes:
+    request = dialect.decode_request(frame)
+    if request.operation is Operation.DESCRIBE:
+        keys: list[Value] = ["state.joints"] if version == dialect.N1_5 else ["joints"]
+        said: dict[Key, Value] = {"state": {"delta_indices": [0], "modality_keys": keys}, **metadata}
+        return dialect.encode_reply(ForeignReply(extra=said), request, version=version)
+    if request.operation is Operation.RESET and version != dialect.N1_5:
+        return dialect.encode_reply(ForeignReply(), request, version=version)
+    if request.operation is not Operation.INFER:
+        return dialect.encode_reply(dialect.unknown_endpoint(request.envelope.endpoint), request)
+    key = ("state.joints",) if version == dialect.N1_5 else ("state", "joints")
+    states = np.asarray(request.observation[key])
+    chunks = np.stack([brain.actions(state[..., :6].reshape(6)) for state in states])
+    if brain.wish == "garbage":
+        return GARBAGE
+    actions = {"action.joints": chunks[0]} if version == dialect.N1_5 else {"joints": chunks}
+    return dialect.encode_reply(ForeignReply(actions), request)
+
+
+def _say(port: int) -> None:
+    sys.stdout.write(f"listening on {port}\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Serve until killed."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("protocol", choices=["openpi", "gr00t"])
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--wish", type=Path, required=True)
+    parser.add_argument("--calls", type=Path, default=Path("/dev/null"))
+    parser.add_argument("--metadata", default="a")
+    parser.add_argument("--version", default=dialect.N1_6)
+    told = parser.parse_args()
+    brain = Brain(told.wish, told.calls)
+    metadata: dict[Key, Value] = {"model": told.metadata} if told.metadata else {}
+    if told.protocol == "openpi":
+        asyncio.run(serve_openpi(brain, told.port, metadata))
+    else:
+        serve_gr00t(brain, told.port, metadata, told.version)
+
+
+if __name__ == "__main__":
+    main()
