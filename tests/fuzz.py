@@ -355,7 +355,7 @@ def _foreign_targets() -> tuple[Target, ...]:
     return (
         Target("foreign arrays", decode_message, arrays),
         Target("openpi request", _openpi_request, _files(openpi_frames, "*_c2s_*") + arrays),
-        Target("openpi observation", _openpi_observation, _files(openpi_frames, "*_c2s_*")),
+        Target("openpi observation", _openpi_observations(), _files(openpi_frames, "conn1_c2s_frame[01]_*")),
         Target("openpi reply", _openpi_reply, _files(openpi_frames, "*_s2c_*")),
         Target("gr00t request", _gr00t_request, _files(gr00t_frames, "*_REQ.bin")),
         Target(
@@ -382,15 +382,22 @@ def _openpi_request(payload: bytes) -> None:
     openpi.rtc_of(request)
 
 
-def _openpi_observation(payload: bytes) -> None:
-    """Read a request as the profile of ALOHA or DROID means it, with the pictures of the captured frames."""
-    request = openpi.decode_request(payload)
-    name = "aloha" if ("state",) in request.observation else "droid"
-    profile = load_profile(name, "openpi")
-    small = tuple(replace(image, height=2, width=2, resize=ResizeRule.REFUSE) for image in profile.images)
-    observation = WireMapping(replace(profile, images=small)).observation_from(request)
-    if not np.isfinite(observation.state).all():
-        raise ValueError(observation.state)
+def _openpi_observations() -> Callable[[bytes], None]:
+    """Return what reads a request as the profile of ALOHA or DROID means it, pictures as captured."""
+    mappings = {}
+    for name in ("aloha", "droid"):
+        profile = load_profile(name, "openpi")
+        small = tuple(replace(image, height=2, width=2, resize=ResizeRule.REFUSE) for image in profile.images)
+        mappings[name] = WireMapping(replace(profile, images=small))
+
+    def observe(payload: bytes) -> None:
+        request = openpi.decode_request(payload)
+        name = "aloha" if ("state",) in request.observation else "droid"
+        observation = mappings[name].observation_from(request)
+        if not np.isfinite(observation.state).all():
+            raise ValueError(observation.state)
+
+    return observe
 
 
 def _openpi_reply(payload: bytes) -> None:

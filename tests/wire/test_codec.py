@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
 import tracemalloc
 
 import msgspec
@@ -362,3 +365,21 @@ def test_a_boolean_is_0_or_1() -> None:
 def test_an_image_message_may_hold_any_bytes() -> None:
     message = ImageMessage("raw", 1, 1, memoryview(b"abc"))
     assert decode(encode(message), ImageMessage) == message
+
+
+def test_no_thread_makes_a_decoder_because_two_at_once_would_end_the_process() -> None:
+    """In a process of its own: what other tests have decoded here would hide it."""
+    program = """
+        import msgspec
+        from samples import SAMPLES
+        from vagus.wire.codec import decode, encode
+
+        def refuse(*_):
+            raise AssertionError("a decoder is made where threads may do so at once")
+
+        msgspec.msgpack.Decoder = refuse
+        for sample in SAMPLES.values():
+            decode(encode(sample), type(sample))
+    """
+    path = {"PYTHONPATH": ":".join(filter(None, sys.path))}
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], env=path, check=True, timeout=60)

@@ -67,6 +67,8 @@ def decode_message(payload: bytes | memoryview) -> ForeignMessage:
     seen: list[ArrayDialect] = []
 
     def convert(entries: ValueMap) -> Value:
+        if _MARKERS.keys().isdisjoint(entries):  # most maps; a message can have 30,000 of them
+            return entries
         for marker, (dialect, decode) in _MARKERS.items():
             if marker in entries and _is_marked(entries, marker):
                 array = decode(entries)

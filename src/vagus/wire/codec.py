@@ -5,16 +5,16 @@ Every decoder raises ProtocolError and nothing else, and checks a size before it
 
 from __future__ import annotations
 
-import functools
 import math
 import struct
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from vagus.errors import ProtocolError, SpecError
+from vagus.wire import schema
 from vagus.wire.schema import (
     MAX_NDIM,
     SCHEMA_VERSION,
@@ -54,6 +54,14 @@ _MAX_BYTES: dict[type[msgspec.Struct], int] = {
     ObservationMessage: MAX_OBSERVATION_BYTES,
     ChunkMessage: MAX_CHUNK_BYTES,
 }
+
+_DECODERS: dict[type[msgspec.Struct], msgspec.msgpack.Decoder[msgspec.Struct]] = {
+    kind: msgspec.msgpack.Decoder(kind)
+    for kind in vars(schema).values()
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+}
+"""Made while this module is imported, by one thread: msgspec 0.22 ends the process (SIGSEGV) when one thread
+makes the first decoder of a type and another one too."""
 
 _DTYPES = {
     text: np.dtype(text)
@@ -123,7 +131,7 @@ def decode(payload: bytes | memoryview, kind: type[MessageT]) -> MessageT:
     """
     _check_size(payload, kind)
     try:
-        message: MessageT = _decoder(kind).decode(payload)
+        message = cast("MessageT", _DECODERS[kind].decode(payload))
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         # msgspec lets the two others through: text that is not UTF-8, and unknown fields nested too deeply
         raise ProtocolError(f"malformed {kind.__name__}: {error}") from error
@@ -176,11 +184,6 @@ def decode_tensor(
     array = np.frombuffer(message.data, dtype).reshape(message.shape)
     array.flags.writeable = False
     return array
-
-
-@functools.cache
-def _decoder(kind: type[MessageT]) -> msgspec.msgpack.Decoder[MessageT]:
-    return msgspec.msgpack.Decoder(kind)
 
 
 def _check_size(payload: bytes | memoryview, kind: type[msgspec.Struct]) -> None:
