@@ -18,7 +18,8 @@ from vagus.edge.config import EdgeConfig
 from vagus.errors import ConfigError, SessionRefusedError
 from vagus.gateway_config import GatewayConfig
 from vagus.gateways.metrics import GatewayMetrics
-from vagus.gateways.peer import Peer, PeerSettings
+from vagus.gateways.peer import Peer
+from vagus.gateways.peer_session import PeerSettings
 from vagus.gateways.profile import Profile
 from vagus.gateways.wire_mapping import WireMapping
 from vagus.quoting import quoted
