@@ -282,12 +282,46 @@ def test_a_profile_that_does_not_fit_the_policy_is_told_at_the_start(link: Link)
         assert "elbow" in ended.value.rcvd.reason
 
 
+def test_what_is_no_request_is_counted(link: Link) -> None:
+    with rig.listening(link) as listener:
+        for frame in (b"\xc1", encode_message({"endpoint": "dance"}, OPENPI), encode_message({}, OPENPI)):
+            with rig.client(listener) as client:
+                client.send(frame)
+                assert isinstance(client.recv(rig.PATIENCE_S), str)
+        with rig.client(listener) as client:
+            ask(client)
+        assert listener._gateway.metrics.requests() == {"malformed": 3, "answered": 1}
+
+
+def test_the_same_mistake_is_logged_once_in_a_while(link: Link, caplog: pytest.LogCaptureFixture) -> None:
+    with rig.listening(link) as listener:
+        for _ in range(3):
+            with rig.client(listener) as client:
+                client.send("hello")
+                client.recv(rig.PATIENCE_S)
+    said = [record.getMessage() for record in caplog.records if "hello" in record.getMessage()]
+    assert len(said) == 1
+    assert "wanted a binary frame of msgpack, got the text hello (1 times" in said[0]
+
+
 def test_an_address_in_use_is_told(link: Link, listener: OpenPiListener) -> None:
     with (
         pytest.raises(ConfigError, match=rf"wanted an address that is free here, got {listener.address}"),
         rig.listening(link, listen=listener.address),
     ):
         pass
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "a" * 100, "203.0.113.1"])
+def test_what_is_no_address_here_is_told(link: Link, host: str) -> None:
+    with pytest.raises(ConfigError, match="or it is no address"), rig.listening(link, listen=f"{host}:0"):
+        pass
+
+
+def test_an_ipv6_address(link: Link) -> None:
+    with rig.listening(link, listen="[::1]:0") as listener, rig.client(listener) as client:
+        assert listener.address.startswith("[::1]:")
+        ask(client)
 
 
 # -- HTTP -----------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from integrations.openpi import rig
 from server.raw_client import wait_until
 from vagus.gateways.arrays import ArrayDialect, encode_message
 from vagus.gateways.msgpack import Key, Value
-from vagus.integrations.openpi.connection import MAX_FRAMES, MAX_PENDING, ConnectionTimes
+from vagus.integrations.openpi.connection import MAX_PENDING, SMALL_FRAMES, ConnectionTimes
 from vagus.integrations.openpi.dialect import decode_reply
 from vagus.integrations.openpi.gateway import OpenPiListener
 from vagus.transport.link import Link
@@ -108,6 +108,17 @@ def test_a_client_that_goes_while_the_policy_works_frees_its_place(
         wait_until(lambda: is_free(listener))
 
 
+def test_a_client_that_ends_in_order_while_the_policy_works_leaves_no_session_to_the_next(
+    link: Link, policy: rig.EchoPolicy
+) -> None:
+    with rig.listening(link, max_peers=1) as listener:
+        with rig.client(listener) as client:
+            client.send(frame_of(rig.observation((rig.WAITS, 0, 0))))
+            assert policy.is_waiting.wait(rig.PATIENCE_S)
+        policy.gate.set()
+        wait_until(lambda: is_free(listener))
+
+
 # -- clients that do not read ---------------------------------------------------------------------------
 
 
@@ -144,7 +155,7 @@ def test_a_flood_of_tiny_frames_is_dropped_and_costs_nobody_else(link: Link, flo
     with rig.listening(link) as listener, rig.client(listener) as other:
         with rig.upgraded(listener) as client:
             frames = [rig.masked(rig.BINARY_PART)] if flood is rig.PART else []
-            frames += [rig.masked(flood)] * (2 * MAX_FRAMES)
+            frames += [rig.masked(flood)] * (2 * SMALL_FRAMES)
             with contextlib.suppress(OSError):
                 client.sendall(b"".join(frames))
             rig.everything_from(client)
@@ -154,7 +165,7 @@ def test_a_flood_of_tiny_frames_is_dropped_and_costs_nobody_else(link: Link, flo
 def test_pings_between_requests_are_no_flood(link: Link) -> None:
     with rig.listening(link) as listener, rig.upgraded(listener) as client:
         for _ in range(3):
-            client.sendall(rig.masked(rig.PING) * (MAX_FRAMES // 2))
+            client.sendall(rig.masked(rig.PING) * (SMALL_FRAMES // 2))
             client.sendall(rig.masked(rig.BINARY, frame_of(rig.observation())))
             said = b""
             while b"server_timing" not in said:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.streams import StreamReader
 
+from vagus.gateways.metrics import GatewayMetrics
+from vagus.integrations.openpi.opening import HOW_TO_CONNECT
+
 __all__ = ["ConnectionTimes", "OpenPiConnection", "PendingConnections"]
 
 logger = logging.getLogger(__name__)
@@ -22,18 +26,17 @@ METHOD: Final = b"GET "
 END_OF_HEAD: Final = b"\r\n\r\n"
 MAX_HEAD_BYTES = 1 << 14
 """Longest HTTP request; a client in the field sends 250 bytes."""
-MAX_PENDING = 64
+MAX_PENDING = 256
 """Connections that are no robots (yet): opening, refused, asking for the health. One takes milliseconds."""
 MAX_UNREAD_BYTES = 1 << 18
 """Answers to pings that wait for a client that does not read: 2000 of the largest."""
-MAX_FRAMES = 4096
-"""Pings, pongs and fragments between two requests; openpi's clients send a ping in 20 s, and no fragments."""
-PIECE_BYTES = 1 << 14
-"""Bytes after which a flood is noticed; a network read may be 16 times as long, and hold 40 000 frames."""
+SMALL_BYTES = 1 << 8
+"""A frame of fewer bytes costs more than it carries. Some clients cut their messages into frames of 4 kB."""
+SMALL_FRAMES, SMALL_FRAMES_PER_S = 64, 20.0
+"""Small frames between two messages, at once and in the long run; openpi's clients send a ping in 20 s."""
 
 BUSY: Final = "too many connections open here at once; try again later"
 ENDING: Final = "this gateway ends"
-HOW_TO_CONNECT: Final = "this is an openpi policy server: connect with a WebSocket client, or GET /healthz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class ConnectionTimes:
         open_s: longest opening.
         ping_interval_s: pause between two pings of ours, as in openpi.
         ping_timeout_s: longest wait for a pong; then the client has gone.
-        send_s: longest time in which a client reads nothing of its answer.
+        send_s: longest time that a client takes to read its answer.
         close_s: longest wait for the client's part of a close.
     """
 
@@ -72,6 +75,11 @@ class PendingConnections:
             oldest, _ = self._all.popitem(last=False)
             oldest.refuse(HTTPStatus.SERVICE_UNAVAILABLE, BUSY if self._most else ENDING)
 
+    def renew(self, connection: OpenPiConnection) -> None:
+        """Make one the newest: it has said what it wants."""
+        if connection in self._all:
+            self._all.move_to_end(connection)
+
     def remove(self, connection: OpenPiConnection) -> None:
         """Remove one that is a robot now, or has gone."""
         self._all.pop(connection, None)
@@ -86,15 +94,17 @@ class PendingConnections:
 class OpenPiConnection(ServerConnection):
     """Connection that refuses with a sentence what is no WebSocket, and drops a client that costs others.
 
-    A subclass for each listener sets `times` and `pending`.
+    A subclass for each listener sets `times`, `pending` and `metrics`.
     """
 
     times: ConnectionTimes
     pending: PendingConnections
+    metrics: GatewayMetrics
     _head: bytes | None = b""  # None: whole, and handed on
     _is_refused = False
     _sending_bytes = 0
-    _frames = 0
+    _small_frames = float(SMALL_FRAMES)  # that it may still send
+    _counted_s = 0.0
     _timer: asyncio.TimerHandle | None = None
 
     def refuse(self, status: HTTPStatus, sentence: str) -> None:
@@ -104,6 +114,7 @@ class OpenPiConnection(ServerConnection):
             self.transport.abort()
             return
         self._is_refused = True
+        self.metrics.count("refused_http")
         body = f"{sentence}\n".encode()
         lines = (
             f"HTTP/1.1 {status.value} {status.phrase}",
@@ -112,7 +123,8 @@ class OpenPiConnection(ServerConnection):
             "Connection: close",
         )
         self.transport.write("\r\n".join((*lines, "", "")).encode() + body)
-        self.transport.write_eof()  # closed at once, what the client still sends would wipe out the sentence
+        with contextlib.suppress(OSError):  # it has gone already
+            self.transport.write_eof()  # closed at once, what it still sends would wipe out the sentence
         self._timer = self.loop.call_later(self.times.close_s, self.transport.abort)
 
     async def next_message(self) -> bytes | str:
@@ -122,7 +134,7 @@ class OpenPiConnection(ServerConnection):
             websockets.exceptions.ConnectionClosed: the client has gone.
         """
         message: bytes | str = await self.recv()
-        self._frames = 0
+        self._small_frames = SMALL_FRAMES
         return message
 
     async def send_within(self, message: bytes | str) -> None:
@@ -136,7 +148,7 @@ class OpenPiConnection(ServerConnection):
         try:
             await asyncio.wait_for(self.send(message), self.times.send_s)
         except asyncio.TimeoutError:
-            self.transport.abort()
+            self._drop("slow_reader")
             raise
         finally:
             self._sending_bytes = 0
@@ -153,18 +165,18 @@ class OpenPiConnection(ServerConnection):
         """Take bytes of the client."""
         if self._head is not None:
             data = self._head_from(data)
-        for begin in range(0, len(data), PIECE_BYTES):
-            if self._is_refused or self.transport.is_closing():
-                return
-            super().data_received(data[begin : begin + PIECE_BYTES])
+        begin, size = 0, SMALL_BYTES  # a read may hold 40 000 frames: a flood is seen in the first pieces
+        while begin < len(data) and not (self._is_refused or self.transport.is_closing()):
+            super().data_received(data[begin : begin + size])
+            begin, size = begin + size, 2 * size
             if self.transport.get_write_buffer_size() > MAX_UNREAD_BYTES + self._sending_bytes:
-                self.transport.abort()
+                self._drop("slow_reader")
 
     def process_event(self, event: Request | Frame) -> None:  # type: ignore[override] # the base takes more
         """Count the frame."""
-        self._frames += 1
-        if self._frames > MAX_FRAMES:
-            self.transport.abort()
+        if isinstance(event, Frame) and len(event.data) < SMALL_BYTES and not self._has_room_for_small():
+            if not self.transport.is_closing():
+                self._drop("flood")
             return
         super().process_event(event)
 
@@ -173,6 +185,13 @@ class OpenPiConnection(ServerConnection):
         self._stop_timer()
         self.pending.remove(self)
         super().connection_lost(exc)
+
+    def _has_room_for_small(self) -> bool:
+        now_s = self.loop.time()
+        more = (now_s - self._counted_s) * SMALL_FRAMES_PER_S
+        self._small_frames = min(self._small_frames + more, SMALL_FRAMES) - 1
+        self._counted_s = now_s
+        return self._small_frames >= 0
 
     # -- opening ----------------------------------------------------------------------------------------
 
@@ -198,6 +217,7 @@ class OpenPiConnection(ServerConnection):
             next(Request.parse(reader.read_line))
         except StopIteration:
             self._stop_timer()
+            self.pending.renew(self)
             self._head = None
             return head
         except Exception:  # whatever that reader finds wrong
@@ -209,6 +229,10 @@ class OpenPiConnection(ServerConnection):
         self.refuse(
             HTTPStatus.REQUEST_TIMEOUT, f"no whole request in {self.times.open_s:g} s; {HOW_TO_CONNECT}"
         )
+
+    def _drop(self, event: str) -> None:
+        self.metrics.count(event)
+        self.transport.abort()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

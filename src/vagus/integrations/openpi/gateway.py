@@ -11,25 +11,24 @@ from http import HTTPStatus
 from typing import Final, TypeVar
 
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 from websockets.http11 import Request, Response
 
 from vagus.clock import NS_PER_S, Clock, MonotonicClock
 from vagus.errors import ConfigError, LinkError, SessionRefusedError, VagusError
 from vagus.gateways.gateway import Gateway
+from vagus.gateways.msgpack import MAX_FOREIGN_BYTES
 from vagus.gateways.peer import Peer
 from vagus.integrations.openpi.connection import (
     ENDING,
-    HOW_TO_CONNECT,
-    MAX_PENDING,
     ConnectionTimes,
     OpenPiConnection,
     PendingConnections,
 )
-from vagus.integrations.openpi.conversation import OpenPiConversation
+from vagus.integrations.openpi.conversation import OpenPiAnswer, OpenPiConversation
 from vagus.integrations.openpi.dialect import ERROR_CLOSE_CODE, ERROR_CLOSE_REASON, encode_metadata
 from vagus.integrations.openpi.metadata import metadata_of
+from vagus.integrations.openpi.opening import reply_to
 from vagus.integrations.openpi.resting import RestingPeers
 from vagus.quoting import quoted
 from vagus.repeats import Repeats
@@ -40,17 +39,15 @@ __all__ = ["OpenPiListener"]
 
 DEFAULT_PORT = 8000
 """Port of openpi's own server."""
-HEALTH_PATH: Final = "/healthz"
-SCHEME: Final = "Api-Key "
-NO_KEY: Final = "wanted the header Authorization: Api-Key <key>, with the right key\n"
 TRY_AGAIN_LATER: Final = 1013
 """Code of the close frame that refuses a client for now."""
 GOING_AWAY: Final = 1001
 MAX_REASON_BYTES = 123
 """Longest reason that a close frame has room for."""
+UNKNOWN_ADDRESS: Final = ("0.0.0.0", 0)  # noqa: S104 - nothing listens there; the client has gone already
 BYTES_PER_MB = 1_000_000
 INTERVAL_NS = 10 * NS_PER_S
-"""One kind of refusal is told at most this often."""
+"""The same mishap is told at most this often, whoever has it."""
 
 SILENT: Final = logging.Logger("websockets", logging.CRITICAL + 1)  # noqa: LOG001 - none that anybody sets
 """Log of websockets itself: a traceback for everybody who knocks and goes, as often as he likes."""
@@ -58,6 +55,10 @@ SILENT: Final = logging.Logger("websockets", logging.CRITICAL + 1)  # noqa: LOG0
 logger = logging.getLogger(__name__)
 
 ResultT = TypeVar("ResultT")
+
+
+class _LeftEarlyError(Exception):
+    """The client has gone while its request was answered."""
 
 
 class OpenPiListener:
@@ -83,10 +84,8 @@ class OpenPiListener:
         self._times = times or ConnectionTimes()
         self._clock = clock or MonotonicClock()
         self._pending = PendingConnections()
-        self._refusals: Repeats[str] = Repeats(interval_ns=INTERVAL_NS, max_keys=16)
-        self._workers = ThreadPoolExecutor(
-            2 * gateway.config.max_peers + MAX_PENDING, thread_name_prefix="openpi-gateway"
-        )
+        self._told: Repeats[str] = Repeats(interval_ns=INTERVAL_NS, max_keys=32)
+        self._workers = ThreadPoolExecutor(2 * gateway.config.max_peers, thread_name_prefix="openpi-gateway")
         self._idle: set[OpenPiConnection] = set()
         self._is_ending = False
         self._resting = RestingPeers(lambda peer: self._on_worker(peer.close))
@@ -126,11 +125,10 @@ class OpenPiListener:
         host, port = self._gateway.config.address(DEFAULT_PORT)
         try:
             server = await self._listen(host, port)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # a host name with a label that is too long is the latter
+            why = getattr(error, "strerror", None) or error
             wanted, fix = "an address that is free here", "another program listens there, or it is no address"
-            started.set_exception(
-                ConfigError("listen", wanted=wanted, got=f"{host}:{port}: {error.strerror or error}", fix=fix)
-            )
+            started.set_exception(ConfigError("listen", wanted=wanted, got=f"{host}:{port}: {why}", fix=fix))
             return
 
         def stop() -> None:
@@ -151,7 +149,7 @@ class OpenPiListener:
 
     async def _listen(self, host: str, port: int) -> Server:
         times = self._times
-        own = {"times": times, "pending": self._pending}
+        own = {"times": times, "pending": self._pending, "metrics": self._gateway.metrics}
         connection_type: type[OpenPiConnection] = type("OwnConnection", (OpenPiConnection,), own)
         server: Server = await serve(
             self._serve_client,
@@ -164,50 +162,47 @@ class OpenPiListener:
             ping_interval=times.ping_interval_s,
             ping_timeout=times.ping_timeout_s,
             close_timeout=times.close_s,
-            max_size=self._gateway.config.max_message_mb * BYTES_PER_MB,
+            max_size=min(self._gateway.config.max_message_mb * BYTES_PER_MB, MAX_FOREIGN_BYTES),
             max_queue=(0, 0),  # the next request is read from the network when this one is answered
             logger=SILENT,
         )
         return server
 
     def _reply_to_http(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Return the answer to a request that opens no WebSocket here; None: it may open one."""
-        if request.path.partition("?")[0] == HEALTH_PATH:
-            return connection.respond(HTTPStatus.OK, "OK\n")
-        if not request.headers.get_all("Upgrade"):
-            return connection.respond(HTTPStatus.UPGRADE_REQUIRED, f"{HOW_TO_CONNECT}\n")
-        if not self._gateway.check_token(_key_in(request.headers)):
-            self._note_refusal("a client without the right key")
-            response = connection.respond(
-                HTTPStatus.UNAUTHORIZED,
-                NO_KEY,
-            )
-            response.headers["WWW-Authenticate"] = SCHEME.strip()
-            return response
-        return None
+        reply = reply_to(request, connection, self._gateway.check_token)
+        if reply is not None and reply.status_code == HTTPStatus.UNAUTHORIZED:
+            self._tell("a client without the right key is refused", str(connection.remote_address))
+        return reply
 
     async def _serve_client(self, connection: ServerConnection) -> None:
         if not isinstance(connection, OpenPiConnection):
             raise TypeError(f"wanted an OpenPiConnection, got {type(connection).__name__}")
-        host, port = connection.remote_address[:2]
+        host, port = (connection.remote_address or UNKNOWN_ADDRESS)[:2]
+        self._robots += 1
         try:
             peer = await self._peer_of(host, port)
+            self._pending.remove(connection)
+            await self._serve_peer(connection, peer, host)
         except SessionRefusedError as refusal:
-            self._note_refusal(str(refusal))
+            self._tell(str(refusal), host)
             await connection.close(TRY_AGAIN_LATER, _short(refusal))
-            return
-        self._pending.remove(connection)
-        self._robots += 1
-        is_in_order = False
-        try:
-            is_in_order = await self._converse(connection, peer)
-        except ConnectionClosedOK:
-            is_in_order = True
-        except (ConnectionClosed, asyncio.TimeoutError) as end:
-            logger.info("robot %s: %s", peer.name, quoted(end) or "it does not read its answers")
+        except Exception:
+            logger.exception("the connection from %s has failed", host)
         finally:
             self._robots -= 1
-            if is_in_order and not self._is_ending:
+
+    async def _serve_peer(self, connection: OpenPiConnection, peer: Peer, host: str) -> None:
+        has_session = True
+        try:
+            has_session = await self._converse(connection, peer)
+        except _LeftEarlyError:
+            has_session = False
+        except ConnectionClosedOK:
+            pass
+        except (ConnectionClosed, asyncio.TimeoutError) as end:
+            self._tell(str(end) or "it does not read its answers", peer.name)
+        finally:
+            if has_session and not self._is_ending:
                 self._resting.put(peer, host)
             else:
                 await self._on_worker(peer.close)
@@ -218,28 +213,30 @@ class OpenPiListener:
         if peer is not None:
             await self._on_worker(peer.reset)
             return peer
-        if self._robots + len(self._resting) >= self._gateway.config.max_peers:
+        if self._robots + len(self._resting) > self._gateway.config.max_peers:
             oldest = self._resting.take_oldest()
             if oldest is not None:
                 await self._on_worker(oldest.close)
         return self._gateway.admit(f"{bracketed(host)}:{port}")
 
     async def _converse(self, connection: OpenPiConnection, peer: Peer) -> bool:
-        """Answer a client until one of the two ends it; return whether it has a session to keep."""
+        """Answer a client until one of the two ends it; return whether it has a session."""
         try:
-            contract = await self._while_there(connection, peer, peer.open)
+            contract = await self._on_worker(peer.open)  # if the client goes meanwhile, the next one has it
         except VagusError as error:
-            logger.warning("robot %s: %s", peer.name, quoted(error))
+            self._tell(str(error), peer.name)
             is_passing = isinstance(error, LinkError | SessionRefusedError)
             await connection.close(TRY_AGAIN_LATER if is_passing else ERROR_CLOSE_CODE, _short(error))
             return False
         await connection.send_within(encode_metadata(metadata_of(self._gateway.mapping.profile, contract)))
         path = connection.request.path if connection.request else ""
-        conversation = OpenPiConversation(peer, path=path)
+        conversation = OpenPiConversation(peer, self._gateway.metrics, path=path)
         while not self._is_ending:
             frame = await self._next_message(connection)
             received_ns = self._clock.now_ns()
-            answer = await self._while_there(connection, peer, functools.partial(conversation.answer, frame))
+            answer = await self._answer(connection, peer, conversation, frame)
+            if answer.failure:
+                self._tell(answer.failure, peer.name)
             await connection.send_within(answer.frame)
             conversation.sent_after(self._clock.now_ns() - received_ns)
             if answer.is_last:
@@ -255,32 +252,33 @@ class OpenPiListener:
         finally:
             self._idle.discard(connection)
 
-    async def _while_there(
-        self, connection: OpenPiConnection, peer: Peer, work: Callable[[], ResultT]
-    ) -> ResultT:
-        """Return what `work` returns, which a worker does; if the client goes meanwhile, so does the peer."""
-        doing = self._on_worker(work)
+    async def _answer(
+        self, connection: OpenPiConnection, peer: Peer, conversation: OpenPiConversation, frame: bytes | str
+    ) -> OpenPiAnswer:
+        """Return the answer, which a worker finds.
+
+        Raises:
+            _LeftEarlyError: the client has gone meanwhile, and the peer with it.
+        """
+        answering = self._on_worker(functools.partial(conversation.answer, frame))
         leaving = asyncio.ensure_future(connection.wait_closed())
-        either: set[asyncio.Future[ResultT] | asyncio.Future[None]] = {doing, leaving}
+        either: set[asyncio.Future[OpenPiAnswer] | asyncio.Future[None]] = {answering, leaving}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         leaving.cancel()
-        if not doing.done():
-            await self._on_worker(peer.close)
-        return await doing
+        if answering.done():
+            return answering.result()
+        await self._on_worker(peer.close)
+        await answering
+        raise _LeftEarlyError
 
     def _on_worker(self, work: Callable[[], ResultT]) -> asyncio.Future[ResultT]:
         return asyncio.get_running_loop().run_in_executor(self._workers, work)
 
-    def _note_refusal(self, what: str) -> None:
-        repeat = self._refusals.note(what, self._clock.now_ns())
+    def _tell(self, what: str, who: str) -> None:
+        """Log what went wrong with a client; of the same, now and then one."""
+        repeat = self._told.note(what, self._clock.now_ns())
         if repeat is not None:
-            logger.warning("refused: %s (%d times since it was told last)", quoted(what), repeat.count)
-
-
-def _key_in(headers: Headers) -> str | None:
-    """Return the key that the client sends; None: none, several, or in another scheme."""
-    given = headers.get_all("Authorization")
-    return given[0][len(SCHEME) :] if len(given) == 1 and given[0].startswith(SCHEME) else None
+            logger.warning("%s: %s (%d times since it was told last)", who, quoted(what), repeat.count)
 
 
 def _short(error: VagusError) -> str:

@@ -15,7 +15,7 @@ REST_S = 10.0
 
 
 class RestingPeers:
-    """Peers whose client has closed its connection in order. All on the thread of an event loop.
+    """Peers whose client has gone, for its next connection. All on the thread of an event loop.
 
     A session for each request would cost more than the request, and a server grants only so many.
 
