@@ -21,7 +21,7 @@ OPENPI_PYTHON ?= $(shell for python in $(PYTHON) python3.12 python3.11 python3.1
 # What failed last time; that nothing did is a failure, too.
 RETEST := --last-failed --last-failed-no-failures none
 
-.PHONY: install demo test test-long retest-long test-lerobot retest-lerobot test-openpi retest-openpi metaworld lint unit retest docs test-pythons test-wheel bench bench-smoke fuzz mutate clean
+.PHONY: install demo test test-long test-lerobot retest-lerobot environment-lerobot test-openpi retest-openpi environment-openpi metaworld lint unit retest docs test-pythons test-wheel bench bench-smoke fuzz mutate clean
 
 install: $(VENV)/.installed
 
@@ -52,14 +52,23 @@ retest: install  ## repeat the tests that failed last time; tests of real proces
 test-long: install  ## run the long tests: networks, attacks, faults of real processes
 	$(BIN)/pytest -m slow
 
-retest-long: install  ## repeat the tests of them that failed last time
-	$(BIN)/pytest -m slow $(RETEST)
+# The two halves of them, which may run beside each other.
+HALF-processes := tests/process
+HALF-others := tests --ignore tests/process
+
+test-long-%: install
+	$(BIN)/pytest -m slow -o cache_dir=.pytest_cache/$* $(HALF-$*)
+
+retest-long-%: install  # repeats the tests of a half that failed last time
+	$(BIN)/pytest -m slow -o cache_dir=.pytest_cache/$* $(HALF-$*) $(RETEST)
 
 test-lerobot: install $(LEROBOT_VENV)/.installed  ## test LeRobot's policies and robots, in a separate environment, offline
 	VAGUS_EDGE_PYTHON=$(abspath $(BIN)/python) $(LEROBOT_VENV)/bin/pytest tests/lerobot -q
 
 retest-lerobot: install $(LEROBOT_VENV)/.installed  ## repeat the tests of them that failed last time
 	VAGUS_EDGE_PYTHON=$(abspath $(BIN)/python) $(LEROBOT_VENV)/bin/pytest tests/lerobot -q $(RETEST)
+
+environment-lerobot: $(LEROBOT_VENV)/.installed
 
 $(LEROBOT_VENV)/.installed: pyproject.toml
 	@test -n "$(LEROBOT_PYTHON)" || { echo "LeRobot wants Python 3.12 or 3.13; name one: make test-lerobot LEROBOT_PYTHON=…"; exit 1; }
@@ -75,6 +84,8 @@ test-openpi: $(OPENPI_VENV)/.installed  ## test the gateway with openpi's own cl
 
 retest-openpi: $(OPENPI_VENV)/.installed  ## repeat the tests of them that failed last time
 	$(OPENPI_VENV)/bin/pytest tests/openpi -q $(RETEST)
+
+environment-openpi: $(OPENPI_VENV)/.installed
 
 $(OPENPI_VENV)/.installed: pyproject.toml
 	@test -n "$(OPENPI_PYTHON)" || { echo "openpi's client wants Python 3.10 to 3.12; name one: make test-openpi OPENPI_PYTHON=…"; exit 1; }

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 VERSIONS = ("3.10", "3.11", "3.12", "3.13")
@@ -33,6 +34,9 @@ OLDEST_TOO = (
 OLDEST_EXTRAS = ("openpi", "gr00t", "lerobot-grpc")
 """What they need."""
 TEST_TOOLS = ("pytest", "pytest-timeout", "hypothesis")
+WHAT_FAILED = ("--last-failed", "--last-failed-no-failures", "none")
+AT_ONCE = 2
+"""Versions that are tested beside each other."""
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -48,34 +52,54 @@ def interpreter(version: str) -> str | None:
     return None
 
 
-def run_tests(version: str, python: str) -> int:
-    """Make an environment with the base dependencies and YAML, and run the tests of the edge in it."""
-    is_oldest = version == VERSIONS[0]
-    extras = ",".join(("yaml", *OLDEST_EXTRAS) if is_oldest else ("yaml",))
-    folder = ROOT / f".venv-{version}"
+def environment(version: str) -> Path:
+    """Return the folder of the environment for this version."""
+    return ROOT / f".venv-{version}"
+
+
+def install(version: str, python: str) -> None:
+    """Make an environment with the base dependencies, some extras and what runs tests."""
+    extras = ",".join(("yaml", *OLDEST_EXTRAS) if version == VERSIONS[0] else ("yaml",))
+    folder = environment(version)
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run([python, "-m", "venv", folder], check=True)
     pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet"]
     subprocess.run([*pip, "--upgrade", "pip"], check=True)
     subprocess.run([*pip, "--editable", f"{ROOT}[{extras}]", *TEST_TOOLS], check=True)
-    tests = (*EDGE_TESTS, *OLDEST_TOO) if is_oldest else ("-m", "not slow", *EDGE_TESTS)
-    pytest = [folder / "bin" / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
-    return subprocess.run(pytest, cwd=ROOT, check=False).returncode
+
+
+def run_tests(version: str, *options: str) -> bool:
+    """Run the tests of the edge in the environment for this version and print what they say."""
+    folder = environment(version)
+    tests = (*EDGE_TESTS, *OLDEST_TOO) if version == VERSIONS[0] else ("-m", "not slow", *EDGE_TESTS)
+    cache = f"cache_dir={folder / 'pytest-cache'}"
+    pytest = [folder / "bin" / "python", "-m", "pytest", "-q", "-o", cache, *options, *tests]
+    done = subprocess.run(
+        pytest, cwd=ROOT, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    print(f"Python {version}:\n{done.stdout}", end="", flush=True)
+    return done.returncode == 0
+
+
+def test_version(version: str, python: str) -> bool:
+    """Return whether the tests of the edge pass in a new environment of this version."""
+    install(version, python)
+    return run_tests(version)
 
 
 def main() -> int:
-    """Test all installed versions except that of `make test`; exit 1 if one fails."""
-    failed = []
+    """Test all installed versions except that of `make test`; exit 1 if a test fails, and again alone."""
+    ours = f"{sys.version_info.major}.{sys.version_info.minor}"
+    pythons: dict[str, str] = {}
     for version in VERSIONS:
-        if version == f"{sys.version_info.major}.{sys.version_info.minor}":
-            continue
         python = interpreter(version)
         if python is None:
             print(f"Python {version}: not present, not tested")
-            continue
-        print(f"Python {version}:", flush=True)
-        if run_tests(version, python) != 0:
-            failed.append(version)
+        elif version != ours:
+            pythons[version] = python
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        passed = dict(zip(pythons, pool.map(test_version, pythons, pythons.values()), strict=True))
+    failed = [version for version in pythons if not passed[version] and not run_tests(version, *WHAT_FAILED)]
     if failed:
         print(f"failed on Python {', '.join(failed)}")
     return 1 if failed else 0

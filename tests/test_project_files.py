@@ -31,17 +31,30 @@ def test_contributors_are_told_of_targets_and_files_that_are_there() -> None:
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
+def targets_of_ci() -> set[str]:
+    text = (ROOT / ".ci" / "run").read_text().replace("\\\n", "")
+    lines = re.findall(r"^(?:make|beside)( .+)", text, re.MULTILINE)
+    words = " ".join(line.replace("|| make", "").partition("#")[0] for line in lines).split()
+    return {word for word in words if not word.startswith("--") and "=" not in word}
+
+
 def test_ci_calls_every_suite() -> None:
-    called = re.findall(r"^make ([\w-]+)", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
-    assert {
-        "test",
-        "test-long",
+    called = targets_of_ci()
+    suites = {
+        "unit",
+        "test-long-processes",
+        "test-long-others",
         "test-lerobot",
         "test-openpi",
-        "docs",
         "test-pythons",
-        "test-wheel",
-        "demo",
-    } <= set(called)
-    for target in called:
+    }
+    assert {*suites, "lint", "docs", "test-wheel", "bench-smoke", "fuzz", "demo"} <= called
+    for target in [*called, *(f"re{name}" for name in called if name.startswith("test-long"))]:
         subprocess.run(["make", "-n", target], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+
+def test_the_halves_of_the_long_tests_are_all_of_them() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    halves = dict(re.findall(r"^HALF-(\w+) := (.+)", makefile, re.MULTILINE))
+    assert halves["others"] == f"tests --ignore {halves['processes']}"
+    assert (ROOT / halves["processes"]).is_dir()
