@@ -7,6 +7,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -167,6 +168,23 @@ def test_a_copy_elsewhere_is_the_same_model(folder: Path) -> None:
     copy = folder.parent / "copy"
     shutil.copytree(folder, copy)
     assert digest(f"{copy / 'mine.py'}:Net") == first
+
+
+def test_code_that_was_imported_by_a_link_counts_where_it_leads_to(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link to a folder, one to a file, and one that leads out of the folder."""
+    (folder.parent / "to_folder").symlink_to(folder)
+    (folder.parent / "to_file.py").symlink_to(folder / "there.py")
+    (folder / "out.py").symlink_to(folder.parent / "elsewhere.py")
+    for name in ("here.py", "there.py", "../elsewhere.py"):
+        (folder / name).touch()
+    for file in ("to_folder/here.py", "to_file.py", "policy/out.py", "policy/native.so"):
+        module = ModuleType(f"imported_{file}")
+        module.__file__ = str(folder.parent / file)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    names = [name for name, path in Home(folder).sources() if path == folder / name]
+    assert names == ["here.py", "there.py"]
 
 
 def test_the_code_that_it_imports_from_beside_itself_counts(folder: Path) -> None:

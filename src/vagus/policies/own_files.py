@@ -7,7 +7,7 @@ import site
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -59,12 +59,10 @@ class Home:
         """Return the source files of the modules imported from this folder, with their relative paths."""
         if self.folder is None:
             return []
-        files = {Path(file).resolve() for m in tuple(sys.modules.values()) if (file := _file_of(m))}
-        return sorted(
-            (str(path.relative_to(self.folder)), path)
-            for path in files
-            if path.suffix == ".py" and path.is_relative_to(self.folder) and self._is_source(path)
-        )
+        below = os.path.join(self.folder, "")
+        files = {file for file in _imported() if file.startswith(below) and file.endswith(".py")}
+        paths = (path for path in map(Path, files) if self._is_source(path))
+        return sorted((str(path.relative_to(self.folder)), path) for path in paths)
 
     def _is_source(self, path: Path) -> bool:
         below = path.relative_to(self.folder or path)
@@ -96,9 +94,17 @@ def files_below(subject: str, path: Path) -> list[tuple[str, Path]]:
     return files
 
 
-def _file_of(module: ModuleType) -> str | None:
-    file = getattr(module, "__file__", None)
-    return file if isinstance(file, str) else None
+def _imported() -> Iterator[str]:
+    """Yield the files of all modules, without symbolic links; each folder is resolved once."""
+    folders: dict[str, str] = {}
+    for module in tuple(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str):
+            folder, name = os.path.split(file)
+            if folder not in folders:
+                folders[folder] = os.path.realpath(folder)
+            path = os.path.join(folders[folder], name)
+            yield os.path.realpath(path) if os.path.islink(path) else path
 
 
 def _is_hidden(path: Path) -> bool:
