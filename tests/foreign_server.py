@@ -13,9 +13,11 @@ import importlib.util
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import msgspec
 import numpy as np
 import websockets.asyncio.server
@@ -25,8 +27,10 @@ from numpy.typing import NDArray
 from vagus.demo.arm import HOME
 from vagus.gateways.arrays import ArrayDialect, decode_message, encode_message
 from vagus.gateways.msgpack import Key, Value
-from vagus.gateways.neutral import ForeignReply, Operation
+from vagus.gateways.neutral import ForeignReply, ForeignRequest, Operation
 from vagus.integrations.gr00t import dialect
+from vagus.integrations.lerobot_grpc import dialect as lerobot
+from vagus.integrations.lerobot_grpc.protobuf import ObservationParts, decode_part
 
 HORIZON = 60
 ORIGINAL = "openpi_client.msgpack_numpy"
@@ -37,9 +41,8 @@ GARBAGE = b"\xc1 this is no msgpack"
 class Brain:
     """Waves around the arm's home pose, from where the arm is on."""
 
-    def __init__(self, wish: Path, calls: Path) -> None:
-        self._wish, self._calls = wish, calls
-        self._step = 0
+    def __init__(self, wish: Path, offset: float) -> None:
+        self._wish, self._offset = wish, offset
 
     @property
     def wish(self) -> str:
@@ -48,8 +51,6 @@ class Brain:
 
     def actions(self, state: NDArray[np.floating]) -> NDArray[np.float32]:
         """Return (horizon, 6) from the measured joints, (6,)."""
-        with self._calls.open("a") as calls:
-            calls.write(f"{len(state)}\n")
         if self.wish == "slow":
             time.sleep(0.6)
         if self.wish == "hang":
@@ -57,7 +58,7 @@ class Brain:
         if self.wish == "error":
             raise ValueError("told to fail")
         fade = np.minimum(np.arange(1, HORIZON + 1) / 30.0, 1.0)[:, None]
-        wave = HOME + 0.2 * np.sin(np.arange(HORIZON) / 12.0)[:, None]
+        wave = HOME + self._offset + 0.2 * np.sin(np.arange(HORIZON) / 12.0)[:, None]
         actions = ((1 - fade) * state + fade * wave).astype(np.float32)
         if self.wish == "nan":
             actions[3, 2] = np.nan
@@ -89,6 +90,74 @@ async def serve_openpi(brain: Brain, port: int, metadata: dict[Key, Value]) -> N
     ) as server:
         _say(server.sockets[0].getsockname()[1])
         await server.serve_forever()
+
+
+class AsyncInference:
+    """LeRobot's four calls; without instructions it answers no bytes, as a server that was started again."""
+
+    def __init__(self, brain: Brain) -> None:
+        self._brain = brain
+        self._names: tuple[str, ...] = ()
+        self._newest: ForeignRequest | None = None
+
+    def ready(self, _: bytes, context: grpc.ServicerContext) -> bytes:
+        """Take no notice, as the original does once it has a policy."""
+        del context
+        return b""
+
+    def instruct(self, message: bytes, context: grpc.ServicerContext) -> bytes:
+        """Load a policy for these features."""
+        del context
+        self._names = lerobot.decode_setup(message).lerobot_features["observation.state"].names
+        return b""
+
+    def observe(self, parts: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+        """Keep the newest observation."""
+        del context
+        gathered = ObservationParts(1 << 30)
+        for part in parts:
+            whole = gathered.add(decode_part(part))
+            self._newest = self._newest if whole is None else lerobot.decode_request(whole)
+        return b""
+
+    def act(self, _: bytes, context: grpc.ServicerContext) -> bytes:
+        """Answer the newest observation; no bytes, whatever goes wrong."""
+        del context
+        asked, self._newest = self._newest, None
+        if asked is None or not self._names:
+            return b""
+        state = np.array([asked.observation[(name,)] for name in self._names], np.float32)
+        try:
+            actions = self._brain.actions(state)
+        except ValueError:
+            return b""
+        if self._brain.wish == "garbage":
+            return b"\x0a\x03" + GARBAGE[:3]
+        extra: dict[Key, Value] = {
+            "timestep": asked.beside[("timestep",)],
+            "timestamp": 0.0,
+            "step_s": 1 / 30,
+        }
+        return lerobot.encode_reply(ForeignReply({"actions": actions}, extra), asked.envelope)
+
+
+def serve_lerobot(brain: Brain, port: int) -> None:
+    """Serve as LeRobot's policy server does."""
+    calls = AsyncInference(brain)
+    handlers = {
+        "Ready": grpc.unary_unary_rpc_method_handler(calls.ready),
+        "SendPolicyInstructions": grpc.unary_unary_rpc_method_handler(calls.instruct),
+        "SendObservations": grpc.stream_unary_rpc_method_handler(calls.observe),
+        "GetActions": grpc.unary_unary_rpc_method_handler(calls.act),
+    }
+    server = grpc.server(ThreadPoolExecutor(4))
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("transport.AsyncInference", handlers),)
+    )
+    bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    server.start()
+    _say(bound)
+    server.wait_for_termination()
 
 
 def _codec() -> tuple[Callable[[object], bytes], Callable[[bytes], dict[str, NDArray[np.floating]]]]:
@@ -141,17 +210,19 @@ def _say(port: int) -> None:
 def main() -> None:
     """Serve until killed."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("protocol", choices=["openpi", "gr00t"])
+    parser.add_argument("protocol", choices=["openpi", "gr00t", "lerobot_grpc"])
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--wish", type=Path, required=True)
-    parser.add_argument("--calls", type=Path, default=Path("/dev/null"))
+    parser.add_argument("--offset", type=float, default=0.0)
     parser.add_argument("--metadata", default="a")
     parser.add_argument("--version", default=dialect.N1_6)
     told = parser.parse_args()
-    brain = Brain(told.wish, told.calls)
+    brain = Brain(told.wish, told.offset)
     metadata: dict[Key, Value] = {"model": told.metadata} if told.metadata else {}
     if told.protocol == "openpi":
         asyncio.run(serve_openpi(brain, told.port, metadata))
+    elif told.protocol == "lerobot_grpc":
+        serve_lerobot(brain, told.port)
     else:
         serve_gr00t(brain, told.port, metadata, told.version)
 

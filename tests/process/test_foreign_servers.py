@@ -3,91 +3,27 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import pytest
 
+from process.foreign_rig import ADDRESSES, OPTIONS, Foreign, profile_in
 from process.rig import Outcome, Rig, await_fresh, check_safe, outcome_of, rig_in
 from vagus.cli.exit_code import ExitCode
 from vagus.clock import NS_PER_S, monotonic_ns
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(300), pytest.mark.slow]
 
-SERVER = Path(__file__).parents[1] / "foreign_server.py"
-ADDRESSES = {"openpi": "openpi+ws", "gr00t": "gr00t+tcp"}
-KEYS = {
-    "openpi": ("observation/state", "actions", "prompt"),
-    "gr00t": ("[state, joints]", "[action, joints]", "[language, annotation.human.task_description]"),
-}
-JOINTS = "[joint_1, joint_2, joint_3, joint_4, joint_5, joint_6]"
 BUFFER = ("--buffer-time-s", "0.5", "--backoff-max-s", "2", "--max-offline-s", "12")
 FAULT_S = 2.5
 """Longer than a plan of 2 s."""
 SETTLED_S = 0.5
+SAYING = ("openpi", "gr00t")
+"""Protocols whose servers say something about themselves."""
 WISHES = ("nan", "shape", "garbage", "error", "slow", "twice")
-
-
-def profile_in(folder: Path, protocol: str) -> Path:
-    """Write the profile of the simulated arm."""
-    state, actions, instruction = KEYS[protocol]
-    path = folder / f"{protocol}.yaml"
-    path.write_text(
-        f"protocol: {protocol}\nrobot_type: sim\nrate_hz: 30\nhorizon: 60\ninstruction: {instruction}\n"
-        f"state:\n  - {{key: {state}, names: {JOINTS}, unit: rad}}\n"
-        f"actions:\n  - {{key: {actions}, names: {JOINTS}, unit: rad}}\n"
-    )
-    return path
-
-
-class Foreign:
-    """The foreign server's process."""
-
-    def __init__(self, folder: Path, protocol: str) -> None:
-        self.protocol = protocol
-        self._wish = folder / "wish"
-        self.wish()
-        self.port = 0
-        self.start()
-
-    @property
-    def address(self) -> str:
-        """Address for `--policy`."""
-        return f"{ADDRESSES[self.protocol]}://127.0.0.1:{self.port}"
-
-    def wish(self, word: str = "") -> None:
-        """Say how requests are answered from now on."""
-        self._wish.write_text(word)
-
-    def start(self, metadata: str = "a") -> None:
-        """Start it, and wait until it listens."""
-        told = [self.protocol, "--port", str(self.port), "--wish", str(self._wish), "--metadata", metadata]
-        self._process = subprocess.Popen(
-            [sys.executable, str(SERVER), *told], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
-        assert self._process.stdout is not None
-        self.port = int(self._process.stdout.readline().split()[-1])
-
-    def stop(self) -> None:
-        """Stop the process where it is."""
-        self._process.send_signal(signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        """Let it go on."""
-        self._process.send_signal(signal.SIGCONT)
-
-    def kill(self) -> None:
-        """Kill it."""
-        self._process.kill()
-        self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-
 
 Act = Callable[[Foreign], None]
 
@@ -118,7 +54,13 @@ class Driller:
         folder = rig.folder / protocol
         folder.mkdir()
         self.foreign = Foreign(folder, protocol)
-        options = ("profile", str(profile_in(folder, protocol)), "timeout_s", "1.0")
+        options = (
+            "profile",
+            str(profile_in(folder, protocol)),
+            "timeout_s",
+            "1.0",
+            *OPTIONS.get(protocol, ()),
+        )
         rig.serve(protocol, "--service-name", protocol, policy=self.foreign.address, options=options)
         self.robot = rig.run(protocol, *BUFFER, "--service", f"wave/main/{protocol}")
         self.faults: list[Fault] = []
@@ -164,6 +106,10 @@ def drills(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Dr
             for word in WISHES:
                 during(drillers, word, partial(Foreign.wish, word=word), Foreign.wish)
             changed_ns = [driller.change() for driller in drillers]
+            for driller in drillers:
+                if driller.foreign.protocol not in SAYING:  # it has loaded what it was told to load, again
+                    await_fresh(rig.folder, driller.robot, changed_ns[-1])
+                    driller.robot.signal(signal.SIGINT)
             yield {
                 driller.foreign.protocol: Drill(
                     outcome_of(driller.robot, timeout_s=60.0), driller.faults, at_ns
@@ -193,7 +139,11 @@ def test_without_an_answer_the_robot_plays_its_plan_and_holds(drill: Drill, name
     assert not any(row.is_moving for row in late[-10:])
 
 
-def test_a_server_with_other_metadata_gives_no_action_and_the_robot_is_stopped(drill: Drill) -> None:
+@pytest.mark.parametrize("protocol", SAYING)
+def test_a_server_with_other_metadata_gives_no_action_and_the_robot_is_stopped(
+    drills: Mapping[str, Drill], protocol: str
+) -> None:
+    drill = drills[protocol]
     outcome = drill.outcome
     assert outcome.run.exit_code == ExitCode.DEAD, outcome.output
     assert not [row for row in outcome.plan_rows if row.captured_ns >= drill.changed_ns]

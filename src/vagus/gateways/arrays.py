@@ -58,12 +58,8 @@ class ForeignMessage:
     dialect: ArrayDialect | None
 
 
-def decode_message(payload: bytes | memoryview, *, max_items: int = MAX_ITEMS) -> ForeignMessage:
+def decode_message(payload: bytes | memoryview) -> ForeignMessage:
     """Return the message in `payload`, every array decoded by its own dialect.
-
-    Args:
-        payload: the whole message.
-        max_items: most keys and values together.
 
     Raises:
         ProtocolError: malformed, over a bound, or an array of an element type that is not allowed.
@@ -80,7 +76,7 @@ def decode_message(payload: bytes | memoryview, *, max_items: int = MAX_ITEMS) -
                 return array
         return entries
 
-    value = read_msgpack(payload, convert, max_items=max_items)
+    value = read_msgpack(payload, convert)
     return ForeignMessage(value, seen[0] if seen else None)
 
 

@@ -18,7 +18,6 @@ from vagus.integrations.gr00t.dialect import (
     encode_reply,
     unknown_endpoint,
 )
-from vagus.integrations.gr00t.entrance import Entrance
 from vagus.quoting import quoted
 from vagus.threads import ThreadPool
 
@@ -39,13 +38,11 @@ class Gr00tConversation:
     Args:
         gateway: admits the robots.
         address: where the client is, for logs and audits.
-        entrance: bounds the work on requests, for all clients together.
     """
 
-    def __init__(self, gateway: Gateway, address: str, entrance: Entrance) -> None:
+    def __init__(self, gateway: Gateway, address: str) -> None:
         self._gateway = gateway
         self._address = address
-        self._entrance = entrance
         self._robots: list[Peer] = []
         self._rows: ThreadPool | None = None
 
@@ -79,25 +76,17 @@ class Gr00tConversation:
     # -- parts ------------------------------------------------------------------------------------------
 
     def _answer(self, frame: memoryview) -> bytes:
-        with self._entrance.turn(is_known=self.has_places):
-            try:
-                request = decode_request(frame)
-            except ProtocolError as error:
-                return self.refuse(quoted(error, MAX_ERROR))
-            reply = self._reply_at_once(request)
-            if reply is not None:
-                return self._encoded(reply, request)
-        return self._encoded(self._infer(request), request)
+        try:
+            request = decode_request(frame)
+        except ProtocolError as error:
+            return self.refuse(quoted(error, MAX_ERROR))
+        return encode_reply(self._reply_to(request), request, version=self._gateway.config.version)
 
-    def _encoded(self, reply: ForeignReply, request: ForeignRequest) -> bytes:
-        return encode_reply(reply, request, version=self._gateway.config.version)
-
-    def _reply_at_once(self, request: ForeignRequest) -> ForeignReply | None:
-        """Return the reply to what needs no robot; None to a request for actions."""
+    def _reply_to(self, request: ForeignRequest) -> ForeignReply:
         if not self._gateway.check_token(request.token):
             return WRONG_TOKEN
         if request.operation is Operation.INFER:
-            return None
+            return self._infer(request)
         if request.operation is Operation.RESET:
             for robot in self._robots:
                 robot.reset()

@@ -1,0 +1,87 @@
+"""A foreign server as a process, and the profile of the simulated arm for it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+__all__ = ["ADDRESSES", "OPTIONS", "Foreign", "profile_in"]
+
+SERVER = Path(__file__).parents[1] / "foreign_server.py"
+ADDRESSES = {"openpi": "openpi+ws", "gr00t": "gr00t+tcp", "lerobot_grpc": "lerobot+grpc"}
+OPTIONS = {"lerobot_grpc": ("policy_type", "act", "checkpoint", "user/act")}
+"""Options besides the profile."""
+KEYS = {
+    "openpi": ("observation/state", "actions", "prompt"),
+    "gr00t": ("[state, joints]", "[action, joints]", "[language, annotation.human.task_description]"),
+    "lerobot_grpc": ("observation.state", "actions", "task"),
+}
+JOINTS = "[joint_1, joint_2, joint_3, joint_4, joint_5, joint_6]"
+
+
+def profile_in(folder: Path, protocol: str) -> Path:
+    """Write the profile of the simulated arm."""
+    state, actions, instruction = KEYS[protocol]
+    path = folder / f"{protocol}.yaml"
+    path.write_text(
+        f"protocol: {protocol}\nrobot_type: sim\nrate_hz: 30\nhorizon: 60\ninstruction: {instruction}\n"
+        f"state:\n  - {{key: {state}, names: {JOINTS}, unit: rad}}\n"
+        f"actions:\n  - {{key: {actions}, names: {JOINTS}, unit: rad}}\n"
+    )
+    return path
+
+
+class Foreign:
+    """The foreign server's process."""
+
+    def __init__(self, folder: Path, protocol: str, *more: str) -> None:
+        self.protocol = protocol
+        self._more = more
+        self._wish = folder / "wish"
+        self.wish()
+        self.port = 0
+        self.start()
+
+    @property
+    def address(self) -> str:
+        """Address for `--policy`."""
+        return f"{ADDRESSES[self.protocol]}://127.0.0.1:{self.port}"
+
+    def wish(self, word: str = "") -> None:
+        """Say how requests are answered from now on."""
+        self._wish.write_text(word)
+
+    def start(self, metadata: str = "a") -> None:
+        """Start it, and wait until it listens."""
+        told = [
+            self.protocol,
+            "--port",
+            str(self.port),
+            "--wish",
+            str(self._wish),
+            "--metadata",
+            metadata,
+            *self._more,
+        ]
+        self._process = subprocess.Popen(
+            [sys.executable, str(SERVER), *told], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        assert self._process.stdout is not None
+        self.port = int(self._process.stdout.readline().split()[-1])
+
+    def stop(self) -> None:
+        """Stop the process where it is."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Kill it."""
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
