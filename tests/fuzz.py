@@ -26,7 +26,7 @@ import numpy as np
 
 from lerobot_pickles import golden
 from samples import SAMPLES
-from vagus.errors import ProtocolError
+from vagus.errors import ProtocolError, SpecError
 from vagus.gateways.arrays import ArrayDialect, decode_message, encode_message
 from vagus.gateways.msgpack import Key, Value
 from vagus.gateways.neutral import Envelope, Operation
@@ -36,15 +36,11 @@ from vagus.gateways.wire_mapping import WireMapping
 from vagus.integrations.gr00t import dialect as gr00t
 from vagus.integrations.gr00t.batches import batch_of
 from vagus.integrations.gr00t.zmtp import RouterEnd, encode_answer
-from vagus.integrations.lerobot_grpc.dialect import (
-    decode_reply,
-    decode_request,
-    decode_setup,
-    images_of,
-    state_of,
-)
+from vagus.integrations.lerobot_grpc.canonical import canonical_request
+from vagus.integrations.lerobot_grpc.dialect import decode_reply, decode_request, decode_setup
 from vagus.integrations.lerobot_grpc.pickle_reader import read_policy_config
 from vagus.integrations.lerobot_grpc.protobuf import decode_part, encode_data
+from vagus.integrations.lerobot_grpc.robot_setup import check_setup
 from vagus.integrations.openpi import dialect as openpi
 from vagus.transport.keys import client_segment, server_from_key
 from vagus.wire.codec import decode, decode_header, decode_tensor, encode, encode_header
@@ -324,14 +320,18 @@ def _targets() -> tuple[Target, ...]:
 
 def _lerobot_targets() -> tuple[Target, ...]:
     config = decode_setup(golden("policy_setup.grpcmsg.bin"))
+    profile = load_profile("so100", "lerobot_grpc")
+
+    def set_up(payload: bytes) -> None:
+        found = read_policy_config(payload)
+        with contextlib.suppress(SpecError):
+            check_setup(found, profile)
 
     def observe(payload: bytes) -> None:
-        request = decode_request(payload)
-        state_of(request, config)
-        images_of(request, config)
+        canonical_request(decode_request(payload), config)
 
     return (
-        Target("LeRobot setup", read_policy_config, _pickles("policy_setup")),
+        Target("LeRobot setup", set_up, _pickles("policy_setup")),
         Target("LeRobot observation", observe, _pickles("observation")),
         Target("LeRobot actions", lambda data: decode_reply(encode_data(data)), _pickles("actions")),
         Target("LeRobot part", decode_part, (golden("observation.grpcmsg.bin"),)),

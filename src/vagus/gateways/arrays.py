@@ -58,8 +58,12 @@ class ForeignMessage:
     dialect: ArrayDialect | None
 
 
-def decode_message(payload: bytes | memoryview) -> ForeignMessage:
+def decode_message(payload: bytes | memoryview, *, max_items: int = MAX_ITEMS) -> ForeignMessage:
     """Return the message in `payload`, every array decoded by its own dialect.
+
+    Args:
+        payload: the whole message.
+        max_items: most keys and values together.
 
     Raises:
         ProtocolError: malformed, over a bound, or an array of an element type that is not allowed.
@@ -76,7 +80,7 @@ def decode_message(payload: bytes | memoryview) -> ForeignMessage:
                 return array
         return entries
 
-    value = read_msgpack(payload, convert)
+    value = read_msgpack(payload, convert, max_items=max_items)
     return ForeignMessage(value, seen[0] if seen else None)
 
 

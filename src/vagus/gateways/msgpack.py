@@ -71,12 +71,15 @@ _SIZED: Final = {
 }  # fmt: skip
 
 
-def read_msgpack(payload: bytes | memoryview, convert: Callable[[ValueMap], Value]) -> Value:
+def read_msgpack(
+    payload: bytes | memoryview, convert: Callable[[ValueMap], Value], *, max_items: int = MAX_ITEMS
+) -> Value:
     """Return the one value in `payload`.
 
     Args:
         payload: the whole message.
         convert: makes of each map, the innermost first, the value that stands in its place.
+        max_items: most keys and values together.
 
     Raises:
         ProtocolError: too many bytes or items, too deep, cut off, bytes left over, an extension type, a key
@@ -84,7 +87,7 @@ def read_msgpack(payload: bytes | memoryview, convert: Callable[[ValueMap], Valu
     """
     if len(payload) > MAX_FOREIGN_BYTES:
         raise ProtocolError(f"message: wanted at most {MAX_FOREIGN_BYTES} bytes, got {len(payload)}")
-    reader = _Reader(memoryview(payload).toreadonly(), convert)
+    reader = _Reader(memoryview(payload).toreadonly(), convert, max_items)
     value = reader.value(MAX_DEPTH)
     if reader.left:
         raise ProtocolError(f"message: wanted one msgpack value, got {reader.left} bytes after it")
@@ -94,11 +97,11 @@ def read_msgpack(payload: bytes | memoryview, convert: Callable[[ValueMap], Valu
 class _Reader:
     """Reads one value after the other; every size is checked before anything of that size is made."""
 
-    def __init__(self, data: memoryview, convert: Callable[[ValueMap], Value]) -> None:
+    def __init__(self, data: memoryview, convert: Callable[[ValueMap], Value], max_items: int) -> None:
         self._data = data
         self._convert = convert
         self._at = 0
-        self._items = MAX_ITEMS
+        self._items = self._max_items = max_items
 
     @property
     def left(self) -> int:
@@ -176,7 +179,7 @@ class _Reader:
             raise ProtocolError(f"message: wanted {items} more items, got {self.left} bytes for them")
         self._items -= items
         if self._items < 0:
-            raise ProtocolError(f"message: wanted at most {MAX_ITEMS} keys and values, got more")
+            raise ProtocolError(f"message: wanted at most {self._max_items} keys and values, got more")
 
 
 _KEY_LEADS: Final = frozenset(

@@ -288,3 +288,11 @@ def test_a_request_is_itself_after_the_wire(
     for found in again.arrays.values():
         assert found.dtype == array.dtype
         np.testing.assert_array_equal(found, array)
+
+
+def test_a_request_of_many_small_values_is_refused_before_it_is_read() -> None:
+    frame = encode_message(
+        {"endpoint": "ping", "data": {str(key): {} for key in range(4096)}}, ArrayDialect.NPY
+    )
+    with pytest.raises(ProtocolError, match="at most 4096 keys and values"):
+        decode_request(frame)

@@ -120,10 +120,11 @@ def test_a_client_that_introduces_itself_again_keeps_its_place(table: Table) -> 
     assert table.places == 2
 
 
-def test_a_refused_client_loses_the_place_that_it_had(table: Table) -> None:
+@pytest.mark.parametrize("change", [{"model": "another"}, {"actions": 0}])
+def test_a_refused_client_loses_the_place_that_it_had(table: Table, change: dict[str, object]) -> None:
     table.introduce(ONE)
     with pytest.raises(SpecError):
-        table.introduce(ONE, model="another")
+        table.introduce(ONE, **change)  # type: ignore[arg-type] # by name
     assert table.places == 0
     with pytest.raises(StateError, match="SendPolicyInstructions first"):
         table.call(ONE)

@@ -35,8 +35,8 @@ class Gr00tConnection:
 
     Args:
         connection: the accepted socket; closed when `run` ends.
-        address: where the client is.
-        gateway: admits its robots.
+        conversation: answers its requests.
+        gateway: the settings, and the counters.
         clock: monotonic.
         tell: called with the reason when the client is dropped.
     """
@@ -44,7 +44,7 @@ class Gr00tConnection:
     def __init__(
         self,
         connection: socket.socket,
-        address: str,
+        conversation: Gr00tConversation,
         gateway: Gateway,
         clock: Clock,
         tell: Callable[[str], None],
@@ -53,7 +53,7 @@ class Gr00tConnection:
         self._gateway = gateway
         self._clock = clock
         self._tell = tell
-        self._conversation = Gr00tConversation(gateway, address)
+        self._conversation = conversation
         most = min(gateway.config.max_message_mb * BYTES_PER_MB, MAX_FOREIGN_BYTES)
         self._end = RouterEnd(max_bytes=most)
         self._idle_ns = seconds_to_ns(gateway.config.idle_timeout_s)

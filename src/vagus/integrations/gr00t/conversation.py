@@ -18,6 +18,7 @@ from vagus.integrations.gr00t.dialect import (
     encode_reply,
     unknown_endpoint,
 )
+from vagus.integrations.gr00t.entrance import Entrance
 from vagus.quoting import quoted
 from vagus.threads import ThreadPool
 
@@ -38,11 +39,13 @@ class Gr00tConversation:
     Args:
         gateway: admits the robots.
         address: where the client is, for logs and audits.
+        entrance: bounds the work on requests, for all clients together.
     """
 
-    def __init__(self, gateway: Gateway, address: str) -> None:
+    def __init__(self, gateway: Gateway, address: str, entrance: Entrance) -> None:
         self._gateway = gateway
         self._address = address
+        self._entrance = entrance
         self._robots: list[Peer] = []
         self._rows: ThreadPool | None = None
 
@@ -76,17 +79,25 @@ class Gr00tConversation:
     # -- parts ------------------------------------------------------------------------------------------
 
     def _answer(self, frame: memoryview) -> bytes:
-        try:
-            request = decode_request(frame)
-        except ProtocolError as error:
-            return self.refuse(quoted(error, MAX_ERROR))
-        return encode_reply(self._reply_to(request), request, version=self._gateway.config.version)
+        with self._entrance.turn(is_known=self.has_places):
+            try:
+                request = decode_request(frame)
+            except ProtocolError as error:
+                return self.refuse(quoted(error, MAX_ERROR))
+            reply = self._reply_at_once(request)
+            if reply is not None:
+                return self._encoded(reply, request)
+        return self._encoded(self._infer(request), request)
 
-    def _reply_to(self, request: ForeignRequest) -> ForeignReply:
+    def _encoded(self, reply: ForeignReply, request: ForeignRequest) -> bytes:
+        return encode_reply(reply, request, version=self._gateway.config.version)
+
+    def _reply_at_once(self, request: ForeignRequest) -> ForeignReply | None:
+        """Return the reply to what needs no robot; None to a request for actions."""
         if not self._gateway.check_token(request.token):
             return WRONG_TOKEN
         if request.operation is Operation.INFER:
-            return self._infer(request)
+            return None
         if request.operation is Operation.RESET:
             for robot in self._robots:
                 robot.reset()

@@ -67,6 +67,8 @@ _NEW_MARKER: Final = "__ModalityConfig__"
 _FAILED: Final = b"ERROR"
 """What old servers answer, without msgpack."""
 _MAX_JSON: Final = 1 << 16
+_MAX_ITEMS: Final = 1 << 12
+"""Keys and values of a request: a batch of 100 robots has 600. What has more takes long to read."""
 
 
 def unknown_endpoint(endpoint: str) -> ForeignReply:
@@ -80,7 +82,7 @@ def decode_request(frame: bytes | memoryview) -> ForeignRequest:
     Raises:
         ProtocolError: malformed, not a map, or an observation that is not one.
     """
-    message = decode_message(frame)
+    message = decode_message(frame, max_items=_MAX_ITEMS)
     entries = map_of(message.value, "request")
     endpoint, token = entries.pop("endpoint", "get_action"), entries.pop("api_token", None)
     if not isinstance(endpoint, str) or not isinstance(token, str | None):

@@ -16,7 +16,9 @@ from vagus.clock import NS_PER_S, Clock, MonotonicClock
 from vagus.errors import ConfigError
 from vagus.gateways.gateway import Gateway
 from vagus.integrations.gr00t.connection import SEND_TIMEOUT_S, Gr00tConnection
+from vagus.integrations.gr00t.conversation import Gr00tConversation
 from vagus.integrations.gr00t.dialect import N1_5, N1_6, N1_7
+from vagus.integrations.gr00t.entrance import Entrance
 from vagus.repeats import Repeats
 from vagus.threads import Supervised
 from vagus.transport.endpoints import bracketed
@@ -65,6 +67,7 @@ class Gr00tListener:
         self._gateway = gateway
         self._clock = clock or MonotonicClock()
         self._most = 2 * gateway.config.max_peers + SPARE_CONNECTIONS
+        self._entrance = Entrance()
         self._lock = threading.Lock()
         self._connections: dict[Gr00tConnection, threading.Thread] = {}
         self._dropped: Repeats[str] = Repeats(interval_ns=INTERVAL_NS, max_keys=16)
@@ -136,7 +139,8 @@ class Gr00tListener:
             if repeat is not None:
                 logger.info("client %s dropped (%d for this reason): %s", address, repeat.count, reason)
 
-        begun = Gr00tConnection(connection, address, self._gateway, self._clock, tell)
+        conversation = Gr00tConversation(self._gateway, address, self._entrance)
+        begun = Gr00tConnection(connection, conversation, self._gateway, self._clock, tell)
         thread = Supervised(lambda: self._run(begun), name=f"gr00t-{address}", is_repeated=False)
         with self._lock:
             staying = [one for one in self._connections if not one.is_ending]

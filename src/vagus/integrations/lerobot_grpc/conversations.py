@@ -89,13 +89,11 @@ class Conversations:
             StateError: this address is being introduced already, or the gateway closes.
         """
         with self._introducing(address) as caller:
-            check_setup(config, self._gateway.mapping.profile)
-            model = listed_model(config.pretrained_name_or_path, self._gateway.config.models)
             if caller.conversation is not None and caller.conversation.config == config:
                 caller.conversation.reset()
                 return caller.conversation
             self._end(caller)
-            conversation = self._admitted(address, config, model)
+            conversation = self._admitted(address, config)
             with self._lock:
                 if not self._is_closed:
                     caller.conversation = conversation
@@ -196,12 +194,15 @@ class Conversations:
         finally:
             caller.is_introducing = False
 
-    def _admitted(self, address: str, config: RemotePolicyConfig, model: str) -> Conversation:
+    def _admitted(self, address: str, config: RemotePolicyConfig) -> Conversation:
+        asked = config.pretrained_name_or_path
+        check_setup(config, self._gateway.mapping.profile)
+        model = listed_model(asked, self._gateway.config.models)
         peer = self._gateway.admit(address, model=model)
         try:
             served = peer.open().capabilities
             if not model:
-                check_model(config.pretrained_name_or_path, served)
+                check_model(asked, served)
         except BaseException:
             peer.close()
             raise
