@@ -285,6 +285,23 @@ def test_a_message_that_is_not_as_it_was_sent_is_dropped_and_counted(router: Rou
     close_zenoh_session(raw)
 
 
+def test_a_message_to_a_subscriber_of_the_same_link_is_not_copied(router: Router) -> None:
+    with ZenohLink(ZenohConfig(connect=router.endpoints)) as link:
+        received: dict[str, list[bytes]] = {KEY: [], "later": [], "inner": []}
+        inner, outer = bytes(1000), bytes(1000)
+
+        def send_another(sample: Sample) -> None:
+            received[KEY].append(sample.payload)
+            send(link, inner, key="inner")
+
+        link.subscribe(KEY, send_another)
+        link.subscribe("inner", lambda sample: received["inner"].append(sample.payload))
+        link.subscribe(KEY.replace("robot", "*"), lambda sample: received["later"].append(sample.payload))
+        send(link, outer)
+        assert [payload is outer for payload in (*received[KEY], *received["later"])] == [True, True]
+        assert [payload is inner for payload in received["inner"]] == [True]
+
+
 def answer_unsealed(query: zenoh.Query) -> None:
     """Answer as a broken link would."""
     query.reply("@vagus/forged", b"payload", attachment=seal(b"", b"other"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -119,6 +120,16 @@ class _ZenohQuery:
             query.drop()  # type: ignore[no-untyped-call]
 
 
+class _InHand(threading.local):
+    """The message that a thread is sending: attachment and payload.
+
+    Zenoh calls the subscribers of the same session on that thread, before it has been sent. They get the
+    payload itself: a copy and a second checksum of camera frames take as long as all else that is done.
+    """
+
+    message: tuple[bytes, bytes] | None = None
+
+
 class ZenohConnection:
     """A Zenoh session, until it is closed or its transport is lost."""
 
@@ -137,6 +148,7 @@ class ZenohConnection:
         self._on_lost = on_lost
         self._is_listening = is_listening
         self._is_live = True
+        self._in_hand = _InHand()
         self._waiting: set[queue.SimpleQueue[zenoh.Reply | None]] = set()
         listener = zenoh.handlers.Callback(self._on_transport, indirect=False)
         self._events = session.info.declare_transport_events_listener(listener)
@@ -169,12 +181,14 @@ class ZenohConnection:
     def publish(self, key: str, header: bytes, payload: bytes, delivery: Delivery) -> None:
         """Send one message; it is lost without an error if the network is away."""
         quality = QUALITY[delivery]
+        sealed = seal(header, payload)
+        before, self._in_hand.message = self._in_hand.message, (sealed, payload)
         try:
             # no declared publisher: it sends nothing until a router has told it of a subscriber
             self._session.put(
                 key,
                 payload,
-                attachment=seal(header, payload),
+                attachment=sealed,
                 congestion_control=quality.congestion_control,
                 priority=quality.priority,
                 express=quality.is_express,
@@ -182,6 +196,8 @@ class ZenohConnection:
         except zenoh.ZError as error:
             _check_key(key)
             logger.debug("message to %s is lost: %s", key, _text(error))
+        finally:
+            self._in_hand.message = before
 
     def subscribe(self, key: str, on_sample: Callable[[Sample], None]) -> Declaration:
         """Deliver the messages published under `key`."""
@@ -189,10 +205,9 @@ class ZenohConnection:
         def deliver(sample: zenoh.Sample) -> None:
             if not self._is_live or sample.kind != zenoh.SampleKind.PUT:
                 return
-            payload = sample.payload.to_bytes()
-            header = self._opened(sample.attachment, payload)
-            if header is not None:
-                self._call(key, on_sample, Sample(str(sample.key_expr), header, payload))
+            received = self._received(sample)
+            if received is not None:
+                self._call(key, on_sample, Sample(str(sample.key_expr), *received))
 
         callback = zenoh.handlers.Callback(deliver, indirect=False)
         return self._declared(key, partial(self._session.declare_subscriber, key, callback))
@@ -285,6 +300,17 @@ class ZenohConnection:
         if not replies and not self._is_live:
             raise LinkError(f"the network was lost while asking {key}")
         return replies, has_ended
+
+    def _received(self, sample: zenoh.Sample) -> tuple[bytes, bytes] | None:
+        """Return header and payload of a message, or None if its checksum is wrong."""
+        message = self._in_hand.message
+        if message is not None and sample.attachment is not None:
+            sealed, payload = message
+            if sample.attachment.to_bytes() == sealed:  # it never left this thread
+                return sealed[:-SEAL_SIZE], payload
+        payload = sample.payload.to_bytes()
+        header = self._opened(sample.attachment, payload)
+        return None if header is None else (header, payload)
 
     def _opened(self, attachment: zenoh.ZBytes | None, payload: bytes) -> bytes | None:
         """Return the header of a message, or None if its checksum is wrong."""
