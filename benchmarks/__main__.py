@@ -15,7 +15,16 @@ from benchmarks.report import Report
 
 __all__ = ["NAMES", "main"]
 
-NAMES = ("control_isolation", "round_trip", "delivery", "throughput", "batching", "tick_cost", "delay")
+NAMES = (
+    "control_isolation",
+    "round_trip",
+    "gateways",
+    "delivery",
+    "throughput",
+    "batching",
+    "tick_cost",
+    "delay",
+)
 """Each is a module of this package; docs/benchmarks has their results."""
 
 
