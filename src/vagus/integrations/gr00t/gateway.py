@@ -15,6 +15,7 @@ from contextlib import suppress
 from vagus.clock import NS_PER_S, Clock, MonotonicClock
 from vagus.errors import ConfigError
 from vagus.gateways.gateway import Gateway
+from vagus.gateways.registry import protocol_of
 from vagus.integrations.gr00t.connection import SEND_TIMEOUT_S, Gr00tConnection
 from vagus.integrations.gr00t.conversation import Gr00tConversation
 from vagus.integrations.gr00t.dialect import N1_5, N1_6, N1_7
@@ -27,8 +28,6 @@ from vagus.transport.unreached import why_not_listening
 __all__ = ["Gr00tListener"]
 
 VERSIONS = (N1_5, N1_6, N1_7)
-DEFAULT_PORT = 5555
-"""Port of GR00T's own server."""
 SPARE_CONNECTIONS = 16
 """Connections beside two per robot: pings, and clients that are told that there is no place."""
 BACKLOG = 128
@@ -81,7 +80,8 @@ class Gr00tListener:
         Raises:
             ConfigError: nobody can listen at this address.
         """
-        host, port = self._gateway.config.address(DEFAULT_PORT)
+        config = self._gateway.config
+        host, port = config.address(protocol_of(config.protocol).port)
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
             listening = socket.create_server((host, port), family=found[0][0], backlog=BACKLOG)
