@@ -12,6 +12,9 @@ from vagus.errors import ConfigError, LinkError, PolicyError, ProtocolError
 from vagus.gateways.foreign_options import ForeignOptions, read_token
 from vagus.gateways.foreign_policy import ForeignPolicy
 from vagus.gateways.neutral import ForeignReply
+from vagus.server.config import ServeConfig
+from vagus.server.served_policy import ServedPolicy, infer_rows
+from vagus.server.warmup import try_policy
 from vagus.specs import RtcSpec
 from vagus.types import ActionChunk, Prefix
 
@@ -197,6 +200,20 @@ def test_rows_go_together_where_the_server_takes_them_together() -> None:
         assert isinstance(chunk, ActionChunk)
         assert chunk.step == at
         assert chunk.robot[0, 0] == pytest.approx(0.1 * at)
+
+
+def test_a_batch_that_the_server_refuses_is_asked_again_row_by_row() -> None:
+    stand = Stand(max_rows=3)
+    clock = HandClock()
+    config = ServeConfig(policy="foreign")
+    spoilt = [ForeignReply(error="KeyError: 'x'")]
+    stand.server.script += [spoilt * 3, spoilt]
+    with pytest.raises(PolicyError, match="KeyError"):
+        stand.policy.infer([row_of()] * 3)
+    assert "KeyError" in str(infer_rows(stand.policy, stand.policy.spec, [row_of()]))
+    model = ServedPolicy.of(stand.policy, config)
+    assert model.max_batch(8) == 3
+    assert try_policy(model, clock) == ""
 
 
 def test_the_running_plan_goes_along_only_where_the_server_offers_it() -> None:

@@ -16,6 +16,7 @@ from vagus.policies.registry import (
     load_policy,
     options_of,
 )
+from vagus.specs import ActionFeature, PolicySpec
 
 HERE = "test_registry_backend"
 BACKEND = """
@@ -95,6 +96,9 @@ def test_an_address_is_asked_with_its_options() -> None:
         load_policy("openpi+ws://127.0.0.1:1", options={"profile": "droid"}, settings={"device": "cuda"})
     with pytest.raises(ConfigError, match="wanted a protocol, a host and a port"):
         load_policy("openpi+ws://host", options={"profile": "droid"})
+    spec = PolicySpec("x", (ActionFeature("x", "m"),), (), (), horizon=1, model_dim=1, rate_hz=1.0)
+    with pytest.raises(ConfigError, match="its profile says it"):
+        load_policy("openpi+ws://127.0.0.1:1", options={"profile": "droid"}, spec=spec)
     with pytest.raises(ConfigError, match="openpi/droid"):
         load_policy("openpi+ws://127.0.0.1:1", options={"profile": "nobody"})
 

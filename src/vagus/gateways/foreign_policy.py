@@ -77,7 +77,11 @@ class ForeignPolicy:
             self._guard.call(self._server.reset)
 
     def infer(self, batch: Sequence[Row[None]]) -> list[ActionChunk | PolicyError]:
-        """Return a chunk per row, or why there is none."""
+        """Return a chunk per row, or why there is none.
+
+        Raises:
+            PolicyError: the server refuses a batch of several rows.
+        """
         asked = [self._request(row) for row in batch]
         replies = iter(self._ask([one for one in asked if not isinstance(one, PolicyError)]))
         return [
@@ -95,9 +99,14 @@ class ForeignPolicy:
         for at in range(0, len(requests), self.max_rows):
             part = requests[at : at + self.max_rows]
             try:
-                replies += self._guard.call(partial(self._server.ask, part))
+                answered = self._guard.call(partial(self._server.ask, part))
             except PolicyError as error:
                 replies += [error] * len(part)
+                continue
+            errors = [reply.error for reply in answered if reply.error is not None]
+            if len(part) > 1 and errors:  # one row may have spoilt the others: each is asked alone now
+                raise PolicyError(f"{self._server.address} says: {quoted(_last_line(errors[0]))}")
+            replies += answered
         return replies
 
     def _request(self, row: Row[None]) -> Asked | PolicyError:

@@ -98,6 +98,8 @@ def load_policy(  # noqa: PLR0913 - settings, each with a default
         check_options(f"policy {name!r}", settings, LABELS)
         return policy_of(thing, spec=spec, options=options)
     if is_address(name):
+        if spec is not None:
+            raise ConfigError("spec", wanted="none with an address: its profile says it", got="one")
         return _load_server(name, options, settings)
     if name not in backends:
         name = installed(POLICIES).get(name, name)

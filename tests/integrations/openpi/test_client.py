@@ -319,6 +319,22 @@ def test_a_policy_goes_on_with_a_server_that_was_started_again_and_refuses_anoth
         policy.close()
 
 
+def test_servers_that_say_the_same_are_replicas_wherever_they_are() -> None:
+    options = OpenPiOptions(timeout_s=LONG_S)
+    hashes = []
+    for model in ("a", "a", "b"):
+
+        def greet_as(connection: ServerConnection, _: list[Value], model: str = model) -> None:
+            connection.send(pack({"model": model}))
+            threading.Event().wait(SHORT_S)
+
+        with serving(greet_as) as (address, _, _):
+            policy = ForeignPolicy(OpenPiClient(address, options, None), profile_of(), options)
+            hashes.append(policy.model_hash)
+            policy.close()
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
 def test_no_thread_is_left() -> None:
     before = threading.active_count()
     for behave in (answer_all, hang):
