@@ -400,6 +400,7 @@ def test_the_right_key_is_let_in(guarded: OpenPiListener) -> None:
         [],
         [("Authorization", "Api-Key other")],
         [("Authorization", "Bearer k3y")],
+        [("Authorization", "Key-Api k3y")],
         [("Authorization", "Api-Key ")],
         [("Authorization", "Api-Key k3y"), ("Authorization", "Api-Key k3y")],
     ],

@@ -116,7 +116,15 @@ def test_a_client_that_ends_in_order_while_the_policy_works_leaves_no_session_to
             client.send(frame_of(rig.observation((rig.WAITS, 0, 0))))
             assert policy.is_waiting.wait(rig.PATIENCE_S)
         policy.gate.set()
-        wait_until(lambda: is_free(listener))
+        wait_until(lambda: listener._gateway.metrics.peers == 0)
+        assert is_free(listener)
+
+
+def test_a_session_to_which_no_client_comes_back_ends(link: Link) -> None:
+    with rig.listening(link, times=ConnectionTimes(rest_s=0.05)) as listener:
+        with rig.client(listener) as client:
+            check_served(client)
+        wait_until(lambda: listener._gateway.metrics.peers == 0)
 
 
 # -- clients that do not read ---------------------------------------------------------------------------
@@ -131,7 +139,7 @@ def test_a_client_that_never_reads_is_dropped_and_costs_nobody_else(link: Link) 
                 for _ in range(1000):
                     slow.sendall(request)
                     check_served(other)
-            assert slow.fileno() >= 0
+            wait_until(lambda: listener._gateway.metrics.events().get("slow_reader") == 1)
             rig.everything_from(slow)  # ends: it was dropped
             check_served(other)
 
@@ -242,6 +250,7 @@ def test_the_end_answers_what_is_in_progress_and_leaves_nothing(link: Link, poli
         assert b"this gateway ends" in rig.everything_from(half)
         with pytest.raises(ConnectionRefusedError):
             rig.raw_client(listener)
+        assert listener._gateway.metrics.peers == 0
         left = [thread.name for thread in set(threading.enumerate()) - before]
         assert [name for name in left if "openpi" in name] == []
 

@@ -28,12 +28,12 @@ MAX_HEAD_BYTES = 1 << 14
 """Longest HTTP request; a client in the field sends 250 bytes."""
 MAX_PENDING = 256
 """Connections that are no robots (yet): opening, refused, asking for the health. One takes milliseconds."""
-MAX_UNREAD_BYTES = 1 << 18
-"""Answers to pings that wait for a client that does not read: 2000 of the largest."""
 SMALL_BYTES = 1 << 8
 """A frame of fewer bytes costs more than it carries. Some clients cut their messages into frames of 4 kB."""
 SMALL_FRAMES, SMALL_FRAMES_PER_S = 64, 20.0
-"""Small frames between two messages, at once and in the long run; openpi's clients send a ping in 20 s."""
+"""Small frames between two messages, at once and in the long run; openpi's clients send a ping in 20 s.
+
+Each may be a ping, whose answer waits in memory for a client that does not read."""
 
 BUSY: Final = "too many connections open here at once; try again later"
 ENDING: Final = "this gateway ends"
@@ -49,6 +49,7 @@ class ConnectionTimes:
         ping_timeout_s: longest wait for a pong; then the client has gone.
         send_s: longest time that a client takes to read its answer.
         close_s: longest wait for the client's part of a close.
+        rest_s: how long a robot's session waits for its next connection; longer than a chunk.
     """
 
     open_s: float = 10.0
@@ -56,6 +57,7 @@ class ConnectionTimes:
     ping_timeout_s: float = 20.0
     send_s: float = 10.0
     close_s: float = 2.0
+    rest_s: float = 10.0
 
 
 class PendingConnections:
@@ -74,11 +76,6 @@ class PendingConnections:
         while len(self._all) > self._most:
             oldest, _ = self._all.popitem(last=False)
             oldest.refuse(HTTPStatus.SERVICE_UNAVAILABLE, BUSY if self._most else ENDING)
-
-    def renew(self, connection: OpenPiConnection) -> None:
-        """Make one the newest: it has said what it wants."""
-        if connection in self._all:
-            self._all.move_to_end(connection)
 
     def remove(self, connection: OpenPiConnection) -> None:
         """Remove one that is a robot now, or has gone."""
@@ -102,7 +99,6 @@ class OpenPiConnection(ServerConnection):
     metrics: GatewayMetrics
     _head: bytes | None = b""  # None: whole, and handed on
     _is_refused = False
-    _sending_bytes = 0
     _small_frames = float(SMALL_FRAMES)  # that it may still send
     _counted_s = 0.0
     _timer: asyncio.TimerHandle | None = None
@@ -144,14 +140,11 @@ class OpenPiConnection(ServerConnection):
             websockets.exceptions.ConnectionClosed: the client has gone.
             asyncio.TimeoutError: the client was dropped.
         """
-        self._sending_bytes = len(message)
         try:
             await asyncio.wait_for(self.send(message), self.times.send_s)
         except asyncio.TimeoutError:
             self._drop("slow_reader")
             raise
-        finally:
-            self._sending_bytes = 0
 
     # -- called by asyncio and by websockets ------------------------------------------------------------
 
@@ -169,8 +162,6 @@ class OpenPiConnection(ServerConnection):
         while begin < len(data) and not (self._is_refused or self.transport.is_closing()):
             super().data_received(data[begin : begin + size])
             begin, size = begin + size, 2 * size
-            if self.transport.get_write_buffer_size() > MAX_UNREAD_BYTES + self._sending_bytes:
-                self._drop("slow_reader")
 
     def process_event(self, event: Request | Frame) -> None:  # type: ignore[override] # the base takes more
         """Count the frame."""
@@ -217,7 +208,6 @@ class OpenPiConnection(ServerConnection):
             next(Request.parse(reader.read_line))
         except StopIteration:
             self._stop_timer()
-            self.pending.renew(self)
             self._head = None
             return head
         except Exception:  # whatever that reader finds wrong

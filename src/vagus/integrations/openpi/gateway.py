@@ -88,7 +88,7 @@ class OpenPiListener:
         self._workers = ThreadPoolExecutor(2 * gateway.config.max_peers, thread_name_prefix="openpi-gateway")
         self._idle: set[OpenPiConnection] = set()
         self._is_ending = False
-        self._resting = RestingPeers(lambda peer: self._on_worker(peer.close))
+        self._resting = RestingPeers(self._times.rest_s, lambda peer: self._on_worker(peer.close))
         self._robots = 0
         self._thread: Supervised | None = None
         self._stop: Callable[[], None] = lambda: None

@@ -10,9 +10,6 @@ from vagus.gateways.peer import Peer
 
 __all__ = ["RestingPeers"]
 
-REST_S = 10.0
-"""Time in which the next connection may come; the longest chunk of a slow robot."""
-
 
 class RestingPeers:
     """Peers whose client has gone, for its next connection. All on the thread of an event loop.
@@ -20,10 +17,12 @@ class RestingPeers:
     A session for each request would cost more than the request, and a server grants only so many.
 
     Args:
+        rest_s: time in which the next connection must come.
         close: closes a peer to which no client has come back.
     """
 
-    def __init__(self, close: Callable[[Peer], object]) -> None:
+    def __init__(self, rest_s: float, close: Callable[[Peer], object]) -> None:
+        self._rest_s = rest_s
         self._close = close
         self._all: OrderedDict[Peer, tuple[str, asyncio.TimerHandle]] = OrderedDict()
 
@@ -32,7 +31,7 @@ class RestingPeers:
 
     def put(self, peer: Peer, host: str) -> None:
         """Keep a peer for the next connection from the same host."""
-        timer = asyncio.get_running_loop().call_later(REST_S, self._give_up, peer)
+        timer = asyncio.get_running_loop().call_later(self._rest_s, self._give_up, peer)
         self._all[peer] = host, timer
 
     def take(self, host: str) -> Peer | None:
