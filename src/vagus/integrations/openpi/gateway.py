@@ -19,6 +19,7 @@ from vagus.errors import ConfigError, LinkError, SessionRefusedError, VagusError
 from vagus.gateways.gateway import Gateway
 from vagus.gateways.msgpack import MAX_FOREIGN_BYTES
 from vagus.gateways.peer import Peer
+from vagus.gateways.registry import protocol_of
 from vagus.integrations.openpi.connection import (
     ENDING,
     ConnectionTimes,
@@ -37,8 +38,6 @@ from vagus.transport.endpoints import bracketed
 
 __all__ = ["OpenPiListener"]
 
-DEFAULT_PORT = 8000
-"""Port of openpi's own server."""
 TRY_AGAIN_LATER: Final = 1013
 """Code of the close frame that refuses a client for now."""
 GOING_AWAY: Final = 1001
@@ -122,7 +121,7 @@ class OpenPiListener:
 
     async def _run(self, started: Future[str]) -> None:
         loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-        host, port = self._gateway.config.address(DEFAULT_PORT)
+        host, port = self._gateway.config.address(protocol_of("openpi").port)
         try:
             server = await self._listen(host, port)
         except (OSError, UnicodeError) as error:  # a host name with a label that is too long is the latter
