@@ -12,7 +12,13 @@ from integrations.lerobot_grpc.rig import MODEL, PATIENCE_S, SETUP, WAITS, Stand
 from vagus.clock import NS_PER_S
 from vagus.errors import LinkError, SessionRefusedError, SpecError, StateError
 from vagus.integrations.lerobot_grpc.conversation import WaitingCall
-from vagus.integrations.lerobot_grpc.conversations import MAX_CALLS, MAX_KEPT, MAX_STRANGERS, Conversations
+from vagus.integrations.lerobot_grpc.conversations import (
+    MAX_CALLS,
+    MAX_KEPT,
+    MAX_STRANGERS,
+    SPARE_OPENS,
+    Conversations,
+)
 from vagus.integrations.lerobot_grpc.pickle_writer import write_observation
 
 ONE, OTHER, ELSEWHERE = "ipv4:10.0.0.1:50001", "ipv4:10.0.0.1:50002", "ipv4:10.0.0.2:50001"
@@ -163,6 +169,16 @@ def test_calls_are_bounded_for_each_address_and_for_strangers(table: Table) -> N
             calls.enter_context(table.conversations.calling(OTHER))
     assert table.conversations._callers == {}
     assert table.conversations._strangers == set()
+
+
+def test_a_host_opens_a_few_sessions_at_once_and_others_do_not_pay(table: Table) -> None:
+    for actions in range(1, 2 * 2 + SPARE_OPENS + 1):
+        table.introduce(ONE, actions=actions)
+    with pytest.raises(SessionRefusedError, match="too many sessions of this host"):
+        table.introduce(ONE, actions=100)
+    table.introduce(ELSEWHERE)
+    table.clock.pass_s(0.6)
+    table.introduce(ONE, actions=100)
 
 
 def test_a_closed_table_admits_nobody(table: Table) -> None:

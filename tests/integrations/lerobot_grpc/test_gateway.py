@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import NoReturn
 
 import grpc
 import numpy as np
@@ -436,6 +437,36 @@ def test_bytes_that_are_not_grpc_disturb_nobody(stand: Stand) -> None:
         client.set_up()
         client.observe(1.0)
         assert client.actions().actions
+
+
+class LostCall:
+    """A call whose client goes as soon as it is asked where it is."""
+
+    def __init__(self, *addresses: str) -> None:
+        self._addresses = list(addresses)
+
+    def peer(self) -> str:
+        return self._addresses.pop(0) if self._addresses else ""
+
+    def cancel(self) -> bool:
+        return True
+
+    def add_callback(self, callback: Callable[[], None]) -> bool:
+        return False
+
+    def abort(self, code: grpc.StatusCode, details: str) -> NoReturn:
+        raise AssertionError(code.name)
+
+
+def test_a_client_that_goes_during_its_call_is_noted_at_its_own_address(stand: Stand) -> None:
+    with stand.client() as client:
+        client.set_up()
+        address, caller = list(stand.listener._conversations._callers.items())[-1]
+        get_actions = stand.listener._guarded(stand.listener._get_actions)
+        assert get_actions(b"", LostCall(address)) == b""
+        assert caller.left_ns is not None
+        with pytest.raises(AssertionError, match="CANCELLED"):
+            get_actions(b"", LostCall())
 
 
 # its life

@@ -15,6 +15,7 @@ from vagus.gateways.gateway import Gateway
 from vagus.integrations.lerobot_grpc.conversation import Conversation
 from vagus.integrations.lerobot_grpc.messages import RemotePolicyConfig
 from vagus.integrations.lerobot_grpc.robot_setup import check_model, check_setup, listed_model
+from vagus.server.fair_queue import Allowance
 
 __all__ = ["MAX_CALLS", "MAX_STRANGERS", "Conversations"]
 
@@ -26,6 +27,10 @@ STREAM_TIMEOUT_NS = 10 * NS_PER_S
 """Longest time that one observation may take on its way."""
 LEAVE_NS = 2 * NS_PER_S
 """A client that ended a call before its answer, and has not called for so long, has gone."""
+SPARE_OPENS = 8
+"""Sessions that one host may open at once, beyond two per place."""
+OPENS_PER_S = 2.0
+"""Sessions per second that it may open in the long run; a server grants each name a few."""
 MAX_KEPT = 1024
 """Largest number of hosts, and of addresses, of which something is remembered."""
 
@@ -59,6 +64,8 @@ class Conversations:
         self._heard: OrderedDict[str, RemotePolicyConfig | None] = OrderedDict()
         self._refused: OrderedDict[str, None] = OrderedDict()
         self._is_closed = False
+        burst = 2 * gateway.config.max_peers + SPARE_OPENS
+        self._opens = Allowance(burst=burst, per_s=OPENS_PER_S)
 
     @contextmanager
     def calling(self, address: str) -> Iterator[None]:
@@ -198,6 +205,12 @@ class Conversations:
         asked = config.pretrained_name_or_path
         check_setup(config, self._gateway.mapping.profile)
         model = listed_model(asked, self._gateway.config.models)
+        with self._lock:
+            is_allowed = self._opens.take(_host(address), self._clock.now_ns())
+        if not is_allowed:
+            raise SessionRefusedError(
+                "overloaded", "too many sessions of this host; ask again in some seconds"
+            )
         peer = self._gateway.admit(address, model=model)
         try:
             served = peer.open().capabilities

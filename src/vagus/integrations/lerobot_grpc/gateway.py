@@ -161,22 +161,22 @@ class LeRobotGrpcListener:
             },
         )
 
-    def _ready(self, _: bytes, call: _Call) -> bytes:
-        self._conversations.reset(call.peer())
+    def _ready(self, _: bytes, address: str, __: _Call) -> bytes:
+        self._conversations.reset(address)
         return EMPTY
 
-    def _send_policy_instructions(self, message: bytes, call: _Call) -> bytes:
+    def _send_policy_instructions(self, message: bytes, address: str, _: _Call) -> bytes:
         if len(message) > MAX_SETUP_BYTES:
             raise ProtocolError(f"setup: wanted at most {MAX_SETUP_BYTES} bytes, got {len(message)}")
-        self._conversations.introduce(call.peer(), decode_setup(message))
+        self._conversations.introduce(address, decode_setup(message))
         return EMPTY
 
-    def _send_observations(self, messages: Iterator[bytes], call: _Call) -> bytes:
-        conversation = self._conversations.find(call.peer())
+    def _send_observations(self, messages: Iterator[bytes], address: str, call: _Call) -> bytes:
+        conversation = self._conversations.find(address)
         with conversation.receiving(call.cancel):
             payload = self._received(messages)
         if payload is None:
-            self._conversations.note_left(call.peer())
+            self._conversations.note_left(address)
         elif conversation.put(payload):
             self._gateway.metrics.count("superseded")
         return EMPTY
@@ -195,19 +195,19 @@ class LeRobotGrpcListener:
             return None
         raise ProtocolError("observation: wanted a part that ends it, got the end of the stream")
 
-    def _get_actions(self, _: bytes, call: _Call) -> bytes:
-        conversation = self._conversations.find(call.peer())
+    def _get_actions(self, _: bytes, address: str, call: _Call) -> bytes:
+        conversation = self._conversations.find(address)
         waiting = WaitingCall()
         if not call.add_callback(lambda: conversation.end(waiting)):
             waiting.is_over = True
         try:
             return conversation.answer(waiting)
         except VagusError as error:
-            self._tell(call.peer(), error, "got no actions")
+            self._tell(address, error, "got no actions")
             return EMPTY  # LeRobot has no field for an error
         finally:
             if waiting.is_over:
-                self._conversations.note_left(call.peer())
+                self._conversations.note_left(address)
 
     # -- around calls -----------------------------------------------------------------------------------
 
@@ -215,10 +215,12 @@ class LeRobotGrpcListener:
         """Return `serve` with its errors as gRPC has them."""
 
         def serve_guarded(request: object, call: _Call) -> bytes:
-            address = call.peer()
+            address = call.peer()  # later it may not be known any more
+            if not address:
+                return call.abort(grpc.StatusCode.CANCELLED, "the client has gone")
             try:
                 with self._conversations.calling(address):
-                    return self._paced(serve, request, call)
+                    return self._paced(serve, request, address, call)
             except VagusError as error:
                 code = next(
                     (code for kind, code in STATUS if isinstance(error, kind)), grpc.StatusCode.INTERNAL
@@ -231,15 +233,15 @@ class LeRobotGrpcListener:
 
         return serve_guarded
 
-    def _paced(self, serve: Callable[..., bytes], request: object, call: _Call) -> bytes:
+    def _paced(self, serve: Callable[..., bytes], request: object, address: str, call: _Call) -> bytes:
         with self._lock:
-            is_allowed = self._allowance.take(call.peer(), self._clock.now_ns())
+            is_allowed = self._allowance.take(address, self._clock.now_ns())
         if not is_allowed:
             self._stop.wait(PAUSE_S)
         try:
-            return serve(request, call)
+            return serve(request, address, call)
         except VagusError as error:
-            self._tell(call.peer(), error, "is refused")
+            self._tell(address, error, "is refused")
             if isinstance(error, ProtocolError):
                 self._gateway.metrics.count_malformed()
             self._stop.wait(PAUSE_S)
