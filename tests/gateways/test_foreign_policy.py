@@ -56,6 +56,7 @@ def test_a_row_is_asked_in_the_units_of_the_wire_and_answered_in_the_robots() ->
     assert chunk.step == 7
     np.testing.assert_allclose(chunk.robot, [[0.5, -1.0]] * HORIZON, rtol=1e-6)
     assert stand.policy.spec.model_dim == 2
+    assert [(f.name, f.unit) for f in stand.policy.spec.actions] == [("pan", "rad"), ("tilt", "rad")]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ FAULT_S = 2.5
 SETTLED_S = 0.5
 SAYING = ("openpi", "gr00t")
 """Protocols whose servers say something about themselves."""
-WISHES = ("nan", "shape", "garbage", "error", "slow", "twice")
+WISHES = ("nan", "shape", "garbage", "error", "slow")
 
 Act = Callable[[Foreign], None]
 

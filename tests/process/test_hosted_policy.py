@@ -18,7 +18,6 @@ from process.rig import (
     START_S,
     await_fresh,
     call,
-    check_one_line,
     check_safe,
     outcome_of,
     stop_robot,
@@ -119,24 +118,14 @@ def test_ctrl_c_while_it_starts_ends_both(tmp_path: Path) -> None:
             assert not is_running(beside)
 
 
-def test_one_line_says_what_is_wrong(tmp_path: Path) -> None:
+def test_what_ended_the_process_beside_is_told_in_its_own_words(tmp_path: Path) -> None:
     with foreign_in(tmp_path) as foreign:
-        profile = ("--policy-options", "profile", str(profile_in(tmp_path, "gr00t")))
-        gr00t = ("run", "--policy", foreign.address)
-        check_one_line(call(*gr00t, *profile, "--connect", "tcp/x:1"), ExitCode.CONFIG, "its own link")
-        check_one_line(call(*gr00t, *profile, "--service", "a/b"), ExitCode.CONFIG, "its own link")
-        check_one_line(call(*gr00t, "--policy-options", "profle", "x"), ExitCode.CONFIG, "profle", "profile")
-        check_one_line(call("run", "--policy", "reach"), ExitCode.CONFIG, "vagus serve --policy reach")
-        check_one_line(call("run", "--policy", "openpy+ws://x:1"), ExitCode.CONFIG, "openpi+ws://host:port")
-        check_one_line(call("run", *profile), ExitCode.CONFIG, "policy")
-        ended = call(*gr00t, "--policy-options", "profile", "nobody")
-        assert ended.returncode == ExitCode.CONFIG
-        assert "vagus: profile: wanted" in ended.stderr
-        ended = call(*gr00t, "--policy-options", "profile", "so100")
+        ended = call("run", "--policy", foreign.address, "--policy-options", "profile", "so100")
         assert ended.returncode == ExitCode.POLICY, ended
-        assert "shoulder" not in ended.stdout
+        assert f"vagus: warm-up with 1 rows failed: {foreign.address} says: " in ended.stderr
         foreign.kill()
-        ended = call(*gr00t, *profile)
+        profile = ("--policy-options", "profile", str(profile_in(tmp_path, "gr00t")))
+        ended = call("run", "--policy", foreign.address, *profile)
         assert ended.returncode == ExitCode.UNREACHABLE
         assert ended.stderr.splitlines()[-1].startswith(f"vagus: {foreign.address}: wanted a GR00T server")
         assert "nothing listens" in ended.stderr

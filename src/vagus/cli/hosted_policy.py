@@ -13,7 +13,7 @@ from vagus.policies.registry import ADDRESSES, check_backend_options, is_address
 from vagus.transport.router import with_free_port
 from vagus.transport.zenoh_config import ZenohConfig
 
-__all__ = ["HostedPolicy", "check_hosted"]
+__all__ = ["HostedPolicy", "check_hosted", "told_by"]
 
 START_TIMEOUT_S = 600.0
 """Longest wait for the process: the foreign server may load its weights and compile first."""
@@ -66,7 +66,7 @@ class HostedPolicy:
             code = child.exit_code
             self._child = None
             child.end()
-            raise _told(code, child.output, error) from error
+            raise told_by(code, child.output, error) from error
         child.follow(self._ended)
 
     def _ended(self) -> None:
@@ -101,7 +101,7 @@ class _ConfigToldError(ConfigError):
         VagusError.__init__(self, text)
 
 
-def _told(code: int | None, output: str, error: VagusError) -> VagusError:
+def told_by(code: int | None, output: str, error: VagusError) -> VagusError:
     """Return the error of a process that has ended with `code`, in its own words."""
     lines = [line for line in output.splitlines() if line.startswith(FAILED)]
     if not lines:
