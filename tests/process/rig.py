@@ -157,12 +157,14 @@ class Rig:
         server.wait_for_line("server ready", timeout_s=START_S)
         return server
 
-    def start_manifest(self, settings: Mapping[str, object], name: str = "a", *arguments: str) -> Child:
+    def start_manifest(
+        self, settings: Mapping[str, object], name: str = "a", *arguments: str, python: str = sys.executable
+    ) -> Child:
         """Start a server by a manifest with these settings; it may not be ready yet."""
         manifest = self.folder / f"{name}.json"
         manifest.write_bytes(msgspec.json.encode(settings))
         network = ["--connect", self.endpoint, "--server-name", name]
-        return self.child(f"server {name}", ["serve", str(manifest), *network, *arguments])
+        return self.child(f"server {name}", ["serve", str(manifest), *network, *arguments], python=python)
 
     def run(self, name: str, *arguments: str, robot: str = "sim", port: int | None = None) -> Child:
         """Start a robot and wait until it runs; `port`: of a proxy on the way to the router."""
