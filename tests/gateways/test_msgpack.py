@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vagus.errors import ProtocolError
-from vagus.gateways.msgpack import MAX_DEPTH, MAX_FOREIGN_BYTES, MAX_ITEMS, Value, ValueMap, read_msgpack
+from vagus.gateways.msgpack import (
+    MAX_DEPTH,
+    MAX_FOREIGN_BYTES,
+    MAX_ITEMS,
+    MsgpackBounds,
+    Value,
+    ValueMap,
+    read_msgpack,
+)
 
 leaves = (
     st.none()
@@ -104,3 +112,21 @@ def test_items_are_counted_over_the_whole_message() -> None:
     part = b"\xdc\x80\x00" + b"\xc0" * 0x8000
     with pytest.raises(ProtocolError, match="keys and values"):
         read(b"\x92" + 2 * part)
+
+
+@pytest.mark.parametrize(
+    ("payload", "bounds", "said"),
+    [
+        (b"\x93\x01\x02\x03", MsgpackBounds(container_items=2), "at most 2 entries"),
+        (b"\x93\x01\x02\x03", MsgpackBounds(items=2), "at most 2 keys and values"),
+        (b"\x93\x01\x02\x03", MsgpackBounds(payload_bytes=3), "at most 3 bytes"),
+        (b"\x91\x91\x01", MsgpackBounds(depth=1), "at most 1 maps and lists"),
+        (b"\xa3abc", MsgpackBounds(text_bytes=2), "at most 2 bytes"),
+        (b"\x81\xc4\x01a\x01", MsgpackBounds(is_text_keyed=True), "wanted text as the key"),
+        (b"\xca\x7f\xc0\x00\x00", MsgpackBounds(is_finite=True), "wanted finite numbers"),
+    ],
+)
+def test_a_protocol_has_bounds_of_its_own(payload: bytes, bounds: MsgpackBounds, said: str) -> None:
+    read_msgpack(payload, unchanged)
+    with pytest.raises(ProtocolError, match=said):
+        read_msgpack(payload, unchanged, bounds)

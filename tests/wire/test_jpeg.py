@@ -6,7 +6,7 @@ import simplejpeg
 
 from vagus.errors import ProtocolError
 from vagus.types import Image
-from vagus.wire.jpeg import decode_jpeg, encode_jpeg
+from vagus.wire.jpeg import check_jpeg, decode_jpeg, encode_jpeg, jpeg_size
 
 
 def scene(height: int = 48, width: int = 64) -> Image:
@@ -55,6 +55,22 @@ def test_metadata_before_the_frame_is_read_over() -> None:
     comment = b"\xff\xfe\x00\x07hello"
     decoded = decode_jpeg(patched(2, comment * 20, 2), height=48, width=64)
     np.testing.assert_array_equal(decoded, decode_jpeg(GOOD, height=48, width=64))
+
+
+def test_the_size_of_a_file_is_known_before_it_is_decompressed() -> None:
+    header_alone = GOOD[: SCAN_AT + 2 + 12]
+    assert jpeg_size(header_alone) == (48, 64)
+    check_jpeg(header_alone, height=48, width=64)
+    with pytest.raises(ProtocolError, match="the 48×63 announced, got 48×64"):
+        check_jpeg(header_alone, height=48, width=63)
+
+
+@pytest.mark.parametrize(
+    "jpeg", [b"", GOOD[:FRAME_AT], GOOD[:2] + GOOD[SCAN_AT:], GOOD[:2] + b"\xff\xfe\x00\x02" * 300]
+)
+def test_a_file_without_a_size_before_its_scan_is_refused(jpeg: bytes) -> None:
+    with pytest.raises(ProtocolError, match="JPEG: wanted"):
+        jpeg_size(jpeg)
 
 
 BAD = {

@@ -21,6 +21,7 @@ from vagus.gateways.msgpack import (
     MAX_ITEMS,
     AnyArray,
     Key,
+    MsgpackBounds,
     Value,
     ValueMap,
     read_msgpack,
@@ -80,7 +81,7 @@ def decode_message(payload: bytes | memoryview, *, max_items: int = MAX_ITEMS) -
                 return array
         return entries
 
-    value = read_msgpack(payload, convert, max_items=max_items)
+    value = read_msgpack(payload, convert, MsgpackBounds(items=max_items))
     return ForeignMessage(value, seen[0] if seen else None)
 
 

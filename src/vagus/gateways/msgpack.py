@@ -5,8 +5,10 @@ msgspec reads msgpack too, but has no bound on the number of items: 32 MB of emp
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -22,6 +24,7 @@ __all__ = [
     "MAX_ITEMS",
     "AnyArray",
     "Key",
+    "MsgpackBounds",
     "Value",
     "ValueMap",
     "read_msgpack",
@@ -71,24 +74,50 @@ _SIZED: Final = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True, kw_only=True)
+class MsgpackBounds:
+    """What a message may hold at most; the defaults are those of a protocol that states none.
+
+    Attributes:
+        payload_bytes: of the message.
+        depth: maps and lists inside each other.
+        items: keys and values of all maps and lists together.
+        container_items: entries of one map or list.
+        text_bytes: of one text in UTF-8.
+        is_text_keyed: whether a key of bytes is refused.
+        is_finite: whether NaN and infinity are refused.
+    """
+
+    payload_bytes: int = MAX_FOREIGN_BYTES
+    depth: int = MAX_DEPTH
+    items: int = MAX_ITEMS
+    container_items: int = MAX_FOREIGN_BYTES
+    text_bytes: int = MAX_FOREIGN_BYTES
+    is_text_keyed: bool = False
+    is_finite: bool = False
+
+
+_USUAL: Final = MsgpackBounds()
+
+
 def read_msgpack(
-    payload: bytes | memoryview, convert: Callable[[ValueMap], Value], *, max_items: int = MAX_ITEMS
+    payload: bytes | memoryview, convert: Callable[[ValueMap], Value], bounds: MsgpackBounds = _USUAL
 ) -> Value:
     """Return the one value in `payload`.
 
     Args:
         payload: the whole message.
         convert: makes of each map, the innermost first, the value that stands in its place.
-        max_items: most keys and values together.
+        bounds: what is refused.
 
     Raises:
-        ProtocolError: too many bytes or items, too deep, cut off, bytes left over, an extension type, a key
-            that is neither text nor bytes, a key that stands twice, or what `convert` raises.
+        ProtocolError: over a bound, cut off, bytes left over, an extension type, a key that is neither text
+            nor bytes, a key that stands twice, or what `convert` raises.
     """
-    if len(payload) > MAX_FOREIGN_BYTES:
-        raise ProtocolError(f"message: wanted at most {MAX_FOREIGN_BYTES} bytes, got {len(payload)}")
-    reader = _Reader(memoryview(payload).toreadonly(), convert, max_items)
-    value = reader.value(MAX_DEPTH)
+    if len(payload) > bounds.payload_bytes:
+        raise ProtocolError(f"message: wanted at most {bounds.payload_bytes} bytes, got {len(payload)}")
+    reader = _Reader(memoryview(payload).toreadonly(), convert, bounds)
+    value = reader.value(bounds.depth)
     if reader.left:
         raise ProtocolError(f"message: wanted one msgpack value, got {reader.left} bytes after it")
     return value
@@ -97,11 +126,12 @@ def read_msgpack(
 class _Reader:
     """Reads one value after the other; every size is checked before anything of that size is made."""
 
-    def __init__(self, data: memoryview, convert: Callable[[ValueMap], Value], max_items: int) -> None:
+    def __init__(self, data: memoryview, convert: Callable[[ValueMap], Value], bounds: MsgpackBounds) -> None:
         self._data = data
         self._convert = convert
+        self._bounds = bounds
         self._at = 0
-        self._items = self._max_items = max_items
+        self._items = bounds.items
 
     @property
     def left(self) -> int:
@@ -114,8 +144,7 @@ class _Reader:
         if lead in _CONSTANTS:
             return _CONSTANTS[lead]
         if number := _NUMBERS.get(lead):
-            unpacked: int | float = number.unpack(self._take(number.size))[0]
-            return unpacked
+            return self._number(number)
         form, size = self._form_and_size(lead)
         if form == _TEXT:
             return self._text(size)
@@ -123,7 +152,7 @@ class _Reader:
             return self._take(size)
         if depth == 0:
             raise ProtocolError(
-                f"message: wanted at most {MAX_DEPTH} maps and lists inside each other, got more"
+                f"message: wanted at most {self._bounds.depth} maps and lists inside each other, got more"
             )
         return self._list(size, depth - 1) if form == _LIST else self._convert(self._map(size, depth - 1))
 
@@ -142,20 +171,31 @@ class _Reader:
         self._at += size
         return taken
 
+    def _number(self, form: struct.Struct) -> int | float:
+        number: int | float = form.unpack(self._take(form.size))[0]
+        if self._bounds.is_finite and isinstance(number, float) and not math.isfinite(number):
+            raise ProtocolError(f"message: wanted finite numbers, got {number}")
+        return number
+
     def _text(self, size: int) -> str:
+        taken = self._take(size)
+        if size > self._bounds.text_bytes:
+            raise ProtocolError(
+                f"message: wanted texts of at most {self._bounds.text_bytes} bytes, got {size}"
+            )
         try:
-            return str(self._take(size), "utf-8")
+            return str(taken, "utf-8")
         except UnicodeDecodeError as error:
             raise ProtocolError(
                 f"message: wanted text in UTF-8, got bytes that are not: {error.reason}"
             ) from error
 
     def _list(self, size: int, depth: int) -> Value:
-        self._count(size)
+        self._count(size, size)
         return [self.value(depth) for _ in range(size)]
 
     def _map(self, size: int, depth: int) -> ValueMap:
-        self._count(2 * size)
+        self._count(size, 2 * size)
         entries: ValueMap = {}
         for _ in range(size):
             key = self._key()
@@ -167,19 +207,25 @@ class _Reader:
     def _key(self) -> Key:
         lead = self._data[self._at] if self.left else None
         key = self.value(0) if lead in _KEY_LEADS else None
-        if isinstance(key, memoryview):
+        if isinstance(key, memoryview) and not self._bounds.is_text_keyed:
             return bytes(key)
         if isinstance(key, str):
             return key
-        raise ProtocolError("message: wanted text or bytes as the key of a map, got another type or the end")
+        wanted = "text" if self._bounds.is_text_keyed else "text or bytes"
+        raise ProtocolError(f"message: wanted {wanted} as the key of a map, got another type or the end")
 
-    def _count(self, items: int) -> None:
+    def _count(self, entries: int, items: int) -> None:
         """Take `items` from what the message may have, and from what its bytes can hold."""
         if items > self.left:
             raise ProtocolError(f"message: wanted {items} more items, got {self.left} bytes for them")
+        if entries > self._bounds.container_items:
+            raise ProtocolError(
+                f"message: wanted at most {self._bounds.container_items} entries in one map or list, "
+                f"got {entries}"
+            )
         self._items -= items
         if self._items < 0:
-            raise ProtocolError(f"message: wanted at most {self._max_items} keys and values, got more")
+            raise ProtocolError(f"message: wanted at most {self._bounds.items} keys and values, got more")
 
 
 _KEY_LEADS: Final = frozenset(

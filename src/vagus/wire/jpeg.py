@@ -14,7 +14,7 @@ import simplejpeg
 from vagus.errors import ProtocolError
 from vagus.types import Image
 
-__all__ = ["decode_jpeg", "encode_jpeg"]
+__all__ = ["check_jpeg", "decode_jpeg", "encode_jpeg", "jpeg_size"]
 
 _START = b"\xff\xd8"
 _BASELINE = (0xC0, 0xC1)
@@ -40,7 +40,7 @@ def decode_jpeg(jpeg: bytes | memoryview, *, height: int, width: int) -> Image:
     Raises:
         ProtocolError: another size than announced, another kind of JPEG, a file cut short or damaged.
     """
-    _check_header(jpeg, height=height, width=width)
+    check_jpeg(jpeg, height=height, width=width)
     frame = np.empty((height, width, _COMPONENTS), np.uint8)
     try:
         decoded = simplejpeg.decode_jpeg(jpeg, colorspace="RGB", buffer=frame)
@@ -49,8 +49,31 @@ def decode_jpeg(jpeg: bytes | memoryview, *, height: int, width: int) -> Image:
         raise ProtocolError(f"JPEG: {error}") from error
 
 
-def _check_header(jpeg: bytes | memoryview, *, height: int, width: int) -> None:
-    """Check that one baseline frame of this size stands before the scan; raise ProtocolError otherwise."""
+def jpeg_size(jpeg: bytes | memoryview) -> tuple[int, int]:
+    """Return (height, width) as the file states it; nothing is decompressed.
+
+    Raises:
+        ProtocolError: no size before the scan.
+    """
+    if jpeg[:2] != _START:
+        raise ProtocolError("JPEG: wanted its start marker, got other bytes")
+    at = len(_START)
+    for _ in range(_MAX_SEGMENTS):
+        marker, body, at = _segment(jpeg, at)
+        if marker in _FRAMES and len(body) > 5:
+            height, width = struct.unpack_from(">HH", body, 1)
+            return int(height), int(width)
+        if marker == _SCAN:
+            break
+    raise _refusal("a frame before the scan", "none")
+
+
+def check_jpeg(jpeg: bytes | memoryview, *, height: int, width: int) -> None:
+    """Check that one baseline frame of this size stands before the scan; nothing is decompressed.
+
+    Raises:
+        ProtocolError: another size, or another kind of JPEG.
+    """
     if jpeg[:2] != _START:
         raise ProtocolError("JPEG: wanted its start marker, got other bytes")
     at = len(_START)
