@@ -41,6 +41,25 @@ from vagus.integrations.lerobot_grpc.dialect import decode_reply, decode_request
 from vagus.integrations.lerobot_grpc.pickle_reader import read_policy_config
 from vagus.integrations.lerobot_grpc.protobuf import decode_part, encode_data
 from vagus.integrations.lerobot_grpc.robot_setup import check_setup
+from vagus.integrations.lerobot_zenoh.draft.attachment import DraftAttachment, DraftMessage
+from vagus.integrations.lerobot_zenoh.draft.motion import DraftChunk, DraftObservation
+from vagus.integrations.lerobot_zenoh.draft.sessions import (
+    DraftAck,
+    DraftOpened,
+    DraftReset,
+    DraftStatus,
+    decode_session_request,
+)
+from vagus.integrations.lerobot_zenoh.v1.control import ControlAck, ControlRequest, RemoteFault
+from vagus.integrations.lerobot_zenoh.v1.descriptor import AcceptedSession, Deployment
+from vagus.integrations.lerobot_zenoh.v1.envelope import MessageType
+from vagus.integrations.lerobot_zenoh.v1.envelope import decode_message as decode_remote
+from vagus.integrations.lerobot_zenoh.v1.keys import parse_key
+from vagus.integrations.lerobot_zenoh.v1.language import LanguageRequest, LanguageResult
+from vagus.integrations.lerobot_zenoh.v1.motion import RemoteActions, RemoteObservation
+from vagus.integrations.lerobot_zenoh.v1.opening import OpenRequest
+from vagus.integrations.lerobot_zenoh.v1.pictures import RemotePicture
+from vagus.integrations.lerobot_zenoh.v1.values import write_map
 from vagus.integrations.openpi import dialect as openpi
 from vagus.transport.keys import client_segment, server_from_key
 from vagus.wire.codec import decode, decode_header, decode_tensor, encode, encode_header
@@ -315,6 +334,7 @@ def _targets() -> tuple[Target, ...]:
         Target("server key", lambda payload: server_from_key(payload.decode(*key_text)), names),
         Target("client key", lambda payload: client_segment(payload.decode(*key_text)), names),
         *_foreign_targets(),
+        *_remote_targets(),
     )
 
 
@@ -411,6 +431,60 @@ def _gr00t_request(payload: bytes) -> None:
     gr00t.encode_request(request)
     if request.operation is Operation.INFER:
         batch_of(request, most=16)
+
+
+def _remote_targets() -> tuple[Target, ...]:
+    """Return what decodes LeRobot's remote inference over Zenoh: version 1, and the draft before it."""
+    folder = Path(__file__).parent / "integrations" / "lerobot_zenoh"
+    messages, draft = folder / "v1" / "golden", folder / "draft" / "golden"
+    asked = DraftAttachment(DraftMessage.CHUNK, 7, 1, 123456789, 2)
+    key = b"lerobot/inference/v1/deployments/d/instances/i/sessions/s/language/request"
+    return (
+        Target("remote inference", _remote_message, _files(messages, "*.bin")),
+        Target("remote inference, controls", _remote_message, _files(messages, "*_error_*")),
+        Target("remote inference key", lambda it: parse_key(it.decode("utf-8", "surrogateescape")), (key,)),
+        Target("draft observation", _draft_observation, _files(draft, "lrz_obs_body*")),
+        Target("draft chunk", lambda it: DraftChunk.decode(it, asked), _files(draft, "lrz_action_body*")),
+        Target("draft session", decode_session_request, _files(draft, "*e*_req*")),
+        Target("draft session ack", DraftOpened.decode, _files(draft, "lrz_session_open_rep*")),
+        Target("draft status", DraftStatus.decode, _files(draft, "lrz_status_rep*")),
+        Target("draft reset", DraftReset.decode, _files(draft, "lrz_reset_req*")),
+        Target("draft ack", DraftAck.decode, _files(draft, "lrz_reset_rep*")),
+        Target("draft attachment", DraftAttachment.decode, _files(draft, "*attachment*")),
+    )
+
+
+_BODIES: dict[MessageType, Callable[[dict[Key, Value]], object]] = {
+    MessageType.DESCRIPTOR: Deployment.from_wire,
+    MessageType.OPEN: OpenRequest.from_wire,
+    MessageType.ACCEPTED: AcceptedSession.from_wire,
+    MessageType.CONTROL: ControlRequest.from_wire,
+    MessageType.ACK: ControlAck.from_wire,
+    MessageType.OBSERVATION: RemoteObservation.from_wire,
+    MessageType.ACTION: RemoteActions.from_wire,
+    MessageType.LANGUAGE_REQUEST: LanguageRequest.from_wire,
+    MessageType.LANGUAGE_RESULT: LanguageResult.from_wire,
+    MessageType.ERROR: RemoteFault.from_wire,
+}
+
+
+def _remote_message(payload: bytes) -> None:
+    """Read a message and its body, write it again, and decompress its pictures."""
+    head, received = decode_remote(payload)
+    body = _BODIES.get(head.kind, len)(received)
+    if isinstance(body, RemoteObservation | LanguageRequest):
+        for value in body.features.values():
+            if isinstance(value, RemotePicture) and value.decoded_bytes <= 3 * MAX_PIXELS:
+                value.pixels()
+            elif isinstance(value, np.ndarray) and not np.isfinite(value).all():
+                raise ValueError(value)
+    if isinstance(body, RemoteObservation | RemoteActions | Deployment | RemoteFault):
+        write_map(body.to_wire())
+
+
+def _draft_observation(payload: bytes) -> None:
+    for picture in DraftObservation.decode(payload).pictures.values():
+        picture.pixels(max_pixels=MAX_PIXELS)
 
 
 def _zeromq(payload: bytes) -> None:
