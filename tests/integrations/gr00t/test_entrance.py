@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+import numpy as np
 import pytest
 
+from integrations.gr00t import rig
+from integrations.gr00t.clients import ClientN16, nested_observation
 from vagus.errors import ProtocolError
+from vagus.gateways.gateway import Gateway
+from vagus.integrations.gr00t.conversation import Gr00tConversation
 from vagus.integrations.gr00t.entrance import FREE_NS, PAUSE_PER_WORK, Entrance
 
 
@@ -48,3 +54,50 @@ def test_strangers_wait_for_each_other_and_robots_for_nobody() -> None:
             assert not second.is_set()
     assert second.wait(30)
     stranger.join()
+
+
+def test_whatever_is_asked_is_read_in_turn() -> None:
+    work = Work()
+
+    def next_ns() -> int:
+        work.spent_ns += FREE_NS + 1_000_000_000
+        return work.spent_ns
+
+    with rig.served() as stand, ClientN16("127.0.0.1:1") as client:
+        gateway = Gateway(rig.config(), rig.PROFILE, stand.link)
+        conversation = Gr00tConversation(gateway, "here", Entrance(next_ns, work.pauses.append))
+        for frame in (client.request("ping"), client.request("get_modality_config"), b"\xc1", b""):
+            work.pauses.clear()
+            assert conversation.answer(memoryview(frame))
+            assert work.pauses == [PAUSE_PER_WORK]
+
+
+def test_a_first_answer_that_takes_long_keeps_no_stranger_waiting() -> None:
+    with (
+        rig.served() as stand,
+        rig.listening(stand.link) as listener,
+        ClientN16(listener.address) as slow,
+        ClientN16(listener.address) as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        answer = pool.submit(slow.act, rig.arm(rig.WAITS))
+        assert stand.policy.is_waiting.wait(rig.PATIENCE_S)
+        assert other.ping()
+        stand.policy.gate.set()
+        assert np.array_equal(answer.result(), rig.expected(rig.WAITS))
+
+
+def test_only_a_client_with_a_robot_passes_the_strangers() -> None:
+    entrance = Entrance()
+    with rig.served() as stand, ClientN16("127.0.0.1:1") as client, ThreadPoolExecutor(1) as pool:
+        gateway = Gateway(rig.config(), rig.PROFILE, stand.link)
+        known, stranger = (Gr00tConversation(gateway, "here", entrance) for _ in range(2))
+        asked = {"observation": nested_observation(rig.arm(1)[None], ["pick"]), "options": None}
+        known.answer(memoryview(client.request("get_action", asked, with_data=True)))
+        ping = memoryview(client.request("ping"))
+        with entrance.turn(is_known=False):
+            waiting = pool.submit(stranger.answer, ping)
+            answers = {known.answer(ping) for _ in range(100)}
+            assert not waiting.done()
+        assert answers == {waiting.result()}
+        known.release()

@@ -241,6 +241,7 @@ def test_a_batch_needs_a_place_for_every_row(stand: rig.Stand) -> None:
             batch(client, rig.arm(1)[None])
             with pytest.raises(RuntimeError, match="takes no more"):
                 batch(client, np.stack([rig.arm(1)] * 3))
+            rig.wait_for_peers(listener, 2)
             batch(client, np.stack([rig.arm(1)] * 2))
             assert stand.sessions == 3
 
