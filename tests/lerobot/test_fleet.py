@@ -23,7 +23,7 @@ from vagus.server.audit import AuditLine
 from vsim_rig import RATE_HZ, UNITS
 
 ROBOTS = tuple(f"arm{number}" for number in range(8))
-TOGETHER_S = 120.0
+TOGETHER_S = 60.0
 FIRST_TICK_S = 5.0
 """From "robot running" to a robot's first tick, at most."""
 HARMLESS = {
