@@ -31,6 +31,15 @@ DIFFERENT: list[dict[Key, Value]] = [
 ]  # fmt: skip
 
 
+def test_bytes_and_numbers_of_numpy_have_a_digest_that_stays() -> None:
+    said: list[dict[Key, Value]] = [
+        {"a": memoryview(b"raw"), "b": np.float32(1.5)},
+        {"a": b"raw", "b": np.float32(1.5)},
+    ]
+    assert digest_of(said[0]) == digest_of(said[1])
+    assert digest_of(said[0]) != digest_of({"a": b"raw", "b": np.float64(1.5)})
+
+
 def test_whatever_differs_has_another_digest() -> None:
     assert len({digest_of(said) for said in DIFFERENT}) == len(DIFFERENT)
 

@@ -48,8 +48,11 @@ def _parts(value: Value) -> Iterator[bytes]:
         yield f"list {len(value)}".encode()
         for item in value:
             yield from _parts(item)
-    elif isinstance(value, np.ndarray):
+    elif isinstance(value, np.ndarray | np.generic):
         yield f"array {value.dtype.str} {value.shape}".encode()
         yield value.tobytes()
+    elif isinstance(value, bytes | memoryview):
+        yield b"bytes"
+        yield bytes(value)
     else:
         yield f"{type(value).__name__} {value!r}".encode()

@@ -225,6 +225,25 @@ def test_a_server_without_that_question_says_nothing_and_a_wrong_token_is_told()
             client.close()
 
 
+def test_a_server_without_a_reset_is_told_nothing_more() -> None:
+    server = Gr00tServer()
+    describe = server.answer
+
+    def answer(request: ForeignRequest) -> bytes:
+        if request.operation is Operation.RESET:
+            return encode_reply(unknown_endpoint("reset"), request)
+        return describe(request)
+
+    server.answer = answer  # type: ignore[method-assign]
+    with serving(server) as address:
+        policy = policy_at(address)
+        for _ in range(3):
+            policy.begin_episode(None)
+            assert isinstance(policy.infer([row_of()])[0], ActionChunk)
+        policy.close()
+    assert [request.operation for request in server.heard].count(Operation.RESET) == 1
+
+
 def test_another_version_is_refused_with_the_choice() -> None:
     with pytest.raises(ConfigError, match=r"n1\.5, n1\.6, n1\.7"):
         Gr00tOptions(version="1.6")

@@ -55,6 +55,7 @@ class Gr00tClient:
         self.address = address
         self._version = options.version
         self._token = token
+        self._is_reset_unknown = False
         self._line: _RequestSocket | None = None
 
     @property
@@ -69,8 +70,8 @@ class Gr00tClient:
 
     @property
     def has_reset(self) -> bool:
-        """Whether there is a word for the begin of an episode: since N1.6."""
-        return self._version != N1_5
+        """Whether there is a word for the begin of an episode: since N1.6, where the server knows it."""
+        return self._version != N1_5 and not self._is_reset_unknown
 
     @property
     def is_open(self) -> bool:
@@ -135,7 +136,8 @@ class Gr00tClient:
         envelope = Envelope("gr00t", self._version, endpoint="reset")
         request = ForeignRequest(Operation.RESET, envelope, beside={("data", "options"): None})
         reply = self._exchange(request, timeout_s)
-        if reply.error is not None:
+        self._is_reset_unknown = (reply.error or "").startswith(UNKNOWN_ENDPOINT)
+        if reply.error is not None and not self._is_reset_unknown:
             raise ProtocolError(f"the server refuses to begin an episode: {quoted(reply.error)}")
 
     def close(self) -> None:

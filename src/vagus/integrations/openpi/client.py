@@ -133,7 +133,7 @@ class _Conversation:
 
     @property
     def is_open(self) -> bool:
-        return self._socket is not None and self._socket.close_code is None and not self._is_ended
+        return self._socket is not None and self._socket.protocol.close_code is None and not self._is_ended
 
     def call(self, work: partial[bytes | str], timeout_s: float, what: str) -> bytes | str:
         """Return a frame of the server.
