@@ -76,11 +76,12 @@ class Echo:
     def __init__(self) -> None:
         self.rows: list[Row[None]] = []
         self.episodes = 0
+        self.opened = 0
         self.gate = threading.Event()
         self.is_waiting = threading.Event()
 
     def open_session(self) -> None:
-        return None
+        self.opened += 1
 
     def begin_episode(self, session: None) -> None:
         self.episodes += 1

@@ -11,6 +11,7 @@ import pytest
 from integrations.lerobot_grpc.rig import MODEL, PATIENCE_S, SETUP, WAITS, Stand, newer, observation, standing
 from vagus.clock import NS_PER_S
 from vagus.errors import LinkError, SessionRefusedError, SpecError, StateError
+from vagus.gateways.peer import Peer
 from vagus.integrations.lerobot_grpc.conversation import WaitingCall
 from vagus.integrations.lerobot_grpc.conversations import (
     MAX_CALLS,
@@ -181,8 +182,26 @@ def test_a_host_opens_a_few_sessions_at_once_and_others_do_not_pay(table: Table)
     table.introduce(ONE, actions=100)
 
 
-def test_a_closed_table_admits_nobody(table: Table) -> None:
+def test_a_closed_table_admits_nobody(table: Table, stand: Stand) -> None:
+    table.introduce(ONE)
     table.conversations.close()
+    opened = stand.policy.opened
+    for admit in (table.introduce, table.call):
+        with pytest.raises(StateError, match="closing"):
+            admit(ONE)
+    assert stand.policy.opened == opened, "not even for a moment"
+
+
+def test_a_client_that_is_admitted_while_the_table_closes_is_not_kept(
+    table: Table, stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admit = stand.gateway.admit
+
+    def admit_late(address: str, *, model: str = "") -> Peer:
+        table.conversations.close()
+        return admit(address, model=model)
+
+    monkeypatch.setattr(stand.gateway, "admit", admit_late)
     with pytest.raises(StateError, match="closing"):
         table.introduce(ONE)
     assert table.places == 0

@@ -43,6 +43,7 @@ from vagus.integrations.lerobot_grpc.gateway import LeRobotGrpcListener
 from vagus.integrations.lerobot_grpc.messages import TimedObservation
 from vagus.integrations.lerobot_grpc.pickle_writer import write_observation
 from vagus.integrations.lerobot_grpc.protobuf import TransferPart, TransferState, encode_data, encode_part
+from vagus.transport.faults import FaultProxy
 from vagus.transport.memory import MemoryNetwork
 
 METHODS = ("Ready", "SendPolicyInstructions", "SendObservations", "GetActions")
@@ -323,6 +324,26 @@ def test_a_connection_that_is_not_known_is_taken_if_all_of_its_host_said_the_sam
             client.set_up(newer(actions_per_chunk=3))
         with stand.client() as stranger:
             assert refusal(lambda: stranger.observe(1.0))[0] == "FAILED_PRECONDITION"
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_client_whose_connection_was_lost_goes_on_with_a_new_session() -> None:
+    with standing(max_peers=1) as stand:
+        host, port = stand.listener.address.split(":")
+        with FaultProxy(host, int(port)) as proxy, RawClient(f"127.0.0.1:{proxy.port}") as client:
+            client.set_up()
+            client.observe(1.0, 3)
+            assert client.actions().extra[TIMESTEP] == 3
+            answered = talk(stand)._waiting
+            waiting = client.later("GetActions")
+            wait_until(lambda: talk(stand)._waiting is not answered)
+            proxy.cut()
+            assert refusal(waiting.result)[0] == "UNAVAILABLE"
+            wait_until(lambda: stand.gateway.metrics.peers == 0)
+            proxy.heal()
+            client.observe(1.0, 9)
+            assert client.actions().extra[TIMESTEP] == 9, "it is what it was"
+            assert stand.gateway.metrics.peers == 1
 
 
 # hostile bytes

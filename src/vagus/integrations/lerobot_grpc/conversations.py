@@ -31,6 +31,7 @@ SPARE_OPENS = 8
 """Sessions that one host may open at once, beyond two per place."""
 OPENS_PER_S = 2.0
 """Sessions per second that it may open in the long run; a server grants each name a few."""
+CLOSING = "the gateway is closing"
 MAX_KEPT = 1024
 """Largest number of hosts, and of addresses, of which something is remembered."""
 
@@ -108,7 +109,7 @@ class Conversations:
                     self._remember(address, config)
                     return conversation
         conversation.close()
-        raise StateError("the gateway is closing")
+        raise StateError(CLOSING)
 
     def find(self, address: str) -> Conversation:
         """Return the conversation with this address.
@@ -188,6 +189,8 @@ class Conversations:
     def _introducing(self, address: str) -> Iterator[_Caller]:
         with self._lock:
             caller = self._callers[address]
+            if self._is_closed:
+                raise StateError(CLOSING)
             if caller.is_introducing:
                 raise StateError("this connection is being admitted; ask again in a moment")
             caller.is_introducing = True

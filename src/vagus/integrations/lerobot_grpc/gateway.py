@@ -137,9 +137,10 @@ class LeRobotGrpcListener:
     def close(self) -> None:
         """Answer what is in progress, and stop. Twice does nothing."""
         self._stop.set()
+        stopped = self._server and self._server.stop(self._gateway.config.answer_timeout_s)
         self._conversations.close()
-        if self._server is not None:
-            self._server.stop(self._gateway.config.answer_timeout_s).wait()
+        if stopped is not None:
+            stopped.wait()
         self._pool.shutdown()
         if self._sweeper.is_alive():
             self._sweeper.join()
