@@ -387,6 +387,8 @@ def test_a_longer_chunk_is_cut_to_the_horizon_of_the_profile() -> None:
     got = WireMapping(ARM).actions_from(ForeignReply({"actions": chunk}), np.zeros(3, np.float32))
     assert got.shape == (4, 3)
     np.testing.assert_allclose(got[:, 0], np.degrees(chunk[:4, 0]), rtol=1e-6)
+    sent = WireMapping(ARM).actions_to(got.repeat(2, axis=0), np.zeros(3, np.float32))
+    assert sent["actions"].shape == (4, 3)
 
 
 GROOT = Profile(

@@ -95,10 +95,10 @@ class WireMapping:
         )
 
     def actions_to(self, actions: FloatArray, state: FloatArray) -> dict[str, AnyArray]:
-        """Return a chunk as the wire has it: last key → (horizon, width).
+        """Return a chunk as the wire has it, at most the profile's horizon: last key → (horizon, width).
 
         Args:
-            actions: (horizon, action_dim), in the order of `robot_spec`.
+            actions: (horizon, action_dim), in the order of `robot_spec`; what is longer is cut.
             state: (state_dim,), as `observation_from` gave it for the same request.
 
         Raises:
@@ -107,7 +107,7 @@ class WireMapping:
         width = len(self._actions.names)
         if actions.ndim != 2 or actions.shape[1] != width or not len(actions):
             raise PolicyError(f"actions: wanted (horizon, {width}), got {actions.shape}")
-        ours = actions.astype(np.float64)
+        ours = actions[: self.profile.horizon].astype(np.float64)
         ours[:, self._relative] -= self._based_on(state)
         there = self._actions.there(ours)
         finite(there, self._actions.names, PolicyError, "actions")

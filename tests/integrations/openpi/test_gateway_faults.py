@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -131,7 +132,8 @@ def test_a_session_to_which_no_client_comes_back_ends(link: Link) -> None:
 
 
 def test_a_client_that_never_reads_is_dropped_and_costs_nobody_else(link: Link) -> None:
-    with rig.listening(link, max_peers=2, times=WAITS_FOR_NO_READER) as listener:
+    long = replace(rig.PROFILE, horizon=LONG_HORIZON)
+    with rig.listening(link, profile=long, max_peers=2, times=WAITS_FOR_NO_READER) as listener:
         slow = rig.upgraded(listener, receive_bytes=4096)
         with slow, rig.client(listener) as other:
             request = rig.masked(rig.BINARY, frame_of(rig.observation()))

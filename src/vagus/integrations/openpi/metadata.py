@@ -28,7 +28,7 @@ def metadata_of(profile: Profile, contract: Contract) -> dict[Key, Value]:
             "policy_type": contract.policy.policy_type,
             "model_hash": contract.model_hash,
             "rate_hz": contract.step_rate_hz,
-            "horizon": contract.policy.horizon,
+            "horizon": min(contract.policy.horizon, profile.horizon),
             "rtc": contract.uses_rtc,
             "observation": observation,
             "actions": _arrays(profile.actions)["actions"],
