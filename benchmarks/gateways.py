@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.foreign import MissingPeerError, openpi_python
 from benchmarks.frames import save_frames
 from benchmarks.process import Program
-from benchmarks.programs.device import Device
+from benchmarks.programs.device import NETWORK, accelerator_called, has_gpu
 from benchmarks.report import Aim, Report, Table, number
 from benchmarks.sampling import percentile, turns
 
@@ -40,7 +40,7 @@ class Wire:
         profile: of the gateway.
         program: has both the reference server and the robots.
         version: first argument of that program, if it has one.
-        device: whose time an inference takes.
+        device: whose time an inference takes; `network`: a real one, where there is a GPU.
         needs_openpi: the program runs in the environment of the real openpi-client.
         is_smoke: it is also in the quick run.
     """
@@ -69,6 +69,15 @@ WIRES = (
     Wire("GR00T N1.5", "gr00t", "so100", "gr00t_so100", ("n1.5",), is_smoke=False),
     Wire("GR00T N1.7", "gr00t", "so100", "gr00t_so100", ("n1.7",)),
     Wire("LeRobot gRPC", "lerobot_grpc", "so100", "lerobot_so100"),
+    Wire(
+        "GR00T N1.7, network on a GPU",
+        "gr00t",
+        "so100",
+        "gr00t_so100",
+        ("n1.7",),
+        device=NETWORK,
+        is_smoke=False,
+    ),
 )
 
 
@@ -134,6 +143,9 @@ def run(*, quick: bool) -> Report:
     for wire in WIRES:
         if quick and not wire.is_smoke:
             continue
+        if wire.device == NETWORK and not has_gpu():
+            report.notes.append(f"{wire.name}: not measured, there is no torch here that sees a GPU")
+            continue
         with ExitStack() as stack:
             try:
                 client, servers = _start(stack, wire)
@@ -183,7 +195,7 @@ def _compete(contestants: Sequence[Contestant], *, quick: bool) -> None:
 def _tell(report: Report, wire: Wire, contestants: Sequence[Contestant]) -> None:
     reference, inside, _ = contestants
     robots, is_one = reference.robots, reference.robots == 1
-    alone_ms = Device(wire.device).batch_ms(1)
+    alone_ms = accelerator_called(wire.device).batch_ms(1)
     rows = [
         (
             c.served.name,
@@ -207,7 +219,7 @@ def _tell(report: Report, wire: Wire, contestants: Sequence[Contestant]) -> None
         report.aims.append(Aim(f"{wire.name}, one robot: p50 against the reference", ratio, LARGEST_P50))
         return
     ratio = 1 / _ratio(inside.rates_hz, reference.rates_hz)
-    best = Device(wire.device).batch_ms(robots) / (robots * alone_ms)
+    best = accelerator_called(wire.device).batch_ms(robots) / (robots * alone_ms)
     text = f"{wire.name}, {robots} robots: requests/s of the reference against ours (at best {number(best)})"
     report.aims.append(Aim(text, ratio, LARGEST_REFERENCE_RATE))
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import vagus
 from benchmarks.programs.closed_loop import actions_for
-from benchmarks.programs.device import Device
+from benchmarks.programs.device import Accelerator, accelerator_called
 from benchmarks.programs.driver import announce
 from vagus.gateway_config import GatewayConfig
 from vagus.gateways.profile_file import load_profile
@@ -28,7 +28,7 @@ class DevicePolicy:
     serving_mode = ServingMode.SHARED
     model_hash = "device"
 
-    def __init__(self, protocol: str, profile: str, device: Device) -> None:
+    def __init__(self, protocol: str, profile: str, device: Accelerator) -> None:
         self._device = device
         self.spec = WireMapping(load_profile(profile, protocol)).policy_spec(policy_type="device")
 
@@ -52,7 +52,7 @@ class DevicePolicy:
         return ActionChunk(row.step, model=actions, robot=actions)
 
 
-def main(protocol: str, profile: str, device: Device, router: str = "") -> None:
+def main(protocol: str, profile: str, device: Accelerator, router: str = "") -> None:
     inside = GatewayConfig(protocol=protocol, profile=profile, listen="127.0.0.1:0")
     server = vagus.serve(
         DevicePolicy(protocol, profile, device),
@@ -73,4 +73,4 @@ def main(protocol: str, profile: str, device: Device, router: str = "") -> None:
 
 if __name__ == "__main__":
     protocol, profile, device, *router = sys.argv[1:]
-    main(protocol, profile, Device(device), *router)
+    main(protocol, profile, accelerator_called(device), *router)

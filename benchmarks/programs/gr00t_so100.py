@@ -18,7 +18,7 @@ import zmq
 from numpy.typing import NDArray
 
 from benchmarks.programs.closed_loop import Ask, actions_for, drive_robots, pictures
-from benchmarks.programs.device import Device
+from benchmarks.programs.device import Accelerator, accelerator_called
 from benchmarks.programs.driver import announce
 
 WIDTHS = {"single_arm": 5, "gripper": 1}
@@ -129,7 +129,7 @@ class Generation:
         return [self._tree(below) for below in value] if isinstance(value, list) else value
 
 
-def run_server(generation: Generation, device: Device) -> None:
+def run_server(generation: Generation, device: Accelerator) -> None:
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.REP)
     port = socket.bind_to_random_port("tcp://127.0.0.1")
     threading.Thread(target=_serve, args=(socket, generation, device), daemon=True).start()
@@ -137,7 +137,7 @@ def run_server(generation: Generation, device: Device) -> None:
     sys.stdin.read()
 
 
-def _serve(socket: zmq.Socket[bytes], generation: Generation, device: Device) -> None:
+def _serve(socket: zmq.Socket[bytes], generation: Generation, device: Accelerator) -> None:
     while True:
         state = generation.state_in(socket.recv())
         device.infer(1)
@@ -159,7 +159,7 @@ def robot(generation: Generation, frames_path: str, port: int) -> Ask:
 if __name__ == "__main__":
     spoken = Generation(sys.argv[2])
     if sys.argv[1] == "server":
-        run_server(spoken, Device(sys.argv[3]))
+        run_server(spoken, accelerator_called(sys.argv[3]))
     else:
         path, robots, *ports = sys.argv[3:]
         asks = [[robot(spoken, path, int(port)) for _ in range(int(robots))] for port in ports]

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.programs.closed_loop import Ask, actions_for, drive_robots, pictures
-from benchmarks.programs.device import Device
+from benchmarks.programs.device import Accelerator, accelerator_called
 from benchmarks.programs.driver import announce
 from vagus.gateways.msgpack import Key, Value
 from vagus.gateways.neutral import Envelope, ForeignReply, ForeignRequest, Operation, WirePath
@@ -77,7 +77,7 @@ class Call(Protocol):
 class ReferenceServer:
     """Answers robots one at a time."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Accelerator) -> None:
         self._configs: dict[str, RemotePolicyConfig] = {}
         self._observed: dict[str, ForeignRequest] = {}
         self._device = device
@@ -128,7 +128,7 @@ class ReferenceServer:
             return encode_reply(ForeignReply({ACTIONS: actions_for(state, HORIZON)}, extra), request.envelope)
 
 
-def run_server(device: Device) -> None:
+def run_server(device: Accelerator) -> None:
     server = grpc.server(ThreadPoolExecutor(WORKERS), handlers=[ReferenceServer(device).handlers()])
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
@@ -172,7 +172,7 @@ def robot(frames: Mapping[str, NDArray[np.uint8]], written: Written, port: int) 
 
 if __name__ == "__main__":
     if sys.argv[1] == "server":
-        run_server(Device(sys.argv[2]))
+        run_server(accelerator_called(sys.argv[2]))
     else:
         path, robots, *ports = sys.argv[2:]
         frames, written = dict(zip(CAMERAS, pictures(path), strict=True)), Written()

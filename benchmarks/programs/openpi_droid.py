@@ -18,7 +18,7 @@ from openpi_client.websocket_client_policy import WebsocketClientPolicy
 from websockets.asyncio.server import ServerConnection, serve
 
 from benchmarks.programs.closed_loop import Ask, actions_for, drive_robots, pictures
-from benchmarks.programs.device import Device
+from benchmarks.programs.device import Accelerator, accelerator_called
 from benchmarks.programs.driver import announce
 
 SIDE = 224
@@ -26,7 +26,7 @@ WIDTH = 8
 HORIZON = 15
 
 
-async def answer(device: Device, connection: ServerConnection) -> None:
+async def answer(device: Accelerator, connection: ServerConnection) -> None:
     """Serve one robot."""
     packer = msgpack_numpy.Packer()
     await connection.send(packer.pack({"server": "reference"}))
@@ -40,7 +40,7 @@ async def answer(device: Device, connection: ServerConnection) -> None:
         await connection.send(packer.pack({"actions": actions_for(state, HORIZON), "server_timing": timing}))
 
 
-async def run_server(device: Device) -> None:
+async def run_server(device: Accelerator) -> None:
     async with serve(partial(answer, device), "127.0.0.1", 0, compression=None, max_size=None) as server:
         announce(port=next(iter(server.sockets)).getsockname()[1])
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
@@ -66,7 +66,7 @@ def robot(frames_path: str, port: int) -> Ask:
 
 if __name__ == "__main__":
     if sys.argv[1] == "server":
-        asyncio.run(run_server(Device(sys.argv[2])))
+        asyncio.run(run_server(accelerator_called(sys.argv[2])))
     else:
         path, robots, *ports = sys.argv[2:]
         drive_robots([[robot(path, int(port)) for _ in range(int(robots))] for port in ports], WIDTH)
