@@ -248,6 +248,12 @@ def test_rows_of_a_reply_depend_on_the_mode() -> None:
     assert (plain.model_dim, plain.action_dim) == (2, 2)
 
 
+def test_actions_need_no_durations() -> None:
+    body = golden("04_obs_first_raw_s2c")
+    del body["server_durations"]
+    assert RemoteActions.from_wire(body).server_durations_s == {}
+
+
 def test_a_status_tells_who_holds_the_session() -> None:
     owner = ControlAck.from_wire(golden("07_status_g1_s2c")).owner
     assert owner is not None

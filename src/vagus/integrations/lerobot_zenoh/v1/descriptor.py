@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from vagus.gateways.msgpack import ValueMap
-from vagus.integrations.lerobot_zenoh.v1.contracts import ChunkSettings
+from vagus.integrations.lerobot_zenoh.v1.contracts import ChunkMerge, ChunkSettings
 from vagus.integrations.lerobot_zenoh.v1.features import InferenceMode, RemoteCapabilities
 from vagus.integrations.lerobot_zenoh.v1.fields import BodyFields
 from vagus.integrations.lerobot_zenoh.v1.pictures import MAX_DIMENSION, MAX_PIXELS
@@ -230,6 +230,16 @@ class AcceptedSession:
     deployment: Deployment
     mode: InferenceMode
     chunk_settings: ChunkSettings
+
+    @property
+    def is_aligned(self) -> bool:
+        """Whether rows are counted from the frame."""
+        return self.chunk_settings.merge is ChunkMerge.ALIGNED
+
+    @property
+    def steps(self) -> int:
+        """Rows of a reply: exactly so many."""
+        return self.deployment.capabilities.steps(self.mode)
 
     @classmethod
     def from_wire(cls, body: ValueMap) -> AcceptedSession:
