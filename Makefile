@@ -62,11 +62,13 @@ test-long-%: install
 retest-long-%: install  # repeats the tests of a half that failed last time
 	$(BIN)/pytest -m slow -o cache_dir=.pytest_cache/$* $(HALF-$*) $(RETEST)
 
-test-lerobot: install $(LEROBOT_VENV)/.installed  ## test LeRobot's policies and robots, in a separate environment, offline
-	VAGUS_EDGE_PYTHON=$(abspath $(BIN)/python) $(LEROBOT_VENV)/bin/pytest tests/lerobot -q
+test-lerobot: install $(LEROBOT_VENV)/.installed $(OPENPI_VENV)/.installed  ## test LeRobot's policies and robots, in a separate environment, offline
+	VAGUS_EDGE_PYTHON=$(abspath $(BIN)/python) VAGUS_OPENPI_PYTHON=$(abspath $(OPENPI_VENV)/bin/python) \
+		$(LEROBOT_VENV)/bin/pytest tests/lerobot -q
 
-retest-lerobot: install $(LEROBOT_VENV)/.installed  ## repeat the tests of them that failed last time
-	VAGUS_EDGE_PYTHON=$(abspath $(BIN)/python) $(LEROBOT_VENV)/bin/pytest tests/lerobot -q $(RETEST)
+retest-lerobot: install $(LEROBOT_VENV)/.installed $(OPENPI_VENV)/.installed  ## repeat the tests of them that failed last time
+	VAGUS_EDGE_PYTHON=$(abspath $(BIN)/python) VAGUS_OPENPI_PYTHON=$(abspath $(OPENPI_VENV)/bin/python) \
+		$(LEROBOT_VENV)/bin/pytest tests/lerobot -q $(RETEST)
 
 environment-lerobot: $(LEROBOT_VENV)/.installed
 

@@ -19,8 +19,9 @@ import msgspec
 from crowd.diary import Batch, Entry, entries_of
 from crowd.judge import Life
 from crowd.robot_process import READY
-from process.rig import PATIENCE_S, START_S, Rig, kill, wait_until
+from process.rig import PATIENCE_S, START_S, Rig, kill, summary_of, wait_until
 from vagus.cli.child import Child
+from vagus.cli.run_report import RunSummary
 
 __all__ = [
     "PROFILES",
@@ -126,6 +127,7 @@ class Foreign(Member):
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
+                cwd=folder,  # LeRobot writes its log there
                 start_new_session=True,
             )
 
@@ -170,6 +172,7 @@ class Native(Member):
         self._rig = rig
         self._python = python
         self.process: Child | None = None
+        self.summary: RunSummary | None = None
 
     def begin(self) -> None:
         options = ("who", str(self.kind.who), "life", str(self.life), "diary", str(self.diary))
@@ -187,7 +190,7 @@ class Native(Member):
     def end(self) -> None:
         assert self.process is not None
         self.process.signal(signal.SIGINT)
-        self.process.wait(timeout_s=PATIENCE_S)
+        self.summary = summary_of(self.process)
 
     @property
     def output(self) -> str:

@@ -10,7 +10,18 @@ from pathlib import Path
 import pytest
 
 from crowd.judge import counts, wrongs_of
-from crowd.stand import PROFILES, Crowd, Foreign, Kind, Member, crowd_in, free_port, metrics_at, sum_of
+from crowd.stand import (
+    PROFILES,
+    Crowd,
+    Foreign,
+    Kind,
+    Member,
+    Native,
+    crowd_in,
+    free_port,
+    metrics_at,
+    sum_of,
+)
 from process.rig import PATIENCE_S, START_S, kill, rig_in, wait_until
 from vagus.cli.child import Child
 from vagus.clock import monotonic_ns
@@ -22,7 +33,7 @@ ROBOTS = (
     Kind("gr00t-robot", 2, "gr00t", "own_robot", "gr00t"),
     Kind("lerobot-robot", 3, "lerobot_grpc", "own_robot", "lerobot_grpc"),
 )
-NATIVE = Kind("native", 4)
+NATIVE_ARM = Kind("native", 4)
 NEIGHBOUR = Kind("neighbour", 5, "gr00t", "own_robot", "gr00t")
 """A robot at a gateway of another process."""
 PATIENT_S = 30.0
@@ -86,6 +97,9 @@ def check(crowd: Crowd, *undisturbed: Member) -> None:
     assert not wrong, "\n".join([*wrong, str(counts(lives)), *(member.output for member in crowd.members)])
     for member in undisturbed:
         assert not member.judged.of("lost"), member.judged.of("lost")
+        if isinstance(member, Native):
+            assert member.summary is not None
+            assert member.summary.motion_s["fallback"] == 0.0, member.output
 
 
 @pytest.fixture
@@ -107,7 +121,7 @@ def test_a_killed_gateway_costs_its_own_robots_a_pause_and_nobody_else_anything(
     gateway = foreigners.start()
     other = {**foreigners.gateways[1], "name": "other", "listen": f"127.0.0.1:{free_port()}"}
     crowd.start_gateways("other", [other])
-    neighbour, native = crowd.prepare(NEIGHBOUR, 1, address=str(other["listen"])), crowd.native(NATIVE, 1)
+    neighbour, native = crowd.prepare(NEIGHBOUR, 1, address=str(other["listen"])), crowd.native(NATIVE_ARM, 1)
     neighbour.wait_ready()
     for member in (neighbour, native):
         crowd.begin(member)
