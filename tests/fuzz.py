@@ -10,6 +10,7 @@ import argparse
 import base64
 import contextlib
 import faulthandler
+import fnmatch
 import random
 import resource
 import struct
@@ -392,8 +393,10 @@ def _foreign_targets() -> tuple[Target, ...]:
     )
 
 
-def _files(folder: Path, pattern: str) -> tuple[bytes, ...]:
-    return tuple(file.read_bytes() for file in sorted(folder.glob(pattern)))
+def _files(folder: Path, *patterns: str, but: str = "") -> tuple[bytes, ...]:
+    """Return the files of these patterns, but those of one that are no valid message."""
+    files = sorted({file for pattern in patterns for file in folder.glob(pattern)})
+    return tuple(file.read_bytes() for file in files if not fnmatch.fnmatch(file.name, but))
 
 
 def _openpi_request(payload: bytes) -> None:
@@ -440,12 +443,12 @@ def _remote_targets() -> tuple[Target, ...]:
     asked = DraftAttachment(DraftMessage.CHUNK, 7, 1, 123456789, 2)
     key = b"lerobot/inference/v1/deployments/d/instances/i/sessions/s/language/request"
     return (
-        Target("remote inference", _remote_message, _files(messages, "*.bin")),
+        Target("remote inference", _remote_message, _files(messages, "[0-9]*.bin", but="*unknown_op_c2s*")),
         Target("remote inference, controls", _remote_message, _files(messages, "*_error_*")),
         Target("remote inference key", lambda it: parse_key(it.decode("utf-8", "surrogateescape")), (key,)),
         Target("draft observation", _draft_observation, _files(draft, "lrz_obs_body*")),
         Target("draft chunk", lambda it: DraftChunk.decode(it, asked), _files(draft, "lrz_action_body*")),
-        Target("draft session", decode_session_request, _files(draft, "*e*_req*")),
+        Target("draft session", decode_session_request, _files(draft, "*_open_req*", "*_close_req*")),
         Target("draft session ack", DraftOpened.decode, _files(draft, "lrz_session_open_rep*")),
         Target("draft status", DraftStatus.decode, _files(draft, "lrz_status_rep*")),
         Target("draft reset", DraftReset.decode, _files(draft, "lrz_reset_req*")),
