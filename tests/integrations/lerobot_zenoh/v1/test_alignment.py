@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -103,6 +104,31 @@ def test_a_hold_of_an_appending_client_is_its_last_row() -> None:
     assert held is not None
     assert model is not None
     assert held[:, 0].tolist() == model[:, 0].tolist() == [9, 9, 9]
+
+
+@pytest.mark.parametrize(
+    ("continuation", "acts_at", "held"),
+    [
+        ([0, 1, 2, 3], 9, 0),  # it may move on to its last row
+        ([0, 1, 1, 1], 1, 0),
+        ([0, 1, 1, 1], 2, 0),
+        ([0, 1, 1, 1], 3, 1),
+        ([0, 1, 1, 1], 6, 4),
+        ([5, 5, 5], 2, 1),
+        ([5], 3, 0),
+    ],
+)
+def test_rows_for_which_a_robot_stands_still(continuation: list[int], acts_at: int, held: int) -> None:
+    rows = np.array([[value, 1] for value in continuation], np.float32)
+    made = plan(replace(observed(1), canonical_continuation=rows, model_continuation=rows))
+    assert made.held_rows(acts_at) == held
+    asked = replace(observed(1, cursor=7, taken=5), canonical_continuation=rows, model_continuation=rows)
+    assert plan(asked).held_rows(acts_at + 2) == held  # two rows of the chunk are past, and are not counted
+    assert plan(observed(0)).held_rows(acts_at) == 0
+
+
+def test_a_reply_may_begin_later_than_its_chunk() -> None:
+    assert exact_rows(numbered(0, 3), -2, 6)[:, 0].tolist() == [0, 0, 0, 1, 2, 2]
 
 
 @given(st.integers(1, 12), st.integers(0, 15), st.integers(1, 20))

@@ -47,7 +47,7 @@ def terms(steps: int, interval_s: float, mode: InferenceMode, merge: ChunkMerge)
 class Robot:
     """A client with the original's cursor, queue, trimming and refill; one action at each `advance`.
 
-    The policy's row for the action k is k itself; `done` lists what was executed.
+    The policy moves by one in each row, from where the robot was; `done` lists where it was.
     """
 
     terms: AcceptedSession
@@ -74,17 +74,21 @@ class Robot:
         return round(self.terms.deployment.capabilities.action_interval_s * S)
 
     def advance(self) -> None:
-        taken = self.cursor
+        taken, was = self.cursor, self.position
         self.accept()
         if len(self.queue):
             self.done.append(float(self.queue[0, 0]))
             self.queue, self.cursor = self.queue[1:], self.cursor + 1
         queued_s = len(self.queue) * self.interval_ns / S
         if self.asked is None and is_due(queued_s, self.turnarounds, self.interval_ns / S):
-            self.ask(taken)
+            self.ask(taken, was if self.terms.is_aligned else self.position)
         self.now_ns += self.interval_ns
 
-    def ask(self, taken: int) -> None:
+    @property
+    def position(self) -> float:
+        return self.done[-1] if self.done else 0.0
+
+    def ask(self, taken: int, position: float) -> None:
         self.sequence += 1
         rows = self.queue if len(self.queue) else None
         is_aligned = self.terms.is_aligned
@@ -102,9 +106,9 @@ class Robot:
         head = MessageHead(MessageType.OBSERVATION, "i", "s", 0, f"r{self.sequence}")
         arrives_ns = self.now_ns + self.one_way_ns
         self.session = self.session.observe(head, observation, arrives_ns).session
-        self.serve(arrives_ns, taken if is_aligned else self.cursor)
+        self.serve(arrives_ns, position)
 
-    def serve(self, arrives_ns: int, first: int) -> None:
+    def serve(self, arrives_ns: int, position: float) -> None:
         """Let the gateway answer: with the policy's rows, or with a hold if that is due before them."""
         down, up = self.outage_ns
         answer_ns = arrives_ns + self.policy_ns if not down <= arrives_ns < up else up + self.policy_ns
@@ -112,8 +116,16 @@ class Robot:
         if due_ns is not None and due_ns < answer_ns:
             step, at_ns = self.session.overdue(due_ns), due_ns
         else:
-            chunk = np.arange(first, first + 2 * self.terms.steps, dtype=np.float32)[:, None]
-            step, at_ns = self.session.answered(f"r{self.sequence}", chunk, chunk), answer_ns
+            is_rtc = self.terms.mode is not InferenceMode.CHUNK
+            start = self.queue if is_rtc else np.zeros((0, 1), np.float32)
+            onward = np.arange(1, 2 * self.terms.steps, dtype=np.float32)[:, None]
+            chunk = np.concatenate([start, onward + (start[-1] if len(start) else position)])
+            step, at_ns = (
+                self.session.answered(
+                    f"r{self.sequence}", chunk, answer_ns, model_chunk=chunk, is_continued=is_rtc
+                ),
+                answer_ns,
+            )
         assert step.sent is not None
         self.session = step.session
         self.holds += step.sent.is_hold
@@ -156,7 +168,7 @@ MODES = [
     spare_rows=st.integers(0, 40),
     times_ms=st.tuples(st.integers(0, 20), st.integers(1, 80), st.integers(0, 7500)),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_policy_that_is_gone_for_seconds_ends_no_run_and_makes_no_jump(
     mode: InferenceMode,
     merge: ChunkMerge,
@@ -174,7 +186,8 @@ def test_a_policy_that_is_gone_for_seconds_ends_no_run_and_makes_no_jump(
     )
     started = None
     outage_ns = outage_ms * MS
-    while robot.now_ns < 2 * S + outage_ns + 3 * S:
+    chunk_ns = steps * robot.interval_ns  # a hold is as long as a chunk
+    while robot.now_ns < 2 * S + outage_ns + 2 * chunk_ns + S:
         robot.advance()
         assert not robot.is_ended
         started = robot.now_ns if started is None and robot.done else started
@@ -182,8 +195,12 @@ def test_a_policy_that_is_gone_for_seconds_ends_no_run_and_makes_no_jump(
     assert robot.holds > 0 or outage_ms < 2 * steps * interval_ms
     moves = np.diff(robot.done)
     assert set(moves[: 1500 // interval_ms].tolist()) == {1.0}  # before the outage: row by row
-    assert (moves >= 0.0).all()  # never back
-    assert robot.done[-1] - robot.done[-1 - steps // 4] == steps // 4  # and goes on in the end
+    most = 3 - (
+        -2 * one_way_ms // interval_ms
+    )  # the way there and back, a tick to take it, a row of rounding
+    assert np.abs(moves).max() <= most  # no jump by what it would have moved while it was held
+    last = moves[-600 // interval_ms :]
+    assert abs(last.sum() - len(last)) <= most  # and goes on in the end
 
 
 def test_a_policy_that_stays_away_ends_the_run_after_the_bound() -> None:

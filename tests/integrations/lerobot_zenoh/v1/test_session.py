@@ -114,20 +114,20 @@ def actions(step: SessionStep) -> RemoteActions:
 def test_an_observation_is_asked_and_its_answer_repeats_what_it_must() -> None:
     asked = opened().observe(head(), observed(rows=3), now_ns=0)
     assert (asked.sent, asked.effects) == (None, (SessionEffect.ASK,))
-    step = asked.session.answered("r1", CHUNK)
+    step = asked.session.answered("r1", CHUNK, 0)
     answer = actions(step)
     assert sent(step).head == head(MessageType.ACTION)
     assert sent(step).place is RemotePlace.ACTION
     assert answer.identity == observed().identity
     assert (answer.cursor, answer.observation_cursor, answer.model_actions) == (1, 0, None)
     np.testing.assert_array_equal(answer.canonical_actions, CHUNK[:3])
-    assert step.session.answered("r1", CHUNK).sent is None
+    assert step.session.answered("r1", CHUNK, 0).sent is None
 
 
 def test_the_next_one_must_wait_for_the_answer() -> None:
     session = opened().observe(head(), observed(), now_ns=0).session
     assert code(session.observe(head(request="r2"), observed(2), now_ns=0)) == "busy"
-    answered = session.answered("r1", CHUNK).session
+    answered = session.answered("r1", CHUNK, 0).session
     assert answered.observe(head(request="r2"), observed(2), now_ns=0).effects == (SessionEffect.ASK,)
 
 
@@ -148,7 +148,7 @@ def test_the_next_one_must_wait_for_the_answer() -> None:
 def test_a_wrong_observation_is_told_so_and_changes_nothing(
     where: MessageHead, what: RemoteObservation, wanted: str
 ) -> None:
-    session = opened().observe(head(), observed(), now_ns=0).session.answered("r1", CHUNK).session
+    session = opened().observe(head(), observed(), now_ns=0).session.answered("r1", CHUNK, 0).session
     step = session.observe(where, what, now_ns=0)
     assert code(step) == wanted
     assert step.session is session
@@ -158,7 +158,7 @@ def test_the_last_128_requests_are_remembered() -> None:
     session = opened()
     for sequence in range(1, 131):
         session = session.observe(head(request=f"r{sequence}"), observed(sequence), now_ns=0).session
-        session = session.answered(f"r{sequence}", CHUNK).session
+        session = session.answered(f"r{sequence}", CHUNK, 0).session
     assert code(session.observe(head(request="r3"), observed(131), now_ns=0)) == "stale"
     assert session.observe(head(request="r2"), observed(131), now_ns=0).effects == (SessionEffect.ASK,)
 
@@ -177,7 +177,7 @@ def test_a_newer_generation_drops_what_was_asked_and_is_acked_at_once(
     step = session.control(*control(operation, 2))
     assert sent(step).body == ControlAck(operation, 2)
     assert (step.effects, step.session.generation, step.session.due_ns) == ((effect,), 2, None)
-    assert step.session.answered("r1", CHUNK).sent is None
+    assert step.session.answered("r1", CHUNK, 0).sent is None
     assert code(step.session.control(*control(operation, 1))) == "stale"
     equal = step.session.control(*control(operation, 2))
     assert (sent(equal).body, equal.effects) == (ControlAck(operation, 2), ())
@@ -233,7 +233,7 @@ def test_while_the_policy_is_late_the_client_goes_on_and_stops_at_its_last_row()
     step = session.overdue(due_ns)
     assert sent(step).is_hold
     assert actions(step).canonical_actions[:, 0].tolist() == [0, 0, 1]
-    assert step.session.answered("r1", CHUNK).sent is None
+    assert step.session.answered("r1", CHUNK, 0).sent is None
 
 
 def test_a_client_with_little_left_still_gets_its_answer_if_it_comes_soon() -> None:
@@ -292,8 +292,8 @@ def test_in_rtc_a_hold_has_the_rows_of_the_model_too() -> None:
     nothing = replace(asked, canonical_continuation=None, model_continuation=None)
     assert opened(GUIDED, BY_STATE).observe(where, nothing, now_ns=0).session.due_ns is None
     with pytest.raises(PolicyError, match="model's units"):
-        session.answered("r1", CHUNK)
-    answer = actions(session.answered("r1", CHUNK, np.zeros((4, 3), np.float32)))
+        session.answered("r1", CHUNK, 0)
+    answer = actions(session.answered("r1", CHUNK, 0, model_chunk=np.zeros((4, 3), np.float32)))
     assert answer.model_actions is not None
     assert (answer.canonical_actions.shape, answer.model_actions.shape) == ((6, 2), (6, 3))
     late = replace(asked, delay=1)
@@ -304,8 +304,8 @@ def test_an_answer_that_must_not_be_commanded_is_the_policy_s_fault() -> None:
     session = opened().observe(head(), observed(rows=3), now_ns=0).session
     for chunk in (CHUNK[:, :1], CHUNK[:0], CHUNK[0], np.full((4, 2), np.nan, np.float32)):
         with pytest.raises(PolicyError, match="wanted finite rows of 2"):
-            session.answered("r1", chunk)
-    assert actions(session.answered("r1", CHUNK)).canonical_actions.shape == (3, 2)
+            session.answered("r1", chunk, 0)
+    assert actions(session.answered("r1", CHUNK, 0)).canonical_actions.shape == (3, 2)
 
 
 def test_a_client_is_held_for_so_long_and_no_longer() -> None:
@@ -414,7 +414,7 @@ class OneClient(RuleBasedStateMachine):
     def the_policy_answers(self, is_mine: bool, length: int) -> None:
         request = self.waiting.request_id if is_mine and self.waiting else "r0"
         is_awaited = self.waiting is not None and request == self.waiting.request_id
-        step = self.take(self.session.answered(request, np.ones((length, 2), np.float32)))
+        step = self.take(self.session.answered(request, np.ones((length, 2), np.float32), self.now_ns))
         assert (step.sent is not None) is is_awaited
         if is_awaited:
             self.held_from_ns = None

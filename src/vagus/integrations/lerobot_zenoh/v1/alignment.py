@@ -48,12 +48,14 @@ class ReplyPlan:
             robot's units, (n, action_dim); None without a continuation.
         model_prefix: the same rows in the model's units, (n, model_dim).
         inference_delay: rows of the chunk that are executed before the reply acts, at most n.
+        elapsed: rows of the chunk that were executed before the question; what they were is not known.
     """
 
     first_row: int
     prefix: FloatArray | None
     model_prefix: FloatArray | None
     inference_delay: int
+    elapsed: int
 
     def hold_rows(self, steps: int, state: FloatArray | None = None) -> FloatArray | None:
         """Return a reply that lets the robot end its motion: what it has, then its last row again and again.
@@ -69,6 +71,18 @@ class ReplyPlan:
         if self.prefix is not None:
             return exact_rows(self.prefix, self.first_row, steps)
         return None if state is None else exact_rows(state[None].astype(np.float32), 0, steps)
+
+    def held_rows(self, acts_at: int) -> int:
+        """Return for how many rows the robot stands still before the reply acts.
+
+        Args:
+            acts_at: row of the chunk from which the reply acts.
+        """
+        if self.prefix is None:
+            return 0
+        is_last = (self.prefix[self.elapsed :] == self.prefix[-1]).all(axis=1)
+        standing = len(is_last) if is_last.all() else int(np.argmin(is_last[::-1]))
+        return max(0, acts_at - (len(self.prefix) - standing + 1)) if standing > 1 else 0
 
     def model_hold_rows(self, steps: int) -> FloatArray | None:
         """Return the same in the model's units, or None without a continuation."""
@@ -96,19 +110,20 @@ def reply_plan(observation: RemoteObservation, mode: InferenceMode, *, is_aligne
         prefix=_led(observation.canonical_continuation, elapsed),
         model_prefix=_led(observation.model_continuation, elapsed),
         inference_delay=min(elapsed + observation.delay, elapsed + rows) if rows else 0,
+        elapsed=elapsed,
     )
 
 
 def exact_rows(chunk: FloatArray, first_row: int, steps: int) -> FloatArray:
-    """Return `steps` rows of a chunk from `first_row` on; its last row stands for those that it lacks.
+    """Return `steps` rows of a chunk from `first_row` on; its ends stand for those that it lacks.
 
     Args:
         chunk: (n, width), n at least 1.
-        first_row: row of the chunk that comes first, 0 or more; may be behind its end.
+        first_row: row of the chunk that comes first; may be before its beginning or behind its end.
         steps: rows of the answer.
     """
     last = len(chunk) - 1
-    return chunk[[min(first_row + step, last) for step in range(steps)]]
+    return chunk[[min(max(first_row + step, 0), last) for step in range(steps)]]
 
 
 def usable_rows(rows: FloatArray, *, observation_cursor: int, now: int) -> FloatArray:

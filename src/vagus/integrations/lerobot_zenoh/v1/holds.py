@@ -1,4 +1,8 @@
-"""Holds: what a client gets while the policy is late, when it gets it, and for how long at most (pure)."""
+"""Holds: what a client gets while the policy is late, when it gets it, and for how long at most (pure).
+
+A reply has exactly the rows that were agreed, so a hold is as long as a chunk: after a short outage the
+client asks again only when that is nearly over.
+"""
 
 from __future__ import annotations
 

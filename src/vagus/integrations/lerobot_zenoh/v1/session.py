@@ -28,6 +28,7 @@ from vagus.integrations.lerobot_zenoh.v1.session_messages import (
     SentMessage,
     SessionEffect,
     actions_message,
+    acts_at,
     fault_message,
 )
 from vagus.quoting import quoted
@@ -117,7 +118,7 @@ class ClientSession:
             return _refused(self, head, RemotePlace.ACTION, error)
         plan = reply_plan(observation, terms.mode, is_aligned=terms.is_aligned)
         due_ns = hold_due_ns(observation, terms, self.rules, now_ns)
-        pending = PendingRequest(head, observation, plan, due_ns)
+        pending = PendingRequest(head, observation, plan, now_ns, due_ns)
         session = replace(self._noted(head, observation.sequence), pending=pending)
         return SessionStep(session, effects=(SessionEffect.ASK,))
 
@@ -129,14 +130,25 @@ class ClientSession:
         return _refused(session, head, RemotePlace.LANGUAGE_RESULT, error)
 
     def answered(
-        self, request_id: str, chunk: FloatArray, model_chunk: FloatArray | None = None
+        self,
+        request_id: str,
+        chunk: FloatArray,
+        now_ns: int,
+        *,
+        model_chunk: FloatArray | None = None,
+        is_continued: bool = False,
     ) -> SessionStep:
         """Send what the policy answered, exactly as many rows as agreed; nothing if it is too late.
+
+        A policy that does not know the continuation counts on a robot that moves on. Where the robot is held
+        until the reply acts, the rows come later by as much; else it would jump.
 
         Args:
             request_id: that of the pending request.
             chunk: rows from the frame on, in the robot's units, (n, action_dim).
+            now_ns: when the answer came.
             model_chunk: the same rows in the model's units, (n, model_dim); needed in RTC.
+            is_continued: whether the rows continue the prefix of the plan, as those of RTC do.
 
         Raises:
             PolicyError: rows of another width, none, not finite; or in RTC none for the model.
@@ -146,6 +158,8 @@ class ClientSession:
             return SessionStep(self)
         rows, model_rows = policy_rows(chunk, model_chunk, self.terms)
         steps, first = self.terms.steps, pending.plan.first_row
+        if not is_continued:
+            first -= pending.plan.held_rows(acts_at(pending, self.terms, now_ns))
         model = None if model_rows is None else exact_rows(model_rows, first, steps)
         session = replace(self, pending=None, holding_since_ns=None)
         return SessionStep(session, actions_message(pending, exact_rows(rows, first, steps), model))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from vagus.integrations.lerobot_zenoh.v1.alignment import ReplyPlan
 from vagus.integrations.lerobot_zenoh.v1.codes import RemoteMessageError
 from vagus.integrations.lerobot_zenoh.v1.control import ControlAck, RemoteFault
+from vagus.integrations.lerobot_zenoh.v1.descriptor import AcceptedSession
 from vagus.integrations.lerobot_zenoh.v1.envelope import MessageHead, MessageType
 from vagus.integrations.lerobot_zenoh.v1.keys import RemotePlace
 from vagus.integrations.lerobot_zenoh.v1.motion import RemoteActions, RemoteObservation
@@ -21,6 +23,7 @@ __all__ = [
     "SentMessage",
     "SessionEffect",
     "actions_message",
+    "acts_at",
     "fault_message",
 ]
 
@@ -55,12 +58,14 @@ class PendingRequest:
         head: of the observation.
         observation: the request.
         plan: how it is answered.
+        arrived_ns: when it came.
         hold_due_ns: when a hold is sent; None: there is nothing to hold by.
     """
 
     head: MessageHead
     observation: RemoteObservation
     plan: ReplyPlan
+    arrived_ns: int
     hold_due_ns: int | None
 
 
@@ -75,6 +80,15 @@ class SentMessage:
     head: MessageHead
     body: SentBody
     is_hold: bool = False
+
+
+def acts_at(pending: PendingRequest, terms: AcceptedSession, now_ns: int) -> int:
+    """Return the row of the chunk from which a reply acts that is sent now."""
+    asked, interval_s = pending.observation, terms.deployment.capabilities.action_interval_s
+    if pending.plan.first_row:  # it comes after all that the client has
+        return pending.plan.first_row
+    taken = asked.cursor if asked.observation_cursor is None else asked.observation_cursor
+    return asked.cursor - taken + math.ceil((now_ns - pending.arrived_ns) / (interval_s * 1e9))
 
 
 def actions_message(pending: PendingRequest, rows: FloatArray, model: FloatArray | None) -> SentMessage:
