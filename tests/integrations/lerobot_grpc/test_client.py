@@ -117,6 +117,12 @@ def policy_at(address: ForeignAddress, **options: object) -> ForeignPolicy:
     return ForeignPolicy(LeRobotGrpcClient(address, told, PROFILE), PROFILE, told)
 
 
+def timestep_of(request: ForeignRequest) -> int:
+    timestep = request.beside[(TIMESTEP,)]
+    assert isinstance(timestep, int)
+    return timestep
+
+
 def test_the_server_loads_what_the_options_name_and_every_question_must_go() -> None:
     server = AsyncInference()
     with serving(server) as address:
@@ -133,8 +139,8 @@ def test_the_server_loads_what_the_options_name_and_every_question_must_go() -> 
     assert (setup.policy_type, setup.pretrained_name_or_path, setup.device) == ("act", "user/act", "cpu")
     assert setup.actions_per_chunk == HORIZON
     assert setup.lerobot_features["observation.state"].names == ("pan", "tilt")
-    steps = [request.beside[(TIMESTEP,)] for request in server.heard]
-    assert steps == [1, 2, 3]
+    steps = [timestep_of(request) for request in server.heard]
+    assert steps == [steps[0], steps[0] + 1, steps[0] + 2]
     assert all(request.beside[(MUST_GO,)] is True for request in server.heard)
     assert server.heard[0].observation[("task",)] == "pick"
 
@@ -206,8 +212,27 @@ def test_the_answer_to_another_question_is_not_taken() -> None:
     assert "another question" in str(result)
 
 
+def test_the_answer_to_the_same_question_of_another_robot_is_not_taken() -> None:
+    server = AsyncInference()
+    kept: list[bytes] = []
+
+    def first_of_all(message: bytes) -> bytes:
+        kept.append(message)
+        return kept[0]
+
+    server.spoil = first_of_all
+    with serving(server) as address:
+        mine, other = policy_at(address), policy_at(address)
+        assert isinstance(other.infer([row_of([1.0, 1.0])])[0], ActionChunk)
+        (result,) = mine.infer([row_of()])
+        mine.close()
+        other.close()
+    assert "another question" in str(result)
+
+
 def test_a_server_that_was_started_again_loads_again() -> None:
-    with serving(AsyncInference()) as address:
+    first = AsyncInference()
+    with serving(first) as address:
         policy = policy_at(address)
         assert isinstance(policy.infer([row_of()])[0], ActionChunk)
     again = AsyncInference()
@@ -218,7 +243,7 @@ def test_a_server_that_was_started_again_loads_again() -> None:
         policy.close()
     assert isinstance(last, ActionChunk), (results, last)
     assert again.calls == ["Ready", "SendPolicyInstructions"]
-    assert again.heard[-1].beside[(TIMESTEP,)] > 1  # type: ignore[operator]
+    assert timestep_of(again.heard[-1]) > timestep_of(first.heard[-1])
 
 
 def test_a_checkpoint_that_the_server_refuses_is_told() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -34,6 +35,8 @@ from vagus.specs import RtcSpec
 __all__ = ["LeRobotGrpcClient"]
 
 SERVICE: Final = "/transport.AsyncInference/"
+FIRST_TIMESTEPS: Final = 1 << 40
+"""Timesteps among which the first is drawn."""
 STATE: Final = ("observation.state",)
 IMAGES: Final = "observation.images."
 _OPTIONS: Final = (
@@ -79,7 +82,8 @@ class LeRobotGrpcClient:
         )
         self._envelope = Envelope("lerobot_grpc", version=HelpersModule.SINCE_0_4.value)
         self._ready_timeout_s = options.timeout_s
-        self._timestep = 0
+        # where nobody else begins: a robot that asks the same server would get answers of equal numbers
+        self._timestep = secrets.randbelow(FIRST_TIMESTEPS)
         self._line: _Channel | None = None
 
     @property
