@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 from websockets.utils import accept_key
 
@@ -348,3 +350,31 @@ def test_no_thread_is_left() -> None:
                     thread.join(LONG_S)
     assert not [thread for thread in threading.enumerate() if thread.name == "vagus-openpi"]
     assert threading.active_count() <= before + 1
+
+
+def test_the_key_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with serving(answer_all) as (address, _, __):
+        client = OpenPiClient(address, OpenPiOptions(), "k3y-of-mine")
+        client.open(LONG_S)
+        client.close()
+    sent = [record for record in caplog.records if record.name != "websockets.server"]  # a server's own log
+    assert "k3y-of-mine" not in "\n".join(record.getMessage() for record in sent)
+
+
+def test_what_nobody_asked_for_does_not_fill_the_memory() -> None:
+    sent: list[int] = []
+    is_over = threading.Event()
+
+    def flood(connection: ServerConnection, _: list[Value]) -> None:
+        connection.send(pack({}))
+        connection.socket.settimeout(SHORT_S)
+        with suppress(ConnectionClosed, OSError):
+            for at in range(16):
+                connection.send(bytes(1 << 24))
+                sent.append(at)
+        is_over.set()
+
+    with connected(flood):
+        assert is_over.wait(LONG_S)
+    assert len(sent) < 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -29,6 +30,8 @@ __all__ = ["OpenPiClient"]
 
 CLOSE_TIMEOUT_S: Final = 0.5
 """Longest wait for the server's word when the connection is closed, on the connection's own thread."""
+SILENT: Final = logging.Logger("websockets", logging.CRITICAL + 1)  # noqa: LOG001 - none that anybody sets
+"""Log of websockets itself, which would show the key to whoever logs everything."""
 
 
 class OpenPiClient:
@@ -162,6 +165,8 @@ class _Conversation:
             open_timeout=timeout_s,
             close_timeout=CLOSE_TIMEOUT_S,
             max_size=MAX_FOREIGN_BYTES,
+            max_queue=(0, 0),  # one answer waits in memory, not 16
+            logger=SILENT,
             ping_interval=None,  # openpi answers no ping while it infers; each call has its own deadline
         )
         self._socket = self._stack.enter_context(connecting)
