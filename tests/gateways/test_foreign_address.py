@@ -30,7 +30,8 @@ def test_an_address_is_read_and_written_alike(text: str, address: ForeignAddress
 @pytest.mark.parametrize(
     "text",
     ["openpi+ws://gpu", "openpi+ws://gpu:0", "openpi+ws://gpu:65536", "ws://gpu:8000", "openpi+ws://:8000",
-     "openpi+ws://gpu:8000 ", "openpi+ws://a@gpu:8000", "openpi+ws://gpu:8000/\n", ""],
+     "openpi+ws://gpu:8000 ", "openpi+ws://a@gpu:8000", "openpi+ws://gpu:8000/\n", "",
+     f"openpi+ws://{'a' * 64}:8000", "openpi+ws://a..b:8000", "openpi+ws://.:8000"],
 )  # fmt: skip
 def test_another_text_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ConfigError, match=r"openpi\+ws://gpu-server:8000"):

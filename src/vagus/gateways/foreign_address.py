@@ -12,6 +12,8 @@ from vagus.quoting import quoted
 __all__ = ["ForeignAddress", "parse_address"]
 
 MAX_PORT: Final = 65535
+MAX_LABEL: Final = 63
+"""Longest part of a host's name between two dots; Python's resolver raises no OSError at a longer one."""
 _ADDRESS = re.compile(
     r"(?P<protocol>[a-z0-9_]+)\+(?P<transport>[a-z]+)://"
     r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):(?P<port>[0-9]{1,5})(?P<path>/[!-~]*)?"
@@ -57,7 +59,7 @@ def parse_address(text: str) -> ForeignAddress:
         ConfigError: it is no address, or it has no port.
     """
     found = _ADDRESS.fullmatch(text)
-    if found is None or not 1 <= int(found["port"]) <= MAX_PORT:
+    if found is None or not 1 <= int(found["port"]) <= MAX_PORT or not _is_host(found["host"]):
         raise ConfigError(
             "address of a policy server",
             wanted="a protocol, a host and a port, such as openpi+ws://gpu-server:8000",
@@ -65,3 +67,9 @@ def parse_address(text: str) -> ForeignAddress:
         )
     host, path = found["host"].strip("[]"), found["path"] or ""
     return ForeignAddress(found["protocol"], found["transport"], host, int(found["port"]), path)
+
+
+def _is_host(host: str) -> bool:
+    return host.startswith("[") or all(
+        0 < len(label) <= MAX_LABEL for label in host.removesuffix(".").split(".")
+    )
