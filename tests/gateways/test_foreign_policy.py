@@ -217,6 +217,14 @@ def test_a_batch_that_the_server_refuses_is_asked_again_row_by_row() -> None:
     assert try_policy(model, clock) == ""
 
 
+def test_a_batch_that_gets_no_answer_is_asked_again_row_by_row() -> None:
+    stand = Stand(max_rows=3)
+    stand.server.script.append(PolicyError("actions: wanted (2, horizon, width), got (1, 4, 2)"))
+    with pytest.raises(PolicyError, match=r"wanted \(2, horizon, width\)"):
+        stand.policy.infer([row_of()] * 2)
+    assert isinstance(stand.policy.infer([row_of()])[0], ActionChunk)
+
+
 def test_the_running_plan_goes_along_only_where_the_server_offers_it() -> None:
     plan = np.array([[0.1, 0.2], [0.3, 0.4]], np.float32)
     row = row_of(prefix=Prefix(plan, plan))

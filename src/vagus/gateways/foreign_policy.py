@@ -94,17 +94,19 @@ class ForeignPolicy:
         self._guard.close()
 
     def _ask(self, requests: Sequence[Asked]) -> list[ForeignReply | PolicyError]:
-        """Return one reply or error per request; after a failure the others fail at once, too."""
+        """Return one reply or error per request; raises PolicyError if several together got none."""
         replies: list[ForeignReply | PolicyError] = []
         for at in range(0, len(requests), self.max_rows):
             part = requests[at : at + self.max_rows]
             try:
                 answered = self._guard.call(partial(self._server.ask, part))
             except PolicyError as error:
-                replies += [error] * len(part)
+                if len(part) > 1:  # one row may be the reason: each is asked alone now
+                    raise
+                replies.append(error)
                 continue
             errors = [reply.error for reply in answered if reply.error is not None]
-            if len(part) > 1 and errors:  # one row may have spoilt the others: each is asked alone now
+            if len(part) > 1 and errors:
                 raise PolicyError(f"{self._server.address} says: {quoted(_last_line(errors[0]))}")
             replies += answered
         return replies
