@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -45,3 +46,12 @@ def test_one_that_was_killed_or_never_started_is_no_trouble() -> None:
         assert child.wait(timeout_s=START_S) == -signal.SIGKILL
         child.signal(signal.SIGTERM)
     child.end()
+
+
+def test_bytes_that_are_no_text_are_read_over(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nprintf 'a\\377b\\nready\\n'\n")
+    python.chmod(0o700)
+    with Child("speaker", [], python=str(python)) as child:
+        child.wait_for_line("ready", timeout_s=START_S)
+        assert child.output.startswith("a\ufffdb")

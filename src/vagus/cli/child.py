@@ -54,7 +54,8 @@ class Child:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
+            errors="replace",  # a library below Python writes what it likes
             env={
                 **os.environ,
                 "PYTHONUNBUFFERED": "1",
