@@ -59,6 +59,18 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for threads in listed for child in threads.read_text().split()]
 
 
+def local_ports_of(pid: int) -> list[str]:
+    """Return the local ports of TCP on which a process listens."""
+    listening = {
+        fields[9]: fields[1]
+        for table in ("tcp", "tcp6")
+        for fields in map(str.split, Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:])
+        if fields[3] == "0A"
+    }
+    held = {os.readlink(one) for one in Path(f"/proc/{pid}/fd").iterdir() if one.is_symlink()}
+    return [port for inode, port in listening.items() if f"socket:[{inode}]" in held]
+
+
 def is_running(pid: int) -> bool:
     stat = Path(f"/proc/{pid}/stat")
     return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
@@ -70,6 +82,7 @@ def test_the_robot_is_driven_from_beside_goes_on_when_the_server_returns_and_lea
     with foreign_in(tmp_path) as foreign, robot_of(foreign, tmp_path) as robot:
         robot.wait_for_line("robot running", timeout_s=START_S)
         (beside,) = children_of(robot.pid)
+        assert not local_ports_of(beside)  # another user of the machine cannot reach it, and so the robot
         loaded = Path(f"/proc/{robot.pid}/maps").read_text()
         assert "zmq" not in loaded  # the process with the control loop has not even loaded it
         assert "zmq" in Path(f"/proc/{beside}/maps").read_text()
@@ -115,7 +128,7 @@ def test_ctrl_c_while_it_starts_ends_both(tmp_path: Path) -> None:
             (beside,) = children_of(robot.pid)
             robot.signal(signal.SIGINT)
             assert robot.wait(timeout_s=PATIENCE_S) == ExitCode.INTERRUPTED
-            assert not is_running(beside)
+            wait_until(lambda: not is_running(beside), lambda: "the process beside outlives the robot's")
 
 
 def test_what_ended_the_process_beside_is_told_in_its_own_words(tmp_path: Path) -> None:

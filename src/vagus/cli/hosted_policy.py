@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 
 from vagus.cli.child import Child
 from vagus.cli.exit_code import ExitCode
@@ -17,6 +20,8 @@ __all__ = ["HostedPolicy", "check_hosted", "told_by"]
 
 START_TIMEOUT_S = 600.0
 """Longest wait for the process: the foreign server may load its weights and compile first."""
+MAX_FOLDER = 80
+"""Longest path of the folder for temporary files, in bytes; a socket's own path may have 103."""
 FAILED = "vagus: "
 """Begin of the line in which a command says why it ended."""
 
@@ -24,7 +29,7 @@ logger = logging.getLogger("vagus.run")
 
 
 class HostedPolicy:
-    """Child process that serves a policy over the loopback interface. It ends with this process.
+    """Child process that serves a policy to this user alone. It ends with this process.
 
     It is not started again: without it the robot falls back, and is stopped after `max_offline_s`.
 
@@ -39,6 +44,7 @@ class HostedPolicy:
         self._policy = policy
         self._options = [word for name, value in options.items() for word in (name, str(value))]
         self._child: Child | None = None
+        self._folder = ExitStack()
 
     def __enter__(self) -> HostedPolicy:
         return self
@@ -47,6 +53,7 @@ class HostedPolicy:
         child, self._child = self._child, None
         if child is not None:
             child.end()
+        self._folder.close()
 
     def start(self) -> None:
         """Start the process, and wait until it serves the policy.
@@ -54,12 +61,13 @@ class HostedPolicy:
         Raises:
             VagusError: it ended, or was not ready in time; the error is the one that it told.
         """
-        self.endpoint = with_free_port("tcp/127.0.0.1:0")
+        self._folder.close()
+        self.endpoint = self._folder.enter_context(private_endpoint())
         options = ["--options", *self._options] if self._options else []
         network = ["--mode", "peer", "--listen", self.endpoint]
         child = Child("the policy's process", ["serve", "--policy", self._policy, *network, *options])
+        self._child = child  # first: a Ctrl-C while it starts must end it, too
         child.start()
-        self._child = child
         try:
             child.wait_for_line("server ready", timeout_s=START_TIMEOUT_S)
         except VagusError as error:
@@ -72,6 +80,23 @@ class HostedPolicy:
     def _ended(self) -> None:
         if self._child is not None:
             logger.error("the process that talks to %s has ended: no more plans", self._policy)
+
+
+@contextmanager
+def private_endpoint() -> Iterator[str]:
+    """Yield an endpoint that only this user can connect to: whoever reaches it could command the robot.
+
+    Without Unix sockets (Windows), it is a port of the loopback interface, which every local user reaches.
+    """
+    if os.name != "posix":
+        yield with_free_port("tcp/127.0.0.1:0")
+        return
+    above = tempfile.gettempdir()
+    with tempfile.TemporaryDirectory(  # made with mode 0700
+        prefix="vagus-",
+        dir=above if len(os.fsencode(above)) <= MAX_FOLDER else "/tmp",  # noqa: S108
+    ) as folder:
+        yield f"unixsock-stream/{folder}/policy"
 
 
 def check_hosted(policy: str, options: Mapping[str, Option], service: str, zenoh: ZenohConfig) -> None:
