@@ -221,7 +221,8 @@ class RemotePolicy:
         return self._talk
 
     def _begun(self, link: ZenohLink) -> _Talk:
-        policy = policy_spec_from(find_server(link, self._service, self._edge)[1])
+        server, said = find_server(link, self._service, self._edge)
+        policy = policy_spec_from(said)
         robot = self._robot or _mirror(policy)
         order = RobotOrder(robot, policy, self._rename)
         renamed = rename_robot_spec(robot, self._rename)
@@ -231,7 +232,7 @@ class RemotePolicy:
             renamed,
             self._identity,
             self._edge,
-            service=self._service,
+            service=server.service,
             instruction=self.instruction,
         )
         client.open()

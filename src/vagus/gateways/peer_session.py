@@ -72,7 +72,8 @@ class PeerSession:
 
     def __init__(self, settings: PeerSettings, identity: Identity, service: ServiceName | None) -> None:
         robot = settings.mapping.robot_spec
-        policy = policy_spec_from(find_server(settings.link, service, settings.edge)[1])
+        server, said = find_server(settings.link, service, settings.edge)
+        policy = policy_spec_from(said)
         self._settings = settings
         self._order = OrderMapping(robot, policy, settings.rename)
         self._client = BlockingClient(
@@ -80,7 +81,7 @@ class PeerSession:
             rename_robot_spec(robot, settings.rename),
             identity,
             settings.edge,
-            service=service,
+            service=server.service,
             instruction=settings.instruction,
         )
         self._last: ActionChunk | None = None

@@ -28,6 +28,7 @@ from vagus.edge.config import EdgeConfig
 from vagus.errors import LinkError, PolicyError, ProtocolError
 from vagus.quoting import quoted
 from vagus.specs import RobotSpec
+from vagus.transport.keys import ServiceKey
 from vagus.transport.link import Delivery, Link, Sample
 from vagus.transport.service_name import ServiceName
 from vagus.types import ActionChunk, FloatArray, Image, Prefix, RequestDraft, Snapshot
@@ -75,7 +76,8 @@ class BlockingClient:
         robot: what the robot offers, in the policy's names.
         identity: who asks; its name is the client's in all keys.
         config: settings of the conversation.
-        service: whom to talk to; None: the only service on the network.
+        service: whom to talk to, by name, or by key, which is found sooner; None: the only service on the
+            network.
         instruction: what the robot is to do; may be set anew before each request.
 
     Attributes:
@@ -91,7 +93,7 @@ class BlockingClient:
         identity: Identity,
         config: EdgeConfig | None = None,
         *,
-        service: ServiceName | None = None,
+        service: ServiceName | ServiceKey | None = None,
         instruction: str = "",
     ) -> None:
         self._link = link
@@ -190,6 +192,7 @@ class BlockingClient:
             )
             self._stack = stack.pop_all()
         self._seq = 0
+        self._service = server.service
         self._contract = contract
         self._open = _Open(session, contract, samples, gone)
         return self._open

@@ -24,7 +24,7 @@ from vagus.edge.config import EdgeConfig
 from vagus.errors import LinkError, SessionRefusedError, VagusError
 from vagus.quoting import quoted
 from vagus.specs import PolicySpec
-from vagus.transport.keys import ServerKey
+from vagus.transport.keys import ServerKey, ServiceKey
 from vagus.transport.link import Link
 from vagus.transport.service_name import ServiceName
 from vagus.transport.zenoh import ZenohLink
@@ -115,7 +115,10 @@ class Endpoint:
 
 
 def find_server(
-    link: Link, service: ServiceName | None, config: EdgeConfig, contract: Contract | None = None
+    link: Link,
+    service: ServiceName | ServiceKey | None,
+    config: EdgeConfig,
+    contract: Contract | None = None,
 ) -> tuple[ServerKey, Capabilities]:
     """Return a ready server of a service, with the pinned model, and equal to what was agreed before.
 
@@ -123,7 +126,8 @@ def find_server(
 
     Args:
         link: the network.
-        service: whom to talk to; None: the only service on the network.
+        service: whom to talk to: as a person names it, or a key, which is found sooner; None: the only
+            service on the network.
         config: time limits, and the pinned server and model.
         contract: what the first session agreed on; None before it.
 
@@ -134,7 +138,7 @@ def find_server(
         ConfigError: several services and none chosen.
     """
     timeout_s = config.handshake_timeout_s
-    key = find_service(link, service, timeout_s=timeout_s)
+    key = service if isinstance(service, ServiceKey) else find_service(link, service, timeout_s=timeout_s)
     alive = pinned(living_servers(link, key.all_alive, timeout_s=timeout_s), config.pin_server)
     pin = config.pin_server
     why: VagusError | None = None if alive else nobody_ready(link, key, pin=pin, timeout_s=timeout_s)
