@@ -48,9 +48,9 @@ from vagus.integrations.lerobot_zenoh.draft.sessions import (
     DraftAck,
     DraftOpened,
     DraftReset,
-    DraftStatus,
     decode_session_request,
 )
+from vagus.integrations.lerobot_zenoh.draft.status import DraftStatus
 from vagus.integrations.lerobot_zenoh.v1.control import ControlAck, ControlRequest, RemoteFault
 from vagus.integrations.lerobot_zenoh.v1.descriptor import AcceptedSession, Deployment
 from vagus.integrations.lerobot_zenoh.v1.envelope import MessageType

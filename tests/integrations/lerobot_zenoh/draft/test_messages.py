@@ -21,9 +21,9 @@ from vagus.integrations.lerobot_zenoh.draft.sessions import (
     DraftOpen,
     DraftOpened,
     DraftReset,
-    DraftStatus,
     decode_session_request,
 )
+from vagus.integrations.lerobot_zenoh.draft.status import DraftStatus
 from vagus.integrations.lerobot_zenoh.draft.values import DraftPicture, draft_picture, read_draft
 
 GOLDEN = {file.stem: file.read_bytes() for file in (Path(__file__).parent / "golden").glob("*.bin")}
