@@ -41,7 +41,7 @@ def targets_of_ci() -> set[str]:
 def test_ci_calls_every_suite() -> None:
     called = targets_of_ci()
     suites = {
-        "unit",
+        "test",
         "test-long-processes",
         "test-long-others",
         "test-lerobot",
