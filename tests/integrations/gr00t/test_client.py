@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import msgspec
@@ -195,6 +196,39 @@ def test_a_server_that_is_gone_is_noticed_without_waiting() -> None:
     with pytest.raises(LinkError, match=r"could not be made|ended"):
         client.open(LONG_S)
     client.close()
+
+
+def test_what_nobody_asked_for_does_not_fill_the_memory() -> None:
+    greeting = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(48)
+    ready = b"\x05READY\x0bSocket-Type\x00\x00\x00\x06ROUTER"
+    said = encode_error("Unknown endpoint: get_modality_config")
+    sent: list[int] = []
+
+    def flood(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.sendall(greeting + bytes([4, len(ready)]) + ready)
+            heard = b""
+            while b"get_modality_config" not in heard:
+                heard += connection.recv(4096)
+            connection.sendall(b"\x01\x00\x00" + bytes([len(said)]) + said)
+            connection.settimeout(SHORT_S)
+            with suppress(OSError):
+                for at in range(16):
+                    connection.sendall(b"\x01\x00\x02" + (1 << 24).to_bytes(8, "big") + bytes(1 << 24))
+                    sent.append(at)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=flood, args=(listening,))
+        thread.start()
+        port = listening.getsockname()[1]
+        client = Gr00tClient(
+            ForeignAddress("gr00t", "tcp", "127.0.0.1", port), Gr00tOptions(version=N1_6), None
+        )
+        client.open(LONG_S)
+        thread.join(LONG_S)
+        client.close()
+    assert len(sent) < 6
 
 
 def test_a_server_that_shows_no_version_needs_one_stated() -> None:

@@ -161,6 +161,7 @@ class _RequestSocket:
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.RECONNECT_IVL, -1)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_FOREIGN_BYTES)
+        self._socket.setsockopt(zmq.RCVHWM, 1)  # what nobody asked for waits in memory: by default, 1000
         self._socket.setsockopt(zmq.IPV6, int(":" in address.host))
         self._events: zmq.Socket[bytes] = self._socket.get_monitor_socket(_LOST)
         self._lost = False
