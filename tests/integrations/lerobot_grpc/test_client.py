@@ -246,6 +246,15 @@ def test_a_server_that_was_started_again_loads_again() -> None:
     assert timestep_of(again.heard[-1]) > timestep_of(first.heard[-1])
 
 
+def test_no_proxy_of_the_environment_comes_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    for variable in ("no_proxy", "no_grpc_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+    with serving(AsyncInference()) as address:
+        policy_at(address).close()
+
+
 def test_a_checkpoint_that_the_server_refuses_is_told() -> None:
     server = AsyncInference(setup_error="Policy type act not supported")
     with serving(server) as address, pytest.raises(ProtocolError, match="Policy type act not supported"):

@@ -378,3 +378,11 @@ def test_what_nobody_asked_for_does_not_fill_the_memory() -> None:
     with connected(flood):
         assert is_over.wait(LONG_S)
     assert len(sent) < 4
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "https_proxy", "socks_proxy"])
+def test_no_proxy_of_the_environment_comes_between(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, f"{'socks5' if 'socks' in variable else 'http'}://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    with connected(answer_all) as (client, _):
+        assert client.is_open

@@ -42,6 +42,7 @@ IMAGES: Final = "observation.images."
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", MAX_FOREIGN_BYTES),
     ("grpc.enable_retries", 0),  # each call has one deadline, and a question is not asked twice
+    ("grpc.enable_http_proxy", 0),  # a variable for web browsers is no place to send a robot's pictures to
     ("grpc.use_local_subchannel_pool", 1),  # a new channel is a new connection
     ("grpc.client_idle_timeout_ms", 2**31 - 1),  # a robot may pause; to connect again is to load again
 )

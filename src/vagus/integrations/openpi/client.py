@@ -167,6 +167,7 @@ class _Conversation:
             max_size=MAX_FOREIGN_BYTES,
             max_queue=(0, 0),  # one answer waits in memory, not 16
             logger=SILENT,
+            proxy=None,  # a variable for web browsers is no place to send a robot's pictures and key to
             ping_interval=None,  # openpi answers no ping while it infers; each call has its own deadline
         )
         self._socket = self._stack.enter_context(connecting)
