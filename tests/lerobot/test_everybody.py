@@ -44,6 +44,8 @@ INFERENCE_MS = 150.0
 """Longer than anybody needs for what comes between its answer and its next request."""
 ORDINARY_END = "Error in observation sender: Client not running"
 """What LeRobot's client says if it ends while it observes."""
+SILENCE_S = 10.0
+"""A LeRobot client that goes between two calls is noticed by its silence alone."""
 HARMLESS = {"requests", "merged", "sessions_opened"}
 """What a native robot may count."""
 EVERYBODY = (
@@ -118,7 +120,7 @@ def test_everybody_gets_their_own_answers_in_turn_and_nobody_notices_who_is_kill
     sys.stdout.write(f"VAGUS_SEED={SEED}\n")
     port = free_port()
     gateways: list[dict[str, object]] = [
-        {"protocol": protocol, "profile": profile, "listen": "127.0.0.1:0"}
+        {"protocol": protocol, "profile": profile, "listen": "127.0.0.1:0", "idle_timeout_s": SILENCE_S}
         for protocol, profile in PROFILES.items()
     ]
     with rig_in(tmp_path) as rig, crowd_in(rig, python=PYTHON) as crowd:
@@ -169,7 +171,7 @@ def check_free(port: int, server: Child) -> None:
         names = ("vagus_sessions", "vagus_gateway_peers")
         return {key: value for key, value in samples.items() if key.partition("{")[0] in names and value}
 
-    wait_until(lambda: not taken(), lambda: f"places are free: {taken()}\n{server.output}")
+    wait_until(lambda: not taken(), lambda: f"places are free: {taken()}\n{server.output}", timeout_s=START_S)
 
 
 def check_counted(crowd: Crowd, samples: dict[str, float]) -> None:
