@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib
-import importlib.util
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,16 +23,14 @@ import zmq
 from numpy.typing import NDArray
 
 from vagus.demo.arm import HOME
-from vagus.gateways.arrays import ArrayDialect, decode_message, encode_message
 from vagus.gateways.msgpack import Key, Value
 from vagus.gateways.neutral import ForeignReply, ForeignRequest, Operation
 from vagus.integrations.gr00t import dialect
 from vagus.integrations.lerobot_grpc import dialect as lerobot
 from vagus.integrations.lerobot_grpc.protobuf import ObservationParts, decode_part
+from vagus.integrations.openpi import dialect as openpi
 
 HORIZON = 60
-ORIGINAL = "openpi_client.msgpack_numpy"
-"""Encoding of openpi's own clients and servers; where it is not installed, ours, whose bytes are the same."""
 GARBAGE = b"\xc1 this is no msgpack"
 
 
@@ -68,22 +64,19 @@ class Brain:
 
 async def serve_openpi(brain: Brain, port: int, metadata: dict[Key, Value]) -> None:
     """Serve as openpi's WebsocketPolicyServer does."""
-    pack, unpack = _codec()
 
     async def converse(connection: websockets.asyncio.server.ServerConnection) -> None:
-        await connection.send(pack(metadata))
+        await connection.send(openpi.encode_metadata(metadata))
         while True:
-            observation = unpack(bytes(await connection.recv(decode=False)))
+            request = openpi.decode_request(await connection.recv(decode=False))
             try:
-                actions = brain.actions(observation["observation/state"][:6])
+                actions = brain.actions(np.asarray(request.observation[("observation/state",)])[:6])
             except Exception:
                 await connection.send(traceback.format_exc())
                 await connection.close(1011, "Internal server error. Traceback included in previous frame.")
                 raise
-            answer = pack({"actions": actions, "server_timing": {"infer_ms": 1.0}})
+            answer = openpi.encode_reply(ForeignReply({"actions": actions}), request.envelope)
             await connection.send(GARBAGE if brain.wish == "garbage" else answer)
-            if brain.wish == "twice":
-                await connection.send(answer)
 
     async with websockets.asyncio.server.serve(
         converse, "127.0.0.1", port, compression=None, max_size=None
@@ -158,16 +151,6 @@ def serve_lerobot(brain: Brain, port: int) -> None:
     server.start()
     _say(bound)
     server.wait_for_termination()
-
-
-def _codec() -> tuple[Callable[[object], bytes], Callable[[bytes], dict[str, NDArray[np.floating]]]]:
-    if importlib.util.find_spec(ORIGINAL.partition(".")[0]) is not None:
-        original = importlib.import_module(ORIGINAL)
-        return original.Packer().pack, original.unpackb
-    return (
-        lambda entries: encode_message(entries, ArrayDialect.OPENPI),  # type: ignore[arg-type]
-        lambda frame: decode_message(frame).value,  # type: ignore[return-value]
-    )
 
 
 def serve_gr00t(brain: Brain, port: int, metadata: dict[Key, Value], version: str) -> None:

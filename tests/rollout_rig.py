@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import itertools
 import json
+import os
+import subprocess
 import sys
 import threading
 import time
@@ -39,6 +41,12 @@ DRIVES_BASES = version("lerobot") != "0.6.0" if find_spec("torch") else False
 """LeRobot 0.6.0's rollout commands positions only."""
 DRIVE = 0.2
 """What the policy asks of the base."""
+
+STOCK = [
+    "--robot.discover_packages_path=lerobot_robot_vsim",
+    "--policy.discover_packages_path=vagus.integrations.lerobot.rollout",
+    "--policy.type=vagus",
+]
 
 
 class Sway:
@@ -240,6 +248,21 @@ def pressing(
     hand.start()
     yield
     hand.join()
+
+
+def start_lerobot_rollout(stand: Stand, *arguments: str) -> subprocess.Popen[str]:
+    """Start LeRobot's own rollout script with our policy type."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(PLUGIN), os.environ.get("PYTHONPATH")))),
+        "HF_HUB_OFFLINE": "1",
+        "HF_HOME": str(stand.folder),
+    }
+    flags = [flag for flag in stand.arguments("base", *STOCK, *arguments) if "fps" not in flag]
+    program = [sys.executable, "-m", "lerobot.scripts.lerobot_rollout", *flags]
+    return subprocess.Popen(
+        program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
 
 
 def table(sent: Sequence[dict[str, float]], names: Sequence[str]) -> np.ndarray:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +12,7 @@ import pytest
 import torch
 from lerobot.configs import FeatureType
 
-from rollout_rig import PLUGIN, Stand, Sway, serving, stand_in, table
+from rollout_rig import Stand, Sway, serving, stand_in, start_lerobot_rollout, table
 from vagus.errors import ConfigError, LinkError
 from vagus.integrations.lerobot import version as lerobot_version
 from vagus.integrations.lerobot.rollout.remote_policy import (
@@ -26,33 +24,12 @@ from vagus.specs import ActionKind
 from vagus.transport.router import Router
 from vagus.transport.zenoh_config import RouterConfig
 
-STOCK = [
-    "--robot.discover_packages_path=lerobot_robot_vsim",
-    "--policy.discover_packages_path=vagus.integrations.lerobot.rollout",
-    "--policy.type=vagus",
-]
-
 
 def lerobot_rollout(stand: Stand, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the stock script to its end."""
     running = start_lerobot_rollout(stand, *arguments)
     output, errors = running.communicate(timeout=100)
     return subprocess.CompletedProcess(running.args, running.returncode, output, errors)
-
-
-def start_lerobot_rollout(stand: Stand, *arguments: str) -> subprocess.Popen[str]:
-    """Start the stock script."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, (str(PLUGIN), os.environ.get("PYTHONPATH")))),
-        "HF_HUB_OFFLINE": "1",
-        "HF_HOME": str(stand.folder),
-    }
-    flags = [flag for flag in stand.arguments("base", *STOCK, *arguments) if "fps" not in flag]
-    program = [sys.executable, "-m", "lerobot.scripts.lerobot_rollout", *flags]
-    return subprocess.Popen(
-        program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    )
 
 
 def test_the_stock_script_is_driven_although_it_is_told_to_compile(tmp_path: Path) -> None:

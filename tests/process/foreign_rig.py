@@ -36,8 +36,9 @@ def profile_in(folder: Path, protocol: str) -> Path:
 class Foreign:
     """The foreign server's process."""
 
-    def __init__(self, folder: Path, protocol: str, *more: str) -> None:
+    def __init__(self, folder: Path, protocol: str, *more: str, python: str = sys.executable) -> None:
         self.protocol = protocol
+        self._python = python
         self._more = more
         self._wish = folder / "wish"
         self.wish()
@@ -66,7 +67,7 @@ class Foreign:
             *self._more,
         ]
         self._process = subprocess.Popen(
-            [sys.executable, str(SERVER), *told], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            [self._python, str(SERVER), *told], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline().split()[-1])

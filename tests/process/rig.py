@@ -248,12 +248,12 @@ def wait_until(
         time.sleep(0.05)
 
 
-def rows_so_far(folder: Path, name: str) -> list[Row]:
-    """Return what the newest recording of a robot holds already."""
+def rows_so_far(folder: Path, name: str, *, last: int = 0) -> list[Row]:
+    """Return what the newest recording of a robot holds already: everything, or the last rows alone."""
     decode = msgspec.json.Decoder(Row).decode
     files = sorted((folder / "runs").glob(f"*-{name}-*/steps.jsonl"))
     lines = files[-1].read_bytes().splitlines() if files else []
-    return [decode(line) for line in lines]
+    return [decode(line) for line in lines[-last:]]
 
 
 def await_fresh(folder: Path, robot: Child, after_ns: int, *, timeout_s: float = PATIENCE_S) -> None:
