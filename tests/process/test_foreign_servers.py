@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,7 @@ from process.rig import (
     outcome_of,
     rig_in,
     rows_so_far,
+    stop_robot,
     wait_until,
 )
 from vagus.cli.exit_code import ExitCode
@@ -174,3 +176,27 @@ def test_a_server_with_other_metadata_gives_no_action_and_the_robot_is_stopped(
     assert not [row for row in outcome.plan_rows if row.captured_ns >= drill.changed_ns]
     assert "something else about itself" in " ".join(outcome.run.refusals)
     assert outcome.rows[-1].t_ns - drill.changed_ns < 60 * NS_PER_S
+
+
+def test_a_robot_moves_to_another_server_of_the_same_identity_when_its_own_is_gone(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+    one, two = (Foreign(folder, "openpi") for folder in folders)
+    options = ("profile", str(profile_in(tmp_path, "openpi")), "timeout_s", "1.0")
+    try:
+        with rig_in(tmp_path) as rig:
+            rig.serve("one", policy=one.address, options=options)
+            robot = rig.run("arm", "--buffer-time-s", "1.2")
+            await_fresh(rig.folder, robot, monotonic_ns())
+            rig.serve("two", policy=two.address, options=options)
+            one.kill()
+            gone_ns = monotonic_ns()
+            await_fresh(rig.folder, robot, gone_ns)
+            outcome = stop_robot(robot)
+    finally:
+        one.kill()
+        two.kill()
+    check_safe(outcome)
+    assert outcome.run.counters["sessions_opened"] == 2
+    assert "session with one-" in outcome.output
