@@ -121,9 +121,8 @@ class ZenohConfig:
     """Size of the kernel's send buffer. A smaller one loses observations on a lossy network; in a larger one,
     urgent messages wait behind large ones. 0: the system's default."""
     shared_memory: bool = True
-    """Send large messages between processes of one host through /dev/shm. A process keeps about 20 MB for each
-    one on its host that it has outlived; turn this off for what runs for months beside
-    processes that come and go."""
+    """Send large messages between processes of one host through /dev/shm. A process keeps about 20 MB for
+    each process of its host that it has outlived; turn this off for what runs for months."""
     reopen_on_loss: bool = True
     """Replace the session when its transport is lost. Without this, messages can arrive under a wrong key."""
     checksum: bool = True
@@ -197,9 +196,8 @@ class RouterConfig:
     """Size of the kernel's send buffer; a small one keeps urgent messages from waiting behind large ones. 0:
     the system's default."""
     shared_memory: bool = True
-    """Send large messages between processes of one host through /dev/shm. A process keeps about 20 MB for each
-    one on its host that it has outlived; turn this off for what runs for months beside
-    processes that come and go."""
+    """Send large messages between processes of one host through /dev/shm. A process keeps about 20 MB for
+    each process of its host that it has outlived; turn this off for what runs for months."""
     extra: tuple[str, ...] = ()
     """More Zenoh settings as path=JSON5; applied last."""
 
