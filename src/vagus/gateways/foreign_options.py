@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from vagus.errors import ConfigError
+from vagus.gateways.neutral import ForeignReply
 from vagus.setting_ranges import check_seconds
 
-__all__ = ["ForeignOptions", "read_token"]
+__all__ = ["ForeignOptions", "read_token", "without_token"]
 
 MAX_TOKEN: Final = 4096
 
@@ -50,3 +51,10 @@ def read_token(path: str) -> str | None:
     if not token or len(token) > MAX_TOKEN or not token.isascii() or not token.isprintable():
         raise ConfigError("token_path", wanted="one token, in printable ASCII", got=f"another text in {path}")
     return token
+
+
+def without_token(reply: ForeignReply, token: str | None) -> ForeignReply:
+    """Return a reply whose error does not show the token: some servers say what they were sent."""
+    if reply.error is None or not token:
+        return reply
+    return replace(reply, error=reply.error.replace(token, "***"))

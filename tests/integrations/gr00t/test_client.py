@@ -259,6 +259,16 @@ def test_a_server_without_that_question_says_nothing_and_a_wrong_token_is_told()
             client.close()
 
 
+def test_an_error_that_shows_the_token_does_not_show_it_here() -> None:
+    server = Gr00tServer()
+    with serving(server) as address:
+        policy = policy_at(address, version=N1_6, token=WORD)
+        server.spoil = lambda _: encode_error(f"wanted no 'api_token': '{WORD}'")
+        (result,) = policy.infer([row_of()])
+        policy.close()
+    assert "'api_token': '***'" in str(result)
+
+
 def test_a_server_without_a_reset_is_told_nothing_more() -> None:
     server = Gr00tServer()
     describe = server.answer

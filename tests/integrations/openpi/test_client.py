@@ -377,7 +377,7 @@ def test_what_nobody_asked_for_does_not_fill_the_memory() -> None:
 
     with connected(flood):
         assert is_over.wait(LONG_S)
-    assert len(sent) < 4
+    assert len(sent) < 8
 
 
 @pytest.mark.parametrize("variable", ["http_proxy", "https_proxy", "socks_proxy"])
@@ -386,3 +386,12 @@ def test_no_proxy_of_the_environment_comes_between(variable: str, monkeypatch: p
     monkeypatch.delenv("no_proxy", raising=False)
     with connected(answer_all) as (client, _):
         assert client.is_open
+
+
+def test_an_error_that_shows_the_key_does_not_show_it_here() -> None:
+    with serving(answering("bad request with Api-Key k3y-of-mine")) as (address, _, __):
+        client = OpenPiClient(address, OpenPiOptions(), "k3y-of-mine")
+        client.open(LONG_S)
+        (reply,) = client.ask([(REQUEST, None)], LONG_S)
+        client.close()
+    assert reply.error == "bad request with Api-Key ***"

@@ -13,6 +13,7 @@ from zmq.utils.monitor import parse_monitor_message
 from vagus.clock import NS_PER_MS, NS_PER_S, monotonic_ns, seconds_to_ns
 from vagus.errors import ConfigError, LinkError, ProtocolError, QueryTimeoutError
 from vagus.gateways.foreign_address import ForeignAddress
+from vagus.gateways.foreign_options import without_token
 from vagus.gateways.foreign_server import Asked
 from vagus.gateways.msgpack import MAX_FOREIGN_BYTES, Key, Value
 from vagus.gateways.neutral import Envelope, ForeignReply, ForeignRequest, Operation
@@ -150,7 +151,7 @@ class Gr00tClient:
         if self._line is None:
             raise LinkError("not connected")
         frame = self._line.exchange(encode_request(replace(request, token=self._token)), timeout_s)
-        return decode_reply(frame, request.operation)
+        return without_token(decode_reply(frame, request.operation), self._token)
 
 
 class _RequestSocket:

@@ -16,6 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 from vagus.errors import LinkError, ProtocolError
 from vagus.gateways.call_thread import CallThread
 from vagus.gateways.foreign_address import ForeignAddress
+from vagus.gateways.foreign_options import without_token
 from vagus.gateways.foreign_server import Asked
 from vagus.gateways.msgpack import MAX_FOREIGN_BYTES, Key, Value
 from vagus.gateways.neutral import Envelope, ForeignReply, ForeignRequest, ForeignRtc, Operation
@@ -56,6 +57,7 @@ class OpenPiClient:
         self.has_reset = options.sends_reset
         endpoint = "infer" if options.sends_reset else ""
         self._envelope = Envelope("openpi", dialect=ARRAY_DIALECTS[options.arrays], endpoint=endpoint)
+        self._token = token
         self._headers = {} if token is None else {"Authorization": f"Api-Key {token}"}
         self._conversation: _Conversation | None = None
 
@@ -118,7 +120,7 @@ class OpenPiClient:
         if conversation is None:
             raise LinkError("not connected")
         exchange = partial(conversation.exchange, encode_request(request), timeout_s)
-        reply = decode_reply(conversation.call(exchange, timeout_s, "no answer"))
+        reply = without_token(decode_reply(conversation.call(exchange, timeout_s, "no answer")), self._token)
         if reply.error is not None:
             self.close()  # openpi closes after an error, and whoever does not has lost our trust
         return reply
@@ -165,7 +167,7 @@ class _Conversation:
             open_timeout=timeout_s,
             close_timeout=CLOSE_TIMEOUT_S,
             max_size=MAX_FOREIGN_BYTES,
-            max_queue=(0, 0),  # one answer waits in memory, not 16
+            max_queue=(2, 1),  # frames that wait in memory, not 16; an answer too many leaves room for pings
             logger=SILENT,
             proxy=None,  # a variable for web browsers is no place to send a robot's pictures and key to
             ping_interval=None,  # openpi answers no ping while it infers; each call has its own deadline
