@@ -33,6 +33,7 @@ def why_not(line: Typed) -> str:
     reasons = {
         "needs LeRobot, see tests/lerobot": r"lerobot|serve\.yaml|serve\.toml|metaworld",
         "needs certificates, see tests/transport/test_router_acl.py": r"tls",
+        "needs a foreign server, see test_foreign_servers.py and test_hosted_policy.py": r"\w\+\w+://",
         "needs an environment that is not installed": "" if find_spec("gym_pusht") else r"gym:|push",
     }
     return next((reason for reason, mark in reasons.items() if mark and re.search(mark, line.text)), "")
@@ -67,6 +68,9 @@ class Stage:
             self._serve(line, rest)
         elif command == "chaos":
             self._forward(line, rest)
+        elif command == "gateway":
+            gateway = self._start(line, self._on_our_ports([command, *rest, "--listen", "127.0.0.1:0"]))
+            gateway.wait_for_line("gateway ready", timeout_s=START_S)
         else:
             self._call(line, [command, *rest])
 
