@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from vagus.gateways.registry import PROTOCOLS
+from vagus.policies.registry import SERVERS
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *PAGES, *sorted((ROOT / "examples").rglob("*.md"))]
@@ -76,6 +79,14 @@ def test_the_readme_can_be_read_on_a_package_index() -> None:
     labels = re.findall(r"^\[([^\]]+)\]: ", text_of(ROOT / "README.md"), re.MULTILINE)
     used = re.findall(r"\[([^\]]+)\](?!:)", text_of(ROOT / "README.md").lower())
     assert set(labels) <= set(used)
+
+
+def test_the_readme_has_a_line_for_robot_and_server_of_each_protocol() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for protocol in PROTOCOLS:
+        assert f"`vagus gateway {protocol} --profile" in text
+    for kind in SERVERS.keys() - {"openpi+wss"}:
+        assert re.search(rf"`vagus run --robot \S+ --policy {re.escape(kind)}://", text), kind
 
 
 def test_the_repository_has_one_address() -> None:

@@ -19,6 +19,11 @@ def test_the_first_time_is_told_at_once_and_the_rest_is_counted() -> None:
     assert told.note("b", 11) == Repeat(1, is_first=True)
 
 
+def test_a_single_event_is_told_without_a_count() -> None:
+    assert not Repeat(1, is_first=True).times
+    assert Repeat(10, is_first=False).times == " (10 times since it was told last)"
+
+
 def test_a_few_are_told_one_by_one_where_that_is_wanted() -> None:
     told: Repeats[str] = Repeats(interval_ns=10, max_keys=4, burst=3)
     counts = [0 if (repeat := told.note("a", now_ns)) is None else repeat.count for now_ns in range(22)]

@@ -24,6 +24,11 @@ class Repeat:
     count: int
     is_first: bool
 
+    @property
+    def times(self) -> str:
+        """The count as the end of a log line; "" for a single event."""
+        return "" if self.count == 1 else f" ({self.count} times since it was told last)"
+
 
 @dataclass(slots=True)
 class _Heard:

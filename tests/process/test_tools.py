@@ -190,3 +190,12 @@ def test_a_run_of_a_given_length_ends_well_and_parses(rig: Rig, server: Child) -
     assert said["reason"] == "finished"
     assert said["exit_code"] == 0
     assert said["robot"]["audit"]["commands"] == said["commands"] > 50
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_gateway_that_is_ended_has_done_its_work(rig: Rig, number: signal.Signals) -> None:
+    where = ("--connect", rig.endpoint_at(None), "--listen", "127.0.0.1:0")
+    gateway = rig.child("gateway", ["gateway", "openpi", "--profile", "droid", *where])
+    gateway.wait_for_line("gateway ready", timeout_s=PATIENCE_S)
+    gateway.signal(number)
+    assert gateway.wait(timeout_s=PATIENCE_S) == ExitCode.OK, gateway.output

@@ -15,10 +15,10 @@ from rich.markup import escape
 
 from vagus.api.stop_signal import stop_event
 from vagus.cli.console import console
+from vagus.cli.exit_code import ExitCode
 from vagus.cli.log_output import TOLD, LogFlags
 from vagus.cli.needed import check_needed
 from vagus.cli.serve_arguments import SUFFIXES
-from vagus.cli.signals import code_after
 from vagus.cli.waiting import keep_trying
 from vagus.errors import ConfigError
 from vagus.gateway_config import GatewayConfig
@@ -95,7 +95,7 @@ class GatewayCommand:
             self._host(configs, link, stopping)
         finally:
             link.close()
-        return code_after(stopping)
+        return ExitCode.OK
 
     def _host(self, configs: Sequence[GatewayConfig], link: ZenohLink, stopping: threading.Event) -> None:
         screen = console()

@@ -87,7 +87,7 @@ class SessionLog:
             event.image_codec,
             f", vouched for: {list(event.vouched)}" if event.vouched else "",
             f", replaces {event.replaces}" if event.replaces else "",
-            _times(repeat),
+            repeat.times,
         )
         for warning in terms.warnings:
             logger.info("session %s: %s", event.session, quoted(warning, MAX_REASON))
@@ -120,7 +120,7 @@ class SessionLog:
                 count=repeat.count,
             )
         )
-        logger.info("session %s closed: %s%s", name, why, _times(repeat))
+        logger.info("session %s closed: %s%s", name, why, repeat.times)
 
     def turned_away(self, client: str, why: Found) -> None:
         """Log a message that belongs to no session of the client in its key."""
@@ -170,13 +170,9 @@ class SessionLog:
                 count=repeat.count,
             )
         )
-        logger.info("session of %s refused (%s): %s%s", client, refused.code, reason, _times(repeat))
+        logger.info("session of %s refused (%s): %s%s", client, refused.code, reason, repeat.times)
 
     def _tell_stray(self, client: str, why: Found, repeat: Repeat) -> None:
         name = quoted(client, MAX_NAME)
         self._record(AuditEvent(ts=stamp(), event=why.value, client=name, count=repeat.count))
-        logger.info("message of %s dropped: %s%s", name, why.value, _times(repeat))
-
-
-def _times(repeat: Repeat) -> str:
-    return "" if repeat.count == 1 else f" ({repeat.count} times since it was told last)"
+        logger.info("message of %s dropped: %s%s", name, why.value, repeat.times)

@@ -17,7 +17,7 @@ from websockets.utils import accept_key
 from gateways.foreign_rig import profile_of, row_of
 from vagus.errors import LinkError, PolicyError, ProtocolError
 from vagus.gateways.arrays import ArrayDialect, decode_message, encode_message
-from vagus.gateways.foreign_address import ForeignAddress
+from vagus.gateways.foreign_address import ForeignAddress, parse_address
 from vagus.gateways.foreign_policy import ForeignPolicy
 from vagus.gateways.msgpack import Key, Value
 from vagus.gateways.neutral import Envelope, ForeignRequest, Operation
@@ -239,6 +239,29 @@ def test_a_websocket_server_of_another_protocol_is_told(
         with pytest.raises(error, match=words):
             client.open(SHORT_S if first is None else LONG_S)
         client.close()
+
+
+@pytest.mark.parametrize(
+    "said", [b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"\xff\x00\x00\x7f\r\n\r\n"]
+)
+def test_what_speaks_no_websocket_is_no_server_as_if_nobody_answered(said: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(said)
+
+        listening.settimeout(LONG_S)
+        answering = threading.Thread(target=answer, daemon=True)
+        answering.start()
+        address = parse_address(f"openpi+ws://127.0.0.1:{listening.getsockname()[1]}")
+        client = OpenPiClient(address, OpenPiOptions(), None)
+        with pytest.raises(LinkError, match="no WebSocket"):
+            client.open(LONG_S)
+        client.close()
+        answering.join(LONG_S)
 
 
 def test_an_episode_begins_by_a_reset_where_it_is_wanted() -> None:

@@ -301,7 +301,7 @@ def test_the_same_mistake_is_logged_once_in_a_while(link: Link, caplog: pytest.L
                 client.recv(rig.PATIENCE_S)
     said = [record.getMessage() for record in caplog.records if "hello" in record.getMessage()]
     assert len(said) == 1
-    assert "wanted a binary frame of msgpack, got the text hello (1 times" in said[0]
+    assert said[0].endswith("wanted a binary frame of msgpack, got the text hello")
 
 
 def test_an_address_in_use_is_told(link: Link, listener: OpenPiListener) -> None:

@@ -70,7 +70,7 @@ class OpenPiClient:
         """Connect anew; return the server's metadata.
 
         Raises:
-            LinkError: no connection, or no metadata in time.
+            LinkError: no WebSocket connection, or no metadata in time.
             ProtocolError: what answers is no openpi server.
         """
         self.close()
@@ -144,15 +144,14 @@ class _Conversation:
         """Return a frame of the server.
 
         Raises:
-            LinkError: the connection is lost, or no frame came in time.
-            ProtocolError: what answers is no WebSocket server.
+            LinkError: the connection is lost, no frame came in time, or what answers is no WebSocket server.
         """
         try:
             return self._thread.call(work, timeout_s, what)
         except TimeoutError as error:
             raise LinkError(f"{what} within {timeout_s:.1f} s") from error
         except InvalidHandshake as error:
-            raise ProtocolError(f"no WebSocket: {quoted(error)}") from error
+            raise LinkError(f"no WebSocket: {quoted(error)}") from error
         except ConnectionClosed as error:
             raise LinkError(f"the server has closed the connection ({quoted(error)})") from error
         except (WebSocketException, OSError, EOFError) as error:

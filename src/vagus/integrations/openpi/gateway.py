@@ -277,7 +277,7 @@ class OpenPiListener:
         """Log what went wrong with a client; of the same, now and then one."""
         repeat = self._told.note(what, self._clock.now_ns())
         if repeat is not None:
-            logger.warning("%s: %s (%d times since it was told last)", who, quoted(what), repeat.count)
+            logger.warning("%s: %s%s", who, quoted(what), repeat.times)
 
 
 def _short(error: VagusError) -> str:
