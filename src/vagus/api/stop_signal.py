@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 
@@ -39,10 +40,28 @@ def release_in_forks(handler: object) -> None:
     _OURS.add(handler)
 
 
+POLL_S = 0.1
+"""Bounds how late a signal is noticed that came just before the wait began: it wakes nobody."""
+
+
 class StopEvent(threading.Event):
-    """Set by a signal."""
+    """Set by a signal, whose handler takes no lock: the code that it interrupts may hold it."""
 
     number: int | None = None
+
+    def is_set(self) -> bool:
+        """Return whether the program is to end."""
+        return self.number is not None or super().is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the program is to end, at most `timeout` seconds; return whether it is."""
+        end_s = None if timeout is None else time.monotonic() + timeout
+        while not self.is_set():
+            left_s = POLL_S if end_s is None else min(POLL_S, end_s - time.monotonic())
+            if left_s <= 0:
+                return False
+            super().wait(left_s)
+        return True
 
 
 def stop_event() -> StopEvent:
@@ -80,7 +99,6 @@ def _installed() -> tuple[StopEvent, dict[int, object]]:
         if stopping.is_set():
             raise KeyboardInterrupt
         stopping.number = number
-        stopping.set()
 
     release_in_forks(on_signal)
     before: dict[int, object] = {}
