@@ -227,6 +227,20 @@ def test_units_that_differ_are_refused() -> None:
         answer(peer, 1.0)
 
 
+def test_what_robots_would_get_is_known_before_the_first_one_comes() -> None:
+    assert "no vagus server" in Gateway(CONFIG, PROFILE, MemoryNetwork().link("gateway")).trouble()
+    state = (replace(PROFILE.state[0], names=("y",)),)
+    with serving() as stand:
+        assert gateway_on(stand).trouble() == ""
+        assert (
+            "state: wanted ['x'], got ['y']"
+            in gateway_on(stand, profile=replace(PROFILE, state=state)).trouble()
+        )
+        listed = gateway_on(stand, with_limits(models={"a": "elsewhere/main"})).trouble()
+        assert "no server of 'elsewhere/main'" in listed
+        assert stand.server.load().sessions == 0
+
+
 def test_a_model_is_looked_up_and_never_loaded() -> None:
     config = with_limits(models={"lab/act": "policy/main/default"})
     with serving(ServeConfig(warm_up=False, model="policy")) as stand:

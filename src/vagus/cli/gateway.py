@@ -107,6 +107,8 @@ class GatewayCommand:
             for line in host.lines():
                 screen.print(escape(line), highlight=False, soft_wrap=True)
             screen.print("gateway ready", highlight=False)
+            for line in host.troubles():
+                screen.print(f"[yellow]warning[/] {escape(line)}", highlight=False, soft_wrap=True)
             stopping.wait()
 
     def configs(self) -> Sequence[GatewayConfig]:

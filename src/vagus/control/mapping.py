@@ -40,7 +40,12 @@ class OrderMapping:
         wanted = [feature.name for feature in policy.actions]
         extra = sorted(set(offered) - set(wanted))
         if extra:
-            raise SpecError("actions", wanted=f"{wanted}", got=f"{extra} that the policy does not give")
+            raise SpecError(
+                "actions",
+                wanted=f"{wanted}",
+                got=f"{extra} that the policy does not give",
+                fix="map names with `rename`, or choose another policy",
+            )
         self._policy_of_robot = _indices("actions", wanted=offered, among=wanted)
         self._robot_of_policy = _indices("actions", wanted=wanted, among=offered)
         self.actions: tuple[ActionFeature, ...] = tuple(

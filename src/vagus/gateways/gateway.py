@@ -15,11 +15,11 @@ from vagus.edge.client.handshake import Identity
 from vagus.edge.client.session import parse_service
 from vagus.edge.client.text_limits import check_identity, check_instruction, check_robot
 from vagus.edge.config import EdgeConfig
-from vagus.errors import ConfigError, SessionRefusedError
+from vagus.errors import ConfigError, SessionRefusedError, VagusError
 from vagus.gateway_config import GatewayConfig
 from vagus.gateways.metrics import GatewayMetrics
 from vagus.gateways.peer import Peer
-from vagus.gateways.peer_session import PeerSettings
+from vagus.gateways.peer_session import PeerSession, PeerSettings
 from vagus.gateways.profile import Profile
 from vagus.gateways.wire_mapping import WireMapping
 from vagus.quoting import quoted
@@ -122,6 +122,16 @@ class Gateway:
         logger.info("robot %s comes from %s", name, quoted(address, 64))
         identity = Identity(name, secrets.token_hex(8), host_id(), tags)
         return Peer(self._settings, identity, service=service, leave=leave)
+
+    def trouble(self) -> str:
+        """Return why a robot would get no actions now: no server, or a policy that does not fit; "": none."""
+        trial = Identity(f"{self.config.robot_prefix}-0", secrets.token_hex(8), host_id())
+        try:
+            for service in set(self._models.values()) or {self._service}:
+                PeerSession(self._settings, trial, service)
+        except VagusError as error:
+            return str(error)
+        return ""
 
     def check_token(self, given: str | None) -> bool:
         """Return whether this is the secret; in the time of a comparison, whatever is given."""

@@ -78,6 +78,11 @@ class GatewayHost:
             for gateway, listener in zip(self._gateways, self._listeners, strict=True)
         ]
 
+    def troubles(self) -> list[str]:
+        """Return one line about each gateway whose robots would get no actions now; asks the network."""
+        found = [(gateway.config.robot_prefix, gateway.trouble()) for gateway in self._gateways]
+        return [f"gateway {name}: robots get an error for now: {why}" for name, why in found if why]
+
     def families(self, core: ModuleType) -> Iterator[object]:
         """Yield the metric families of all gateways, made with the module prometheus_client.core."""
         return gateway_families([gateway.metrics for gateway in self._gateways], core)

@@ -72,6 +72,22 @@ def test_whatever_is_asked_is_read_in_turn() -> None:
             assert work.pauses == [PAUSE_PER_WORK]
 
 
+def test_the_operator_is_told_what_is_wrong_with_a_request() -> None:
+    told: list[str] = []
+    with rig.served() as stand, ClientN16("127.0.0.1:1") as client:
+        gateway = Gateway(rig.config(), rig.PROFILE, stand.link)
+        conversation = Gr00tConversation(gateway, "here", Entrance(), told.append)
+        conversation.answer(memoryview(client.request("ping")))
+        assert told == []
+        conversation.answer(memoryview(b"\xc1"))
+        asked = {"observation": {"video": {}}, "options": None}
+        conversation.answer(memoryview(client.request("get_action", asked, with_data=True)))
+        conversation.refuse("too long")
+    assert len(told) == 3
+    assert "wanted" in told[1]
+    assert told[2] == "too long"
+
+
 def test_a_first_answer_that_takes_long_keeps_no_stranger_waiting() -> None:
     with (
         rig.served() as stand,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from vagus.errors import ProtocolError, VagusError
 from vagus.gateways.gateway import Gateway
@@ -40,9 +41,17 @@ class Gr00tConversation:
         gateway: admits the robots.
         address: where the client is, for logs and audits.
         entrance: bounds the work on requests, for all clients together.
+        note: called with what is wrong with a request, for the operator.
     """
 
-    def __init__(self, gateway: Gateway, address: str, entrance: Entrance) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        address: str,
+        entrance: Entrance,
+        note: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._note = note
         self._gateway = gateway
         self._address = address
         self._entrance = entrance
@@ -59,6 +68,7 @@ class Gr00tConversation:
         try:
             return self._answer(frame)
         except VagusError as error:
+            self._note(quoted(error, MAX_ERROR))
             return encode_error(quoted(error, MAX_ERROR))
         except Exception as error:
             logger.exception("a request of %s could not be answered", self._address)
@@ -67,6 +77,7 @@ class Gr00tConversation:
     def refuse(self, reason: str) -> bytes:
         """Return the answer to a request that could not be received."""
         self._gateway.metrics.count_malformed()
+        self._note(reason)
         return encode_error(reason)
 
     def release(self) -> None:
@@ -95,6 +106,7 @@ class Gr00tConversation:
     def _reply_at_once(self, request: ForeignRequest) -> ForeignReply | None:
         """Return the reply to what needs no robot; None to a request for actions."""
         if not self._gateway.check_token(request.token):
+            self._note("wrong or no api_token")
             return WRONG_TOKEN
         if request.operation is Operation.INFER:
             return None

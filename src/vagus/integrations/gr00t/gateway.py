@@ -34,7 +34,7 @@ BACKLOG = 128
 POLL_S = 0.5
 """Bounds how late an end is noticed on a system that does not wake a thread that accepts."""
 INTERVAL_NS = 10 * NS_PER_S
-"""Clients dropped for one reason are told at most this often."""
+"""Clients dropped for one reason, and requests with one mistake, are told at most this often."""
 PAUSE_S = 0.1
 """Pause after a connection could not be accepted: the process has no more files, for example."""
 
@@ -70,6 +70,7 @@ class Gr00tListener:
         self._lock = threading.Lock()
         self._connections: dict[Gr00tConnection, threading.Thread] = {}
         self._dropped: Repeats[str] = Repeats(interval_ns=INTERVAL_NS, max_keys=16)
+        self._troubles: Repeats[str] = Repeats(interval_ns=INTERVAL_NS, max_keys=16)
         self._is_closing = threading.Event()
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
@@ -139,7 +140,13 @@ class Gr00tListener:
             if repeat is not None:
                 logger.info("client %s dropped (%d for this reason): %s", address, repeat.count, reason)
 
-        conversation = Gr00tConversation(self._gateway, address, self._entrance)
+        def note(trouble: str) -> None:
+            with self._lock:
+                repeat = self._troubles.note(trouble, self._clock.now_ns())
+            if repeat is not None:
+                logger.warning("client %s: %s%s", address, trouble, repeat.times)
+
+        conversation = Gr00tConversation(self._gateway, address, self._entrance, note)
         begun = Gr00tConnection(connection, conversation, self._gateway, self._clock, tell)
         thread = Supervised(lambda: self._run(begun), name=f"gr00t-{address}", is_repeated=False)
         with self._lock:
