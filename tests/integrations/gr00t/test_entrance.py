@@ -80,7 +80,7 @@ def test_the_operator_is_told_what_is_wrong_with_a_request() -> None:
         conversation.answer(memoryview(client.request("ping")))
         assert told == []
         conversation.answer(memoryview(b"\xc1"))
-        asked = {"observation": {"video": {}}, "options": None}
+        asked: dict[str, object] = {"observation": {"video": {}}, "options": None}
         conversation.answer(memoryview(client.request("get_action", asked, with_data=True)))
         conversation.refuse("too long")
     assert len(told) == 3
