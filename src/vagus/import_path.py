@@ -14,7 +14,7 @@ from typing import TypeAlias, TypeVar
 
 from vagus.errors import ConfigError, VagusError
 
-__all__ = ["Option", "accepted_options", "check_options", "construct", "load_named"]
+__all__ = ["Option", "accepted_options", "check_options", "construct", "load_brought", "load_named"]
 
 OWN_PREFIX = "vagus_file_"
 """Prefix of the import name of a file whose own name is already the name of a module."""
@@ -41,6 +41,28 @@ def load_named(sort: str, target: str) -> tuple[ModuleType, object]:
         public = sorted(n for n, value in vars(module).items() if callable(value) and not n.startswith("_"))
         raise ConfigError(f"{sort} {target!r}", wanted=f"one of {public}", got=repr(name))
     return module, found
+
+
+def load_brought(place: str, *, subject: str, extra: str) -> ModuleType:
+    """Return a module of this package that needs what one of its extras installs.
+
+    Args:
+        place: name of the module.
+        subject: what it is wanted for, for messages: "robot 'gym:…'".
+        extra: name of the extra.
+
+    Raises:
+        ConfigError: that is not installed.
+    """
+    try:
+        return importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            subject,
+            wanted=f"the package {error.name}",
+            got="an installation without it",
+            fix=f'pip install "vagus[{extra}]"',
+        ) from error
 
 
 def construct(subject: str, make: Callable[..., ThingT], options: Mapping[str, object]) -> ThingT:

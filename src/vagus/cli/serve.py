@@ -26,13 +26,12 @@ from vagus.cli.switches import with_switches
 from vagus.cli.waiting import keep_trying
 from vagus.errors import ConfigError
 from vagus.gateway_config import GatewayConfig
-from vagus.import_path import Option
+from vagus.import_path import Option, load_brought
 from vagus.policies.declare import SpecTable
 from vagus.policies.options import OptionValue, parted
 from vagus.policies.registry import (
     ADDRESSES,
     BACKENDS,
-    backend_module,
     check_backend_options,
     check_places,
     options_of,
@@ -186,7 +185,7 @@ class ServeCommand:
                 wanted="--policy lerobot: others say themselves what they want",
                 got=config.policy,
             )
-        writer = backend_module("lerobot", LEROBOT_MANIFEST)
+        writer = load_brought(LEROBOT_MANIFEST, subject="policy 'lerobot'", extra="lerobot")
         writer.write_manifest(
             path,
             model=config.model,

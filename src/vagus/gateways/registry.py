@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, cast
 
 from vagus.errors import ConfigError
 from vagus.gateways.gateway import Gateway
+from vagus.import_path import load_brought
 
 __all__ = ["PROTOCOLS", "ForeignProtocol", "Listener", "listener_of", "protocol_of"]
 
@@ -80,14 +80,6 @@ def listener_of(gateway: Gateway) -> Listener:
     """
     name = gateway.config.protocol
     protocol = protocol_of(name)
-    module, _, attribute = protocol.place.partition(":")
-    try:
-        make = cast("Callable[[Gateway], Listener]", getattr(importlib.import_module(module), attribute))
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"gateway {name!r}",
-            wanted=f"the package {error.name}",
-            got="an installation without it",
-            fix=f'pip install "vagus[{protocol.extra}]"',
-        ) from error
-    return make(gateway)
+    place, _, attribute = protocol.place.partition(":")
+    module = load_brought(place, subject=f"gateway {name!r}", extra=protocol.extra)
+    return cast("Callable[[Gateway], Listener]", getattr(module, attribute))(gateway)

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import cast
 
 from vagus.errors import ConfigError
-from vagus.import_path import Option, accepted_options, check_options, load_named
+from vagus.import_path import Option, accepted_options, check_options, load_brought, load_named
 from vagus.installed import POLICIES, installed
 from vagus.policies.callable import load_callable, policy_of
 from vagus.policies.options import OptionValue, options_type_of, read_options
@@ -22,7 +22,6 @@ __all__ = [
     "BACKEND_OPTIONS",
     "SERVERS",
     "SERVER_OPTIONS",
-    "backend_module",
     "check_backend_options",
     "check_places",
     "found_policy",
@@ -190,7 +189,7 @@ def _load_server(
     kind = options_of(name)
     extra, where = SERVERS[scheme]
     place, _, attribute = where.partition(":")
-    make = cast("Callable[..., Policy[object]]", getattr(backend_module(extra, place), attribute))
+    make = cast("Callable[..., Policy[object]]", getattr(_module_of(extra, place), attribute))
     return make(name, options=None if kind is None else read_options(f"policy {name!r}", kind, options))
 
 
@@ -204,21 +203,8 @@ def _constructor(name: str, backends: Mapping[str, str]) -> Callable[..., Policy
             got=name,
         )
     place, _, attribute = backends[name].partition(":")
-    return cast("Callable[..., Policy[object]]", getattr(backend_module(name, place), attribute))
+    return cast("Callable[..., Policy[object]]", getattr(_module_of(name, place), attribute))
 
 
-def backend_module(name: str, place: str) -> ModuleType:
-    """Return the module at `place`, which needs what backend `name` needs.
-
-    Raises:
-        ConfigError: that is not installed.
-    """
-    try:
-        return importlib.import_module(place)
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"policy {name!r}",
-            wanted=f"the package {error.name}",
-            got="an installation without it",
-            fix=f'pip install "vagus[{name}]"',
-        ) from error
+def _module_of(name: str, place: str) -> ModuleType:
+    return load_brought(place, subject=f"policy {name!r}", extra=name)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
 from vagus.errors import ConfigError
-from vagus.import_path import Option, check_options, construct, load_named
+from vagus.import_path import Option, check_options, construct, load_brought, load_named
 from vagus.installed import ROBOTS, installed
 from vagus.robots.robot import ARGUMENTS, Robot, uncallable
 from vagus.specs import RobotSpec
@@ -72,17 +71,9 @@ def load_robot(name: str, options: Mapping[str, Option] | None = None) -> Robot:
 
 
 def _embedded(name: str, place: str) -> Callable[..., Robot]:
-    module, _, attribute = place.partition(":")
-    try:
-        return cast("Callable[..., Robot]", getattr(importlib.import_module(module), attribute))
-    except ModuleNotFoundError as error:
-        extra = name.partition(":")[0]
-        raise ConfigError(
-            f"robot {name!r}",
-            wanted=f"the package {error.name}",
-            got="an installation without it",
-            fix=f'pip install "vagus[{extra}]"',
-        ) from error
+    place, _, attribute = place.partition(":")
+    module = load_brought(place, subject=f"robot {name!r}", extra=name.partition(":")[0])
+    return cast("Callable[..., Robot]", getattr(module, attribute))
 
 
 def _gym(name: str, options: Mapping[str, Option]) -> Robot:
