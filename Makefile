@@ -21,7 +21,7 @@ OPENPI_PYTHON ?= $(shell for python in $(PYTHON) python3.12 python3.11 python3.1
 # What failed last time; that nothing did is a failure, too.
 RETEST := --last-failed --last-failed-no-failures none
 
-.PHONY: install demo test test-long test-lerobot retest-lerobot environment-lerobot test-openpi retest-openpi environment-openpi metaworld lint unit retest docs test-pythons test-wheel bench bench-smoke fuzz mutate clean
+.PHONY: install demo test test-long test-lerobot retest-lerobot environment-lerobot test-openpi retest-openpi environment-openpi metaworld lint unit retest docs test-pythons retest-pythons test-wheel bench bench-smoke fuzz mutate clean
 
 install: $(VENV)/.installed
 
@@ -119,7 +119,9 @@ $(DOCS_VENV)/.installed: pyproject.toml
 	touch $@
 
 test-pythons: install  ## test the robot's side on every installed Python from 3.10 on
-	$(BIN)/python scripts/test_pythons.py
+	nice $(BIN)/python scripts/test_pythons.py
+
+retest-pythons: test-pythons  # it repeats by itself what failed, so this is a third time
 
 test-wheel: install  ## test the wheel without extras on every installed Python
 	$(BIN)/python scripts/test_wheel.py
