@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vagus.errors import ConfigError
-from vagus.setting_ranges import check_count, check_seconds
+from vagus.setting_ranges import MAX_PORT, check_count, check_seconds
 
 __all__ = ["LOOPBACK", "GatewayConfig"]
 
 LOOPBACK = "127.0.0.1"
 """Address that only programs of this machine reach."""
-MAX_PORT = 65535
 MAX_NAME = 48
 """Longest name of a gateway, in characters: a number is appended for each robot."""
 

@@ -6,12 +6,13 @@ import math
 
 from vagus.errors import ConfigError
 
-__all__ = ["MAX_COUNT", "MAX_S", "check_count", "check_seconds"]
+__all__ = ["MAX_COUNT", "MAX_PORT", "MAX_S", "check_count", "check_port", "check_seconds"]
 
 MAX_S = 1e9
 """Longest time: thirty years, which every system can wait."""
 MAX_COUNT = 1_000_000_000
 """Largest count, which every part of the system can represent."""
+MAX_PORT = 65535
 
 
 def check_seconds(name: str, value: float, *, or_zero: bool = False) -> None:
@@ -27,3 +28,9 @@ def check_count(name: str, value: int | None, *, most: int = MAX_COUNT, least: i
     """Raise ConfigError unless `value` is from `least` to `most`, or None."""
     if value is not None and not least <= value <= most:
         raise ConfigError(name, wanted=f"{least} to {most}", got=str(value))
+
+
+def check_port(name: str, value: int) -> None:
+    """Raise ConfigError unless `value` is a port; 0 has a meaning."""
+    if not 0 <= value <= MAX_PORT:
+        raise ConfigError(name, wanted=f"0 to {MAX_PORT}", got=str(value))

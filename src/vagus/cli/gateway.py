@@ -22,12 +22,12 @@ from vagus.cli.serve_arguments import SUFFIXES
 from vagus.cli.waiting import keep_trying
 from vagus.errors import ConfigError
 from vagus.gateway_config import GatewayConfig
-from vagus.gateways.host import GatewayHost, check_gateways
+from vagus.gateways.host import GatewayHost
 from vagus.gateways.registry import PROTOCOLS
-from vagus.server.config import MAX_PORT
-from vagus.server.exposition import exposition
+from vagus.server.exposition import metrics_answer
 from vagus.server.health import HealthServer
 from vagus.server.manifest import load_gateways
+from vagus.setting_ranges import check_port
 from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import ZenohConfig
 
@@ -81,25 +81,24 @@ class GatewayCommand:
 
     def run(self) -> int:
         """Run the gateways until an end signal."""
-        configs = self.configs()
-        check_gateways(configs)
-        if not 0 <= self.health_port <= MAX_PORT:
-            raise ConfigError("health_port", wanted=f"0 to {MAX_PORT}", got=str(self.health_port))
+        check_port("health_port", self.health_port)
         check_needed(self, GatewayCommand, ("health_host",), "health_port")
-        stopping, link = stop_event(), ZenohLink(self.zenoh)
+        link = ZenohLink(self.zenoh)
+        host = GatewayHost(self.configs(), link)
+        stopping = stop_event()
         try:
             if self.wait:
                 keep_trying(link.open, console(), stopping)
             else:
                 link.open()
-            self._host(configs, link, stopping)
+            self._serve(host, link, stopping)
         finally:
             link.close()
         return ExitCode.OK
 
-    def _host(self, configs: Sequence[GatewayConfig], link: ZenohLink, stopping: threading.Event) -> None:
+    def _serve(self, host: GatewayHost, link: ZenohLink, stopping: threading.Event) -> None:
         screen = console()
-        with GatewayHost(configs, link) as host, ExitStack() as stack:
+        with host, ExitStack() as stack:
             if self.health_port:
                 probes = HealthServer(self.health_host, self.health_port, partial(_answer, link, host))
                 probes.start()
@@ -133,8 +132,5 @@ def _answer(link: ZenohLink, host: GatewayHost, path: str) -> tuple[int, bytes]:
     if path == "/readyz":
         return (200, b"ready\n") if link.health().is_connected else (503, b"the network is away\n")
     if path == "/metrics":
-        try:
-            return 200, exposition([host.families])
-        except ConfigError as error:
-            return 501, f"{error}\n".encode()
+        return metrics_answer([host.families])
     return 404, b"/healthz, /readyz or /metrics\n"

@@ -8,10 +8,10 @@ from typing import Final
 
 from vagus.errors import ConfigError
 from vagus.quoting import quoted
+from vagus.setting_ranges import MAX_PORT
 
 __all__ = ["ForeignAddress", "parse_address"]
 
-MAX_PORT: Final = 65535
 MAX_LABEL: Final = 63
 """Longest part of a host's name between two dots; Python's resolver raises no OSError at a longer one."""
 _ADDRESS = re.compile(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from types import ModuleType, TracebackType
@@ -16,25 +15,7 @@ from vagus.gateways.registry import Listener, listener_of, protocol_of
 from vagus.quoting import quoted
 from vagus.transport.link import Link
 
-__all__ = ["GatewayHost", "check_gateways"]
-
-logger = logging.getLogger(__name__)
-
-
-def check_gateways(configs: Sequence[GatewayConfig]) -> None:
-    """Raise ConfigError for what can be said to be wrong before anything is connected."""
-    for config in configs:
-        protocol_of(config.protocol)
-        load_profile(config.profile, config.protocol)
-    prefixes = [config.robot_prefix for config in configs]
-    twice = sorted({prefix for prefix in prefixes if prefixes.count(prefix) > 1})
-    if twice:
-        raise ConfigError(
-            "gateways",
-            wanted="a name of its own for each gateway of a process",
-            got=f"{twice[0]!r} twice",
-            fix="give each a `name`",
-        )
+__all__ = ["GatewayHost"]
 
 
 class GatewayHost:
@@ -50,8 +31,11 @@ class GatewayHost:
     """
 
     def __init__(self, configs: Sequence[GatewayConfig], link: Link) -> None:
-        check_gateways(configs)
-        self._gateways = [Gateway(one, load_profile(one.profile, one.protocol), link) for one in configs]
+        for config in configs:
+            protocol_of(config.protocol)
+        profiles = [load_profile(config.profile, config.protocol) for config in configs]
+        _check_names(configs)
+        self._gateways = [Gateway(*one, link) for one in zip(configs, profiles, strict=True)]
         self._listeners: list[Listener] = [listener_of(gateway) for gateway in self._gateways]
 
     def start(self) -> None:
@@ -115,3 +99,16 @@ def _reach(config: GatewayConfig) -> str:
     if config.token_path is not None and config.protocol != "lerobot_grpc":
         return "not encrypted: whoever listens on the way reads the token"
     return "no secret is asked for: whoever reaches this port can ask the policy"
+
+
+def _check_names(configs: Sequence[GatewayConfig]) -> None:
+    """Raise ConfigError unless each gateway has a name of its own."""
+    prefixes = [config.robot_prefix for config in configs]
+    twice = sorted({prefix for prefix in prefixes if prefixes.count(prefix) > 1})
+    if twice:
+        raise ConfigError(
+            "gateways",
+            wanted="a name of its own for each gateway of a process",
+            got=f"{twice[0]!r} twice",
+            fix="give each a `name`",
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +9,7 @@ import msgspec
 
 from vagus.edge.client.text_limits import check_robot
 from vagus.errors import ConfigError, SpecError
-from vagus.gateways.profile import PROTOCOLS, Profile, WireImage, WireSpan
+from vagus.gateways.profile import PROTOCOLS, Profile
 from vagus.gateways.wire_mapping import WireMapping
 from vagus.settings_file import READERS, check_keys, read_settings
 
@@ -19,7 +18,7 @@ __all__ = ["load_profile", "shipped_profiles"]
 INTEGRATIONS: Final = Path(__file__).resolve().parents[1] / "integrations"
 """Folder of each protocol; its profiles are read without an import of it."""
 SUFFIXES: Final = (*READERS, ".json")
-LISTS: Final[Mapping[str, type]] = {"state": WireSpan, "actions": WireSpan, "images": WireImage}
+LISTS: Final = ("state", "actions", "images")
 
 
 def shipped_profiles() -> dict[str, Path]:
@@ -63,9 +62,9 @@ def load_profile(name_or_path: str, protocol: str | None = None) -> Profile:
 
 def _profile(subject: str, table: dict[str, object]) -> Profile:
     check_keys(subject, table, Profile)
-    for what, kind in LISTS.items():
+    for what in LISTS:
         if what in table:
-            table[what] = _parts(subject, what, table[what], kind)
+            table[what] = _parts(subject, what, table[what])
     if "instruction" in table:
         table["instruction"] = _path(table["instruction"])
     try:
@@ -85,14 +84,12 @@ def _shipped(name: str, protocol: str | None) -> Path:
     raise ConfigError("profile", wanted=wanted, got=repr(name), fix=fix)
 
 
-def _parts(subject: str, what: str, parts: object, kind: type) -> object:
+def _parts(subject: str, what: str, parts: object) -> object:
     """Return the entries of a list with every key as a list of texts."""
     if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
         raise ConfigError(
             subject, wanted=f"{what} as a list of tables, each with a key", got="something else"
         )
-    for at, part in enumerate(parts):
-        check_keys(subject, part, kind, f"{what}[{at}].")
     return [{**part, "key": _path(part["key"])} if "key" in part else part for part in parts]
 
 

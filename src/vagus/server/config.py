@@ -11,15 +11,13 @@ from vagus.errors import ConfigError
 from vagus.gateway_config import GatewayConfig
 from vagus.policies.declare import SpecTable
 from vagus.server.scheduler import SCHEDULERS
-from vagus.setting_ranges import MAX_COUNT, check_count, check_seconds
+from vagus.setting_ranges import MAX_COUNT, check_count, check_port, check_seconds
 from vagus.transport.zenoh_config import ZenohConfig
 from vagus.wire.images import MAX_SIDE
 from vagus.wire.schema import MAX_LATENCY_ROWS
 
 __all__ = ["ServeConfig", "ServingChoice"]
 
-
-MAX_PORT = 65535
 
 UNNAMED = "policy"
 """Model name of a policy that was given as an object and not loaded by name."""
@@ -158,8 +156,7 @@ class ServeConfig:
         if self.scheduler not in SCHEDULERS:
             wanted = f"one of {', '.join(SCHEDULERS)}"
             raise ConfigError("scheduler", wanted=wanted, got=repr(self.scheduler))
-        if not 0 <= self.health_port <= MAX_PORT:
-            raise ConfigError("health_port", wanted=f"0 to {MAX_PORT}", got=str(self.health_port))
+        check_port("health_port", self.health_port)
 
     def _check_numbers(self) -> None:
         for name in TIMES:

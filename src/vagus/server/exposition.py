@@ -10,7 +10,7 @@ from typing import TypeAlias
 from vagus.errors import ConfigError
 from vagus.server.metrics import Histogram
 
-__all__ = ["Collect", "cumulative", "exposition"]
+__all__ = ["Collect", "cumulative", "exposition", "metrics_answer"]
 
 Collect: TypeAlias = Callable[[ModuleType], Iterable[object]]
 """Gives metric families, made with the module prometheus_client.core."""
@@ -36,6 +36,14 @@ def exposition(collects: Sequence[Collect]) -> bytes:
     registry.register(_Collector(collects, core))
     text = client.generate_latest(registry)
     return bytes(text)
+
+
+def metrics_answer(collects: Sequence[Collect]) -> tuple[int, bytes]:
+    """Return HTTP status and body for a probe of /metrics."""
+    try:
+        return 200, exposition(collects)
+    except ConfigError as error:
+        return 501, f"{error}\n".encode()
 
 
 def cumulative(histogram: Histogram) -> list[tuple[str, float]]:

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import TypeAlias
 
 from vagus.errors import ConfigError
-from vagus.server.exposition import cumulative, exposition
+from vagus.server.exposition import cumulative, metrics_answer
 from vagus.server.lifecycle import Phase
 from vagus.server.metrics import ServerMetrics
 from vagus.threads import Supervised
@@ -130,10 +130,7 @@ def answer(path: str, vitals: Vitals) -> tuple[int, bytes]:
     if path == "/readyz":
         return _readiness(phase, vitals)
     if path == "/metrics":
-        try:
-            return 200, exposition([partial(_families, vitals), *vitals.metrics.collects()])
-        except ConfigError as error:
-            return 501, f"{error}\n".encode()
+        return metrics_answer([partial(_families, vitals), *vitals.metrics.collects()])
     return 404, b"/healthz, /readyz or /metrics\n"
 
 

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterable
 
 from vagus.errors import ConfigError
+from vagus.setting_ranges import MAX_PORT
 
 __all__ = ["bracketed", "check_endpoints"]
 
 HOST_PROTOCOLS = ("tcp", "tls", "quic", "udp", "ws")
 OTHER_PROTOCOLS = ("unixsock-stream", "unixpipe", "serial", "vsock")
 """Other protocols of Zenoh; no host and port follow their slash."""
-MAX_PORT = 65535
 
 
 def bracketed(host: str) -> str:
