@@ -25,7 +25,7 @@ from vagus.gateways.wire_mapping import WireMapping
 from vagus.quoting import quoted
 from vagus.specs import rename_robot_spec
 from vagus.transport.host import host_id
-from vagus.transport.keys import sanitise
+from vagus.transport.keys import begins_keys
 from vagus.transport.link import Link
 from vagus.transport.service_name import ServiceName
 
@@ -70,7 +70,9 @@ class Gateway:
             )
         clock = clock or MonotonicClock()
         check_instruction(config.instruction)
-        _check_prefix(config.robot_prefix)
+        if not begins_keys(config.robot_prefix):
+            wanted = "letters, digits, . and _, with single - between"
+            raise ConfigError("name", wanted=wanted, got=repr(config.robot_prefix))
         check_identity(Identity(f"{config.robot_prefix}-{config.max_peers}", secrets.token_hex(8), host_id()))
         self.config = config
         self.mapping = WireMapping(profile)
@@ -150,12 +152,6 @@ class Gateway:
             served = ", ".join(sorted(self._models))
             raise SessionRefusedError("model_unknown", f"wanted one of {served}, got {quoted(model, 80)!r}")
         return self._models[model]
-
-
-def _check_prefix(name: str) -> None:
-    """Raise ConfigError unless the names of all its robots begin alike in the keys, for one access rule."""
-    if sanitise(f"{name}-1") != f"{name}-1":
-        raise ConfigError("name", wanted="letters, digits, . and _, with single - between", got=repr(name))
 
 
 def _read_token(path: Path) -> bytes:

@@ -14,6 +14,7 @@ __all__ = [
     "ClientKey",
     "ServerKey",
     "ServiceKey",
+    "begins_keys",
     "client_segment",
     "keys_intersect",
     "sanitise",
@@ -56,6 +57,11 @@ def sanitise(segment: str) -> str:
     digest = hashlib.sha256(segment.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     cleaned = _OTHER.sub("_", segment)[: _MAX_SEGMENT - 9]
     return f"{cleaned}-{digest}"
+
+
+def begins_keys(name: str) -> bool:
+    """Return whether the keys of `<name>-1`, `<name>-2` … begin with this name, so that one rule fits."""
+    return sanitise(f"{name}-1") == f"{name}-1"
 
 
 @dataclass(frozen=True, slots=True)

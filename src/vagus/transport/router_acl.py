@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from vagus.errors import ConfigError
-from vagus.transport.keys import ROOT, sanitise
+from vagus.transport.keys import ROOT, begins_keys, sanitise
 
 __all__ = ["access_control"]
 
@@ -86,7 +86,7 @@ def _check_names(
                 got=f"{name!r} and {longer[0]!r}",
             )
     for name in gateways:
-        if sanitise(f"{name}-1") != f"{name}-1":
+        if not begins_keys(name):
             raise ConfigError(
                 "access",
                 wanted="a gateway's name of letters, digits, . and _, with single - between",

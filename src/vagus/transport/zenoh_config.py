@@ -196,8 +196,7 @@ class RouterConfig:
     """Size of the kernel's send buffer; a small one keeps urgent messages from waiting behind large ones. 0:
     the system's default."""
     shared_memory: bool = True
-    """Send large messages between processes of one host through /dev/shm. A process keeps about 20 MB for
-    each process of its host that it has outlived; turn this off for what runs for months."""
+    """Send large messages of one host through /dev/shm; it keeps 20 MB for each process that is gone."""
     extra: tuple[str, ...] = ()
     """More Zenoh settings as path=JSON5; applied last."""
 
