@@ -62,20 +62,6 @@ WRONG: dict[str, tuple[list[str], ExitCode, tuple[str, ...]]] = {
         ExitCode.CONFIG,
         ("openpi", "so100"),
     ),
-    "gateway without a router": (
-        [
-            "gateway",
-            "openpi",
-            "--profile",
-            "droid",
-            "--connect",
-            "tcp/127.0.0.1:1",
-            "--open-timeout-s",
-            "0.2",
-        ],
-        ExitCode.UNREACHABLE,
-        ("127.0.0.1:1",),
-    ),
     "unknown key": (["serve", "key.yaml"], ExitCode.CONFIG, ("max_sesions", "did you mean max_sessions")),
     "value of another type": (["serve", "value.yaml"], ExitCode.CONFIG, ("max_sessions", "int")),
     "no YAML": (["serve", "broken.yaml"], ExitCode.CONFIG, ("YAML",)),
@@ -160,6 +146,15 @@ def test_one_line_says_what_is_wrong(
     assert line.startswith("vagus: ")
     for part in parts:
         assert part in line, line
+
+
+def test_a_gateway_without_a_router_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("websockets")
+    unreachable = ["--connect", "tcp/127.0.0.1:1", "--open-timeout-s", "0.2"]
+    assert main(["gateway", "openpi", "--profile", "droid", *unreachable]) == ExitCode.UNREACHABLE
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("vagus: ")
+    assert "127.0.0.1:1" in line
 
 
 def test_what_the_list_of_commands_says_is_what_the_commands_say() -> None:

@@ -84,13 +84,16 @@ class Driller:
         self.foreign.start("b")
         return gone_ns
 
-    def await_hold(self) -> None:
-        """Wait until the robot has played its plan and stands."""
+    def await_hold(self, begun_ns: int) -> None:
+        """Wait until the robot has played what it got before `begun_ns`, and stands."""
 
         def holds() -> bool:
             assert self.robot.exit_code is None, self.robot.output
             rows = rows_so_far(self._rig.folder, self.foreign.protocol, last=10)
-            return bool(rows) and all(row.motion == "fallback" and not row.is_moving for row in rows)
+            return bool(rows) and all(
+                row.t_ns > begun_ns + IN_FLIGHT_NS and row.motion == "fallback" and not row.is_moving
+                for row in rows
+            )
 
         wait_until(holds, lambda: f"{self.foreign.protocol} holds")
 
@@ -102,11 +105,11 @@ class Driller:
 
 def during(drillers: Sequence[Driller], name: str, begin: Act, end: Act) -> None:
     """Do one thing to all servers until their robots hold, and wait until all go on."""
-    begun_ns = monotonic_ns()
     for driller in drillers:
         begin(driller.foreign)
+    begun_ns = monotonic_ns()
     for driller in drillers:
-        driller.await_hold()
+        driller.await_hold(begun_ns)
     for driller in drillers:
         end(driller.foreign)
         driller.faults.append(Fault(name, begun_ns, monotonic_ns()))
