@@ -15,7 +15,7 @@ from websockets.sync.server import ServerConnection, serve
 from websockets.utils import accept_key
 
 from gateways.foreign_rig import profile_of, row_of
-from vagus.errors import LinkError, PolicyError, ProtocolError
+from vagus.errors import ConfigError, LinkError, PolicyError, ProtocolError
 from vagus.gateways.arrays import ArrayDialect, decode_message, encode_message
 from vagus.gateways.foreign_address import ForeignAddress, parse_address
 from vagus.gateways.foreign_policy import ForeignPolicy
@@ -313,6 +313,20 @@ def test_the_running_plan_goes_along_in_the_keys_of_kai0_where_the_metadata_offe
     assert list(without) == ["state", "prompt"]
     np.testing.assert_allclose(np.array(along["prev_action_chunk"], float), np.degrees(plan), rtol=1e-5)
     assert (along["inference_delay"], along["execute_horizon"], along["enable_rtc"]) == (1, 1, True)
+
+
+def test_a_server_that_contradicts_the_profile_is_refused_at_the_start() -> None:
+    def contradicting(connection: ServerConnection, heard: list[Value]) -> None:
+        connection.send(pack({"vagus": {"rate_hz": 1234.0}}))
+        heard.extend(None for _ in connection)
+
+    with serving(contradicting) as (address, heard, _):
+        options = OpenPiOptions(timeout_s=LONG_S)
+        client = OpenPiClient(address, options, None, profile_of())
+        with pytest.raises(ConfigError, match=r"rate_hz.*1234.*metadata"):
+            ForeignPolicy(client, profile_of(), options)
+        assert not client.is_open
+    assert heard == []
 
 
 @pytest.mark.parametrize("said", [{}, {"vagus": {"rtc": False}}, {"vagus": {"rtc": 1}}, {"vagus": "rtc"}])

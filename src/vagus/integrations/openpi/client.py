@@ -20,8 +20,9 @@ from vagus.gateways.foreign_options import without_token
 from vagus.gateways.foreign_server import Asked
 from vagus.gateways.msgpack import MAX_FOREIGN_BYTES, Key, Value
 from vagus.gateways.neutral import Envelope, ForeignReply, ForeignRequest, ForeignRtc, Operation
+from vagus.gateways.profile import Profile
 from vagus.integrations.openpi.dialect import decode_metadata, decode_reply, encode_request
-from vagus.integrations.openpi.metadata import OWN_KEY
+from vagus.integrations.openpi.metadata import OWN_KEY, check_metadata
 from vagus.integrations.openpi.options import ARRAY_DIALECTS, OpenPiOptions
 from vagus.policies.policy import ServingMode
 from vagus.quoting import quoted
@@ -42,6 +43,7 @@ class OpenPiClient:
         address: where it listens.
         options: settings.
         token: sent as `Authorization: Api-Key`; None: nothing is sent.
+        profile: what metadata of our own gateways are compared with; None: nothing is compared.
     """
 
     wanted = "an openpi server (WebSocket)"
@@ -52,8 +54,15 @@ class OpenPiClient:
     max_rows = 1
     settings = ""
 
-    def __init__(self, address: ForeignAddress, options: OpenPiOptions, token: str | None) -> None:
+    def __init__(
+        self,
+        address: ForeignAddress,
+        options: OpenPiOptions,
+        token: str | None,
+        profile: Profile | None = None,
+    ) -> None:
         self.address = address
+        self._profile = profile
         self.has_reset = options.sends_reset
         endpoint = "infer" if options.sends_reset else ""
         self._envelope = Envelope("openpi", dialect=ARRAY_DIALECTS[options.arrays], endpoint=endpoint)
@@ -72,6 +81,7 @@ class OpenPiClient:
         Raises:
             LinkError: no WebSocket connection, or no metadata in time.
             ProtocolError: what answers is no openpi server.
+            ConfigError: the metadata contradict the profile.
         """
         self.close()
         conversation = self._conversation = _Conversation()
@@ -79,7 +89,10 @@ class OpenPiClient:
         frame = conversation.call(begin, timeout_s, "no metadata")
         if isinstance(frame, str):
             raise ProtocolError(f"metadata: wanted a binary frame, got the text {quoted(frame, 120)!r}")
-        return decode_metadata(frame)
+        said = decode_metadata(frame)
+        if self._profile is not None:
+            check_metadata(said, self._profile)
+        return said
 
     def rtc_of(self, said: Mapping[Key, Value], horizon: int) -> RtcSpec | None:
         """Return the real-time chunking that the metadata offers, as our own gateway's does; None: none."""

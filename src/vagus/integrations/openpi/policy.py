@@ -24,5 +24,5 @@ class OpenPiPolicy(ForeignPolicy):
 
     def __init__(self, address: str, *, options: OpenPiOptions) -> None:
         profile = load_profile(options.profile, "openpi")
-        client = OpenPiClient(parse_address(address), options, read_token(options.token_path))
+        client = OpenPiClient(parse_address(address), options, read_token(options.token_path), profile)
         super().__init__(client, profile, options)
