@@ -29,7 +29,7 @@ $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 10), f"vagus wants Python 3.10 or newer, got {sys.version}"'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[plot,metrics,gym,yaml,openpi,gr00t,lerobot-grpc]' --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[plot,metrics,gym,yaml,openpi,gr00t,lerobot-grpc,lerobot-zenoh]' --group dev
 	touch $@
 
 demo: install  ## run the demo: a simulated arm, a policy in another process, and faults between them
@@ -76,7 +76,7 @@ $(LEROBOT_VENV)/.installed: pyproject.toml
 	@test -n "$(LEROBOT_PYTHON)" || { echo "LeRobot wants Python 3.12 or 3.13; name one: make test-lerobot LEROBOT_PYTHON=…"; exit 1; }
 	$(LEROBOT_PYTHON) -m venv $(LEROBOT_VENV)
 	$(LEROBOT_VENV)/bin/python -m pip install --quiet --upgrade pip
-	$(LEROBOT_VENV)/bin/python -m pip install --quiet --editable '.[lerobot,metrics,lerobot-grpc]' \
+	$(LEROBOT_VENV)/bin/python -m pip install --quiet --editable '.[lerobot,metrics,lerobot-grpc,lerobot-zenoh]' \
 		'lerobot[feetech,dynamixel,async]$(LEROBOT_VERSION:%===%)' pyzmq python-can \
 		--editable tests/lerobot/plugins/lerobot_robot_vsim 'pytest==9.2.0' 'pytest-timeout==2.4.0' 'hypothesis>=6.100'
 	touch $@

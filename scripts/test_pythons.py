@@ -31,7 +31,7 @@ OLDEST_TOO = (
     "tests/test_face.py",
 )
 """Run on the oldest Python alone, as the slow tests are: what is too new in the code shows there."""
-OLDEST_EXTRAS = ("openpi", "gr00t", "lerobot-grpc")
+OLDEST_EXTRAS = ("openpi", "gr00t", "lerobot-grpc", "lerobot-zenoh")
 """What they need."""
 TEST_TOOLS = ("pytest", "pytest-timeout", "hypothesis")
 WHAT_FAILED = ("--last-failed", "--last-failed-no-failures", "none")

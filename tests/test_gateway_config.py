@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,7 @@ def test_what_is_no_address_is_refused(listen: str) -> None:
         ("answer_timeout_s", 0.0),
         ("answer_timeout_s", float("nan")),
         ("idle_timeout_s", -1.0),
+        ("max_hold_s", 0.0),
         ("name", "x" * 49),
         ("name", "a\nb"),
     ],
@@ -52,3 +54,31 @@ def test_what_is_no_address_is_refused(listen: str) -> None:
 def test_a_setting_out_of_its_range_is_refused(setting: str, value: object) -> None:
     with pytest.raises(ConfigError, match=setting):
         replace(PLAIN, **{setting: value})  # type: ignore[arg-type] # a wrong value of the right type
+
+
+REMOTE = GatewayConfig(protocol="lerobot_zenoh", profile="so101", router="tcp/127.0.0.1:7447")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("router", "tcp/127.0.0.1:7447"),
+        ("deployment", "arm"),
+        ("standby", True),
+        ("robots_ca", Path("ca.pem")),
+    ],
+)
+def test_a_setting_that_the_protocol_does_not_use_is_refused(setting: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=f"{setting}: wanted none for openpi"):
+        replace(PLAIN, **{setting: value})  # type: ignore[arg-type] # a value of the right type
+
+
+def test_a_robot_comes_by_a_router_or_by_an_address() -> None:
+    with pytest.raises(ConfigError, match="router: wanted a router, or an address to listen on"):
+        replace(REMOTE, listen="127.0.0.1:7447")
+
+
+def test_a_standby_needs_a_router() -> None:
+    assert replace(REMOTE, standby=True).standby
+    with pytest.raises(ConfigError, match=r"standby: wanted a router .* name it with `router`"):
+        replace(REMOTE, router="", standby=True)

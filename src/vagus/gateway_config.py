@@ -13,6 +13,17 @@ __all__ = ["LOOPBACK", "GatewayConfig"]
 
 LOOPBACK = "127.0.0.1"
 """Address that only programs of this machine reach."""
+OF_ZENOH = frozenset({"lerobot_zenoh", "lerobot_zenoh_draft"})
+OF_REMOTE = frozenset({"lerobot_zenoh"})
+ONLY_FOR: Mapping[str, frozenset[str]] = {
+    "router": OF_ZENOH,
+    "robots_ca": OF_ZENOH,
+    "robots_certificate": OF_ZENOH,
+    "robots_private_key": OF_ZENOH,
+    "deployment": OF_REMOTE,
+    "standby": OF_REMOTE,
+}
+"""Setting → the protocols that use it, of those settings that not all do."""
 MAX_NAME = 48
 """Longest name of a gateway, in characters: a number is appended for each robot."""
 
@@ -22,11 +33,29 @@ class GatewayConfig:
     """Settings of a gateway: one address, at which robots of one foreign protocol connect."""
 
     protocol: str = ""
-    """Protocol of the robots: openpi, gr00t or lerobot_grpc."""
+    """Protocol of the robots: openpi, gr00t, lerobot_grpc or lerobot_zenoh."""
     profile: str = ""
     """Profile, which says what the protocol's keys mean: the name of a shipped one, or a .yaml file."""
     listen: str = ""
     """Address to listen on, host:port; port 0 picks a free one. Empty: 127.0.0.1 and the protocol's port."""
+    router: str = ""
+    """Endpoint of a router to which the robots connect, too, e.g. tcp/127.0.0.1:7448, instead of an address
+    to listen on; for protocols over Zenoh."""
+    robots_ca: Path | None = None
+    """PEM file of the authority that signed the robots' certificates; for protocols over Zenoh. With it,
+    robots are reached by mutual TLS alone."""
+    robots_certificate: Path | None = None
+    """PEM file of the certificate that the gateway shows to robots, or to their router."""
+    robots_private_key: Path | None = None
+    """PEM file of the private key of that certificate."""
+    deployment: str = ""
+    """Name under which LeRobot's remote inference finds the policy (lerobot_zenoh). Empty: the profile's."""
+    standby: bool = False
+    """Answer robots only after the gateway that does it now is gone (lerobot_zenoh). Both have the same
+    settings and the same router."""
+    max_hold_s: float = 8.0
+    """Longest time for which a robot is held when the policy does not answer, in seconds (lerobot_zenoh);
+    after it, its run is ended."""
     name: str = ""
     """Name of the gateway; its robots are called <name>-1, <name>-2 …. Empty: the protocol's name."""
     service: str = ""
@@ -58,6 +87,8 @@ class GatewayConfig:
         check_count("max_message_mb", self.max_message_mb, most=1024)
         check_seconds("answer_timeout_s", self.answer_timeout_s)
         check_seconds("idle_timeout_s", self.idle_timeout_s)
+        check_seconds("max_hold_s", self.max_hold_s)
+        self._check_protocol()
         if len(self.name) > MAX_NAME or not self.name.isprintable():
             raise ConfigError("name", wanted=f"at most {MAX_NAME} characters", got=repr(self.name))
         if self.listen:
@@ -66,6 +97,27 @@ class GatewayConfig:
             table = getattr(self, field_name)
             if not isinstance(table, Mapping):
                 raise ConfigError(field_name, wanted="a mapping of texts to texts", got=repr(table))
+
+    def _check_protocol(self) -> None:
+        """Refuse a setting that the protocol does not use, and half a setting."""
+        for name, protocols in ONLY_FOR.items():
+            is_set = getattr(self, name) not in (None, "", False)
+            if is_set and self.protocol and self.protocol not in protocols:
+                raise ConfigError(name, wanted=f"none for {self.protocol}", got=repr(getattr(self, name)))
+        if self.router and self.listen:
+            raise ConfigError(
+                "router",
+                wanted="a router, or an address to listen on",
+                got=f"{self.router} and {self.listen}",
+            )
+        if self.standby and not self.router:
+            raise ConfigError(
+                "standby",
+                wanted="a router that the robots and both gateways connect to",
+                got="none",
+                fix="robots that connect to a gateway itself lose it with its process: start a router, "
+                "and name it with `router`",
+            )
 
     @property
     def robot_prefix(self) -> str:

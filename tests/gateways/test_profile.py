@@ -87,7 +87,10 @@ def apart(key: str) -> tuple[WireSpan, ...]:
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"protocol": "opempi"}, "protocol: wanted one of openpi, gr00t, lerobot_grpc, got 'opempi'"),
+        (
+            {"protocol": "opempi"},
+            "protocol: wanted one of openpi, gr00t, lerobot_grpc, lerobot_zenoh, got 'opempi'",
+        ),
         ({"name": "a\nb"}, "name of a profile: wanted a name that can be printed"),
         ({"robot_type": ""}, "robot_type: wanted a name"),
         ({"rate_hz": 0.0}, "rate_hz: wanted a finite number above 0"),
@@ -170,4 +173,4 @@ def test_units_that_contradict_their_kind_or_do_not_convert_are_refused(
 
 
 def test_all_protocols_are_known() -> None:
-    assert PROTOCOLS == ("openpi", "gr00t", "lerobot_grpc")
+    assert PROTOCOLS == ("openpi", "gr00t", "lerobot_grpc", "lerobot_zenoh")

@@ -47,6 +47,9 @@ def test_there_are_profiles_for_every_protocol() -> None:
     assert {name for name in SHIPPED if name.startswith("openpi")} == {
         f"openpi/{name}" for name in ("aloha", "droid", "droid_position", "libero", "pi05_websocket")
     }
+    assert {name for name in SHIPPED if name.startswith("lerobot_zenoh")} == {
+        f"lerobot_zenoh/{name}" for name in ("so100", "so101", "so101_normalized")
+    }
     for protocol in ("gr00t", "lerobot_grpc"):
         assert {name for name in SHIPPED if name.startswith(protocol)} == {
             f"{protocol}/so100",
@@ -65,7 +68,7 @@ def test_a_shipped_profile_is_valid_and_says_where_its_facts_are_from(name: str)
     assert "# Chosen here: " in comment
 
 
-@pytest.mark.parametrize("protocol", ["gr00t", "lerobot_grpc"])
+@pytest.mark.parametrize("protocol", ["gr00t", "lerobot_grpc", "lerobot_zenoh"])
 def test_an_so101_differs_from_an_so100_in_its_name_alone(protocol: str) -> None:
     older, newer = (load_profile(name, protocol) for name in ("so100", "so101"))
     assert (older.robot_type, newer.robot_type) == ("so100_follower", "so101_follower")
@@ -172,12 +175,16 @@ def test_a_list_that_is_none_is_refused(arm: Path, wrong: str) -> None:
 @pytest.mark.parametrize(
     ("name", "protocol", "named"),
     [
-        ("so100", None, "did you mean gr00t/so100 or lerobot_grpc/so100"),
+        ("so100", None, "did you mean gr00t/so100 or lerobot_grpc/so100 or lerobot_zenoh/so100"),
         ("driod", "openpi", "wanted one of openpi/aloha, openpi/droid, .*or a path to a file .*got 'driod'"),
         ("so100", "openpi", "wanted one of openpi/aloha.*got 'so100'"),
         ("", None, "got ''"),
         ("../openpi/profiles/droid", "openpi", "got '../openpi/profiles/droid'"),
-        ("droid", "opempi", "protocol: wanted one of openpi, gr00t, lerobot_grpc, got 'opempi'"),
+        (
+            "droid",
+            "opempi",
+            "protocol: wanted one of openpi, gr00t, lerobot_grpc, lerobot_zenoh, got 'opempi'",
+        ),
         ("nowhere/x.yaml", None, "profile x.yaml: wanted a file, got nowhere/x.yaml"),
     ],
 )

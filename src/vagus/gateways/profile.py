@@ -11,6 +11,7 @@ from vagus.errors import SpecError
 from vagus.features import ActionKind
 from vagus.field_types import settle_fields
 from vagus.gateways.profile_keys import PROTOCOLS, check_keys_fit, told_path
+from vagus.gateways.profile_semantics import check_semantics
 from vagus.spec_checks import check_frame_size
 from vagus.specs import check_name, check_positive, check_unique
 from vagus.units import is_stated
@@ -91,6 +92,7 @@ class WireSpan:
         relative_to: for relative actions, the state features that they are counted from, one per name; empty:
             those of the same names.
         dtype: element type with which the array is written.
+        semantics: what the wire's own specification says the array means; "": made from names and units.
     """
 
     key: tuple[str, ...]
@@ -104,6 +106,7 @@ class WireSpan:
     reference: ActionReference = ActionReference.ABSOLUTE
     relative_to: tuple[str, ...] = ()
     dtype: FloatType = FloatType.FLOAT32
+    semantics: str = ""
 
     def __post_init__(self) -> None:
         settle_fields(self, SpecError)
@@ -157,6 +160,7 @@ class WireImage:
         color: order of its colors.
         resize: what is done with a picture of another size.
         required: False: a request may come without it.
+        semantics: what the wire's own specification says the picture means; "": the camera's.
     """
 
     key: tuple[str, ...]
@@ -167,6 +171,7 @@ class WireImage:
     color: ColorOrder = ColorOrder.RGB
     resize: ResizeRule = ResizeRule.REFUSE
     required: bool = True
+    semantics: str = ""
 
     def __post_init__(self) -> None:
         settle_fields(self, SpecError)
@@ -195,6 +200,7 @@ class Profile:
         images: pictures.
         instruction: keys to the text of what to do; None: the wire has none.
         identity: stated identity of a foreign server that cannot say who it is; "": not stated.
+        semantics: text that both sides of the wire must state alike, where the protocol has one; "": none.
 
     Raises:
         SpecError: the profile contradicts itself or its protocol.
@@ -210,6 +216,7 @@ class Profile:
     images: tuple[WireImage, ...] = ()
     instruction: tuple[str, ...] | None = None
     identity: str = ""
+    semantics: str = ""
 
     def __post_init__(self) -> None:
         settle_fields(self, SpecError)
@@ -228,6 +235,7 @@ class Profile:
             _check_state(span)
         check_keys_fit(self.protocol, self.actions, self.state, self.images, self.instruction)
         _check_bases(self.actions, set(_names(self.state)))
+        check_semantics(self.protocol, self.semantics, (*self.state, *self.actions), self.images)
 
 
 def _names(spans: Iterable[WireSpan]) -> Iterator[str]:
