@@ -171,7 +171,7 @@ class _MemoryQuery:
 
 
 class MemoryLink:
-    """A link to a `MemoryNetwork`; made by `MemoryNetwork.link`."""
+    """A `PlainLink` to a `MemoryNetwork`; made by `MemoryNetwork.link`. Nothing can be damaged on the way."""
 
     def __init__(self, network: MemoryNetwork, name: str) -> None:
         self.name = name
@@ -268,6 +268,19 @@ class MemoryLink:
         """See `Link.tokens`."""
         self._require_connected()
         return self._network._tokens(key)  # noqa: SLF001
+
+    def is_heard(self, key: str) -> bool:
+        """See `PlainLink.is_heard`."""
+        return self._is_elsewhere("subscription", key)
+
+    def is_served(self, key: str) -> bool:
+        """See `PlainLink.is_served`."""
+        return self._is_elsewhere("queryable", key)
+
+    def _is_elsewhere(self, kind: str, key: str) -> bool:
+        with self._lock:
+            present = self._network._present(kind) if self.is_connected else []  # noqa: SLF001
+            return any(keys_intersect(entry.key, key) and entry.link is not self for entry in present)
 
     def on_reopen(self, callback: Callable[[int], None]) -> None:
         """See `Link.on_reopen`."""

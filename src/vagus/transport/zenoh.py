@@ -11,19 +11,29 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 import zenoh
 
 from vagus.errors import ConfigError, LinkError, ProtocolError, QueryTimeoutError
-from vagus.transport.integrity import SEAL_SIZE, check_seal, seal
+from vagus.quoting import quoted
+from vagus.transport.attachments import Attachments, PlainAttachments, SealedAttachments
 from vagus.transport.link import Declaration, Delivery, Query, Sample
 from vagus.transport.reopening import ReopeningLink
 from vagus.transport.unreached import why_not_listening, why_unreached
 from vagus.transport.zenoh_config import LinkMode, ZenohConfig, parse_extra
 
-__all__ = ["QUALITY", "Quality", "ZenohConnection", "ZenohLink", "close_zenoh_session", "open_zenoh_session"]
+__all__ = [
+    "QUALITY",
+    "Quality",
+    "ZenohConnection",
+    "ZenohLink",
+    "ZenohPlainLink",
+    "close_zenoh_session",
+    "open_zenoh_session",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +61,14 @@ QUALITY = {
     Delivery.OBSERVATION: Quality(zenoh.CongestionControl.DROP, zenoh.Priority.DATA, is_express=False),
     Delivery.CHUNK: Quality(zenoh.CongestionControl.DROP, zenoh.Priority.REAL_TIME, is_express=True),
 }
+
+MAX_ERROR_BYTES = 2048
+"""Part of an error answer that is read."""
+
+MAX_ASKED = 256
+"""Keys of which a session is told who else uses them; the one that was asked first is forgotten first."""
+
+_Asker = TypeVar("_Asker", zenoh.Publisher, zenoh.Querier)
 
 QUERY_QUALITY = Quality(zenoh.CongestionControl.DROP, zenoh.Priority.DATA, is_express=True)
 """Quality of queries and their answers. Zenoh's default can block for 5 s, whatever the timeout."""
@@ -98,8 +116,9 @@ def _check_key(key: str) -> None:
 class _ZenohQuery:
     """A received query, until it is answered or dropped."""
 
-    def __init__(self, query: zenoh.Query, key: str) -> None:
+    def __init__(self, query: zenoh.Query, key: str, attachments: Attachments) -> None:
         self.key = key
+        self._attachments = attachments
         self.payload = query.payload.to_bytes() if query.payload is not None else b""
         self._query: zenoh.Query | None = query
 
@@ -109,7 +128,7 @@ class _ZenohQuery:
             return
         try:
             # travels like the query that it answers: droppable, express
-            query.reply(self.key, payload, attachment=seal(b"", payload))
+            query.reply(self.key, payload, attachment=self._attachments.attachment(b"", payload) or None)
         except zenoh.ZError as error:
             logger.debug("answer to %s is lost: %s", self.key, _text(error))
         query.drop()  # type: ignore[no-untyped-call]
@@ -118,6 +137,49 @@ class _ZenohQuery:
         query, self._query = self._query, None
         if query is not None:
             query.drop()  # type: ignore[no-untyped-call]
+
+
+SEALED = SealedAttachments()
+
+
+def _bytes(attachment: zenoh.ZBytes | None) -> bytes:
+    return attachment.to_bytes() if attachment is not None else b""
+
+
+def _said(error: zenoh.ReplyError) -> str:
+    """Return the beginning of the text of an error answer."""
+    return error.payload.to_bytes()[:MAX_ERROR_BYTES].decode(errors="replace")
+
+
+class _Others:
+    """Who else subscribes to or serves a key: what a declared publisher or querier of the key is told."""
+
+    def __init__(self, session: zenoh.Session) -> None:
+        self._session = session
+        self._lock = threading.Lock()
+        self._publishers: dict[str, zenoh.Publisher] = {}
+        self._queriers: dict[str, zenoh.Querier] = {}
+
+    def is_heard(self, key: str) -> bool:
+        declare = partial(self._session.declare_publisher, key, allowed_destination=zenoh.Locality.REMOTE)
+        return self._is_matched(self._publishers, key, declare)
+
+    def is_served(self, key: str) -> bool:
+        declare = partial(self._session.declare_querier, key, allowed_destination=zenoh.Locality.REMOTE)
+        return self._is_matched(self._queriers, key, declare)
+
+    def _is_matched(self, declared: dict[str, _Asker], key: str, declare: Callable[[], _Asker]) -> bool:
+        try:
+            with self._lock:
+                if key not in declared:
+                    while len(declared) >= MAX_ASKED:
+                        declared.pop(next(iter(declared))).undeclare()  # type: ignore[no-untyped-call]
+                    declared[key] = declare()
+                status: object = declared[key].matching_status
+        except zenoh.ZError as error:  # the session is closed
+            logger.debug("who is at %s is unknown: %s", key, _text(error))
+            return False
+        return isinstance(status, zenoh.MatchingStatus) and status.matching  # Zenoh's stub calls it a bool
 
 
 class _InHand(threading.local):
@@ -139,12 +201,15 @@ class ZenohConnection:
         on_lost: Callable[[], None] | None,
         *,
         is_listening: bool = False,
-        is_checking: bool = True,
+        attachments: Attachments = SEALED,
+        is_complete: bool = False,
     ) -> None:
         self.corrupted = 0
         """Messages that did not arrive as they were sent, and were dropped."""
-        self._is_checking = is_checking
+        self._attachments = attachments
+        self._is_complete = is_complete
         self._session = session
+        self._others = _Others(session)
         self._on_lost = on_lost
         self._is_listening = is_listening
         self._is_live = True
@@ -181,14 +246,14 @@ class ZenohConnection:
     def publish(self, key: str, header: bytes, payload: bytes, delivery: Delivery) -> None:
         """Send one message; it is lost without an error if the network is away."""
         quality = QUALITY[delivery]
-        sealed = seal(header, payload)
-        before, self._in_hand.message = self._in_hand.message, (sealed, payload)
+        attachment = self._attachments.attachment(header, payload)
+        before, self._in_hand.message = self._in_hand.message, (attachment, payload)
         try:
             # no declared publisher: it sends nothing until a router has told it of a subscriber
             self._session.put(
                 key,
                 payload,
-                attachment=sealed,
+                attachment=attachment or None,
                 congestion_control=quality.congestion_control,
                 priority=quality.priority,
                 express=quality.is_express,
@@ -216,13 +281,14 @@ class ZenohConnection:
         """Deliver the queries under `key`."""
 
         def deliver(asked: zenoh.Query) -> None:
-            query = _ZenohQuery(asked, str(asked.key_expr) if "*" in key else key)
-            is_whole = self._opened(asked.attachment, query.payload) is not None
+            query = _ZenohQuery(asked, str(asked.key_expr) if "*" in key else key, self._attachments)
+            is_whole = self._opened(_bytes(asked.attachment), query.payload) is not None
             if not is_whole or not self._is_live or not self._call(key, on_query, query):
                 query.drop()
 
         callback = zenoh.handlers.Callback(deliver, indirect=False)
-        return self._declared(key, partial(self._session.declare_queryable, key, callback))
+        declare = partial(self._session.declare_queryable, key, callback, complete=self._is_complete)
+        return self._declared(key, declare)
 
     def token(self, key: str) -> Declaration:
         """Declare a liveliness token under `key`."""
@@ -246,7 +312,7 @@ class ZenohConnection:
             self._session.get,
             key,
             payload=payload,
-            attachment=seal(b"", payload),
+            attachment=self._attachments.attachment(b"", payload) or None,
             target=zenoh.QueryTarget.ALL,
             consolidation=zenoh.ConsolidationMode.NONE,  # others hold every answer back until the last is in
             congestion_control=QUERY_QUALITY.congestion_control,
@@ -255,11 +321,15 @@ class ZenohConnection:
         )
         replies, has_ended = self._ask(key, ask, timeout_s)
         samples = [reply.ok for reply in replies if reply.ok is not None]
-        bodies = ((sample.attachment, sample.payload.to_bytes()) for sample in samples)
-        answers = tuple(body for sealed, body in bodies if self._opened(sealed, body) is not None)
+        bodies = ((_bytes(sample.attachment), sample.payload.to_bytes()) for sample in samples)
+        answers = tuple(body for attachment, body in bodies if self._opened(attachment, body) is not None)
         if answers:
             return answers
-        if not has_ended or any(reply.err is not None for reply in replies):
+        errors = [_said(reply.err) for reply in replies if reply.err is not None]
+        refusals = [error for error in errors if "timeout" not in error.lower()]
+        if refusals:
+            raise LinkError(f"{key} answered with an error: {quoted(refusals[0])}")
+        if errors or not has_ended:
             raise QueryTimeoutError(f"no answer from {key} within {timeout_s:g} s")
         raise LinkError(f"nobody serves {key}, or whoever does ended the query without an answer")
 
@@ -301,25 +371,31 @@ class ZenohConnection:
             raise LinkError(f"the network was lost while asking {key}")
         return replies, has_ended
 
+    def is_heard(self, key: str) -> bool:
+        """See `PlainLink.is_heard`."""
+        _check_key(key)
+        return self._is_live and self._others.is_heard(key)
+
+    def is_served(self, key: str) -> bool:
+        """See `PlainLink.is_served`."""
+        _check_key(key)
+        return self._is_live and self._others.is_served(key)
+
     def _received(self, sample: zenoh.Sample) -> tuple[bytes, bytes] | None:
         """Return header and payload of a message, or None if its checksum is wrong."""
         message = self._in_hand.message
-        if message is not None and sample.attachment is not None:
-            sealed, payload = message
-            if sample.attachment.to_bytes() == sealed:  # it never left this thread
-                return sealed[:-SEAL_SIZE], payload
+        attachment = _bytes(sample.attachment)
+        if message is not None and attachment and attachment == message[0]:  # it never left this thread
+            return self._attachments.header(attachment), message[1]
         payload = sample.payload.to_bytes()
-        header = self._opened(sample.attachment, payload)
+        header = self._opened(attachment, payload)
         return None if header is None else (header, payload)
 
-    def _opened(self, attachment: zenoh.ZBytes | None, payload: bytes) -> bytes | None:
+    def _opened(self, attachment: bytes, payload: bytes) -> bytes | None:
         """Return the header of a message, or None if its checksum is wrong."""
-        sealed = attachment.to_bytes() if attachment is not None else b""
-        header = check_seal(sealed, payload)
-        if header is not None or not self._is_checking:
-            return header if header is not None else sealed[:-SEAL_SIZE]
-        self.corrupted += 1
-        return None
+        header = self._attachments.checked_header(attachment, payload)
+        self.corrupted += header is None
+        return header
 
     def _declared(self, key: str, declare: Callable[[], Declaration]) -> Declaration:
         _check_key(key)
@@ -357,12 +433,14 @@ def _collect(
         replies.append(reply)
 
 
-class ZenohLink(ReopeningLink):
-    """A `Link` over Zenoh: `with ZenohLink(config) as link:`."""
+class _OverZenoh(ReopeningLink):
+    """A link over Zenoh, with this form of attachments."""
 
-    def __init__(self, config: ZenohConfig) -> None:
+    def __init__(self, config: ZenohConfig, attachments: Attachments, *, is_complete: bool = False) -> None:
         self._config = config
         self._is_listening = bool(config.listen)
+        self._attachments = attachments
+        self._is_complete = is_complete
         super().__init__(
             self._connect,
             address=", ".join(config.reached or config.listen),
@@ -387,9 +465,34 @@ class ZenohLink(ReopeningLink):
             session,
             on_lost if is_replaced else None,
             is_listening=self._is_listening,
-            is_checking=config.checksum,
+            attachments=self._attachments,
+            is_complete=self._is_complete,
         )
         if config.mode is LinkMode.PEER and config.reached and not connection.is_connected:
             connection.close()  # a client's open fails by itself; a peer's succeeds with nobody there
             raise LinkError(f"nobody answers at {', '.join(config.reached)}")
         return connection
+
+
+class ZenohLink(_OverZenoh):
+    """A `Link` over Zenoh: `with ZenohLink(config) as link:`."""
+
+    def __init__(self, config: ZenohConfig) -> None:
+        super().__init__(config, SealedAttachments(is_checking=config.checksum))
+
+
+class ZenohPlainLink(_OverZenoh):
+    """A `PlainLink` over Zenoh, without shared memory; `checksum` of its configuration has no effect."""
+
+    def __init__(self, config: ZenohConfig) -> None:
+        super().__init__(replace(config, shared_memory=False), PlainAttachments(), is_complete=True)
+
+    def is_heard(self, key: str) -> bool:
+        """See `PlainLink.is_heard`."""
+        connection = self._connection
+        return isinstance(connection, ZenohConnection) and connection.is_heard(key)
+
+    def is_served(self, key: str) -> bool:
+        """See `PlainLink.is_served`."""
+        connection = self._connection
+        return isinstance(connection, ZenohConnection) and connection.is_served(key)
