@@ -12,14 +12,16 @@ import zenoh
 
 from transport.rig import eventually, settle
 from vagus.errors import LinkError, ProtocolError, QueryTimeoutError
-from vagus.transport import zenoh as zenoh_module
+from vagus.transport import zenoh_others
 from vagus.transport.faults import FaultProxy
 from vagus.transport.link import Delivery, Query, Sample
 from vagus.transport.memory import MemoryNetwork
 from vagus.transport.plain_link import PlainLink
 from vagus.transport.router import Router
-from vagus.transport.zenoh import ZenohPlainLink, close_zenoh_session, open_zenoh_session
+from vagus.transport.zenoh import ZenohPlainLink
 from vagus.transport.zenoh_config import LinkMode, RouterConfig, ZenohConfig
+from vagus.transport.zenoh_connection import ZenohConnection
+from vagus.transport.zenoh_session import close_zenoh_session, open_zenoh_session
 
 HEADER = bytes(range(27))
 OBSERVATION = "lerobot/inference/v1/deployments/arm/instances/i/sessions/s/obs"
@@ -289,14 +291,14 @@ def test_everything_is_declared_again_after_a_loss(routed: Routed) -> None:
 def test_who_else_is_there_is_known_of_the_last_keys_only(
     routed: Routed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(zenoh_module, "MAX_ASKED", 3)
+    monkeypatch.setattr(zenoh_others, "MAX_ASKED", 3)
     server, robot = routed.server(), routed.robot()
     server.subscribe("many/*", lambda sample: None)
     for index in range(9):
         assert eventually(lambda key=f"many/{index}": robot.is_heard(key))  # type: ignore[misc]
     assert isinstance(robot, ZenohPlainLink)
     connection = robot._connection
-    assert isinstance(connection, zenoh_module.ZenohConnection)
+    assert isinstance(connection, ZenohConnection)
     assert list(connection._others._publishers) == ["many/6", "many/7", "many/8"]
     assert eventually(lambda: robot.is_heard("many/0"))
 

@@ -15,21 +15,22 @@ import zenoh
 
 from transport.rig import eventually, is_served, settle
 from vagus.errors import ConfigError, LinkError, ProtocolError
-from vagus.transport import zenoh as zenoh_module
+from vagus.transport import zenoh_connection
 from vagus.transport.fault_path import Faults
 from vagus.transport.faults import FaultProxy
 from vagus.transport.integrity import seal
 from vagus.transport.link import Delivery, Link, Query, Sample
 from vagus.transport.reopening import CLOSE_TIMEOUT_S
 from vagus.transport.router import Router
-from vagus.transport.zenoh import (
+from vagus.transport.zenoh import ZenohLink
+from vagus.transport.zenoh_config import WAIT_BEFORE_CLOSE_US, LinkMode, RouterConfig, ZenohConfig
+from vagus.transport.zenoh_connection import ZenohConnection
+from vagus.transport.zenoh_session import (
     QUALITY,
-    ZenohConnection,
-    ZenohLink,
+    QUERY_QUALITY,
     close_zenoh_session,
     open_zenoh_session,
 )
-from vagus.transport.zenoh_config import WAIT_BEFORE_CLOSE_US, LinkMode, RouterConfig, ZenohConfig
 
 HEADER = bytes(27)
 KEY = "@vagus/m/r/default/server/robot/chunk"
@@ -483,6 +484,6 @@ def test_a_query_keeps_its_timeout_on_a_stalled_link(router: Router, proxy: Faul
 def test_a_query_that_blocks_would_not(
     router: Router, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blocking = replace(zenoh_module.QUERY_QUALITY, congestion_control=zenoh.CongestionControl.BLOCK)
-    monkeypatch.setattr(zenoh_module, "QUERY_QUALITY", blocking)
+    blocking = replace(QUERY_QUALITY, congestion_control=zenoh.CongestionControl.BLOCK)
+    monkeypatch.setattr(zenoh_connection, "QUERY_QUALITY", blocking)
     assert answered_in_s(router, proxy) > BLOCK_S / 2

@@ -11,8 +11,8 @@ from functools import partial
 from vagus.errors import ConfigError, LinkError
 from vagus.threads import Supervised
 from vagus.transport.unreached import why_not_listening
-from vagus.transport.zenoh import close_zenoh_session, open_zenoh_session
 from vagus.transport.zenoh_config import RouterConfig
+from vagus.transport.zenoh_session import close_zenoh_session, open_zenoh_session
 
 __all__ = ["FREE_PORT_TRIES", "Router", "with_free_port"]
 
