@@ -6,24 +6,20 @@ lets the rule that allows win. A subject is the common name of a certificate, ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TypeAlias
+from collections.abc import Iterable
 
 from vagus.errors import ConfigError
+from vagus.transport.acl_rule import EGRESS, INGRESS, Rule, allow
 from vagus.transport.keys import ROOT, begins_keys, sanitise
+from vagus.transport.lerobot_acl import LeRobotParties
 
 __all__ = ["access_control"]
 
-Rule: TypeAlias = Mapping[str, object]
-
-INGRESS = "ingress"
-"""Direction of messages to the router."""
-
-EGRESS = "egress"
-"""Direction of messages from the router."""
-
 ANY_SERVER = f"{ROOT}/*/*/*/*"
 """Pattern of every server of every service; the verbatim first chunk must be written out."""
+
+
+NO_LEROBOT = LeRobotParties()
 
 
 def access_control(
@@ -32,6 +28,7 @@ def access_control(
     *,
     tools: Iterable[str] = (),
     gateways: Iterable[str] = (),
+    lerobot: LeRobotParties = NO_LEROBOT,
 ) -> dict[str, object]:
     """Return the `access_control` section of a router's configuration.
 
@@ -41,6 +38,7 @@ def access_control(
         tools: common names of operators' certificates, which may only read (`vagus status`).
         gateways: common names of the certificates of processes with gateways. The robots of such a process
             are called <name>-1, <name>-2 …: its gateways carry this name, or this name, a dash and more.
+        lerobot: parties of LeRobot's remote inference over Zenoh; a name may also be one of the above.
 
     Raises:
         ConfigError: the keys of one server or gateway would include those of another party, or a name has two
@@ -56,6 +54,7 @@ def access_control(
         *((f"server {name}", name, _server(name)) for name in servers),
         *((f"gateway {name}", name, _gateway(name)) for name in gateways),
         *((f"tool {name}", name, _seeing(name)) for name in tools),
+        *lerobot.grants(),
     )
     for party, name, granted in parties:
         rules += granted
@@ -101,16 +100,6 @@ def _check_names(
             )
 
 
-def _allow(name: str, flow: str, messages: tuple[str, ...], *keys: str) -> Rule:
-    return {
-        "id": name,
-        "permission": "allow",
-        "flows": [flow],
-        "messages": list(messages),
-        "key_exprs": list(keys),
-    }
-
-
 def _robot(name: str) -> tuple[Rule, ...]:
     return _client(name, f"{ANY_SERVER}/{sanitise(name)}")
 
@@ -122,21 +111,21 @@ def _gateway(name: str) -> tuple[Rule, ...]:
 def _client(name: str, own: str) -> tuple[Rule, ...]:
     asked = (f"{own}/session", f"{own}/reset")
     return (
-        _allow(f"{name}: sends observations", INGRESS, ("put",), f"{own}/obs"),
-        _allow(f"{name}: asks", INGRESS, ("query",), *asked),
-        _allow(f"{name}: gets answers", EGRESS, ("reply",), *asked),
-        _allow(f"{name}: listens", INGRESS, ("declare_subscriber",), f"{own}/chunk"),
-        _allow(f"{name}: gets chunks", EGRESS, ("put",), f"{own}/chunk"),
+        allow(f"{name}: sends observations", INGRESS, ("put",), f"{own}/obs"),
+        allow(f"{name}: asks", INGRESS, ("query",), *asked),
+        allow(f"{name}: gets answers", EGRESS, ("reply",), *asked),
+        allow(f"{name}: listens", INGRESS, ("declare_subscriber",), f"{own}/chunk"),
+        allow(f"{name}: gets chunks", EGRESS, ("put",), f"{own}/chunk"),
         # without being told who listens and answers, its publishers and queriers send nothing
-        _allow(f"{name}: sees subscriptions", EGRESS, ("declare_subscriber",), f"{ANY_SERVER}/*/obs"),
-        _allow(
+        allow(f"{name}: sees subscriptions", EGRESS, ("declare_subscriber",), f"{ANY_SERVER}/*/obs"),
+        allow(
             f"{name}: sees queryables",
             EGRESS,
             ("declare_queryable",),
             f"{ANY_SERVER}/*/session",
             f"{ANY_SERVER}/*/reset",
         ),
-        _allow(f"{name}: is alive", INGRESS, ("liveliness_token",), f"{own}/*/alive"),
+        allow(f"{name}: is alive", INGRESS, ("liveliness_token",), f"{own}/*/alive"),
         *_seeing(name),
     )
 
@@ -145,32 +134,32 @@ def _server(name: str) -> tuple[Rule, ...]:
     own = f"{ROOT}/*/*/*/{sanitise(name)}-$*"
     asked = (f"{own}/*/session", f"{own}/*/reset", f"{own}/status")
     return (
-        _allow(f"{name}: listens", INGRESS, ("declare_subscriber",), f"{own}/*/obs"),
-        _allow(f"{name}: gets observations", EGRESS, ("put",), f"{own}/*/obs"),
-        _allow(f"{name}: sends chunks", INGRESS, ("put",), f"{own}/*/chunk"),
-        _allow(f"{name}: sees subscriptions", EGRESS, ("declare_subscriber",), f"{ANY_SERVER}/*/chunk"),
-        _allow(f"{name}: serves", INGRESS, ("declare_queryable",), *asked),
-        _allow(f"{name}: is asked", EGRESS, ("query",), *asked, f"{ANY_SERVER}/status"),
-        _allow(f"{name}: answers", INGRESS, ("reply",), *asked),
-        _allow(f"{name}: is alive", INGRESS, ("liveliness_token",), f"{own}/alive", f"{own}/starting"),
-        _allow(
+        allow(f"{name}: listens", INGRESS, ("declare_subscriber",), f"{own}/*/obs"),
+        allow(f"{name}: gets observations", EGRESS, ("put",), f"{own}/*/obs"),
+        allow(f"{name}: sends chunks", INGRESS, ("put",), f"{own}/*/chunk"),
+        allow(f"{name}: sees subscriptions", EGRESS, ("declare_subscriber",), f"{ANY_SERVER}/*/chunk"),
+        allow(f"{name}: serves", INGRESS, ("declare_queryable",), *asked),
+        allow(f"{name}: is asked", EGRESS, ("query",), *asked, f"{ANY_SERVER}/status"),
+        allow(f"{name}: answers", INGRESS, ("reply",), *asked),
+        allow(f"{name}: is alive", INGRESS, ("liveliness_token",), f"{own}/alive", f"{own}/starting"),
+        allow(
             f"{name}: watches robots",
             INGRESS,
             ("declare_liveliness_subscriber", "liveliness_query"),
             f"{own}/*/*/alive",
         ),
-        _allow(f"{name}: sees robots", EGRESS, ("liveliness_token",), f"{own}/*/*/alive"),
+        allow(f"{name}: sees robots", EGRESS, ("liveliness_token",), f"{own}/*/*/alive"),
     )
 
 
 def _seeing(name: str) -> tuple[Rule, ...]:
     status, there = f"{ANY_SERVER}/status", (f"{ANY_SERVER}/alive", f"{ANY_SERVER}/starting")
     return (
-        _allow(f"{name}: asks for status", INGRESS, ("query",), status),
-        _allow(f"{name}: gets status", EGRESS, ("reply",), status),
-        _allow(f"{name}: sees status", EGRESS, ("declare_queryable",), status),
-        _allow(
+        allow(f"{name}: asks for status", INGRESS, ("query",), status),
+        allow(f"{name}: gets status", EGRESS, ("reply",), status),
+        allow(f"{name}: sees status", EGRESS, ("declare_queryable",), status),
+        allow(
             f"{name}: watches servers", INGRESS, ("declare_liveliness_subscriber", "liveliness_query"), *there
         ),
-        _allow(f"{name}: sees servers", EGRESS, ("liveliness_token",), *there),
+        allow(f"{name}: sees servers", EGRESS, ("liveliness_token",), *there),
     )
