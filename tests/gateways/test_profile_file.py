@@ -48,7 +48,8 @@ def test_there_are_profiles_for_every_protocol() -> None:
         f"openpi/{name}" for name in ("aloha", "droid", "droid_position", "libero", "pi05_websocket")
     }
     assert {name for name in SHIPPED if name.startswith("lerobot_zenoh")} == {
-        f"lerobot_zenoh/{name}" for name in ("so100", "so101", "so101_normalized")
+        *(f"lerobot_zenoh/{name}" for name in ("so100", "so101", "so101_normalized")),
+        *(f"lerobot_zenoh_draft/{name}" for name in ("so101", "so101_normalized")),
     }
     for protocol in ("gr00t", "lerobot_grpc"):
         assert {name for name in SHIPPED if name.startswith(protocol)} == {
@@ -183,7 +184,7 @@ def test_a_list_that_is_none_is_refused(arm: Path, wrong: str) -> None:
         (
             "droid",
             "opempi",
-            "protocol: wanted one of openpi, gr00t, lerobot_grpc, lerobot_zenoh, got 'opempi'",
+            "lerobot_grpc, lerobot_zenoh, lerobot_zenoh_draft, got 'opempi'",
         ),
         ("nowhere/x.yaml", None, "profile x.yaml: wanted a file, got nowhere/x.yaml"),
     ],

@@ -13,7 +13,7 @@ import pytest
 from transport.certificates import Authority
 from transport.rig import eventually
 from vagus.errors import ConfigError, LinkError
-from vagus.integrations.lerobot_zenoh.draft.keys import DraftKey, DraftPlace, DraftService, every_client
+from vagus.integrations.lerobot_zenoh.draft.keys import DraftKey, DraftPlace, DraftService, key_expression
 from vagus.integrations.lerobot_zenoh.v1.keys import RemoteKey, RemotePlace, every_session
 from vagus.transport.lerobot_acl import LeRobotParties
 from vagus.transport.link import Delivery, Query, Sample
@@ -65,6 +65,10 @@ def secured(tmp_path: Path) -> Iterator[Secured]:
 def key(place: RemotePlace, session: str = "", deployment: str = "arm") -> str:
     instance = "" if place is RemotePlace.DESCRIBE else "i1"
     return str(RemoteKey(place, deployment, instance, session))
+
+
+def every_client(place: DraftPlace, service: DraftService) -> str:
+    return key_expression(place, service.model, service.revision, service.task)
 
 
 def send(link: PlainLink, at: str, payload: bytes = b"") -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vagus.clock import Clock, MonotonicClock
+from vagus.edge.client.discovery import find_server
 from vagus.edge.client.handshake import Identity
 from vagus.edge.client.session import parse_service
 from vagus.edge.client.text_limits import check_identity, check_instruction, check_robot
@@ -28,6 +29,7 @@ from vagus.transport.host import host_id
 from vagus.transport.keys import begins_keys
 from vagus.transport.link import Link
 from vagus.transport.service_name import ServiceName
+from vagus.wire.schema import Capabilities
 
 __all__ = ["Gateway"]
 
@@ -134,6 +136,16 @@ class Gateway:
         except VagusError as error:
             return str(error)
         return ""
+
+    def served(self, model: str = "") -> Capabilities:
+        """Return what a ready server of a model says of itself; asks the network.
+
+        Raises:
+            LinkError: there is none now.
+            SessionRefusedError: the model is not served here.
+            ConfigError: several services, and none chosen.
+        """
+        return find_server(self._settings.link, self._service_of(model), self._settings.edge)[1]
 
     def check_token(self, given: str | None) -> bool:
         """Return whether this is the secret; in the time of a comparison, whatever is given."""

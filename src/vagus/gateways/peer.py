@@ -76,29 +76,35 @@ class Peer:
         self._closing = threading.Event()
         self._session: PeerSession | None = None
 
-    def open(self) -> Contract:
+    def open(self, timeout_s: float | None = None) -> Contract:
         """Open the session, if none is open, and return what was agreed on.
 
+        Args:
+            timeout_s: shorter patience than the answer timeout; None: that.
+
         Raises:
-            LinkError: no server within the answer timeout.
+            LinkError: no server in this time.
             SpecError: profile and policy do not fit.
             SessionRefusedError: no server has a place for this robot.
             StateError: the robot has gone.
         """
         with self._lock:
-            return self._patiently(self._deadline_ns(), lambda _: self._ready().open())
+            return self._patiently(self._deadline_ns(timeout_s), lambda _: self._ready().open())
 
-    def infer(self, request: ForeignRequest, rtc: ForeignRtc | None = None) -> PeerReply:
+    def infer(
+        self, request: ForeignRequest, rtc: ForeignRtc | None = None, *, timeout_s: float | None = None
+    ) -> PeerReply:
         """Return the actions for an observation.
 
         Args:
             request: canonical: one array per state group, one picture per camera.
             rtc: what the robot says of the plan that it executes.
+            timeout_s: shorter patience than the answer timeout; None: that.
 
         Raises:
             ProtocolError, SpecError: the request is not what the profile says, or profile and policy do not
                 fit.
-            LinkError: no server, or no answer of one, within the answer timeout.
+            LinkError: no server, or no answer of one, in this time.
             PolicyError: the policy failed for this observation.
             SessionRefusedError: no server has a place for this robot.
             StateError: the robot has gone.
@@ -106,7 +112,8 @@ class Peer:
         with self._lock, self._settings.metrics.timed() as timed:
             observation = self._settings.mapping.observation_from(request)
             reply = self._patiently(
-                self._deadline_ns(), lambda left_s: self._ready().ask(observation, rtc, timeout_s=left_s)
+                self._deadline_ns(timeout_s),
+                lambda left_s: self._ready().ask(observation, rtc, timeout_s=left_s),
             )
             actions = self._settings.mapping.actions_to(reply.chunk.robot, observation.state)
             timing = ReplyTiming(infer_ms=timed.elapsed_ms(), policy_ms=reply.inference_ns / NS_PER_MS)
@@ -144,8 +151,10 @@ class Peer:
 
     # -- parts ------------------------------------------------------------------------------------------
 
-    def _deadline_ns(self) -> int:
-        return self._settings.clock.now_ns() + seconds_to_ns(self._settings.answer_timeout_s)
+    def _deadline_ns(self, timeout_s: float | None) -> int:
+        longest_s = self._settings.answer_timeout_s
+        patience_s = longest_s if timeout_s is None else min(timeout_s, longest_s)
+        return self._settings.clock.now_ns() + seconds_to_ns(patience_s)
 
     def _patiently(self, deadline_ns: int, attempt: Callable[[float], ResultT]) -> ResultT:
         """Return what `attempt` returns; without a server that takes it, it is repeated until the deadline.

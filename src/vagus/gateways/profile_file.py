@@ -17,6 +17,8 @@ __all__ = ["load_profile", "shipped_profiles"]
 
 INTEGRATIONS: Final = Path(__file__).resolve().parents[1] / "integrations"
 """Folder of each protocol; its profiles are read without an import of it."""
+FOLDERS: Final = {"lerobot_zenoh_draft": "lerobot_zenoh/draft"}
+"""Protocol → its folder there, where another name is given."""
 SUFFIXES: Final = (*READERS, ".json")
 LISTS: Final = ("state", "actions", "images")
 
@@ -26,7 +28,7 @@ def shipped_profiles() -> dict[str, Path]:
     return {
         f"{protocol}/{file.stem}": file
         for protocol in PROTOCOLS
-        for file in sorted((INTEGRATIONS / protocol / "profiles").glob("*.yaml"))
+        for file in sorted((INTEGRATIONS / FOLDERS.get(protocol, protocol) / "profiles").glob("*.yaml"))
     }
 
 

@@ -39,6 +39,7 @@ _PLACES: Final[Mapping[str, _Places]] = {
     "gr00t": _Places(("action", "*"), ("state", "*"), ("video", "*"), ("language", "*")),
     "lerobot_grpc": _Places(("actions",), ("observation.state",), ("observation.images.*",), ("task",)),
     "lerobot_zenoh": _Places(("action",), ("observation.state",), ("observation.images.*",), ("task",)),
+    "lerobot_zenoh_draft": _Places(("action",), ("observation.state",), ("observation.images.*",), ("task",)),
 }
 PROTOCOLS: Final = tuple(_PLACES)
 """Protocols that profiles exist for."""

@@ -9,7 +9,7 @@ from vagus.integrations.lerobot_zenoh.draft.keys import (
     DraftKey,
     DraftPlace,
     DraftService,
-    every_client,
+    key_expression,
     parse_draft_key,
     slug,
 )
@@ -22,7 +22,10 @@ def test_the_tree() -> None:
     assert str(DraftKey(DraftPlace.STATUS, SERVICE)) == f"{PREFIX}/status"
     assert str(DraftKey(DraftPlace.SERVER_ALIVE, SERVICE)) == f"{PREFIX}/server/alive"
     assert str(DraftKey(DraftPlace.OBSERVATION, SERVICE, "robot-01")) == f"{PREFIX}/robot-01/obs"
-    assert every_client(DraftPlace.RESET, SERVICE) == f"{PREFIX}/*/reset"
+    assert (
+        key_expression(DraftPlace.RESET, SERVICE.model, "main", "*")
+        == "@lerobot/lerobot-smolvla_base/main/*/*/reset"
+    )
 
 
 def test_slugs_of_the_original() -> None:
@@ -80,4 +83,4 @@ def test_a_client_stands_where_one_belongs() -> None:
     with pytest.raises(ProtocolError, match="a client's uuid for obs"):
         DraftKey(DraftPlace.OBSERVATION, SERVICE)
     with pytest.raises(ProtocolError, match="no client for session"):
-        every_client(DraftPlace.SESSION, SERVICE)
+        DraftKey(DraftPlace.SESSION, SERVICE, "robot-01")

@@ -83,6 +83,7 @@ def test_what_the_captured_messages_say() -> None:
     assert observation.prefix_model.tolist() == [[0, 1], [2, 3]]
     assert observation.prefix_robot.tolist() == [[0, 2], [4, 6]]
     answer = chunk(GOLDEN["lrz_action_body"])
+    assert answer.robot is not None
     assert (answer.robot.shape, answer.inference_ms, answer.server_load) == ((4, 2), 12.5, 0.2)
     opened = DraftOpened.decode(OPENED)
     assert (opened.model.action_names, opened.model.chunk_size) == (("j0.pos", "j1.pos"), 4)
@@ -93,6 +94,15 @@ def test_what_the_captured_messages_say() -> None:
     assert closed == DraftClose("robot-01", "0" * 32)
     assert DraftReset.decode(GOLDEN["lrz_reset_req"]) == DraftReset("robot-01", 2)
     assert DraftStatus.decode(GOLDEN["lrz_status_rep"]).max_sessions == 5
+
+
+def test_a_chunk_without_rows_is_a_failure_and_says_nil() -> None:
+    failure = DraftChunk(attachment=ASKED.answered())
+    said = msgspec.msgpack.decode(failure.encode())
+    assert (said["chunk_model"], said["chunk_robot"], said["seq_id_echo"]) == (None, None, 7)
+    assert chunk(failure.encode()).robot is None
+    for nothing in (rows(0, 2), ...):  # an empty array, or no field, says the same
+        assert chunk(changed(failure.encode(), chunk_model=nothing, chunk_robot=nothing)).robot is None
 
 
 def changed(payload: bytes, **fields: object) -> bytes:
@@ -131,7 +141,7 @@ BAD: list[tuple[str, dict[str, object]]] = [
     ("lrz_action_body", {"episode_id_echo": 2}),
     ("lrz_action_body", {"chunk_robot": ...}),
     ("lrz_action_body", {"chunk_model": rows(3, 2)}),
-    ("lrz_action_body", {"chunk_model": rows(0, 2), "chunk_robot": rows(0, 2)}),
+    ("lrz_action_body", {"chunk_model": rows(0, 2)}),
     ("lrz_session_open_req", {"op": "dance"}),
     ("lrz_session_open_req", {"op": ...}),
     ("lrz_session_open_req", {"action_names": ["a", 1]}),

@@ -10,7 +10,7 @@ from typing import Final
 from vagus.errors import ProtocolError
 from vagus.quoting import quoted
 
-__all__ = ["DraftKey", "DraftPlace", "DraftService", "every_client", "parse_draft_key", "slug"]
+__all__ = ["DraftKey", "DraftPlace", "DraftService", "key_expression", "parse_draft_key", "slug"]
 
 _ROOT: Final = "@lerobot"
 _ANY: Final = "*"
@@ -35,6 +35,11 @@ class DraftPlace(enum.Enum):
     """Query: a new episode."""
     CLIENT_ALIVE = "alive"
     """Token of a client."""
+
+    @property
+    def is_of_client(self) -> bool:
+        """Whether its key names a client."""
+        return self.value in _OF_CLIENT
 
 
 _OF_SERVICE: Final = {place.value: place for place in list(DraftPlace)[:3]}
@@ -83,16 +88,17 @@ class DraftKey:
     client: str = ""
 
     def __post_init__(self) -> None:
-        is_of_client = self.place.value in _OF_CLIENT
-        is_right = _is_client(self.client) if is_of_client else self.client == ""
+        is_right = _is_client(self.client) if self.place.is_of_client else self.client == ""
         if not is_right:
-            wanted = "a client's uuid" if is_of_client else "no client"
+            wanted = "a client's uuid" if self.place.is_of_client else "no client"
             raise ProtocolError(
                 f"key: wanted {wanted} for {self.place.value}, got {quoted(self.client, 80)!r}"
             )
 
     def __str__(self) -> str:
-        return _text(self.service, self.client, self.place)
+        middle = [self.client] if self.client else []
+        named = [self.service.model, self.service.revision, self.service.task]
+        return "/".join([_ROOT, *named, *middle, self.place.value])
 
 
 def slug(text: str) -> str:
@@ -109,14 +115,10 @@ def slug(text: str) -> str:
     return made
 
 
-def every_client(place: DraftPlace, service: DraftService) -> str:
-    """Return the key expression of one place of all clients.
-
-    Raises:
-        ProtocolError: a place that is no client's.
-    """
-    DraftKey(place, service, "any")
-    return _text(service, _ANY, place)
+def key_expression(place: DraftPlace, model: str, revision: str, task: str) -> str:
+    """Return the key expression of one place, of every client where it is a client's; a slug may be `*`."""
+    clients = [_ANY] if place.is_of_client else []
+    return "/".join([_ROOT, model, revision, task, *clients, place.value])
 
 
 def parse_draft_key(key: str) -> DraftKey:
@@ -143,8 +145,3 @@ def _is_slug(text: str) -> bool:
 
 def _is_client(text: str) -> bool:
     return _SLUG.fullmatch(text) is not None and text not in _RESERVED
-
-
-def _text(service: DraftService, client: str, place: DraftPlace) -> str:
-    middle = [client] if client else []
-    return "/".join([_ROOT, service.model, service.revision, service.task, *middle, place.value])

@@ -47,15 +47,17 @@ class DraftObservation:
     is_episode_start: bool = False
 
     @classmethod
-    def decode(cls, payload: bytes | memoryview) -> DraftObservation:
+    def decode(cls, payload: bytes | memoryview, *, max_bytes: int | None = None) -> DraftObservation:
         """Return the observation in `payload`.
 
         Raises:
-            ProtocolError: malformed, or prefixes of different length.
+            ProtocolError: more than `max_bytes`, malformed, or prefixes of different length.
         """
+        if max_bytes is not None and len(payload) > max_bytes:
+            raise ProtocolError(f"observation: wanted at most {max_bytes} bytes, got {len(payload)}")
         entries = read_draft(payload)
         fields = BodyFields(entries, "observation")
-        model, robot = _prefix(fields, "prefix_model"), _prefix(fields, "prefix_robot")
+        model, robot = _rows(fields, "prefix_model"), _rows(fields, "prefix_robot")
         if model is not None and robot is not None and len(model) != len(robot):
             raise fields.refusal("prefix_robot", f"{len(model)} rows, as prefix_model", str(len(robot)))
         return cls(
@@ -87,10 +89,12 @@ class DraftObservation:
 class DraftChunk:
     """The answer to an observation.
 
+    Without rows it is a failure: a client takes it for its time-out, at once.
+
     Attributes:
         attachment: that of the chunk; the body repeats sequence, clock and episode.
-        model: rows in the model's units, (n, width) float32.
-        robot: the same rows in the robot's units.
+        model: rows in the model's units, (n, width) float32; None: a failure.
+        robot: the same rows in the robot's units; None: a failure.
         queue_wait_ms: time before the inference.
         inference_ms: time of the inference.
         superseded: requests of this client that were dropped for newer ones.
@@ -98,8 +102,8 @@ class DraftChunk:
     """
 
     attachment: DraftAttachment
-    model: FloatArray
-    robot: FloatArray
+    model: FloatArray | None = None
+    robot: FloatArray | None = None
     queue_wait_ms: float = 0.0
     inference_ms: float = 0.0
     superseded: int = 0
@@ -110,7 +114,7 @@ class DraftChunk:
         """Return the chunk in `payload`.
 
         Raises:
-            ProtocolError: malformed, without rows, or an echo that is not that of the attachment.
+            ProtocolError: malformed, rows in one of both only, or an echo that is not that of the attachment.
         """
         fields = BodyFields(read_draft(payload), "chunk")
         echo = (
@@ -120,9 +124,9 @@ class DraftChunk:
         )
         if echo != (attachment.sequence, attachment.client_ns, attachment.episode):
             raise ProtocolError("chunk: wanted the sequence, clock and episode of its attachment, got others")
-        model, robot = fields.rows("chunk_model"), fields.rows("chunk_robot")
-        if model is None or robot is None or not len(robot) or len(model) != len(robot):
-            raise fields.refusal("chunk_model, chunk_robot", "as many rows in both, at least one", "others")
+        model, robot = _rows(fields, "chunk_model"), _rows(fields, "chunk_robot")
+        if _length(model) != _length(robot):
+            raise fields.refusal("chunk_model, chunk_robot", "as many rows in both", "others")
         return cls(
             attachment=attachment,
             model=model,
@@ -150,9 +154,13 @@ class DraftChunk:
         )
 
 
-def _prefix(fields: BodyFields, name: str) -> FloatArray | None:
+def _rows(fields: BodyFields, name: str) -> FloatArray | None:
     rows = fields.rows(name)
     return rows if rows is not None and rows.size else None
+
+
+def _length(rows: FloatArray | None) -> int:
+    return 0 if rows is None else len(rows)
 
 
 def _vector(value: Value) -> FloatArray:
