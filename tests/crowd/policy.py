@@ -23,21 +23,34 @@ class Telling:
 
     serving_mode = ServingMode.SHARED
 
-    def __init__(self, *, diary: str = "", inference_ms: float = 100.0, weights: str = "a") -> None:
+    def __init__(
+        self,
+        *,
+        diary: str = "",
+        inference_ms: float = 100.0,
+        weights: str = "a",
+        rate_hz: float = RATE_HZ,
+        height: int = SIZE[0],
+        width: int = SIZE[1],
+    ) -> None:
         """Make it.
 
         Args:
             diary: file for one line per batch; empty: none.
             inference_ms: how long a batch takes.
             weights: stands for the model's identity.
+            rate_hz: rate of its actions.
+            height: of its cameras.
+            width: of its cameras.
         """
+        size = (height, width)
         self.model_hash = f"telling-{weights}"
         self.spec = SpecTable(
             actions=UNITS,
             state=UNITS,
-            cameras={"front": SIZE, "wrist": SIZE},
+            cameras={"front": size, "wrist": size},
             horizon=HORIZON,
-            rate_hz=RATE_HZ,
+            rate_hz=rate_hz,
         ).to_spec()
         self._diary = Diary(Path(diary)) if diary else None
         self._inference_s = inference_ms / 1000
