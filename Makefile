@@ -52,23 +52,31 @@ retest: install  ## repeat the tests that failed last time; tests of real proces
 test-long: install  ## run the long tests: networks, attacks, faults of real processes
 	$(BIN)/pytest -m slow
 
-# The two halves of them, which may run beside each other.
-HALF-processes := tests/process
-HALF-others := tests --ignore tests/process
+# The two halves of the unit tests, and those of the long tests; they may run beside each other.
+UNIT-waiting := $(addprefix tests/,api cli edge process server transport)
+UNIT-others := tests $(UNIT-waiting:%=--ignore=%)
+LONG-processes := tests/process
+LONG-others := tests --ignore=tests/process
+
+test-unit-%: install
+	$(BIN)/pytest -m "not slow" -o cache_dir=.pytest_cache/$@ $(UNIT-$*)
+
+retest-unit-%: install  # repeats the tests of a half that failed last time
+	$(BIN)/pytest -m "not slow" -o cache_dir=.pytest_cache/$(@:re%=%) $(UNIT-$*) $(RETEST)
 
 test-long-%: install
-	$(BIN)/pytest -m slow -o cache_dir=.pytest_cache/$* $(HALF-$*)
+	$(BIN)/pytest -m slow -o cache_dir=.pytest_cache/$@ $(LONG-$*)
 
-retest-long-%: install  # repeats the tests of a half that failed last time
-	$(BIN)/pytest -m slow -o cache_dir=.pytest_cache/$* $(HALF-$*) $(RETEST)
+retest-long-%: install
+	$(BIN)/pytest -m slow -o cache_dir=.pytest_cache/$(@:re%=%) $(LONG-$*) $(RETEST)
 
 test-lerobot: install $(LEROBOT_VENV)/.installed $(OPENPI_VENV)/.installed  ## test LeRobot's policies and robots, in a separate environment, offline
 	VAGUS_EDGE_PYTHON=$(abspath $(BIN)/python) VAGUS_OPENPI_PYTHON=$(abspath $(OPENPI_VENV)/bin/python) \
-		$(LEROBOT_VENV)/bin/pytest tests/lerobot -q
+		$(LEROBOT_VENV)/bin/pytest -o cache_dir=.pytest_cache/test-lerobot tests/lerobot -q
 
 retest-lerobot: install $(LEROBOT_VENV)/.installed $(OPENPI_VENV)/.installed  ## repeat the tests of them that failed last time
 	VAGUS_EDGE_PYTHON=$(abspath $(BIN)/python) VAGUS_OPENPI_PYTHON=$(abspath $(OPENPI_VENV)/bin/python) \
-		$(LEROBOT_VENV)/bin/pytest tests/lerobot -q $(RETEST)
+		$(LEROBOT_VENV)/bin/pytest -o cache_dir=.pytest_cache/test-lerobot tests/lerobot -q $(RETEST)
 
 environment-lerobot: $(LEROBOT_VENV)/.installed
 
@@ -82,10 +90,10 @@ $(LEROBOT_VENV)/.installed: pyproject.toml
 	touch $@
 
 test-openpi: $(OPENPI_VENV)/.installed  ## test the gateway with openpi's own client, in a separate environment
-	$(OPENPI_VENV)/bin/pytest tests/openpi -q
+	$(OPENPI_VENV)/bin/pytest -o cache_dir=.pytest_cache/test-openpi tests/openpi -q
 
 retest-openpi: $(OPENPI_VENV)/.installed  ## repeat the tests of them that failed last time
-	$(OPENPI_VENV)/bin/pytest tests/openpi -q $(RETEST)
+	$(OPENPI_VENV)/bin/pytest -o cache_dir=.pytest_cache/test-openpi tests/openpi -q $(RETEST)
 
 environment-openpi: $(OPENPI_VENV)/.installed
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,28 +35,74 @@ def test_contributors_are_told_of_targets_and_files_that_are_there() -> None:
 
 def targets_of_ci() -> set[str]:
     text = (ROOT / ".ci" / "run").read_text().replace("\\\n", "")
-    lines = re.findall(r"^(?:make|beside)( .+)", text, re.MULTILINE)
-    words = " ".join(line.replace("|| make", "").partition("#")[0] for line in lines).split()
+    lines = re.findall(r"^(?:make|two_at_a_time)( .+)", text, re.MULTILINE)
+    words = " ".join(lines).split()
     return {word for word in words if not word.startswith("--") and "=" not in word}
 
 
 def test_ci_calls_every_suite() -> None:
     called = targets_of_ci()
     suites = {
-        "test",
+        "test-unit-waiting",
+        "test-unit-others",
         "test-long-processes",
         "test-long-others",
         "test-lerobot",
         "test-openpi",
         "test-pythons",
     }
-    assert {*suites, "lint", "docs", "test-wheel", "bench-smoke", "fuzz", "demo"} <= called
-    for target in [*called, *(f"re{name}" for name in called if name.startswith("test-long"))]:
-        subprocess.run(["make", "-n", target], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    environments = {"install", "environment-lerobot", "environment-openpi"}
+    assert {*suites, *environments, "lint", "docs", "test-wheel", "bench-smoke", "fuzz", "demo"} == called
+    repeats = [f"re{name}" for name in suites]
+    subprocess.run(["make", "-n", *called, *repeats], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
-def test_the_halves_of_the_long_tests_are_all_of_them() -> None:
-    makefile = (ROOT / "Makefile").read_text()
-    halves = dict(re.findall(r"^HALF-(\w+) := (.+)", makefile, re.MULTILINE))
-    assert halves["others"] == f"tests --ignore {halves['processes']}"
-    assert (ROOT / halves["processes"]).is_dir()
+@pytest.mark.parametrize(
+    ("half", "rest", "marker"),
+    [("unit-waiting", "unit-others", "not slow"), ("long-processes", "long-others", "slow")],
+)
+def test_two_halves_are_all_of_the_tests(half: str, rest: str, marker: str) -> None:
+    first, second = (shlex.split(pytest_line(name)) for name in (half, rest))
+    assert first[1:4] == second[1:4] == ["-m", marker, "-o"]
+    assert first[4] != second[4]  # each keeps to itself what failed in it
+    folders = first[5:]
+    assert folders
+    assert all((ROOT / folder).is_dir() for folder in folders)
+    assert second[5:] == ["tests", *(f"--ignore={folder}" for folder in folders)]
+
+
+def pytest_line(name: str) -> str:
+    done = subprocess.run(
+        ["make", "-n", f"test-{name}"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return done.stdout.splitlines()[-1]
+
+
+CI = """
+make() {{ echo "$1" >>called; case $1 in {failing}) return 1 ;; esac; }}
+export -f make
+"""
+
+
+@pytest.mark.parametrize(
+    ("failing", "repeated", "is_passed"),
+    [
+        ("none", [], True),
+        ("test-b", ["retest-b"], True),
+        ("test-a|test-c", ["retest-a", "retest-c"], True),
+        ("test-b|retest-b", ["retest-b"], False),
+    ],
+)
+def test_ci_repeats_the_suites_that_failed_and_none_may_fail_twice(
+    tmp_path: Path, failing: str, repeated: list[str], is_passed: bool
+) -> None:
+    text = (ROOT / ".ci" / "run").read_text()
+    head = text.partition("\nmake install\n")[0].replace(
+        'cd "$(dirname "$0")/.."', CI.format(failing=failing)
+    )
+    script = f"{head}\ntwo_at_a_time test-a test-b test-c\n"
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, check=False, capture_output=True, text=True)
+    called = (tmp_path / "called").read_text().split()
+    assert sorted(called[:3]) == ["test-a", "test-b", "test-c"]
+    assert sorted(called[3:]) == repeated
+    assert (done.returncode == 0) == is_passed
