@@ -54,7 +54,11 @@ WRONG: dict[str, tuple[list[str], ExitCode, tuple[str, ...]]] = {
         ExitCode.CONFIG,
         ("all settings in none.yaml",),
     ),
-    "unknown protocol": (["gateway", "ros"], ExitCode.CONFIG, ("openpi, gr00t, lerobot_grpc", "'ros'")),
+    "unknown protocol": (
+        ["gateway", "ros"],
+        ExitCode.CONFIG,
+        ("openpi, gr00t, lerobot_grpc, lerobot_zenoh", "'ros'"),
+    ),
     "no profile": (["gateway", "openpi"], ExitCode.CONFIG, ("profile", "openpi", "droid")),
     "unknown profile": (["gateway", "openpi", "--profile", "droit"], ExitCode.CONFIG, ("droid", "droit")),
     "profile of another protocol": (

@@ -132,6 +132,8 @@ class ForeignRtc:
         inference_delay: steps that pass until the answer acts.
         execute_horizon: steps executed before the next answer takes over.
         max_guidance_weight: bound on the guidance.
+        elapsed: steps executed between the observation and the request; the prefix begins after them, the
+            delay counts them.
     """
 
     is_enabled: bool | None = None
@@ -139,6 +141,7 @@ class ForeignRtc:
     inference_delay: int | None = None
     execute_horizon: int | None = None
     max_guidance_weight: float | None = None
+    elapsed: int = 0
 
 
 @dataclass(frozen=True)

@@ -36,11 +36,13 @@ class PeerReply:
         reply: actions by their names on the wire, (horizon, width) each.
         timing: how long it took.
         step_s: seconds from one action to the next.
+        is_continued: whether the actions continue the plan that the robot said it executes.
     """
 
     reply: ForeignReply
     timing: ReplyTiming
     step_s: float
+    is_continued: bool = False
 
 
 class Peer:
@@ -117,7 +119,9 @@ class Peer:
             )
             actions = self._settings.mapping.actions_to(reply.chunk.robot, observation.state)
             timing = ReplyTiming(infer_ms=timed.elapsed_ms(), policy_ms=reply.inference_ns / NS_PER_MS)
-            return PeerReply(ForeignReply(actions), timing, 1 / self._ready().open().step_rate_hz)
+            session = self._ready()
+            step_s = 1 / session.open().step_rate_hz
+            return PeerReply(ForeignReply(actions), timing, step_s, session.is_continued)
 
     def reset(self) -> None:
         """Begin a new episode: the next request carries the boundary.

@@ -68,6 +68,7 @@ class PeerSession:
 
     Attributes:
         is_outdated: the server came back with another policy.
+        is_continued: the last chunk continues the plan that the robot said it executes.
     """
 
     def __init__(self, settings: PeerSettings, identity: Identity, service: ServiceName | None) -> None:
@@ -86,6 +87,7 @@ class PeerSession:
         )
         self._last: ActionChunk | None = None
         self.is_outdated = False
+        self.is_continued = False
 
     def open(self) -> Contract:
         """Open the session, if it is not, and return what was agreed on; raises as `BlockingClient.open`."""
@@ -104,6 +106,7 @@ class PeerSession:
         reply = self._client.ask_timed(request, timeout_s=timeout_s)
         chunk = replace(reply.chunk, robot=self._order.actions_to_robot(reply.chunk.robot))
         self._last = chunk
+        self.is_continued = request.prefix is not None
         return replace(reply, chunk=chunk)
 
     def begin_episode(self) -> None:
@@ -120,7 +123,7 @@ class PeerSession:
         contract = self._client.open()
         if rtc.prefix is None or not len(rtc.prefix) or not contract.uses_rtc:
             return request
-        prefix = self._rest_of_plan(self._settings.mapping.prefix_from(rtc.prefix))
+        prefix = self._rest_of_plan(self._settings.mapping.prefix_from(rtc.prefix), rtc.elapsed)
         if prefix is None:
             self._settings.metrics.count("rtc_unmatched")
             return request
@@ -134,13 +137,18 @@ class PeerSession:
             ),
         )
 
-    def _rest_of_plan(self, robot: FloatArray) -> Prefix | None:
-        """Return the part of the last chunk that `robot`, (n, action_dim), is; None: it is not of it."""
+    def _rest_of_plan(self, robot: FloatArray, elapsed: int) -> Prefix | None:
+        """Return the part of the last chunk that `robot`, (n, action_dim), is; None: it is not of it.
+
+        It begins `elapsed` rows earlier: those were executed since the observation. What was executed before
+        the chunk is not known; its first row stands for it.
+        """
         last = self._last
         if last is None or robot.shape[1] != last.robot.shape[1]:
             return None
         for begin in range(len(last.robot)):
             known = last.robot[begin : begin + len(robot)]
             if np.allclose(robot[: len(known)], known, rtol=RELATIVE, atol=ABSOLUTE):
-                return Prefix(last.model[begin : begin + len(known)], self._order.actions_to_policy(known))
+                rows = [max(row, 0) for row in range(begin - elapsed, begin + len(known))]
+                return Prefix(last.model[rows], self._order.actions_to_policy(last.robot[rows]))
         return None

@@ -57,6 +57,9 @@ PROTOCOLS: Mapping[str, ForeignProtocol] = {
     "lerobot_grpc": ForeignProtocol(
         "vagus.integrations.lerobot_grpc.gateway:LeRobotGrpcListener", 8080, "lerobot-grpc", ""
     ),
+    "lerobot_zenoh": ForeignProtocol(
+        "vagus.integrations.lerobot_zenoh.gateway:LeRobotZenohListener", 7447, "lerobot-zenoh", ""
+    ),
     "lerobot_zenoh_draft": ForeignProtocol(
         "vagus.integrations.lerobot_zenoh.draft_gateway:LeRobotDraftListener", 7447, "lerobot-zenoh", "tcp/"
     ),

@@ -134,8 +134,7 @@ def test_the_next_one_must_wait_for_the_answer() -> None:
 @pytest.mark.parametrize(
     ("where", "what", "wanted"),
     [
-        (head(generation=1), observed(2), "stale"),
-        (head(request="r1"), observed(2), "stale"),
+        (head(generation=1, request="r2"), observed(2), "stale"),
         (head(request="r2"), observed(1), "stale"),
         (head(request="r2", session="s2"), observed(2), "stale"),
         (head(request="r2", instance="other"), observed(2), "stale"),
@@ -159,8 +158,15 @@ def test_the_last_128_requests_are_remembered() -> None:
     for sequence in range(1, 131):
         session = session.observe(head(request=f"r{sequence}"), observed(sequence), now_ns=0).session
         session = session.answered(f"r{sequence}", CHUNK, 0).session
-    assert code(session.observe(head(request="r3"), observed(131), now_ns=0)) == "stale"
+    again = session.observe(head(request="r3"), observed(131), now_ns=0)
+    assert (again.sent, again.effects, again.session) == (None, (), session)
     assert session.observe(head(request="r2"), observed(131), now_ns=0).effects == (SessionEffect.ASK,)
+
+
+def test_an_observation_that_a_control_overtook_gets_nothing() -> None:
+    session = opened().control(*control(ControlOperation.INVALIDATE, 1)).session
+    late = session.observe(head(generation=0), observed(), now_ns=0)
+    assert (late.sent, late.effects, late.session) == (None, (), session)
 
 
 @pytest.mark.parametrize(
@@ -389,7 +395,7 @@ class OneClient(RuleBasedStateMachine):
     @rule(generation=st.integers(0, 3), sequence=st.integers(0, 3))
     def break_a_rule(self, generation: int, sequence: int) -> None:
         before = self.session
-        where = head(generation=self.generation + generation, request="r1")
+        where = head(generation=self.generation + generation, request="another")
         asked = observed(max(0, self.sequence - sequence), observation_cursor=None)
         step = self.session.observe(where, asked, self.now_ns)
         assert code(step) in ("stale", "malformed", "busy")

@@ -109,8 +109,13 @@ class ClientSession:
         return SessionStep(session, _ack(session, head, operation), (effect,))
 
     def observe(self, head: MessageHead, observation: RemoteObservation, now_ns: int) -> SessionStep:
-        """Take an observation: ask the policy, or tell the client what is wrong with it."""
+        """Take an observation: ask the policy, or tell the client what is wrong with it.
+
+        One that comes twice, or is older than the newest control, gets nothing: its client awaits another.
+        """
         terms = self.terms
+        if head.generation < self.generation or head.request_id in self.request_ids:
+            return SessionStep(self)
         try:
             self._check_order(head, observation.sequence)
             _check_observation(observation, terms)
@@ -221,8 +226,6 @@ class ClientSession:
             raise _stale("an open session", "one whose run was ended")
         if head.generation != self.generation:
             raise _stale(f"generation {self.generation}", str(head.generation))
-        if head.request_id in self.request_ids:
-            raise _stale("a new request", f"{head.request_id} again")
         if self.last_sequence is not None and sequence <= self.last_sequence:
             raise _stale(f"a sequence above {self.last_sequence}", str(sequence))
         if self.pending is not None:

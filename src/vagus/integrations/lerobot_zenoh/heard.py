@@ -1,0 +1,71 @@
+"""Questions that a waiting gateway hears beside the active one, kept until they are answered."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Final
+
+from vagus.errors import ProtocolError
+from vagus.integrations.lerobot_zenoh.v1.keys import RemotePlace, every_session, parse_key
+from vagus.transport.link import Sample
+from vagus.transport.plain_link import PlainLink
+
+__all__ = ["HeardQuestions"]
+
+MAX_SESSIONS: Final = 256
+MAX_BYTES: Final = 256 << 20
+"""Of all kept questions together; further ones are not kept."""
+
+
+class HeardQuestions:
+    """Newest observation of each session without an action after it. A waiting process keeps them.
+
+    Args:
+        link: network of the robots.
+        deployment: name of the deployment.
+        instance_id: its instance.
+    """
+
+    def __init__(self, link: PlainLink, deployment: str, instance_id: str) -> None:
+        self._link = link
+        self._keys = {
+            place: every_session(place, deployment, instance_id)
+            for place in (RemotePlace.OBSERVATION, RemotePlace.ACTION)
+        }
+        self._lock = threading.Lock()
+        self._samples: dict[str, Sample] = {}
+        self._declared = ExitStack()
+
+    def start(self) -> None:
+        """Start to listen."""
+        for place, note in ((RemotePlace.OBSERVATION, self._keep), (RemotePlace.ACTION, self._drop)):
+            self._declared.callback(self._link.subscribe(self._keys[place], note).undeclare)
+
+    def stop(self, give: Callable[[Sample], None] | None = None) -> None:
+        """Stop to listen, and give away what is not answered; None: forget it."""
+        self._declared.close()
+        with self._lock:
+            samples, self._samples = list(self._samples.values()), {}
+        for sample in samples if give is not None else ():
+            give(sample)  # type: ignore[misc] # it is there
+
+    def _keep(self, sample: Sample) -> None:
+        session_id = _session_of(sample.key)
+        with self._lock:
+            others = [each for key, each in self._samples.items() if key != session_id]
+            size = sum(len(each.payload) for each in others) + len(sample.payload)
+            if session_id and len(others) < MAX_SESSIONS and size <= MAX_BYTES:
+                self._samples[session_id] = sample
+
+    def _drop(self, sample: Sample) -> None:
+        with self._lock:
+            self._samples.pop(_session_of(sample.key), None)
+
+
+def _session_of(key: str) -> str:
+    try:
+        return parse_key(key).session_id
+    except ProtocolError:
+        return ""

@@ -1,0 +1,46 @@
+"""How long a gateway waits for the policy before it sends a hold (pure).
+
+A client asks as early as answers took so far, and a hold counts as an answer: where each one came before the
+policy's, a policy that needs half a second would never be waited for.
+"""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, field
+from typing import Final
+
+from vagus.integrations.lerobot_zenoh.v1.holds import HoldRules
+
+__all__ = ["AnswerTimes"]
+
+_KEPT: Final = 16
+_MORE: Final = 1.25
+_SPARE_NS: Final = 50_000_000
+_MOST_NS: Final = 800_000_000
+"""A client without rows ends its run after a second."""
+_START_NS: Final = 4_000_000_000
+"""A robot that has not moved yet in its episode stands anyway; its client waits 5 s for the first answer."""
+
+
+@dataclass(frozen=True)
+class AnswerTimes:
+    """How long the last answers of a policy took, in ns, late ones included."""
+
+    recent_ns: tuple[int, ...] = field(default=())
+
+    def with_one(self, took_ns: int) -> AnswerTimes:
+        """Return these and one more."""
+        return AnswerTimes((*self.recent_ns, took_ns)[-_KEPT:])
+
+    def patience_ns(self, rules: HoldRules, *, is_starting: bool) -> int:
+        """Return how long an answer is waited for at least.
+
+        Args:
+            rules: of the gateway.
+            is_starting: the robot has no rows, and has had none in this episode.
+        """
+        if is_starting:
+            return _START_NS
+        usual_ns = statistics.median(self.recent_ns) if self.recent_ns else 0
+        return max(rules.patience_ns, min(round(_MORE * usual_ns) + _SPARE_NS, _MOST_NS))
