@@ -27,6 +27,7 @@ def profile_of(protocol: str = "openpi") -> Profile:
         "openpi": (("state",), ("actions",), ("prompt",)),
         "gr00t": (("state", "arm"), ("action", "arm"), ("language", "annotation.human.task_description")),
         "lerobot_grpc": (("observation.state",), ("actions",), ("task",)),
+        "lerobot_zenoh": (("observation.state",), ("action",), ("task",)),
     }
     state, actions, instruction = keys[protocol]
     return Profile(
@@ -38,6 +39,7 @@ def profile_of(protocol: str = "openpi") -> Profile:
         state=(WireSpan(key=state, names=names, unit="rad", wire_unit="deg"),),
         actions=(WireSpan(key=actions, names=names, unit="rad", wire_unit="deg"),),
         instruction=instruction,
+        semantics="two joints, in degrees" if protocol == "lerobot_zenoh" else "",
     )
 
 
@@ -73,6 +75,7 @@ class ScriptedServer:
     serving_mode = ServingMode.SHARED
     serving_reason = ""
     has_reset = True
+    model_dim = 0
 
     def __init__(self, clock: HandClock) -> None:
         self.clock = clock

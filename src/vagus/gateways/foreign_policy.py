@@ -58,7 +58,8 @@ class ForeignPolicy:
             )
         self.model_hash = model_hash_of(profile, identity, server.settings)
         spec = self._mapping.policy_spec(policy_type=profile.protocol)
-        self.spec = replace(spec, rtc=server.rtc_of(said, spec.horizon))
+        model_dim = server.model_dim or spec.model_dim
+        self.spec = replace(spec, rtc=server.rtc_of(said, spec.horizon), model_dim=model_dim)
         self.serving_mode = server.serving_mode
         self.serving_reason = server.serving_reason
         self.max_rows = server.max_rows
@@ -133,6 +134,7 @@ class ForeignPolicy:
             inference_delay=row.inference_delay,
             execute_horizon=max(self.spec.horizon - row.prefix_horizon, 0),
             max_guidance_weight=self.spec.rtc.max_guidance,
+            model_prefix=row.prefix.model,
         )
 
     def _chunk(self, row: Row[None], reply: ForeignReply | PolicyError) -> ActionChunk | PolicyError:
@@ -144,7 +146,8 @@ class ForeignPolicy:
             actions = self._mapping.actions_from(reply, row.observation.state)
         except PolicyError as error:
             return PolicyError(f"{self._server.address}: {error}")
-        return ActionChunk(row.step, actions, actions)
+        model = actions if reply.model is None else reply.model[: len(actions)]
+        return ActionChunk(row.step, model, actions)
 
 
 def _last_line(text: str) -> str:

@@ -28,14 +28,25 @@ class ForeignServer(Protocol):
     address: ForeignAddress
     wanted: str
     """What must answer there, for messages: "an openpi server"."""
-    identity: str
-    """Who the server is by these settings, which choose its model; "": they choose nothing."""
     loads_when_opened: bool
     """Whether `open` has the server load its model, which takes long."""
     serving_mode: ServingMode
     """EXCLUSIVE: the server holds state of one robot."""
     serving_reason: str
     """Completes "one robot at a time, because"; "" where any number may ask."""
+
+    @property
+    def identity(self) -> str:
+        """Who the server is, where the settings choose the model or the protocol names it; "": neither.
+
+        Known once it was open.
+        """
+        ...
+
+    @property
+    def model_dim(self) -> int:
+        """Width of the model's own actions; 0: answers do not have them. Known once it was open."""
+        ...
 
     @property
     def has_reset(self) -> bool:

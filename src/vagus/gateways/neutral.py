@@ -115,11 +115,13 @@ class ForeignReply:
             protocol has one, or (horizon,).
         extra: every other value of the answer, in the order of the wire: timing, descriptions, status.
         error: what went wrong, in the words of the server; None if nothing did.
+        model: the same actions in the model's own numbers, (horizon, model_dim) float32; None: not told.
     """
 
     actions: Mapping[str, AnyArray] = field(default_factory=dict)
     extra: Mapping[Key, Value] = field(default_factory=dict)
     error: str | None = None
+    model: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +136,7 @@ class ForeignRtc:
         max_guidance_weight: bound on the guidance.
         elapsed: steps executed between the observation and the request; the prefix begins after them, the
             delay counts them.
+        model_prefix: the prefix in the model's own numbers, (steps, model_dim) float32.
     """
 
     is_enabled: bool | None = None
@@ -142,6 +145,7 @@ class ForeignRtc:
     execute_horizon: int | None = None
     max_guidance_weight: float | None = None
     elapsed: int = 0
+    model_prefix: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ class Gr00tClient:
     wanted = "a GR00T server (ZeroMQ)"
     identity = ""
     loads_when_opened = False
+    model_dim = 0
     serving_mode = ServingMode.SHARED
     serving_reason = ""
 

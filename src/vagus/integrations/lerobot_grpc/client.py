@@ -66,6 +66,7 @@ class LeRobotGrpcClient:
     serving_reason = "LeRobot's policy server answers the newest observation only, whoever sent it"
     has_reset = True
     max_rows = 1
+    model_dim = 0
 
     def __init__(self, address: ForeignAddress, options: LeRobotGrpcOptions, profile: Profile) -> None:
         self.address = address

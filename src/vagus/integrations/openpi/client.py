@@ -52,6 +52,7 @@ class OpenPiClient:
     serving_mode = ServingMode.SHARED
     serving_reason = ""
     max_rows = 1
+    model_dim = 0
     settings = ""
 
     def __init__(
