@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ import websockets.asyncio.server
 import zmq
 from numpy.typing import NDArray
 
+from remote_server import RemoteServer, deployment_of
 from vagus.demo.arm import HOME
 from vagus.gateways.msgpack import Key, Value
 from vagus.gateways.neutral import ForeignReply, ForeignRequest, Operation
@@ -29,8 +31,12 @@ from vagus.integrations.gr00t import dialect
 from vagus.integrations.lerobot_grpc import dialect as lerobot
 from vagus.integrations.lerobot_grpc.protobuf import ObservationParts, decode_part
 from vagus.integrations.openpi import dialect as openpi
+from vagus.transport.router import with_free_port
+from vagus.transport.zenoh import ZenohPlainLink
+from vagus.transport.zenoh_config import LinkMode, ZenohConfig
 
 HORIZON = 60
+JOINTS = tuple(f"joint_{number}" for number in range(1, 7))
 GARBAGE = b"\xc1 this is no msgpack"
 
 
@@ -185,6 +191,24 @@ def _gr00t_answer(brain: Brain, frame: bytes, metadata: dict[Key, Value], versio
     return dialect.encode_reply(ForeignReply(actions), request)
 
 
+def serve_remote_inference(brain: Brain, port: int, artifact: str, router: str, instance: str) -> None:
+    """Serve as LeRobot's server of remote inference does, at a router or at a port of its own."""
+    endpoint = with_free_port(f"tcp/127.0.0.1:{port}")
+    mode = LinkMode.PEER
+    config = (
+        ZenohConfig(mode=mode, connect=(router,)) if router else ZenohConfig(mode=mode, listen=(endpoint,))
+    )
+    deployment = deployment_of(JOINTS, rate_hz=30.0, steps=HORIZON, artifact=artifact, instance_id=instance)
+    with ZenohPlainLink(config) as link:
+        state = "observation.state"
+        server = RemoteServer(
+            link, deployment, lambda seen: brain.actions(np.asarray(seen.features[state])), lambda: brain.wish
+        )
+        server.start()
+        _say(int((router or endpoint).rpartition(":")[2]))
+        threading.Event().wait()
+
+
 def _say(port: int) -> None:
     sys.stdout.write(f"listening on {port}\n")
     sys.stdout.flush()
@@ -193,12 +217,14 @@ def _say(port: int) -> None:
 def main() -> None:
     """Serve until killed."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("protocol", choices=["openpi", "gr00t", "lerobot_grpc"])
+    parser.add_argument("protocol", choices=["openpi", "gr00t", "lerobot_grpc", "lerobot_zenoh"])
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--wish", type=Path, required=True)
     parser.add_argument("--offset", type=float, default=0.0)
     parser.add_argument("--metadata", default="a")
     parser.add_argument("--version", default=dialect.N1_6)
+    parser.add_argument("--router", default="")
+    parser.add_argument("--instance", default="")
     told = parser.parse_args()
     brain = Brain(told.wish, told.offset)
     metadata: dict[Key, Value] = {"model": told.metadata} if told.metadata else {}
@@ -206,6 +232,8 @@ def main() -> None:
         asyncio.run(serve_openpi(brain, told.port, metadata))
     elif told.protocol == "lerobot_grpc":
         serve_lerobot(brain, told.port)
+    elif told.protocol == "lerobot_zenoh":
+        serve_remote_inference(brain, told.port, f"sha256:{told.metadata}", told.router, told.instance)
     else:
         serve_gr00t(brain, told.port, metadata, told.version)
 

@@ -7,16 +7,27 @@ import subprocess
 import sys
 from pathlib import Path
 
+from remote_server import DEPLOYMENT, SEMANTICS
+
 __all__ = ["ADDRESSES", "OPTIONS", "Foreign", "profile_in"]
 
 SERVER = Path(__file__).parents[1] / "foreign_server.py"
-ADDRESSES = {"openpi": "openpi+ws", "gr00t": "gr00t+tcp", "lerobot_grpc": "lerobot+grpc"}
-OPTIONS = {"lerobot_grpc": ("policy_type", "act", "checkpoint", "user/act")}
+ADDRESSES = {
+    "openpi": "openpi+ws",
+    "gr00t": "gr00t+tcp",
+    "lerobot_grpc": "lerobot+grpc",
+    "lerobot_zenoh": "lerobot+zenoh",
+}
+OPTIONS = {
+    "lerobot_grpc": ("policy_type", "act", "checkpoint", "user/act"),
+    "lerobot_zenoh": ("deployment", DEPLOYMENT),
+}
 """Options besides the profile."""
 KEYS = {
     "openpi": ("observation/state", "actions", "prompt"),
     "gr00t": ("[state, joints]", "[action, joints]", "[language, annotation.human.task_description]"),
     "lerobot_grpc": ("observation.state", "actions", "task"),
+    "lerobot_zenoh": ("observation.state", "action", "task"),
 }
 JOINTS = "[joint_1, joint_2, joint_3, joint_4, joint_5, joint_6]"
 
@@ -25,8 +36,10 @@ def profile_in(folder: Path, protocol: str) -> Path:
     """Write the profile of the simulated arm."""
     state, actions, instruction = KEYS[protocol]
     path = folder / f"{protocol}.yaml"
+    semantics = f"semantics: {SEMANTICS}\n" if protocol == "lerobot_zenoh" else ""
     path.write_text(
-        f"protocol: {protocol}\nrobot_type: sim\nrate_hz: 30\nhorizon: 60\ninstruction: {instruction}\n"
+        f"{semantics}protocol: {protocol}\nrobot_type: sim\nrate_hz: 30\nhorizon: 60\n"
+        f"instruction: {instruction}\n"
         f"state:\n  - {{key: {state}, names: {JOINTS}, unit: rad}}\n"
         f"actions:\n  - {{key: {actions}, names: {JOINTS}, unit: rad}}\n"
     )

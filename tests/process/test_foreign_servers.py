@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,7 +34,7 @@ SLOW_S = 2.0
 SETTLED_S = 0.5
 IN_FLIGHT_NS = NS_PER_S // 2
 """A question of the last moment before a fault may still be answered."""
-SAYING = ("openpi", "gr00t")
+SAYING = ("openpi", "gr00t", "lerobot_zenoh")
 """Protocols whose servers say something about themselves."""
 WISHES = ("nan", "shape", "garbage", "error")
 
@@ -203,3 +204,28 @@ def test_a_robot_moves_to_another_server_of_the_same_identity_when_its_own_is_go
     check_safe(outcome)
     assert outcome.run.counters["sessions_opened"] == 2
     assert "session with one-" in outcome.output
+
+
+def test_a_robot_goes_on_with_another_server_of_its_deployment_when_its_own_is_killed(tmp_path: Path) -> None:
+    servers: list[Foreign] = []
+    with rig_in(tmp_path) as rig:
+        try:
+            for name in ("one", "two"):
+                (tmp_path / name).mkdir()
+                place = ("--router", rig.endpoint, "--instance", name)
+                servers.append(Foreign(tmp_path / name, "lerobot_zenoh", *place))
+            options = ("profile", str(profile_in(tmp_path, "lerobot_zenoh")), "timeout_s", "1.0")
+            served = rig.serve(policy=servers[0].address, options=(*options, *OPTIONS["lerobot_zenoh"]))
+            robot = rig.run("arm", "--buffer-time-s", "1.2")
+            await_fresh(rig.folder, robot, monotonic_ns())
+            servers[0].kill()
+            gone_ns = monotonic_ns()
+            await_fresh(rig.folder, robot, gone_ns)
+            outcome = stop_robot(robot)
+        finally:
+            for server in servers:
+                server.kill()
+    check_safe(outcome)
+    assert re.findall(r"session at server (\w+)", served.output) == ["one", "two"]
+    assert not outcome.starved_between(gone_ns, outcome.rows[-1].t_ns)
+    assert outcome.run.counters["sessions_opened"] == 1

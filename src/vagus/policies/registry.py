@@ -47,6 +47,7 @@ SERVERS: Mapping[str, tuple[str, str]] = {
     "openpi+wss": ("openpi", "vagus.integrations.openpi.policy:OpenPiPolicy"),
     "gr00t+tcp": ("gr00t", "vagus.integrations.gr00t.policy:Gr00tPolicy"),
     "lerobot+grpc": ("lerobot-grpc", "vagus.integrations.lerobot_grpc.policy:LeRobotGrpcPolicy"),
+    "lerobot+zenoh": ("lerobot-zenoh", "vagus.integrations.lerobot_zenoh.policy:LeRobotZenohPolicy"),
 }
 """Scheme of an address of a foreign policy server → extra that it needs, and module:class."""
 
@@ -55,6 +56,7 @@ SERVER_OPTIONS: Mapping[str, str] = {
     "openpi+wss": "vagus.integrations.openpi.options:OpenPiOptions",
     "gr00t+tcp": "vagus.integrations.gr00t.options:Gr00tOptions",
     "lerobot+grpc": "vagus.integrations.lerobot_grpc.options:LeRobotGrpcOptions",
+    "lerobot+zenoh": "vagus.integrations.lerobot_zenoh.options:LeRobotZenohOptions",
 }
 """The same → module:class of its settings; it needs no extra."""
 

@@ -1,0 +1,110 @@
+"""Admission at one of the servers of a deployment of LeRobot's remote inference."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from vagus.clock import monotonic_ns, seconds_to_ns
+from vagus.errors import LinkError, ProtocolError
+from vagus.integrations.lerobot_zenoh.connection import DeploymentLine, left_s
+from vagus.integrations.lerobot_zenoh.server_session import ServerSession
+from vagus.integrations.lerobot_zenoh.v1.choice import (
+    Wish,
+    candidates,
+    check_accepted,
+    open_request,
+    said_by,
+)
+from vagus.integrations.lerobot_zenoh.v1.codes import ErrorCode
+from vagus.integrations.lerobot_zenoh.v1.descriptor import Deployment
+from vagus.integrations.lerobot_zenoh.v1.envelope import MessageHead, MessageType
+from vagus.integrations.lerobot_zenoh.v1.questions import RemoteFaultError
+from vagus.quoting import quoted
+
+__all__ = ["admitted"]
+
+BUSY_POLL_S: Final = 0.2
+"""Period in which servers are asked that have no room, but will soon."""
+CLOSE_S: Final = 0.3
+"""Longest wait until our own session of before is closed."""
+OWNED: Final = "active_session"
+"""Why there is no room: another client is there, which may stay for long."""
+MOST_TOLD: Final = 8
+"""Servers whose reasons an error lists."""
+
+
+def admitted(
+    line: DeploymentLine, wish: Wish, check: Callable[[Deployment], None], timeout_s: float, end_ns: int
+) -> tuple[Deployment, ServerSession | None]:
+    """Return the server that was chosen, and a session there; None: it is another model than the first one.
+
+    Servers that will soon have room are waited for: an absent client's session ends after 10 s.
+
+    Args:
+        line: link to the servers.
+        wish: which server is taken.
+        check: raises ConfigError for a deployment that does not fit.
+        timeout_s: longest time for one round of questions.
+        end_ns: end of the waiting.
+
+    Raises:
+        LinkError: no server is there, ready and free; says why for each.
+        ConfigError: the deployment does not fit.
+    """
+    while True:
+        round_ns = min(monotonic_ns() + seconds_to_ns(timeout_s), end_ns)
+        found, others = line.described(round_ns)
+        reasons, is_waiting = [*others, *(_unready(one) for one in found if not one.is_ready)], False
+        for place in candidates(found, wish):
+            if wish.said is not None and said_by(place) != wish.said:
+                return place, None
+            check(place)
+            try:
+                return place, _opened(line, place, wish, round_ns)
+            except (LinkError, ProtocolError) as error:
+                reasons.append(f"{place.instance_id}: {quoted(error, 300)}")
+                is_waiting |= _is_passing(error, wish)
+                _close_left(line, place, wish)
+        if not is_waiting or left_s(end_ns) < BUSY_POLL_S:
+            raise LinkError(f"deployment {wish.deployment}: {_told(reasons)}")
+        time.sleep(BUSY_POLL_S)
+
+
+def _opened(line: DeploymentLine, place: Deployment, wish: Wish, end_ns: int) -> ServerSession:
+    request = open_request(place, wish)
+    session_id, accepted = line.opened(place, request, end_ns)
+    head = MessageHead(MessageType.CONTROL, place.instance_id, session_id)
+    session = ServerSession(line, head, accepted, wish.encoding)
+    try:
+        check_accepted(accepted, request, place)
+        session.start(end_ns)
+    except BaseException:
+        session.leave()
+        raise
+    return session
+
+
+def _close_left(line: DeploymentLine, place: Deployment, wish: Wish) -> None:
+    """Close our own session of before, if it is what occupies a server."""
+    if wish.left is not None and wish.left.instance_id == place.instance_id:
+        with suppress(LinkError, ProtocolError):
+            line.closed(wish.left, monotonic_ns() + seconds_to_ns(CLOSE_S))
+
+
+def _is_passing(error: Exception, wish: Wish) -> bool:
+    """Return whether the server will soon have room; a robot that was there before waits in any case."""
+    if not isinstance(error, RemoteFaultError) or error.code is not ErrorCode.BUSY:
+        return False
+    return wish.said is not None or error.details.get("admission_blocker") != OWNED
+
+
+def _unready(place: Deployment) -> str:
+    failure = "" if place.status is None else place.status.failure or ""
+    return f"{place.instance_id} is not ready {quoted(failure, 200)}".strip()
+
+
+def _told(reasons: list[str]) -> str:
+    return "; ".join(reasons[:MOST_TOLD]) or "the server of that id is not there"
