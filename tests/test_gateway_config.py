@@ -73,6 +73,12 @@ def test_a_setting_that_the_protocol_does_not_use_is_refused(setting: str, value
         replace(PLAIN, **{setting: value})  # type: ignore[arg-type] # a value of the right type
 
 
+@pytest.mark.parametrize(("setting", "value"), [("token_path", Path("token")), ("models", {"a": "b"})])
+def test_what_the_wire_of_remote_inference_has_no_place_for_is_refused(setting: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=f"{setting}: wanted none for lerobot_zenoh"):
+        replace(REMOTE, **{setting: value})  # type: ignore[arg-type] # a value of the right type
+
+
 def test_a_robot_comes_by_a_router_or_by_an_address() -> None:
     with pytest.raises(ConfigError, match="router: wanted a router, or an address to listen on"):
         replace(REMOTE, listen="127.0.0.1:7447")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vagus.errors import ConfigError
+from vagus.quoting import quoted
 from vagus.setting_ranges import MAX_PORT, check_count, check_seconds
 
 __all__ = ["LOOPBACK", "GatewayConfig"]
@@ -22,6 +23,8 @@ ONLY_FOR: Mapping[str, frozenset[str]] = {
     "robots_private_key": OF_ZENOH,
     "deployment": OF_REMOTE,
     "standby": OF_REMOTE,
+    "token_path": frozenset({"openpi", "gr00t", "lerobot_grpc"}),
+    "models": frozenset({"openpi", "gr00t", "lerobot_grpc", "lerobot_zenoh_draft"}),
 }
 """Setting → the protocols that use it, of those settings that not all do."""
 MAX_NAME = 48
@@ -102,9 +105,9 @@ class GatewayConfig:
     def _check_protocol(self) -> None:
         """Refuse a setting that the protocol does not use, and half a setting."""
         for name, protocols in ONLY_FOR.items():
-            is_set = getattr(self, name) not in (None, "", False)
-            if is_set and self.protocol and self.protocol not in protocols:
-                raise ConfigError(name, wanted=f"none for {self.protocol}", got=repr(getattr(self, name)))
+            value = getattr(self, name)
+            if value and self.protocol and self.protocol not in protocols:
+                raise ConfigError(name, wanted=f"none for {self.protocol}", got=quoted(repr(value), 80))
         if self.router and self.listen:
             raise ConfigError(
                 "router",

@@ -26,7 +26,7 @@ from vagus.gateways.wire_mapping import WireMapping
 from vagus.quoting import quoted
 from vagus.specs import rename_robot_spec
 from vagus.transport.host import host_id
-from vagus.transport.keys import begins_keys
+from vagus.transport.keys import ServiceKey, begins_keys
 from vagus.transport.link import Link
 from vagus.transport.service_name import ServiceName
 from vagus.wire.schema import Capabilities
@@ -96,17 +96,18 @@ class Gateway:
         self._lock = threading.Lock()
         self._free = list(range(1, config.max_peers + 1))
 
-    def admit(self, address: str, *, model: str = "") -> Peer:
+    def admit(self, address: str, *, model: str = "", service: ServiceKey | None = None) -> Peer:
         """Return a new robot of this gateway; its place is free again once it is closed.
 
         Args:
             address: where it comes from, for logs and audits.
             model: model that it names; "": it names none.
+            service: the service, where it is known already: its servers are found sooner than by a name.
 
         Raises:
             SessionRefusedError: there are as many robots as may be, or the model is not served here.
         """
-        service = self._service_of(model)
+        wanted = service or self._service_of(model)
         with self._lock:
             number = heapq.heappop(self._free) if self._free else None
         if number is None:
@@ -125,7 +126,7 @@ class Gateway:
         tags = {"gateway": self.config.protocol, "peer": quoted(address, 64)}
         logger.info("robot %s comes from %s", name, quoted(address, 64))
         identity = Identity(name, secrets.token_hex(8), host_id(), tags)
-        return Peer(self._settings, identity, service=service, leave=leave)
+        return Peer(self._settings, identity, service=wanted, leave=leave)
 
     def trouble(self) -> str:
         """Return why a robot would get no actions now: no server, or a policy that does not fit; "": none."""

@@ -13,6 +13,7 @@ from vagus.edge.client.handshake import TRANSIENT_REFUSALS, Contract, Identity
 from vagus.errors import LinkError, SessionRefusedError, SpecError, StateError
 from vagus.gateways.neutral import ForeignReply, ForeignRequest, ForeignRtc, ReplyTiming
 from vagus.gateways.peer_session import PeerSession, PeerSettings
+from vagus.transport.keys import ServiceKey
 from vagus.transport.service_name import ServiceName
 from vagus.wire.schema import EventCode
 
@@ -66,7 +67,7 @@ class Peer:
         settings: PeerSettings,
         identity: Identity,
         *,
-        service: ServiceName | None,
+        service: ServiceName | ServiceKey | None,
         leave: Callable[[], None],
     ) -> None:
         self.name = identity.name

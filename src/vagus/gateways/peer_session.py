@@ -18,6 +18,7 @@ from vagus.gateways.metrics import GatewayMetrics
 from vagus.gateways.neutral import ForeignRtc
 from vagus.gateways.wire_mapping import WireMapping, WireObservation
 from vagus.specs import rename_robot_spec
+from vagus.transport.keys import ServiceKey
 from vagus.transport.link import Link
 from vagus.transport.service_name import ServiceName
 from vagus.types import ActionChunk, FloatArray, Prefix
@@ -71,7 +72,9 @@ class PeerSession:
         is_continued: the last chunk continues the plan that the robot said it executes.
     """
 
-    def __init__(self, settings: PeerSettings, identity: Identity, service: ServiceName | None) -> None:
+    def __init__(
+        self, settings: PeerSettings, identity: Identity, service: ServiceName | ServiceKey | None
+    ) -> None:
         robot = settings.mapping.robot_spec
         server, said = find_server(settings.link, service, settings.edge)
         policy = policy_spec_from(said)

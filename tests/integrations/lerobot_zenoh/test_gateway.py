@@ -399,7 +399,7 @@ def test_a_session_of_another_process_goes_on_if_its_client_is_there() -> None:
         assert robot.control("close")[0].kind is MessageType.ACK
         robot.observe((1.0, 1.0))  # nothing late brings it back
         assert robot.control("status")[1]["code"] == "stale"
-        assert second._gateway.metrics.peers == 0
+        wait_until(lambda: second._gateway.metrics.peers == 0)
         assert policy.rows
         second.close()
 

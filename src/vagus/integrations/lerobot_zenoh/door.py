@@ -18,6 +18,7 @@ from vagus.integrations.lerobot_zenoh.v1.envelope import MessageType, encode_mes
 from vagus.integrations.lerobot_zenoh.v1.terms import deployment_of
 from vagus.repeats import Repeats
 from vagus.threads import Supervised
+from vagus.transport.keys import ServiceKey
 from vagus.transport.link import Query
 from vagus.wire.contract import policy_spec_from
 
@@ -43,12 +44,12 @@ class Door:
         gateway: knows the network.
         name: of the deployment.
         clock: monotonic.
-        take: called on the thread with a deployment that is served; says whether it is taken. The one that
-            was taken last stays, as long as another one is not taken.
+        take: called on the thread with a deployment that is served, and its service; says whether it is
+            taken. The one that was taken last stays, as long as another one is not taken.
     """
 
     def __init__(
-        self, gateway: Gateway, name: str, clock: Clock, *, take: Callable[[Deployment], bool]
+        self, gateway: Gateway, name: str, clock: Clock, *, take: Callable[[Deployment, ServiceKey], bool]
     ) -> None:
         self._gateway = gateway
         self._name = name
@@ -132,7 +133,7 @@ class Door:
         why = self._gateway.trouble()
         if why:
             raise SpecError("policy", wanted=f"one that fits the profile {profile.name}", got=why)
-        if self._take(found):
+        if self._take(found, ServiceKey.of(said.model, said.revision, said.service_name)):
             self._taken = found
         self._is_ready = self._taken is not None and self._taken is found
 

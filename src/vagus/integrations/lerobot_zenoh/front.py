@@ -90,8 +90,8 @@ class Front:
         self._token.close()
         self._robots.close()
 
-    def put(self, place: RemotePlace, sample: Sample) -> None:
-        """Hand a client's message to it."""
+    def put(self, place: RemotePlace, sample: Sample, arrived_ns: int | None = None) -> None:
+        """Hand a client's message to it; `arrived_ns` is when it came, None: now."""
         if len(sample.payload) > self._max_message_bytes:
             return
         try:
@@ -99,7 +99,7 @@ class Front:
         except ProtocolError:
             return
         if robot is not None:
-            robot.put(place, sample.payload)
+            robot.put(place, sample.payload, arrived_ns)
 
     def _serve(self, key: str, answer: Callable[[Query], None]) -> None:
         def serve(query: Query) -> None:

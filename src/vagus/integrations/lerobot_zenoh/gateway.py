@@ -13,6 +13,7 @@ from vagus.integrations.lerobot_zenoh.instance import RemoteInstance
 from vagus.integrations.lerobot_zenoh.robots_link import open_robots_link, robots_address
 from vagus.integrations.lerobot_zenoh.v1.descriptor import Deployment
 from vagus.integrations.lerobot_zenoh.v1.terms import MIN_CHUNK_S, check_deployment
+from vagus.transport.keys import ServiceKey
 from vagus.transport.plain_link import PlainLink
 
 __all__ = ["LeRobotZenohListener"]
@@ -72,7 +73,7 @@ class LeRobotZenohListener:
         if self._link is not None:
             self._link.close()
 
-    def _take(self, deployment: Deployment) -> bool:
+    def _take(self, deployment: Deployment, service: ServiceKey) -> bool:
         """Declare a deployment that is served; another one than before only if nobody moves by that."""
         before = self._instance
         if self._link is None:
@@ -88,7 +89,12 @@ class LeRobotZenohListener:
         if before is not None:
             before.close()
         self._instance = RemoteInstance(
-            self._gateway, deployment, self._link, self._clock, self._door.describe
+            self._gateway,
+            deployment,
+            self._link,
+            self._clock,
+            service=service,
+            on_describe=self._door.describe,
         )
         self._instance.start()
         self._tell(deployment)

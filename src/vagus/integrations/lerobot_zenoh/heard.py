@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Final
 
+from vagus.clock import Clock
 from vagus.errors import ProtocolError
 from vagus.integrations.lerobot_zenoh.v1.keys import RemotePlace, every_session, parse_key
 from vagus.transport.link import Sample
@@ -26,16 +26,18 @@ class HeardQuestions:
         link: network of the robots.
         deployment: name of the deployment.
         instance_id: its instance.
+        clock: monotonic.
     """
 
-    def __init__(self, link: PlainLink, deployment: str, instance_id: str) -> None:
+    def __init__(self, link: PlainLink, deployment: str, instance_id: str, clock: Clock) -> None:
         self._link = link
         self._keys = {
             place: every_session(place, deployment, instance_id)
             for place in (RemotePlace.OBSERVATION, RemotePlace.ACTION)
         }
         self._lock = threading.Lock()
-        self._samples: dict[str, Sample] = {}
+        self._clock = clock
+        self._heard: dict[str, tuple[Sample, int]] = {}
         self._declared = ExitStack()
 
     def start(self) -> None:
@@ -43,25 +45,24 @@ class HeardQuestions:
         for place, note in ((RemotePlace.OBSERVATION, self._keep), (RemotePlace.ACTION, self._drop)):
             self._declared.callback(self._link.subscribe(self._keys[place], note).undeclare)
 
-    def stop(self, give: Callable[[Sample], None] | None = None) -> None:
-        """Stop to listen, and give away what is not answered; None: forget it."""
+    def stop(self) -> list[tuple[Sample, int]]:
+        """Stop to listen; return what is not answered, each with the time at which it came."""
         self._declared.close()
         with self._lock:
-            samples, self._samples = list(self._samples.values()), {}
-        for sample in samples if give is not None else ():
-            give(sample)  # type: ignore[misc] # it is there
+            heard, self._heard = list(self._heard.values()), {}
+        return heard
 
     def _keep(self, sample: Sample) -> None:
         session_id = _session_of(sample.key)
         with self._lock:
-            others = [each for key, each in self._samples.items() if key != session_id]
+            others = [each for key, (each, _) in self._heard.items() if key != session_id]
             size = sum(len(each.payload) for each in others) + len(sample.payload)
             if session_id and len(others) < MAX_SESSIONS and size <= MAX_BYTES:
-                self._samples[session_id] = sample
+                self._heard[session_id] = sample, self._clock.now_ns()
 
     def _drop(self, sample: Sample) -> None:
         with self._lock:
-            self._samples.pop(_session_of(sample.key), None)
+            self._heard.pop(_session_of(sample.key), None)
 
 
 def _session_of(key: str) -> str:

@@ -16,6 +16,7 @@ from vagus.integrations.lerobot_zenoh.v1.keys import RemotePlace
 from vagus.integrations.lerobot_zenoh.v1.standby import StandbyKeys
 from vagus.integrations.lerobot_zenoh.v1.terms import hold_rules_of
 from vagus.integrations.lerobot_zenoh.v1.values import BOUNDS
+from vagus.transport.keys import ServiceKey
 from vagus.transport.link import Query
 from vagus.transport.plain_link import PlainLink
 
@@ -32,6 +33,7 @@ class RemoteInstance:
         deployment: what is offered.
         link: network of the robots.
         clock: monotonic.
+        service: what serves it.
         on_describe: called with each question what it is; must not block.
     """
 
@@ -41,14 +43,16 @@ class RemoteInstance:
         deployment: Deployment,
         link: PlainLink,
         clock: Clock,
+        *,
+        service: ServiceKey,
         on_describe: Callable[[Query], None],
     ) -> None:
         config = gateway.config
         self.deployment = deployment
         rules = hold_rules_of(gateway.mapping.profile, config.max_hold_s)
-        self._robots = Robots(gateway, deployment, RobotTools(link, rules, gateway.metrics, clock))
+        self._robots = Robots(gateway, deployment, service, RobotTools(link, rules, gateway.metrics, clock))
         self._standby: Standby | None = None
-        self._heard = HeardQuestions(link, deployment.name, deployment.instance_id)
+        self._heard = HeardQuestions(link, deployment.name, deployment.instance_id, clock)
         if config.router:
             keys = StandbyKeys(deployment.name, deployment.instance_id)
             self._standby = Standby(link, keys, clock, is_standby=config.standby, set_active=self._set_active)
@@ -84,7 +88,8 @@ class RemoteInstance:
     def _set_active(self, is_active: bool) -> None:  # noqa: FBT001 - the only thing that it says
         if is_active:
             self._front.activate()
-            self._heard.stop(lambda sample: self._front.put(RemotePlace.OBSERVATION, sample))
+            for sample, heard_ns in self._heard.stop():
+                self._front.put(RemotePlace.OBSERVATION, sample, heard_ns)
         else:
             self._heard.start()
             self._front.deactivate()

@@ -122,11 +122,12 @@ class RemoteRobot:
         else:
             query.reply(answer)
 
-    def put(self, place: RemotePlace, payload: bytes) -> None:
-        """Put a message down; the newest of a place is read."""
+    def put(self, place: RemotePlace, payload: bytes, arrived_ns: int | None = None) -> None:
+        """Put a message down, which came now or at `arrived_ns`; the newest of a place is read."""
+        came_ns = self._tools.clock.now_ns() if arrived_ns is None else arrived_ns
         with self._lock:
             is_superseded = place in self._mail
-            self._mail[place] = payload, self._tools.clock.now_ns()
+            self._mail[place] = payload, came_ns
         if is_superseded:
             self._tools.metrics.count("superseded")
         self._wake.set()

@@ -20,6 +20,7 @@ from vagus.integrations.lerobot_zenoh.v1.descriptor import AcceptedSession, Depl
 from vagus.integrations.lerobot_zenoh.v1.envelope import MessageHead, MessageType, encode_message
 from vagus.integrations.lerobot_zenoh.v1.opening import OpenRequest, granted
 from vagus.integrations.lerobot_zenoh.v1.terms import agreed_in, session_id_of
+from vagus.transport.keys import ServiceKey
 
 __all__ = ["Robots"]
 
@@ -38,12 +39,16 @@ class Robots:
     Args:
         gateway: admits the robots.
         deployment: what is offered to them.
+        service: what serves it.
         tools: what they have in common.
     """
 
-    def __init__(self, gateway: Gateway, deployment: Deployment, tools: RobotTools) -> None:
+    def __init__(
+        self, gateway: Gateway, deployment: Deployment, service: ServiceKey, tools: RobotTools
+    ) -> None:
         self.deployment = deployment
         self._gateway = gateway
+        self._service = service
         self._tools = tools
         self._lock = threading.RLock()
         self._robots: dict[str, RemoteRobot] = {}
@@ -144,7 +149,7 @@ class Robots:
         return robot, accepted
 
     def _added(self, session_id: str, terms: AcceptedSession, *, is_resumed: bool) -> RemoteRobot:
-        peer = self._gateway.admit(f"session {session_id[:8]}")
+        peer = self._gateway.admit(f"session {session_id[:8]}", service=self._service)
         robot = RemoteRobot(
             self._tools, peer, session_id, terms, is_resumed=is_resumed, on_end=self._note_end
         )
