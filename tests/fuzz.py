@@ -51,11 +51,13 @@ from vagus.integrations.lerobot_zenoh.draft.sessions import (
     decode_session_request,
 )
 from vagus.integrations.lerobot_zenoh.draft.status import DraftStatus
+from vagus.integrations.lerobot_zenoh.v1.client_messages import read_put
 from vagus.integrations.lerobot_zenoh.v1.control import ControlAck, ControlRequest, RemoteFault
 from vagus.integrations.lerobot_zenoh.v1.descriptor import AcceptedSession, Deployment
 from vagus.integrations.lerobot_zenoh.v1.envelope import MessageType
 from vagus.integrations.lerobot_zenoh.v1.envelope import decode_message as decode_remote
-from vagus.integrations.lerobot_zenoh.v1.keys import parse_key
+from vagus.integrations.lerobot_zenoh.v1.exchange import foreign_request
+from vagus.integrations.lerobot_zenoh.v1.keys import RemotePlace, parse_key
 from vagus.integrations.lerobot_zenoh.v1.language import LanguageRequest, LanguageResult
 from vagus.integrations.lerobot_zenoh.v1.motion import RemoteActions, RemoteObservation
 from vagus.integrations.lerobot_zenoh.v1.opening import OpenRequest
@@ -444,6 +446,7 @@ def _remote_targets() -> tuple[Target, ...]:
     key = b"lerobot/inference/v1/deployments/d/instances/i/sessions/s/language/request"
     return (
         Target("remote inference", _remote_message, _files(messages, "[0-9]*.bin", but="*unknown_op_c2s*")),
+        Target("remote inference, put", _remote_put, _files(messages, "*_obs_*_c2s*")),
         Target("remote inference, controls", _remote_message, _files(messages, "*_error_*")),
         Target("remote inference key", lambda it: parse_key(it.decode("utf-8", "surrogateescape")), (key,)),
         Target("draft observation", _draft_observation, _files(draft, "lrz_obs_body*")),
@@ -469,6 +472,15 @@ _BODIES: dict[MessageType, Callable[[dict[Key, Value]], object]] = {
     MessageType.LANGUAGE_RESULT: LanguageResult.from_wire,
     MessageType.ERROR: RemoteFault.from_wire,
 }
+
+
+def _remote_put(payload: bytes) -> None:
+    """Read what a client puts as its gateway does, and make of it a request by the keys of a profile."""
+    put = read_put(RemotePlace.OBSERVATION, payload)
+    if put.observation is not None:
+        pictures = [it for it in put.observation.features.values() if isinstance(it, RemotePicture)]
+        if sum(picture.decoded_bytes for picture in pictures) <= 3 * MAX_PIXELS:
+            foreign_request(put.observation)
 
 
 def _remote_message(payload: bytes) -> None:

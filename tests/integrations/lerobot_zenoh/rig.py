@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 
 import vagus
+from vagus.clock import Clock, seconds_to_ns
 from vagus.errors import PolicyError
 from vagus.gateway_config import GatewayConfig
 from vagus.gateways.gateway import Gateway
@@ -119,6 +120,23 @@ class Climbing:
         return ActionChunk(row.step, 10.0 * actions, actions)
 
 
+class HandClock:
+    """A clock that goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self._ns = 1
+
+    def now_ns(self) -> int:
+        return self._ns
+
+    def wait_until_ns(self, deadline_ns: int, stop: threading.Event) -> None:
+        while self._ns < deadline_ns and not stop.wait(0.001):
+            pass
+
+    def advance(self, seconds: float) -> None:
+        self._ns += seconds_to_ns(seconds)
+
+
 @dataclass
 class RawRobot:
     """A client of nothing but a link and the codec."""
@@ -190,9 +208,12 @@ class RawRobot:
         self.session, self.accepted = head.session_id, AcceptedSession.from_wire(body)
         for place in (RemotePlace.ACTION, RemotePlace.LANGUAGE_RESULT):
             self.link.subscribe(self.key(place), partial(self.note, place))
-        self.token = self.link.token(self.key(RemotePlace.CLIENT_ALIVE))
+        self.show_token()
         assert self.control("reset")[0].kind is MessageType.ACK
         return self
+
+    def show_token(self) -> None:
+        self.token = self.link.token(self.key(RemotePlace.CLIENT_ALIVE))
 
     def note(self, place: RemotePlace, sample: Sample) -> None:
         self.got.put((place, *decode_message(sample.payload)))
@@ -278,23 +299,28 @@ def serving(network: MemoryNetwork, policy: Climbing | None = None) -> Iterator[
 
 
 def listener_on(
-    vagus_network: MemoryNetwork, robots_network: MemoryNetwork, profile: Profile = PROFILE, **given: object
+    vagus_network: MemoryNetwork,
+    robots_network: MemoryNetwork,
+    profile: Profile = PROFILE,
+    *,
+    clock: Clock | None = None,
+    **given: object,
 ) -> LeRobotZenohListener:
     """Return a gateway's listener that has started."""
     settings: dict[str, object] = {"name": "arm", **given}
     config = GatewayConfig(protocol="lerobot_zenoh", profile="two_joints", **settings)  # type: ignore[arg-type] # by name
     gateway = Gateway(config, profile, vagus_network.link("gateway"))
-    listener = LeRobotZenohListener(gateway, robots_network.link("gateway"))
+    listener = LeRobotZenohListener(gateway, robots_network.link("gateway"), clock)
     listener.start()
     return listener
 
 
 @contextmanager
-def standing(profile: Profile = PROFILE, **given: object) -> Iterator[Stand]:
+def standing(profile: Profile = PROFILE, *, clock: Clock | None = None, **given: object) -> Iterator[Stand]:
     """Serve the policy, and let a gateway wait for robots."""
     vagus_network, robots_network = MemoryNetwork(), MemoryNetwork()
     with serving(vagus_network) as policy:
-        listener = listener_on(vagus_network, robots_network, profile, **given)
+        listener = listener_on(vagus_network, robots_network, profile, clock=clock, **given)
         try:
             yield Stand(policy, listener._gateway, listener, vagus_network, robots_network)
         finally:

@@ -1,0 +1,142 @@
+"""Two gateway processes at one router: one answers, and the other goes on for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from integrations.lerobot_zenoh.rig import (
+    WAITS,
+    Climbing,
+    RawRobot,
+    listener_on,
+    serving,
+    wait_until,
+)
+from vagus.integrations.lerobot_zenoh.gateway import LeRobotZenohListener
+from vagus.integrations.lerobot_zenoh.heard import HeardQuestions
+from vagus.integrations.lerobot_zenoh.v1.envelope import MessageType
+from vagus.integrations.lerobot_zenoh.v1.keys import RemotePlace
+from vagus.transport.link import Delivery
+from vagus.transport.memory import MemoryLink, MemoryNetwork
+
+ROUTER = "tcp/127.0.0.1:7447"
+
+
+@dataclass
+class Pair:
+    """The active process and the one that waits."""
+
+    policy: Climbing
+    robots: MemoryNetwork
+    first: LeRobotZenohListener
+    second: LeRobotZenohListener
+
+    def robot(self) -> RawRobot:
+        return RawRobot(self.robots.link("robot"))
+
+    def kill_first(self) -> None:
+        """Take the first process from its robots, as its end would."""
+        link = self.first._link
+        assert isinstance(link, MemoryLink)
+        link.cut()
+
+    @property
+    def resumed(self) -> int:
+        return self.second._gateway.metrics.events().get("resumed", 0)
+
+
+@contextmanager
+def pair() -> Iterator[Pair]:
+    network, robots = MemoryNetwork(), MemoryNetwork()
+    with serving(network) as policy:
+        first = listener_on(network, robots, router=ROUTER)
+        RawRobot(robots.link("robot")).describe()
+        second = listener_on(network, robots, router=ROUTER, standby=True, name="second")
+        try:
+            yield Pair(policy, robots, first, second)
+        finally:
+            policy.gate.set()
+            second.close()
+            first.close()
+
+
+def test_one_process_answers_and_the_other_has_its_token_up() -> None:
+    with pair() as both:
+        robot = both.robot().admit()
+        alive = robot.key(RemotePlace.SERVER_ALIVE)
+        wait_until(lambda: both.second._instance is not None)
+        for _ in range(3):
+            robot.observe((1.0, 1.0))
+            robot.actions()
+        assert robot.got.empty()
+        assert both.resumed == 0
+        both.kill_first()
+        assert robot.link.tokens(alive, timeout_s=1.0)
+
+
+def test_the_other_one_goes_on_with_the_question_that_was_in_flight() -> None:
+    with pair() as both:
+        robot = both.robot().admit()
+        robot.observe((0.0, 0.0))
+        rows = robot.actions().canonical_actions
+        wait_until(lambda: both.second._instance is not None)
+        heard = both.second._instance
+        assert heard is not None
+        robot.observe((WAITS, 0.0), canonical_continuation=rows[:30], model_continuation=rows[:30])
+        assert both.policy.is_waiting.wait(30)
+        both.kill_first()
+        both.policy.gate.set()
+        answer = robot.actions().canonical_actions
+        np.testing.assert_allclose(answer[0], (WAITS, 0.0), rtol=1e-4)
+        assert both.resumed == 1
+        robot.observe((5.0, 5.0), canonical_continuation=rows[:30], model_continuation=rows[:30])
+        np.testing.assert_allclose(robot.actions().canonical_actions[0], (5.0, 5.0), rtol=1e-4)
+        robot.generation = 1
+        assert robot.control("reset")[0].kind is MessageType.ACK
+
+
+def test_a_process_that_ends_in_peace_hands_over_too() -> None:
+    with pair() as both:
+        robot = both.robot().admit()
+        wait_until(lambda: both.second._instance is not None)
+        both.first.close()
+        wait_until(lambda: robot.link.is_served(robot.key(RemotePlace.CONTROL)))
+        robot.observe((1.0, 1.0))
+        robot.actions()
+        assert both.resumed == 1
+
+
+def test_what_was_answered_is_not_kept_and_a_flood_is_bounded() -> None:
+    network = MemoryNetwork()
+    link, robot = network.link("gateway"), RawRobot(network.link("robot"), name="d")
+    heard = HeardQuestions(link, "d", "i", HandsOff())
+    heard.start()
+
+    def put(session: str, place: str, payload: bytes) -> None:
+        key = f"lerobot/inference/v1/deployments/d/instances/i/sessions/{session}/{place}"
+        robot.link.publish(key, header=b"", payload=payload, delivery=Delivery.OBSERVATION)
+
+    put("a", "obs", b"1")
+    put("b", "obs", b"2")
+    put("b", "obs", b"3")
+    put("c", "obs", b"4")
+    put("c", "act", b"")
+    assert [(sample.payload, at) for sample, at in heard.stop()] == [(b"1", 7), (b"3", 7)]
+    heard.start()
+    for number in range(1000):
+        put(f"s{number}", "obs", b"x")
+    assert len(heard.stop()) == 256
+
+
+class HandsOff:
+    """A clock that stands."""
+
+    def now_ns(self) -> int:
+        return 7
+
+    def wait_until_ns(self, deadline_ns: int, stop: object) -> None:
+        raise AssertionError("nothing waits here")
