@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from vagus.policies.registry import (
     options_of,
 )
 from vagus.specs import ActionFeature, PolicySpec
+from vagus.transport.zenoh_config import ZenohConfig
 
 HERE = "test_registry_backend"
 BACKEND = """
@@ -107,3 +109,10 @@ def test_an_option_of_an_address_among_the_servers_settings_is_told_its_place() 
     for policy in ("", "openpi+ws://host:8000"):
         with pytest.raises(ConfigError, match="--options profile"):
             check_places(policy, ["profile"], lambda name: f"--options {name} …")
+
+
+@pytest.mark.parametrize("scheme", SERVER_OPTIONS)
+def test_no_option_of_an_address_is_called_like_a_setting_of_the_network(scheme: str) -> None:
+    kind = options_of(f"{scheme}://host:1")
+    assert kind is not None  # `vagus run --policy` starts `vagus serve --mode peer`
+    assert not {one.name for one in fields(kind)} & {one.name for one in fields(ZenohConfig)}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from process.foreign_rig import Foreign, profile_in
+from process.foreign_rig import OPTIONS, Foreign, profile_in
 from process.rig import (
     PATIENCE_S,
     START_S,
@@ -23,9 +23,14 @@ from process.rig import (
     stop_robot,
     wait_until,
 )
+from remote_server import DEPLOYMENT
 from vagus.cli.child import Child
 from vagus.cli.exit_code import ExitCode
 from vagus.clock import monotonic_ns
+from vagus.gateways.foreign_address import parse_address
+from vagus.gateways.profile_file import load_profile
+from vagus.integrations.lerobot_zenoh.client import LeRobotZenohClient
+from vagus.integrations.lerobot_zenoh.options import LeRobotZenohOptions
 
 pytestmark = [
     pytest.mark.process,
@@ -49,7 +54,8 @@ def foreign_in(folder: Path, protocol: str = "gr00t") -> Iterator[Foreign]:
 
 def robot_of(foreign: Foreign, folder: Path, *arguments: str) -> Child:
     """Return a robot whose brain is the foreign server; it is not started yet."""
-    profile = ("--policy-options", "profile", str(profile_in(folder, foreign.protocol)), "timeout_s", "1.0")
+    named = ("profile", str(profile_in(folder, foreign.protocol)), *OPTIONS.get(foreign.protocol, ()))
+    profile = ("--policy-options", *named, "timeout_s", "1.0")
     record = ("--record", str(folder / "runs"), "--record.no-images", "--name", NAME, "--json")
     return Child(f"robot {NAME}", ["run", "--policy", foreign.address, *profile, *record, *arguments])
 
@@ -111,13 +117,20 @@ def test_without_the_process_beside_the_robot_holds_and_is_stopped(tmp_path: Pat
     assert outcome.output.count("has ended: no more plans") == 1
 
 
-def test_the_process_beside_dies_with_the_robots(tmp_path: Path) -> None:
-    with foreign_in(tmp_path) as foreign, robot_of(foreign, tmp_path) as robot:
-        robot.wait_for_line("robot running", timeout_s=START_S)
-        (beside,) = children_of(robot.pid)
-        robot.signal(signal.SIGKILL)
-        robot.wait(timeout_s=PATIENCE_S)
-        wait_until(lambda: not is_running(beside), lambda: "the process beside outlives the robot's")
+def test_the_process_beside_dies_with_the_robots_and_closes_its_session(tmp_path: Path) -> None:
+    with foreign_in(tmp_path, "lerobot_zenoh") as foreign:
+        with robot_of(foreign, tmp_path) as robot:
+            robot.wait_for_line("robot running", timeout_s=START_S)
+            await_fresh(tmp_path, robot, monotonic_ns())
+            (beside,) = children_of(robot.pid)
+            robot.signal(signal.SIGKILL)
+            robot.wait(timeout_s=PATIENCE_S)
+            wait_until(lambda: not is_running(beside), lambda: "the process beside outlives the robot's")
+        profile = load_profile(str(profile_in(tmp_path, foreign.protocol)), foreign.protocol)
+        options = LeRobotZenohOptions(deployment=DEPLOYMENT, start_timeout_s=1.0)
+        client = LeRobotZenohClient(parse_address(foreign.address), options, profile)
+        client.open(1.0)  # a server keeps the session of a client that has only vanished for 10 s
+        client.close()
 
 
 def test_ctrl_c_while_it_starts_ends_both(tmp_path: Path) -> None:

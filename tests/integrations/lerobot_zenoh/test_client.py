@@ -205,7 +205,7 @@ def test_a_plan_goes_through_the_policy_and_back_in_both_units(stand: Stand) -> 
 
 def test_a_trained_model_is_not_asked_for_more_delay_than_it_knows(stand: Stand) -> None:
     stand.serve(modes=(InferenceMode.RTC_TRAINED,), training_max_delay=2)
-    client = stand.opened(mode="rtc_trained")
+    client = stand.opened(inference_mode="rtc_trained")
     plan = np.ones((4, 2))
     within = ForeignRtc(prefix=plan, inference_delay=2, model_prefix=plan.astype(np.float32))
     client.ask([asked_of(rtc=within)], LONG_S)
@@ -216,14 +216,14 @@ def test_a_trained_model_is_not_asked_for_more_delay_than_it_knows(stand: Stand)
 
 def test_whole_chunks_are_taken_where_nothing_else_is_offered_or_wanted(stand: Stand) -> None:
     server = stand.serve(modes=(InferenceMode.CHUNK, InferenceMode.RTC_GUIDED))
-    client = stand.opened(mode="chunk")
+    client = stand.opened(inference_mode="chunk")
     assert client.rtc_of({}, STEPS) is None
     assert client.model_dim == 0
     plan = np.ones((4, 2))
     client.ask([asked_of(rtc=ForeignRtc(prefix=plan, model_prefix=plan.astype(np.float32)))], LONG_S)
     assert server.heard[0].canonical_continuation is None
-    with pytest.raises(ConfigError, match="mode: wanted one that the deployment offers: chunk, rtc_guided"):
-        stand.opened(mode="rtc_trained")
+    with pytest.raises(ConfigError, match=r"inference_mode: wanted one .* offers: chunk, rtc_guided"):
+        stand.opened(inference_mode="rtc_trained")
 
 
 @pytest.mark.parametrize(
@@ -480,7 +480,7 @@ def test_an_instruction_that_is_too_long_is_not_sent(stand: Stand) -> None:
     ("settings", "told"),
     [
         ({}, "deployment"),
-        ({"deployment": "arm", "mode": "rtc"}, "mode"),
+        ({"deployment": "arm", "inference_mode": "rtc"}, "inference_mode"),
         ({"deployment": "arm", "encoding": "png"}, "encoding"),
         ({"deployment": "arm", "token_path": "token"}, "token_path"),
         ({"deployment": "arm", "ca": "ca.pem"}, "tls"),

@@ -81,7 +81,7 @@ class LeRobotZenohClient:
         self._start_timeout_s = min(options.start_timeout_s, ABSENCE_S)
         self._check = partial(check_fit, profile=profile)
         encoding = PictureEncoding(options.encoding)
-        self._wish = Wish(options.deployment, options.mode, encoding, options.instance)
+        self._wish = Wish(options.deployment, options.inference_mode, encoding, options.instance)
         self._deployment: Deployment | None = None
         self._mode = InferenceMode.CHUNK
         self._line: _Line | None = None

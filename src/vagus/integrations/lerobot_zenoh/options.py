@@ -24,7 +24,7 @@ class LeRobotZenohOptions(ForeignOptions):
     """Name of the deployment, as its server was started with. Its servers at this address are replicas."""
     instance: str = ""
     """Id of the only server that may be taken; empty: any server of the deployment that has room."""
-    mode: str = ""
+    inference_mode: str = ""
     """How chunks are joined: chunk, rtc_guided or rtc_trained; empty: rtc_guided where it is offered, else
     chunk."""
     encoding: str = "jpeg"
@@ -44,8 +44,10 @@ class LeRobotZenohOptions(ForeignOptions):
             raise ConfigError("deployment", wanted="its name: --options deployment …", got="none")
         if self.token_path:
             raise ConfigError("token_path", wanted="none: this protocol has no secret", got=self.token_path)
-        if self.mode not in ("", *MODES):
-            raise ConfigError("mode", wanted=f"one of {', '.join(MODES)}", got=repr(self.mode))
+        if self.inference_mode not in ("", *MODES):
+            raise ConfigError(
+                "inference_mode", wanted=f"one of {', '.join(MODES)}", got=repr(self.inference_mode)
+            )
         if self.encoding not in ENCODINGS:
             raise ConfigError("encoding", wanted=f"one of {', '.join(ENCODINGS)}", got=repr(self.encoding))
         self.tls()

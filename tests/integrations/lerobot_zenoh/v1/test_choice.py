@@ -71,7 +71,7 @@ def test_guided_chunking_is_taken_where_it_is_offered_and_nothing_else_is_wanted
     assert open_request(both, WISH).mode is InferenceMode.RTC_GUIDED
     assert open_request(both, replace(WISH, mode="chunk")).mode is InferenceMode.CHUNK
     trained = deployment_of(("pan",), rate_hz=30.0, steps=4, modes=(InferenceMode.RTC_TRAINED,))
-    with pytest.raises(ConfigError, match="--options mode"):
+    with pytest.raises(ConfigError, match="--options inference_mode"):
         open_request(trained, WISH)  # what a model was trained for, its operator knows
 
 

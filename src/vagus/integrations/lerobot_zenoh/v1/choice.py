@@ -125,10 +125,10 @@ def _mode_of(deployment: Deployment, wanted: str) -> InferenceMode:
         if mode in offered:
             return mode
     raise ConfigError(
-        "mode",
+        "inference_mode",
         wanted=f"one that the deployment offers: {', '.join(mode.value for mode in offered)}",
         got=wanted or "none",
-        fix="give --options mode …",
+        fix="give --options inference_mode …",
     )
 
 
