@@ -23,6 +23,7 @@ import websockets.asyncio.server
 import zmq
 from numpy.typing import NDArray
 
+from draft_server import DraftServer, model_of
 from remote_server import RemoteServer, deployment_of
 from vagus.demo.arm import HOME
 from vagus.gateways.msgpack import Key, Value
@@ -209,6 +210,16 @@ def serve_remote_inference(brain: Brain, port: int, artifact: str, router: str, 
         threading.Event().wait()
 
 
+def serve_remote_draft(brain: Brain, port: int, revision: str) -> None:
+    """Serve as the server of LeRobot's remote inference draft does, at a port of its own."""
+    endpoint = with_free_port(f"tcp/127.0.0.1:{port}")
+    with ZenohPlainLink(ZenohConfig(mode=LinkMode.PEER, listen=(endpoint,))) as link:
+        model = model_of(JOINTS, steps=HORIZON, revision=revision)
+        DraftServer(link, model, lambda seen: brain.actions(seen.state), lambda: brain.wish).start()
+        _say(int(endpoint.rpartition(":")[2]))
+        threading.Event().wait()
+
+
 def _say(port: int) -> None:
     sys.stdout.write(f"listening on {port}\n")
     sys.stdout.flush()
@@ -217,7 +228,9 @@ def _say(port: int) -> None:
 def main() -> None:
     """Serve until killed."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("protocol", choices=["openpi", "gr00t", "lerobot_grpc", "lerobot_zenoh"])
+    parser.add_argument(
+        "protocol", choices=["openpi", "gr00t", "lerobot_grpc", "lerobot_zenoh", "lerobot_zenoh_draft"]
+    )
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--wish", type=Path, required=True)
     parser.add_argument("--offset", type=float, default=0.0)
@@ -234,6 +247,8 @@ def main() -> None:
         serve_lerobot(brain, told.port)
     elif told.protocol == "lerobot_zenoh":
         serve_remote_inference(brain, told.port, f"sha256:{told.metadata}", told.router, told.instance)
+    elif told.protocol == "lerobot_zenoh_draft":
+        serve_remote_draft(brain, told.port, told.metadata)
     else:
         serve_gr00t(brain, told.port, metadata, told.version)
 

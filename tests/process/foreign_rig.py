@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from draft_server import MODEL_REPO, TASK
 from remote_server import DEPLOYMENT, SEMANTICS
 
 __all__ = ["ADDRESSES", "OPTIONS", "Foreign", "profile_in"]
@@ -17,10 +18,12 @@ ADDRESSES = {
     "gr00t": "gr00t+tcp",
     "lerobot_grpc": "lerobot+grpc",
     "lerobot_zenoh": "lerobot+zenoh",
+    "lerobot_zenoh_draft": "lerobot_draft+zenoh",
 }
 OPTIONS = {
     "lerobot_grpc": ("policy_type", "act", "checkpoint", "user/act"),
     "lerobot_zenoh": ("deployment", DEPLOYMENT),
+    "lerobot_zenoh_draft": ("model_repo", MODEL_REPO, "task", TASK),
 }
 """Options besides the profile."""
 KEYS = {
@@ -28,6 +31,7 @@ KEYS = {
     "gr00t": ("[state, joints]", "[action, joints]", "[language, annotation.human.task_description]"),
     "lerobot_grpc": ("observation.state", "actions", "task"),
     "lerobot_zenoh": ("observation.state", "action", "task"),
+    "lerobot_zenoh_draft": ("observation.state", "action", "task"),
 }
 JOINTS = "[joint_1, joint_2, joint_3, joint_4, joint_5, joint_6]"
 

@@ -48,6 +48,10 @@ SERVERS: Mapping[str, tuple[str, str]] = {
     "gr00t+tcp": ("gr00t", "vagus.integrations.gr00t.policy:Gr00tPolicy"),
     "lerobot+grpc": ("lerobot-grpc", "vagus.integrations.lerobot_grpc.policy:LeRobotGrpcPolicy"),
     "lerobot+zenoh": ("lerobot-zenoh", "vagus.integrations.lerobot_zenoh.policy:LeRobotZenohPolicy"),
+    "lerobot_draft+zenoh": (
+        "lerobot-zenoh",
+        "vagus.integrations.lerobot_zenoh.draft_policy:LeRobotDraftPolicy",
+    ),
 }
 """Scheme of an address of a foreign policy server → extra that it needs, and module:class."""
 
@@ -57,6 +61,7 @@ SERVER_OPTIONS: Mapping[str, str] = {
     "gr00t+tcp": "vagus.integrations.gr00t.options:Gr00tOptions",
     "lerobot+grpc": "vagus.integrations.lerobot_grpc.options:LeRobotGrpcOptions",
     "lerobot+zenoh": "vagus.integrations.lerobot_zenoh.options:LeRobotZenohOptions",
+    "lerobot_draft+zenoh": "vagus.integrations.lerobot_zenoh.draft_options:LeRobotDraftOptions",
 }
 """The same → module:class of its settings; it needs no extra."""
 
