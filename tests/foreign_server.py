@@ -179,6 +179,8 @@ def _gr00t_answer(brain: Brain, frame: bytes, metadata: dict[Key, Value], versio
         keys: list[Value] = ["state.joints"] if version == dialect.N1_5 else ["joints"]
         said: dict[Key, Value] = {"state": {"delta_indices": [0], "modality_keys": keys}, **metadata}
         return dialect.encode_reply(ForeignReply(extra=said), request, version=version)
+    if request.operation is Operation.PING:
+        return dialect.encode_reply(dialect.PING_REPLY, request)
     if request.operation is Operation.RESET and version != dialect.N1_5:
         return dialect.encode_reply(ForeignReply(), request, version=version)
     if request.operation is not Operation.INFER:

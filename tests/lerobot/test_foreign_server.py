@@ -21,9 +21,12 @@ from rollout_rig import JOINTS as ARM
 from rollout_rig import Stand, Sway, start_lerobot_rollout
 from vagus.clock import monotonic_ns
 from vagus.errors import ProtocolError
+from vagus.gateways.recognition.address import parse_searched
+from vagus.gateways.recognition.search import search
 from vagus.integrations.lerobot_grpc.options import LeRobotGrpcOptions
 from vagus.integrations.lerobot_grpc.policy import LeRobotGrpcPolicy
 from vagus.policies.policy import Row
+from vagus.transport.zenoh_config import ZenohConfig
 from vagus.types import ActionChunk, Observation
 
 PATIENCE_S = 60.0
@@ -105,6 +108,13 @@ def options_for(folder: Path, checkpoint: Path) -> LeRobotGrpcOptions:
         checkpoint=str(checkpoint),
         device="cpu",
     )
+
+
+def test_it_is_recognised_and_none_of_its_calls_is_made(server: PolicyServerProcess) -> None:
+    found = search(parse_searched(f"127.0.0.1:{server.port}"), ZenohConfig())
+    [one] = found.recognised
+    assert (one.protocol, one.version) == ("LeRobot gRPC", "transport (July 2025 and later)")
+    assert "Exception deserializing request!" in one.seen  # before the handler
 
 
 def test_its_chunks_are_those_of_the_same_checkpoint_here(

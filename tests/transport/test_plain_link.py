@@ -149,6 +149,7 @@ def test_others_are_seen_when_they_come_and_when_they_go(rig: PlainRig) -> None:
     served = server.serve(ANY_CONTROL, lambda query: query.drop())
     assert eventually(lambda: robot.is_heard(OBSERVATION) and robot.is_served(CONTROL))
     assert not robot.is_served(OBSERVATION)
+    assert not robot.is_served("@lerobot/*/main/task/*/reset")  # wider than what is served
     assert not robot.is_heard(CONTROL)
     heard.undeclare()
     served.undeclare()

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from vagus.cli.console import console
+from vagus.cli.dialects import show_dialects
 from vagus.cli.exit_code import ExitCode
 from vagus.cli.log_output import LogFlags
 from vagus.cli.survey import FoundServer, survey
@@ -19,7 +20,7 @@ from vagus.clock import NS_PER_MS
 from vagus.edge.client.pace import Pace
 from vagus.edge.client.session import parse_service
 from vagus.edge.config import EdgeConfig
-from vagus.errors import LinkError
+from vagus.errors import ConfigError, LinkError
 from vagus.quoting import quoted
 from vagus.setting_ranges import check_count
 from vagus.transport.link import Link
@@ -77,12 +78,21 @@ class DoctorCommand:
     """model/revision/name, as `vagus serve` prints it; empty: all."""
     count: int = 20
     """Number of test queries per server."""
+    dialect: str = ""
+    """Address of any policy server, host:port or with a scheme: print which protocol answers there, in which
+    version, and whether it keeps to it, and nothing else."""
+    json: bool = False
+    """Print what --dialect found as JSON."""
     zenoh: Annotated[ZenohConfig, tyro.conf.arg(name="")] = field(default_factory=ZenohConfig)
     edge: Annotated[EdgeConfig, tyro.conf.arg(name="")] = field(default_factory=EdgeConfig)
     log: Annotated[LogFlags, tyro.conf.arg(name="")] = field(default_factory=LogFlags)
 
     def run(self) -> int:
         """Print findings; exit 0 if a robot could run."""
+        if self.dialect:
+            return show_dialects(self.dialect, self.zenoh, as_json=self.json)
+        if self.json:
+            raise ConfigError("--json", wanted="an address to look at", got="none", fix="--dialect host:port")
         check_count("count", self.count)
         screen = console()
         started_ns = time.monotonic_ns()

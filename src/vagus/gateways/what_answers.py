@@ -5,11 +5,13 @@ from __future__ import annotations
 import socket
 import ssl
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
+from vagus.gateways.recognition.findings import Carrier
 from vagus.quoting import quoted
 
-__all__ = ["what_answers"]
+__all__ = ["SomethingThere", "something_at", "what_answers"]
 
 CONNECT_TIMEOUT_S = 1.0
 GREETING_S = 0.4
@@ -20,9 +22,25 @@ _UPGRADE = (
     "GET / HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: dmFndXMtaXMtYXNraW5nLg==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
+_HEALTH = "GET /healthz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
 _ZENOH_INIT = b"\x12\x00\xc1\x09\xf2" + b"vagus-is-asking."[:15]
 """Length, INIT, version 9, a router's ZID. A router answers by INIT or by CLOSE, whatever it thinks of it."""
 _ZENOH_ANSWERS = (0x01, 0x03)
+
+
+@dataclass(frozen=True, slots=True)
+class SomethingThere:
+    """What listens on a port.
+
+    Attributes:
+        words: what it is, as the end of a sentence.
+        carrier: what carries its messages; None: nothing that is known.
+        is_anybody: whether somebody accepts connections at all.
+    """
+
+    words: str
+    carrier: Carrier | None = None
+    is_anybody: bool = True
 
 
 def what_answers(host: str, port: int, *, is_secured: bool = False) -> str:
@@ -35,15 +53,29 @@ def what_answers(host: str, port: int, *, is_secured: bool = False) -> str:
         port: port to look at.
         is_secured: whether to speak TLS first.
     """
+    return something_at(host, port, is_secured=is_secured).words
+
+
+def something_at(
+    host: str, port: int, *, is_secured: bool = False, is_opening: bool = True
+) -> SomethingThere:
+    """Return what listens there, and what carries its messages; as `what_answers`.
+
+    Args:
+        host: name or number of the host.
+        port: port to look at.
+        is_secured: whether to speak TLS first.
+        is_opening: whether a WebSocket may be opened; at some servers, that takes a place.
+    """
     try:
-        for ask in (_greeted, _upgraded, _as_router):
+        for ask in (_greeted, _upgraded if is_opening else _asked_for_health, _as_router):
             with socket.create_connection((host, port), timeout=CONNECT_TIMEOUT_S) as connection:
                 verdict = ask(_secured(connection, host) if is_secured else connection, host)
-                if verdict:
+                if verdict is not None:
                     return verdict
     except OSError as error:
-        return _why_nobody(error, quoted(host, 80), port)
-    return "something that accepts connections and says nothing"
+        return SomethingThere(_why_nobody(error, quoted(host, 80), port), is_anybody=False)
+    return SomethingThere("something that accepts connections and says nothing")
 
 
 def _why_nobody(error: OSError, host: str, port: int) -> str:
@@ -65,39 +97,51 @@ def _secured(connection: socket.socket, host: str) -> socket.socket:
     return context.wrap_socket(connection, server_hostname=host)
 
 
-def _greeted(connection: socket.socket, host: str) -> str:
+def _greeted(connection: socket.socket, host: str) -> SomethingThere | None:
     del host
     greeting = _heard(connection)
     if len(greeting) >= 10 and greeting[0] == 0xFF and greeting[9] & 1:
-        return "a ZeroMQ server, such as GR00T's"
+        return SomethingThere("a ZeroMQ server, such as GR00T's", Carrier.ZEROMQ)
     if len(greeting) >= 9 and greeting[3:9] == b"\x04\x00\x00\x00\x00\x00":  # SETTINGS of stream 0
-        return "a gRPC server, such as LeRobot's"
+        return SomethingThere("a gRPC server, such as LeRobot's", Carrier.GRPC)
     if greeting:
-        return f"a server that begins with {quoted(repr(greeting[:24]), 80)}"
-    return ""
+        return SomethingThere(f"a server that begins with {quoted(repr(greeting[:24]), 80)}")
+    return None
 
 
-def _upgraded(connection: socket.socket, host: str) -> str:
+def _asked_for_health(connection: socket.socket, host: str) -> SomethingThere | None:
+    return _over_http(connection, _HEALTH.format(host=host))
+
+
+def _upgraded(connection: socket.socket, host: str) -> SomethingThere | None:
+    return _over_http(connection, _UPGRADE.format(host=host))
+
+
+def _over_http(connection: socket.socket, request: str) -> SomethingThere | None:
     with suppress(OSError):
-        connection.sendall(_UPGRADE.format(host=host).encode())
+        connection.sendall(request.encode())
     answer = _heard(connection)
     if not answer.startswith(b"HTTP/"):
-        return "a server that wants TLS (wss)" if answer.startswith(b"\x15\x03") else ""
+        wants_tls = answer.startswith(b"\x15\x03")
+        return SomethingThere("a server that wants TLS (wss)") if wants_tls else None
     head = answer.decode("latin-1").split("\r\n")
     if " 101 " in f"{head[0]} ":
-        return "a WebSocket server, such as openpi's"
+        return SomethingThere("a WebSocket server, such as openpi's", Carrier.WEBSOCKET)
     names = [line.partition(":")[2].strip() for line in head if line.lower().startswith("server:")]
     program = f" ({quoted(names[0], 60)})" if names else ""
-    return f"an HTTP server{program} that says {quoted(head[0].partition(' ')[2], 80)!r}"
+    says = quoted(head[0].partition(" ")[2], 80)
+    return SomethingThere(f"an HTTP server{program} that says {says!r}", Carrier.HTTP)
 
 
-def _as_router(connection: socket.socket, host: str) -> str:
+def _as_router(connection: socket.socket, host: str) -> SomethingThere | None:
     del host
     with suppress(OSError):
         connection.sendall(_ZENOH_INIT)
     answer = _heard(connection)
     is_zenoh = len(answer) >= 3 and int.from_bytes(answer[:2], "little") == len(answer) - 2
-    return "a Zenoh router, such as vagus's own" if is_zenoh and answer[2] & 0x1F in _ZENOH_ANSWERS else ""
+    if not is_zenoh or answer[2] & 0x1F not in _ZENOH_ANSWERS:
+        return None
+    return SomethingThere("a Zenoh router, such as vagus's own", Carrier.ZENOH)
 
 
 def _heard(connection: socket.socket) -> bytes:

@@ -271,16 +271,16 @@ class MemoryLink:
 
     def is_heard(self, key: str) -> bool:
         """See `PlainLink.is_heard`."""
-        return self._is_elsewhere("subscription", key)
+        return bool(self._elsewhere("subscription", key))
 
     def is_served(self, key: str) -> bool:
         """See `PlainLink.is_served`."""
-        return self._is_elsewhere("queryable", key)
+        return any(entry.key == key or "*" not in key for entry in self._elsewhere("queryable", key))
 
-    def _is_elsewhere(self, kind: str, key: str) -> bool:
+    def _elsewhere(self, kind: str, key: str) -> list[_Entry]:
         with self._lock:
             present = self._network._present(kind) if self.is_connected else []  # noqa: SLF001
-            return any(keys_intersect(entry.key, key) and entry.link is not self for entry in present)
+            return [entry for entry in present if entry.link is not self and keys_intersect(entry.key, key)]
 
     def on_reopen(self, callback: Callable[[int], None]) -> None:
         """See `Link.on_reopen`."""

@@ -26,5 +26,8 @@ class PlainLink(Link, Protocol):
         ...
 
     def is_served(self, key: str) -> bool:
-        """Return whether a queryable of somebody else matches `key` now; see `is_heard`."""
+        """Return whether a queryable of somebody else matches `key` now; see `is_heard`.
+
+        A key with a wildcard is served only if one queryable serves all that it stands for.
+        """
         ...

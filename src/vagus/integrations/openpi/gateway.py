@@ -19,6 +19,7 @@ from vagus.errors import ConfigError, LinkError, SessionRefusedError, VagusError
 from vagus.gateways.gateway import Gateway
 from vagus.gateways.msgpack import MAX_FOREIGN_BYTES
 from vagus.gateways.peer import Peer
+from vagus.gateways.recognition.findings import OWN_HEADER
 from vagus.gateways.registry import protocol_of
 from vagus.integrations.openpi.connection import (
     ENDING,
@@ -162,6 +163,7 @@ class OpenPiListener:
             ping_timeout=times.ping_timeout_s,
             close_timeout=times.close_s,
             max_size=min(self._gateway.config.max_message_mb * BYTES_PER_MB, MAX_FOREIGN_BYTES),
+            server_header=OWN_HEADER,
             max_queue=(0, 0),  # the next request is read from the network when this one is answered
             logger=SILENT,
         )
