@@ -162,6 +162,20 @@ def test_rows_that_the_gateway_never_gave_are_no_prefix(stand: Stand) -> None:
     assert stand.events()["rtc_unmatched"] == 1
 
 
+def test_robots_that_ask_at_one_time_are_one_batch(stand: Stand) -> None:
+    robots = [stand.robot().admit() for _ in range(4)]
+    robots[0].observe((WAITS, 0.0))
+    assert stand.policy.is_waiting.wait(PATIENCE_S)
+    for number, robot in enumerate(robots[1:]):
+        robot.observe((float(number), 0.0))
+    wait_until(lambda: stand.gateway.metrics.peers == 4)
+    threading.Event().wait(0.3)  # until all three lie at the server
+    stand.policy.gate.set()
+    for number, robot in enumerate(robots[1:]):
+        np.testing.assert_allclose(robot.actions().canonical_actions[0], (number, 0.0), atol=1e-4)
+    assert max(stand.policy.batches) > 1
+
+
 def test_guided_chunks_come_in_the_model_s_rows_too(stand: Stand) -> None:
     robot = stand.robot().admit(**GUIDED)
     robot.observe((2.0, 2.0))

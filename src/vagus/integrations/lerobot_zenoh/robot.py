@@ -203,8 +203,9 @@ class RemoteRobot:
             self._observe(put.head, put.observation, arrived_ns)
 
     def _observe(self, head: MessageHead, seen: RemoteObservation, arrived_ns: int) -> None:
-        is_starting = self._is_starting and not seen.continuation_rows
-        patience_ns = self._times.patience_ns(self._tools.rules, is_starting=is_starting)
+        patience_ns = self._times.patience_ns(
+            self._tools.rules, has_rows=seen.continuation_rows > 0, is_starting=self._is_starting
+        )
         rules = replace(self._tools.rules, patience_ns=patience_ns)
         step = self._advance(lambda session: replace(session, rules=rules).observe(head, seen, arrived_ns))
         pending = step.session.pending

@@ -26,8 +26,14 @@ def test_the_usual_time_and_a_little_more(took_ms: list[int], patience_ms: int) 
     times = AnswerTimes()
     for took in took_ms:
         times = times.with_one(took * MS)
-    assert times.patience_ns(RULES, is_starting=False) == patience_ms * MS
+    assert times.patience_ns(RULES, has_rows=True, is_starting=False) == patience_ms * MS
+
+
+def test_a_client_without_rows_cannot_wait_as_long() -> None:
+    times = AnswerTimes().with_one(900 * MS)
+    assert times.patience_ns(RULES, has_rows=False, is_starting=False) == 350 * MS
 
 
 def test_a_robot_that_stands_anyway_can_wait_for_its_first_action() -> None:
-    assert AnswerTimes().patience_ns(RULES, is_starting=True) == 4000 * MS
+    assert AnswerTimes().patience_ns(RULES, has_rows=False, is_starting=True) == 4000 * MS
+    assert AnswerTimes().patience_ns(RULES, has_rows=True, is_starting=True) == 100 * MS
