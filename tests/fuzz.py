@@ -64,6 +64,8 @@ from vagus.integrations.lerobot_zenoh.v1.opening import OpenRequest
 from vagus.integrations.lerobot_zenoh.v1.pictures import RemotePicture
 from vagus.integrations.lerobot_zenoh.v1.values import write_map
 from vagus.integrations.openpi import dialect as openpi
+from vagus.integrations.pointact import dialect as pointact
+from vagus.integrations.pointact.batches import rows_of
 from vagus.transport.keys import client_segment, server_from_key
 from vagus.wire.codec import decode, decode_header, decode_tensor, encode, encode_header
 from vagus.wire.images import decode_image, encode_image
@@ -392,6 +394,7 @@ def _foreign_targets() -> tuple[Target, ...]:
             _files(gr00t_frames, "n1?_0[1567]_REP*"),
         ),
         Target("zeromq connection", _zeromq, _zeromq_streams()),
+        *_pointact_targets(integrations / "pointact" / "golden"),
     )
 
 
@@ -436,6 +439,26 @@ def _gr00t_request(payload: bytes) -> None:
     gr00t.encode_request(request)
     if request.operation is Operation.INFER:
         batch_of(request, most=16)
+
+
+def _pointact_targets(frames: Path) -> tuple[Target, ...]:
+    def ask(payload: bytes) -> None:
+        request = pointact.decode_request(payload)
+        pointact.encode_request(request)
+        for row in rows_of(request, most=16) if request.operation is Operation.INFER else ():
+            if not all(np.isfinite(array).all() for key, array in row.arrays.items() if key[0] in _MOTION):
+                raise ValueError(row)
+
+    def answer(payload: bytes) -> None:
+        pointact.encode_reply(pointact.decode_reply(payload, Operation.INFER))
+
+    return (
+        Target("pointact request", ask, _files(frames, "*_REQ.bin")),
+        Target("pointact actions", answer, _files(frames, "get_action_REP*", "ps_03_REP*")),
+    )
+
+
+_MOTION = ("observation.state", "observation.points")
 
 
 def _remote_targets() -> tuple[Target, ...]:
