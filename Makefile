@@ -21,7 +21,7 @@ OPENPI_PYTHON ?= $(shell for python in $(PYTHON) python3.12 python3.11 python3.1
 # What failed last time; that nothing did is a failure, too.
 RETEST := --last-failed --last-failed-no-failures none
 
-.PHONY: install demo test test-long test-lerobot retest-lerobot environment-lerobot test-openpi retest-openpi environment-openpi metaworld lint unit retest docs test-pythons retest-pythons test-wheel bench bench-smoke fuzz mutate clean
+.PHONY: install demo test test-long test-lerobot retest-lerobot environment-lerobot test-openpi retest-openpi environment-openpi metaworld lint unit docs test-pythons retest-pythons test-wheel bench bench-smoke fuzz mutate clean
 
 install: $(VENV)/.installed
 
@@ -44,10 +44,7 @@ lint: install
 	$(BIN)/lint-imports
 
 unit: install
-	$(BIN)/pytest -m "not slow"
-
-retest: install  ## repeat the tests that failed last time; tests of real processes may fail on a busy machine
-	$(BIN)/pytest -m "not slow" $(RETEST)
+	$(MAKE) --jobs=2 --keep-going --output-sync=target test-unit-waiting test-unit-others
 
 test-long: install  ## run the long tests: networks, attacks, faults of real processes
 	$(BIN)/pytest -m slow
@@ -61,7 +58,7 @@ LONG-others := tests --ignore=tests/process
 test-unit-%: install
 	$(BIN)/pytest -m "not slow" -o cache_dir=.pytest_cache/$@ $(UNIT-$*)
 
-retest-unit-%: install  # repeats the tests of a half that failed last time
+retest-unit-%: install  # repeats what failed in a half last time; tests of real processes may fail on a busy machine
 	$(BIN)/pytest -m "not slow" -o cache_dir=.pytest_cache/$(@:re%=%) $(UNIT-$*) $(RETEST)
 
 test-long-%: install
