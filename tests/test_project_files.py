@@ -73,7 +73,11 @@ def test_two_halves_are_all_of_the_tests(half: str, rest: str, marker: str) -> N
 
 def pytest_line(name: str) -> str:
     done = subprocess.run(
-        ["make", "-n", f"test-{name}"], cwd=ROOT, check=True, capture_output=True, text=True
+        ["make", "--no-print-directory", "-n", f"test-{name}"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
     )
     return done.stdout.splitlines()[-1]
 
