@@ -2,38 +2,62 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from integrations.lerobot_zenoh.rig import PROFILE, HandClock, RawRobot, Stand, serving, wait_until
+from integrations.lerobot_zenoh.rig import (
+    PATIENCE_S,
+    PROFILE,
+    HandClock,
+    RawRobot,
+    Stand,
+    serving,
+    wait_until,
+)
+from transport.certificates import Authority
 from vagus.clock import Clock
+from vagus.errors import LinkError
 from vagus.gateway_config import GatewayConfig
 from vagus.gateways.gateway import Gateway
+from vagus.gateways.host import GatewayHost
 from vagus.integrations.lerobot_zenoh.gateway import LeRobotZenohListener
 from vagus.integrations.lerobot_zenoh.v1.envelope import MessageType
 from vagus.integrations.lerobot_zenoh.v1.keys import RemotePlace
+from vagus.server.manifest import load_gateways
 from vagus.threads import Supervised
 from vagus.transport.memory import MemoryNetwork
 from vagus.transport.zenoh import ZenohPlainLink
-from vagus.transport.zenoh_config import LinkMode, ZenohConfig
+from vagus.transport.zenoh_config import LinkMode, TlsConfig, ZenohConfig
 
 LARGEST = 32 << 20
 
 
-@contextmanager
-def listening(clock: Clock | None = None) -> Iterator[tuple[Stand, str]]:
-    """Serve the policy in memory, and let a gateway listen on a real port."""
+def free_address() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    network = MemoryNetwork()
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+@contextmanager
+def listening(clock: Clock | None = None, tls: TlsConfig | None = None) -> Iterator[tuple[Stand, str]]:
+    """Serve the policy in memory, and let a gateway listen on a real port."""
+    address, network, files = free_address(), MemoryNetwork(), tls or TlsConfig()
     with serving(network) as policy:
-        config = GatewayConfig(protocol="lerobot_zenoh", profile="two_joints", listen=address)
+        config = GatewayConfig(
+            protocol="lerobot_zenoh",
+            profile="two_joints",
+            listen=address,
+            robots_ca=files.ca,
+            robots_certificate=files.certificate,
+            robots_private_key=files.private_key,
+        )
         gateway = Gateway(config, PROFILE, network.link("gateway"))
         listener = LeRobotZenohListener(gateway, clock=clock)
         listener.start()
@@ -45,8 +69,15 @@ def listening(clock: Clock | None = None) -> Iterator[tuple[Stand, str]]:
 
 
 @contextmanager
-def linked(address: str, mode: LinkMode = LinkMode.PEER) -> Iterator[RawRobot]:
-    config = ZenohConfig(mode=mode, connect=(f"tcp/{address}",), reopen_on_loss=False)
+def linked(address: str, mode: LinkMode = LinkMode.PEER, tls: TlsConfig | None = None) -> Iterator[RawRobot]:
+    endpoint = f"tcp/{address}" if tls is None else f"tls/{address}"
+    config = ZenohConfig(
+        mode=mode,
+        connect=(endpoint,),
+        tls=tls or TlsConfig(),
+        reopen_on_loss=False,
+        open_timeout_s=PATIENCE_S,
+    )
     with ZenohPlainLink(config) as link:
         yield RawRobot(link)
 
@@ -58,6 +89,43 @@ def test_a_client_of_either_mode_is_served(mode: LinkMode) -> None:
         robot.observe((3.0, 3.0))
         np.testing.assert_allclose(robot.actions().canonical_actions[0], (3.0, 3.0), rtol=1e-5)
         assert robot.control("close")[0].kind is MessageType.ACK
+
+
+def test_a_manifest_brings_it_into_the_server_s_process(tmp_path: Path) -> None:
+    address, network, manifest = free_address(), MemoryNetwork(), tmp_path / "gateways.yaml"
+    profile: dict[str, object] = {
+        "protocol": "lerobot_zenoh",
+        "robot_type": "two_joints",
+        "semantics": "two joints in degrees",
+    }
+    joints: dict[str, object] = {"names": ["pan", "tilt"], "unit": "rad", "wire_unit": "deg"}
+    profile |= {"rate_hz": 20, "horizon": 40, "state": [{"key": "observation.state", **joints}]}
+    profile |= {"actions": [{"key": "action", **joints}], "instruction": "task"}
+    front = {"key": "observation.images.front", "name": "front", "height": 16, "width": 24}
+    file = tmp_path / "two_joints.json"
+    file.write_text(json.dumps({**profile, "images": [front]}), encoding="utf-8")
+    gateways = [{"protocol": "lerobot_zenoh", "profile": str(file), "listen": address}]
+    manifest.write_text(json.dumps({"gateways": gateways}), encoding="utf-8")
+    host = GatewayHost(load_gateways(manifest), network.link("gateways"))
+    with serving(network), host, linked(address) as robot:
+        (line,) = host.lines()
+        assert f"gateway lerobot_zenoh on {address}" in line
+        robot.admit()
+        robot.observe((3.0, 3.0))
+        robot.actions()
+
+
+def test_with_certificates_nobody_else_gets_in(tmp_path: Path) -> None:
+    ours, theirs = Authority(tmp_path), Authority(tmp_path, "another")
+    with listening(tls=ours.issue("gateway")) as (_, address):
+        with linked(address, tls=ours.issue("arm")) as robot:
+            robot.admit()
+            robot.observe((3.0, 3.0))
+            robot.actions()
+        stranger = theirs.issue("stranger", ca=ours.ca)
+        config = ZenohConfig(connect=(f"tls/{address}",), tls=stranger, open_timeout_s=0.5)
+        with pytest.raises(LinkError), ZenohPlainLink(config):
+            raise AssertionError("the stranger is in")
 
 
 def test_a_client_that_goes_without_a_word_loses_its_place_and_the_others_go_on() -> None:

@@ -52,7 +52,7 @@ class PolicyAsker:
         peer: the robot's session with a server; closed by this object.
         clock: monotonic.
         is_wanted: whether the client still waits for this request's answer.
-        on_answer: called on the thread with each answer.
+        on_answer: called on the thread with each answer; a PolicyError says that it is none.
         on_refused: called on the thread if the observation itself is wrong.
     """
 
@@ -133,6 +133,7 @@ class PolicyAsker:
         pending = question.pending
         try:
             reply = self._peer.infer(question.request, question.rtc, timeout_s=self._left_s(pending))
+            self._on_answer(pending, reply)
         except ProtocolError as error:
             self._on_refused(pending, error)
         except LinkError as error:
@@ -141,8 +142,6 @@ class PolicyAsker:
         except VagusError as error:
             self._tell(error)
             return FAILED_RETRY_NS
-        else:
-            self._on_answer(pending, reply)
         return 0
 
     def _left_s(self, pending: PendingRequest) -> float:

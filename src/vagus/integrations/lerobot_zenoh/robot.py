@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
 from vagus.clock import NS_PER_MS, NS_PER_S
-from vagus.errors import PolicyError, ProtocolError, VagusError
+from vagus.errors import ProtocolError, VagusError
 from vagus.gateways.msgpack import ValueMap
 from vagus.gateways.peer import Peer, PeerReply
 from vagus.integrations.lerobot_zenoh.asker import PolicyAsker, Question
 from vagus.integrations.lerobot_zenoh.live_session import LiveSession, RobotTools
 from vagus.integrations.lerobot_zenoh.v1.client_messages import read_put
 from vagus.integrations.lerobot_zenoh.v1.codes import ErrorCode, RemoteMessageError
-from vagus.integrations.lerobot_zenoh.v1.control import ControlOperation, ControlRequest
+from vagus.integrations.lerobot_zenoh.v1.control import ControlAck, ControlOperation, ControlRequest
 from vagus.integrations.lerobot_zenoh.v1.descriptor import AcceptedSession
 from vagus.integrations.lerobot_zenoh.v1.envelope import MessageHead, encode_message
 from vagus.integrations.lerobot_zenoh.v1.exchange import foreign_request, foreign_rtc, rows_of
@@ -41,8 +40,6 @@ HEARD_NS: Final = NS_PER_S
 """Longest wait for that; the acknowledgement is sent then in any case."""
 IDLE_NS: Final = NS_PER_S
 
-logger = logging.getLogger(__name__)
-
 
 class RemoteRobot:
     """One client. What comes is put down here by the link's threads, and read on a thread of its own.
@@ -58,7 +55,6 @@ class RemoteRobot:
     Attributes:
         session_id: id of the client's session.
         began_ns: when this object was made.
-        is_claimed: the client's token was seen.
     """
 
     def __init__(
@@ -73,7 +69,6 @@ class RemoteRobot:
     ) -> None:
         self.session_id = session_id
         self.began_ns = tools.clock.now_ns()
-        self.is_claimed = is_resumed
         self._tools = tools
         self._name = peer.name
         self._terms = terms
@@ -112,15 +107,18 @@ class RemoteRobot:
         else:
             self._state.begin(head.generation)
             step = self._advance(lambda session: session.control(head, request))
-        answer = encode_message(step.sent.head, step.sent.body.to_wire()) if step.sent else b""
-        if SessionEffect.END in step.effects:
-            self.end()
-        if head.generation == 0 and _is_reset(body):
+        if step.sent is None:
+            query.drop()
+            return
+        answer = encode_message(step.sent.head, step.sent.body.to_wire())
+        if head.generation == 0 and _is_reset(step.sent):
             with self._lock:
                 self._late.append((query, answer))
             self._wake.set()
         else:
             query.reply(answer)
+        if SessionEffect.END in step.effects:
+            self.end()
 
     def put(self, place: RemotePlace, payload: bytes, arrived_ns: int | None = None) -> None:
         """Put a message down, which came now or at `arrived_ns`; the newest of a place is read."""
@@ -134,7 +132,6 @@ class RemoteRobot:
 
     def set_present(self, *, is_present: bool) -> None:
         """Note that the client's token came or went."""
-        self.is_claimed |= is_present
         now_ns = self._tools.clock.now_ns()
         self._advance(lambda session: session.appeared() if is_present else session.vanished(now_ns))
         self._wake.set()
@@ -236,20 +233,12 @@ class RemoteRobot:
     def _answer(self, pending: PendingRequest, reply: PeerReply) -> None:
         now_ns = self._tools.clock.now_ns()
         self._times = self._times.with_one(now_ns - pending.arrived_ns)
-        try:
-            rows = rows_of(reply.reply)
-            step = self._advance(
-                lambda session: session.answered(
-                    pending.head.request_id,
-                    rows,
-                    now_ns,
-                    model_chunk=rows,
-                    is_continued=reply.is_continued,
-                )
+        rows = rows_of(reply.reply)
+        step = self._advance(
+            lambda session: session.answered(
+                pending.head.request_id, rows, now_ns, model_chunk=rows, is_continued=reply.is_continued
             )
-        except PolicyError as error:
-            logger.warning("robot %s has no answer: %s", self._name, error)
-            return
+        )
         self._is_starting = self._is_starting and step.sent is None
         self._send(step.sent)
 
@@ -287,5 +276,5 @@ class RemoteRobot:
         return str(RemoteKey(place, deployment.name, deployment.instance_id, self.session_id))
 
 
-def _is_reset(body: ValueMap) -> bool:
-    return body.get("operation") == ControlOperation.RESET.value
+def _is_reset(sent: SentMessage) -> bool:
+    return isinstance(sent.body, ControlAck) and sent.body.operation is ControlOperation.RESET
