@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from vagus.gateways.recognition.exchange import TimeLimit, connected
 from vagus.gateways.recognition.findings import Carrier
 from vagus.quoting import quoted
 
@@ -69,8 +70,9 @@ def something_at(
     """
     try:
         for ask in (_greeted, _upgraded if is_opening else _asked_for_health, _as_router):
-            with socket.create_connection((host, port), timeout=CONNECT_TIMEOUT_S) as connection:
-                verdict = ask(_secured(connection, host) if is_secured else connection, host)
+            limit = TimeLimit(CONNECT_TIMEOUT_S)
+            with connected(host, port, limit, is_secured=is_secured) as connection:
+                verdict = ask(connection, host)
                 if verdict is not None:
                     return verdict
     except OSError as error:
@@ -88,13 +90,6 @@ def _why_nobody(error: OSError, host: str, port: int) -> str:
     if isinstance(error, TimeoutError):
         return f"nobody: {host} does not answer"
     return f"nobody: {quoted(error.strerror or error, 120)}"
-
-
-def _secured(connection: socket.socket, host: str) -> socket.socket:
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # nothing secret is said
-    return context.wrap_socket(connection, server_hostname=host)
 
 
 def _greeted(connection: socket.socket, host: str) -> SomethingThere | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ from integrations.gr00t import rig as gr00t_rig
 from integrations.lerobot_grpc import rig as lerobot_rig
 from integrations.lerobot_zenoh.draft import rig as draft_rig
 from integrations.openpi import rig as openpi_rig
+from transport.certificates import Authority
 from vagus.demo.reach import ReachPolicy
 from vagus.gateways.recognition import exchange as exchange_module
 from vagus.gateways.recognition.address import parse_searched
@@ -58,14 +60,14 @@ def port_of(address: str) -> int:
 
 
 @contextmanager
-def websocket(first: bytes | str | None) -> Iterator[int]:
+def websocket(first: bytes | str | None, context: ssl.SSLContext | None = None) -> Iterator[int]:
     def greet(connection: ServerConnection) -> None:
         if first is not None:
             connection.send(first)
         for _ in connection:
             pass
 
-    with serve(greet, "127.0.0.1", 0, compression=None, close_timeout=0.1) as server:
+    with serve(greet, "127.0.0.1", 0, compression=None, close_timeout=0.1, ssl=context) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server.socket.getsockname()[1]
@@ -77,6 +79,17 @@ def test_an_openpi_server_is_found() -> None:
     metadata = (INTEGRATIONS / "openpi" / "golden" / "conn1_s2c_frame0_op2.bin").read_bytes()
     with websocket(metadata) as port:
         assert named(found_at(port)) == [("openpi", "WebSocket", True)]
+
+
+def test_an_openpi_server_behind_tls_is_found(tmp_path: Path) -> None:
+    tls = Authority(tmp_path).issue("gpu")
+    assert tls.certificate is not None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls.certificate, tls.private_key)
+    with websocket(b"\x80", context) as port:
+        found = search(parse_searched(f"wss://127.0.0.1:{port}"), ZenohConfig())
+        assert named(found) == [("openpi", "WebSocket", True)]
+        assert found_at(port).recognised == ()
 
 
 def test_another_websocket_server_is_told_by_what_it_does() -> None:

@@ -37,8 +37,8 @@ __all__ = ["Search", "search"]
 SEARCH_S = 20.0
 """Longest search over sockets, in seconds; one of an ordinary server takes one or two."""
 UNNAMED: Final = (
-    "nobody shows a token; a server of LeRobot's draft without one is found by what it serves: "
-    "host:port/model/revision/task"
+    "nobody shows a token; behind access rules, or where a gateway serves any task, name what is served: "
+    "host:port/deployment, or for LeRobot's draft host:port/model/revision/task"
 )
 _SWITCHED: Final = 101
 
