@@ -44,14 +44,14 @@ lint: install
 	$(BIN)/lint-imports
 
 unit: install
-	$(MAKE) --jobs=2 --keep-going --output-sync=target test-unit-waiting test-unit-others
+	$(MAKE) --jobs=2 --keep-going --output-sync=target test-unit-network test-unit-others
 
 test-long: install  ## run the long tests: networks, attacks, faults of real processes
 	$(BIN)/pytest -m slow
 
 # The two halves of the unit tests, and those of the long tests; they may run beside each other.
-UNIT-waiting := $(addprefix tests/,api cli edge process server transport)
-UNIT-others := tests $(UNIT-waiting:%=--ignore=%)
+UNIT-network := $(addprefix tests/,api cli gateways integrations process server transport)
+UNIT-others := tests $(UNIT-network:%=--ignore=%)
 LONG-processes := tests/process
 LONG-others := tests --ignore=tests/process
 

@@ -43,7 +43,7 @@ def targets_of_ci() -> set[str]:
 def test_ci_calls_every_suite() -> None:
     called = targets_of_ci()
     suites = {
-        "test-unit-waiting",
+        "test-unit-network",
         "test-unit-others",
         "test-long-processes",
         "test-long-others",
@@ -59,7 +59,7 @@ def test_ci_calls_every_suite() -> None:
 
 @pytest.mark.parametrize(
     ("half", "rest", "marker"),
-    [("unit-waiting", "unit-others", "not slow"), ("long-processes", "long-others", "slow")],
+    [("unit-network", "unit-others", "not slow"), ("long-processes", "long-others", "slow")],
 )
 def test_two_halves_are_all_of_the_tests(half: str, rest: str, marker: str) -> None:
     first, second = (shlex.split(pytest_line(name)) for name in (half, rest))

@@ -225,7 +225,7 @@ def test_a_robot_that_vanishes_or_is_silent_leaves_its_place_and_comes_back_to_i
         robot.leave()
         clock.skip(11.0)
         wait_until(lambda: not stand.listener._conversations._table)
-        assert stand.gateway.metrics.peers == 0
+        wait_until(lambda: stand.gateway.metrics.peers == 0)
 
 
 def test_a_reset_begins_one_episode_and_nothing_of_the_old_one_is_answered() -> None:
