@@ -61,6 +61,8 @@ class Robot:
     uses_rtc: bool = True
     schema_version: int = 1
     has_token: bool = True
+    is_token_first: bool = False
+    """It declares its token before it opens a session, instead of after."""
     request_s: float = REQUEST_S
 
 
@@ -123,15 +125,20 @@ class DraftRobot:
             is_rtc_enabled=robot.uses_rtc,
             task=robot.task,
         )
+        if robot.is_token_first:
+            self._declare()
         opened = DraftOpened.decode(self.query(DraftPlace.SESSION, asked.encode()))
         if not opened.error:
             self.opened = opened
             self.epoch += 1
-            if not self._declared:
-                self._declared.append(self._link.subscribe(self.key(DraftPlace.ACTION), self._take))
-                if robot.has_token:
-                    self._declared.append(self._link.token(self.key(DraftPlace.CLIENT_ALIVE)))
+            self._declare()
         return opened
+
+    def _declare(self) -> None:
+        if not self._declared:
+            self._declared.append(self._link.subscribe(self.key(DraftPlace.ACTION), self._take))
+            if self._robot.has_token:
+                self._declared.append(self._link.token(self.key(DraftPlace.CLIENT_ALIVE)))
 
     def ask(
         self,

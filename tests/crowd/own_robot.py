@@ -22,6 +22,8 @@ from vagus.integrations.gr00t.client import Gr00tClient
 from vagus.integrations.gr00t.options import Gr00tOptions
 from vagus.integrations.lerobot_grpc.client import LeRobotGrpcClient
 from vagus.integrations.lerobot_grpc.options import LeRobotGrpcOptions
+from vagus.integrations.lerobot_zenoh.draft_client import LeRobotDraftClient
+from vagus.integrations.lerobot_zenoh.draft_options import LeRobotDraftOptions
 from vagus.integrations.openpi.client import OpenPiClient
 from vagus.integrations.openpi.options import OpenPiOptions
 
@@ -29,8 +31,10 @@ PROFILES = {
     "openpi": str(Path(__file__).parent / "openpi_so100.yaml"),
     "gr00t": "so100",
     "lerobot_grpc": "so100",
+    "lerobot_zenoh_draft": "so101",
 }
 MODEL = "crowd"
+TASK = "anything"
 PATIENCE_S = 60.0
 PAUSE_S = 0.2
 """Before it connects again."""
@@ -41,6 +45,9 @@ def client_of(protocol: str, address: str, profile: Profile) -> ForeignServer:
         return OpenPiClient(parse_address(f"openpi+ws://{address}"), OpenPiOptions(), None)
     if protocol == "gr00t":
         return Gr00tClient(parse_address(f"gr00t+tcp://{address}"), Gr00tOptions(), None)
+    if protocol == "lerobot_zenoh_draft":
+        draft_options = LeRobotDraftOptions(model_repo=MODEL, task=TASK, encoding="raw")
+        return LeRobotDraftClient(parse_address(f"lerobot_draft+zenoh://{address}"), draft_options, profile)
     options = LeRobotGrpcOptions(policy_type="act", checkpoint=MODEL, device="cpu")
     return LeRobotGrpcClient(parse_address(f"lerobot+grpc://{address}"), options, profile)
 

@@ -24,6 +24,7 @@ from vagus.cli.child import Child
 from vagus.cli.run_report import RunSummary
 
 __all__ = [
+    "DRAFT",
     "PROFILES",
     "Crowd",
     "Foreign",
@@ -42,6 +43,12 @@ POLICY = f"{HERE / 'policy.py'}:Telling"
 NATIVE = f"{HERE / 'native_robot.py'}:Telling"
 MODEL = "crowd"
 PROFILES = {"openpi": str(HERE / "openpi_so100.yaml"), "gr00t": "so100", "lerobot_grpc": "so100"}
+DRAFT: Mapping[str, object] = {
+    "protocol": "lerobot_zenoh_draft",
+    "profile": "so101",
+    "models": {f"{MODEL}/main/*": MODEL},
+}
+"""Settings of a gateway for robots of LeRobot's remote inference draft."""
 IMPORT_S = 300.0
 """LeRobot imports torch, on whatever cores there are."""
 

@@ -80,10 +80,10 @@ class DraftLine:
         link.on_reopen(lambda _: self._lose())
         link.subscribe(self._key(DraftPlace.ACTION), self._take)
         link.watch(self._key(DraftPlace.SERVER_ALIVE), lambda _, is_alive: None if is_alive else self._lose())
-        link.token(self._key(DraftPlace.CLIENT_ALIVE))
         opened = DraftOpened.decode(self._ask(DraftPlace.SESSION, asked.encode(), end_ns))
         if opened.error:
             raise LinkError(f"the server refuses: {quoted(opened.error, 400)}")
+        link.token(self._key(DraftPlace.CLIENT_ALIVE))
         self._session_id = opened.session_id
 
     def ask(self, observation: DraftObservation, end_ns: int) -> DraftChunk:

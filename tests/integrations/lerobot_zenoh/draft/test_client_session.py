@@ -84,6 +84,9 @@ def test_a_uuid_is_held_by_its_token_or_by_being_heard() -> None:
     assert alive.is_held(10**18)
     gone = alive.token(is_alive=False, now_ns=NS_PER_S)
     assert not gone.is_held(NS_PER_S)
+    returned = gone.token(is_alive=True, now_ns=2 * NS_PER_S)
+    assert not returned.is_held(3 * NS_PER_S)  # whose token is it?
+    assert observed(returned, head(1), 3 * NS_PER_S).is_held(10**18)
     heard = observed(gone, head(1), 2 * NS_PER_S)
     assert heard.is_held(11 * NS_PER_S)
     assert not heard.is_held(12 * NS_PER_S)

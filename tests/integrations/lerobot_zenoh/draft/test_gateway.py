@@ -195,6 +195,17 @@ def test_a_uuid_belongs_to_one_robot_while_its_token_lives() -> None:
         wait_until(lambda: stand.gateway.metrics.peers == 1)
 
 
+def test_a_restarted_robot_may_declare_its_token_before_it_opens_a_session() -> None:
+    first = replace(ROBOT, is_token_first=True)
+    with standing() as stand:
+        robot = stand.connected("robot-1", first)
+        rows_of(robot, 1.0)
+        robot.leave()
+        again = stand.connected("robot-1", first)
+        assert rows_of(again, 2.0) == expected(2.0).tolist()
+        assert "is here" in stand.robot("robot-1", first).connect().error
+
+
 def test_a_robot_whose_token_cannot_be_seen_keeps_its_uuid_while_it_is_heard() -> None:
     clock = ShiftedClock()
     unseen = replace(ROBOT, has_token=False)

@@ -68,6 +68,7 @@ class DraftClientSession:
         heard_ns: last word of the client; at first, its open.
         presence: what is known of its token.
         changed_ns: since when.
+        has_returned: the token came back, and nothing was heard since: it may be that of another robot.
         epoch: epoch of the client; None before its first observation.
         episode: episode of the client; None before its first observation.
         last_sequence: sequence of its newest observation; None in a new epoch.
@@ -81,6 +82,7 @@ class DraftClientSession:
     heard_ns: int
     changed_ns: int
     presence: DraftPresence = DraftPresence.UNSEEN
+    has_returned: bool = False
     epoch: int | None = None
     episode: int | None = None
     last_sequence: int | None = None
@@ -108,6 +110,7 @@ class DraftClientSession:
         return replace(
             self,
             heard_ns=now_ns,
+            has_returned=False,
             epoch=attachment.epoch,
             episode=attachment.episode,
             last_sequence=attachment.sequence,
@@ -142,12 +145,15 @@ class DraftClientSession:
     def token(self, *, is_alive: bool, now_ns: int) -> DraftClientSession:
         """Return the session once its client's token has come or gone."""
         presence = DraftPresence.ALIVE if is_alive else DraftPresence.GONE
-        return self if presence is self.presence else replace(self, presence=presence, changed_ns=now_ns)
+        if presence is self.presence:
+            return self
+        has_returned = is_alive and self.presence is DraftPresence.GONE
+        return replace(self, presence=presence, changed_ns=now_ns, has_returned=has_returned)
 
     def is_held(self, now_ns: int) -> bool:
         """Return whether nobody else may open a session with this uuid."""
         if self.presence is DraftPresence.ALIVE:
-            return True
+            return not self.has_returned
         is_heard = self.last_sequence is not None and self.heard_ns > self.changed_ns
         return is_heard and now_ns - self.heard_ns < HEARD_NS
 
