@@ -60,7 +60,8 @@ class GatewayConfig:
     """Longest time for which a robot is held when the policy does not answer, in seconds (lerobot_zenoh);
     after it, its run is ended."""
     name: str = ""
-    """Name of the gateway; its robots are called <name>-1, <name>-2 …. Empty: the protocol's name."""
+    """Name of the gateway; its robots are called <name>-1, <name>-2 …, and with `router` <name>-<4 hex digits
+    of the process>-1 …. Empty: the protocol's name."""
     service: str = ""
     """Service that the robots are served by, model/revision/name; empty: the only one on the network."""
     models: dict[str, str] = field(default_factory=dict)

@@ -22,9 +22,11 @@ from vagus.errors import (
     StateError,
     VagusError,
 )
+from vagus.gateway_config import GatewayConfig
 from vagus.gateways.gateway import Gateway
 from vagus.gateways.neutral import ForeignRtc
 from vagus.gateways.peer import Peer, PeerReply
+from vagus.gateways.profile_file import load_profile
 from vagus.policies.policy import Row
 from vagus.server.config import ServeConfig
 from vagus.server.server import Server
@@ -308,6 +310,18 @@ def test_a_file_without_a_token_is_refused(tmp_path: Path, content: str) -> None
 def test_the_keys_of_a_gateways_robots_begin_alike(name: str) -> None:
     with pytest.raises(ConfigError, match="name: wanted letters, digits"):
         Gateway(with_limits(name=name), PROFILE, MemoryNetwork().link("g"))
+
+
+def test_two_processes_behind_one_router_name_their_robots_apart() -> None:
+    config = GatewayConfig(
+        protocol="lerobot_zenoh", profile="so100", router="tcp/127.0.0.1:7447", name="hall"
+    )
+    profile = load_profile("so100", "lerobot_zenoh")
+    names = [
+        Gateway(config, profile, MemoryNetwork().link("g")).admit("a robot").name.split("-") for _ in range(2)
+    ]
+    assert names[0][1] != names[1][1]
+    assert [(name[0], name[2]) for name in names] == [("hall", "1")] * 2
 
 
 def test_a_profile_of_another_protocol_is_refused() -> None:

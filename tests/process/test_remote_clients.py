@@ -111,6 +111,7 @@ def test_eight_robots_on_one_server_notice_neither_its_end_nor_a_flood(crowd: Cr
         time.sleep(FLOOD_S)
         all_go_on(robots)
     assert flood.sent > FEW
+    assert "is told: incompatible" in gateway.output
     assert holds(robots) == [0] * 8, gateway.output
 
     kill(second)

@@ -57,6 +57,7 @@ class Gateway:
 
     Attributes:
         config: settings.
+        robot_prefix: start of the names of its robots; behind a router, of this process alone.
         mapping: translation between wire and vagus.
         metrics: counters.
     """
@@ -75,7 +76,12 @@ class Gateway:
         if not begins_keys(config.robot_prefix):
             wanted = "letters, digits, . and _, with single - between"
             raise ConfigError("name", wanted=wanted, got=repr(config.robot_prefix))
-        check_identity(Identity(f"{config.robot_prefix}-{config.max_peers}", secrets.token_hex(8), host_id()))
+        self.robot_prefix = config.robot_prefix
+        if (
+            config.router
+        ):  # another process there may go on for this one while the server still knows its robots
+            self.robot_prefix += f"-{secrets.token_hex(2)}"
+        check_identity(Identity(f"{self.robot_prefix}-{config.max_peers}", secrets.token_hex(8), host_id()))
         self.config = config
         self.mapping = WireMapping(profile)
         check_robot(rename_robot_spec(self.mapping.robot_spec, config.rename))
@@ -122,7 +128,7 @@ class Gateway:
                 heapq.heappush(self._free, number)
             logger.info("robot %s has left", name)
 
-        name = f"{self.config.robot_prefix}-{number}"
+        name = f"{self.robot_prefix}-{number}"
         tags = {"gateway": self.config.protocol, "peer": quoted(address, 64)}
         logger.info("robot %s comes from %s", name, quoted(address, 64))
         identity = Identity(name, secrets.token_hex(8), host_id(), tags)
@@ -130,7 +136,7 @@ class Gateway:
 
     def trouble(self) -> str:
         """Return why a robot would get no actions now: no server, or a policy that does not fit; "": none."""
-        trial = Identity(f"{self.config.robot_prefix}-0", secrets.token_hex(8), host_id())
+        trial = Identity(f"{self.robot_prefix}-0", secrets.token_hex(8), host_id())
         try:
             for service in set(self._models.values()) or {self._service}:
                 PeerSession(self._settings, trial, service)

@@ -84,7 +84,7 @@ class GatewayHost:
 def _line(gateway: Gateway, listener: Listener) -> str:
     config = gateway.config
     where = f"{protocol_of(config.protocol).scheme}{listener.address}"
-    robots = f"{config.robot_prefix}-1 to {config.robot_prefix}-{config.max_peers}"
+    robots = f"{gateway.robot_prefix}-1 to {gateway.robot_prefix}-{config.max_peers}"
     reach = "only programs of this machine reach it" if _is_local(listener.address) else _reach(config)
     profile = quoted(config.profile, 80)
     return f"gateway {config.protocol} on {where}, profile {profile}: robots {robots}; {reach}"
