@@ -115,7 +115,8 @@ def _server(party: str, deployments: tuple[str, ...]) -> tuple[Rule, ...]:
     tokens, beats = _keys(instances, "gateways/*/*"), _keys(instances, "gateways/beats")
     return (
         *_answering(party, asked),
-        *_exchange(party, sent, received),
+        # a standby hears what is answered, too
+        *_exchange(party, sent, (*received, *_keys(sessions, "act"))),
         allow(f"{party}: is alive", INGRESS, ("liveliness_token",), *_keys(instances, "alive"), *tokens),
         *_watching(party, "robots", (*_keys(sessions, "alive"), *tokens)),
         *_exchange(f"{party} and its standby", beats, beats),

@@ -111,7 +111,8 @@ class ClientSession:
     def observe(self, head: MessageHead, observation: RemoteObservation, now_ns: int) -> SessionStep:
         """Take an observation: ask the policy, or tell the client what is wrong with it.
 
-        One that comes twice, or is older than the newest control, gets nothing: its client awaits another.
+        One that comes twice, or is older than the newest control, gets nothing: its client awaits another. A
+        newer one takes the place of one without an answer, for which its client waits no more.
         """
         terms = self.terms
         if head.generation < self.generation or head.request_id in self.request_ids:
@@ -228,8 +229,6 @@ class ClientSession:
             raise _stale(f"generation {self.generation}", str(head.generation))
         if self.last_sequence is not None and sequence <= self.last_sequence:
             raise _stale(f"a sequence above {self.last_sequence}", str(sequence))
-        if self.pending is not None:
-            raise RemoteMessageError(ErrorCode.BUSY, "observation: wanted one at a time, got one too early")
 
     def _noted(self, head: MessageHead, sequence: int) -> ClientSession:
         request_ids = (*self.request_ids, head.request_id)[-_REMEMBERED_REQUESTS:]
