@@ -23,10 +23,12 @@ from integrations.gr00t import rig as gr00t_rig
 from integrations.lerobot_grpc import rig as lerobot_rig
 from integrations.lerobot_zenoh.draft import rig as draft_rig
 from integrations.openpi import rig as openpi_rig
+from server.raw_client import wait_until
 from transport.certificates import Authority
 from vagus.demo.reach import ReachPolicy
 from vagus.gateways.recognition import exchange as exchange_module
 from vagus.gateways.recognition.address import parse_searched
+from vagus.gateways.recognition.findings import MAX_ANSWER_BYTES
 from vagus.gateways.recognition.search import Search, search
 from vagus.integrations.lerobot_zenoh.recognition import OVER_ZENOH
 from vagus.integrations.lerobot_zenoh.v1.envelope import MessageType, decode_message, encode_message
@@ -338,6 +340,16 @@ def test_servers_that_show_no_token_are_asked_all_the_same(router: Router) -> No
         deployment = "lerobot/inference/v1/deployments/bench-act"
         foreign.serve(f"{deployment}/describe", lambda query: query.reply(described))
         assert [one.version for one in found_at(port_of(router.endpoints[0])).recognised] == ["generation C"]
+
+
+def test_an_answer_over_the_network_is_bounded(router: Router) -> None:
+    config = ZenohConfig(connect=router.endpoints)
+    with ZenohPlainLink(config) as foreign, ZenohPlainLink(config) as doctor:
+        foreign.serve("@lerobot/m/main/t/status", lambda query: query.reply(bytes(MAX_ANSWER_BYTES + 1)))
+        foreign.token("@lerobot/m/main/t/server/alive")
+        wait_until(lambda: doctor.is_served("@lerobot/m/main/t/status"))
+        [found] = found_at(port_of(router.endpoints[0])).recognised
+        assert [check.got for check in found.checks] == ["silence"]
 
 
 def test_a_gateway_of_the_draft_is_found_and_no_session_is_taken() -> None:

@@ -48,7 +48,8 @@ class Answer:
 
     Attributes:
         status: number of HTTP's or gRPC's status; None: none came.
-        kind: "text" or "binary" for a WebSocket message, the type of the socket for ZeroMQ.
+        kind: of a WebSocket's message "text" or "binary", of HTTP the type of the content, of ZeroMQ the type
+            of the socket, of gRPC the text beside its status.
         body: bytes of the answer.
         headers: headers of HTTP, their names in small letters.
         trouble: why there is no answer, or why it ends early; "": there is a whole one.

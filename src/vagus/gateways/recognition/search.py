@@ -16,12 +16,12 @@ from vagus.gateways.recognition.address import SearchedAddress
 from vagus.gateways.recognition.exchange import ProbeExchange, TimeLimit, asked, connected
 from vagus.gateways.recognition.findings import (
     HEALTH,
+    MAX_ANSWER_BYTES,
     OPENING,
     OWN_HEADER,
     Answer,
     Carrier,
     Recognised,
-    Recogniser,
 )
 from vagus.gateways.recognition.grpc_exchange import GrpcExchange
 from vagus.gateways.recognition.http_exchange import HttpExchange, WebSocketExchange
@@ -35,7 +35,7 @@ from vagus.transport.zenoh_config import LinkMode, ZenohConfig
 __all__ = ["Search", "search"]
 
 SEARCH_S = 20.0
-"""Longest search over sockets, in seconds; one of an ordinary server takes one or two."""
+"""Longest search, in seconds, and then one question more; of an ordinary server, it takes one to three."""
 UNNAMED: Final = (
     "nobody shows a token; behind access rules, or where a gateway serves any task, name what is served: "
     "host:port/deployment, or for LeRobot's draft host:port/model/revision/task"
@@ -70,28 +70,30 @@ def search(address: SearchedAddress, zenoh: ZenohConfig) -> Search:
     if there.carrier is Carrier.HTTP:
         return _over_http(there.words, address, limit)
     if there.carrier in (Carrier.ZEROMQ, Carrier.GRPC):
-        found = _judged(there.carrier, address, limit)
+        found = _asked_and_judged(there.carrier, address, limit)
         return Search(there.words, is_anybody=True, recognised=found)
     # a router that wants certificates answers nobody without them: Zenoh itself finds out
     if there.carrier is Carrier.ZENOH or (there.is_anybody and zenoh.tls.is_on):
-        return _over_zenoh(there.words, address, zenoh)
+        return _over_zenoh(there.words, address, zenoh, limit)
     return Search(there.words, there.is_anybody)
 
 
-def _judged(
-    carrier: Carrier, address: SearchedAddress, limit: TimeLimit, known: Mapping[str, Answer] | None = None
-) -> tuple[Recognised, ...]:
-    those = [one for one in recognisers() if one.carrier is carrier]
-    answers = dict(known or {})
-    for recogniser in those:
-        for name, payload in recogniser.questions.items():
-            if known is None and name not in answers:
-                answers[name] = _answer(_exchange(carrier, name, payload, address), address, limit)
-    return _those(those, answers)
+def _asked_and_judged(carrier: Carrier, address: SearchedAddress, limit: TimeLimit) -> tuple[Recognised, ...]:
+    questions = {
+        name: payload
+        for one in recognisers()
+        if one.carrier is carrier
+        for name, payload in one.questions.items()
+    }
+    answers = {
+        name: _answer(_exchange(carrier, name, payload, address), address, limit)
+        for name, payload in questions.items()
+    }
+    return _judged(carrier, answers)
 
 
-def _those(those: Iterable[Recogniser], answers: Mapping[str, Answer]) -> tuple[Recognised, ...]:
-    judged = [one.judge(answers) for one in those]
+def _judged(carrier: Carrier, answers: Mapping[str, Answer]) -> tuple[Recognised, ...]:
+    judged = [one.judge(answers) for one in recognisers() if one.carrier is carrier]
     return tuple(one for one in judged if one is not None)
 
 
@@ -116,24 +118,39 @@ def _over_http(words: str, address: SearchedAddress, limit: TimeLimit) -> Search
         opened = _answer(WebSocketExchange(address.path, address.target), address, limit)
         answers[OPENING] = opened
         if opened.status != _SWITCHED:
-            return Search(words, is_anybody=True, recognised=_judged(Carrier.HTTP, address, limit))
+            found = _asked_and_judged(Carrier.HTTP, address, limit)
+            return Search(words, is_anybody=True, recognised=found)
         said = opened.trouble or f"begins with a {opened.kind} message of {len(opened.body)} bytes"
         words = f"a WebSocket server: {said}"
-    found = _judged(Carrier.WEBSOCKET, address, limit, answers)
-    return Search(words, is_anybody=True, recognised=found)
+    return Search(words, is_anybody=True, recognised=_judged(Carrier.WEBSOCKET, answers))
 
 
-def _over_zenoh(words: str, address: SearchedAddress, zenoh: ZenohConfig) -> Search:
-    config = replace(zenoh, mode=LinkMode.CLIENT, connect=(address.endpoint,), listen=(), shared_memory=False)
+def _over_zenoh(words: str, address: SearchedAddress, zenoh: ZenohConfig, limit: TimeLimit) -> Search:
+    config = replace(
+        zenoh,
+        mode=LinkMode.CLIENT,
+        connect=(address.endpoint,),
+        listen=(),
+        shared_memory=False,
+        extra=(*zenoh.extra, f"transport/link/rx/max_message_size={MAX_ANSWER_BYTES}"),
+    )
     found: list[Recognised] = []
     try:
         with ZenohLink(config) as link:
-            found += recognise_native(link)
+            _collect(found, recognise_native(link), limit)
         with ZenohPlainLink(config) as plain:
             for recognise in recognisers_over_zenoh():
-                found += recognise(plain, address.path.strip("/"))
+                _collect(found, recognise(plain, address.path.strip("/")), limit)
     except LinkError as error:
         words = f"{words}; {error}"
     if not found:
         words = f"{words}; {UNNAMED}"
     return Search(words, is_anybody=True, recognised=tuple(found))
+
+
+def _collect(found: list[Recognised], more: Iterable[Recognised], limit: TimeLimit) -> None:
+    """Add what is recognised, as long as there is time: each one was asked for it."""
+    for one in more:
+        found.append(one)
+        if not limit.left_s(SEARCH_S):
+            return
