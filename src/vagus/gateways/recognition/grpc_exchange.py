@@ -72,11 +72,6 @@ class GrpcExchange:
             status, self._fields.get("grpc-message", ""), bytes(self._body[5:]), trouble=self._trouble
         )
 
-    @property
-    def has_message(self) -> bool:
-        """Whether a message came back."""
-        return len(self._body) >= 5
-
     def bytes_to_send(self) -> bytes:
         """See `ProbeExchange.bytes_to_send`."""
         taken, self._to_send = bytes(self._to_send), bytearray()
