@@ -43,6 +43,8 @@ from vagus.integrations.lerobot_grpc.pickle_reader import read_policy_config
 from vagus.integrations.lerobot_grpc.protobuf import decode_part, encode_data
 from vagus.integrations.lerobot_grpc.robot_setup import check_setup
 from vagus.integrations.lerobot_zenoh.draft.attachment import DraftAttachment, DraftMessage
+from vagus.integrations.lerobot_zenoh.draft.canonical import foreign_request as draft_request
+from vagus.integrations.lerobot_zenoh.draft.canonical import foreign_rtc as draft_rtc
 from vagus.integrations.lerobot_zenoh.draft.motion import DraftChunk, DraftObservation
 from vagus.integrations.lerobot_zenoh.draft.sessions import (
     DraftAck,
@@ -520,9 +522,16 @@ def _remote_message(payload: bytes) -> None:
         write_map(body.to_wire())
 
 
+DRAFT = load_profile("so101", "lerobot_zenoh_draft")
+DRAFT = replace(DRAFT, images=tuple(replace(image, height=2, width=2) for image in DRAFT.images))
+
+
 def _draft_observation(payload: bytes) -> None:
-    for picture in DraftObservation.decode(payload).pictures.values():
+    seen = DraftObservation.decode(payload)
+    for picture in seen.pictures.values():
         picture.pixels(max_pixels=MAX_PIXELS)
+    draft_rtc(seen)
+    draft_request(seen, DRAFT)
 
 
 def _zeromq(payload: bytes) -> None:

@@ -103,13 +103,16 @@ class DraftConversation:
     def observe(self, attachment: DraftAttachment, payload: bytes) -> None:
         """Take an observation, which waits for nobody's lock but this client's."""
         with self._changed:
-            session = self._session.observe(attachment, payload, self._around.clock.now_ns())
+            before = self._session
+            session = before.observe(attachment, payload, self._around.clock.now_ns())
             if session is not None:
                 self._session, self._is_resting = session, False
                 self._changed.notify_all()
         if session is None:
             self._around.metrics.count("stale")
-        elif session.superseded:
+            if before.is_overtaken(attachment):
+                self._publish(attachment.answered(), self._failure(attachment).encode())
+        elif before.waiting is not None:
             self._around.metrics.count("superseded")
 
     def reset(self, episode: int) -> None:
@@ -186,7 +189,10 @@ class DraftConversation:
         except Exception:
             logger.exception("an observation of %s failed", self._name)
         self._closing.wait(PAUSE_S)
-        return DraftChunk(attachment=asked.attachment.answered(), server_load=self._around.load())
+        return self._failure(asked.attachment)
+
+    def _failure(self, attachment: DraftAttachment) -> DraftChunk:
+        return DraftChunk(attachment=attachment.answered(), server_load=self._around.load())
 
     def _computed(self, asked: DraftRequest) -> DraftChunk:
         around = self._around

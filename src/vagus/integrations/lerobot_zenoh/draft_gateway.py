@@ -43,7 +43,7 @@ MAX_QUESTIONS: Final = 64
 """Most questions that wait; more are not answered, and their client asks again."""
 MAX_ERROR: Final = 1500
 """Longest text of an error, in characters."""
-MAX_QUESTION_BYTES: Final = 1 << 20
+MAX_QUESTION_BYTES: Final = 1 << 16
 MAX_TASKS: Final = 64
 """Most tasks under `*` whose server's token is declared."""
 TOLD_EVERY_NS: Final = 60 * NS_PER_S
@@ -151,6 +151,8 @@ class LeRobotDraftListener:
             return query.drop()
         if route is None or len(query.payload) > MAX_QUESTION_BYTES:
             return query.drop()
+        if key.place is DraftPlace.RESET:  # a robot in motion does not wait for the opens of others
+            return query.reply(self._reset(key, query.payload).encode())
         try:
             return self._questions.put_nowait((key, route, query))
         except queue.Full:
@@ -179,15 +181,15 @@ class LeRobotDraftListener:
         """Return the answer to a question; None: no server has ever answered ours."""
         if key.place is DraftPlace.STATUS:
             return self._status(key.service, route)
-        if key.place is DraftPlace.RESET:
-            return self._reset(key, payload).encode()
+        who = "an open"
         try:
             asked = decode_session_request(payload)
             if isinstance(asked, DraftClose):
                 return DraftAck(self._conversations.end(key.service, asked)).encode()
+            who = f"the open of {asked.client}"
             return self._opened(key.service, route, asked).encode()
         except VagusError as error:
-            self._tell("an open", error)
+            self._tell(who, error)
             model = draft_model(self._gateway.mapping.profile, self._facts.known(route.entry))
             return DraftOpened(model=model, session_id="", error=str(error)[:MAX_ERROR]).encode()
 

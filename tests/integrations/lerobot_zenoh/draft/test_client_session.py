@@ -49,6 +49,16 @@ def test_an_observation_that_is_not_newer_is_not_taken(sequence: int) -> None:
     assert observed(FRESH, head(5)).observe(head(sequence), b"", 0) is None
 
 
+def test_an_older_observation_is_told_from_the_last_one_again() -> None:
+    session = observed(FRESH, head(5, epoch=1))
+    assert session.is_overtaken(head(4, epoch=1))
+    assert session.is_overtaken(head(9, epoch=0))
+    assert not session.is_overtaken(head(5, epoch=1))
+    session, asked = taken(session)
+    assert not session.is_overtaken(head(5, epoch=1))
+    assert session.finished(asked).is_overtaken(head(5, epoch=1))
+
+
 def test_the_newest_waits_and_says_how_many_it_has_replaced() -> None:
     session = FRESH
     for sequence in (1, 2, 3):

@@ -119,6 +119,16 @@ class DraftClientSession:
             begins_episode=self.begins_episode or is_other_episode,
         )
 
+    def is_overtaken(self, attachment: DraftAttachment) -> bool:
+        """Return whether an observation that is not newer than the last will get no answer.
+
+        Its client may still wait for it: what came under a wrong key was counted as its newest. The last one
+        itself, come twice, is still waiting or being answered.
+        """
+        last = (self.epoch or 0, self.last_sequence or 0)
+        is_busy = self.waiting is not None or self.computing is not None
+        return (attachment.epoch, attachment.sequence) < last or not is_busy
+
     def reset(self, episode: int, now_ns: int) -> DraftClientSession:
         """Return the session in a new episode: nothing of the old one is answered any more."""
         return replace(
