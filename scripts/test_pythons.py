@@ -27,6 +27,7 @@ OLDEST_TOO = (
     "tests/gateways",
     "tests/integrations/gr00t",
     "tests/integrations/lerobot_grpc",
+    "tests/integrations/lerobot_zenoh/test_gateway.py",
     "tests/integrations/openpi",
     "tests/test_face.py",
 )

@@ -64,6 +64,8 @@ def test_a_shipped_profile_is_shown_with_its_cameras(capsys: pytest.CaptureFixtu
     assert ["prompt", "text", ""] in shown
     assert main(["profile", "check", "gr00t/so100"]) == ExitCode.OK
     assert "without the axes for batch and time" in capsys.readouterr().out
+    assert main(["profile", "check", "lerobot_zenoh/so100"]) == ExitCode.OK
+    assert "--inference.semantics='so100_follower, absolute positions, " in capsys.readouterr().out
 
 
 def test_a_profile_as_json(capsys: pytest.CaptureFixture[str]) -> None:

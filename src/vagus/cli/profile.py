@@ -95,6 +95,8 @@ def _print_json(value: object) -> None:
 def _headlines(profile: Profile) -> Iterator[str]:
     yield f"{profile.name}: a valid profile for {profile.protocol}, of a robot {profile.robot_type}"
     yield f"{profile.rate_hz:g} actions per second, in chunks of at most {profile.horizon}"
+    if profile.semantics:
+        yield f"the operator states --inference.semantics='{profile.semantics}'"
     if profile.identity:
         yield f"identity of the foreign server: {profile.identity}"
     if profile.protocol == "gr00t":

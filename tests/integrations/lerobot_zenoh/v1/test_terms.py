@@ -107,6 +107,13 @@ def test_what_is_no_position_says_so() -> None:
     assert "gripper.pos lerobot_norm relative" in said
 
 
+def test_a_range_that_stands_for_a_unit_is_said() -> None:
+    joints, gripper = ARM.actions
+    turned = replace(gripper, range=(0.0, 100.0), wire_range=(1.0, 0.0))
+    told = offered(profile=replace(ARM, actions=(joints, turned))).capabilities.action_feature.semantics
+    assert told.endswith("gripper.pos 1 to 0 for 0 to 100 lerobot_norm")
+
+
 def test_a_policy_of_another_rate_is_refused() -> None:
     with pytest.raises(SpecError, match="wanted that of the policy, 10: a client executes one row"):
         offered(replace(POLICY, rate_hz=10.0))
@@ -143,6 +150,7 @@ def test_a_robot_is_held_where_it_is_only_if_its_state_says_where_that_is() -> N
         (replace(joints, kind=ActionKind.DELTA), gripper),
         (joints, replace(gripper, reference=ActionReference.RELATIVE)),
         (replace(joints, wire_unit="rad"), gripper),
+        (joints, replace(gripper, range=(0.0, 100.0), wire_range=(1.0, 0.0))),
     ):
         assert not hold_rules_of(replace(ARM, actions=actions), 2.0).is_state_position
 

@@ -129,11 +129,11 @@ def hold_rules_of(profile: Profile, max_hold_s: float) -> HoldRules:
 
     Where it is, it may be held only if its state says so in the names and units of its actions.
     """
-    units = {name: (span.wire_unit or span.unit) for span in profile.state for name in span.names}
+    units = {name: _unit_there(span) for span in profile.state for name in span.names}
     is_position = all(
         span.kind in (None, ActionKind.POSITION)
         and span.reference is ActionReference.ABSOLUTE
-        and all(units.get(name) == (span.wire_unit or span.unit) for name in span.names)
+        and all(units.get(name) == _unit_there(span) for name in span.names)
         for span in profile.actions
     )
     return HoldRules(max_hold_ns=seconds_to_ns(max_hold_s), is_state_position=is_position)
@@ -198,8 +198,17 @@ def _meaning(spans: Iterable[WireSpan]) -> str:
     for span in spans:
         kind = "" if span.kind in (None, ActionKind.POSITION) else f" {span.kind.value}"
         relative = "" if span.reference is ActionReference.ABSOLUTE else " relative"
-        parts += [f"{name} {span.wire_unit or span.unit}{kind}{relative}" for name in span.names]
+        parts += [f"{name} {_unit_there(span)}{kind}{relative}" for name in span.names]
     return ", ".join(parts)
+
+
+def _unit_there(span: WireSpan) -> str:
+    """Return the unit on the wire; where only two ranges say it, both of them."""
+    if span.range is None or span.wire_range is None:
+        return span.wire_unit or span.unit
+    (low, high), (wire_low, wire_high) = span.range, span.wire_range
+    there = f"{wire_low:g} to {wire_high:g} {span.wire_unit}".rstrip()
+    return f"{there} for {low:g} to {high:g} {span.unit}"
 
 
 def _digest(
