@@ -1,7 +1,7 @@
 """Foreign policy servers of the reference shape, as processes that misbehave when they are told to.
 
 `python tests/foreign_server.py openpi --port 0 --wish FILE`: the word in the file decides how each request is
-answered: nothing, "nan", "shape", "garbage", "slow", "hang", "error", "endless" …
+answered: nothing, "nan", "shape", "garbage", "slow", "hang", "error", "busy", "endless" …
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Brain:
             time.sleep(0.6)
         if self.wish == "hang":
             time.sleep(3600)
-        if self.wish == "error":
+        if self.wish in ("error", "busy"):  # protocols without a word for it
             raise ValueError("told to fail")
         fade = np.minimum(np.arange(1, HORIZON + 1) / 30.0, 1.0)[:, None]
         wave = HOME + self._offset + 0.2 * np.sin(np.arange(HORIZON) / 12.0)[:, None]

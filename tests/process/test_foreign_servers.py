@@ -36,7 +36,7 @@ IN_FLIGHT_NS = NS_PER_S // 2
 """A question of the last moment before a fault may still be answered."""
 SAYING = ("openpi", "gr00t", "lerobot_zenoh", "lerobot_zenoh_draft")
 """Protocols whose servers say something about themselves."""
-WISHES = ("nan", "shape", "garbage", "error")
+WISHES = ("nan", "shape", "garbage", "error", "busy")
 
 Act = Callable[[Foreign], None]
 
@@ -112,8 +112,9 @@ def during(drillers: Sequence[Driller], name: str, begin: Act, end: Act) -> None
     for driller in drillers:
         driller.await_hold(begun_ns)
     for driller in drillers:
+        ended_ns = monotonic_ns()  # before: the robot may move again while this process is not scheduled
         end(driller.foreign)
-        driller.faults.append(Fault(name, begun_ns, monotonic_ns()))
+        driller.faults.append(Fault(name, begun_ns, ended_ns))
     for driller in drillers:
         driller.await_fresh()
     time.sleep(SETTLED_S)

@@ -403,6 +403,15 @@ def test_the_session_of_a_client_that_has_vanished_is_waited_for(stand: Stand) -
     assert len(server.opened) > 2  # refused before
 
 
+def test_a_server_that_loads_is_waited_for(stand: Stand) -> None:
+    stand.wish = "unready"
+    server = stand.serve()
+    threading.Timer(0.3, lambda: setattr(stand, "wish", "")).start()
+    client = stand.opened()
+    client.ask([asked_of()], LONG_S)
+    assert server.is_owned
+
+
 def test_a_dead_policy_is_left_at_the_begin_of_an_episode(stand: Stand) -> None:
     words = {"one": "", "two": ""}
     one, two = (stand.serve(instance_id=name, wish=lambda name=name: words[name]) for name in words)
@@ -423,7 +432,7 @@ def test_a_dead_policy_is_left_at_the_begin_of_an_episode(stand: Stand) -> None:
 def test_a_server_that_cannot_say_what_it_is_hides_no_other(stand: Stand, wish: str) -> None:
     stand.serve(wish=lambda: wish)
     with pytest.raises(LinkError):
-        stand.client().open(SHORT_S)
+        stand.client(replace(OPTIONS, start_timeout_s=SHORT_S)).open(SHORT_S)
     good = stand.serve()
     stand.opened()
     assert good.is_owned

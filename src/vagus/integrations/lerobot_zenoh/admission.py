@@ -41,7 +41,7 @@ def admitted(
 ) -> tuple[Deployment, ServerSession | None]:
     """Return the server that was chosen, and a session there; None: it is another model than the first one.
 
-    Servers that will soon have room are waited for: an absent client's session ends after 10 s.
+    Servers that load, or will soon have room, are waited for: an absent client's session ends after 10 s.
 
     Args:
         line: link to the servers.
@@ -57,7 +57,8 @@ def admitted(
     while True:
         round_ns = min(monotonic_ns() + seconds_to_ns(timeout_s), end_ns)
         found, others = line.described(round_ns)
-        reasons, is_waiting = [*others, *(_unready(one) for one in found if not one.is_ready)], False
+        unready = [one for one in found if not one.is_ready]
+        reasons, is_waiting = [*others, *map(_unready, unready)], any(map(_is_loading, unready))
         for place in candidates(found, wish):
             if wish.said is not None and said_by(place) != wish.said:
                 return place, None
@@ -99,6 +100,10 @@ def _is_passing(error: Exception, wish: Wish) -> bool:
     if not isinstance(error, RemoteFaultError) or error.code is not ErrorCode.BUSY:
         return False
     return wish.said is not None or error.details.get("admission_blocker") != OWNED
+
+
+def _is_loading(place: Deployment) -> bool:
+    return place.status is None or not place.status.failure
 
 
 def _unready(place: Deployment) -> str:

@@ -37,8 +37,6 @@ __all__ = ["Dial", "LeRobotZenohClient"]
 
 Dial = Callable[[float], PlainLink]
 """Opens a link within some seconds; LinkError if it cannot."""
-ABSENCE_S: Final = 12.0
-"""A server keeps the session of a client that has vanished for 10 s; at the start it is waited for."""
 CLOSE_S: Final = 0.5
 """Longest wait until a session is closed; in the background it may take longer."""
 MARGIN_S: Final = 0.25
@@ -78,7 +76,7 @@ class LeRobotZenohClient:
     ) -> None:
         self.address = address
         self._dial = dial or partial(_dialled, address, options)
-        self._start_timeout_s = min(options.start_timeout_s, ABSENCE_S)
+        self._start_timeout_s = options.start_timeout_s
         self._check = partial(check_fit, profile=profile)
         encoding = PictureEncoding(options.encoding)
         self._wish = Wish(options.deployment, options.inference_mode, encoding, options.instance)
@@ -110,7 +108,7 @@ class LeRobotZenohClient:
     def open(self, timeout_s: float) -> Mapping[Key, Value]:
         """Connect anew, and open a session; return what its server says about itself.
 
-        At the start a session whose client has vanished is waited for.
+        At the start a server that loads, or whose client has vanished, is waited for.
 
         Raises:
             LinkError: no connection, no server of the deployment, or none with room.
