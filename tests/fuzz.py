@@ -30,10 +30,14 @@ from samples import SAMPLES
 from vagus.errors import ProtocolError, SpecError
 from vagus.gateways.arrays import ArrayDialect, decode_message, encode_message
 from vagus.gateways.msgpack import Key, Value
-from vagus.gateways.neutral import Envelope, Operation
+from vagus.gateways.neutral import Envelope, ForeignRequest, Operation, WirePath
 from vagus.gateways.profile import ResizeRule
 from vagus.gateways.profile_file import load_profile
 from vagus.gateways.wire_mapping import WireMapping
+from vagus.integrations.astribot import motion_codec, session_codec
+from vagus.integrations.astribot.dialect import observation_from, reply_of, request_of
+from vagus.integrations.astribot.messages import AstribotChunk, AstribotCommand, CommandType, Method
+from vagus.integrations.astribot.session import AstribotModel, AstribotSession
 from vagus.integrations.gr00t import dialect as gr00t
 from vagus.integrations.gr00t.batches import batch_of
 from vagus.integrations.gr00t.zmtp import RouterEnd, encode_answer
@@ -397,6 +401,7 @@ def _foreign_targets() -> tuple[Target, ...]:
         ),
         Target("zeromq connection", _zeromq, _zeromq_streams()),
         *_pointact_targets(integrations / "pointact" / "golden"),
+        *_astribot_targets(integrations / "astribot" / "golden"),
     )
 
 
@@ -460,6 +465,64 @@ def _pointact_targets(frames: Path) -> tuple[Target, ...]:
     )
 
 
+def _astribot_targets(frames: Path) -> tuple[Target, ...]:
+    asked = ForeignRequest(Operation.INFER, Envelope("astribot"), _ASTRIBOT)
+    seeds = [
+        motion_codec.encode_observation(observation_from(asked, encoding=it)) for it in ("jpeg", "png", "raw")
+    ]
+    commands = [
+        session_codec.encode_command(AstribotCommand(kind, {"episode": "3", "prompt": "x"}))
+        for kind in CommandType
+    ]
+    robot = AstribotSession({"pi05_astribot_lora": AstribotModel(state_dim=25, action_dim=25, horizon=2)})
+
+    def ask(payload: bytes) -> None:
+        observation = motion_codec.decode_observation(payload)
+        robot.admit(observation)
+        motion_codec.encode_observation(observation)
+        request_of(observation, Method.PREDICT, prompt=robot.prompt, max_pixels=MAX_PIXELS)
+
+    def answer(payload: bytes) -> None:
+        chunk = motion_codec.decode_chunk(payload)
+        motion_codec.encode_chunk(chunk)
+        reply_of(chunk)
+
+    def act(payload: bytes) -> None:
+        action = motion_codec.decode_action(payload)
+        motion_codec.encode_action(action)
+        reply_of(action)
+
+    def configure(payload: bytes) -> None:
+        robot.configure(session_codec.decode_policy_config(payload))
+        session_codec.encode_status(robot.status())
+
+    def control(payload: bytes) -> None:
+        session_codec.encode_status(robot.control(session_codec.decode_command(payload)))
+
+    return (
+        Target("astribot observation", ask, (*seeds, *_files(frames, "Predict*_c2s*"))),
+        Target("astribot chunk", answer, (_astribot_chunk(), *_files(frames, "PredictChunk_0_s2c*"))),
+        Target("astribot action", act, _files(frames, "Predict_0_s2c*")),
+        Target("astribot configuration", configure, _files(frames, "Configure_0_c2s*")),
+        Target("astribot command", control, tuple(commands)),
+        Target(
+            "astribot status",
+            lambda it: session_codec.encode_status(session_codec.decode_status(it)),
+            _files(frames, "[CGR]*_s2c*"),
+        ),
+    )
+
+
+def _astribot_chunk() -> bytes:
+    return motion_codec.encode_chunk(AstribotChunk(np.ones((3, 25), np.float32)))
+
+
+_ASTRIBOT: dict[WirePath, Value] = {
+    ("state",): np.zeros(25, np.float32),
+    ("images", "head"): _pixels(),
+    ("images", "wrist_left"): _pixels(),
+    ("prompt",): "tidy up",
+}
 _MOTION = ("observation.state", "observation.points")
 
 

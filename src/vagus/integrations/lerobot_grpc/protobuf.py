@@ -1,7 +1,4 @@
-"""The messages of `transport.AsyncInference`: a number and some bytes at most.
-
-No protobuf package is needed for that: gRPC takes any function from bytes as a decoder.
-"""
+"""The messages of `transport.AsyncInference`: a number and some bytes at most."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from vagus.errors import ProtocolError
+from vagus.gateways.protobuf import fields_of, varint
 
 __all__ = [
     "PART_BYTES",
@@ -25,7 +23,6 @@ __all__ = [
 
 PART_BYTES = 2 << 20
 """Longest part that LeRobot sends; its receiver takes 4 MiB."""
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MAX_FIELDS = 64
 """LeRobot sends two; the others are left over for a newer one."""
 
@@ -49,7 +46,7 @@ class TransferPart:
 
 def encode_data(data: bytes | memoryview) -> bytes:
     """Return the message `Actions` or `PolicySetup`."""
-    return b"".join((b"\x0a", _varint(len(data)), data)) if data else b""
+    return b"".join((b"\x0a", varint(len(data)), data)) if data else b""
 
 
 def decode_data(message: bytes | memoryview) -> memoryview:
@@ -59,7 +56,7 @@ def decode_data(message: bytes | memoryview) -> memoryview:
         ProtocolError: malformed bytes.
     """
     found = memoryview(b"")
-    for number, value in _fields(message):
+    for number, _, value in fields_of(message, most=_MAX_FIELDS):
         if number == 1:
             found = _as_bytes(value)
     return found
@@ -68,7 +65,7 @@ def decode_data(message: bytes | memoryview) -> memoryview:
 def encode_part(part: TransferPart) -> bytes:
     """Return the message `Observation`."""
     state = bytes((0x08, part.transfer_state)) if part.transfer_state else b""
-    data = (b"\x12", _varint(len(part.data)), part.data) if part.data else ()
+    data = (b"\x12", varint(len(part.data)), part.data) if part.data else ()
     return b"".join((state, *data))
 
 
@@ -79,7 +76,7 @@ def decode_part(message: bytes | memoryview) -> TransferPart:
         ProtocolError: malformed bytes, or a transfer state that LeRobot does not have.
     """
     state, data = 0, memoryview(b"")
-    for number, value in _fields(message):
+    for number, _, value in fields_of(message, most=_MAX_FIELDS):
         if number == 1:
             if not isinstance(value, int) or value not in list(TransferState):
                 raise ProtocolError("protobuf: wanted a transfer state from 0 to 3, got another")
@@ -132,54 +129,6 @@ class ObservationParts:
 
     def _clear(self) -> None:
         self._parts, self._size = [], 0
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-def _fields(message: bytes | memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Return the number and value of every field; a field that nobody knows is passed over by the caller."""
-    view, at = memoryview(message), 0
-    for _ in range(_MAX_FIELDS):
-        if at == len(view):
-            return
-        tag, at = _read_varint(view, at)
-        kind = tag & 7
-        if kind == _VARINT:
-            value, at = _read_varint(view, at)
-            yield tag >> 3, value
-            continue
-        size, at = _read_varint(view, at) if kind == _BYTES else (_fixed_size(kind), at)
-        if size > len(view) - at:
-            raise ProtocolError(f"protobuf: wanted {size} bytes at {at}, got {len(view) - at}")
-        yield tag >> 3, view[at : at + size]
-        at += size
-    if at != len(view):
-        raise ProtocolError(f"protobuf: wanted at most {_MAX_FIELDS} fields, got more")
-
-
-def _fixed_size(kind: int) -> int:
-    if kind not in (_FIXED64, _FIXED32):
-        raise ProtocolError(f"protobuf: the wire type {kind} is not allowed here")
-    return 8 if kind == _FIXED64 else 4
-
-
-def _read_varint(view: memoryview, at: int) -> tuple[int, int]:
-    number = 0
-    for shift in range(0, 70, 7):
-        if at + shift // 7 >= len(view):
-            break
-        byte = view[at + shift // 7]
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return number, at + shift // 7 + 1
-    raise ProtocolError(f"protobuf: wanted a varint at {at}, got a cut or an endless one")
 
 
 def _as_bytes(value: int | memoryview) -> memoryview:
