@@ -247,6 +247,8 @@ def _said(robot: DraftRobot, first: float) -> dict[str, str | float]:
     except LinkError as error:
         return {"answer": "unreached", "error": str(error)}
     answer, rows = robot.ask(np.full(robot.width, first, np.float32))
+    if answer is Answer.TIMEOUT:
+        robot.opened = None  # it opens a session again, with the next epoch
     return {"answer": answer.value, "foreign": robot.foreign} | (
         {} if rows is None else {"first": float(rows[0, 0]), "rows": len(rows)}
     )

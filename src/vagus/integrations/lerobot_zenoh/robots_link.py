@@ -7,7 +7,6 @@ from vagus.gateway_config import GatewayConfig
 from vagus.gateways.registry import protocol_of
 from vagus.transport.endpoints import bracketed
 from vagus.transport.plain_link import PlainLink
-from vagus.transport.unreached import why_not_listening
 from vagus.transport.zenoh import ZenohPlainLink
 from vagus.transport.zenoh_config import LinkMode, TlsConfig, ZenohConfig
 
@@ -36,10 +35,7 @@ def open_robots_link(config: GatewayConfig) -> PlainLink:
         link.close()
         if config.router:
             raise
-        said = str(error)
-        raise ConfigError(
-            "listen", wanted="an address that is free", got=said, fix=why_not_listening(said)
-        ) from error
+        raise ConfigError("listen", wanted="an address that is free", got=str(error)) from error
     return link
 
 
