@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -96,7 +97,7 @@ def _headlines(profile: Profile) -> Iterator[str]:
     yield f"{profile.name}: a valid profile for {profile.protocol}, of a robot {profile.robot_type}"
     yield f"{profile.rate_hz:g} actions per second, in chunks of at most {profile.horizon}"
     if profile.semantics:
-        yield f"the operator states --inference.semantics='{profile.semantics}'"
+        yield f"the operator states --inference.semantics={shlex.quote(profile.semantics)}"
     if profile.identity:
         yield f"identity of the foreign server: {profile.identity}"
     if profile.protocol == "gr00t":

@@ -472,9 +472,9 @@ def test_a_policy_of_another_rate_is_not_offered(caplog: pytest.LogCaptureFixtur
 
 def test_chunks_that_no_outage_can_be_bridged_with_are_told(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    with standing(replace(PROFILE, horizon=8)):
+    with standing(replace(PROFILE, horizon=8, semantics="the arm's degrees")):
         wait_until(lambda: "chunks of 0.40 s are too short to bridge an outage" in caplog.text)
-    assert "--inference.semantics='two joints in degrees'" in caplog.text
+    assert """--inference.semantics='the arm'"'"'s degrees' --fps=20""" in caplog.text
 
 
 def test_the_answer_says_all_that_the_client_compares(stand: Stand) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from typing import Final
 
 from vagus.clock import Clock, MonotonicClock
@@ -106,11 +107,11 @@ class LeRobotZenohListener:
         where = "" if self.address == CLIENTS_DEFAULT else f", its endpoint {self.address}"
         logger.info(
             "deployment %s of %s: lerobot-rollout --inference.type=remote --inference.deployment=%s "
-            "--inference.semantics='%s' --fps=%g%s",
+            "--inference.semantics=%s --fps=%g%s",
             deployment.name,
             deployment.artifact_identity[:19],
             deployment.name,
-            deployment.semantics,
+            shlex.quote(deployment.semantics),
             rate_hz,
             where,
         )
