@@ -319,6 +319,18 @@ def test_a_session_whose_close_was_lost_is_closed_before_the_next_one(stand: Sta
     assert server.controls[-2:] == [(CLOSE, 0), (RESET, 0)]
 
 
+def test_a_session_that_was_left_at_one_server_is_closed_when_that_one_is_needed_again(stand: Stand) -> None:
+    one, two = stand.serve(instance_id="one"), stand.serve(instance_id="two")
+    client = stand.opened()
+    for server, other in ((one, two), (two, one)):
+        assert server.is_owned
+        stand.links[-1].cut()
+        client.close()
+        client.open(2.0)
+        assert other.is_owned
+    assert one.controls == [(RESET, 0), (CLOSE, 0), (RESET, 0)]
+
+
 def test_another_server_of_the_artifact_is_taken_when_one_is_gone(stand: Stand) -> None:
     one, two = stand.serve(), stand.serve()
     policy = ForeignPolicy(stand.client(), PROFILE, OPTIONS)
@@ -475,6 +487,17 @@ def test_pictures_go_as_they_are_wanted(stand: Stand, encoding: PictureEncoding)
     with pytest.raises(PolicyError, match=r"wanted observation.images.front, uint8 \(16, 24, 3\)"):
         client.ask([asked_of()], LONG_S)
     assert client.is_open
+
+
+def test_what_the_wire_cannot_carry_is_not_sent(stand: Stand) -> None:
+    server = stand.serve(modes=(InferenceMode.RTC_GUIDED,))
+    client = stand.opened()
+    plan = np.full((4, 2), np.nan)
+    endless = ForeignRtc(prefix=plan, model_prefix=plan.astype(np.float32))
+    with pytest.raises(PolicyError, match=r"cannot be sent: .* finite numbers"):
+        client.ask([asked_of(rtc=endless)], LONG_S)
+    assert client.is_open
+    assert not server.heard
 
 
 def test_an_instruction_that_is_too_long_is_not_sent(stand: Stand) -> None:

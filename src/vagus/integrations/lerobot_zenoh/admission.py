@@ -90,9 +90,10 @@ def _opened(line: DeploymentLine, place: Deployment, wish: Wish, end_ns: int) ->
 
 def _close_left(line: DeploymentLine, place: Deployment, wish: Wish) -> None:
     """Close our own session of before, if it is what occupies a server."""
-    if wish.left is not None and wish.left.instance_id == place.instance_id:
+    ours = [head for head in wish.left if head.instance_id == place.instance_id]
+    for head in ours[-1:]:  # a server has one
         with suppress(LinkError, ProtocolError):
-            line.closed(wish.left, monotonic_ns() + seconds_to_ns(CLOSE_S))
+            line.closed(head, monotonic_ns() + seconds_to_ns(CLOSE_S))
 
 
 def _is_passing(error: Exception, wish: Wish) -> bool:

@@ -39,6 +39,8 @@ Dial = Callable[[float], PlainLink]
 """Opens a link within some seconds; LinkError if it cannot."""
 CLOSE_S: Final = 0.5
 """Longest wait until a session is closed; in the background it may take longer."""
+MAX_LEFT: Final = 8
+"""Sessions whose close was not confirmed that are remembered; their servers end them after 10 s."""
 MARGIN_S: Final = 0.25
 """A call ends by its own deadline, which says more, if it can."""
 
@@ -161,7 +163,7 @@ class LeRobotZenohClient:
         """Close the session, and drop the connection. Twice does nothing."""
         line, self._line = self._line, None
         if line is not None:
-            self._wish = replace(self._wish, left=line.end() or self._wish.left)
+            self._wish = replace(self._wish, left=(*self._wish.left, *line.end())[-MAX_LEFT:])
 
     def _opened(self) -> _Line:
         if self._line is None:
@@ -208,7 +210,7 @@ class _Line:
             self._stack.callback(self._session.leave)
         return place
 
-    def end(self) -> MessageHead | None:
+    def end(self) -> tuple[MessageHead, ...]:
         """Close the session and the link; what takes long goes on in the background.
 
         Returns:
@@ -220,7 +222,7 @@ class _Line:
             with suppress(VagusError):
                 self._thread.call(session.leave, CLOSE_S, "no answer")
         self._thread.end()
-        return None if session is None or session.is_closed else session.head
+        return () if session is None or session.is_closed else (session.head,)
 
 
 def _dialled(address: ForeignAddress, options: LeRobotZenohOptions, timeout_s: float) -> PlainLink:

@@ -98,11 +98,14 @@ class ServerSession:
             LinkError: the session has failed, the server is lost, or no answer came in time.
             ProtocolError: an answer that is none.
         """
-        question = self._question(asked)
+        try:
+            question = self._question(asked)
+            payload = question.to_wire()
+        except ProtocolError as error:
+            raise PolicyError(f"this observation cannot be sent: {error}") from error
         while not self._arrived.empty():
             self._arrived.get_nowait()  # whatever it is, nobody waits for it
         key = self._line.key(RemotePlace.OBSERVATION, self.head)
-        payload = question.to_wire()
         self._line.link.publish(key, header=b"", payload=payload, delivery=Delivery.OBSERVATION)
         actions: RemoteActions | None = None
         while actions is None:

@@ -41,7 +41,7 @@ class Wish:
         instance: the only one that may be taken; "": any.
         said: what the first one said about itself; None before it was seen. One that says the same is taken.
         avoided: the one that has just failed; taken if there is no other; "": none.
-        left: ids of a session of ours whose close was not confirmed; it may keep its server occupied.
+        left: ids of sessions of ours whose close was not confirmed; they may keep their servers occupied.
     """
 
     deployment: str
@@ -50,7 +50,7 @@ class Wish:
     instance: str = ""
     said: Mapping[Key, Value] | None = None
     avoided: str = ""
-    left: MessageHead | None = None
+    left: tuple[MessageHead, ...] = ()
 
 
 def said_by(deployment: Deployment) -> dict[Key, Value]:
