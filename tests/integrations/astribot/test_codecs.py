@@ -209,6 +209,7 @@ STEP = b"\x0a\x06\x0a\x04" + bytes(4)
         (decode_chunk, STEP + b"\x0a\x00\x10\x02\x18\x01", "wanted 2 actions of 1 numbers, got 2 of"),
         (decode_chunk, b"\x0a\x06" + BAD_FLOATS + b"\x10\x01\x18\x01", "actions: wanted finite numbers"),
         (decode_chunk, b"\x0a\x00" * 1025, "at most 1024 messages"),
+        (decode_chunk, b"\x0a\x82\x01" + b"\x40\x00" * 65 + b"\x10\x01", "at most 64 fields"),
         (decode_command, b"\x08\x03", "command: wanted a type from 0 to 2, got 3"),
         (decode_command, b"\x12\x00" * 17, "at most 16 messages"),
         (decode_policy_config, b"\x0a\x01\xff", "configuration: wanted a text in UTF-8"),

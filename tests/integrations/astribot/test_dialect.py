@@ -36,7 +36,7 @@ def picture(encoding: str, *, name: str = "head", width: int = 16, height: int =
 
 def asked(*images: AstribotImage, **fields: str) -> ForeignRequest:
     observation = replace(AstribotObservation(STATE, images, "", 1.5, 3, 7, "{}"), **fields)  # type: ignore[arg-type]
-    return request_of(observation, Method.PREDICT_CHUNK, prompt="of the session", max_pixels=192)
+    return request_of(observation, Method.PREDICT_CHUNK, prompt="of the session", max_pixels=400)
 
 
 def test_an_observation_is_a_request() -> None:
@@ -93,7 +93,7 @@ def test_a_request_is_an_observation_for_a_server(encoding: str) -> None:
         (replace(picture("jpeg", width=0, height=0), data=b"\xff\xd8"), "JPEG"),
         (replace(picture("png", width=0, height=0), data=b"\x89PNG"), "camera head: wanted width and height"),
         (replace(picture("png"), data=memoryview(picture("png").data)[:-9]), "camera head: .*PNG"),
-        (AstribotImage("head", b"", 1 << 13, 1 << 13, "raw"), "at most 192 pixels"),
+        (AstribotImage("head", b"", 1 << 13, 1 << 13, "raw"), "at most 400 pixels"),
     ],
 )
 def test_a_picture_that_is_none_is_refused(image: AstribotImage, wanted: str) -> None:
@@ -103,8 +103,14 @@ def test_a_picture_that_is_none_is_refused(image: AstribotImage, wanted: str) ->
 
 def test_a_bomb_is_refused_by_its_header() -> None:
     header = b"\x89PNG\r\n\x1a\n" + bytes.fromhex("0000000d49484452") + (8000).to_bytes(4, "big") * 2
-    with pytest.raises(ProtocolError, match="at most 192 pixels"):
+    with pytest.raises(ProtocolError, match="at most 400 pixels"):
         asked(AstribotImage("head", header + bytes(60), 0, 0, "png"))
+
+
+def test_many_small_bombs_are_one() -> None:
+    assert len(asked(picture("png"), picture("png", name="b")).arrays) == 3
+    with pytest.raises(ProtocolError, match=r"camera c: .*at most 16 pixels"):
+        asked(*(picture("png", name=name) for name in "abc"))
 
 
 def test_two_pictures_of_a_name_and_a_robot_without_state_are_refused() -> None:

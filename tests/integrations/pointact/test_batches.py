@@ -11,7 +11,7 @@ from vagus.errors import PolicyError, ProtocolError
 from vagus.gateways.msgpack import AnyArray, Key, Value
 from vagus.gateways.neutral import Envelope, ForeignReply, ForeignRequest, Operation
 from vagus.integrations.pointact.batches import MAX_POINTS, join_replies, joined, rows_of, split_reply
-from vagus.integrations.pointact.dialect import decode_reply, decode_request
+from vagus.integrations.pointact.dialect import decode_reply, decode_request, encode_request
 
 GOLDEN = Path(__file__).parent / "golden"
 POINT = [0.1, 0.2, 0.3, 1.0, 0.0, 0.5]
@@ -136,3 +136,9 @@ def test_robots_of_other_keys_are_no_batch() -> None:
 def test_answers_that_do_not_go_together_are_refused(replies: list[ForeignReply]) -> None:
     with pytest.raises(PolicyError, match="batch: wanted"):
         join_replies(replies)
+
+
+def test_a_batch_of_64_robots_is_read() -> None:
+    row = rows_of(decode_request((GOLDEN / "get_action_REQ.bin").read_bytes()), most=1)[0]
+    many = ForeignRequest(Operation.INFER, row.envelope, joined([row.observation] * 64), row.beside)
+    assert len(rows_of(decode_request(encode_request(many)), most=64)) == 64

@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 
 from vagus.gateways.neutral import ForeignReply, Operation
-from vagus.integrations.pointact.dialect import PING_REPLY, WRONG_TOKEN, decode_reply, encode_reply
-from vagus.integrations.pointact.http_exchange import CONTENT_TYPE, PATH, answer_to, refusal_of
+from vagus.integrations.pointact.dialect import (
+    PING_REPLY,
+    WRONG_TOKEN,
+    decode_reply,
+    encode_reply,
+    unknown_endpoint,
+)
+from vagus.integrations.pointact.http_exchange import CONTENT_TYPE, MALFORMED, PATH, answer_to, refusal_of
 
 
 @pytest.mark.parametrize("kind", [None, CONTENT_TYPE, "Application/MsgPack; charset=binary"])
@@ -51,6 +57,13 @@ def test_a_refusal_quotes_little() -> None:
 def test_an_answer_has_the_body_of_zeromq_and_a_status(reply: ForeignReply, status: int) -> None:
     answer = answer_to(reply)
     assert (answer.status, answer.body) == (status, encode_reply(reply))
+
+
+def test_what_the_request_is_to_blame_for_has_a_status_of_its_own() -> None:
+    answer = answer_to(unknown_endpoint("point"), failure=MALFORMED)
+    assert answer.status == 400
+    assert decode_reply(answer.body, Operation.INFER).error == "Unknown endpoint: point"
+    assert answer_to(WRONG_TOKEN, failure=MALFORMED).status == 401
 
 
 def test_a_reply_that_cannot_be_written_is_an_error_for_the_client() -> None:

@@ -62,7 +62,7 @@ def request_of(
         observation: what the robot sent.
         method: the method that it called.
         prompt: instruction of the session, for an observation without one.
-        max_pixels: most pixels of one picture.
+        max_pixels: most pixels of all pictures together; the robot's three have 1.4 million.
 
     Raises:
         ProtocolError: no state, or a picture without a name, with one that another has, of another encoding,
@@ -71,12 +71,15 @@ def request_of(
     if not observation.state.size:
         raise ProtocolError("state: wanted the robot's numbers, got none")
     values: dict[WirePath, Value] = {_STATE: observation.state}
+    left = max_pixels
     for image in observation.images:
         path = (_IMAGES, image.camera_name)
         if not 1 <= len(image.camera_name) <= _MAX_NAME or path in values:
             name = quoted(image.camera_name, 40)
             raise ProtocolError(f"picture: wanted a camera name of its own for each, got {name!r}")
-        values[path] = _pixels_of(image, max_pixels)
+        pixels = _pixels_of(image, left)
+        values[path] = pixels
+        left -= pixels.shape[0] * pixels.shape[1]
     values[_PROMPT] = observation.prompt or prompt
     beside: dict[WirePath, Value] = {
         ("timestamp",): observation.timestamp_s,

@@ -39,6 +39,7 @@ MAX_HORIZON: Final = 1024
 """Most actions of a chunk; the robot executes 50."""
 _MAX_IMAGES: Final = 16
 _MAX_LIST_FIELDS: Final = 2 * MAX_HORIZON
+"""Of a message with a list; those inside it have fewer, or a few MB would take seconds to read."""
 
 
 def decode_observation(message: bytes | memoryview) -> AstribotObservation:
@@ -166,7 +167,7 @@ def encode_chunk(chunk: AstribotChunk) -> bytes:
 def _steps_in(reader: MessageReader) -> NDArray[np.float32]:
     """Return the actions of a chunk, (chunk_size, action_dim) as it says."""
     steps = [
-        reader_of(step, "action", most=_MAX_LIST_FIELDS).floats(1, most=MAX_WIDTH)
+        reader_of(step, "action", most=MAX_FIELDS).floats(1, most=MAX_WIDTH)
         for step in reader.messages(1, most=MAX_HORIZON)
     ]
     size, width = reader.whole(2), reader.whole(3)

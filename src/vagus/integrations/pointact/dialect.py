@@ -55,7 +55,7 @@ _FAILED: Final = b"ERROR"
 """What old servers answer, without msgpack."""
 _ERROR: Final = "error"
 _MAX_ITEMS: Final = 1 << 12
-"""Keys and values of a request: a batch of 64 robots has about 1300. What has more takes long to read."""
+"""Keys and values of a request: a batch of 64 robots has 2700. What has more takes long to read."""
 
 
 def unknown_endpoint(endpoint: str) -> ForeignReply:

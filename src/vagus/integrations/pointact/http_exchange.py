@@ -15,13 +15,15 @@ from vagus.gateways.neutral import ForeignReply
 from vagus.integrations.pointact.dialect import WRONG_TOKEN, encode_error, encode_reply
 from vagus.quoting import quoted
 
-__all__ = ["CONTENT_TYPE", "MALFORMED", "PATH", "HttpAnswer", "answer_to", "refusal_of"]
+__all__ = ["CONTENT_TYPE", "FAILED", "MALFORMED", "PATH", "HttpAnswer", "answer_to", "refusal_of"]
 
 PATH: Final = "/get_action"
 CONTENT_TYPE: Final = "application/msgpack"
 MALFORMED: Final = 400
-"""Status of the answer to a body that cannot be read."""
-_OK, _UNAUTHORIZED, _NOT_FOUND, _NOT_ALLOWED, _OTHER_TYPE, _FAILED = 200, 401, 404, 405, 415, 500
+"""Status of an error that the request is to blame for: a body that cannot be read, an unknown endpoint."""
+FAILED: Final = 500
+"""Status of any other error."""
+_OK, _UNAUTHORIZED, _NOT_FOUND, _NOT_ALLOWED, _OTHER_TYPE = 200, 401, 404, 405, 415
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +52,18 @@ def refusal_of(method: str, path: str, content_type: str | None) -> HttpAnswer |
     return None
 
 
-def answer_to(reply: ForeignReply) -> HttpAnswer:
-    """Return the answer that carries `reply`: status 200, 401 for a wrong token, 500 for another error.
+def answer_to(reply: ForeignReply, *, failure: int = FAILED) -> HttpAnswer:
+    """Return the answer that carries `reply`: status 200, 401 for a wrong token, `failure` for another error.
 
     A reply that cannot be written is answered as an error, so that the client is not left waiting.
     """
     try:
         body = encode_reply(reply)
     except ProtocolError as error:
-        return _error(_FAILED, str(error))
+        return _error(FAILED, str(error))
     if reply.error is None:
         return HttpAnswer(_OK, body)
-    return HttpAnswer(_UNAUTHORIZED if reply.error == WRONG_TOKEN.error else _FAILED, body)
+    return HttpAnswer(_UNAUTHORIZED if reply.error == WRONG_TOKEN.error else failure, body)
 
 
 def _error(status: int, text: str) -> HttpAnswer:
