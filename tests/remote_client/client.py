@@ -100,6 +100,7 @@ class RemoteClient:
         self._inbox: list[Sample] = []
         self._presence: list[bool] = []
         self._done: list[tuple[Control, str]] = []
+        self._to_do: list[Callable[[Engine, int], None]] = []
         self._lock = threading.Lock()
         self._terms: AcceptedSession | None = None
         self._session_id = ""
@@ -167,10 +168,19 @@ class RemoteClient:
                 time.sleep(min(left_ns / S, POLL_S))
                 self._read(self._clock())
 
+    def do(self, wish: Callable[[Engine, int], None]) -> None:
+        """Do what the operator wants, with the engine and the time, before the next tick; any thread."""
+        with self._lock:
+            self._to_do.append(wish)
+
     def ask(self, text: str) -> None:
         """Ask a question; the robot is held until it is answered."""
-        self.engine.pause(self._clock())
-        self._question = text
+
+        def pause(engine: Engine, now_ns: int) -> None:
+            engine.pause(now_ns)
+            self._question = text
+
+        self.do(pause)
 
     def close(self) -> None:
         """Close the session."""
@@ -208,6 +218,7 @@ class RemoteClient:
             samples, self._inbox = self._inbox, []
             done, self._done = self._done, []
             presence, self._presence = self._presence, []
+            wishes, self._to_do = self._to_do, []
         engine = self.engine
         if not all(presence) or len(presence) > MOST_PRESENCE:
             engine.is_served = False
@@ -219,6 +230,8 @@ class RemoteClient:
             engine.acked(control, now_ns)
         for sample in samples:
             self._take(sample.payload, now_ns)
+        for wish in wishes:
+            wish(engine, now_ns)
         if engine.phase is Phase.PAUSED and self._question:
             self._send_question()
 
