@@ -20,6 +20,7 @@ from vagus.gateways.profile import Profile
 from vagus.integrations.lerobot_zenoh.admission import admitted
 from vagus.integrations.lerobot_zenoh.connection import DeploymentLine
 from vagus.integrations.lerobot_zenoh.options import LeRobotZenohOptions
+from vagus.integrations.lerobot_zenoh.server_link import open_server_link
 from vagus.integrations.lerobot_zenoh.server_session import ServerSession
 from vagus.integrations.lerobot_zenoh.v1.choice import Wish, said_by
 from vagus.integrations.lerobot_zenoh.v1.deployment_fit import check_fit
@@ -30,8 +31,6 @@ from vagus.integrations.lerobot_zenoh.v1.pictures import PictureEncoding
 from vagus.policies.policy import ServingMode
 from vagus.specs import RtcSpec
 from vagus.transport.plain_link import PlainLink
-from vagus.transport.zenoh import ZenohPlainLink
-from vagus.transport.zenoh_config import ZenohConfig
 
 __all__ = ["Dial", "LeRobotZenohClient"]
 
@@ -77,7 +76,7 @@ class LeRobotZenohClient:
         dial: Dial | None = None,
     ) -> None:
         self.address = address
-        self._dial = dial or partial(_dialled, address, options)
+        self._dial = dial or partial(open_server_link, address, options)
         self._start_timeout_s = options.start_timeout_s
         self._check = partial(check_fit, profile=profile)
         encoding = PictureEncoding(options.encoding)
@@ -223,11 +222,3 @@ class _Line:
                 self._thread.call(session.leave, CLOSE_S, "no answer")
         self._thread.end()
         return () if session is None or session.is_closed else (session.head,)
-
-
-def _dialled(address: ForeignAddress, options: LeRobotZenohOptions, timeout_s: float) -> PlainLink:
-    tls = options.tls()
-    endpoint = f"{'tls' if tls.is_on else 'tcp'}/{address.target}"
-    link = ZenohPlainLink(ZenohConfig(connect=(endpoint,), tls=tls, open_timeout_s=timeout_s))
-    link.open()
-    return link

@@ -19,7 +19,6 @@ from vagus.gateways.neutral import ForeignReply
 from vagus.gateways.profile import Profile
 from vagus.integrations.lerobot_zenoh.draft.attachment import DraftAttachment, DraftMessage
 from vagus.integrations.lerobot_zenoh.draft.canonical import ACTIONS, draft_observation
-from vagus.integrations.lerobot_zenoh.draft.keys import DraftService, slug
 from vagus.integrations.lerobot_zenoh.draft.motion import DraftChunk
 from vagus.integrations.lerobot_zenoh.draft.plan import told_plan
 from vagus.integrations.lerobot_zenoh.draft.server_fit import (
@@ -31,11 +30,10 @@ from vagus.integrations.lerobot_zenoh.draft.sessions import DraftOpen
 from vagus.integrations.lerobot_zenoh.draft.status import DraftModel
 from vagus.integrations.lerobot_zenoh.draft_line import DraftLine
 from vagus.integrations.lerobot_zenoh.draft_options import LeRobotDraftOptions
+from vagus.integrations.lerobot_zenoh.server_link import open_server_link
 from vagus.policies.policy import ServingMode
 from vagus.specs import RtcSpec
 from vagus.transport.plain_link import PlainLink
-from vagus.transport.zenoh import ZenohPlainLink
-from vagus.transport.zenoh_config import ZenohConfig
 
 __all__ = ["LeRobotDraftClient"]
 
@@ -60,9 +58,6 @@ class LeRobotDraftClient:
         options: settings; they name the server's keys.
         profile: what the server is compared with.
         dial: opens a link within some seconds; None: over Zenoh.
-
-    Raises:
-        ConfigError, ProtocolError: model, revision or task cannot stand in a key.
     """
 
     wanted = "a server of LeRobot's remote inference draft (Zenoh)"
@@ -83,13 +78,11 @@ class LeRobotDraftClient:
         dial: Callable[[float], PlainLink] | None = None,
     ) -> None:
         self.address = address
-        self._dial = dial or partial(_dialled, address, options)
+        self._dial = dial or partial(open_server_link, address, options)
         self._profile = profile
         self._codec = options.encoding
         self._task = options.task
-        self._service = DraftService(
-            slug(options.model_repo), slug(options.model_revision), slug(options.task)
-        )
+        self._service = options.service()
         self._client = f"vagus-{secrets.token_hex(8)}"
         self._head = FIRST
         self._opens = 0
@@ -224,11 +217,3 @@ class _Line:
     def _close(self) -> None:
         if self.session is not None:
             self.session.close()
-
-
-def _dialled(address: ForeignAddress, options: LeRobotDraftOptions, timeout_s: float) -> PlainLink:
-    tls = options.tls()
-    endpoint = f"{'tls' if tls.is_on else 'tcp'}/{address.target}"
-    link = ZenohPlainLink(ZenohConfig(connect=(endpoint,), tls=tls, open_timeout_s=timeout_s))
-    link.open()
-    return link

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
 
-from vagus.errors import ConfigError
-from vagus.gateways.foreign_options import ForeignOptions
-from vagus.transport.zenoh_config import TlsConfig
+from vagus.errors import ConfigError, ProtocolError
+from vagus.integrations.lerobot_zenoh.draft.keys import DraftService, slug
+from vagus.integrations.lerobot_zenoh.zenoh_options import ZenohServerOptions
 
 __all__ = ["LeRobotDraftOptions"]
 
-CODECS: Final = ("jpeg", "raw")
-
 
 @dataclass(frozen=True, slots=True)
-class LeRobotDraftOptions(ForeignOptions):
+class LeRobotDraftOptions(ZenohServerOptions):
     """Settings in `options` for `lerobot_draft+zenoh://host:port`."""
 
     model_repo: str = ""
@@ -25,36 +21,21 @@ class LeRobotDraftOptions(ForeignOptions):
     """Revision of the model."""
     task: str = ""
     """Task that the server was started with, e.g. "pick the cube"; part of its keys, whatever robots do."""
-    encoding: str = "jpeg"
-    """How pictures are sent: jpeg, or raw, which needs about ten times the bandwidth."""
-    ca: str = ""
-    """PEM file of the authority that signed all certificates; empty: no TLS."""
-    certificate: str = ""
-    """PEM file of the own certificate."""
-    private_key: str = ""
-    """PEM file of its private key."""
-    verify_name: bool = True
-    """Refuse a server whose certificate is for another host name."""
 
     def __post_init__(self) -> None:
-        ForeignOptions.__post_init__(self)
+        ZenohServerOptions.__post_init__(self)
         for name in ("model_repo", "model_revision", "task"):
             if not getattr(self, name):
                 raise ConfigError(name, wanted=f"it among the options: --options {name} …", got="none")
-        if self.token_path:
-            raise ConfigError("token_path", wanted="none: this protocol has no secret", got=self.token_path)
-        if self.encoding not in CODECS:
-            raise ConfigError("encoding", wanted=f"one of {', '.join(CODECS)}", got=repr(self.encoding))
-        self.tls()
+        self.service()
 
-    def tls(self) -> TlsConfig:
-        """Return the certificates.
+    def service(self) -> DraftService:
+        """Return what the server's keys name.
 
         Raises:
-            ConfigError: not all three files, or one is not there.
+            ConfigError: a name of which nothing can stand in a key.
         """
-        ca, certificate, key = (
-            Path(path).expanduser() if path else None
-            for path in (self.ca, self.certificate, self.private_key)
-        )
-        return TlsConfig(ca, certificate, key, self.verify_name)
+        try:
+            return DraftService(slug(self.model_repo), slug(self.model_revision), slug(self.task))
+        except ProtocolError as error:
+            raise ConfigError("model_repo, model_revision, task", wanted="names", got=str(error)) from error

@@ -255,6 +255,7 @@ def test_a_server_that_is_not_the_profiles_is_refused(
     [
         ({"model_repo": ""}, "model_repo: wanted it among the options"),
         ({"task": ""}, "task: wanted it among the options"),
+        ({"task": "///"}, "model_repo, model_revision, task: wanted names"),
         ({"encoding": "png"}, "encoding: wanted one of jpeg, raw"),
         ({"token_path": "x"}, "token_path: wanted none"),
         ({"ca": "/nowhere"}, "tls"),
