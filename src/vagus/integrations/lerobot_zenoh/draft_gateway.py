@@ -101,11 +101,12 @@ class LeRobotDraftListener:
         link = self._link = self._open_link()
         for thread in self._threads:
             thread.start()
-        for route in self._allowed.routes:
+        for route in self._allowed.widest:
             link.watch(route.pattern(DraftPlace.CLIENT_ALIVE), self._note_token)
             link.subscribe(route.pattern(DraftPlace.OBSERVATION), self._observe)
             for place in (DraftPlace.STATUS, DraftPlace.SESSION, DraftPlace.RESET):
                 link.serve(route.pattern(place), self._ask)
+        for route in self._allowed.routes:
             if route.task != ANY_TASK:
                 self._announce(DraftService(route.model, route.revision, route.task))
 

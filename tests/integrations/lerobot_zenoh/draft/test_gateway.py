@@ -312,6 +312,16 @@ def test_only_what_the_operator_lists_is_served() -> None:
         assert {f"@lerobot/{model}/server/alive" for model in models} == tokens
 
 
+def test_a_task_with_an_entry_of_its_own_is_asked_once_beside_any_task() -> None:
+    models = {"org-arm/main/*": "org/other", "org-arm/main/pick-the-cube": MODEL}
+    with standing(models=models) as stand:
+        robot = stand.robot("robot-1")
+        assert len(stand.network.link().query(robot.key(DraftPlace.STATUS), b"", timeout_s=5.0)) == 1
+        assert not robot.connect().error
+        assert rows_of(robot, 1.0) == expected(1.0).tolist()
+        assert "stale" not in events(stand)
+
+
 @pytest.mark.parametrize("entry", ["", "org-arm/main", "org-arm/main/a b", "*/main/*", "a/b/c/d", "-/main/*"])
 def test_a_list_that_no_key_can_be_of_is_refused(entry: str) -> None:
     models = {entry: MODEL} if entry else {}

@@ -76,6 +76,16 @@ class DraftAllowList:
                 "models", wanted="what robots may name, and the service of each", got="nothing", fix=_FIX
             )
 
+    @property
+    def widest(self) -> tuple[DraftRoute, ...]:
+        """Routes whose keys are those of all routes, none of them twice: what is declared on the network."""
+        any_task = {(route.model, route.revision) for route in self.routes if route.task == ANY_TASK}
+        return tuple(
+            route
+            for route in self.routes
+            if route.task == ANY_TASK or (route.model, route.revision) not in any_task
+        )
+
     def route_of(self, service: DraftService) -> DraftRoute | None:
         """Return the route of the keys of `service`; None: it is not served here."""
         return next((route for route in self.routes if route.is_for(service)), None)
