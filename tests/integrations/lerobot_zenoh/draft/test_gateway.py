@@ -392,6 +392,28 @@ def test_who_floods_waits_and_others_do_not() -> None:
         assert events(stand)["superseded"] > 0
 
 
+def test_who_opens_without_end_waits() -> None:
+    with standing(max_peers=1) as stand:
+        robot = stand.robot("robot-1", replace(ROBOT, has_token=False))
+        errors = [robot.connect().error for _ in range(12)]
+        assert not errors[0]
+        assert "too many sessions at once" in errors[-1]
+
+
+def test_a_gateway_that_closes_ends_its_robots_and_takes_no_more() -> None:
+    with standing() as stand, ThreadPoolExecutor(1) as pool:
+        robot = stand.connected("robot-1", replace(ROBOT, request_s=1.0))
+        waiting = pool.submit(robot.ask, joints(WAITS))
+        assert stand.policy.is_waiting.wait(PATIENCE_S)
+        stand.policy.gate.set()
+        stand.listener.close()
+        stand.listener.close()
+        assert stand.gateway.metrics.peers == 0
+        waiting.result(PATIENCE_S)
+        with pytest.raises(LinkError, match="nobody serves"):
+            stand.robot("robot-2").connect()
+
+
 def test_too_many_questions_are_not_answered_but_the_next_ones_are() -> None:
     with standing() as stand, ThreadPoolExecutor(128) as pool:
         robot = stand.connected("robot-1")
