@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -31,8 +32,11 @@ from vagus.policies.policy import Row
 from vagus.server.config import ServeConfig
 from vagus.server.server import Server
 from vagus.specs import RtcSpec
+from vagus.transport.link import Delivery, Sample
 from vagus.transport.memory import MemoryNetwork
 from vagus.types import ActionChunk
+from vagus.wire.codec import decode_header, encode_header
+from vagus.wire.schema import Kind
 
 
 def answer(peer: Peer, state: float, rtc: ForeignRtc | None = None) -> list[float]:
@@ -130,6 +134,26 @@ def test_a_failure_of_the_policy_is_told_and_the_next_request_goes_on() -> None:
                     answer(peer, state)
             assert answer(peer, 1.0)[0] == 1.0
         assert gateway.metrics.requests() == {"answered": 1, "policy_failed": 3}
+
+
+def test_an_answer_that_cannot_be_read_is_not_the_robots_fault_and_the_server_is_asked_again() -> None:
+    with serving() as stand:
+        link = stand.network.link("noise")
+        spoilt: list[str] = []
+
+        def spoil(sample: Sample) -> None:
+            if not spoilt:
+                spoilt.append(sample.key)
+                asked = decode_header(sample.header)
+                header = encode_header(msgspec.structs.replace(asked, kind=Kind.CHUNK))
+                key = f"{sample.key.removesuffix('/obs')}/chunk"
+                link.publish(key, header=header, payload=b"\xc1", delivery=Delivery.CHUNK)
+
+        with gateway_on(stand).admit("a") as peer:
+            answer(peer, 1.0)
+            link.subscribe("@vagus/*/*/*/*/*/obs", spoil)
+            assert answer(peer, 2.0)[0] == 2.0
+        assert spoilt
 
 
 def test_without_a_server_a_request_fails_within_its_time() -> None:

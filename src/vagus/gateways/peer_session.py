@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from vagus.edge.client.codec import Reply
 from vagus.edge.client.discovery import find_server
 from vagus.edge.client.handshake import Contract, Identity
 from vagus.edge.config import EdgeConfig
+from vagus.errors import LinkError, ProtocolError
 from vagus.gateways.metrics import GatewayMetrics
 from vagus.gateways.neutral import ForeignRtc
 from vagus.gateways.wire_mapping import WireMapping, WireObservation
@@ -93,11 +95,16 @@ class PeerSession:
         self.is_continued = False
 
     def open(self) -> Contract:
-        """Open the session, if it is not, and return what was agreed on; raises as `BlockingClient.open`."""
-        return self._client.open()
+        """Open the session, if it is not, and return what was agreed on; raises as `ask`."""
+        with _blamed_on_server():
+            return self._client.open()
 
     def ask(self, observation: WireObservation, rtc: ForeignRtc | None, *, timeout_s: float) -> Reply:
-        """Return the chunk for an observation, in the profile's order; raises as `BlockingClient.ask`."""
+        """Return the chunk for an observation, in the profile's order.
+
+        Raises as `BlockingClient.ask`, but a ProtocolError is the robot's fault: what is wrong with an answer
+        of the server is a LinkError.
+        """
         said = observation.instruction
         self._client.instruction = self._settings.instruction if said is None else said
         request = ChunkRequest(
@@ -106,7 +113,8 @@ class PeerSession:
         )
         if rtc is not None and rtc.is_enabled is not False:
             request = self._continuing(request, rtc)
-        reply = self._client.ask_timed(request, timeout_s=timeout_s)
+        with _blamed_on_server():
+            reply = self._client.ask_timed(request, timeout_s=timeout_s)
         chunk = replace(reply.chunk, robot=self._order.actions_to_robot(reply.chunk.robot))
         self._last = chunk
         self.is_continued = request.prefix is not None
@@ -123,7 +131,7 @@ class PeerSession:
 
     def _continuing(self, request: ChunkRequest, rtc: ForeignRtc) -> ChunkRequest:
         """Return `request` with the plan that the robot executes, if it is the one that it was given."""
-        contract = self._client.open()
+        contract = self.open()
         if rtc.prefix is None or not len(rtc.prefix) or not contract.uses_rtc:
             return request
         prefix = self._rest_of_plan(self._settings.mapping.prefix_from(rtc.prefix), rtc.elapsed)
@@ -155,3 +163,12 @@ class PeerSession:
                 rows = [max(row, 0) for row in range(begin - elapsed, begin + len(known))]
                 return Prefix(last.model[rows], self._order.actions_to_policy(last.robot[rows]))
         return None
+
+
+@contextmanager
+def _blamed_on_server() -> Iterator[None]:
+    """Turn an answer of a server that cannot be read into a LinkError: no robot is told that it was wrong."""
+    try:
+        yield
+    except ProtocolError as error:
+        raise LinkError(f"the server's answer cannot be used: {error}") from error
