@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -38,3 +40,20 @@ def test_a_call_that_does_not_return_costs_a_deadline_and_its_late_result_is_nob
     assert not is_cleaned.is_set()
     is_released.set()
     assert is_cleaned.wait(LONG_S)
+
+
+SCRIPT = """
+import time
+from vagus.gateways.call_thread import CallThread
+thread = CallThread("test", lambda: (time.sleep(0.2), print("cleaned up", flush=True)))
+thread.start()
+thread.call(int, 10.0, "nothing")
+"""
+
+
+@pytest.mark.parametrize("end", ["", "thread.end()"])
+def test_the_cleanup_is_done_before_the_interpreter_exits(end: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT + end], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "cleaned up\n"

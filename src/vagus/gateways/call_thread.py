@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import queue
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from vagus.errors import QueryTimeoutError
 from vagus.threads import Supervised
@@ -12,13 +13,16 @@ from vagus.threads import Supervised
 __all__ = ["CallThread"]
 
 ResultT = TypeVar("ResultT")
+EXIT_S: Final = 4.0
+"""Longest wait for the cleanup at the interpreter's exit; to close a link takes up to 3 s."""
 
 
 class CallThread:
     """Thread of one connection, from `start` to `end`.
 
     After a call that took too long the thread may hang in it: end it, close what it waits for, and make
-    another.
+    another. The interpreter waits for it at its exit, for some seconds: to end a thread inside of another
+    language's code aborts the process.
 
     Args:
         name: name of the thread.
@@ -32,6 +36,7 @@ class CallThread:
 
     def start(self) -> None:
         """Start the thread."""
+        atexit.register(self._await_end)
         self._thread.start()
 
     def call(self, work: Callable[[], ResultT], timeout_s: float, what: str) -> ResultT:
@@ -67,3 +72,8 @@ class CallThread:
                 call()
         finally:
             self._cleanup()
+            atexit.unregister(self._await_end)
+
+    def _await_end(self) -> None:
+        self.end()
+        self._thread.join(EXIT_S)

@@ -114,9 +114,9 @@ class ReopeningLink:
         atexit.unregister(self.close)
         self._wake.set()
         deadline_s = time.monotonic() + CLOSE_TIMEOUT_S
-        for thread in (self._keeper, *self._closers):
-            if thread.is_alive() and thread is not threading.current_thread():
-                thread.join(max(0.0, deadline_s - time.monotonic()))
+        _join(self._keeper, deadline_s)
+        for thread in tuple(self._closers):  # now: the keeper may just have started one
+            _join(thread, deadline_s)
 
     def publish(self, key: str, *, header: bytes, payload: bytes, delivery: Delivery) -> None:
         """See `Link.publish`."""
@@ -291,3 +291,8 @@ class ReopeningLink:
         thread = Supervised(connection.close, name="vagus-link-close", is_repeated=False)
         thread.start()
         self._closers = [t for t in self._closers if t.is_alive()] + [thread]
+
+
+def _join(thread: threading.Thread, deadline_s: float) -> None:
+    if thread.is_alive() and thread is not threading.current_thread():
+        thread.join(max(0.0, deadline_s - time.monotonic()))
