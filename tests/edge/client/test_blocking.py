@@ -13,6 +13,7 @@ from server.raw_client import IMAGE, CountingPolicy, wait_until
 from server.raw_client import serving as serving_memory
 from vagus.edge.client.blocking import BlockingClient, ChunkRequest
 from vagus.edge.client.handshake import Identity
+from vagus.edge.client.session import find_services
 from vagus.edge.config import EdgeConfig
 from vagus.errors import LinkError, PolicyError, RobotError, SessionRefusedError, SpecError, VagusError
 from vagus.server.server import Server
@@ -57,6 +58,11 @@ def remote(link: Link, name: str = "arm", **edge: object) -> BlockingClient:
 
 def ask(chunks: BlockingClient) -> ActionChunk:
     return chunks.ask(ChunkRequest(np.zeros(6, dtype=np.float32), {"front": FRAME}), timeout_s=TIMEOUT_S)
+
+
+def see_two(link: Link) -> None:
+    """Wait until the robot's side sees two servers: a ready one is seen through the router a moment later."""
+    wait_until(lambda: len(find_services(link, timeout_s=TIMEOUT_S).alive) == 2)
 
 
 def errors_until_answered(chunks: BlockingClient, tries: int = 5) -> list[VagusError]:
@@ -133,6 +139,7 @@ def test_nobody_waits_the_whole_time_for_a_server_that_has_gone(endpoint: str, l
 
 def test_the_server_with_a_free_place_is_taken(endpoint: str, link: ZenohLink) -> None:
     with serving(endpoint, Sway(), name="a-full", max_sessions=1), serving(endpoint, Sway(), name="b-free"):
+        see_two(link)
         servers = []
         for number in range(3):
             chunks = remote(link, name=f"arm{number}")
@@ -143,6 +150,7 @@ def test_the_server_with_a_free_place_is_taken(endpoint: str, link: ZenohLink) -
 
 def test_a_pinned_server_is_the_only_one_asked(endpoint: str, link: ZenohLink) -> None:
     with serving(endpoint, Sway(), name="first"), serving(endpoint, Sway(), name="second"):
+        see_two(link)
         chunks = remote(link, pin_server="second")
         ask(chunks)
         assert chunks.open().capabilities.server.startswith("second-")
@@ -163,6 +171,7 @@ def test_beside_other_weights_the_same_are_found(endpoint: str, link: ZenohLink)
 
 def test_a_pinned_model_is_asked_for_from_the_first_contact_on(endpoint: str, link: ZenohLink) -> None:
     with serving(endpoint, Other(), name="another"), serving(endpoint, Sway(), name="same") as server:
+        see_two(link)
         pin = hash_of(server)[:10]
         assert np.abs(ask(remote(link, pin_model=pin)).robot).max() < 20.0
         wrong = remote(link, pin_model="0123456789ab")
