@@ -137,6 +137,15 @@ def test_a_failure_is_answered_so_that_the_robot_fails_at_once_and_asks_again() 
         assert (requests["policy_failed"], requests["malformed"], requests["answered"]) == (1, 4, 2)
 
 
+@pytest.mark.slow
+def test_a_policy_that_hangs_makes_a_robot_fail_before_its_own_time_is_over() -> None:
+    with standing(answer_timeout_s=60.0) as stand:
+        robot = stand.connected("robot-1")
+        assert robot.ask(joints(WAITS))[0] is Answer.FAILED
+        stand.policy.gate.set()
+        wait_until(lambda: robot.ask(joints(1.0))[0] is Answer.ROWS)
+
+
 def test_without_a_server_a_robot_fails_before_its_own_time_is_over_and_goes_on_with_the_next_one() -> None:
     clock = ShiftedClock()
     with standing(is_served=False, answer_timeout_s=0.3, clock=clock) as stand:
