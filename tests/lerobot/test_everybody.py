@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import pytest
 
 from crowd.judge import LEAST_ANSWERS, counts, faults_of
 from crowd.stand import (
+    DRAFT,
     PROFILES,
     Crowd,
     Foreign,
@@ -62,8 +63,14 @@ EVERYBODY = (
     Kind("lerobot-2", 9, "lerobot_grpc", "lerobot_robot"),
     Kind("remote-1", 10, "lerobot_zenoh", "remote_robot", "aligned peer so100"),
     Kind("remote-2", 11, "lerobot_zenoh", "remote_robot", "append client so100"),
+    Kind("draft-1", 12, "lerobot_zenoh_draft", "own_robot", "lerobot_zenoh_draft"),
 )
-PROTOCOLS = {**PROFILES, "lerobot_zenoh": "so100"}
+GATEWAYS: tuple[Mapping[str, object], ...] = (
+    *({"protocol": protocol, "profile": profile} for protocol, profile in PROFILES.items()),
+    {"protocol": "lerobot_zenoh", "profile": "so100"},
+    DRAFT,
+)
+PROTOCOLS = [str(gateway["protocol"]) for gateway in GATEWAYS]
 
 
 @dataclass
@@ -125,13 +132,7 @@ def test_everybody_gets_their_own_answers_in_turn_and_nobody_notices_who_is_kill
     sys.stdout.write(f"VAGUS_SEED={SEED}\n")
     port = free_port()
     gateways: list[dict[str, object]] = [
-        {
-            "protocol": protocol,
-            "profile": profile,
-            "listen": f"127.0.0.1:{free_port()}",
-            "idle_timeout_s": SILENCE_S,
-        }
-        for protocol, profile in PROTOCOLS.items()
+        {**gateway, "listen": f"127.0.0.1:{free_port()}", "idle_timeout_s": SILENCE_S} for gateway in GATEWAYS
     ]
     with rig_in(tmp_path) as rig, crowd_in(rig, python=PYTHON) as crowd:
         options = {"diary": str(crowd.batches_file), "inference_ms": INFERENCE_MS}
