@@ -21,7 +21,7 @@ OPENPI_PYTHON ?= $(shell for python in $(PYTHON) python3.12 python3.11 python3.1
 # What failed last time; that nothing did is a failure, too.
 RETEST := --last-failed --last-failed-no-failures none
 
-.PHONY: install demo test test-long test-lerobot retest-lerobot environment-lerobot test-openpi retest-openpi environment-openpi metaworld lint unit docs test-pythons retest-pythons test-wheel bench bench-smoke fuzz mutate clean
+.PHONY: install demo test retest test-long test-lerobot retest-lerobot environment-lerobot test-openpi retest-openpi environment-openpi metaworld lint unit docs test-pythons retest-pythons test-wheel bench bench-smoke fuzz mutate clean
 
 install: $(VENV)/.installed
 
@@ -57,6 +57,10 @@ LONG-others := tests --ignore=tests/process
 
 test-unit-%: install
 	$(BIN)/pytest -m "not slow" -o cache_dir=.pytest_cache/$@ $(UNIT-$*)
+
+retest: lint  ## repeat the tests of `make test` that failed last time; that none did is a failure, too
+	failed=$$(grep -ls :: .pytest_cache/test-unit-*/v/cache/lastfailed | cut -d/ -f2 | sed s/^/re/) && \
+		test -n "$$failed" && make --keep-going $$failed
 
 retest-unit-%: install  # repeats what failed in a half last time; tests of real processes may fail on a busy machine
 	$(BIN)/pytest -m "not slow" -o cache_dir=.pytest_cache/$(@:re%=%) $(UNIT-$*) $(RETEST)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -43,8 +44,7 @@ def targets_of_ci() -> set[str]:
 def test_ci_calls_every_suite() -> None:
     called = targets_of_ci()
     suites = {
-        "test-unit-network",
-        "test-unit-others",
+        "test",
         "test-long-processes",
         "test-long-others",
         "test-lerobot",
@@ -110,3 +110,29 @@ def test_ci_repeats_the_suites_that_failed_and_none_may_fail_twice(
     assert sorted(called[:3]) == ["test-a", "test-b", "test-c"]
     assert sorted(called[3:]) == repeated
     assert (done.returncode == 0) == is_passed
+
+
+@pytest.mark.parametrize(
+    ("failed", "is_passed"),
+    [(["network"], True), (["network", "others"], True), ([], False)],
+)
+def test_what_failed_in_make_test_is_repeated_and_a_failure_of_none_of_them_stays_one(
+    tmp_path: Path, failed: list[str], is_passed: bool
+) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "pyproject.toml").touch()
+    programs = tmp_path / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    for name in ("ruff", "mypy", "lint-imports", "pytest"):
+        (programs / name).write_text(f'#!/bin/sh\necho {name} "$@" >> called\n')
+        (programs / name).chmod(0o700)
+    (tmp_path / ".venv" / ".installed").touch()
+    for half in ("network", "others"):
+        cache = tmp_path / ".pytest_cache" / f"test-unit-{half}" / "v" / "cache"
+        cache.mkdir(parents=True)
+        (cache / "lastfailed").write_text('{"tests/test_a.py::test_b": true}' if half in failed else "{}")
+    done = subprocess.run(["make", "retest"], cwd=tmp_path, check=False, capture_output=True, text=True)
+    called = (tmp_path / "called").read_text()
+    assert [half for half in ("network", "others") if f"/test-unit-{half} " in called] == failed
+    assert "mypy" in called
+    assert (done.returncode == 0) == is_passed, done.stdout + done.stderr
