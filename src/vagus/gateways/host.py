@@ -83,11 +83,18 @@ class GatewayHost:
 
 def _line(gateway: Gateway, listener: Listener) -> str:
     config = gateway.config
-    where = f"{protocol_of(config.protocol).scheme}{listener.address}"
     robots = f"{gateway.robot_prefix}-1 to {gateway.robot_prefix}-{config.max_peers}"
     reach = "only programs of this machine reach it" if _is_local(listener.address) else _reach(config)
-    profile = quoted(config.profile, 80)
+    where, profile = _where(config, listener.address), quoted(config.profile, 80)
     return f"gateway {config.protocol} on {where}, profile {profile}: robots {robots}; {reach}"
+
+
+def _where(config: GatewayConfig, address: str) -> str:
+    """Return the address as a client of the protocol writes it."""
+    if config.router:  # an endpoint, which is written whole
+        return address
+    scheme = protocol_of(config.protocol).scheme
+    return f"{'tls/' if scheme == 'tcp/' and config.robots_ca is not None else scheme}{address}"
 
 
 def _is_local(address: str) -> bool:
@@ -96,6 +103,10 @@ def _is_local(address: str) -> bool:
 
 
 def _reach(config: GatewayConfig) -> str:
+    if config.router:
+        return "no secret is asked for: whoever the router lets in can ask the policy"
+    if config.robots_ca is not None:
+        return "encrypted: only robots with a certificate of its authority can ask the policy"
     if config.token_path is not None and config.protocol != "lerobot_grpc":
         return "not encrypted: whoever listens on the way reads the token"
     return "no secret is asked for: whoever reaches this port can ask the policy"
