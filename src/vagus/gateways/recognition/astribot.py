@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from vagus.errors import ProtocolError
+from vagus.gateways.protobuf import WireField, WireType, fields_of
 from vagus.gateways.recognition.findings import (
     RUNS_THE_POLICY,
     Answer,
@@ -16,23 +17,40 @@ from vagus.gateways.recognition.findings import (
     Recogniser,
     check_that,
 )
-from vagus.gateways.recognition.protobuf_fields import read_fields
 from vagus.quoting import quoted
 
 __all__ = ["RECOGNISERS"]
 
 _OK: Final = 0
-_MODEL, _JSON_OF_OPENPI = 2, 9
-_OPENPI_FIELDS: Final = {1: int, 2: bytes, 3: int, 4: int, 5: int, 6: int, 7: bytes, 8: bytes, 9: bytes}
-_LEROBOT_FIELDS: Final = {1: int, 2: bytes, 3: int, 4: int, 5: int, 6: bytes, 7: bytes, 8: bytes}
+_READY, _MODEL, _JSON_OF_OPENPI = 1, 2, 9
+_MAX_FIELDS: Final = 1 << 12
+_NUMBER, _TEXT, _FLOAT = WireType.VARINT, WireType.BYTES, WireType.FIXED32
+_OPENPI_FIELDS: Final = {
+    1: _NUMBER,
+    2: _TEXT,
+    **dict.fromkeys(range(3, 7), _NUMBER),
+    7: _TEXT,
+    8: _TEXT,
+    9: _TEXT,
+}
+_LEROBOT_FIELDS: Final = {
+    1: _NUMBER,
+    2: _TEXT,
+    3: _NUMBER,
+    4: _NUMBER,
+    5: _NUMBER,
+    6: _FLOAT,
+    7: _TEXT,
+    8: _TEXT,
+}
 _SERVICES: Final = {
     "openpi.OpenPiInferenceService": ("openpi", _OPENPI_FIELDS),
     "lerobot.LeRobotInferenceService": ("lerobot", _LEROBOT_FIELDS),
 }
-"""Service → its variant, and number → type of each field of its ServiceStatus (a float is four bytes)."""
+"""Service → its variant, and number → wire type of each field of its ServiceStatus."""
 
 
-def _recogniser(service: str, variant: str, wanted: Mapping[int, type]) -> Recogniser:
+def _recogniser(service: str, variant: str, wanted: Mapping[int, WireType]) -> Recogniser:
     method = f"/{service}/GetStatus"
 
     def judge(answers: Mapping[str, Answer]) -> Recognised | None:
@@ -40,13 +58,12 @@ def _recogniser(service: str, variant: str, wanted: Mapping[int, type]) -> Recog
         if answer.status != _OK:
             return None
         try:
-            fields = read_fields(answer.body)
+            fields = {field.number: field for field in fields_of(answer.body, most=_MAX_FIELDS)}
         except ProtocolError as error:
             broken = check_that("its status is a message", is_kept=False, got=error)
             return Recognised("Astribot S1 gRPC", variant, method, (broken,))
-        model = fields.get(_MODEL, b"")
-        name = model.decode(errors="replace") if isinstance(model, bytes) else ""
-        ready = "ready" if fields.get(1) else "not configured yet"
+        name = _bytes_of(fields.get(_MODEL)).decode(errors="replace")
+        ready = "ready" if _READY in fields and fields[_READY].value else "not configured yet"
         return Recognised(
             "Astribot S1 gRPC",
             variant,
@@ -57,9 +74,9 @@ def _recogniser(service: str, variant: str, wanted: Mapping[int, type]) -> Recog
     return Recogniser(Carrier.GRPC, {method: b""}, judge)
 
 
-def _checks(fields: Mapping[int, int | bytes], wanted: Mapping[int, type]) -> tuple[Check, ...]:
-    others = [number for number, value in fields.items() if wanted.get(number) is not type(value)]
-    said = fields.get(_JSON_OF_OPENPI, b"") if _JSON_OF_OPENPI in wanted else b""
+def _checks(fields: Mapping[int, WireField], wanted: Mapping[int, WireType]) -> tuple[Check, ...]:
+    others = [number for number, field in fields.items() if wanted.get(number) is not field.kind]
+    said = _bytes_of(fields.get(_JSON_OF_OPENPI)) if _JSON_OF_OPENPI in wanted else b""
     return (
         check_that("its status has the fields of ServiceStatus", not others, f"others: {others[:8]}"),
         check_that("metadata_json is JSON", _is_json(said), quoted(said, 80)),
@@ -67,9 +84,12 @@ def _checks(fields: Mapping[int, int | bytes], wanted: Mapping[int, type]) -> tu
     )
 
 
-def _is_json(text: int | bytes) -> bool:
-    if not isinstance(text, bytes):
-        return False
+def _bytes_of(field: WireField | None) -> bytes:
+    """Return the bytes of a field; none of a number, or of a field that is not there."""
+    return b"" if field is None or isinstance(field.value, int) else bytes(field.value)
+
+
+def _is_json(text: bytes) -> bool:
     try:
         json.loads(text or b"{}")
     except (ValueError, RecursionError):
