@@ -372,6 +372,33 @@ def test_a_token_without_a_server_is_told() -> None:
         assert [(check.is_kept, check.got) for check in found.checks] == [(False, "silence")]
 
 
+def test_what_is_named_is_asked_however_much_else_is_there() -> None:
+    network = MemoryNetwork()
+    crowd, doctor = network.link("crowd"), network.link("doctor")
+    for at in range(20):
+        crowd.token(f"lerobot/inference/v1/deployments/a{at}/instances/i/alive")
+        crowd.token(f"@lerobot/a{at}/main/t/server/alive")
+    golden = INTEGRATIONS / "lerobot_zenoh"
+    described = (golden / "v1" / "golden" / "01_describe_s2c.bin").read_bytes()
+    status = (golden / "draft" / "golden" / "lrz_status_rep.bin").read_bytes()
+    crowd.token("lerobot/inference/v1/deployments/bench-act/instances/i/alive")
+    crowd.serve("lerobot/inference/v1/deployments/bench-act/describe", lambda query: query.reply(described))
+    crowd.serve("@lerobot/m/main/t/status", lambda query: query.reply(status))
+    for recognise, path in ((recognise_v1, "bench-act"), (recognise_draft, "m/main/t")):
+        answered = [one for one in recognise(doctor, path) if one.checks[0].got != "silence"]
+        assert len(answered) == 1, path
+
+
+def test_who_shows_a_token_and_is_silent_is_told_even_if_it_is_named() -> None:
+    network = MemoryNetwork()
+    hung, doctor = network.link("hung"), network.link("doctor")
+    hung.token("lerobot/inference/v1/deployments/arm/instances/i/alive")
+    hung.token("@lerobot/m/main/t/server/alive")
+    for recognise, path in ((recognise_v1, "arm"), (recognise_draft, "m/main/t")):
+        [found] = recognise(doctor, path)
+        assert [(check.is_kept, check.got) for check in found.checks] == [(False, "silence")]
+
+
 # hostile and hanging
 
 

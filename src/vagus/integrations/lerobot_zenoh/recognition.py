@@ -109,28 +109,27 @@ def _generation(body: ValueMap, contracts: tuple[str, ...]) -> str:
 
 def _recognise_v1(link: PlainLink, path: str) -> Iterator[Recognised]:
     alive = link.tokens(_V1_ALIVE, timeout_s=TIMEOUT_S)
-    names = sorted({key.deployment for key in _parsed(alive, parse_key)})
-    names += [path] if is_segment(path) and path not in names else []
+    shown = {key.deployment for key in _parsed(alive, parse_key)}
+    named = [path] if is_segment(path) else []
+    names = [*named, *sorted(shown - set(named))]  # what the operator names is asked, whoever else is there
     question = encode_message(MessageHead(MessageType.DESCRIBE, request_id=_REQUEST_ID), {})
     asked = {str(RemoteKey(RemotePlace.DESCRIBE, name)): name for name in names[:MOST_ASKED]}
     for key, name in (asked or {_V1_DESCRIBE: ""}).items():
         answers = _asked(link, key, question)
         yield from (judge_descriptor(answer, name) for answer in answers[:MOST_ASKED])
-        if name and name != path and not answers:
+        if name in shown and not answers:
             silent = check_that("it answers describe", is_kept=False, got="silence")
             yield Recognised(_V1, "", f"the token of deployment {quoted(name, 80)}", (silent,))
 
 
 def _recognise_draft(link: PlainLink, path: str) -> Iterator[Recognised]:
     alive = link.tokens(_DRAFT_ALIVE, timeout_s=TIMEOUT_S)
-    services = {key.service for key in _parsed(alive, parse_draft_key)}
-    named = next(_parsed([f"@lerobot/{path}/status"], parse_draft_key), None)
-    asked = [str(DraftKey(DraftPlace.STATUS, service)) for service in services]
-    asked += [str(named)] if named is not None and named.service not in services else []
-    for key in sorted(asked)[:MOST_ASKED] or [_DRAFT_STATUS]:
+    shown = {str(DraftKey(DraftPlace.STATUS, key.service)) for key in _parsed(alive, parse_draft_key)}
+    named = [str(key) for key in _parsed([f"@lerobot/{path}/status"], parse_draft_key)]
+    for key in (*named, *sorted(shown - set(named)))[:MOST_ASKED] or (_DRAFT_STATUS,):
         answers = _asked(link, key, b"")
         yield from (judge_status(answer) for answer in answers[:MOST_ASKED])
-        if services and not answers:
+        if key in shown and not answers:
             silent = check_that("it answers status", is_kept=False, got="silence")
             yield Recognised(_DRAFT, "", f"the token beside {quoted(key, 120)}", (silent,))
 
