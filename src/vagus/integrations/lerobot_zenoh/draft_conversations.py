@@ -21,6 +21,7 @@ from vagus.integrations.lerobot_zenoh.draft.terms import check_draft_open, draft
 from vagus.integrations.lerobot_zenoh.draft_conversation import DraftConversation, DraftSurroundings
 from vagus.quoting import quoted
 from vagus.server.fair_queue import Allowance
+from vagus.transport.keys import ServiceKey
 
 __all__ = ["DraftConversations"]
 
@@ -48,14 +49,21 @@ class DraftConversations:
         gateway: admits the robots.
         publish: sends an answer under a key.
         tell: logs an error of a client, but not each of many.
+        service: returns the service of an entry, where it is known; it is found sooner than by its name.
         clock: monotonic.
     """
 
     def __init__(
-        self, gateway: Gateway, publish: Publish, tell: Callable[[str, VagusError], None], clock: Clock
+        self,
+        gateway: Gateway,
+        publish: Publish,
+        tell: Callable[[str, VagusError], None],
+        service: Callable[[str], ServiceKey | None],
+        clock: Clock,
     ) -> None:
         config = gateway.config
         self._gateway = gateway
+        self._service = service
         self._publish = publish
         self._clock = clock
         self._around = DraftSurroundings(
@@ -115,7 +123,7 @@ class DraftConversations:
         who = (service, asked.client)
 
         def admit() -> Peer:
-            return self._gateway.admit(asked.client, model=entry)
+            return self._gateway.admit(asked.client, model=entry, service=self._service(entry))
 
         with self._claimed(who):
             peer = admit()

@@ -75,7 +75,9 @@ class LeRobotDraftListener:
         self._clock = clock or MonotonicClock()
         self._allowed = DraftAllowList(gateway.config.models)
         self._facts = DraftFacts(gateway, self._clock)
-        self._conversations = DraftConversations(gateway, self._publish, self._tell, self._clock)
+        self._conversations = DraftConversations(
+            gateway, self._publish, self._tell, self._facts.service, self._clock
+        )
         self._questions: queue.Queue[tuple[DraftKey, DraftRoute, Query]] = queue.Queue(MAX_QUESTIONS)
         self._lock = threading.Lock()
         self._told: Repeats[tuple[str, str]] = Repeats(interval_ns=TOLD_EVERY_NS, max_keys=MAX_TOLD)

@@ -29,6 +29,7 @@ from integrations.lerobot_zenoh.draft.rig import (
     serving,
     standing,
 )
+from vagus.clock import NS_PER_S, MonotonicClock
 from vagus.errors import ConfigError, LinkError, QueryTimeoutError
 from vagus.gateway_config import GatewayConfig
 from vagus.gateways.gateway import Gateway
@@ -37,6 +38,7 @@ from vagus.integrations.lerobot_zenoh.draft.keys import DraftKey, DraftPlace
 from vagus.integrations.lerobot_zenoh.draft.sessions import DraftAck, DraftClose
 from vagus.integrations.lerobot_zenoh.draft.status import DraftStatus
 from vagus.integrations.lerobot_zenoh.draft_gateway import LeRobotDraftListener
+from vagus.transport.keys import ALL_SERVERS_ALIVE, ServiceKey
 from vagus.transport.link import Delivery
 from vagus.transport.memory import MemoryNetwork
 
@@ -82,6 +84,39 @@ def test_a_robot_is_told_what_is_served_asks_and_leaves() -> None:
         assert robot.close() == DraftAck()
         assert robot.close().error == "this session is not open"
         wait_until(lambda: stand.gateway.metrics.peers == 0)
+
+
+class HeldClock(MonotonicClock):
+    """A clock that stands still."""
+
+    held_ns = 0
+
+    def now_ns(self) -> int:
+        return self.held_ns
+
+
+def test_a_service_that_has_just_answered_is_not_searched_for_and_an_old_answer_counts_for_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = HeldClock()
+    with standing() as stand:
+        monkeypatch.setattr(stand.listener._facts, "_clock", clock)
+        stand.robot("robot-1").query(DraftPlace.STATUS)
+        (link,) = (one for one in stand.serving._links if one.name == "gateway")
+        tokens, asked = link.tokens, []
+
+        def noted(key: str, *, timeout_s: float) -> frozenset[str]:
+            asked.append(key)
+            return tokens(key, timeout_s=timeout_s)
+
+        monkeypatch.setattr(link, "tokens", noted)
+        assert rows_of(stand.connected("robot-1"), 3.0) == expected(3.0).tolist()
+        assert asked
+        assert ALL_SERVERS_ALIVE not in asked
+        entry, facts = "org-arm/main/*", stand.listener._facts
+        assert facts.service(entry) == ServiceKey.of(MODEL, "main")
+        clock.held_ns = 4 * NS_PER_S
+        assert facts.service(entry) is None
 
 
 def test_robots_are_answered_in_one_batch_each_with_its_own_rows() -> None:
@@ -159,7 +194,7 @@ def test_without_a_server_a_robot_fails_before_its_own_time_is_over_and_goes_on_
         for _ in range(2):
             assert robot.ask(joints(2.0))[0] is Answer.FAILED
         assert DraftStatus.decode(robot.query(DraftPlace.STATUS)).model.model_repo == MODEL
-        assert "no server of 'org/arm'" in stand.robot("robot-2").connect().error
+        assert "no server of " in stand.robot("robot-2").connect().error
         with serving(stand.serving, stand.policy):
             wait_until(lambda: robot.ask(joints(3.0))[0] is Answer.ROWS)
 
