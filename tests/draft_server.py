@@ -10,7 +10,7 @@ import queue
 import secrets
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import numpy as np
@@ -131,7 +131,10 @@ class DraftServer:
             self.opens += 1
             self.sessions[asked.client] = secrets.token_hex(16)
         session_id = "" if error else self.sessions[asked.client]
-        return query.reply(DraftOpened(model=self.model, session_id=session_id, error=error).encode())
+        model = self.model
+        if self.wish() == "another model":
+            model = replace(model, action_names=model.action_names[::-1])
+        return query.reply(DraftOpened(model=model, session_id=session_id, error=error).encode())
 
     def _reset(self, query: Query) -> None:
         asked = DraftReset.decode(query.payload)

@@ -22,6 +22,7 @@ from vagus.integrations.lerobot_zenoh.draft.canonical import ACTIONS, draft_obse
 from vagus.integrations.lerobot_zenoh.draft.motion import DraftChunk
 from vagus.integrations.lerobot_zenoh.draft.plan import told_plan
 from vagus.integrations.lerobot_zenoh.draft.server_fit import (
+    check_same_model,
     check_server_fits,
     offered_rtc,
     said_by_server,
@@ -116,7 +117,7 @@ class LeRobotDraftClient:
             line.session = session
             status = session.status(end_ns)
             check_server_fits(status, self._profile)
-            session.open(self._open_request(status.model), end_ns)
+            check_same_model(session.open(self._open_request(status.model), end_ns), status.model)
             return status.model
 
         self._model = line.call(begin, timeout_s)

@@ -21,7 +21,7 @@ from vagus.integrations.lerobot_zenoh.draft.sessions import (
     DraftOpened,
     DraftReset,
 )
-from vagus.integrations.lerobot_zenoh.draft.status import DraftStatus
+from vagus.integrations.lerobot_zenoh.draft.status import DraftModel, DraftStatus
 from vagus.quoting import quoted
 from vagus.transport.link import Delivery, Sample
 from vagus.transport.plain_link import PlainLink
@@ -69,8 +69,8 @@ class DraftLine:
         """
         return DraftStatus.decode(self._ask(DraftPlace.STATUS, b"", end_ns))
 
-    def open(self, asked: DraftOpen, end_ns: int) -> None:
-        """Open the session.
+    def open(self, asked: DraftOpen, end_ns: int) -> DraftModel:
+        """Open the session; return the model that it is with.
 
         Raises:
             LinkError: no answer in time, or the server refuses.
@@ -85,6 +85,7 @@ class DraftLine:
             raise LinkError(f"the server refuses: {quoted(opened.error, 400)}")
         link.token(self._key(DraftPlace.CLIENT_ALIVE))
         self._session_id = opened.session_id
+        return opened.model
 
     def ask(self, observation: DraftObservation, end_ns: int) -> DraftChunk:
         """Return the answer to an observation.

@@ -213,6 +213,15 @@ def test_a_server_with_another_model_is_refused(stand: Stand) -> None:
             time.sleep(0.02)
 
 
+def test_a_session_with_another_model_than_the_described_one_is_refused_and_closed(stand: Stand) -> None:
+    stand.word = "another model"
+    client = stand.client()
+    with pytest.raises(ProtocolError, match=r"wanted the model of the status, .* pan.pos, lift.pos"):
+        client.open(5.0)
+    client.close()
+    assert (stand.server.opens, stand.server.sessions) == (1, {})
+
+
 def test_a_server_without_room_is_told_with_its_own_words(stand: Stand) -> None:
     stand.server.max_sessions = 0
     with pytest.raises(LinkError, match="the server refuses: capacity 0/0"):

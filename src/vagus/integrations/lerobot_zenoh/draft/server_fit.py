@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from vagus.errors import ConfigError
+from vagus.errors import ConfigError, ProtocolError
 from vagus.gateways.msgpack import Key, Value
 from vagus.gateways.profile import Profile
 from vagus.integrations.lerobot_zenoh.draft.attachment import SCHEMA_VERSION
@@ -14,7 +14,7 @@ from vagus.integrations.lerobot_zenoh.draft.terms import camera_key
 from vagus.quoting import quoted
 from vagus.specs import RtcSpec
 
-__all__ = ["check_server_fits", "offered_rtc", "said_by_server"]
+__all__ = ["check_same_model", "check_server_fits", "offered_rtc", "said_by_server"]
 
 RATE_TOLERANCE: Final = 1e-6
 MAX_LISTED: Final = 800
@@ -45,6 +45,17 @@ def check_server_fits(status: DraftStatus, profile: Profile) -> None:
         raise _misfit("rate_hz", f"{profile.rate_hz:g}", f"{model.trained_fps:g}", profile)
     if not model.chunk_size:
         raise _misfit("chunk_size", "at least 1", "0", profile)
+
+
+def check_same_model(opened: DraftModel, described: DraftModel) -> None:
+    """Check that a session is with the model that the status has described: only that one was compared.
+
+    Raises:
+        ProtocolError: another name, revision, type, order of the actions, width or chunk.
+    """
+    got, wanted = _named(opened), _named(described)
+    if got != wanted:
+        raise ProtocolError(f"session: wanted the model of the status, {_told(wanted)}, got {_told(got)}")
 
 
 def said_by_server(model: DraftModel) -> dict[Key, Value]:
@@ -79,3 +90,12 @@ def _misfit(what: str, wanted: str, got: str, profile: Profile) -> ConfigError:
         got=quoted(got, MAX_LISTED),
         fix="take the profile of this model",
     )
+
+
+def _named(model: DraftModel) -> tuple[object, ...]:
+    names = ", ".join(model.action_names)
+    return model.model_repo, model.model_revision, model.policy_type, names, model.state_dim, model.chunk_size
+
+
+def _told(parts: tuple[object, ...]) -> str:
+    return quoted("; ".join(map(str, parts)), MAX_LISTED)
