@@ -29,6 +29,8 @@ from vagus.transport.plain_link import PlainLink
 __all__ = ["DraftLine"]
 
 POLL_S: Final = 0.005
+LOOK_S: Final = 0.25
+"""Period in which the link is looked at while an answer is waited for."""
 CLOSE_S: Final = 0.5
 """Longest wait until a server has closed the session."""
 
@@ -58,7 +60,7 @@ class DraftLine:
     @property
     def is_open(self) -> bool:
         """Whether the session stands, as far as this side knows."""
-        return bool(self._session_id) and not self._gone.is_set()
+        return bool(self._session_id) and not self._gone.is_set() and self._link.health().is_connected
 
     def status(self, end_ns: int) -> DraftStatus:
         """Return what the server serves.
@@ -98,8 +100,6 @@ class DraftLine:
         payload = observation.encode()
         self.head = head = replace(self.head, sequence=self.head.sequence + 1, client_ns=monotonic_ns())
         self._asked = head  # first, so that a server that goes from here on is noticed
-        if self._gone.is_set():
-            raise LinkError("the server has gone")
         self._link.publish(
             self._key(DraftPlace.OBSERVATION),
             header=head.encode(),
@@ -107,14 +107,9 @@ class DraftLine:
             delivery=Delivery.OBSERVATION,
         )
         try:
-            sample = self._answers.get(timeout=_left_s(end_ns))
-        except queue.Empty:
-            why = "no answer in time: silence is all that such a server says of an error; see its log"
-            raise QueryTimeoutError(why) from None
+            sample = self._answer(end_ns)
         finally:
             self._asked = None
-        if sample is None:
-            raise LinkError("the server has gone")
         chunk = DraftChunk.decode(sample.payload, head.answered())
         if chunk.robot is None:
             raise PolicyError("the server answers without actions: its own log says why")
@@ -145,6 +140,20 @@ class DraftLine:
             self._stack.close()
 
     # -- parts ------------------------------------------------------------------------------------------
+
+    def _answer(self, end_ns: int) -> Sample:
+        """Return the answer to what is asked; a network that goes is looked for, since nobody tells it."""
+        while self.is_open:
+            left_s = _left_s(end_ns)
+            if left_s <= 0:
+                raise QueryTimeoutError(
+                    "no answer in time: silence is all that such a server says of an error; see its log"
+                )
+            with suppress(queue.Empty):
+                sample = self._answers.get(timeout=min(left_s, LOOK_S))
+                if sample is not None:
+                    return sample
+        raise LinkError("the server has gone" if self._gone.is_set() else "the network has gone")
 
     def _key(self, place: DraftPlace) -> str:
         return str(DraftKey(place, self._service, self._client if place.is_of_client else ""))

@@ -15,6 +15,7 @@ from draft_server import MODEL_REPO, SERVICE, TASK, DraftServer, model_of
 from vagus.errors import ConfigError, LinkError, PolicyError, ProtocolError, QueryTimeoutError
 from vagus.gateways.foreign_address import parse_address
 from vagus.gateways.foreign_policy import ForeignPolicy
+from vagus.gateways.neutral import Envelope, ForeignRequest, Operation
 from vagus.gateways.profile import Profile, WireImage, WireSpan
 from vagus.integrations.lerobot_zenoh.draft.motion import DraftObservation
 from vagus.integrations.lerobot_zenoh.draft.status import DraftModel
@@ -211,6 +212,23 @@ def test_a_server_with_another_model_is_refused(stand: Stand) -> None:
         while "something else about itself" not in error_of(policy, row(10)):
             assert time.monotonic() < end_s
             time.sleep(0.02)
+
+
+def test_a_network_that_goes_is_noticed_while_an_answer_is_waited_for(stand: Stand) -> None:
+    link = stand.network.link("vagus")
+    client = LeRobotDraftClient(ADDRESS, OPTIONS, PROFILE, lambda _: link)
+    client.open(5.0)
+    stand.word = "hang"
+    cutting = threading.Timer(0.1, link.cut)
+    cutting.start()
+    request = ForeignRequest(
+        Operation.INFER, Envelope("x"), {("observation.state",): np.zeros(2, np.float32)}
+    )
+    with pytest.raises(LinkError, match="the network has gone"):
+        client.ask([(request, None)], 30.0)
+    cutting.join()
+    assert not client.is_open
+    client.close()
 
 
 def test_a_session_with_another_model_than_the_described_one_is_refused_and_closed(stand: Stand) -> None:
