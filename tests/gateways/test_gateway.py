@@ -32,6 +32,7 @@ from vagus.policies.policy import Row
 from vagus.server.config import ServeConfig
 from vagus.server.server import Server
 from vagus.specs import RtcSpec
+from vagus.transport.keys import ServerKey, ServiceKey
 from vagus.transport.link import Delivery, Sample
 from vagus.transport.memory import MemoryNetwork
 from vagus.types import ActionChunk
@@ -154,6 +155,16 @@ def test_an_answer_that_cannot_be_read_is_not_the_robots_fault_and_the_server_is
             link.subscribe("@vagus/*/*/*/*/*/obs", spoil)
             assert answer(peer, 2.0)[0] == 2.0
         assert spoilt
+
+
+def test_a_server_that_cannot_say_what_it_is_is_not_the_robots_fault() -> None:
+    network = MemoryNetwork()
+    other, key = network.link("other"), ServerKey(ServiceKey.of("counting", "main"), "other-1")
+    other.serve(key.status, lambda query: query.reply(b"\xc1"))
+    other.token(key.alive)
+    gateway = Gateway(with_limits(answer_timeout_s=0.2), PROFILE, network.link("gateway"))
+    with gateway.admit("a") as peer, pytest.raises(LinkError, match="cannot be used"):
+        answer(peer, 1.0)
 
 
 def test_without_a_server_a_request_fails_within_its_time() -> None:

@@ -102,13 +102,16 @@ class Gateway:
         self._lock = threading.Lock()
         self._free = list(range(1, config.max_peers + 1))
 
-    def admit(self, address: str, *, model: str = "", service: ServiceKey | None = None) -> Peer:
+    def admit(
+        self, address: str, *, model: str = "", service: ServiceKey | None = None, model_hash: str = ""
+    ) -> Peer:
         """Return a new robot of this gateway; its place is free again once it is closed.
 
         Args:
             address: where it comes from, for logs and audits.
             model: model that it names; "": it names none.
             service: the service, where it is known already: its servers are found sooner than by a name.
+            model_hash: identity of the only policy that it is served by, even after a reset; "": any.
 
         Raises:
             SessionRefusedError: there are as many robots as may be, or the model is not served here.
@@ -132,14 +135,18 @@ class Gateway:
         tags = {"gateway": self.config.protocol, "peer": quoted(address, 64)}
         logger.info("robot %s comes from %s", name, quoted(address, 64))
         identity = Identity(name, secrets.token_hex(8), host_id(), tags)
-        return Peer(self._settings, identity, service=wanted, leave=leave)
+        return Peer(self._settings_for(model_hash), identity, service=wanted, leave=leave)
 
-    def trouble(self) -> str:
-        """Return why a robot would get no actions now: no server, or a policy that does not fit; "": none."""
+    def trouble(self, model_hash: str = "") -> str:
+        """Return why a robot would get no actions now: no server, or a policy that does not fit; "": none.
+
+        Args:
+            model_hash: as at `admit`.
+        """
         trial = Identity(f"{self.robot_prefix}-0", secrets.token_hex(8), host_id())
         try:
             for service in set(self._models.values()) or {self._service}:
-                PeerSession(self._settings, trial, service)
+                PeerSession(self._settings_for(model_hash), trial, service)
         except VagusError as error:
             return str(error)
         return ""
@@ -162,6 +169,9 @@ class Gateway:
         if not is_right:
             self.metrics.count("refused_token")
         return is_right
+
+    def _settings_for(self, model_hash: str) -> PeerSettings:
+        return replace(self._settings, edge=replace(self._settings.edge, pin_model=model_hash))
 
     def _service_of(self, model: str) -> ServiceName | None:
         if not self._models:

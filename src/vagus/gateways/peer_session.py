@@ -66,7 +66,7 @@ class PeerSession:
         service: whom it is served by; None: the only service on the network.
 
     Raises:
-        LinkError: no server.
+        LinkError: no server, or what it says of itself cannot be read.
         SpecError: the names of profile and policy do not fit.
 
     Attributes:
@@ -78,8 +78,9 @@ class PeerSession:
         self, settings: PeerSettings, identity: Identity, service: ServiceName | ServiceKey | None
     ) -> None:
         robot = settings.mapping.robot_spec
-        server, said = find_server(settings.link, service, settings.edge)
-        policy = policy_spec_from(said)
+        with _blamed_on_server():
+            server, said = find_server(settings.link, service, settings.edge)
+            policy = policy_spec_from(said)
         self._settings = settings
         self._order = OrderMapping(robot, policy, settings.rename)
         self._client = BlockingClient(

@@ -18,6 +18,7 @@ from integrations.lerobot_zenoh.rig import (
     PROFILE,
     WAITS,
     Climbing,
+    HandClock,
     RawRobot,
     Stand,
     listener_on,
@@ -443,6 +444,49 @@ def test_another_model_is_another_instance_and_is_taken_when_nobody_moves() -> N
         robot.observe((1.0, 1.0))
         robot.actions()
         listener.close()
+
+
+def test_no_robot_of_one_model_gets_the_actions_of_another_not_even_after_a_reset() -> None:
+    network, robots = MemoryNetwork(), MemoryNetwork()
+    with serving(network):
+        listener = listener_on(network, robots)
+        fresh, moving = RawRobot(robots.link("fresh")).admit(), RawRobot(robots.link("moving")).admit()
+        moving.observe((1.0, 1.0))
+        moving.actions()
+    other = Climbing()
+    other.model_hash = "descending"
+    with serving(network, other):
+        wait_until(lambda: not RawRobot(robots.link("new")).describe().is_ready)
+        moving.generation = 1
+        moving.control("reset")
+        for robot in (moving, fresh):
+            robot.observe((2.0, 2.0))
+        asked = listener._gateway.metrics.requests
+        wait_until(lambda: sum(asked().values()) >= 4)
+        assert (other.opened, other.rows) == (0, [])
+        listener.close()
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_rows_that_continue_are_at_their_time_and_others_wait_until_a_held_robot_moves(
+    is_known: bool,
+) -> None:
+    clock = HandClock()
+    with standing(clock=clock) as stand:
+        robot = stand.robot().admit()
+        robot.observe((1.0, 1.0))
+        given = robot.actions().canonical_actions[34:] + (0.0 if is_known else 100.0)
+        had = np.concatenate([given, np.repeat(given[-1:], 10, axis=0)]).astype(np.float32)
+        ask_with_rows(robot, had, WAITS)
+        assert stand.policy.is_waiting.wait(PATIENCE_S)
+        clock.advance(0.5)  # it has stood for 4 rows; a hold is due after 0.65 s
+        stand.policy.gate.set()
+        rows = robot.actions().canonical_actions
+        if is_known:
+            np.testing.assert_allclose(rows[:6], given, rtol=1e-5)
+        else:
+            held = 10 - len(given)
+            np.testing.assert_allclose(rows[held : held + 4, 0], WAITS + np.arange(4), rtol=1e-5)
 
 
 def test_without_a_server_nobody_is_let_in() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from integrations.lerobot_zenoh.rig import (
+    PATIENCE_S,
     WAITS,
     Climbing,
     RawRobot,
@@ -16,6 +18,7 @@ from integrations.lerobot_zenoh.rig import (
     serving,
     wait_until,
 )
+from vagus.clock import NS_PER_S, Clock, MonotonicClock
 from vagus.integrations.lerobot_zenoh.gateway import LeRobotZenohListener
 from vagus.integrations.lerobot_zenoh.heard import HeardQuestions
 from vagus.integrations.lerobot_zenoh.v1.envelope import MessageType
@@ -50,10 +53,11 @@ class Pair:
 
 
 @contextmanager
-def pair() -> Iterator[Pair]:
+def pair(clock: Clock | None = None) -> Iterator[Pair]:
+    """Run both; `clock` is that of the first one."""
     network, robots = MemoryNetwork(), MemoryNetwork()
     with serving(network) as policy:
-        first = listener_on(network, robots, router=ROUTER)
+        first = listener_on(network, robots, router=ROUTER, clock=clock)
         RawRobot(robots.link("robot")).describe()
         second = listener_on(network, robots, router=ROUTER, standby=True, name="second")
         try:
@@ -99,6 +103,59 @@ def test_the_other_one_goes_on_with_the_question_that_was_in_flight() -> None:
         assert robot.control("reset")[0].kind is MessageType.ACK
 
 
+def test_a_pause_that_the_other_process_acknowledged_ends_no_run() -> None:
+    with pair() as both:
+        robot = both.robot().admit()
+        wait_until(lambda: both.second._instance is not None)
+        robot.observe((WAITS, 0.0))
+        assert both.policy.is_waiting.wait(PATIENCE_S)
+        robot.generation = 1
+        assert robot.control("invalidate")[0].kind is MessageType.ACK
+        both.kill_first()
+        both.policy.gate.set()
+        wait_until(lambda: both.resumed == 1)  # by the question of the generation before
+        robot.observe((5.0, 5.0))
+        head, body = robot.next()
+        while head.generation == 0:  # no client listens to it any more
+            head, body = robot.next()
+        assert head.kind is MessageType.ACTION, body
+
+
+class Stopped(MonotonicClock):
+    """A clock at which the thread that looks for its turn does not go on."""
+
+    def __init__(self) -> None:
+        self.goes_on = threading.Event()
+        self.goes_on.set()
+
+    def wait_until_ns(self, deadline_ns: int, stop: threading.Event) -> None:
+        if threading.current_thread().name == "remote-standby":
+            assert self.goes_on.wait(PATIENCE_S)
+        super().wait_until_ns(deadline_ns, stop)
+
+
+def test_a_process_that_was_stopped_tells_nobody_that_its_messages_are_stale() -> None:
+    clock = Stopped()
+    with pair(clock) as both:
+        robot = both.robot().admit()
+        robot.observe((1.0, 1.0))
+        robot.actions()
+        wait_until(lambda: both.second._instance is not None)
+        clock.goes_on.clear()
+        second = both.second._instance
+        assert second is not None
+        assert second._standby is not None
+        wait_until(lambda: second._standby.is_active)
+        robot.generation = 1  # told to the second one alone
+        wait_until(lambda: robot.control("reset")[0].kind is MessageType.ACK)
+        robot.observe((2.0, 2.0))
+        robot.actions()
+        clock.goes_on.set()
+        wait_until(lambda: both.first._instance is not None and not both.first._instance.is_in_use)
+        assert robot.got.empty()
+        assert "error_stale" not in both.first._gateway.metrics.events()
+
+
 def test_a_process_that_ends_in_peace_hands_over_too() -> None:
     with pair() as both:
         robot = both.robot().admit()
@@ -113,7 +170,8 @@ def test_a_process_that_ends_in_peace_hands_over_too() -> None:
 def test_what_was_answered_is_not_kept_and_a_flood_is_bounded() -> None:
     network = MemoryNetwork()
     link, robot = network.link("gateway"), RawRobot(network.link("robot"), name="d")
-    heard = HeardQuestions(link, "d", "i", HandsOff())
+    clock = HandsOff()
+    heard = HeardQuestions(link, "d", "i", clock)
     heard.start()
 
     def put(session: str, place: str, payload: bytes) -> None:
@@ -130,13 +188,28 @@ def test_what_was_answered_is_not_kept_and_a_flood_is_bounded() -> None:
     for number in range(1000):
         put(f"s{number}", "obs", b"x")
     assert len(heard.stop()) == 256
+    clock.ns = 8
+    heard.start()
+    for number in range(256):  # of clients that are gone since
+        put(f"s{number}", "obs", b"x")
+    clock.ns += 4 * NS_PER_S
+    put("s0", "obs", b"y")
+    clock.ns += NS_PER_S + 1
+    put("new", "obs", b"z")
+    assert [sample.payload for sample, _ in heard.stop()] == [b"y", b"z"]
+    heard.start()
+    put("a", "obs", b"1")
+    clock.ns += 5 * NS_PER_S + 1
+    assert heard.stop() == []
 
 
 class HandsOff:
-    """A clock that stands."""
+    """A clock that stands, until it is moved."""
+
+    ns = 7
 
     def now_ns(self) -> int:
-        return 7
+        return self.ns
 
     def wait_until_ns(self, deadline_ns: int, stop: object) -> None:
         raise AssertionError("nothing waits here")

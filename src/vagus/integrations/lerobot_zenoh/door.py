@@ -7,12 +7,14 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from vagus.clock import NS_PER_MS, NS_PER_S, Clock
 from vagus.errors import SpecError, VagusError
 from vagus.gateways.gateway import Gateway
 from vagus.integrations.lerobot_zenoh.front import read_query
+from vagus.integrations.lerobot_zenoh.robots import Admit
 from vagus.integrations.lerobot_zenoh.v1.descriptor import Deployment
 from vagus.integrations.lerobot_zenoh.v1.envelope import MessageType, encode_message
 from vagus.integrations.lerobot_zenoh.v1.terms import deployment_of
@@ -44,12 +46,13 @@ class Door:
         gateway: knows the network.
         name: of the deployment.
         clock: monotonic.
-        take: called on the thread with a deployment that is served, and its service; says whether it is
-            taken. The one that was taken last stays, as long as another one is not taken.
+        take: called on the thread with a deployment that is served, and with what admits a robot to just that
+            policy; says whether it is taken. The one that was taken last stays, as long as another one is not
+            taken.
     """
 
     def __init__(
-        self, gateway: Gateway, name: str, clock: Clock, *, take: Callable[[Deployment, ServiceKey], bool]
+        self, gateway: Gateway, name: str, clock: Clock, *, take: Callable[[Deployment, Admit], bool]
     ) -> None:
         self._gateway = gateway
         self._name = name
@@ -130,10 +133,11 @@ class Door:
         if self._taken is not None and found.artifact_identity == self._taken.artifact_identity:
             self._is_ready = True
             return
-        why = self._gateway.trouble()
+        why = self._gateway.trouble(said.model_hash)
         if why:
             raise SpecError("policy", wanted=f"one that fits the profile {profile.name}", got=why)
-        if self._take(found, ServiceKey.of(said.model, said.revision, said.service_name)):
+        service = ServiceKey.of(said.model, said.revision, said.service_name)
+        if self._take(found, partial(self._gateway.admit, service=service, model_hash=said.model_hash)):
             self._taken = found
         self._is_ready = self._taken is not None and self._taken is found
 

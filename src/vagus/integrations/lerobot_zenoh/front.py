@@ -92,7 +92,7 @@ class Front:
 
     def put(self, place: RemotePlace, sample: Sample, arrived_ns: int | None = None) -> None:
         """Hand a client's message to it; `arrived_ns` is when it came, None: now."""
-        if len(sample.payload) > self._max_message_bytes:
+        if len(sample.payload) > self._max_message_bytes or not self._may_answer():
             return
         try:
             robot = self._robots.find(parse_key(sample.key).session_id)

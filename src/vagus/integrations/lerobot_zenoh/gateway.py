@@ -11,10 +11,10 @@ from vagus.errors import StateError
 from vagus.gateways.gateway import Gateway
 from vagus.integrations.lerobot_zenoh.door import Door
 from vagus.integrations.lerobot_zenoh.instance import RemoteInstance
+from vagus.integrations.lerobot_zenoh.robots import Admit
 from vagus.integrations.lerobot_zenoh.robots_link import open_robots_link, robots_address
 from vagus.integrations.lerobot_zenoh.v1.descriptor import Deployment
 from vagus.integrations.lerobot_zenoh.v1.terms import MIN_CHUNK_S, check_deployment
-from vagus.transport.keys import ServiceKey
 from vagus.transport.plain_link import PlainLink
 
 __all__ = ["LeRobotZenohListener"]
@@ -74,7 +74,7 @@ class LeRobotZenohListener:
         if self._link is not None:
             self._link.close()
 
-    def _take(self, deployment: Deployment, service: ServiceKey) -> bool:
+    def _take(self, deployment: Deployment, admit: Admit) -> bool:
         """Declare a deployment that is served; another one than before only if nobody moves by that."""
         before = self._instance
         if self._link is None:
@@ -94,7 +94,7 @@ class LeRobotZenohListener:
             deployment,
             self._link,
             self._clock,
-            service=service,
+            admit=admit,
             on_describe=self._door.describe,
         )
         self._instance.start()

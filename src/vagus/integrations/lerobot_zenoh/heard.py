@@ -6,7 +6,7 @@ import threading
 from contextlib import ExitStack
 from typing import Final
 
-from vagus.clock import Clock
+from vagus.clock import NS_PER_S, Clock
 from vagus.errors import ProtocolError
 from vagus.integrations.lerobot_zenoh.v1.keys import RemotePlace, every_session, parse_key
 from vagus.transport.link import Sample
@@ -17,10 +17,12 @@ __all__ = ["HeardQuestions"]
 MAX_SESSIONS: Final = 256
 MAX_BYTES: Final = 256 << 20
 """Of all kept questions together; further ones are not kept."""
+KEPT_NS: Final = 5 * NS_PER_S
+"""A client waits no longer for an answer."""
 
 
 class HeardQuestions:
-    """Newest observation of each session without an action after it. A waiting process keeps them.
+    """Newest observation of each session without an action after it, for 5 s. A waiting process keeps them.
 
     Args:
         link: network of the robots.
@@ -49,16 +51,22 @@ class HeardQuestions:
         """Stop to listen; return what is not answered, each with the time at which it came."""
         self._declared.close()
         with self._lock:
-            heard, self._heard = list(self._heard.values()), {}
-        return heard
+            heard, self._heard = self._awaited(), {}
+        return list(heard.values())
 
     def _keep(self, sample: Sample) -> None:
         session_id = _session_of(sample.key)
         with self._lock:
+            self._heard = self._awaited()
             others = [each for key, (each, _) in self._heard.items() if key != session_id]
             size = sum(len(each.payload) for each in others) + len(sample.payload)
             if session_id and len(others) < MAX_SESSIONS and size <= MAX_BYTES:
                 self._heard[session_id] = sample, self._clock.now_ns()
+
+    def _awaited(self) -> dict[str, tuple[Sample, int]]:
+        """Return what a client may still wait for."""
+        oldest_ns = self._clock.now_ns() - KEPT_NS
+        return {key: kept for key, kept in self._heard.items() if kept[1] >= oldest_ns}
 
     def _drop(self, sample: Sample) -> None:
         with self._lock:

@@ -9,14 +9,13 @@ from vagus.gateways.gateway import Gateway
 from vagus.integrations.lerobot_zenoh.front import Front
 from vagus.integrations.lerobot_zenoh.heard import HeardQuestions
 from vagus.integrations.lerobot_zenoh.live_session import RobotTools
-from vagus.integrations.lerobot_zenoh.robots import Robots
+from vagus.integrations.lerobot_zenoh.robots import Admit, Robots
 from vagus.integrations.lerobot_zenoh.standby import Standby
 from vagus.integrations.lerobot_zenoh.v1.descriptor import Deployment
 from vagus.integrations.lerobot_zenoh.v1.keys import RemotePlace
 from vagus.integrations.lerobot_zenoh.v1.standby import StandbyKeys
 from vagus.integrations.lerobot_zenoh.v1.terms import hold_rules_of
 from vagus.integrations.lerobot_zenoh.v1.values import BOUNDS
-from vagus.transport.keys import ServiceKey
 from vagus.transport.link import Query
 from vagus.transport.plain_link import PlainLink
 
@@ -29,11 +28,11 @@ class RemoteInstance:
     Where robots come by a router, several gateway processes may have the same deployment: one answers.
 
     Args:
-        gateway: admits the robots.
+        gateway: settings, profile and counters.
         deployment: what is offered.
         link: network of the robots.
         clock: monotonic.
-        service: what serves it.
+        admit: admits a robot to the policy of the deployment.
         on_describe: called with each question what it is; must not block.
     """
 
@@ -44,13 +43,13 @@ class RemoteInstance:
         link: PlainLink,
         clock: Clock,
         *,
-        service: ServiceKey,
+        admit: Admit,
         on_describe: Callable[[Query], None],
     ) -> None:
         config = gateway.config
         self.deployment = deployment
         rules = hold_rules_of(gateway.mapping.profile, config.max_hold_s)
-        self._robots = Robots(gateway, deployment, service, RobotTools(link, rules, gateway.metrics, clock))
+        self._robots = Robots(admit, deployment, RobotTools(link, rules, gateway.metrics, clock))
         self._standby: Standby | None = None
         self._heard = HeardQuestions(link, deployment.name, deployment.instance_id, clock)
         if config.router:

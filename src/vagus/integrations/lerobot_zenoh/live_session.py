@@ -85,12 +85,21 @@ class LiveSession:
         """Take a message's word for where the session is; return whether another process opened it.
 
         Only the first message of a resumed session counts.
+
+        Args:
+            generation: that of the message.
+            last_sequence: the one before that of an observation or question; None: the message is a control.
         """
         with self._lock:
             if self._has_begun:
                 return False
             self._has_begun = True
-            self._session = replace(self._session, generation=generation, last_sequence=last_sequence)
+            self._session = replace(
+                self._session,
+                generation=generation,
+                last_sequence=last_sequence,
+                is_believed=last_sequence is not None,
+            )
         self._metrics.count("resumed")
         logger.info("robot %s goes on: another gateway served it until now", self._name)
         return True

@@ -7,11 +7,12 @@ import logging
 import secrets
 import threading
 from collections import OrderedDict
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 from vagus.errors import SessionRefusedError
-from vagus.gateways.gateway import Gateway
 from vagus.gateways.msgpack import ValueMap
+from vagus.gateways.peer import Peer
 from vagus.integrations.lerobot_zenoh.live_session import RobotTools
 from vagus.integrations.lerobot_zenoh.robot import RemoteRobot
 from vagus.integrations.lerobot_zenoh.v1.codes import ErrorCode, RemoteMessageError
@@ -20,10 +21,11 @@ from vagus.integrations.lerobot_zenoh.v1.descriptor import AcceptedSession, Depl
 from vagus.integrations.lerobot_zenoh.v1.envelope import MessageHead, MessageType, encode_message
 from vagus.integrations.lerobot_zenoh.v1.opening import OpenRequest, granted
 from vagus.integrations.lerobot_zenoh.v1.terms import agreed_in, session_id_of
-from vagus.transport.keys import ServiceKey
 
-__all__ = ["Robots"]
+__all__ = ["Admit", "Robots"]
 
+Admit: TypeAlias = Callable[[str], Peer]
+"""Admits a robot that comes from an address; raises as `Gateway.admit`."""
 MAX_OPENED: Final = 32
 """Opens whose answers are remembered, as at the original server."""
 MAX_ENDED: Final = 1024
@@ -37,18 +39,14 @@ class Robots:
     """Clients of one deployment; any thread may call it.
 
     Args:
-        gateway: admits the robots.
+        admit: admits a robot to the policy of the deployment.
         deployment: what is offered to them.
-        service: what serves it.
         tools: what they have in common.
     """
 
-    def __init__(
-        self, gateway: Gateway, deployment: Deployment, service: ServiceKey, tools: RobotTools
-    ) -> None:
+    def __init__(self, admit: Admit, deployment: Deployment, tools: RobotTools) -> None:
         self.deployment = deployment
-        self._gateway = gateway
-        self._service = service
+        self._admit = admit
         self._tools = tools
         self._lock = threading.RLock()
         self._robots: dict[str, RemoteRobot] = {}
@@ -149,7 +147,7 @@ class Robots:
         return robot, accepted
 
     def _added(self, session_id: str, terms: AcceptedSession, *, is_resumed: bool) -> RemoteRobot:
-        peer = self._gateway.admit(f"session {session_id[:8]}", service=self._service)
+        peer = self._admit(f"session {session_id[:8]}")
         robot = RemoteRobot(
             self._tools, peer, session_id, terms, is_resumed=is_resumed, on_end=self._note_end
         )

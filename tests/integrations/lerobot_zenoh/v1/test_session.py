@@ -357,6 +357,20 @@ def test_another_process_takes_a_session_over_in_the_middle() -> None:
     assert code(step.session.control(*control(ControlOperation.RESET, 3))) == "stale"
 
 
+def test_a_generation_that_another_process_acknowledged_ends_no_run() -> None:
+    where, asked = head(generation=4, request="r9"), observed(17)
+    session = ClientSession.resumed(where, asked, ALIGNED, RULES).observe(where, asked, now_ns=0).session
+    late = session.observe(head(generation=6, request="r9b"), observed(17), now_ns=0)
+    assert (code(late), late.session) == ("stale", session)
+    newer = session.observe(head(generation=6, request="r10"), observed(18), now_ns=0)
+    assert newer.effects == (SessionEffect.RESET_EPISODE, SessionEffect.ASK)
+    assert newer.session.answered("r9", CHUNK, 0).sent is None
+    assert newer.session.answered("r10", CHUNK, 0).sent is not None
+    for known in (4, 5):  # from the first control on all of them come here
+        told = session.control(*control(ControlOperation.INVALIDATE, known)).session
+        assert code(told.observe(head(generation=6, request="r10"), observed(18), now_ns=0)) == "stale"
+
+
 class OneClient(RuleBasedStateMachine):
     """A client that keeps the rules, another one that does not, a policy that is late or never answers."""
 

@@ -30,6 +30,8 @@ __all__ = [
 FrameFeatures = Mapping[str, "AnyArray | RemotePicture"]
 """Tensors and pictures of an observation by name."""
 _MOST_STEPS: Final = 16384
+"""Largest delay, and most actions between a frame and its question: such a frame is too old for every client,
+and no request fills the memory."""
 
 
 @dataclass(frozen=True)
@@ -231,8 +233,12 @@ def check_observation(
     if observation.delay > most or observation.continuation_rows > most:
         got = f"{observation.delay} and {observation.continuation_rows}"
         raise _malformed("delay, continuation", f"at most {most} rows", got)
-    if is_aligned and observation.observation_cursor is None:
+    taken = observation.observation_cursor
+    if is_aligned and taken is None:
         raise _malformed("observation_cursor", "one, because chunks are aligned", "none")
+    if taken is not None and observation.cursor - taken > _MOST_STEPS:
+        wanted = f"at most {_MOST_STEPS} below the cursor, {observation.cursor}"
+        raise _malformed("observation_cursor", wanted, str(taken))
     _check_width("model_continuation", observation.model_continuation, capabilities.model_dim)
     _check_width("canonical_continuation", observation.canonical_continuation, capabilities.action_dim)
 

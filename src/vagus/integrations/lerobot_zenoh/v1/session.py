@@ -65,6 +65,8 @@ class ClientSession:
         pending: the request without an answer.
         holding_since_ns: when the first hold after an answer of the policy was sent.
         absent_since_ns: since when the client's token is away; from the open on until it comes.
+        is_believed: the generation is only that of an observation; another gateway process may have
+            acknowledged a newer one.
     """
 
     session_id: str
@@ -77,6 +79,7 @@ class ClientSession:
     request_ids: tuple[str, ...] = ()
     pending: PendingRequest | None = None
     holding_since_ns: int | None = None
+    is_believed: bool = False
 
     @property
     def due_ns(self) -> int | None:
@@ -101,9 +104,12 @@ class ClientSession:
         if head.generation < self.generation:
             old = _stale(f"generation {self.generation} or newer", str(head.generation))
             return _refused(self, head, RemotePlace.CONTROL, old)
-        if operation is ControlOperation.STATUS or head.generation == self.generation:
+        if operation is ControlOperation.STATUS:
             return SessionStep(self, _ack(self, head, operation))
-        session = replace(self, generation=head.generation, pending=None, holding_since_ns=None)
+        known = replace(self, is_believed=False) if self.is_believed else self
+        if head.generation == self.generation:
+            return SessionStep(known, _ack(known, head, operation))
+        session = replace(known, generation=head.generation, pending=None, holding_since_ns=None)
         is_reset = operation is ControlOperation.RESET
         effect = SessionEffect.RESET_EPISODE if is_reset else SessionEffect.DROP_MOTION
         return SessionStep(session, _ack(session, head, operation), (effect,))
@@ -112,8 +118,15 @@ class ClientSession:
         """Take an observation: ask the policy, or tell the client what is wrong with it.
 
         One that comes twice, or is older than the newest control, gets nothing: its client awaits another. A
-        newer one takes the place of one without an answer, for which its client waits no more.
+        newer one takes the place of one without an answer, for which its client waits no more. Where another
+        process may have acknowledged a newer generation, that of the observation is taken, as after a reset.
         """
+        if self.is_believed and head.generation > self.generation:
+            newer = replace(self, generation=head.generation, holding_since_ns=None)
+            step = newer.observe(head, observation, now_ns)
+            is_asked = SessionEffect.ASK in step.effects
+            effects = (SessionEffect.RESET_EPISODE, *step.effects)
+            return replace(step, effects=effects) if is_asked else replace(step, session=self)
         terms = self.terms
         if head.generation < self.generation or head.request_id in self.request_ids:
             return SessionStep(self)
@@ -211,6 +224,7 @@ class ClientSession:
             absent_since_ns=None,
             generation=head.generation,
             last_sequence=observation.sequence - 1,
+            is_believed=True,
         )
 
     def _check_ids(self, head: MessageHead) -> None:
