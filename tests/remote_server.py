@@ -253,7 +253,10 @@ class RemoteServer:
         told = accepted
         if self.wish() == "other_artifact":
             told = replace(accepted, deployment=replace(accepted.deployment, artifact_identity="sha256:x"))
-        return encode_message(answer, told.to_wire())
+        said = told.to_wire()
+        if self.wish() == "newer":
+            said["mode"] = "a mode that nobody knows yet"
+        return encode_message(answer, said)
 
     def _blocker(self) -> str:
         if self._owner is None or self._owner.is_present:

@@ -450,10 +450,13 @@ def test_a_server_that_cannot_say_what_it_is_hides_no_other(stand: Stand, wish: 
     assert good.is_owned
 
 
-def test_another_session_than_the_one_asked_for_is_closed(stand: Stand) -> None:
+@pytest.mark.parametrize(
+    ("wish", "told"), [("other_artifact", "got another session"), ("newer", "mode: wanted one of chunk")]
+)
+def test_another_session_than_the_one_asked_for_is_closed(stand: Stand, wish: str, told: str) -> None:
     server = stand.serve()
-    stand.wish = "other_artifact"
-    with pytest.raises(LinkError, match="got another session"):
+    stand.wish = wish
+    with pytest.raises(LinkError, match=told):
         stand.client().open(LONG_S)
     assert not server.is_owned
 

@@ -19,8 +19,8 @@ from vagus.integrations.lerobot_zenoh.v1.choice import (
     said_by,
 )
 from vagus.integrations.lerobot_zenoh.v1.codes import ErrorCode
-from vagus.integrations.lerobot_zenoh.v1.descriptor import Deployment
-from vagus.integrations.lerobot_zenoh.v1.envelope import MessageHead, MessageType
+from vagus.integrations.lerobot_zenoh.v1.descriptor import AcceptedSession, Deployment
+from vagus.integrations.lerobot_zenoh.v1.envelope import MessageHead
 from vagus.integrations.lerobot_zenoh.v1.questions import RemoteFaultError
 from vagus.quoting import quoted
 
@@ -29,7 +29,7 @@ __all__ = ["admitted"]
 BUSY_POLL_S: Final = 0.2
 """Period in which servers are asked that have no room, but will soon."""
 CLOSE_S: Final = 0.3
-"""Longest wait until our own session of before is closed."""
+"""Longest wait until a session that is not used is closed."""
 OWNED: Final = "active_session"
 """Why there is no room: another client is there, which may stay for long."""
 MOST_TOLD: Final = 8
@@ -76,11 +76,15 @@ def admitted(
 
 def _opened(line: DeploymentLine, place: Deployment, wish: Wish, end_ns: int) -> ServerSession:
     request = open_request(place, wish)
-    session_id, accepted = line.opened(place, request, end_ns)
-    head = MessageHead(MessageType.CONTROL, place.instance_id, session_id)
+    head, body = line.opened(place, request, end_ns)
+    try:
+        accepted = AcceptedSession.from_wire(body)
+        check_accepted(accepted, request, place)
+    except ProtocolError:
+        _close(line, head)
+        raise
     session = ServerSession(line, head, accepted, wish.encoding)
     try:
-        check_accepted(accepted, request, place)
         session.start(end_ns)
     except BaseException:
         session.leave()
@@ -92,8 +96,13 @@ def _close_left(line: DeploymentLine, place: Deployment, wish: Wish) -> None:
     """Close our own session of before, if it is what occupies a server."""
     ours = [head for head in wish.left if head.instance_id == place.instance_id]
     for head in ours[-1:]:  # a server has one
-        with suppress(LinkError, ProtocolError):
-            line.closed(head, monotonic_ns() + seconds_to_ns(CLOSE_S))
+        _close(line, head)
+
+
+def _close(line: DeploymentLine, head: MessageHead) -> None:
+    """Close a session, if its server answers soon."""
+    with suppress(LinkError, ProtocolError):
+        line.closed(head, monotonic_ns() + seconds_to_ns(CLOSE_S))
 
 
 def _is_passing(error: Exception, wish: Wish) -> bool:

@@ -18,7 +18,7 @@ from vagus.integrations.lerobot_zenoh.v1.control import (
     ControlRequest,
     RemoteFault,
 )
-from vagus.integrations.lerobot_zenoh.v1.descriptor import AcceptedSession, Deployment
+from vagus.integrations.lerobot_zenoh.v1.descriptor import Deployment
 from vagus.integrations.lerobot_zenoh.v1.envelope import (
     MessageHead,
     MessageType,
@@ -80,8 +80,8 @@ class DeploymentLine:
 
     def opened(
         self, deployment: Deployment, request: OpenRequest, end_ns: int
-    ) -> tuple[str, AcceptedSession]:
-        """Return the id of a new session at a server, and what it accepts.
+    ) -> tuple[MessageHead, ValueMap]:
+        """Return the ids of a new session at a server, and the body that says what it accepts, not read.
 
         Raises:
             RemoteFaultError: it refuses.
@@ -90,7 +90,7 @@ class DeploymentLine:
         """
         head = MessageHead(MessageType.OPEN, deployment.instance_id, request_id=new_id())
         answer, body = self._ask(RemotePlace.OPEN, head, request.to_wire(), MessageType.ACCEPTED, end_ns)
-        return answer.session_id, AcceptedSession.from_wire(body)
+        return replace(head, kind=MessageType.CONTROL, session_id=answer.session_id), body
 
     def control(self, head: MessageHead, operation: ControlOperation, end_ns: int) -> None:
         """Tell a session something, and wait until it is done.
