@@ -9,7 +9,7 @@ import pytest
 
 from transport.rig import eventually
 from vagus.errors import LinkError
-from vagus.transport.connection import Connection
+from vagus.transport.connection import Connection, Watch
 from vagus.transport.link import Declaration, Delivery, Query, Sample
 from vagus.transport.reopening import ReopeningLink
 
@@ -234,3 +234,16 @@ def test_a_connection_made_while_the_link_closes_is_closed_too() -> None:
     closing.join(30)
     assert eventually(lambda: network.made[1].is_closed)
     assert link.health().generation == 0
+
+
+def test_a_watch_keeps_nothing_of_tokens_that_have_gone() -> None:
+    changes: list[tuple[str, bool]] = []
+    connection = ScriptedConnection(lambda: None)
+    watch = Watch("a/*", lambda key, is_alive: changes.append((key, is_alive)), lambda _: None)
+    watch.attach(connection)
+    (report,) = connection.on_change
+    for at in range(100):
+        report(f"a/{at}", True)
+        report(f"a/{at}", False)
+    assert len(changes) == 200
+    assert (watch._known, watch._confirmed) == (set(), set())

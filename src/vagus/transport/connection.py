@@ -112,8 +112,7 @@ class Watch(Entry):
 
     def _report(self, key: str, is_alive: bool) -> None:  # noqa: FBT001 - the signature of a watch callback
         with self._lock:
-            if is_alive:
-                self._confirmed.add(key)
+            (self._confirmed.add if is_alive else self._confirmed.discard)(key)
             if is_alive == (key in self._known):
                 return
             (self._known.add if is_alive else self._known.discard)(key)
