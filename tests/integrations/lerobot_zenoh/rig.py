@@ -316,15 +316,21 @@ def listener_on(
 
 
 @contextmanager
-def standing(profile: Profile = PROFILE, *, clock: Clock | None = None, **given: object) -> Iterator[Stand]:
+def standing(
+    profile: Profile = PROFILE,
+    *,
+    policy: Climbing | None = None,
+    clock: Clock | None = None,
+    **given: object,
+) -> Iterator[Stand]:
     """Serve the policy, and let a gateway wait for robots."""
     vagus_network, robots_network = MemoryNetwork(), MemoryNetwork()
-    with serving(vagus_network) as policy:
+    with serving(vagus_network, policy) as served:
         listener = listener_on(vagus_network, robots_network, profile, clock=clock, **given)
         try:
-            yield Stand(policy, listener._gateway, listener, vagus_network, robots_network)
+            yield Stand(served, listener._gateway, listener, vagus_network, robots_network)
         finally:
-            policy.gate.set()
+            served.gate.set()
             listener.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,11 +10,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import vagus
 from integrations.lerobot_zenoh.rig import (
     DEGREE,
     FAILS,
     FRONT,
     HORIZON,
+    JOINTS,
     PATIENCE_S,
     PROFILE,
     WAITS,
@@ -27,6 +30,8 @@ from integrations.lerobot_zenoh.rig import (
     wait_until,
 )
 from vagus.errors import LinkError, SpecError
+from vagus.features import ActionKind
+from vagus.gateways.profile import ActionReference
 from vagus.integrations.lerobot_zenoh.v1.contracts import ChunkBlend, ChunkMerge, ChunkSettings
 from vagus.integrations.lerobot_zenoh.v1.envelope import MessageHead, MessageType, encode_message
 from vagus.integrations.lerobot_zenoh.v1.features import InferenceMode
@@ -387,6 +392,17 @@ def test_a_flood_of_observations_is_one_question(stand: Stand) -> None:
     assert stand.policy.opened == 2
 
 
+def test_a_robot_that_is_refused_again_and_again_fills_no_log(
+    stand: Stand, caplog: pytest.LogCaptureFixture
+) -> None:
+    robot = stand.robot()
+    for _ in range(20):
+        assert robot.open(semantics="degrees")[1]["code"] == "incompatible"
+    assert robot.open(mode=InferenceMode.RTC_TRAINED)[1]["code"] == "unsupported"
+    assert len([line for line in caplog.messages if "refused" in line]) == 2
+    assert stand.events()["refused_incompatible"] == 20
+
+
 def test_a_thousand_opens_take_no_more_than_the_places(stand: Stand) -> None:
     robot, other = stand.robot(), stand.robot().admit()
     robot.describe()
@@ -465,6 +481,40 @@ def test_no_robot_of_one_model_gets_the_actions_of_another_not_even_after_a_rese
         wait_until(lambda: sum(asked().values()) >= 4)
         assert (other.opened, other.rows) == (0, [])
         listener.close()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"kind": ActionKind.DELTA}, {"reference": ActionReference.RELATIVE}],
+    ids=["delta", "relative"],
+)
+def test_a_robot_whose_actions_are_no_positions_is_answered_and_never_held(
+    changed: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    actions = (replace(PROFILE.actions[0], **changed),)  # type: ignore[arg-type] # by name
+    kind = actions[0].kind or ActionKind.POSITION
+    policy = Climbing()
+    policy.spec = replace(
+        policy.spec, actions=tuple(vagus.ActionFeature(name, "rad", kind) for name in JOINTS)
+    )
+    clock = HandClock()
+    with standing(replace(PROFILE, actions=actions), policy=policy, clock=clock) as stand:
+        assert stand.robot().open(**CHUNK)[1]["code"] == "unsupported"
+        robot = stand.robot().admit()
+        robot.observe((1.0, 1.0))
+        rows = robot.actions().canonical_actions
+        ask_with_rows(robot, rows[10:], WAITS)
+        assert stand.policy.is_waiting.wait(PATIENCE_S)
+        clock.advance(20.0)
+        stand.policy.gate.set()
+        answer = robot.actions().canonical_actions
+        if kind is ActionKind.DELTA:  # the policy continues them
+            np.testing.assert_allclose(answer[:30], rows[10:], rtol=1e-4)
+        else:
+            np.testing.assert_allclose(answer[:, 0], np.arange(HORIZON), atol=1e-3)
+        assert "holds" not in stand.events()
+    assert "cannot be held" in caplog.text
 
 
 @pytest.mark.parametrize("is_known", [True, False])

@@ -14,7 +14,7 @@ from vagus.integrations.lerobot_zenoh.instance import RemoteInstance
 from vagus.integrations.lerobot_zenoh.robots import Admit
 from vagus.integrations.lerobot_zenoh.robots_link import open_robots_link, robots_address
 from vagus.integrations.lerobot_zenoh.v1.descriptor import Deployment
-from vagus.integrations.lerobot_zenoh.v1.terms import MIN_CHUNK_S, check_deployment
+from vagus.integrations.lerobot_zenoh.v1.terms import MIN_CHUNK_S, check_deployment, hold_rules_of
 from vagus.transport.plain_link import PlainLink
 
 __all__ = ["LeRobotZenohListener"]
@@ -115,6 +115,11 @@ class LeRobotZenohListener:
             rate_hz,
             where,
         )
+        if not hold_rules_of(self._gateway.mapping.profile, self._gateway.config.max_hold_s).is_holdable:
+            logger.warning(
+                "actions that are no absolute positions cannot be held: a client whose rows run out while "
+                "the policy is away stops, and its run ends"
+            )
         chunk_s = deployment.capabilities.execution_steps * deployment.capabilities.action_interval_s
         if chunk_s < MIN_CHUNK_S:
             logger.warning(

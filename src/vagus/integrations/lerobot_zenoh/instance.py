@@ -14,7 +14,7 @@ from vagus.integrations.lerobot_zenoh.standby import Standby
 from vagus.integrations.lerobot_zenoh.v1.descriptor import Deployment
 from vagus.integrations.lerobot_zenoh.v1.keys import RemotePlace
 from vagus.integrations.lerobot_zenoh.v1.standby import StandbyKeys
-from vagus.integrations.lerobot_zenoh.v1.terms import hold_rules_of
+from vagus.integrations.lerobot_zenoh.v1.terms import hold_rules_of, is_relative
 from vagus.integrations.lerobot_zenoh.v1.values import BOUNDS
 from vagus.transport.link import Query
 from vagus.transport.plain_link import PlainLink
@@ -48,8 +48,10 @@ class RemoteInstance:
     ) -> None:
         config = gateway.config
         self.deployment = deployment
-        rules = hold_rules_of(gateway.mapping.profile, config.max_hold_s)
-        self._robots = Robots(admit, deployment, RobotTools(link, rules, gateway.metrics, clock))
+        profile = gateway.mapping.profile
+        rules = hold_rules_of(profile, config.max_hold_s)
+        tools = RobotTools(link, rules, gateway.metrics, clock, is_relative=is_relative(profile))
+        self._robots = Robots(admit, deployment, tools)
         self._standby: Standby | None = None
         self._heard = HeardQuestions(link, deployment.name, deployment.instance_id, clock)
         if config.router:

@@ -35,12 +35,14 @@ class RobotTools:
         rules: when they are held.
         metrics: counters of the gateway.
         clock: monotonic.
+        is_relative: whether actions count from a state, so that no row of a client can be continued.
     """
 
     link: PlainLink
     rules: HoldRules
     metrics: GatewayMetrics
     clock: Clock
+    is_relative: bool
 
 
 class LiveSession:

@@ -214,7 +214,8 @@ class RemoteRobot:
         except ProtocolError as error:
             self._refuse(pending, error)
         else:
-            self._asker.ask(Question(pending, request, foreign_rtc(seen, pending.plan)))
+            rtc = None if self._tools.is_relative else foreign_rtc(seen, pending.plan)
+            self._asker.ask(Question(pending, request, rtc))
 
     def _answer_late(self) -> None:
         """Answer the first control of a client once it hears its actions: a put before that is lost."""

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
+from vagus.clock import NS_PER_S
 from vagus.errors import SessionRefusedError
 from vagus.gateways.msgpack import ValueMap
 from vagus.gateways.peer import Peer
@@ -19,8 +20,10 @@ from vagus.integrations.lerobot_zenoh.v1.codes import ErrorCode, RemoteMessageEr
 from vagus.integrations.lerobot_zenoh.v1.control import RemoteFault
 from vagus.integrations.lerobot_zenoh.v1.descriptor import AcceptedSession, Deployment
 from vagus.integrations.lerobot_zenoh.v1.envelope import MessageHead, MessageType, encode_message
+from vagus.integrations.lerobot_zenoh.v1.features import InferenceMode
 from vagus.integrations.lerobot_zenoh.v1.opening import OpenRequest, granted
 from vagus.integrations.lerobot_zenoh.v1.terms import agreed_in, session_id_of
+from vagus.repeats import Repeats
 
 __all__ = ["Admit", "Robots"]
 
@@ -31,6 +34,7 @@ MAX_OPENED: Final = 32
 MAX_ENDED: Final = 1024
 """Sessions that are remembered as ended, so that nothing late brings them back."""
 MAX_TOKENS: Final = 4096
+TOLD_EVERY_NS: Final = 10 * NS_PER_S
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +58,7 @@ class Robots:
         self._present: set[str] = set()
         self._opened: OrderedDict[str, tuple[bytes, str, bytes]] = OrderedDict()
         self._ended: OrderedDict[str, None] = OrderedDict()
+        self._told: Repeats[str] = Repeats(interval_ns=TOLD_EVERY_NS, max_keys=16)
         self._is_closed = False
 
     def __len__(self) -> int:
@@ -102,7 +107,7 @@ class Robots:
             try:
                 return self._added(session_id, terms, is_resumed=True)
             except SessionRefusedError as error:
-                logger.warning("session %s of another gateway: %s", session_id[:8], error)
+                self._tell(f"session {session_id[:8]} of another gateway: {error}")
                 return None
 
     def set_present(self, session_id: str, *, is_present: bool) -> None:
@@ -140,6 +145,10 @@ class Robots:
                 ErrorCode.STALE, f"open: wanted instance {self.deployment.instance_id}, got another"
             )
         accepted = granted(request, self.deployment)
+        is_appended = accepted.mode is InferenceMode.CHUNK and not accepted.is_aligned
+        if is_appended and not self._tools.rules.is_holdable:
+            text = "open: chunk_merge: wanted aligned, since these actions cannot be repeated, got append"
+            raise RemoteMessageError(ErrorCode.UNSUPPORTED, text)
         try:
             robot = self._added(session_id_of(secrets.token_hex(16), accepted), accepted, is_resumed=False)
         except SessionRefusedError as error:
@@ -165,9 +174,15 @@ class Robots:
 
     def _refusal(self, head: MessageHead, error: RemoteMessageError) -> bytes:
         self._tools.metrics.count(f"refused_{error.code.value}")
-        logger.warning("a robot is refused: %s", error)
+        self._tell(f"a robot is refused: {error}")
         details = {"admission_blocker": "active_session", "absence_grace_remaining_s": None}
         fault = RemoteFault.of(error)
         if error.code is ErrorCode.BUSY:
             fault = RemoteFault(fault.code, fault.message, details)
         return encode_message(head.answered(MessageType.ERROR), fault.to_wire())
+
+    def _tell(self, text: str) -> None:
+        """Log why a robot is not served, but not each of many times; under the lock."""
+        repeat = self._told.note(text, self._tools.clock.now_ns())
+        if repeat is not None:
+            logger.warning("%s%s", text, repeat.times)

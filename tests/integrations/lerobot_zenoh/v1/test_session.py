@@ -255,6 +255,18 @@ def test_without_rows_the_client_waits_unless_its_state_is_a_position() -> None:
     assert held.canonical_actions.tolist() == [[5.0, 6.0]] * 3
 
 
+def test_what_does_not_keep_a_robot_where_it_is_is_never_repeated() -> None:
+    rules = replace(BY_STATE, is_holdable=False)
+    for rows in (0, 3):
+        session = opened(rules=rules).observe(head(), observed(rows=rows), now_ns=0).session
+        assert session.due_ns is None
+        assert session.overdue(60 * S).sent is None
+    same = np.ones((3, 2), np.float32)  # a steady speed is no stand
+    asked = observed(canonical_continuation=same, model_continuation=same)
+    session = opened(rules=rules).observe(head(), asked, now_ns=0).session
+    np.testing.assert_array_equal(actions(session.answered("r1", CHUNK, S)).canonical_actions, CHUNK[:3])
+
+
 def test_where_nothing_is_known_nothing_is_made_up() -> None:
     plan = reply_plan(observed(), InferenceMode.CHUNK, is_aligned=True)
     with pytest.raises(PolicyError, match="got neither"):

@@ -155,6 +155,22 @@ def test_a_robot_is_held_where_it_is_only_if_its_state_says_where_that_is() -> N
         assert not hold_rules_of(replace(ARM, actions=actions), 2.0).is_state_position
 
 
+def test_only_absolute_positions_are_held_and_only_absolute_actions_continued() -> None:
+    joints, gripper = ARM.actions
+    assert hold_rules_of(ARM, 2.0).is_holdable
+    switch = replace(ARM, actions=(joints, replace(gripper, kind=ActionKind.BINARY)))
+    assert hold_rules_of(switch, 2.0).is_holdable
+    for kind in (ActionKind.VELOCITY, ActionKind.DELTA, ActionKind.EFFORT):
+        moves = replace(ARM, actions=(joints, replace(gripper, kind=kind)))
+        assert not hold_rules_of(moves, 2.0).is_holdable
+        assert InferenceMode.RTC_GUIDED in offered(RTC, moves).capabilities.modes
+    relative = replace(ARM, actions=(joints, replace(gripper, reference=ActionReference.RELATIVE)))
+    assert not hold_rules_of(relative, 2.0).is_holdable
+    told = offered(RTC, relative)
+    assert told.capabilities.modes == (InferenceMode.CHUNK,)
+    assert (told.capabilities.rtc_horizon, "rtc_model_space_v1" in told.contracts) == (0, False)
+
+
 @pytest.mark.parametrize(
     ("mode", "settings"),
     [

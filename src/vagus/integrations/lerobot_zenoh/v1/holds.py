@@ -30,6 +30,9 @@ class HoldRules:
         max_hold_ns: longest time of holds, one after the other, without an answer of the policy.
         margin_ns: how long before the client's last row a hold is sent; the time that it needs to arrive.
         patience_ns: how long an answer is waited for at least.
+        is_holdable: whether the last row again and again keeps a robot where it is: true of positions, and
+            not of speeds, differences, efforts, or rows that count from a state. Otherwise no hold is ever
+            sent, and a client whose rows run out stops by its own rule.
         is_state_position: whether the state is a position in the unit of the actions, and the actions are
             absolute positions; then a client without rows is held where it is.
     """
@@ -37,6 +40,7 @@ class HoldRules:
     max_hold_ns: int = 8_000_000_000
     margin_ns: int = 150_000_000
     patience_ns: int = 100_000_000
+    is_holdable: bool = True
     is_state_position: bool = False
 
 
@@ -54,6 +58,8 @@ def hold_due_ns(
         rules: of the gateway.
         now_ns: when the observation came.
     """
+    if not rules.is_holdable:
+        return None
     capabilities = terms.deployment.capabilities
     rows = observation.continuation_rows
     if not rows:

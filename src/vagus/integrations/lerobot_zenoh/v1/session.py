@@ -177,7 +177,7 @@ class ClientSession:
             return SessionStep(self)
         rows, model_rows = policy_rows(chunk, model_chunk, self.terms)
         steps, first = self.terms.steps, pending.plan.first_row
-        if not is_continued:
+        if self.rules.is_holdable and not is_continued:
             first -= pending.plan.held_rows(acts_at(pending, self.terms, now_ns))
         model = None if model_rows is None else exact_rows(model_rows, first, steps)
         session = replace(self, pending=None, holding_since_ns=None)

@@ -53,6 +53,7 @@ __all__ = [
     "check_deployment",
     "deployment_of",
     "hold_rules_of",
+    "is_relative",
     "session_id_of",
 ]
 
@@ -110,7 +111,7 @@ def deployment_of(
             got=f"{profile.rate_hz:g}",
         )
     capabilities = _capabilities(profile, policy)
-    is_rtc = policy.rtc is not None
+    is_rtc = InferenceMode.RTC_GUIDED in capabilities.modes
     identity = _digest(model_hash, profile, rename, capabilities)
     return Deployment(
         name=name,
@@ -127,8 +128,12 @@ def deployment_of(
 def hold_rules_of(profile: Profile, max_hold_s: float) -> HoldRules:
     """Return when a robot of this profile is held.
 
-    Where it is, it may be held only if its state says so in the names and units of its actions.
+    Positions alone can be held, and switches. Where it is, a robot may be held only if its state says so in
+    the names and units of its actions.
     """
+    is_holdable = not is_relative(profile) and all(
+        span.kind in (None, ActionKind.POSITION, ActionKind.BINARY) for span in profile.actions
+    )
     units = {name: _unit_there(span) for span in profile.state for name in span.names}
     is_position = all(
         span.kind in (None, ActionKind.POSITION)
@@ -136,7 +141,14 @@ def hold_rules_of(profile: Profile, max_hold_s: float) -> HoldRules:
         and all(units.get(name) == _unit_there(span) for name in span.names)
         for span in profile.actions
     )
-    return HoldRules(max_hold_ns=seconds_to_ns(max_hold_s), is_state_position=is_position)
+    return HoldRules(
+        max_hold_ns=seconds_to_ns(max_hold_s), is_holdable=is_holdable, is_state_position=is_position
+    )
+
+
+def is_relative(profile: Profile) -> bool:
+    """Return whether an action counts from a state: then rows that a client sends back mean nothing here."""
+    return any(span.reference is not ActionReference.ABSOLUTE for span in profile.actions)
 
 
 def session_id_of(digits: str, accepted: AcceptedSession) -> str:
@@ -164,7 +176,8 @@ def agreed_in(session_id: str, deployment: Deployment) -> AcceptedSession | None
 
 def _capabilities(profile: Profile, policy: PolicySpec) -> RemoteCapabilities:
     steps = max(1, min(profile.horizon, policy.horizon, math.floor(MAX_CHUNK_S * profile.rate_hz)))
-    guided = () if policy.rtc is None else (InferenceMode.RTC_GUIDED,)
+    rtc = None if is_relative(profile) else policy.rtc
+    guided = () if rtc is None else (InferenceMode.RTC_GUIDED,)
     return RemoteCapabilities(
         modes=(InferenceMode.CHUNK, *guided),
         prediction_steps=steps,
@@ -172,7 +185,7 @@ def _capabilities(profile: Profile, policy: PolicySpec) -> RemoteCapabilities:
         action_interval_s=1.0 / profile.rate_hz,
         features=(*_arrays(profile.state), *map(_picture, profile.images)),
         action_feature=_arrays(profile.actions)[0],
-        rtc_horizon=0 if policy.rtc is None else min(policy.rtc.prefix_horizon, steps),
+        rtc_horizon=0 if rtc is None else min(rtc.prefix_horizon, steps),
     )
 
 
