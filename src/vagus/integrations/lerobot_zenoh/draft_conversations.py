@@ -136,7 +136,8 @@ class DraftConversations:
             conversation = DraftConversation(
                 asked.client, session, admit, lambda head, body: self._publish(key, head, body), self._around
             )
-            conversation.start(peer, uses_rtc=asked.is_rtc_enabled)
+            model = draft_model(self._around.profile, contract.capabilities)
+            conversation.start(peer, uses_rtc=asked.is_rtc_enabled and model.supports_rtc)
             with self._lock:
                 self._table[who] = conversation
                 if who in self._alive:

@@ -161,6 +161,7 @@ def standing(
     models: dict[str, str] | None = None,
     is_served: bool = True,
     clock: Clock | None = None,
+    profile: Profile = PROFILE,
     **settings: float | str,
 ) -> Iterator[Stand]:
     """Serve the policy, and let a gateway listen in memory."""
@@ -170,7 +171,7 @@ def standing(
     config = GatewayConfig(models=models or {"org-arm/main/*": MODEL}, **given)  # type: ignore[arg-type] # by name
     with serving(servers if is_served else MemoryNetwork(), policy):
         listener = LeRobotDraftListener(
-            Gateway(config, PROFILE, servers.link("gateway")), lambda: robots.link("gateway"), clock
+            Gateway(config, profile, servers.link("gateway")), lambda: robots.link("gateway"), clock
         )
         listener.start()
         try:

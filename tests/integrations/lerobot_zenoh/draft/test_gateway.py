@@ -33,6 +33,7 @@ from vagus.clock import NS_PER_S, MonotonicClock
 from vagus.errors import ConfigError, LinkError, QueryTimeoutError
 from vagus.gateway_config import GatewayConfig
 from vagus.gateways.gateway import Gateway
+from vagus.gateways.profile import ActionReference
 from vagus.integrations.lerobot_zenoh.draft.attachment import DraftAttachment, DraftMessage
 from vagus.integrations.lerobot_zenoh.draft.keys import DraftKey, DraftPlace
 from vagus.integrations.lerobot_zenoh.draft.sessions import DraftAck, DraftClose
@@ -154,6 +155,16 @@ def test_the_plan_that_a_robot_executes_guides_the_next_one() -> None:
         rows_of(without, 0.0)
         rows_of(without, 1.0, prefix=left)
         assert stand.policy.rows[-1].prefix is None
+
+
+def test_a_plan_that_counts_from_a_state_guides_nothing_and_costs_no_answer() -> None:
+    actions = (replace(PROFILE.actions[0], reference=ActionReference.RELATIVE),)
+    with standing(profile=replace(PROFILE, actions=actions)) as stand:
+        robot = stand.robot("robot-1")
+        assert robot.connect().model.supports_rtc is False
+        rows = rows_of(robot, 5.0)
+        assert rows_of(robot, 7.0, prefix=np.array(rows[2:], np.float32)) == rows
+        assert [row.prefix for row in stand.policy.rows] == [None, None]
 
 
 def test_a_failure_is_answered_so_that_the_robot_fails_at_once_and_asks_again() -> None:

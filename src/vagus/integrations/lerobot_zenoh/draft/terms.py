@@ -8,6 +8,7 @@ from typing import Final
 
 from vagus.errors import SpecError
 from vagus.gateways.profile import Profile
+from vagus.gateways.profile_specs import relative_bases
 from vagus.integrations.lerobot_zenoh.draft.attachment import SCHEMA_VERSION
 from vagus.integrations.lerobot_zenoh.draft.sessions import DraftOpen
 from vagus.integrations.lerobot_zenoh.draft.status import DraftModel
@@ -35,7 +36,8 @@ def draft_model(profile: Profile, said: Capabilities | None = None) -> DraftMode
         profile: names, order, cameras, rate and longest chunk.
         said: what the vagus server says of itself; None: nothing is known of it yet.
     """
-    rtc = None if said is None else said.rtc
+    # what a client executes has no meaning here if it counts from a state that the client does not send again
+    rtc = None if said is None or relative_bases(profile) else said.rtc
     return DraftModel(
         model_repo="" if said is None else said.model,
         model_revision="" if said is None else said.revision,
