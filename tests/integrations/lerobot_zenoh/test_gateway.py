@@ -33,7 +33,12 @@ from vagus.errors import LinkError, SpecError
 from vagus.features import ActionKind
 from vagus.gateways.profile import ActionReference
 from vagus.integrations.lerobot_zenoh.v1.contracts import ChunkBlend, ChunkMerge, ChunkSettings
-from vagus.integrations.lerobot_zenoh.v1.envelope import MessageHead, MessageType, encode_message
+from vagus.integrations.lerobot_zenoh.v1.envelope import (
+    MessageHead,
+    MessageType,
+    decode_message,
+    encode_message,
+)
 from vagus.integrations.lerobot_zenoh.v1.features import InferenceMode
 from vagus.integrations.lerobot_zenoh.v1.keys import RemotePlace
 from vagus.integrations.lerobot_zenoh.v1.motion import RemoteActions
@@ -82,6 +87,22 @@ def test_the_same_request_opens_one_session(stand: Stand) -> None:
     assert first == again
     assert first != other
     assert stand.gateway.metrics.peers == 2
+
+
+def test_two_robots_that_name_their_requests_alike_have_a_session_each(stand: Stand) -> None:
+    one = stand.robot()
+    one.describe()
+    one.session = one.open_as("open-1")[0].session_id
+    one.show_token()
+    wanted = one.wanted().to_wire()
+    found = {one.session, stand.robot().open_as("open-1")[0].session_id}
+    unnamed = MessageHead(MessageType.OPEN, one.describe().instance_id)
+    for _ in range(2):
+        (answer,) = one.link.query(
+            one.key(RemotePlace.OPEN), encode_message(unnamed, wanted), timeout_s=PATIENCE_S
+        )
+        found.add(decode_message(answer)[0].session_id)
+    assert len(found) == 4
 
 
 @pytest.mark.parametrize(

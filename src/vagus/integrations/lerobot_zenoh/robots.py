@@ -68,12 +68,13 @@ class Robots:
     def open(self, head: MessageHead, body: ValueMap, payload: bytes) -> bytes:
         """Return the answer to an open: a session, or why there is none.
 
-        The same request gets the same answer, since its client may not have heard the first one.
+        The same request gets the same answer, since its client may not have heard the first one. Who shows
+        its token has heard it: then the request is that of another robot, which gets a session of its own.
         """
         digest = hashlib.sha256(payload).digest()
         with self._lock:
             known = self._opened.get(head.request_id)
-            if known is not None and known[0] == digest and known[1] in self._robots:
+            if known is not None and known[0] == digest and self._is_awaited(known[1]):
                 return known[2]
             try:
                 robot, accepted = self._let_in(head, OpenRequest.from_wire(body))
@@ -87,7 +88,8 @@ class Robots:
                 head.request_id,
             )
             answer = encode_message(answer_head, accepted.to_wire())
-            self._opened[head.request_id] = digest, robot.session_id, answer
+            if head.request_id:
+                self._opened[head.request_id] = digest, robot.session_id, answer
             while len(self._opened) > MAX_OPENED:
                 self._opened.popitem(last=False)
             return answer
@@ -138,6 +140,9 @@ class Robots:
         self.forget()
         for robot in self._leaving:
             robot.join()
+
+    def _is_awaited(self, session_id: str) -> bool:
+        return session_id in self._robots and session_id not in self._present
 
     def _let_in(self, head: MessageHead, request: OpenRequest) -> tuple[RemoteRobot, AcceptedSession]:
         if head.instance_id != self.deployment.instance_id or self._is_closed:
