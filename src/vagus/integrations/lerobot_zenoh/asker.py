@@ -142,6 +142,9 @@ class PolicyAsker:
         except VagusError as error:
             self._tell(error)
             return FAILED_RETRY_NS
+        except Exception as error:  # noqa: BLE001 - a fault of ours costs the robot time, and not its question
+            self._tell(error, is_ours=True)
+            return FAILED_RETRY_NS
         return 0
 
     def _left_s(self, pending: PendingRequest) -> float:
@@ -149,8 +152,10 @@ class PolicyAsker:
         left_ns = TRY_NS if due_ns is None else due_ns + LATE_NS - self._clock.now_ns()
         return max(left_ns, RETRY_NS) / NS_PER_S
 
-    def _tell(self, error: VagusError) -> None:
-        """Log why there is no answer, but not each time."""
+    def _tell(self, error: Exception, *, is_ours: bool = False) -> None:
+        """Log why there is no answer, but not each time; a fault of ours with where it was."""
         repeat = self._told.note(type(error).__name__, self._clock.now_ns())
         if repeat is not None:
-            logger.warning("robot %s has no answer (%d times): %s", self._peer.name, repeat.count, error)
+            level, trace = (logging.CRITICAL, error) if is_ours else (logging.WARNING, None)
+            said = f"robot {self._peer.name} has no answer ({repeat.count} times): {error}"
+            logger.log(level, "%s", said, exc_info=trace)
