@@ -124,6 +124,13 @@ def test_an_observation_is_asked_and_its_answer_repeats_what_it_must() -> None:
     assert step.session.answered("r1", CHUNK, 0).sent is None
 
 
+def test_a_client_that_was_answered_slowly_once_guesses_a_long_delay_and_goes_on() -> None:
+    step = opened().observe(head(), observed(rows=3, delay=60), now_ns=0)
+    assert (step.sent, step.effects) == (None, (SessionEffect.ASK,))
+    assert step.session.pending is not None
+    assert step.session.pending.plan.inference_delay == 4  # the row before the question, and all that it has
+
+
 def test_a_newer_one_takes_the_place_of_one_without_an_answer() -> None:
     session = opened().observe(head(), observed(), now_ns=0).session
     step = session.observe(head(request="r2"), observed(2), now_ns=0)
@@ -140,7 +147,7 @@ def test_a_newer_one_takes_the_place_of_one_without_an_answer() -> None:
         (head(request="r2", session="s2"), observed(2), "stale"),
         (head(request="r2", instance="other"), observed(2), "stale"),
         (head(request="r2"), observed(2, observation_cursor=None), "malformed"),
-        (head(request="r2"), observed(2, delay=5), "malformed"),
+        (head(request="r2"), observed(2, rows=5), "malformed"),
         (head(request="r2"), observed(2, features={}), "incompatible"),
         (head(request="r2"), observed(2, identity=FrameIdentity("other", "o", 0.0, "", 0)), "incompatible"),
     ],

@@ -21,7 +21,7 @@ from vagus.integrations.lerobot_zenoh.v1.descriptor import AcceptedSession, Sess
 from vagus.integrations.lerobot_zenoh.v1.envelope import MessageHead, MessageType
 from vagus.integrations.lerobot_zenoh.v1.holds import HoldRules, hold_due_ns, hold_of, policy_rows
 from vagus.integrations.lerobot_zenoh.v1.keys import RemotePlace
-from vagus.integrations.lerobot_zenoh.v1.motion import RemoteObservation, check_observation
+from vagus.integrations.lerobot_zenoh.v1.motion import RemoteObservation
 from vagus.integrations.lerobot_zenoh.v1.session_messages import (
     ClientState,
     PendingRequest,
@@ -29,9 +29,9 @@ from vagus.integrations.lerobot_zenoh.v1.session_messages import (
     SessionEffect,
     actions_message,
     acts_at,
+    check_asked,
     fault_message,
 )
-from vagus.quoting import quoted
 from vagus.types import FloatArray
 
 __all__ = ["ABSENCE_NS", "ClientSession", "SessionStep"]
@@ -132,7 +132,7 @@ class ClientSession:
             return SessionStep(self)
         try:
             self._check_order(head, observation.sequence)
-            _check_observation(observation, terms)
+            check_asked(observation, terms)
         except RemoteMessageError as error:
             return _refused(self, head, RemotePlace.ACTION, error)
         plan = reply_plan(observation, terms.mode, is_aligned=terms.is_aligned)
@@ -260,22 +260,6 @@ class ClientSession:
         session = replace(self, state=ClientState.FAULTED, pending=None)
         step = _refused(session, pending.head, RemotePlace.ACTION, error)
         return replace(step, effects=(SessionEffect.DROP_MOTION,))
-
-
-def _check_observation(observation: RemoteObservation, terms: AcceptedSession) -> None:
-    deployment = terms.deployment
-    if observation.identity.artifact_identity != deployment.artifact_identity:
-        raise RemoteMessageError(
-            ErrorCode.INCOMPATIBLE,
-            f"observation: artifact: wanted {deployment.artifact_identity}, "
-            f"got {quoted(observation.identity.artifact_identity, 80)}",
-        )
-    check_observation(
-        observation,
-        deployment.capabilities,
-        is_aligned=terms.is_aligned,
-        max_chars=deployment.limits.max_input_chars,
-    )
 
 
 def _ack(session: ClientSession, head: MessageHead, operation: ControlOperation) -> SentMessage:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import enum
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from vagus.integrations.lerobot_zenoh.v1.alignment import ReplyPlan
-from vagus.integrations.lerobot_zenoh.v1.codes import RemoteMessageError
+from vagus.integrations.lerobot_zenoh.v1.codes import ErrorCode, RemoteMessageError
 from vagus.integrations.lerobot_zenoh.v1.control import ControlAck, RemoteFault
 from vagus.integrations.lerobot_zenoh.v1.descriptor import AcceptedSession
 from vagus.integrations.lerobot_zenoh.v1.envelope import MessageHead, MessageType
 from vagus.integrations.lerobot_zenoh.v1.keys import RemotePlace
-from vagus.integrations.lerobot_zenoh.v1.motion import RemoteActions, RemoteObservation
+from vagus.integrations.lerobot_zenoh.v1.motion import RemoteActions, RemoteObservation, check_observation
+from vagus.quoting import quoted
 from vagus.types import FloatArray
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "SessionEffect",
     "actions_message",
     "acts_at",
+    "check_asked",
     "fault_message",
 ]
 
@@ -89,6 +91,26 @@ def acts_at(pending: PendingRequest, terms: AcceptedSession, now_ns: int) -> int
         return pending.plan.first_row
     taken = asked.cursor if asked.observation_cursor is None else asked.observation_cursor
     return asked.cursor - taken + math.ceil((now_ns - pending.arrived_ns) / (interval_s * 1e9))
+
+
+def check_asked(observation: RemoteObservation, terms: AcceptedSession) -> None:
+    """Refuse an observation that is not what was agreed on; RemoteMessageError.
+
+    The delay is a guess: a client that was answered slowly once may say more rows than a chunk has.
+    """
+    deployment = terms.deployment
+    if observation.identity.artifact_identity != deployment.artifact_identity:
+        raise RemoteMessageError(
+            ErrorCode.INCOMPATIBLE,
+            f"observation: artifact: wanted {deployment.artifact_identity}, "
+            f"got {quoted(observation.identity.artifact_identity, 80)}",
+        )
+    check_observation(
+        replace(observation, delay=min(observation.delay, deployment.capabilities.prediction_steps)),
+        deployment.capabilities,
+        is_aligned=terms.is_aligned,
+        max_chars=deployment.limits.max_input_chars,
+    )
 
 
 def actions_message(pending: PendingRequest, rows: FloatArray, model: FloatArray | None) -> SentMessage:
