@@ -34,7 +34,7 @@ OLDEST_TOO = (
 """Run on the oldest Python alone, as the slow tests are: what is too new in the code shows there."""
 OLDEST_EXTRAS = ("openpi", "gr00t", "lerobot-grpc", "lerobot-zenoh")
 """What they need."""
-TEST_TOOLS = ("pytest", "pytest-timeout", "hypothesis")
+TEST_TOOLS = ("pytest", "pytest-timeout", "hypothesis", "cryptography")
 WHAT_FAILED = ("--last-failed", "--last-failed-no-failures", "none")
 AT_ONCE = 2
 """Versions that are tested beside each other."""

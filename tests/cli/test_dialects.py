@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from websockets.sync.server import ServerConnection, serve
 
 from vagus.cli.doctor import DoctorCommand
 from vagus.cli.exit_code import ExitCode
 from vagus.errors import ConfigError, LinkError
+
+pytest.importorskip("websockets")
+
+from websockets.sync.server import ServerConnection, serve
 
 
 @contextmanager
