@@ -20,11 +20,14 @@ LINES = [
     if "lerobot-rollout" in line.words[:2]
 ]
 OF_ROLLOUT = re.compile(r"--(policy|inference|dataset|robot|strategy)\.\w")
+OF_REMOTE = re.compile(r"--inference\.(type=remote|semantics|deployment)\b")
+"""Flags of LeRobot's remote inference, which no release that is tested here has."""
 FLAGS = [
     span
     for document in DOCUMENTS
     for span in spans(document)
     if span.text.startswith("--") and all(map(OF_ROLLOUT.match, flags_named(span)))
+    if not OF_REMOTE.match(span.text)
 ]
 FULL = ["--robot.type=so101_follower", "--robot.port=/dev/ttyACM0", "--strategy.type=sentry"]
 DATASET = ["--dataset.repo_id=me/rollout_x", "--dataset.push_to_hub=false"]
