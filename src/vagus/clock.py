@@ -13,7 +13,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-__all__ = ["NS_PER_MS", "NS_PER_S", "Clock", "MonotonicClock", "monotonic_ns", "seconds_to_ns"]
+__all__ = [
+    "NS_PER_MS",
+    "NS_PER_S",
+    "Clock",
+    "MonotonicClock",
+    "monotonic_ns",
+    "seconds_left",
+    "seconds_to_ns",
+]
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
@@ -31,6 +39,11 @@ def _sleepless(platform: str) -> Callable[[], int]:
 
 monotonic_ns = _sleepless(sys.platform)
 """Function that returns the monotonic nanoseconds of this machine, sleep included."""
+
+
+def seconds_left(end_ns: int) -> float:
+    """Return the seconds until `end_ns` of `monotonic_ns`, 0 after it."""
+    return max(end_ns - monotonic_ns(), 0) / NS_PER_S
 
 
 def seconds_to_ns(seconds: float) -> int:

@@ -9,8 +9,9 @@ from typing import Final
 from vagus.errors import ConfigError
 from vagus.quoting import quoted
 from vagus.setting_ranges import MAX_PORT
+from vagus.transport.endpoints import bracketed
 
-__all__ = ["ForeignAddress", "parse_address"]
+__all__ = ["ForeignAddress", "is_host", "parse_address"]
 
 MAX_LABEL: Final = 63
 """Longest part of a host's name between two dots; Python's resolver raises no OSError at a longer one."""
@@ -49,7 +50,7 @@ class ForeignAddress:
     @property
     def target(self) -> str:
         """Host and port: `host:8000`, or `[::1]:8000`."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{bracketed(self.host)}:{self.port}"
 
 
 def parse_address(text: str) -> ForeignAddress:
@@ -59,7 +60,7 @@ def parse_address(text: str) -> ForeignAddress:
         ConfigError: it is no address, or it has no port.
     """
     found = _ADDRESS.fullmatch(text)
-    if found is None or not 1 <= int(found["port"]) <= MAX_PORT or not _is_host(found["host"]):
+    if found is None or not 1 <= int(found["port"]) <= MAX_PORT or not is_host(found["host"]):
         raise ConfigError(
             "address of a policy server",
             wanted="a protocol, a host and a port, such as openpi+ws://gpu-server:8000",
@@ -69,7 +70,8 @@ def parse_address(text: str) -> ForeignAddress:
     return ForeignAddress(found["protocol"], found["transport"], host, int(found["port"]), path)
 
 
-def _is_host(host: str) -> bool:
+def is_host(host: str) -> bool:
+    """Return whether a host as it is written, an IPv6 number in brackets, can be asked for."""
     return host.startswith("[") or all(
         0 < len(label) <= MAX_LABEL for label in host.removesuffix(".").split(".")
     )

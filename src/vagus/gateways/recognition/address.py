@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from vagus.errors import ConfigError
+from vagus.gateways.foreign_address import is_host
 from vagus.quoting import quoted
 from vagus.setting_ranges import MAX_PORT
+from vagus.transport.endpoints import bracketed
 
 __all__ = ["SearchedAddress", "parse_searched"]
 
@@ -17,7 +19,6 @@ _FORM: Final = re.compile(
     r"(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_.-]{1,253}):(?P<port>[0-9]{1,5})(?P<path>/[!-~]{0,1000})?"
 )
 _SECURED: Final = frozenset({"wss", "https", "tls", "grpcs"})
-_MAX_LABEL: Final = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class SearchedAddress:
     @property
     def target(self) -> str:
         """Host and port: `host:8000`, or `[::1]:8000`."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{bracketed(self.host)}:{self.port}"
 
     @property
     def endpoint(self) -> str:
@@ -54,7 +55,7 @@ def parse_searched(text: str) -> SearchedAddress:
         ConfigError: it is no address, or it has no port.
     """
     found = _FORM.fullmatch(text)
-    if found is None or not 1 <= int(found["port"]) <= MAX_PORT or not _is_host(found["host"]):
+    if found is None or not 1 <= int(found["port"]) <= MAX_PORT or not is_host(found["host"]):
         raise ConfigError(
             "--dialect",
             wanted="an address such as gpu-server:8000, ws://gpu-server:8000 or tcp/gpu-server:7447",
@@ -64,8 +65,3 @@ def parse_searched(text: str) -> SearchedAddress:
     return SearchedAddress(
         found["host"].strip("[]"), int(found["port"]), found["path"] or "/", scheme in _SECURED
     )
-
-
-def _is_host(host: str) -> bool:
-    labels = host.removesuffix(".").split(".")
-    return host.startswith("[") or all(0 < len(label) <= _MAX_LABEL for label in labels)

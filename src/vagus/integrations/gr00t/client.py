@@ -10,7 +10,7 @@ from typing import Final
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
-from vagus.clock import NS_PER_MS, NS_PER_S, monotonic_ns, seconds_to_ns
+from vagus.clock import NS_PER_MS, monotonic_ns, seconds_left, seconds_to_ns
 from vagus.errors import ConfigError, LinkError, ProtocolError, QueryTimeoutError
 from vagus.gateways.foreign_address import ForeignAddress
 from vagus.gateways.foreign_options import without_token
@@ -123,8 +123,7 @@ class Gr00tClient:
         end_ns = monotonic_ns() + seconds_to_ns(timeout_s)
         replies: list[ForeignReply] = []
         for part in parts:
-            left_s = max(end_ns - monotonic_ns(), 0) / NS_PER_S
-            reply = self._exchange(stacked(part, self._version), left_s)
+            reply = self._exchange(stacked(part, self._version), seconds_left(end_ns))
             replies += unstacked(reply, len(part), self._version)
         return replies
 

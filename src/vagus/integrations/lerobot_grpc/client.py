@@ -11,7 +11,7 @@ from typing import Final
 import grpc
 import numpy as np
 
-from vagus.clock import NS_PER_S, monotonic_ns, seconds_to_ns
+from vagus.clock import NS_PER_S, monotonic_ns, seconds_left, seconds_to_ns
 from vagus.errors import LinkError, PolicyError, ProtocolError, QueryTimeoutError
 from vagus.gateways.foreign_address import ForeignAddress
 from vagus.gateways.foreign_server import Asked
@@ -104,7 +104,7 @@ class LeRobotGrpcClient:
         end_ns = monotonic_ns() + seconds_to_ns(timeout_s)
         line = self._line = _Channel(self.address)
         line.call("Ready", b"", min(timeout_s, self._ready_timeout_s))
-        line.call("SendPolicyInstructions", self._setup, _left_s(end_ns))
+        line.call("SendPolicyInstructions", self._setup, seconds_left(end_ns))
         return {}
 
     def rtc_of(self, said: Mapping[Key, Value], horizon: int) -> RtcSpec | None:
@@ -125,7 +125,7 @@ class LeRobotGrpcClient:
         end_ns = monotonic_ns() + seconds_to_ns(timeout_s)
         self._timestep += 1
         line.stream("SendObservations", encode_request(self._told(request)), timeout_s)
-        reply = decode_reply(line.call("GetActions", b"", _left_s(end_ns)))
+        reply = decode_reply(line.call("GetActions", b"", seconds_left(end_ns)))
         if not reply.actions:
             raise PolicyError(f"{self.address} answers 0 bytes: its inference failed; its own log says why")
         if reply.extra.get(TIMESTEP) != self._timestep:
@@ -232,7 +232,3 @@ def _features_of(profile: Profile, names: tuple[str, ...]) -> dict[str, RobotFea
     for image in profile.images:
         features[str(image.key[0])] = RobotFeature("image", (image.height, image.width, 3), axes)
     return features
-
-
-def _left_s(end_ns: int) -> float:
-    return max(end_ns - monotonic_ns(), 0) / NS_PER_S

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from vagus.clock import monotonic_ns, seconds_to_ns
+from vagus.clock import monotonic_ns, seconds_left, seconds_to_ns
 from vagus.errors import LinkError, ProtocolError
-from vagus.integrations.lerobot_zenoh.connection import DeploymentLine, left_s
+from vagus.integrations.lerobot_zenoh.connection import DeploymentLine
 from vagus.integrations.lerobot_zenoh.server_session import ServerSession
 from vagus.integrations.lerobot_zenoh.v1.choice import (
     Wish,
@@ -69,7 +69,7 @@ def admitted(
                 reasons.append(f"{place.instance_id}: {quoted(error, 300)}")
                 is_waiting |= _is_passing(error, wish)
                 _close_left(line, place, wish)
-        if not is_waiting or left_s(end_ns) < BUSY_POLL_S:
+        if not is_waiting or seconds_left(end_ns) < BUSY_POLL_S:
             raise LinkError(f"deployment {wish.deployment}: {_told(reasons)}")
         time.sleep(BUSY_POLL_S)
 

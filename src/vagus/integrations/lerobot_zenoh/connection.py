@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from vagus.clock import NS_PER_S, monotonic_ns
+from vagus.clock import seconds_left
 from vagus.errors import LinkError, ProtocolError, QueryTimeoutError
 from vagus.gateways.msgpack import ValueMap
 from vagus.integrations.lerobot_zenoh.v1.control import (
@@ -32,7 +32,7 @@ from vagus.integrations.lerobot_zenoh.v1.values import RemoteMap
 from vagus.quoting import quoted
 from vagus.transport.plain_link import PlainLink
 
-__all__ = ["DeploymentLine", "left_s", "new_id"]
+__all__ = ["DeploymentLine", "new_id"]
 
 DESCRIBE_S: Final = 1.0
 """Longest wait for servers that do not say what they are, while others have said it."""
@@ -68,7 +68,7 @@ class DeploymentLine:
         self.await_true(
             partial(self.link.is_served, key), end_ns, f"nobody serves the deployment {self._deployment}"
         )
-        timeout_s = min(DESCRIBE_S, DESCRIBE_SHARE * left_s(end_ns))
+        timeout_s = min(DESCRIBE_S, DESCRIBE_SHARE * seconds_left(end_ns))
         found, others = [], []
         for payload in self.link.query(key, encode_message(head, {}), timeout_s=timeout_s):
             try:
@@ -118,7 +118,7 @@ class DeploymentLine:
     def await_true(self, is_so: Callable[[], bool], end_ns: int, what: str) -> None:
         """Wait until something is so; QueryTimeoutError with `what` if it is not in time."""
         while not is_so():
-            if left_s(end_ns) <= 0:
+            if seconds_left(end_ns) <= 0:
                 raise QueryTimeoutError(what)
             time.sleep(POLL_S)
 
@@ -127,7 +127,7 @@ class DeploymentLine:
     ) -> tuple[MessageHead, ValueMap]:
         key = self.key(place, head)
         self.await_true(partial(self.link.is_served, key), end_ns, f"nobody serves {key}")
-        answers = self.link.query(key, encode_message(head, body), timeout_s=left_s(end_ns))
+        answers = self.link.query(key, encode_message(head, body), timeout_s=seconds_left(end_ns))
         if len(answers) != 1:
             raise ProtocolError(
                 f"{place.value}: wanted one answer, got {len(answers)}: two servers of one id"
@@ -139,11 +139,6 @@ class DeploymentLine:
         if (deployment.name, deployment.instance_id) != (self._deployment, head.instance_id):
             raise ProtocolError(f"descriptor: wanted {self._deployment} and the id of its server, got others")
         return deployment
-
-
-def left_s(end_ns: int) -> float:
-    """Return the seconds until a deadline, 0 after it."""
-    return max(end_ns - monotonic_ns(), 0) / NS_PER_S
 
 
 def new_id() -> str:

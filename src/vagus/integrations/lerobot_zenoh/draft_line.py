@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import Final
 
-from vagus.clock import NS_PER_S, monotonic_ns
+from vagus.clock import NS_PER_S, monotonic_ns, seconds_left
 from vagus.errors import LinkError, PolicyError, ProtocolError, QueryTimeoutError, VagusError
 from vagus.integrations.lerobot_zenoh.draft.attachment import DraftAttachment, DraftMessage
 from vagus.integrations.lerobot_zenoh.draft.keys import DraftKey, DraftPlace, DraftService
@@ -144,7 +144,7 @@ class DraftLine:
     def _answer(self, end_ns: int) -> Sample:
         """Return the answer to what is asked; a network that goes is looked for, since nobody tells it."""
         while self.is_open:
-            left_s = _left_s(end_ns)
+            left_s = seconds_left(end_ns)
             if left_s <= 0:
                 raise QueryTimeoutError(
                     "no answer in time: silence is all that such a server says of an error; see its log"
@@ -161,10 +161,10 @@ class DraftLine:
     def _ask(self, place: DraftPlace, payload: bytes, end_ns: int) -> bytes:
         key = self._key(place)
         while not self._link.is_served(key):
-            if _left_s(end_ns) <= 0:
+            if seconds_left(end_ns) <= 0:
                 raise QueryTimeoutError(f"nobody serves {key}: are model, revision and task the server's?")
             time.sleep(POLL_S)
-        answers = self._link.query(key, payload, timeout_s=_left_s(end_ns))
+        answers = self._link.query(key, payload, timeout_s=seconds_left(end_ns))
         if len(answers) != 1:
             raise ProtocolError(
                 f"{place.value}: wanted one answer, got {len(answers)}: two servers of one name"
@@ -188,7 +188,3 @@ class DraftLine:
         self._gone.set()
         if self._asked is not None:
             self._answers.put(None)
-
-
-def _left_s(end_ns: int) -> float:
-    return max(end_ns - monotonic_ns(), 0) / NS_PER_S

@@ -8,11 +8,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from vagus.clock import NS_PER_S, monotonic_ns, seconds_to_ns
+from vagus.clock import NS_PER_S, monotonic_ns, seconds_left, seconds_to_ns
 from vagus.errors import LinkError, PolicyError, ProtocolError, QueryTimeoutError
 from vagus.gateways.foreign_server import Asked
 from vagus.gateways.neutral import ForeignReply, WirePath
-from vagus.integrations.lerobot_zenoh.connection import DeploymentLine, left_s, new_id
+from vagus.integrations.lerobot_zenoh.connection import DeploymentLine, new_id
 from vagus.integrations.lerobot_zenoh.v1.control import ControlOperation
 from vagus.integrations.lerobot_zenoh.v1.descriptor import AcceptedSession
 from vagus.integrations.lerobot_zenoh.v1.envelope import MessageHead, MessageType
@@ -168,7 +168,7 @@ class ServerSession:
     def _next(self, end_ns: int) -> bytes:
         """Return the next message of the server."""
         while self.is_open:
-            left = left_s(end_ns)
+            left = seconds_left(end_ns)
             if left <= 0:
                 raise QueryTimeoutError("no actions in time")
             with suppress(queue.Empty):
