@@ -29,7 +29,7 @@ $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 10), f"vagus wants Python 3.10 or newer, got {sys.version}"'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[plot,metrics,gym,yaml,openpi,gr00t,lerobot-grpc,lerobot-zenoh]' --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[plot,metrics,gym,yaml,openpi,gr00t,lerobot-grpc,lerobot-zenoh,pointact,astribot,mcap,view]' --group dev
 	touch $@
 
 demo: install  ## run the demo: a simulated arm, a policy in another process, and faults between them
