@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vagus.errors import PolicyError
-from vagus.integrations.astribot.layout import PARTS, WIDTHS, action_of, expanded, waypoint_of
+from vagus.integrations.astribot.layout import PARTS, WIDTHS, action_of, expanded, names_of, waypoint_of
 
 LEFT, RIGHT = [float(at) for at in range(1, 8)], [float(at) for at in range(11, 18)]
 SIXTEEN = [*LEFT, *RIGHT, 0.1, 0.2]
@@ -20,6 +20,19 @@ def test_every_number_belongs_to_one_part() -> None:
     assert taken == list(range(25))
     for width in WIDTHS:
         assert width in {part.stop for part in PARTS.values()}
+
+
+def test_every_number_has_a_name_that_tells_its_part_and_its_place() -> None:
+    arms = [f"arm_{side}_{joint}" for side in ("left", "right") for joint in range(1, 8)]
+    sixteen = (*arms, "gripper_left", "gripper_right")
+    more = ("head_1", "head_2", "torso_1", "torso_2", "torso_3", "torso_4")
+    assert names_of(16) == sixteen
+    assert names_of(22) == (*sixteen, *more)
+    assert names_of(25) == (*sixteen, *more, "chassis_1", "chassis_2", "chassis_3")
+    for part, span in PARTS.items():
+        assert all(name.startswith(part) for name in names_of(25)[span])
+    with pytest.raises(PolicyError, match=r"names: wanted a width of \(16, 22, 25\), got 17"):
+        names_of(17)
 
 
 def test_16_numbers_become_22_and_25() -> None:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from vagus.errors import PolicyError
 from vagus.quoting import quoted
 
-__all__ = ["PARTS", "WIDTHS", "action_of", "expanded", "waypoint_of"]
+__all__ = ["PARTS", "WIDTHS", "action_of", "expanded", "names_of", "waypoint_of"]
 
 Numbers: TypeAlias = NDArray[np.float64]
 
@@ -31,6 +31,19 @@ PARTS: Final = {
 WIDTHS: Final = (16, 22, 25)
 _ORDER: Final = ("torso", "arm_left", "gripper_left", "arm_right", "gripper_right", "head", "chassis")
 """Parts in a waypoint; the chassis only of 25 numbers."""
+
+
+def names_of(width: int) -> tuple[str, ...]:
+    """Return the names of the 16, 22 or 25 numbers: arm_left_1 to arm_left_7, …, gripper_left, …, chassis_3.
+
+    A part of one number has the name of the part; the others count from 1.
+
+    Raises:
+        PolicyError: another width.
+    """
+    if width not in WIDTHS:
+        raise PolicyError(f"names: wanted a width of {WIDTHS}, got {width!r}")
+    return tuple(name for part, span in PARTS.items() if span.stop <= width for name in _names(part, span))
 
 
 def expanded(actions: ArrayLike, rest: ArrayLike) -> Numbers:
@@ -88,6 +101,11 @@ def action_of(waypoint: Sequence[Sequence[float]]) -> Numbers:
     for part, numbers in zip(parts, waypoint, strict=True):
         action[PARTS[part]] = numbers
     return _finite(action, "waypoint")
+
+
+def _names(part: str, span: slice) -> list[str]:
+    count = span.stop - span.start
+    return [part] if count == 1 else [f"{part}_{at}" for at in range(1, count + 1)]
 
 
 def _parts(width: int) -> tuple[str, ...]:
