@@ -26,8 +26,10 @@ from server.raw_client import (
     serving,
     wait_until,
 )
+from vagus import __version__
 from vagus.errors import ConfigError, LinkError, PolicyError, StateError
 from vagus.policies.policy import Policy, Row, ServingMode
+from vagus.server.capture import read_capture
 from vagus.server.config import ServeConfig, ServingChoice
 from vagus.server.lifecycle import Phase
 from vagus.server.server import Server
@@ -681,13 +683,21 @@ def test_audit_and_capture_hold_what_was_asked_and_answered(tmp_path: Path) -> N
         client.ask(1.0, changes={"traceparent": "00-abc"})
         client.ask(float("nan"))
         client.ask(2.0)
+        said = stand.server.capabilities()
     lines = [line for line in audited(tmp_path) if "event" not in line]
     assert [line["outcome"] for line in lines] == ["chunk", "invalid_input", "chunk"]
     assert [line["seq"] for line in lines] == [1, 2, 3]
     assert {line["epoch"] for line in lines} == {client.epoch}
     assert lines[0]["traceparent"] == "00-abc"
     assert (lines[0]["step"], lines[0]["batch_size"]) == (10, 1)
-    assert len(list((tmp_path / "samples").iterdir())) == 2
+    samples = [read_capture(path) for path in (tmp_path / "samples").iterdir()]
+    assert len(samples) == 2
+    for sample in samples:
+        assert sample.opening is not None
+        assert (sample.opening.asked.robot_type, sample.opening.ack.epoch) == ("test", client.epoch)
+        capabilities = sample.opening.ack.capabilities
+        assert capabilities is not None
+        assert (capabilities.model_hash, capabilities.vagus_version) == (said.model_hash, __version__)
 
 
 def audited(folder: Path) -> list[dict[str, object]]:

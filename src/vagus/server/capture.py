@@ -11,23 +11,52 @@ import msgspec
 
 from vagus.errors import ProtocolError
 from vagus.private_files import make_folder, open_file, write_file
+from vagus.server.audit import stamp
 from vagus.server.replies import Outcome
-from vagus.wire.codec import encode_header
+from vagus.server.sessions import Opening
+from vagus.wire.codec import (
+    MAX_CHUNK_BYTES,
+    MAX_CONTROL_BYTES,
+    MAX_OBSERVATION_BYTES,
+    encode_header,
+)
 
-__all__ = ["CaptureRing", "Captured", "read_capture"]
+__all__ = ["CAPTURE_FORMAT", "SUFFIX", "CaptureRing", "Captured", "read_capture"]
 
 SUFFIX = ".capture"
 PROBE = ".writable"
+CAPTURE_FORMAT = 1
+"""Format of the samples that this version writes; a sample without the field is of format 0."""
+MAX_SAMPLE_BYTES = MAX_OBSERVATION_BYTES + MAX_CHUNK_BYTES + 2 * MAX_CONTROL_BYTES
+"""Largest file that is read: a request, its reply, and how the session was opened."""
 
 
 class Captured(msgspec.Struct, frozen=True):
-    """Captured request and its reply, as bytes of the native wire."""
+    """Captured request and its reply, as bytes of the native wire, and what they are of.
+
+    A sample says all by itself, so that it stays readable when others are removed, moved or mixed with those
+    of another server. Samples of format 0 end after `reply`: nobody knows of which model they are.
+
+    Attributes:
+        client: segment of the client in its keys.
+        header: header of the request; its schema version, epoch, number and episode are those of the wire.
+        payload: bytes of the observation, as they were received.
+        result: "chunk", the code of the event that was sent, or the reason why nothing was sent.
+        reply: bytes of the answer; empty without an answer.
+        format: format of the sample.
+        captured: time of day, UTC, ISO 8601; it orders the sessions of a folder.
+        opening: what the client asked for and what the server said of itself: model, revision, service,
+            hash, specs, range of wire versions, version of vagus, codec of the frames.
+    """
 
     client: str
     header: bytes
     payload: bytes
     result: str
     reply: bytes
+    format: int = 0
+    captured: str = ""
+    opening: Opening | None = None
 
 
 class CaptureRing:
@@ -72,7 +101,14 @@ class CaptureRing:
         if not self._is_open:
             self.open()
         sample = Captured(
-            outcome.client, encode_header(outcome.header), outcome.payload, outcome.result, outcome.reply
+            outcome.client,
+            encode_header(outcome.header),
+            outcome.payload,
+            outcome.result,
+            outcome.reply,
+            format=CAPTURE_FORMAT,
+            captured=stamp(),
+            opening=outcome.opening,
         )
         content = msgspec.msgpack.encode(sample)
         if len(content) > self._max_bytes:
@@ -97,12 +133,28 @@ class CaptureRing:
 
 
 def read_capture(path: Path) -> Captured:
-    """Return the sample in the file at `path`.
+    """Return the sample in the file at `path`, of any format up to `CAPTURE_FORMAT`.
 
     Raises:
-        ProtocolError: the file is no sample.
+        ProtocolError: the file cannot be read, is larger than a sample can be, is no sample, or is of a
+            format of a newer version.
     """
     try:
-        return msgspec.msgpack.decode(path.read_bytes(), type=Captured)
+        with path.open("rb") as file:
+            content = file.read(MAX_SAMPLE_BYTES + 1)
+    except OSError as error:
+        raise ProtocolError(f"{path} cannot be read: {error.strerror or error}") from error
+    if len(content) > MAX_SAMPLE_BYTES:
+        raise ProtocolError(
+            f"{path} is no captured request: wanted at most {MAX_SAMPLE_BYTES} bytes, got more"
+        )
+    try:
+        sample = msgspec.msgpack.decode(content, type=Captured)
     except msgspec.MsgspecError as error:
         raise ProtocolError(f"{path} is no captured request: {error}") from error
+    if not 0 <= sample.format <= CAPTURE_FORMAT:
+        raise ProtocolError(
+            f"{path}: wanted a captured request of format 0 to {CAPTURE_FORMAT}, got format {sample.format}; "
+            "a newer version of vagus wrote it"
+        )
+    return sample

@@ -18,7 +18,7 @@ from vagus.server.pipeline import Pipeline
 from vagus.server.publisher import Publisher
 from vagus.server.session_log import SessionLog
 from vagus.server.session_requests import OPENS_PER_S, SessionRequests
-from vagus.server.sessions import EpochSource, Found, Reminders, Session, SessionTable
+from vagus.server.sessions import EpochSource, Found, Opening, Reminders, Session, SessionTable
 from vagus.server.validate import Offer, check_open
 from vagus.threads import Threads
 from vagus.transport.keys import ClientKey, ServerKey, client_segment
@@ -276,7 +276,7 @@ class Endpoints(Generic[SessionT]):
         if old is not None:
             self._log.closed(old, "replaced")
         self._log.opened(session, request, terms, old)
-        return Ack(
+        ack = Ack(
             accepted=True,
             warnings=terms.warnings,
             session_id=session.session_id,
@@ -284,6 +284,8 @@ class Endpoints(Generic[SessionT]):
             image_codec=terms.image_codec,
             capabilities=structs.replace(offer.capabilities, load=pipeline.load()),
         )
+        session.opening = Opening(request, ack)  # before the client can know the epoch, so before any request
+        return ack
 
     def _open_offer(self) -> tuple[Offer, Pipeline[SessionT]]:
         """Return the offer to clients, and the service that is served.

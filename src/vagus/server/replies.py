@@ -12,7 +12,7 @@ from vagus.server.mailbox import QueuedRequest
 from vagus.server.metrics import ServerMetrics
 from vagus.server.publisher import Publisher
 from vagus.server.request_slots import Disposition, ReadyRequest
-from vagus.server.sessions import Session
+from vagus.server.sessions import Opening, Session
 from vagus.types import ActionChunk
 from vagus.wire.codec import encode_tensor
 from vagus.wire.schema import MAX_REASON, ChunkMessage, EventCode, Header, Load
@@ -59,6 +59,7 @@ class Outcome:
         superseded: number of older requests that this one replaced.
         traceparent: trace context of the client.
         message: reason of a failure, for people.
+        opening: how the session was opened.
     """
 
     session_id: str
@@ -75,6 +76,7 @@ class Outcome:
     superseded: int = 0
     traceparent: str | None = None
     message: str = ""
+    opening: Opening | None = None
 
 
 class OutcomeLog:
@@ -161,6 +163,7 @@ class Replies:
                 payload=queued.payload,
                 reply=reply,
                 message=message,
+                opening=session.opening,
             )
         )
 
@@ -190,6 +193,7 @@ class Replies:
                 superseded=ready.queued.superseded,
                 traceparent=ready.request.traceparent,
                 message=message,
+                opening=session.opening,
             )
         )
 

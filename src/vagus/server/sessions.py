@@ -8,10 +8,12 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vagus.errors import SessionRefusedError
-from vagus.wire.schema import EventCode
+import msgspec
 
-__all__ = ["EpochSource", "Found", "Reminders", "Session", "SessionTable"]
+from vagus.errors import SessionRefusedError
+from vagus.wire.schema import Ack, EventCode, OpenMessage
+
+__all__ = ["EpochSource", "Found", "Opening", "Reminders", "Session", "SessionTable"]
 
 MAX_TOKENS = 4096
 """Largest number of client tokens that are remembered; further clients are checked by their messages."""
@@ -49,6 +51,13 @@ class EpochSource:
         return int(left * 2**HALF_BITS + right)
 
 
+class Opening(msgspec.Struct, frozen=True):
+    """How a session was opened: the request of the client, and the answer with the server's capabilities."""
+
+    asked: OpenMessage
+    ack: Ack
+
+
 @dataclass(slots=True, eq=False)
 class Session:
     """Session of one robot.
@@ -61,6 +70,7 @@ class Session:
         heard_ns: time of the client's last message.
         gone_ns: time since which the client's token is gone, or None.
         confirmed_ns: time at which the network last confirmed the token.
+        opening: how it was opened; None until it has been answered.
     """
 
     client: str
@@ -70,6 +80,7 @@ class Session:
     heard_ns: int
     gone_ns: int | None = None
     confirmed_ns: int = 0
+    opening: Opening | None = None
 
     @property
     def session_id(self) -> str:
