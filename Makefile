@@ -21,7 +21,7 @@ OPENPI_PYTHON ?= $(shell for python in $(PYTHON) python3.12 python3.11 python3.1
 # What failed last time; that nothing did is a failure, too.
 RETEST := --last-failed --last-failed-no-failures none
 
-.PHONY: install demo test retest test-long test-lerobot retest-lerobot environment-lerobot test-openpi retest-openpi environment-openpi metaworld lint unit docs test-pythons retest-pythons test-wheel bench bench-smoke fuzz mutate clean
+.PHONY: install demo test retest test-long test-lerobot retest-lerobot environment-lerobot test-openpi retest-openpi environment-openpi metaworld lint unit docs test-pythons retest-pythons test-wheel bench bench-smoke fuzz mutate protos clean
 
 install: $(VENV)/.installed
 
@@ -148,6 +148,13 @@ fuzz: install  ## feed random and mutated bytes to every decoder
 
 mutate: install  ## run mutation tests of the safety-critical modules (hours; MODULE=axis_limiter: one module)
 	$(BIN)/python scripts/mutate.py $(MODULE)
+
+STUBS := integrations/astribot/stubs
+
+protos: install  ## make the stubs of Astribot's services, which the tests use as an independent peer
+	$(BIN)/python -m grpc_tools.protoc -I $(STUBS)=src/vagus/integrations/astribot \
+		--python_out=tests --pyi_out=tests --grpc_python_out=tests \
+		$(STUBS)/openpi_inference.proto $(STUBS)/lerobot_inference.proto
 
 clean:
 	rm -rf $(VENV) .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .mutation

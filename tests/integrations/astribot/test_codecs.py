@@ -41,6 +41,7 @@ from vagus.integrations.astribot.session_codec import (
     encode_policy_config,
     encode_status,
 )
+from vagus.integrations.astribot.variants import OPENPI
 
 GOLDEN = {file.stem: file.read_bytes() for file in (Path(__file__).parent / "golden").glob("*.bin")}
 
@@ -123,7 +124,7 @@ def test_a_picture_stands_where_it_was_seen() -> None:
 
 
 def test_the_paths_of_the_calls() -> None:
-    assert Method.PREDICT_CHUNK.path == "/openpi.OpenPiInferenceService/PredictChunk"
+    assert OPENPI.path(Method.PREDICT_CHUNK) == "/openpi.OpenPiInferenceService/PredictChunk"
 
 
 floats = st.floats(-1e3, 1e3, width=32)
@@ -167,7 +168,7 @@ texts = st.text(max_size=9)
     st.lists(texts, min_size=4, max_size=4),
 )
 def test_any_session_message_comes_back(params: dict[str, str], kind: CommandType, four: list[str]) -> None:
-    command, config = AstribotCommand(kind, params), AstribotPolicyConfig(*four)
+    command, config = AstribotCommand(kind, params), AstribotPolicyConfig(four[0], four[1], four[2], four[3])
     assert decode_command(encode_command(command)) == command
     assert decode_policy_config(encode_policy_config(config)) == config
     status = AstribotStatus(model_name=four[0], current_frame=-1, message=four[1], metadata_json=four[2])

@@ -1,4 +1,4 @@
-"""The messages of `openpi.OpenPiInferenceService`, as frozen values of ours."""
+"""The messages of `openpi.OpenPiInferenceService` and of its LeRobot variant, as frozen values of ours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "SERVICE",
     "AstribotAction",
     "AstribotChunk",
     "AstribotCommand",
@@ -23,8 +22,6 @@ __all__ = [
     "StatusCode",
 ]
 
-SERVICE = "openpi.OpenPiInferenceService"
-
 
 class Method(Enum):
     """A method of the service; a question is a message of the first type, its answer one of the second."""
@@ -35,17 +32,14 @@ class Method(Enum):
     """AstribotObservation → AstribotAction."""
     PREDICT_CHUNK = "PredictChunk"
     """AstribotObservation → AstribotChunk."""
+    STREAM_PREDICT = "StreamPredict"
+    """Any number of AstribotObservation → as many AstribotAction, in order."""
     CONTROL = "Control"
     """AstribotCommand → AstribotStatus."""
     GET_STATUS = "GetStatus"
     """An empty message → AstribotStatus."""
     RESET = "Reset"
     """An empty message → AstribotStatus."""
-
-    @property
-    def path(self) -> str:
-        """Path of the method in a call of gRPC."""
-        return f"/{SERVICE}/{self.value}"
 
 
 class StatusCode(IntEnum):
@@ -139,9 +133,14 @@ class AstribotPolicyConfig:
     """Which model a robot wants."""
 
     config_name: str
+    """Name of the model; the path of one in the LeRobot variant."""
     checkpoint_dir: str = ""
     default_prompt: str = ""
     device: str = ""
+    policy_type: str = ""
+    """Only in the LeRobot variant."""
+    action_width: int | None = None
+    """Numbers of an action with the parts that it wants; None: not said. Only in the LeRobot variant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,3 +156,7 @@ class AstribotStatus:
     message: str = ""
     current_prompt: str = ""
     metadata_json: str = ""
+    fps: float = 0.0
+    """Actions per second; only in the LeRobot variant, which has no horizon, width, prompt and metadata."""
+    mode: str = ""
+    """`model`, or `dataset`; only in the LeRobot variant."""

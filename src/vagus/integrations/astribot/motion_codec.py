@@ -31,6 +31,8 @@ __all__ = [
     "encode_action",
     "encode_chunk",
     "encode_observation",
+    "read_observation",
+    "write_observation",
 ]
 
 MAX_WIDTH: Final = 256
@@ -48,16 +50,7 @@ def decode_observation(message: bytes | memoryview) -> AstribotObservation:
     Raises:
         ProtocolError: malformed, over a bound, or a state with NaN or infinity.
     """
-    reader = reader_of(message, "observation", most=_MAX_LIST_FIELDS)
-    return AstribotObservation(
-        state=_finite(reader.floats(1, most=MAX_WIDTH), "state"),
-        images=tuple(map(_decode_image, reader.messages(2, most=_MAX_IMAGES))),
-        prompt=reader.text(3, most=MAX_TEXT_BYTES),
-        timestamp_s=_number(reader.double(4), "timestamp"),
-        episode_id=reader.whole(5),
-        frame_index=reader.whole(6),
-        extra_state=reader.text(7, most=MAX_JSON_BYTES),
-    )
+    return read_observation(message, has_prompt=True)
 
 
 def encode_observation(observation: AstribotObservation) -> bytes:
@@ -66,20 +59,7 @@ def encode_observation(observation: AstribotObservation) -> bytes:
     Raises:
         ProtocolError: what the decoder would refuse.
     """
-    writer = MessageWriter()
-    writer.floats(1, _vector(observation.state, "state"))
-    if len(observation.images) > _MAX_IMAGES:
-        raise ProtocolError(
-            f"observation: wanted at most {_MAX_IMAGES} pictures, got {len(observation.images)}"
-        )
-    for image in observation.images:
-        writer.message(2, _encode_image(image))
-    writer.text(3, observation.prompt, most=MAX_TEXT_BYTES)
-    writer.double(4, _number(observation.timestamp_s, "timestamp"))
-    writer.whole(5, observation.episode_id)
-    writer.whole(6, observation.frame_index)
-    writer.text(7, observation.extra_state, most=MAX_JSON_BYTES)
-    return writer.payload()
+    return write_observation(observation, has_prompt=True)
 
 
 def decode_action(message: bytes | memoryview) -> AstribotAction:
@@ -161,6 +141,49 @@ def encode_chunk(chunk: AstribotChunk) -> bytes:
     writer.whole(5, chunk.status)
     writer.text(6, chunk.error_message, most=MAX_JSON_BYTES)
     writer.whole(7, chunk.server_frame_index)
+    return writer.payload()
+
+
+def read_observation(message: bytes | memoryview, *, has_prompt: bool) -> AstribotObservation:
+    """Return the observation in a message of a service whose observations have a prompt, or none.
+
+    Raises:
+        ProtocolError: as `decode_observation`.
+    """
+    reader = reader_of(message, "observation", most=_MAX_LIST_FIELDS)
+    at = 4 if has_prompt else 3
+    return AstribotObservation(
+        state=_finite(reader.floats(1, most=MAX_WIDTH), "state"),
+        images=tuple(map(_decode_image, reader.messages(2, most=_MAX_IMAGES))),
+        prompt=reader.text(3, most=MAX_TEXT_BYTES) if has_prompt else "",
+        timestamp_s=_number(reader.double(at), "timestamp"),
+        episode_id=reader.whole(at + 1),
+        frame_index=reader.whole(at + 2),
+        extra_state=reader.text(at + 3, most=MAX_JSON_BYTES),
+    )
+
+
+def write_observation(observation: AstribotObservation, *, has_prompt: bool) -> bytes:
+    """Return the message of an observation; the inverse of `read_observation`.
+
+    Raises:
+        ProtocolError: what the decoder would refuse.
+    """
+    writer = MessageWriter()
+    writer.floats(1, _vector(observation.state, "state"))
+    if len(observation.images) > _MAX_IMAGES:
+        raise ProtocolError(
+            f"observation: wanted at most {_MAX_IMAGES} pictures, got {len(observation.images)}"
+        )
+    for image in observation.images:
+        writer.message(2, _encode_image(image))
+    if has_prompt:
+        writer.text(3, observation.prompt, most=MAX_TEXT_BYTES)
+    at = 4 if has_prompt else 3
+    writer.double(at, _number(observation.timestamp_s, "timestamp"))
+    writer.whole(at + 1, observation.episode_id)
+    writer.whole(at + 2, observation.frame_index)
+    writer.text(at + 3, observation.extra_state, most=MAX_JSON_BYTES)
     return writer.payload()
 
 

@@ -77,7 +77,12 @@ def decode_policy_config(message: bytes | memoryview) -> AstribotPolicyConfig:
         ProtocolError: malformed, or over a bound.
     """
     reader = reader_of(message, "configuration", most=MAX_FIELDS)
-    return AstribotPolicyConfig(*(reader.text(number, most=MAX_TEXT_BYTES) for number in range(1, 5)))
+    return AstribotPolicyConfig(
+        config_name=reader.text(1, most=MAX_TEXT_BYTES),
+        checkpoint_dir=reader.text(2, most=MAX_TEXT_BYTES),
+        default_prompt=reader.text(3, most=MAX_TEXT_BYTES),
+        device=reader.text(4, most=MAX_TEXT_BYTES),
+    )
 
 
 def encode_policy_config(config: AstribotPolicyConfig) -> bytes:
