@@ -20,7 +20,8 @@ from control.rig import Rig
 from vagus.control.config import LoopConfig, RecorderConfig
 from vagus.control.loop_stats import EndReason, LoopStats
 from vagus.recording.recorder import Recorder
-from vagus.recording.session_folder import Json, SessionFolder
+from vagus.recording.session import Json
+from vagus.recording.session_folder import SessionFolder
 from vagus.types import Command, FloatArray, Image, LinkState, MotionState, Provenance, RequestDraft
 
 PATIENCE_S = 20.0

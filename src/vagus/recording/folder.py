@@ -12,7 +12,8 @@ from vagus.control.mapping import OrderMapping
 from vagus.edge.client.handshake import Contract
 from vagus.recording.recorder import Recorder
 from vagus.recording.registry import Recording, Run
-from vagus.recording.session_folder import Json, SessionFolder
+from vagus.recording.session import Json
+from vagus.recording.session_folder import SessionFolder
 from vagus.robots.robot import Robot
 from vagus.transport.keys import ServiceKey, sanitise
 

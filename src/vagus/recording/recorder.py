@@ -10,11 +10,12 @@ from dataclasses import asdict, dataclass
 
 import msgspec
 
-from vagus.clock import NS_PER_MS
 from vagus.control.config import RecorderConfig
 from vagus.control.loop_stats import LoopSummary
 from vagus.errors import SpecError
-from vagus.recording.session_folder import Json, SessionFolder
+from vagus.recording.lines import StepLine
+from vagus.recording.session import Json
+from vagus.recording.session_folder import SessionFolder
 from vagus.threads import Supervised
 from vagus.types import Command, FloatArray, Image, RequestDraft
 from vagus.wire.images import encode_image
@@ -136,7 +137,11 @@ class Recorder:
 
     def _take_steps(self) -> None:
         while self._steps and len(self._lines) < BATCH_STEPS:
-            self._lines.append(self._encoder.encode(_line(self._steps.popleft())))
+            self._lines.append(self._encoder.encode(self._line()))
+
+    def _line(self) -> StepLine:
+        step = self._steps.popleft()
+        return StepLine.of(step.now_ns, step.command, step.state)
 
     def _write_steps(self) -> bool:
         """Write the waiting lines; lines that the disk does not take wait for the next attempt."""
@@ -184,25 +189,6 @@ class Recorder:
         if not self._is_failing:
             logger.warning("the recorder drops what it cannot write: %s", error)
         self._is_failing = True
-
-
-def _line(step: _Step) -> dict[str, Json]:
-    command, provenance = step.command, step.command.provenance
-    return {
-        "t_ns": step.now_ns,
-        "epoch": provenance.epoch,
-        "seq": provenance.seq,
-        "episode": provenance.episode,
-        "step": provenance.step,
-        "index": provenance.index,
-        "age_ms": None if provenance.age_ns is None else round(provenance.age_ns / NS_PER_MS, 3),
-        "link": provenance.link.value,
-        "motion": provenance.motion.value,
-        "limited": [*sorted(command.limited)],
-        "is_moving": command.is_moving,
-        "action": [] if command.action is None else command.action.tolist(),
-        "state": step.state.tolist(),
-    }
 
 
 def _plain(summary: LoopSummary) -> dict[str, object]:

@@ -13,14 +13,18 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias
 
 from vagus.errors import ConfigError
 from vagus.private_files import make_folder, rights_of_file, rights_of_folder, write_file
+from vagus.recording.session import Json
 
-__all__ = ["Json", "SessionFolder"]
+__all__ = ["CHUNKS", "IMAGES", "METADATA", "STEPS", "SessionFolder", "safe_name"]
 
-Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+METADATA = "metadata.json"
+STEPS = "steps.jsonl"
+CHUNKS = "chunks.jsonl"
+IMAGES = "images"
+"""Names of the parts of a session folder."""
 
 MAX_NAME = 64
 HASHED = re.compile(r".*-[0-9a-f]{8}")
@@ -52,8 +56,8 @@ class SessionFolder:
             path.mkdir(mode=rights_of_folder(is_private=is_private))
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
             rights = rights_of_file(is_private=is_private)
-            self._metadata_file = os.open(path / "metadata.json", flags, rights)
-            self._steps_file = os.open(path / "steps.jsonl", flags | os.O_APPEND, rights)
+            self._metadata_file = os.open(path / METADATA, flags, rights)
+            self._steps_file = os.open(path / STEPS, flags | os.O_APPEND, rights)
             self._write_metadata()
         except OSError as error:
             raise ConfigError(
@@ -78,7 +82,7 @@ class SessionFolder:
         Raises:
             OSError: the disk is full or fails; no file is left.
         """
-        folder = self.path / "images" / safe_name(camera)
+        folder = self.path / IMAGES / safe_name(camera)
         if camera not in self._cameras:
             make_folder(folder, is_private=self._is_private)
             self._cameras.add(camera)
