@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from vagus.control.fallback import Fallbacks, fallback_of
 from vagus.errors import SpecError
-from vagus.features import ActionFeature, ActionKind, Limits, StateFeature
+from vagus.features import ActionFeature, ActionKind, FallbackMode, Limits, StateFeature, lacking_bounds
 from vagus.specs import BinaryEncoding, CameraSpec, PolicySpec, RobotSpec, rename_robot_spec
 
 VELOCITY, DELTA, EFFORT, BINARY = (
@@ -175,3 +178,36 @@ def test_a_rate_at_which_nothing_is_driven_is_refused(rate_hz: float) -> None:
 def test_a_frame_has_a_size(height: int, width: int) -> None:
     with pytest.raises(SpecError, match="camera front: wanted 1 to 16384 pixels a side"):
         CameraSpec("front", height, width)
+
+
+STAYS = ActionFeature("neck", "rad", is_held=True)
+
+
+@pytest.mark.parametrize(
+    ("feature", "message"),
+    [
+        (
+            replace(STAYS, kind=ActionKind.BINARY, unit=""),
+            "held action neck: wanted a position .* kind binary",
+        ),
+        (
+            replace(STAYS, limits=Limits(upper=1.0)),
+            "held action neck: .* would move it where it stands outside",
+        ),
+        (replace(STAYS, fallback=FallbackMode.HOLD), "held action neck: .* fallback hold"),
+        (replace(STAYS, name="other"), "held action other: wanted a state feature that measures"),
+        (ActionFeature("neck", "rad", averaged_ticks=0), "averaged_ticks of neck: wanted 1, .* got 0"),
+        (ActionFeature("neck", "rad", averaged_ticks=101), "got 101"),
+        (ActionFeature("neck", "", ActionKind.BINARY, averaged_ticks=2), "got 2 for a binary"),
+        (ActionFeature("neck", "rad", continuous=True, averaged_ticks=2), "got 2 for an angle without ends"),
+    ],
+)
+def test_what_cannot_be_held_or_averaged_is_refused(feature: ActionFeature, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        robot(feature, state={"neck": "rad"})
+
+
+def test_what_is_held_needs_no_bound_and_goes_nowhere_as_a_fallback() -> None:
+    assert lacking_bounds(STAYS) == ()
+    assert fallback_of(STAYS, Fallbacks(position=FallbackMode.RETURN_TO_START)) is FallbackMode.REPEAT_LAST
+    robot(STAYS, state={"neck": "rad"})

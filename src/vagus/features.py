@@ -142,6 +142,10 @@ class ActionFeature:
         encoding: encoding of a BINARY in the policy; None: as the policy states, otherwise 0 to 1.
         fallback: fallback while there is no plan; None: the fallback of its kind.
         is_gripper: it holds objects, so without a plan it keeps its last command; None: decided by its name.
+        is_held: a POSITION that stays where it was measured when the driving began, whatever a policy says:
+            its part is not to move. It has no lower and upper bound and no fallback of its own.
+        averaged_ticks: targets of the plan whose mean is commanded, one per tick; this adds
+            (averaged_ticks − 1) / 2 ticks of lag. Only a POSITION with ends, outside a rotation group.
         vouch_unbounded: the operator states that it needs no limit (see `lacking_bounds`).
         vouch_unmeasured: the operator states that a POSITION may be commanded although nothing measures it.
     """
@@ -158,6 +162,8 @@ class ActionFeature:
     encoding: BinaryEncoding | None = None
     fallback: FallbackMode | None = None
     is_gripper: bool | None = None
+    is_held: bool = False
+    averaged_ticks: int = 1
     vouch_unbounded: bool = False
     vouch_unmeasured: bool = False
 
@@ -197,14 +203,14 @@ def _resolved(feature: ActionFeature, state_names: Collection[str]) -> ActionFea
 def lacking_bounds(feature: ActionFeature) -> tuple[str, ...]:
     """Return the names of missing limits; without them, a command may jump as far as the policy commands.
 
-    A position needs `velocity`; a velocity or an effort needs `lower` and `upper`; a delta needs both of
-    these, or `velocity`.
+    A position needs `velocity`, unless it is held; a velocity or an effort needs `lower` and `upper`; a delta
+    needs both of these, or `velocity`.
     """
     limits = feature.limits
     sides = tuple(name for name in ("lower", "upper") if getattr(limits, name) is None)
-    if feature.kind is ActionKind.BINARY or (
-        feature.kind in (ActionKind.POSITION, ActionKind.DELTA) and limits.velocity is not None
-    ):
+    if feature.is_held or feature.kind is ActionKind.BINARY:
+        return ()
+    if feature.kind in (ActionKind.POSITION, ActionKind.DELTA) and limits.velocity is not None:
         return ()
     return ("velocity",) if feature.kind is ActionKind.POSITION else sides
 

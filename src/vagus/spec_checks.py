@@ -35,6 +35,8 @@ TURNS = ("rad", "deg", "rev")
 """Units of angles."""
 MAX_SIDE = 16_384
 """Largest side of a frame in pixels; a larger one is a typing error."""
+MAX_AVERAGED = 100
+"""Most targets in a mean: a second at 100 Hz lags by half a second."""
 RATES_HZ = (0.01, 10_000.0)
 """Smallest and largest rate; a value outside is probably a period or in another unit."""
 
@@ -64,11 +66,11 @@ def check_unit(feature: ActionFeature) -> None:
 
 
 def check_robot_action(feature: ActionFeature) -> None:
-    """Check that the limits, safe value and gripper flag of a robot's action fit its kind.
+    """Check that the limits, safe value and flags of a robot's action fit its kind.
 
     Raises:
         SpecError: limits that its kind does not have, a safe value that is missing or never used, a gripper
-            that is no position.
+            that is no position, a held or averaged action that cannot be one.
     """
     check_unit(feature)
     _check_limits(feature)
@@ -81,6 +83,9 @@ def check_robot_action(feature: ActionFeature) -> None:
         )
     if feature.continuous:
         _check_continuous(feature)
+    if feature.is_held:
+        _check_held(feature)
+    _check_averaged(feature)
     if feature.rotation is not None and feature.rotation.endswith(":rotvec"):
         _check_rotvec(feature)
 
@@ -96,6 +101,12 @@ def check_measured(actions: Sequence[ActionFeature], state: Mapping[str, str]) -
         SpecError: as said.
     """
     for feature in actions:
+        if feature.is_held and feature.feedback is None:
+            raise SpecError(
+                f"held action {feature.name}",
+                wanted="a state feature that measures where it stands",
+                got="none",
+            )
         if feature.feedback is not None:
             _check_feedback(feature, feature.feedback, state)
     _check_shared(actions)
@@ -181,6 +192,34 @@ def _check_continuous(feature: ActionFeature) -> None:
         raise SpecError(
             f"continuous {feature.name}", wanted=f"a position in {' or '.join(TURNS)}, without ends", got=got
         )
+
+
+def _check_held(feature: ActionFeature) -> None:
+    limits, got = feature.limits, ""
+    if feature.kind is not ActionKind.POSITION:
+        got = f"one of kind {feature.kind.value}"
+    elif limits.lower is not None or limits.upper is not None:
+        got = f"one between {limits.lower} and {limits.upper}, which would move it where it stands outside"
+    elif feature.fallback is not None:
+        got = f"one with the fallback {feature.fallback.value}"
+    if got:
+        raise SpecError(
+            f"held action {feature.name}", wanted="a position without ends and without a fallback", got=got
+        )
+
+
+def _check_averaged(feature: ActionFeature) -> None:
+    """Check that a mean of targets is a target: angles without ends and rotations have none."""
+    ticks, got = feature.averaged_ticks, ""
+    if not 1 <= ticks <= MAX_AVERAGED:
+        got = f"{ticks}"
+    elif ticks > 1 and feature.kind is not ActionKind.POSITION:
+        got = f"{ticks} for a {feature.kind.value}"
+    elif ticks > 1 and (feature.continuous or feature.rotation is not None):
+        got = f"{ticks} for an angle without ends or a part of a rotation"
+    if got:
+        wanted = f"1, or up to {MAX_AVERAGED} for a position with ends outside a rotation group"
+        raise SpecError(f"averaged_ticks of {feature.name}", wanted=wanted, got=got)
 
 
 def _check_rotvec(feature: ActionFeature) -> None:

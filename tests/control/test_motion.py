@@ -762,3 +762,46 @@ def test_after_a_pause_nothing_is_commanded_from_a_state_that_is_not_trusted() -
     assert values(first) == [0.5, 0.25]
     assert first.begins_at is not None
     assert first.begins_at.tolist() == [0.5, 0.25]
+
+
+HELD = ActionFeature("arm", "rad", feedback="arm", limits=Limits(velocity=2.0), is_held=True)
+AVERAGED = replace(ARM, averaged_ticks=4)
+
+
+def test_what_is_held_stays_where_it_was_measured_whatever_is_planned() -> None:
+    motion = motion_of(HELD)
+    assert values(play(motion, 1.5, arm=0.25)) == [0.25]
+    assert motion.limited_counts == {}
+    for _ in range(30):
+        assert values(fall_back(motion, arm=0.3)) == [0.25]  # sagged: it is not followed down
+    assert values(motion.go(np.array([1.0]), provenance(MotionState.FALLBACK))) == [0.25]
+
+
+def test_what_is_held_is_measured_anew_after_somebody_may_have_moved_it() -> None:
+    motion = motion_of(HELD)
+    play(motion, 1.5, arm=0.25)
+    idle(motion, MotionState.PAUSED, arm=0.9)
+    command = play(motion, 1.5, arm=0.9, ticks=1)
+    assert command.action == pytest.approx([0.9])
+    assert command.begins_at is not None
+
+
+def test_a_plan_is_averaged_before_it_is_limited() -> None:
+    plain, averaged = motion_of(ARM), motion_of(AVERAGED)
+    for step in range(1, 12):
+        ahead, behind = play(plain, 0.04 * step), play(averaged, 0.04 * step)
+    assert ahead.action is not None
+    assert behind.action is not None
+    assert behind.action[0] == pytest.approx(ahead.action[0] - 0.015, abs=1e-3)  # 1 rad/s, 1.5 ticks
+
+
+def test_no_mean_reaches_over_a_fallback_or_a_pause() -> None:
+    motion = motion_of(AVERAGED)
+    for step in range(1, 12):
+        play(motion, 0.04 * step)
+    for _ in range(60):
+        fall_back(motion, arm=0.4)
+    here = motion.position[0]
+    assert values(play(motion, here, arm=0.4, ticks=1)) == pytest.approx([here])
+    idle(motion, MotionState.PAUSED, arm=-0.5)
+    assert values(play(motion, -0.5, arm=-0.5, ticks=1)) == pytest.approx([-0.5])

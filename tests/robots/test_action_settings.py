@@ -144,12 +144,23 @@ def test_a_camera_whose_size_nobody_states_is_refused_with_what_to_type() -> Non
         spec_of(Seeing(), "own", mapping)
 
 
+def test_what_is_held_has_no_ends_and_what_is_averaged_keeps_them() -> None:
+    settings = ActionSettings(held=("neck",), averaged_ticks={"arm": 5})
+    usual = Limits(-1.0, 1.0, velocity=2.0)
+    neck = ActionFeature("neck", "rad", limits=Limits(velocity=2.0), is_held=True)
+    assert settings.feature("neck", "rad", usual) == neck
+    assert settings.feature("arm", "rad", usual) == ActionFeature(
+        "arm", "rad", limits=usual, averaged_ticks=5
+    )
+
+
 def test_every_field_of_an_action_has_a_setting() -> None:
     names = {
         "kind": "kinds",
         "encoding": "encodings",
         "is_measured": "unmeasured",
         "is_gripper": "grippers",
+        "is_held": "held",
     }
     settings = {setting.name for setting in dataclasses.fields(ActionSettings)}
     for field in dataclasses.fields(ActionFeature):

@@ -94,10 +94,12 @@ class Fallbacks:
 def fallback_of(feature: ActionFeature, fallbacks: Fallbacks) -> FallbackMode:
     """Return the fallback of `feature`; never AUTO.
 
-    What is said of this one action goes first, by the operator, then by the robot; then what the operator
-    says of its kind; then what is usual.
+    What is held stays at its last command. Otherwise what is said of this one action goes first, by the
+    operator, then by the robot; then what the operator says of its kind; then what is usual.
     """
     kind = feature.kind
+    if feature.is_held:
+        return FallbackMode.REPEAT_LAST
     for said in (fallbacks.features.get(feature.name), feature.fallback, fallbacks.of(kind)):
         if said is not None and said is not FallbackMode.AUTO:
             return said

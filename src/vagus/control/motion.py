@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from vagus.control.average import TargetAverage
 from vagus.control.axis_limiter import BoolArray
 from vagus.control.binary import BinaryDecoder
 from vagus.control.fallback import (
@@ -37,9 +38,9 @@ class Motion:
     so that nothing creeps), velocities ramp to zero, deltas are zero, efforts go to their safe value,
     grippers and binaries keep their last command, over a pause too unless somebody has moved them. In a pause
     the same brings the robot to rest, and only then nothing is commanded: a velocity that was sent last is
-    driven on by the robot. Before the first command after a start or a pause, nothing is commanded, unless an
-    action is a velocity or an effort: these get their zero or safe value at once, provided that everything
-    else is measured.
+    driven on by the robot. An action that `is_held` stays where it was measured, whatever is planned. Before
+    the first command after a start or a pause, nothing is commanded, unless an action is a velocity or an
+    effort: these get their zero or safe value at once, provided that everything else is measured.
 
     Args:
         actions: features in the policy's order, with the robot's limits and feedback.
@@ -74,6 +75,8 @@ class Motion:
         self._interpolator = Interpolator(actions)
         self._feedback = Feedback(actions, state_names)
         self._decoder = BinaryDecoder(actions)
+        self._average = TargetAverage(actions)
+        self._is_held: BoolArray = np.array([feature.is_held for feature in actions], dtype=np.bool_)
         self._gripper_memory = GripperMemory(actions)
         self._fallback = FallbackTargets(
             actions, said, is_measured=self._feedback.is_measured, is_kept=self._gripper_memory.is_kept
@@ -173,7 +176,7 @@ class Motion:
         before = self._limiter.position
         fallback = self._fallback
         target = np.where(fallback.is_position, np.where(np.isfinite(goal), goal, before), fallback.rest)
-        target = np.where(self._gripper_memory.is_kept, before, target)
+        target = np.where(self._gripper_memory.is_kept | self._is_held, before, target)
         action = self._limiter.step(target, is_braking=self._no_brake)
         self._is_falling_back = True
         return Command(action=action, provenance=provenance, limited=self._limiter.limited)
@@ -224,6 +227,7 @@ class Motion:
         self._limiter.seed(self._start)
         self._interpolator.seed(self._limiter.position, self._limiter.velocity)
         self._fallback.forget()
+        self._average.forget()
         if self._start_pose is None:
             self._start_pose = self.measured(state)
 
@@ -233,12 +237,14 @@ class Motion:
             raise StateError("a directive to play carries a knot; nothing was commanded")
         if self._is_falling_back:
             self._interpolator.seed(self._limiter.position, self._limiter.velocity)
+            self._average.forget()
         self._is_falling_back = False
         self._fallback.forget()
         target = self._interpolator.advance(
             knot, directive.next_knot, begin=directive.begin, end=directive.end, step_s=directive.step_s
         )
-        target = self._decoder.decode(target, self._limiter.position)
+        target = self._average.advance(self._decoder.decode(target, self._limiter.position))
+        target = np.where(self._is_held, self._limiter.position, target)
         action = self._limiter.step(target, is_braking=self._no_brake, share=self._share(directive))
         self._is_driven = True
         return Command(action=action, provenance=directive.provenance, limited=self._limiter.limited)

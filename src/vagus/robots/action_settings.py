@@ -41,6 +41,10 @@ class ActionSettings:
     """Actions that are grippers, whatever their names are."""
     no_grippers: tuple[str, ...] = ()
     """Actions that are no grippers, whatever their names are."""
+    held: tuple[str, ...] = ()
+    """Positions that stay where they are measured, whatever a policy says; their ends are not used."""
+    averaged_ticks: dict[str, int] = field(default_factory=dict)
+    """Position → targets of the plan whose mean is commanded; each two more add a tick of lag."""
     vouch_unbounded: tuple[str, ...] = ()
     """Actions that may be commanded although nothing limits their speed."""
     vouch_unmeasured: tuple[str, ...] = ()
@@ -83,12 +87,14 @@ class ActionSettings:
         """
         encoding = self.encodings.get(name)
         is_gripper = True if name in self.grippers else None
+        is_held = name in self.held
+        bounds = _with_defaults(self.limits.get(name, Limits()), limits)
         return ActionFeature(
             name=name,
             unit=unit,
             kind=self.kinds.get(name, kind or ActionKind.POSITION),
             feedback=self.feedback.get(name),
-            limits=_with_defaults(self.limits.get(name, Limits()), limits),
+            limits=dataclasses.replace(bounds, lower=None, upper=None) if is_held else bounds,
             rotation=self.rotation.get(name),
             safe=self.safe.get(name),
             is_measured=name not in self.unmeasured,
@@ -96,6 +102,8 @@ class ActionSettings:
             encoding=None if encoding is None else BinaryEncoding.parse(encoding),
             fallback=self.fallback.get(name),
             is_gripper=False if name in self.no_grippers else is_gripper,
+            is_held=is_held,
+            averaged_ticks=self.averaged_ticks.get(name, 1),
             vouch_unbounded=name in self.vouch_unbounded,
             vouch_unmeasured=name in self.vouch_unmeasured,
         )
