@@ -12,7 +12,7 @@ from vagus.control.rotation import from_quaternion, to_quaternion
 from vagus.errors import PolicyError, RobotError
 from vagus.quoting import quoted
 
-__all__ = ["axis_angle_of", "check_rotation", "rotation_of"]
+__all__ = ["axis_angle_of", "check_rotation", "quaternion_of", "rotation_of"]
 
 Matrix: TypeAlias = NDArray[np.float64]
 
@@ -60,7 +60,7 @@ def axis_angle_of(rotation: ArrayLike, near: ArrayLike | None = None) -> Matrix:
     wrong = check_rotation(matrix)
     if wrong is not None:
         raise RobotError(f"rotation: {wrong}")
-    quaternion = _quaternion_of(matrix)
+    quaternion = quaternion_of(matrix)
     plain = from_quaternion(quaternion, _CONVENTION, np.zeros(3))
     if near is not None:
         return from_quaternion(quaternion, _CONVENTION, np.asarray(near, np.float64))
@@ -80,8 +80,8 @@ def check_rotation(matrix: Matrix) -> str | None:
     return None
 
 
-def _quaternion_of(matrix: Matrix) -> Matrix:
-    """Return the unit quaternion, scalar last; it divides by its largest number, so never by 0."""
+def quaternion_of(matrix: Matrix) -> Matrix:
+    """Return the unit quaternion, scalar last, of a rotation; it divides by a large number, never by 0."""
     diagonal = matrix.diagonal().tolist()
     trace = sum(diagonal)
     if trace > 0.0:
