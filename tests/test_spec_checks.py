@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,14 @@ import pytest
 from vagus.control.fallback import Fallbacks, fallback_of
 from vagus.errors import SpecError
 from vagus.features import ActionFeature, ActionKind, FallbackMode, Limits, StateFeature, lacking_bounds
-from vagus.specs import BinaryEncoding, CameraSpec, PolicySpec, RobotSpec, rename_robot_spec
+from vagus.specs import (
+    BinaryEncoding,
+    CameraSpec,
+    DepthCameraSpec,
+    PolicySpec,
+    RobotSpec,
+    rename_robot_spec,
+)
 
 VELOCITY, DELTA, EFFORT, BINARY = (
     ActionKind.VELOCITY,
@@ -178,6 +186,23 @@ def test_a_rate_at_which_nothing_is_driven_is_refused(rate_hz: float) -> None:
 def test_a_frame_has_a_size(height: int, width: int) -> None:
     with pytest.raises(SpecError, match="camera front: wanted 1 to 16384 pixels a side"):
         CameraSpec("front", height, width)
+    with pytest.raises(SpecError, match="camera front: wanted 1 to 16384 pixels a side"):
+        DepthCameraSpec("front", height, width)
+
+
+@pytest.mark.parametrize(
+    ("units_per_m", "got"),
+    [
+        (0.001, r"got 0\.001; a driver's depth scale is metres per unit: give 1 / scale"),
+        (0.0, r"got 0\.0$"),
+        (-1000.0, r"got -1000\.0$"),
+        (math.nan, r"got nan$"),
+        (math.inf, r"got inf$"),
+    ],
+)
+def test_a_unit_of_depth_is_units_to_the_metre(units_per_m: float, got: str) -> None:
+    with pytest.raises(SpecError, match=r"units_per_m of depth camera front: wanted 1 to 1e\+06, .*" + got):
+        DepthCameraSpec("front", 480, 640, units_per_m)
 
 
 STAYS = ActionFeature("neck", "rad", is_held=True)

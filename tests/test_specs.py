@@ -13,6 +13,7 @@ from vagus.specs import (
     ActionFeature,
     ActionKind,
     CameraSpec,
+    DepthCameraSpec,
     Limits,
     PolicySpec,
     RobotSpec,
@@ -29,6 +30,7 @@ ROBOT = RobotSpec(
     state=(StateFeature("joint.pos", "rad"), StateFeature("joint.vel", "rad/s")),
     cameras=(CameraSpec("front", 480, 640), CameraSpec("wrist", 240, 320, is_required=False)),
     rate_hz=100.0,
+    depth_cameras=(DepthCameraSpec("front_depth", 480, 640, 10_000.0),),
 )
 POLICY = PolicySpec(
     policy_type="reach",
@@ -38,6 +40,7 @@ POLICY = PolicySpec(
     horizon=50,
     model_dim=6,
     rate_hz=30.0,
+    depth_cameras=(DepthCameraSpec("front_depth", 480, 640, 10_000.0),),
 )
 NOT_ABOVE_ZERO = [0.0, -1.0, math.nan, math.inf, -math.inf]
 
@@ -140,7 +143,8 @@ def test_lower_is_below_upper(lower: float, upper: float) -> None:
 
 @pytest.mark.parametrize("spec", [ROBOT, POLICY], ids=["robot", "policy"])
 @pytest.mark.parametrize(
-    ("field", "what"), [("actions", "action"), ("state", "state"), ("cameras", "camera")]
+    ("field", "what"),
+    [("actions", "action"), ("state", "state"), ("cameras", "camera"), ("depth_cameras", "camera")],
 )
 def test_a_name_occurs_once_and_is_not_empty(spec: RobotSpec | PolicySpec, field: str, what: str) -> None:
     features = getattr(spec, field)
@@ -149,6 +153,12 @@ def test_a_name_occurs_once_and_is_not_empty(spec: RobotSpec | PolicySpec, field
     nameless = dataclasses.replace(features[0], name="")
     with pytest.raises(SpecError, match=f"{what} name: wanted a name"):
         changed(spec, {field: (*features[1:], nameless)})
+
+
+@pytest.mark.parametrize("spec", [ROBOT, POLICY], ids=["robot", "policy"])
+def test_a_colour_camera_and_a_depth_camera_have_different_names(spec: RobotSpec | PolicySpec) -> None:
+    with pytest.raises(SpecError, match="camera names: wanted each name once, got 'front' twice"):
+        dataclasses.replace(spec, depth_cameras=(DepthCameraSpec("front", 480, 640),))
 
 
 @pytest.mark.parametrize("spec", [ROBOT, POLICY], ids=["robot", "policy"])
@@ -213,12 +223,13 @@ def test_specs_cannot_be_changed() -> None:
 
 
 def test_renaming_reaches_actions_state_feedback_and_cameras_and_nothing_else() -> None:
-    renamed = rename_robot_spec(ROBOT, {"joint.pos": "shoulder", "front": "image"})
+    renamed = rename_robot_spec(ROBOT, {"joint.pos": "shoulder", "front": "image", "front_depth": "depth"})
     assert [feature.name for feature in renamed.actions] == ["shoulder", "gripper"]
     assert [feature.feedback for feature in renamed.actions] == ["shoulder", None]
     assert [feature.name for feature in renamed.state] == ["shoulder", "joint.vel"]
     assert [camera.name for camera in renamed.cameras] == ["image", "wrist"]
     assert renamed.cameras[0].height == 480
+    assert renamed.depth_cameras == (DepthCameraSpec("depth", 480, 640, 10_000.0),)
     assert renamed.rate_hz == ROBOT.rate_hz
 
 

@@ -9,7 +9,14 @@ from vagus.errors import SpecError
 from vagus.features import ActionFeature, ActionKind, Limits
 from vagus.units import Quantity, canonical, is_stated, quantity_of
 
-__all__ = ["check_frame_size", "check_measured", "check_rate", "check_robot_action", "check_unit"]
+__all__ = [
+    "check_depth_unit",
+    "check_frame_size",
+    "check_measured",
+    "check_rate",
+    "check_robot_action",
+    "check_unit",
+]
 
 FITTING = {
     ActionKind.POSITION: Quantity.PLACE,
@@ -37,6 +44,8 @@ MAX_SIDE = 16_384
 """Largest side of a frame in pixels; a larger one is a typing error."""
 MAX_AVERAGED = 100
 """Most targets in a mean: a second at 100 Hz lags by half a second."""
+DEPTH_UNITS_PER_M = (1.0, 1_000_000.0)
+"""Fewest and most units of depth to the metre: whole metres, and micrometres."""
 RATES_HZ = (0.01, 10_000.0)
 """Smallest and largest rate; a value outside is probably a period or in another unit."""
 
@@ -127,6 +136,22 @@ def check_frame_size(name: str, height: int, width: int) -> None:
     """
     if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
         raise SpecError(f"camera {name}", wanted=f"1 to {MAX_SIDE} pixels a side", got=f"{height}×{width}")
+
+
+def check_depth_unit(name: str, units_per_m: float) -> None:
+    """Check that the unit of a depth camera is possible.
+
+    Raises:
+        SpecError: as said.
+    """
+    low, high = DEPTH_UNITS_PER_M
+    if not low <= units_per_m <= high:
+        raise SpecError(
+            f"units_per_m of depth camera {name}",
+            wanted=f"{low:g} to {high:g}, such as 1000 for millimetres",
+            got=repr(units_per_m),
+            fix="a driver's depth scale is metres per unit: give 1 / scale" if 0 < units_per_m < low else "",
+        )
 
 
 def check_rate(rate_hz: float) -> None:

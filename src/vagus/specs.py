@@ -22,7 +22,14 @@ from vagus.features import (
 )
 from vagus.field_types import settle_fields
 from vagus.quoting import quoted
-from vagus.spec_checks import check_frame_size, check_measured, check_rate, check_robot_action, check_unit
+from vagus.spec_checks import (
+    check_depth_unit,
+    check_frame_size,
+    check_measured,
+    check_rate,
+    check_robot_action,
+    check_unit,
+)
 from vagus.units import UNKNOWN_UNIT
 
 __all__ = [
@@ -32,6 +39,7 @@ __all__ = [
     "BinaryEncoding",
     "BinaryForm",
     "CameraSpec",
+    "DepthCameraSpec",
     "FallbackMode",
     "Limits",
     "PolicySpec",
@@ -64,6 +72,34 @@ class CameraSpec:
     def __post_init__(self) -> None:
         settle_fields(self, SpecError)
         check_frame_size(self.name, self.height, self.width)
+
+
+@dataclass(frozen=True, slots=True)
+class DepthCameraSpec:
+    """One depth camera: uint16 frames of (height, width), 0 where nothing was measured.
+
+    Its frames are never scaled: a policy and a robot must state the same size and the same unit.
+
+    Attributes:
+        name: name, unique among the colour cameras and depth cameras, e.g. "wrist_depth".
+        height: rows of a frame, pixels.
+        width: columns of a frame, pixels.
+        units_per_m: units of a measurement to the metre; 1000: millimetres.
+        is_required: False: the policy works without this camera.
+        may_repeat: the same frame may repeat without a fault, as in a simulation; a real camera has noise.
+    """
+
+    name: str
+    height: int
+    width: int
+    units_per_m: float = 1000.0
+    is_required: bool = True
+    may_repeat: bool = False
+
+    def __post_init__(self) -> None:
+        settle_fields(self, SpecError)
+        check_frame_size(self.name, self.height, self.width)
+        check_depth_unit(self.name, self.units_per_m)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +136,7 @@ class RobotSpec:
         state: features of the state vector, in the robot's order.
         cameras: cameras of the robot.
         rate_hz: rate at which the robot takes commands (ticks per second).
+        depth_cameras: depth cameras of the robot.
 
     The constructor sets `feedback` and `is_measured` of each action that a state feature measures.
 
@@ -112,13 +149,14 @@ class RobotSpec:
     state: tuple[StateFeature, ...]
     cameras: tuple[CameraSpec, ...]
     rate_hz: float
+    depth_cameras: tuple[DepthCameraSpec, ...] = ()
 
     def __post_init__(self) -> None:
         settle_fields(self, SpecError)
         check_name("robot_type", self.robot_type)
         check_unique("action", (feature.name for feature in self.actions))
         check_unique("state", (feature.name for feature in self.state))
-        check_unique("camera", (camera.name for camera in self.cameras))
+        check_unique("camera", _camera_names(self))
         check_positive("rate_hz", self.rate_hz)
         if not self.actions:
             raise SpecError("actions", wanted="at least one action feature", got="none")
@@ -145,6 +183,7 @@ class PolicySpec:
         rate_hz: policy steps per second in training.
         rtc: offer of real-time chunking, or None.
         default_instruction: instruction for robots that give none.
+        depth_cameras: depth cameras that the policy uses.
     """
 
     policy_type: str
@@ -156,13 +195,14 @@ class PolicySpec:
     rate_hz: float
     rtc: RtcSpec | None = None
     default_instruction: str = ""
+    depth_cameras: tuple[DepthCameraSpec, ...] = ()
 
     def __post_init__(self) -> None:
         settle_fields(self, SpecError)
         check_name("policy_type", self.policy_type)
         check_unique("action", (feature.name for feature in self.actions))
         check_unique("state", (feature.name for feature in self.state))
-        check_unique("camera", (camera.name for camera in self.cameras))
+        check_unique("camera", _camera_names(self))
         check_positive("rate_hz", self.rate_hz)
         check_positive("horizon", self.horizon)
         check_positive("model_dim", self.model_dim)
@@ -188,19 +228,20 @@ def rename_robot_spec(spec: RobotSpec, rename: Mapping[str, str]) -> RobotSpec:
 
     Args:
         spec: the robot's spec in its own names.
-        rename: robot name → policy name, for actions, state features and cameras alike.
+        rename: robot name → policy name, for actions, state features, cameras and depth cameras alike.
 
     Raises:
         SpecError: a key of `rename` is no name of the robot, or two names become equal.
     """
-    names = {f.name for f in spec.actions} | {f.name for f in spec.state} | {c.name for c in spec.cameras}
+    names = {f.name for f in spec.actions} | {f.name for f in spec.state} | {*_camera_names(spec)}
     unknown = sorted(set(rename) - names)
     if unknown:
         raise SpecError("rename", wanted=f"names of the robot ({sorted(names)})", got=repr(unknown))
     actions = tuple(_renamed(feature, rename) for feature in spec.actions)
     state = tuple(replace(f, name=rename.get(f.name, f.name)) for f in spec.state)
     cameras = tuple(replace(c, name=rename.get(c.name, c.name)) for c in spec.cameras)
-    return replace(spec, actions=actions, state=state, cameras=cameras)
+    depth = tuple(replace(c, name=rename.get(c.name, c.name)) for c in spec.depth_cameras)
+    return replace(spec, actions=actions, state=state, cameras=cameras, depth_cameras=depth)
 
 
 def vouched(spec: RobotSpec) -> tuple[str, ...]:
@@ -212,6 +253,10 @@ def vouched(spec: RobotSpec) -> tuple[str, ...]:
         *(f"{f.name}: no {told_bounds(f)}" for f in unbounded),
         *(f"{name}: nothing measures it" for name in unmeasured),
     )
+
+
+def _camera_names(spec: RobotSpec | PolicySpec) -> list[str]:
+    return [c.name for c in spec.cameras] + [c.name for c in spec.depth_cameras]
 
 
 def _renamed(feature: ActionFeature, rename: Mapping[str, str]) -> ActionFeature:

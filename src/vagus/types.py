@@ -14,8 +14,10 @@ __all__ = [
     "ActionArray",
     "ActionChunk",
     "Command",
+    "DepthImage",
     "Directive",
     "FloatArray",
+    "Frame",
     "Image",
     "LinkState",
     "MotionState",
@@ -34,6 +36,12 @@ ActionArray: TypeAlias = NDArray[np.float64]
 
 Image: TypeAlias = NDArray[np.uint8]
 """One camera frame, (height, width, 3), RGB."""
+
+DepthImage: TypeAlias = NDArray[np.uint16]
+"""One frame of a depth camera, (height, width); `units_per_m` of its spec to the metre, 0: no measurement."""
+
+Frame: TypeAlias = Image | DepthImage
+"""One frame of either kind."""
 
 
 class LinkState(enum.Enum):
@@ -65,12 +73,14 @@ class Observation:
         images: camera name → (height, width, 3) uint8 RGB.
         instruction: instruction of the human.
         captured_ns: monotonic time of the state's reading, on the machine that read it.
+        depth: depth camera name → (height, width) uint16, 0 where nothing was measured.
     """
 
     state: FloatArray
     images: Mapping[str, Image]
     instruction: str
     captured_ns: int
+    depth: Mapping[str, DepthImage] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +148,11 @@ class RequestDraft:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Request draft with its images, ready to be sent."""
+    """Request draft with its colour images and depth images, ready to be sent."""
 
     draft: RequestDraft
     images: Mapping[str, Image]
+    depth: Mapping[str, DepthImage] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 
 import numpy as np
 import pytest
 
 from vagus.control.camera import CameraThread
+from vagus.control.frames import Sight
 from vagus.errors import RobotError
-from vagus.types import Image, RequestDraft, Snapshot
+from vagus.types import RequestDraft, Snapshot
 
 PATIENCE_S = 10.0
 
@@ -40,12 +40,12 @@ class Camera:
         self.entered = threading.Event()
         self.error: Exception | None = None
 
-    def read(self) -> Mapping[str, Image]:
+    def read(self) -> Sight:
         self.entered.set()
         assert self.gate.wait(PATIENCE_S)
         if self.error is not None:
             raise self.error
-        return {"cam": np.zeros((1, 1, 3), dtype=np.uint8)}
+        return Sight({"cam": np.zeros((1, 1, 3), np.uint8)}, {"cam_depth": np.full((1, 1), 7, np.uint16)})
 
 
 def test_a_draft_that_waits_behind_a_hanging_camera_gives_way_to_the_newest() -> None:
@@ -85,12 +85,14 @@ def test_a_failing_camera_is_counted_told_once_and_used_again(
 def test_images_are_shown_to_the_recorder_after_they_were_offered() -> None:
     camera, client = Camera(), NotingClient()
     seen: list[tuple[int, list[str]]] = []
-    thread = CameraThread(camera.read, client, lambda d, images: seen.append((d.ticket, [*images])))
+    thread = CameraThread(
+        camera.read, client, lambda d, images, depth: seen.append((d.ticket, [*images, *depth]))
+    )
     thread.start()
     thread.ask(draft(4))
     assert client.done.acquire(timeout=PATIENCE_S)
     thread.stop(PATIENCE_S)
-    assert seen == [(4, ["cam"])]
+    assert seen == [(4, ["cam", "cam_depth"])]
 
 
 def test_a_camera_that_hangs_at_the_end_is_left_behind_and_offers_nothing_later(

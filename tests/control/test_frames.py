@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vagus.clock import NS_PER_S
-from vagus.control.frames import FrameCheck, checked_frame, whole_copy
+from vagus.control.frames import FrameCheck, checked_depth, checked_frame, whole_copy
 from vagus.errors import FrameError, RobotError
-from vagus.specs import CameraSpec
+from vagus.specs import CameraSpec, DepthCameraSpec
 from vagus.types import Image
 
 WRIST = CameraSpec("wrist", 24, 32)
@@ -57,7 +59,7 @@ def test_never_is_an_array_let_through_that_is_not_the_cameras(shape: list[int],
 
 def test_what_is_taken_is_a_copy_that_nobody_can_change() -> None:
     buffer = PICTURE.copy()
-    (taken,) = FrameCheck([WRIST], stale_s=0.0).take({"wrist": buffer}).values()
+    (taken,) = FrameCheck([WRIST], stale_s=0.0).take({"wrist": buffer}).images.values()
     buffer[:] = 0
     assert (taken == PICTURE).all()
     with pytest.raises(ValueError, match="read-only"):
@@ -66,7 +68,7 @@ def test_what_is_taken_is_a_copy_that_nobody_can_change() -> None:
 
 def test_views_with_strides_are_taken_whole() -> None:
     bgr = PICTURE[:, :, ::-1]
-    taken = FrameCheck([WRIST], stale_s=0.0).take({"wrist": bgr})["wrist"]
+    taken = FrameCheck([WRIST], stale_s=0.0).take({"wrist": bgr}).images["wrist"]
     assert (taken == bgr).all()
     assert taken.flags.c_contiguous
 
@@ -99,13 +101,13 @@ def test_a_required_camera_that_gives_nothing_is_an_error(images: object) -> Non
 
 def test_an_optional_camera_may_be_missing_but_not_wrong() -> None:
     check = FrameCheck([WRIST, FRONT], stale_s=0.0)
-    assert [*check.take({"wrist": PICTURE})] == ["wrist"]
+    assert [*check.take({"wrist": PICTURE}).images] == ["wrist"]
     with pytest.raises(FrameError, match="front"):
         check.take({"wrist": PICTURE, "front": None})
 
 
 def test_cameras_that_nobody_looks_at_may_give_anything() -> None:
-    assert [*FrameCheck([WRIST], stale_s=0.0).take({"wrist": PICTURE, "depth": None})] == ["wrist"]
+    assert [*FrameCheck([WRIST], stale_s=0.0).take({"wrist": PICTURE, "depth": None}).images] == ["wrist"]
 
 
 class Drive:
@@ -167,9 +169,9 @@ def test_each_camera_stands_still_by_itself_and_an_optional_one_is_left_out() ->
     check = drive.check(WRIST, FRONT)
     check.take({"wrist": other(0), "front": PICTURE})
     drive.driven_s = 3.0
-    assert [*check.take({"wrist": other(1), "front": PICTURE})] == ["wrist"]
+    assert [*check.take({"wrist": other(1), "front": PICTURE}).images] == ["wrist"]
     assert list(check.left_out) == ["front"]
-    assert [*check.take({"wrist": other(2), "front": other(1)})] == ["wrist", "front"]
+    assert [*check.take({"wrist": other(2), "front": other(1)}).images] == ["wrist", "front"]
     assert not check.left_out
 
 
@@ -183,3 +185,85 @@ def test_a_simulation_says_that_it_may_repeat_and_a_setting_switches_it_off() ->
         drive.driven_s = float(second)
         assert simulated.take({"wrist": PICTURE})
         assert off.take({"wrist": PICTURE})
+
+
+# -- depth ------------------------------------------------------------------------------------------------
+
+DEPTH = DepthCameraSpec("wrist_depth", 24, 32)
+MEASURED = np.arange(24 * 32, dtype=np.uint16).reshape(24, 32)
+
+
+@pytest.mark.parametrize(
+    ("frame", "got"),
+    [
+        (None, r"got nothing"),
+        ([[1]], r"got a list"),
+        (
+            MEASURED / np.float32(1000),
+            r"float32; round it to 1000 units to the metre as uint16, with 0 where",
+        ),
+        (MEASURED.astype(np.int32), r"int32; convert it to uint16 \(1000 units to the metre\)"),
+        (MEASURED.astype(">u2"), r">u2; convert it to uint16|uint16"),
+        (MEASURED.astype(np.uint8), r"uint8; 8 bits are a picture of depth"),
+        (MEASURED[:, :, None], r"\(24, 32, 1\) uint16; leave the last axis out"),
+        (MEASURED[None], r"\(1, 24, 32\) uint16; leave the first axis out"),
+        (MEASURED.T, r"\(32, 24\) uint16; height comes before width"),
+        (PICTURE, r"\(24, 32, 3\) uint8; a colour picture"),
+        (MEASURED[:12], r"\(12, 32\) uint16; state this size in the robot's spec; depth is never scaled"),
+        (MEASURED[:0], r"\(0, 32\) uint16; an empty frame"),
+        (np.zeros((2, 2, 2, 2)), r"\(2, 2, 2, 2\) float64$"),
+    ],
+)
+def test_a_depth_frame_of_another_kind_is_refused_with_the_way_out(frame: object, got: str) -> None:
+    with pytest.raises(FrameError, match=r"depth camera 'wrist_depth': wanted \(24, 32\) uint16, .*" + got):
+        checked_depth(DEPTH, frame)
+
+
+def test_depth_is_taken_number_by_number_as_a_copy_that_nobody_can_change() -> None:
+    buffer = MEASURED.copy()
+    sight = FrameCheck([WRIST], [DEPTH], stale_s=0.0).take({"wrist_depth": buffer, "wrist": PICTURE})
+    buffer[:] = 0
+    assert [*sight.images] == ["wrist"]
+    assert [*sight.depth] == ["wrist_depth"]
+    taken = sight.depth["wrist_depth"]
+    assert taken.dtype == np.uint16
+    assert (taken == MEASURED).all()
+    with pytest.raises(ValueError, match="read-only"):
+        taken[0, 0] = 1
+
+
+def test_a_colour_frame_is_no_depth_frame_and_a_required_depth_camera_must_give_one() -> None:
+    check = FrameCheck([WRIST], [DEPTH], stale_s=0.0)
+    with pytest.raises(
+        FrameError, match=r"no frame from the depth cameras \['wrist_depth'\]; got \['wrist'\]"
+    ):
+        check.take({"wrist": PICTURE})
+    with pytest.raises(FrameError, match="a colour picture"):
+        check.take({"wrist": PICTURE, "wrist_depth": PICTURE})
+    optional = FrameCheck([], [replace(DEPTH, is_required=False)], stale_s=0.0)
+    assert not optional.take({}).depth
+
+
+@pytest.mark.parametrize("may_repeat", [True, False])
+def test_a_depth_camera_that_stands_still_while_the_robot_is_driven_is_an_error(*, may_repeat: bool) -> None:
+    drive = Drive()
+    camera = replace(DEPTH, may_repeat=may_repeat)
+    check = FrameCheck([], [camera], stale_s=2.0, driven_ns=lambda: round(drive.driven_s * NS_PER_S))
+    check.take({"wrist_depth": MEASURED})
+    drive.driven_s = 3.0
+    if may_repeat:
+        check.take({"wrist_depth": MEASURED})
+        return
+    with pytest.raises(RobotError, match="camera 'wrist_depth' stands still"):
+        check.take({"wrist_depth": MEASURED})
+    check.take({"wrist_depth": MEASURED + np.uint16(1)})
+
+
+def test_an_optional_depth_camera_that_stands_still_is_left_out() -> None:
+    drive = Drive()
+    camera = replace(DEPTH, is_required=False)
+    check = FrameCheck([], [camera], stale_s=2.0, driven_ns=lambda: round(drive.driven_s * NS_PER_S))
+    assert [*check.take({"wrist_depth": MEASURED}).depth] == ["wrist_depth"]
+    drive.driven_s = 3.0
+    assert not check.take({"wrist_depth": MEASURED}).depth
+    assert list(check.left_out) == ["wrist_depth"]

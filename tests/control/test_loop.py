@@ -20,7 +20,16 @@ from vagus.control.loop import ControlLoop
 from vagus.control.loop_stats import EndReason, LoopSummary
 from vagus.errors import ConfigError, RobotError, SpecError
 from vagus.specs import ActionKind, Limits
-from vagus.types import ActionArray, Command, FloatArray, Image, LinkState, MotionState, RequestDraft
+from vagus.types import (
+    ActionArray,
+    Command,
+    DepthImage,
+    FloatArray,
+    Image,
+    LinkState,
+    MotionState,
+    RequestDraft,
+)
 
 SHORT = LoopConfig(duration_s=0.5)
 
@@ -37,7 +46,9 @@ class NotingRecorder:
     def record_step(self, now_ns: int, command: Command, state: FloatArray) -> None:
         self.steps.append(command)
 
-    def record_images(self, draft: RequestDraft, images: Mapping[str, Image]) -> None:
+    def record_images(
+        self, draft: RequestDraft, images: Mapping[str, Image], depth: Mapping[str, DepthImage]
+    ) -> None:
         self.images.extend(images)
 
     def close(self, summary: LoopSummary) -> None:

@@ -17,7 +17,7 @@ from vagus.control.loop import COPY_ENDED
 from vagus.control.loop_stats import EndReason, LoopSummary
 from vagus.control.realtime import Sweeper
 from vagus.control.watchdog import Hang
-from vagus.types import Command, FloatArray, Image, RequestDraft
+from vagus.types import Command, DepthImage, FloatArray, Image, RequestDraft
 
 TICK_S, CONNECT_S, END_S = 15.0, 40.0, 30.0
 WAIT_S = 30.0
@@ -98,7 +98,9 @@ class Recorder:
     def record_step(self, now_ns: int, command: Command, state: FloatArray) -> None:
         pass
 
-    def record_images(self, draft: RequestDraft, images: Mapping[str, Image]) -> None:
+    def record_images(
+        self, draft: RequestDraft, images: Mapping[str, Image], depth: Mapping[str, DepthImage]
+    ) -> None:
         pass
 
     def close(self, summary: LoopSummary) -> None:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vagus.control.frames import Sight
 from vagus.control.mapping import OrderMapping
 from vagus.errors import RobotError, SpecError
-from vagus.specs import ActionFeature, CameraSpec, Limits, PolicySpec, RobotSpec, StateFeature
+from vagus.specs import (
+    ActionFeature,
+    CameraSpec,
+    DepthCameraSpec,
+    Limits,
+    PolicySpec,
+    RobotSpec,
+    StateFeature,
+)
 
 NAMES = ("a", "b", "c", "d")
 
@@ -86,3 +97,29 @@ def test_a_camera_that_gives_no_frame_is_named_unless_the_policy_can_do_without(
     assert list(mapping.images_to_policy({"top": image})) == ["top"]
     with pytest.raises(RobotError, match="top"):
         mapping.images_to_policy({"side": image})
+
+
+def test_depth_reaches_the_policy_under_its_names_and_a_colour_camera_does_not_count() -> None:
+    depth = DepthCameraSpec("cam_depth", 4, 4)
+    wanted = replace(policy_of(("a", "b"), ()), depth_cameras=(DepthCameraSpec("front_depth", 4, 4),))
+    robot = replace(robot_of(("a", "b"), ("front_depth",)), depth_cameras=(depth,))
+    with pytest.raises(SpecError, match=r"depth cameras: wanted \['front_depth'\], got \['cam_depth'\]"):
+        OrderMapping(robot, wanted)
+    rename = {"cam_depth": "front_depth", "front_depth": "front"}
+    mapping = OrderMapping(robot, wanted, rename)
+    assert mapping.cameras == ()
+    assert mapping.depth_cameras == (depth,)
+    measured = np.full((4, 4), 812, np.uint16)
+    assert mapping.depth_to_policy({"cam_depth": measured})["front_depth"] is measured
+    assert mapping.sight_to_policy(Sight({}, {"cam_depth": measured})).depth == {"front_depth": measured}
+    with pytest.raises(RobotError, match="no frame from the depth cameras"):
+        mapping.depth_to_policy({})
+
+
+def test_a_depth_camera_that_the_policy_can_do_without_may_lack() -> None:
+    optional = DepthCameraSpec("front_depth", 4, 4, is_required=False)
+    mapping = OrderMapping(
+        robot_of(("a", "b")), replace(policy_of(("a", "b"), ()), depth_cameras=(optional,))
+    )
+    assert mapping.depth_cameras == ()
+    assert mapping.depth_to_policy({}) == {}

@@ -64,7 +64,7 @@ def folder(tmp_path: Path) -> Path:
     recorder.record_step(1000, command(4), STATE)
     recorder.record_step(2000, command(None), STATE)
     draft = RequestDraft(9, 1, 4, STATE, 900, None, 0, False, 0)
-    recorder.record_images(draft, {"wrist/left": frame()})
+    recorder.record_images(draft, {"wrist/left": frame()}, {})
     recorder.close()
     return place.path
 

@@ -112,7 +112,7 @@ def test_a_step_is_written_with_all_that_is_known_of_it(disk: Disk) -> None:
 
 def test_images_are_written_as_jpeg_by_camera_episode_and_step(disk: Disk) -> None:
     recorder = recorder_of(disk).start()
-    recorder.record_images(draft(3), {"top": image(), "side": image()})
+    recorder.record_images(draft(3), {"top": image(), "side": image()}, {})
     recorder.close()
     (file,) = (disk.path / "images" / "top").iterdir()
     assert file.name == "e0001_s000003_t000003.jpg"
@@ -123,7 +123,7 @@ def test_images_are_written_as_jpeg_by_camera_episode_and_step(disk: Disk) -> No
 
 def test_images_can_be_left_out(disk: Disk) -> None:
     recorder = Recorder(disk, RecorderConfig(images=False)).start()
-    recorder.record_images(draft(3), {"top": image()})
+    recorder.record_images(draft(3), {"top": image()}, {})
     recorder.close()
     assert not (disk.path / "images").exists()
 
@@ -148,7 +148,7 @@ def test_a_hanging_disk_drops_images_first_then_steps_and_keeps_nobody_waiting(d
     assert disk.entered.wait(PATIENCE_S)
     for step in range(50):
         recorder.record_step(step, command(step), STATE)
-        recorder.record_images(draft(step), {"top": image()})
+        recorder.record_images(draft(step), {"top": image()}, {})
     assert recorder.counters["images_dropped"] == 48
     assert recorder.counters["steps_dropped"] == 0
     for step in range(200):
@@ -165,7 +165,7 @@ def test_a_full_disk_keeps_steps_for_when_there_is_room_again_and_counts_the_ima
 ) -> None:
     recorder = recorder_of(disk).start()
     disk.is_full = True
-    recorder.record_images(draft(0), {"top": image()})
+    recorder.record_images(draft(0), {"top": image()}, {})
     recorder.record_step(0, command(0), STATE)
     assert disk.entered.wait(PATIENCE_S)
     disk.is_full = False
@@ -181,7 +181,7 @@ def test_a_disk_that_stays_full_loses_what_is_left_and_says_how_much(
     disk.is_full = True
     for step in range(7):
         recorder.record_step(step, command(step), STATE)
-    recorder.record_images(draft(0), {"top": image(), "side": image()})
+    recorder.record_images(draft(0), {"top": image(), "side": image()}, {})
     recorder.close()
     assert recorder.counters["steps_dropped"] == 7
     assert recorder.counters["images_dropped"] == 2
@@ -216,7 +216,7 @@ def test_on_a_really_full_disk_no_tick_is_missed_and_every_line_can_be_read(smal
     while not recorder.counters["steps_dropped"] or not recorder.counters["images_dropped"]:
         assert time.monotonic() < deadline
         recorder.record_step(step, command(step), STATE)
-        recorder.record_images(draft(step), {"top": noise})
+        recorder.record_images(draft(step), {"top": noise}, {})
         step += 1
         time.sleep(0.0005)
     summary = Rig(config=LoopConfig(duration_s=20.0), recorder=recorder).loop.run()

@@ -10,8 +10,9 @@ from typing import Protocol
 
 from vagus.clock import Clock, MonotonicClock
 from vagus.control.camera_health import CameraHealth
+from vagus.control.frames import Sight
 from vagus.threads import Supervised
-from vagus.types import Image, RequestDraft, Snapshot
+from vagus.types import DepthImage, Image, RequestDraft, Snapshot
 
 __all__ = ["CameraThread", "ClientPort"]
 
@@ -48,9 +49,10 @@ class CameraThread:
 
     def __init__(
         self,
-        read_images: Callable[[], Mapping[str, Image]],
+        read_images: Callable[[], Sight],
         client: ClientPort,
-        on_images: Callable[[RequestDraft, Mapping[str, Image]], None] | None = None,
+        on_images: Callable[[RequestDraft, Mapping[str, Image], Mapping[str, DepthImage]], None]
+        | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._read_images = read_images
@@ -92,7 +94,7 @@ class CameraThread:
     def _serve(self, draft: RequestDraft) -> None:
         self.health.begin(self._clock.now_ns())
         try:
-            images = self._read_images()
+            images, depth = self._read_images()
         except BaseException as error:  # noqa: BLE001 - a driver's fault costs one request, not the robot
             self._fail(draft, error)
             return
@@ -101,9 +103,9 @@ class CameraThread:
             logger.warning(said)
         if self._stopping.is_set():
             return
-        self._client.offer(Snapshot(draft, images))
+        self._client.offer(Snapshot(draft, images, depth))
         if self._on_images is not None:
-            self._on_images(draft, images)
+            self._on_images(draft, images, depth)
 
     def _fail(self, draft: RequestDraft, error: BaseException) -> None:
         said = self.health.failed(error, self._clock.now_ns())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from vagus.clock import NS_PER_MS, Clock, seconds_to_ns
 from vagus.control.alarms import COMPUTER, Alarms, TickCosts
@@ -11,7 +11,7 @@ from vagus.control.camera import CameraThread
 from vagus.control.config import LoopConfig
 from vagus.control.controller import Controller, ControllerTick
 from vagus.control.episode import EpisodeWatch
-from vagus.control.frames import FrameCheck
+from vagus.control.frames import FrameCheck, Sight
 from vagus.control.loop_stats import EndReason, LoopStats
 from vagus.control.loop_watch import LoopWatch
 from vagus.control.narration import Changes
@@ -23,7 +23,7 @@ from vagus.control.tick_schedule import Tick, TickSchedule
 from vagus.control.watchdog import Watchdog
 from vagus.errors import FrameError
 from vagus.robots.robot import call_whole, robot_call
-from vagus.types import ActionArray, Command, FloatArray, Image
+from vagus.types import ActionArray, Command, FloatArray
 
 __all__ = ["ControlCycle"]
 
@@ -81,6 +81,7 @@ class ControlCycle:
         )
         self._frames = FrameCheck(
             ports.mapping.cameras,
+            ports.mapping.depth_cameras,
             stale_s=senses.camera_stale_s,
             driven_ns=lambda: self.stats.plan_actions * self.period_ns,
         )
@@ -193,13 +194,13 @@ class ControlCycle:
             self._watchdog.call = ""
             self._on_return()
 
-    def _read_images(self) -> Mapping[str, Image]:
+    def _read_images(self) -> Sight:
         read = self._ports.read_images or self._ports.robot.read_images
         try:
-            images = read()
+            seen = read()
         finally:
             self._on_return()
-        return self._ports.mapping.images_to_policy(self._frames.take(images))
+        return self._ports.mapping.sight_to_policy(self._frames.take(seen))
 
     def _command(self, tick: ControllerTick, command: Command, state: FloatArray, now_ns: int) -> bool:
         """Command the robot; return False if it must not be commanded any more."""

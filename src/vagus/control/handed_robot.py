@@ -12,12 +12,15 @@ from vagus.errors import FrameError
 from vagus.quoting import quoted
 from vagus.robots.robot import call_whole
 from vagus.specs import RobotSpec
-from vagus.types import ActionArray, FloatArray, Image
+from vagus.types import ActionArray, FloatArray, Frame
 
 __all__ = ["HandedRobot", "Images"]
 
-Images: TypeAlias = "Mapping[str, Image] | Callable[[], Mapping[str, Image]]"
-"""Camera name → (height, width, 3) uint8 RGB; or a function that returns this, called on another thread."""
+Images: TypeAlias = "Mapping[str, Frame] | Callable[[], Mapping[str, Frame]]"
+"""Camera name → (height, width, 3) uint8 RGB, depth camera name → (height, width) uint16.
+
+Or a function that returns this, called on another thread.
+"""
 
 
 class HandedRobot:
@@ -54,7 +57,7 @@ class HandedRobot:
         """Return the state that was set; it is checked elsewhere."""
         return cast("FloatArray", self.state)
 
-    def read_images(self) -> Mapping[str, Image]:
+    def read_images(self) -> Mapping[str, Frame]:
         """Return the frames of the newest request."""
         frames = self._frames  # replaced on another thread
         return frames() if callable(frames) else frames
@@ -71,6 +74,6 @@ class HandedRobot:
         """Do nothing: the robot is the user's."""
 
 
-def _copy(frame: object) -> Image:
+def _copy(frame: object) -> Frame:
     """Return a copy of a picture; what is none is told about where frames are checked."""
-    return cast("Image", frame.copy() if isinstance(frame, np.ndarray) else frame)
+    return cast("Frame", frame.copy() if isinstance(frame, np.ndarray) else frame)

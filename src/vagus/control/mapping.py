@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vagus.control.frames import Sight
 from vagus.errors import RobotError, SpecError
-from vagus.specs import ActionFeature, CameraSpec, PolicySpec, RobotSpec, rename_robot_spec
-from vagus.types import ActionArray, FloatArray, Image
+from vagus.specs import (
+    ActionFeature,
+    CameraSpec,
+    DepthCameraSpec,
+    PolicySpec,
+    RobotSpec,
+    rename_robot_spec,
+)
+from vagus.types import ActionArray, DepthImage, FloatArray, Image
 
 __all__ = ["OrderMapping"]
+
+CameraT = TypeVar("CameraT", CameraSpec, DepthCameraSpec)
+FrameT = TypeVar("FrameT")
 
 
 class OrderMapping:
@@ -32,6 +44,7 @@ class OrderMapping:
         state_names: the robot's state features in the robot's order, in the policy's names.
         cameras: those that the policy looks at, in the robot's names and sizes; required where the policy
             requires them.
+        depth_cameras: likewise.
     """
 
     def __init__(self, robot: RobotSpec, policy: PolicySpec, rename: Mapping[str, str] | None = None) -> None:
@@ -56,19 +69,12 @@ class OrderMapping:
         self._state_of_policy = _indices(
             "state", wanted=[feature.name for feature in policy.state], among=self.state_names
         )
-        source = {new.name: old.name for old, new in zip(robot.cameras, renamed.cameras, strict=True)}
-        missing = sorted(c.name for c in policy.cameras if c.is_required and c.name not in source)
-        if missing:
-            raise SpecError(
-                "cameras", wanted=f"{missing}", got=f"{sorted(source)}", fix="map names with `rename`"
-            )
-        self._cameras = tuple(
-            (c.name, source[c.name], c.is_required) for c in policy.cameras if c.name in source
+        self._cameras = _sources(robot.cameras, renamed.cameras, policy.cameras, "cameras")
+        self._depth_cameras = _sources(
+            robot.depth_cameras, renamed.depth_cameras, policy.depth_cameras, "depth cameras"
         )
-        own = {camera.name: camera for camera in robot.cameras}
-        self.cameras: tuple[CameraSpec, ...] = tuple(
-            replace(own[name], is_required=is_required) for _, name, is_required in self._cameras
-        )
+        self.cameras: tuple[CameraSpec, ...] = _looked_at(robot.cameras, self._cameras)
+        self.depth_cameras: tuple[DepthCameraSpec, ...] = _looked_at(robot.depth_cameras, self._depth_cameras)
 
     def action_to_robot(self, action: ActionArray) -> ActionArray:
         """Return an action in the robot's order, (action_dim,), from one in the policy's."""
@@ -92,10 +98,58 @@ class OrderMapping:
         Raises:
             RobotError: a required one is missing.
         """
-        missing = [own for _, own, is_required in self._cameras if is_required and own not in images]
-        if missing:
-            raise RobotError(f"no frame from the cameras {missing}")
-        return {name: images[own] for name, own, _ in self._cameras if own in images}
+        return _to_policy(images, self._cameras, "cameras")
+
+    def depth_to_policy(self, depth: Mapping[str, DepthImage]) -> dict[str, DepthImage]:
+        """Return the depth frames that the policy uses, by its names.
+
+        Raises:
+            RobotError: a required one is missing.
+        """
+        return _to_policy(depth, self._depth_cameras, "depth cameras")
+
+    def sight_to_policy(self, sight: Sight) -> Sight:
+        """Return the frames of both kinds that the policy uses, by its names.
+
+        Raises:
+            RobotError: a required one is missing.
+        """
+        return Sight(self.images_to_policy(sight.images), self.depth_to_policy(sight.depth))
+
+
+class _Source(NamedTuple):
+    """Where a camera of the policy gets its frames from."""
+
+    name: str
+    own: str
+    is_required: bool
+
+
+def _sources(
+    own: Sequence[CameraT], renamed: Sequence[CameraT], wanted: Sequence[CameraT], what: str
+) -> tuple[_Source, ...]:
+    """Return the robot's camera for each camera of the policy; one that is not required may lack.
+
+    Raises:
+        SpecError: the robot lacks a required one.
+    """
+    source = {new.name: old.name for old, new in zip(own, renamed, strict=True)}
+    missing = sorted(c.name for c in wanted if c.is_required and c.name not in source)
+    if missing:
+        raise SpecError(what, wanted=f"{missing}", got=f"{sorted(source)}", fix="map names with `rename`")
+    return tuple(_Source(c.name, source[c.name], c.is_required) for c in wanted if c.name in source)
+
+
+def _looked_at(own: Sequence[CameraT], sources: Sequence[_Source]) -> tuple[CameraT, ...]:
+    by_name = {camera.name: camera for camera in own}
+    return tuple(replace(by_name[each.own], is_required=each.is_required) for each in sources)
+
+
+def _to_policy(frames: Mapping[str, FrameT], sources: Sequence[_Source], what: str) -> dict[str, FrameT]:
+    missing = [each.own for each in sources if each.is_required and each.own not in frames]
+    if missing:
+        raise RobotError(f"no frame from the {what} {missing}")
+    return {each.name: frames[each.own] for each in sources if each.own in frames}
 
 
 def _encoded(ours: ActionFeature, theirs: ActionFeature) -> ActionFeature:

@@ -15,7 +15,9 @@ from vagus.control.motion import Motion
 from vagus.robots.robot import Robot
 from vagus.types import (
     Command,
+    DepthImage,
     FloatArray,
+    Frame,
     Image,
     LinkState,
     MotionState,
@@ -40,8 +42,10 @@ class RecorderPort(Protocol):
         """Record one command (control thread)."""
         ...
 
-    def record_images(self, draft: RequestDraft, images: Mapping[str, Image]) -> None:
-        """Record the images of one request (camera thread)."""
+    def record_images(
+        self, draft: RequestDraft, images: Mapping[str, Image], depth: Mapping[str, DepthImage]
+    ) -> None:
+        """Record the colour and depth images of one request (camera thread)."""
         ...
 
     def close(self, summary: LoopSummary) -> None:
@@ -69,7 +73,7 @@ class LoopPorts:
     motion: Motion
     mapping: OrderMapping
     recorder: RecorderPort | None = None
-    read_images: Callable[[], Mapping[str, Image]] | None = None
+    read_images: Callable[[], Mapping[str, Frame]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

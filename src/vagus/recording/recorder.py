@@ -17,7 +17,7 @@ from vagus.recording.lines import StepLine
 from vagus.recording.session import Json
 from vagus.recording.session_folder import SessionFolder
 from vagus.threads import Supervised
-from vagus.types import Command, FloatArray, Image, RequestDraft
+from vagus.types import Command, DepthImage, FloatArray, Image, RequestDraft
 from vagus.wire.images import encode_image
 
 __all__ = ["Recorder"]
@@ -83,8 +83,13 @@ class Recorder:
             return
         self._steps.append(_Step(now_ns, command, state))
 
-    def record_images(self, draft: RequestDraft, images: Mapping[str, Image]) -> None:
-        """Record the frames of one request; returns at once."""
+    def record_images(
+        self,
+        draft: RequestDraft,
+        images: Mapping[str, Image],
+        depth: Mapping[str, DepthImage],  # noqa: ARG002 - the folder has no place for it
+    ) -> None:
+        """Record the colour frames of one request; returns at once. Depth frames are not written."""
         if not self._config.images:
             return
         if len(self._frames) >= self._config.max_waiting_images:

@@ -12,7 +12,7 @@ from vagus.control.mapping import OrderMapping
 from vagus.control.ports import RecorderPort
 from vagus.edge.client.handshake import Contract
 from vagus.robots.robot import Robot
-from vagus.types import Image
+from vagus.types import Frame
 
 __all__ = ["FORMATS", "Opener", "Recording", "Run", "open_recording"]
 
@@ -47,7 +47,7 @@ class Recording:
 
     place: str = ""
     recorder: RecorderPort | None = None
-    read_images: Callable[[], Mapping[str, Image]] | None = None
+    read_images: Callable[[], Mapping[str, Frame]] | None = None
 
 
 Opener: TypeAlias = "Callable[[RecorderConfig, Run, Robot, OrderMapping, Contract], Recording]"

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 from vagus.errors import RobotError, SpecError
 from vagus.quoting import quoted
 from vagus.specs import RobotSpec
-from vagus.types import ActionArray, FloatArray, Image
+from vagus.types import ActionArray, FloatArray, Frame
 
 __all__ = [
     "ARGUMENTS",
@@ -59,8 +59,11 @@ class Robot(Protocol):
         """
         ...
 
-    def read_images(self) -> Mapping[str, Image]:
-        """Return the newest frame of every camera, RGB uint8 (height, width, 3).
+    def read_images(self) -> Mapping[str, Frame]:
+        """Return the newest frame of every camera, RGB uint8 (height, width, 3), and of every depth camera.
+
+        A frame of a depth camera is uint16 (height, width), 0 where nothing was measured. One call is one
+        moment: take a colour frame and its depth frame at the same time.
 
         Raises:
             RobotError: a camera gave no frame; this request is skipped and counted. If the first

@@ -11,6 +11,7 @@ import pytest
 
 from vagus.cli.parse import parse_as
 from vagus.cli.run import RunCommand
+from vagus.control.frames import FrameCheck
 from vagus.control.mapping import OrderMapping
 from vagus.control.robot_check import Admission, admitted
 from vagus.integrations.gymnasium.mapping import Spaces, load_mapping, resolve
@@ -49,8 +50,8 @@ def test_the_environment_of_the_quickstart_is_driven_by_its_policy(
     mapping = OrderMapping(robot.spec, policy.spec)
     robot.connect()
     state = mapping.state_to_policy(robot.read_state())
-    images = mapping.images_to_policy(robot.read_images())
-    observation = Observation(state, images, "", 0)
+    sight = mapping.sight_to_policy(FrameCheck(mapping.cameras, stale_s=0.0).take(robot.read_images()))
+    observation = Observation(state, sight.images, "", 0)
     chunk = policy.infer([Row(policy.open_session(), observation, 0, None, 0, 0, 1)])[0]
     assert isinstance(chunk, ActionChunk)
     assert chunk.robot.shape == (10, 2)

@@ -13,7 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from vagus.integrations.lerobot.dataset.process import CLOSE_S, WriterProcess
 from vagus.integrations.lerobot.dataset.provenance import COLUMNS, row_of
 from vagus.specs import ActionKind, RobotSpec
 from vagus.threads import Supervised
-from vagus.types import ActionArray, Command, FloatArray, Image, RequestDraft
+from vagus.types import ActionArray, Command, DepthImage, FloatArray, Frame, Image, RequestDraft
 
 __all__ = ["DatasetRecorder", "DatasetSettings", "FrameSink", "start_dataset_recorder"]
 
@@ -72,7 +72,7 @@ def start_dataset_recorder(
     settings: DatasetSettings,
     *,
     mapping: OrderMapping,
-    read_images: Callable[[], Mapping[str, Image]],
+    read_images: Callable[[], Mapping[str, Frame]],
 ) -> DatasetRecorder:
     """Open the dataset and return its recorder, running.
 
@@ -174,7 +174,7 @@ class DatasetRecorder:
         self._sender = Supervised(self._send_all, name="vagus-dataset-sender")
         self.counters: Counter[str] = Counter()
 
-    def start(self, read_images: Callable[[], Mapping[str, Image]] | None, cameras: tuple[str, ...]) -> None:
+    def start(self, read_images: Callable[[], Mapping[str, Frame]] | None, cameras: tuple[str, ...]) -> None:
         """Start; `read_images` gives the frames of these cameras, None: there are none."""
         self._cameras = cameras
         if read_images is not None:
@@ -197,8 +197,10 @@ class DatasetRecorder:
         self._wanted.append(cut.begun)
         self._is_wanted.set()
 
-    def record_images(self, draft: RequestDraft, images: Mapping[str, Image]) -> None:
-        """Nothing: frames have pictures of their own."""
+    def record_images(
+        self, draft: RequestDraft, images: Mapping[str, Image], depth: Mapping[str, DepthImage]
+    ) -> None:
+        """Nothing: frames have pictures of their own, and a dataset has no depth."""
 
     def close(self, summary: LoopSummary | None = None) -> None:  # noqa: ARG002 - a dataset has no place for it
         """Hand over what is left and wait for the dataset to be finished. Twice is harmless."""
@@ -228,7 +230,7 @@ class DatasetRecorder:
         if cut.is_end:
             self._waiting.append(EndEpisode())
 
-    def _look_all(self, read_images: Callable[[], Mapping[str, Image]]) -> None:
+    def _look_all(self, read_images: Callable[[], Mapping[str, Frame]]) -> None:
         while not self._stopping.is_set():
             self._is_wanted.wait(IDLE_S)
             self._is_wanted.clear()
@@ -238,10 +240,10 @@ class DatasetRecorder:
                     self._look(frame, read_images)
                 frame.is_looked_at = True
 
-    def _look(self, frame: DatasetFrame, read_images: Callable[[], Mapping[str, Image]]) -> None:
+    def _look(self, frame: DatasetFrame, read_images: Callable[[], Mapping[str, Frame]]) -> None:
         try:
             seen = read_images()
-            frame.images = {name: seen[name] for name in self._cameras}
+            frame.images = {name: cast("Image", seen[name]) for name in self._cameras}
         except BaseException as error:  # noqa: BLE001 - a camera's fault costs a frame of the dataset
             logger.debug("no pictures for a frame: %s", error)
 

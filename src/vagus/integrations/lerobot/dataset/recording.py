@@ -12,7 +12,7 @@ from vagus.edge.client.handshake import Contract
 from vagus.integrations.lerobot.dataset.recorder import DatasetSettings, start_dataset_recorder
 from vagus.recording.registry import Recording, Run
 from vagus.robots.robot import Robot
-from vagus.types import Image
+from vagus.types import Frame
 
 __all__ = ["open_dataset"]
 
@@ -42,11 +42,11 @@ def open_dataset(
     return Recording(str(root), recorder, read_images)
 
 
-def _one_at_a_time(read_images: Callable[[], Mapping[str, Image]]) -> Callable[[], Mapping[str, Image]]:
+def _one_at_a_time(read_images: Callable[[], Mapping[str, Frame]]) -> Callable[[], Mapping[str, Frame]]:
     """Return the same for two threads: a robot is only ever asked by one."""
     lock = threading.Lock()
 
-    def read() -> Mapping[str, Image]:
+    def read() -> Mapping[str, Frame]:
         with lock:
             return read_images()
 

@@ -263,10 +263,10 @@ class Pilot:
             FrameError: there never will be.
         """
         try:
-            images = self.senses.look(observation)
+            sight = self.senses.look(observation)
         except RobotError:
             self._ports.client.draft_failed(draft.ticket)
             if self.senses.health.refusal:
                 raise
             return
-        self._ports.client.offer(Snapshot(draft, images))
+        self._ports.client.offer(Snapshot(draft, sight.images, sight.depth))

@@ -11,14 +11,14 @@ import numpy as np
 from vagus.clock import Clock
 from vagus.control.camera_health import CameraHealth
 from vagus.control.config import SensesConfig
-from vagus.control.frames import FrameCheck
+from vagus.control.frames import FrameCheck, Sight
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
 from vagus.control.readings import Reading
 from vagus.control.state_reader import StateReader
 from vagus.errors import FrameError, RobotError
 from vagus.specs import RobotSpec
-from vagus.types import ActionArray, Image
+from vagus.types import ActionArray
 
 __all__ = ["Observation", "Senses"]
 
@@ -57,7 +57,9 @@ class Senses:
         self._mapping = mapping
         self._clock = clock
         self._state = StateReader(self._ask, mapping, motion, config, clock, call="get_observation")
-        self._frames = FrameCheck(mapping.cameras, stale_s=config.camera_stale_s, driven_ns=driven_ns)
+        self._frames = FrameCheck(
+            mapping.cameras, mapping.depth_cameras, stale_s=config.camera_stale_s, driven_ns=driven_ns
+        )
         self._read: Callable[[], Observation] = dict
         self._check: Callable[[Observation], None] = lambda _: None
         self._seen: Observation | None = None
@@ -97,7 +99,7 @@ class Senses:
         """Return the time spent in reading since the last call."""
         return self._state.take_spent_ns()
 
-    def look(self, seen: Observation) -> dict[str, Image]:
+    def look(self, seen: Observation) -> Sight:
         """Return read-only copies of the frames that the policy uses, by its names.
 
         Raises:
@@ -106,16 +108,17 @@ class Senses:
         now_ns = self._clock.now_ns()
         self.health.begin(now_ns)
         own = [camera.name for camera in self._mapping.cameras]
+        own += [camera.name for camera in self._mapping.depth_cameras]
         try:
             frames = self._frames.take({name: seen[name] for name in own if name in seen})
-            images = self._mapping.images_to_policy(frames)
+            sight = self._mapping.sight_to_policy(frames)
         except RobotError as error:
             self._tell(self.health.failed(error, now_ns))
             if self.health.refusal:
                 raise FrameError(self.health.refusal) from error
             raise
         self._tell(self.health.seen())
-        return images
+        return sight
 
     def commanded(self, action: ActionArray) -> None:
         """Note the last command, in the order of the mapping's actions."""
