@@ -11,15 +11,10 @@ import pytest
 from integrations.lerobot_grpc.rig import MODEL, PATIENCE_S, SETUP, WAITS, Stand, newer, observation, standing
 from vagus.clock import NS_PER_S
 from vagus.errors import LinkError, SessionRefusedError, SpecError, StateError
+from vagus.gateways.callers import MAX_STRANGERS, SPARE_OPENS
 from vagus.gateways.peer import Peer
 from vagus.integrations.lerobot_grpc.conversation import WaitingCall
-from vagus.integrations.lerobot_grpc.conversations import (
-    MAX_CALLS,
-    MAX_KEPT,
-    MAX_STRANGERS,
-    SPARE_OPENS,
-    Conversations,
-)
+from vagus.integrations.lerobot_grpc.conversations import MAX_CALLS, MAX_KEPT, Conversations
 from vagus.integrations.lerobot_grpc.pickle_writer import write_observation
 
 ONE, OTHER, ELSEWHERE = "ipv4:10.0.0.1:50001", "ipv4:10.0.0.1:50002", "ipv4:10.0.0.2:50001"
@@ -168,8 +163,8 @@ def test_calls_are_bounded_for_each_address_and_for_strangers(table: Table) -> N
             calls.enter_context(table.conversations.calling(f"ipv4:10.0.1.{number}:1"))
         with pytest.raises(SessionRefusedError, match="too many calls"):
             calls.enter_context(table.conversations.calling(OTHER))
-    assert table.conversations._callers == {}
-    assert table.conversations._strangers == set()
+    assert table.conversations._callers._callers == {}
+    assert table.conversations._callers._strangers == set()
 
 
 def test_a_host_opens_a_few_sessions_at_once_and_others_do_not_pay(table: Table) -> None:

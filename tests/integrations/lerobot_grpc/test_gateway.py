@@ -35,9 +35,10 @@ from integrations.lerobot_grpc.rig import (
 from lerobot_pickles import golden
 from vagus.errors import ConfigError
 from vagus.gateway_config import GatewayConfig
+from vagus.gateways import call_pace, callers
 from vagus.gateways.gateway import Gateway
 from vagus.gateways.registry import listener_of
-from vagus.integrations.lerobot_grpc import conversation, conversations, gateway
+from vagus.integrations.lerobot_grpc import conversation, conversations
 from vagus.integrations.lerobot_grpc.dialect import STEP_S, TIMESTAMP, TIMESTEP, decode_reply
 from vagus.integrations.lerobot_grpc.gateway import LeRobotGrpcListener
 from vagus.integrations.lerobot_grpc.messages import TimedObservation
@@ -67,7 +68,7 @@ def pair(stand: Stand) -> Iterator[tuple[RawClient, RawClient]]:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits of seconds become waits of tenths."""
     monkeypatch.setattr(conversation, "WAIT_S", 0.2)
-    monkeypatch.setattr(conversations, "LEAVE_NS", 100_000_000)
+    monkeypatch.setattr(callers, "LEAVE_NS", 100_000_000)
     monkeypatch.setattr(conversations, "STREAM_TIMEOUT_NS", 300_000_000)
 
 
@@ -80,8 +81,7 @@ def wait_until(happened: Callable[[], bool]) -> None:
 
 def talk(stand: Stand) -> conversation.Conversation:
     """Return the conversation with the client that came last."""
-    found = [caller.conversation for caller in stand.listener._conversations._callers.values()]
-    return next(one for one in reversed(found) if one is not None)
+    return stand.listener._conversations._callers.conversations()[-1]
 
 
 def part(state: TransferState, data: bytes = b"") -> bytes:
@@ -358,7 +358,7 @@ def test_garbage_is_refused_and_nobody_else_notices(
     rest: bytes,
     is_begun: bool,
 ) -> None:
-    monkeypatch.setattr(gateway, "PAUSE_S", 0.0)
+    monkeypatch.setattr(call_pace, "PAUSE_S", 0.0)
     bad, good = pair
     name = "observation" if method == "SendObservations" else "policy_setup"
     message = golden(f"{name}.grpcmsg.bin")[: len(rest)] + rest if is_begun else rest
@@ -425,7 +425,9 @@ def test_a_stream_that_does_not_end_is_ended_and_holds_nobody_up() -> None:
         ended: list[str] = []
         thread = threading.Thread(target=lambda: ended.append(refusal(lambda: slow.stream(dripping()))[0]))
         thread.start()
-        wait_until(lambda: any(caller.calls for caller in stand.listener._conversations._callers.values()))
+        wait_until(
+            lambda: any(caller.calls for caller in stand.listener._conversations._callers._callers.values())
+        )
         status, told = refusal(lambda: slow.observe(1.0))
         assert (status, "one observation after the other" in told) == ("FAILED_PRECONDITION", True)
         good.observe(1.0)
@@ -482,7 +484,7 @@ class LostCall:
 def test_a_client_that_goes_during_its_call_is_noted_at_its_own_address(stand: Stand) -> None:
     with stand.client() as client:
         client.set_up()
-        address, caller = list(stand.listener._conversations._callers.items())[-1]
+        address, caller = list(stand.listener._conversations._callers._callers.items())[-1]
         get_actions = stand.listener._guarded(stand.listener._get_actions)
         assert get_actions(b"", LostCall(address)) == b""
         assert caller.left_ns is not None

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from integrations.lerobot_grpc.rig import JOINTS, MODEL, PROFILE, SETUP
+from integrations.lerobot_grpc.rig import JOINTS, PROFILE, SETUP
 from vagus.errors import SpecError
 from vagus.gateways.profile import ResizeRule
 from vagus.integrations.lerobot_grpc.messages import RemotePolicyConfig, RobotFeature
-from vagus.integrations.lerobot_grpc.robot_setup import check_model, check_setup, listed_model
-from vagus.wire.schema import Capabilities
+from vagus.integrations.lerobot_grpc.robot_setup import check_setup
 
 STATE = "observation.state"
 FRONT = "observation.images.front"
@@ -81,40 +80,3 @@ def test_a_robot_without_a_state_is_one_of_a_profile_without_a_state() -> None:
     check_setup(features(observation__state=None)(SETUP), replace(PROFILE, state=()))
     with pytest.raises(SpecError, match="wanted no state"):
         check_setup(SETUP, replace(PROFILE, state=()))
-
-
-@pytest.mark.parametrize(
-    ("asked", "models", "entry"),
-    [
-        (MODEL, {}, ""),
-        (MODEL, {MODEL: "act", "*": "pi0"}, MODEL),
-        ("another", {MODEL: "act", "*": "pi0"}, "*"),
-    ],
-)
-def test_a_model_is_looked_up_in_the_table(asked: str, models: Mapping[str, str], entry: str) -> None:
-    assert listed_model(asked, models) == entry
-
-
-def test_a_model_that_is_not_in_the_table_is_refused_with_the_table() -> None:
-    with pytest.raises(SpecError, match="wanted a, b, got user/model; name one of these"):
-        listed_model(MODEL, {"b": "", "a": ""})
-
-
-def capabilities(model: str, revision: str = "main", name: str = "default") -> Capabilities:
-    return Capabilities(
-        server="s", model=model, revision=revision, service_name=name, model_hash="h", policy_type="act",
-        actions=(), state=(), horizon=1, model_dim=1, rate_hz=30.0, schema_min=1, schema_max=1,
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "asked", [MODEL, "user/model/main", "user/model/main/default", "user_model-f3949f1a/main/default"]
-)
-def test_the_served_model_may_be_named_as_it_is(asked: str) -> None:
-    check_model(asked, capabilities(MODEL))
-
-
-@pytest.mark.parametrize("asked", ["user/mode", "model", "/", "", "user/model/v2", "/".join("a" * 500)])
-def test_another_model_is_refused_with_the_one_that_is_served(asked: str) -> None:
-    with pytest.raises(SpecError, match=r"wanted user/model \(service user_model-f3949f1a/main/default\)"):
-        check_model(asked, capabilities(MODEL))

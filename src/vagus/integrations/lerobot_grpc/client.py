@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -12,10 +11,11 @@ import grpc
 import numpy as np
 
 from vagus.clock import NS_PER_S, monotonic_ns, seconds_left, seconds_to_ns
-from vagus.errors import LinkError, PolicyError, ProtocolError, QueryTimeoutError
+from vagus.errors import LinkError, PolicyError, ProtocolError
 from vagus.gateways.foreign_address import ForeignAddress
 from vagus.gateways.foreign_server import Asked
-from vagus.gateways.msgpack import MAX_FOREIGN_BYTES, Key, Value
+from vagus.gateways.grpc_channel import GrpcChannel
+from vagus.gateways.msgpack import Key, Value
 from vagus.gateways.neutral import Envelope, ForeignReply, ForeignRequest, WirePath
 from vagus.gateways.profile import Profile
 from vagus.integrations.lerobot_grpc.dialect import (
@@ -29,23 +29,15 @@ from vagus.integrations.lerobot_grpc.dialect import (
 from vagus.integrations.lerobot_grpc.messages import HelpersModule, RemotePolicyConfig, RobotFeature
 from vagus.integrations.lerobot_grpc.options import LeRobotGrpcOptions
 from vagus.policies.policy import ServingMode
-from vagus.quoting import quoted
 from vagus.specs import RtcSpec
 
 __all__ = ["LeRobotGrpcClient"]
 
-SERVICE: Final = "/transport.AsyncInference/"
+SERVICE: Final = "transport.AsyncInference"
 FIRST_TIMESTEPS: Final = 1 << 40
 """Timesteps among which the first is drawn."""
 STATE: Final = ("observation.state",)
 IMAGES: Final = "observation.images."
-_OPTIONS: Final = (
-    ("grpc.max_receive_message_length", MAX_FOREIGN_BYTES),
-    ("grpc.enable_retries", 0),  # each call has one deadline, and a question is not asked twice
-    ("grpc.enable_http_proxy", 0),  # a variable for web browsers is no place to send a robot's pictures to
-    ("grpc.use_local_subchannel_pool", 1),  # a new channel is a new connection
-    ("grpc.client_idle_timeout_ms", 2**31 - 1),  # a robot may pause; to connect again is to load again
-)
 
 
 class LeRobotGrpcClient:
@@ -86,7 +78,7 @@ class LeRobotGrpcClient:
         self._ready_timeout_s = options.timeout_s
         # where nobody else begins: a robot that asks the same server would get answers of equal numbers
         self._timestep = secrets.randbelow(FIRST_TIMESTEPS)
-        self._line: _Channel | None = None
+        self._line: GrpcChannel | None = None
 
     @property
     def is_open(self) -> bool:
@@ -102,7 +94,7 @@ class LeRobotGrpcClient:
         """
         self.close()
         end_ns = monotonic_ns() + seconds_to_ns(timeout_s)
-        line = self._line = _Channel(self.address)
+        line = self._line = GrpcChannel(grpc, self.address, SERVICE)
         line.call("Ready", b"", min(timeout_s, self._ready_timeout_s))
         line.call("SendPolicyInstructions", self._setup, seconds_left(end_ns))
         return {}
@@ -147,7 +139,7 @@ class LeRobotGrpcClient:
         if line is not None:
             line.close()
 
-    def _opened(self) -> _Channel:
+    def _opened(self) -> GrpcChannel:
         if self._line is None:
             raise LinkError("not connected")
         return self._line
@@ -166,63 +158,6 @@ class LeRobotGrpcClient:
             (MUST_GO,): True,
         }
         return replace(request, envelope=self._envelope, observation=observation, beside=beside)
-
-
-class _Channel:
-    """One channel, for as long as its first connection stands."""
-
-    def __init__(self, address: ForeignAddress) -> None:
-        self._channel = grpc.insecure_channel(address.target, options=_OPTIONS)
-        self._was_ready = False
-        self.is_lost = False
-        self._channel.subscribe(self._note)
-
-    def call(self, name: str, message: bytes, timeout_s: float) -> bytes:
-        """Return the answer to one message.
-
-        Raises:
-            LinkError: the connection is lost, or no answer came in time.
-            ProtocolError: the server does not know the call, or refuses.
-        """
-        ask: Callable[..., bytes] = self._channel.unary_unary(f"{SERVICE}{name}")
-        with _told(name, timeout_s):
-            return ask(message, timeout=timeout_s)
-
-    def stream(self, name: str, messages: Sequence[bytes], timeout_s: float) -> bytes:
-        """Return the answer to several messages.
-
-        Raises:
-            LinkError: the connection is lost, or no answer came in time.
-            ProtocolError: the server does not know the call, or refuses.
-        """
-        ask: Callable[..., bytes] = self._channel.stream_unary(f"{SERVICE}{name}")
-        with _told(name, timeout_s):
-            return ask(iter(messages), timeout=timeout_s)
-
-    def close(self) -> None:
-        """Close the channel; calls in it are cancelled."""
-        self.is_lost = True
-        self._channel.close()
-
-    def _note(self, state: grpc.ChannelConnectivity) -> None:
-        """Take the state of the connection, on a thread of gRPC."""
-        is_ready = state is grpc.ChannelConnectivity.READY
-        self.is_lost |= self._was_ready and not is_ready
-        self._was_ready |= is_ready
-
-
-@contextmanager
-def _told(name: str, timeout_s: float) -> Iterator[None]:
-    try:
-        yield
-    except grpc.RpcError as error:
-        code = error.code()
-        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            raise QueryTimeoutError(f"no answer to {name} within {timeout_s:.1f} s") from error
-        said = f"{name}: {code.name}, {quoted(error.details())}"
-        if code in (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL):
-            raise ProtocolError(said) from error
-        raise LinkError(said) from error
 
 
 def _features_of(profile: Profile, names: tuple[str, ...]) -> dict[str, RobotFeature]:

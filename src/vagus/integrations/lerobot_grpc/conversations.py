@@ -4,47 +4,30 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from vagus.clock import NS_PER_S, Clock, seconds_to_ns
 from vagus.errors import SessionRefusedError, SpecError, StateError
+from vagus.gateways.callers import MAX_STRANGERS, OPENS_PER_S, SPARE_OPENS, Callers, host_of
 from vagus.gateways.gateway import Gateway
+from vagus.gateways.model_choice import check_model, listed_model
 from vagus.integrations.lerobot_grpc.conversation import Conversation
 from vagus.integrations.lerobot_grpc.messages import RemotePolicyConfig
-from vagus.integrations.lerobot_grpc.robot_setup import check_model, check_setup, listed_model
+from vagus.integrations.lerobot_grpc.robot_setup import check_setup
 from vagus.server.fair_queue import Allowance
 
-__all__ = ["MAX_CALLS", "MAX_STRANGERS", "Conversations"]
+__all__ = ["MAX_CALLS", "Conversations"]
 
 MAX_CALLS = 6
 """Most calls of one address at a time; a robot client has two."""
-MAX_STRANGERS = 16
-"""Most addresses, beyond one per place, that call without having a place."""
 STREAM_TIMEOUT_NS = 10 * NS_PER_S
 """Longest time that one observation may take on its way."""
-LEAVE_NS = 2 * NS_PER_S
-"""A client that ended a call before its answer, and has not called for so long, has gone."""
-SPARE_OPENS = 8
-"""Sessions that one host may open at once, beyond two per place."""
-OPENS_PER_S = 2.0
-"""Sessions per second that it may open in the long run; a server grants each name a few."""
-CLOSING = "the gateway is closing"
+HOW_TO_CHOOSE = "name one of these with --pretrained_name_or_path, or add yours to the gateway's models"
 MAX_KEPT = 1024
 """Largest number of hosts, and of addresses, of which something is remembered."""
 
 ValueT = TypeVar("ValueT")
-
-
-@dataclass
-class _Caller:
-    seen_ns: int
-    calls: int = 0
-    conversation: Conversation | None = None
-    left_ns: int | None = None
-    is_introducing: bool = False
 
 
 class Conversations:
@@ -58,34 +41,25 @@ class Conversations:
     def __init__(self, gateway: Gateway, clock: Clock) -> None:
         self._gateway = gateway
         self._clock = clock
-        self._idle_ns = seconds_to_ns(gateway.config.idle_timeout_s)
+        most = gateway.config.max_peers
+        self._callers: Callers[Conversation] = Callers(
+            clock,
+            max_calls=MAX_CALLS,
+            max_strangers=most + MAX_STRANGERS,
+            idle_ns=seconds_to_ns(gateway.config.idle_timeout_s),
+        )
         self._lock = threading.Lock()
-        self._callers: dict[str, _Caller] = {}
-        self._strangers: set[str] = set()
         self._heard: OrderedDict[str, RemotePolicyConfig | None] = OrderedDict()
         self._refused: OrderedDict[str, None] = OrderedDict()
-        self._is_closed = False
-        burst = 2 * gateway.config.max_peers + SPARE_OPENS
-        self._opens = Allowance(burst=burst, per_s=OPENS_PER_S)
+        self._opens = Allowance(burst=2 * most + SPARE_OPENS, per_s=OPENS_PER_S)
 
-    @contextmanager
-    def calling(self, address: str) -> Iterator[None]:
+    def calling(self, address: str) -> AbstractContextManager[None]:
         """Count a call of this address, as long as it lasts.
 
         Raises:
             SessionRefusedError: there are too many at a time.
         """
-        with self._lock:
-            caller = self._enter(address)
-        try:
-            yield
-        finally:
-            with self._lock:
-                caller.calls -= 1
-                caller.seen_ns = self._clock.now_ns()
-                if not caller.calls and caller.conversation is None:
-                    del self._callers[address]
-                    self._strangers.discard(address)
+        return self._callers.calling(address)
 
     def introduce(self, address: str, config: RemotePolicyConfig) -> Conversation:
         """Begin a conversation with a robot client, in the place of the one that it had.
@@ -96,20 +70,15 @@ class Conversations:
             LinkError: no server answers.
             StateError: this address is being introduced already, or the gateway closes.
         """
-        with self._introducing(address) as caller:
+        with self._callers.introducing(address) as caller:
             if caller.conversation is not None and caller.conversation.config == config:
                 caller.conversation.reset()
                 return caller.conversation
-            self._end(caller)
+            self._callers.unsettle(caller)
             conversation = self._admitted(address, config)
-            with self._lock:
-                if not self._is_closed:
-                    caller.conversation = conversation
-                    self._strangers.discard(address)
-                    self._remember(address, config)
-                    return conversation
-        conversation.close()
-        raise StateError(CLOSING)
+            self._callers.settle(caller, address, conversation)
+            self._remember(address, config)
+            return conversation
 
     def find(self, address: str) -> Conversation:
         """Return the conversation with this address.
@@ -121,11 +90,11 @@ class Conversations:
             StateError: it is not known.
             VagusError: as `introduce`.
         """
-        with self._lock:
-            conversation = self._callers[address].conversation
-            config = None if address in self._refused else self._heard.get(_host(address))
+        conversation = self._callers.conversation_of(address)
         if conversation is not None:
             return conversation
+        with self._lock:
+            config = None if address in self._refused else self._heard.get(host_of(address))
         if config is None:
             raise StateError(
                 "wanted SendPolicyInstructions first, got a call of a connection that is not known; "
@@ -139,77 +108,42 @@ class Conversations:
         Raises:
             VagusError: the server could not be told.
         """
-        with self._lock:
-            conversation = self._callers[address].conversation
+        conversation = self._callers.conversation_of(address)
         if conversation is not None:
             conversation.reset()
 
     def note_left(self, address: str) -> None:
         """Note that the client at this address ended a call before its answer."""
-        with self._lock:
-            self._callers[address].left_ns = self._clock.now_ns()
+        self._callers.note_left(address)
 
     def sweep(self) -> None:
         """End the conversations with clients that have gone, and streams that do not end."""
-        now_ns = self._clock.now_ns()
-        with self._lock:
-            gone = [address for address, caller in self._callers.items() if self._is_gone(caller, now_ns)]
-            ended = [self._callers.pop(address) for address in gone]
-            rest = [caller.conversation for caller in self._callers.values()]
-        for caller in ended:
-            self._end(caller)
-        for conversation in rest:
-            if conversation is not None and conversation.cancel_slow_stream(STREAM_TIMEOUT_NS):
+        self._callers.sweep()
+        for conversation in self._callers.conversations():
+            if conversation.cancel_slow_stream(STREAM_TIMEOUT_NS):
                 self._gateway.metrics.count("slow_stream")
 
     def close(self) -> None:
         """End all conversations, and begin no more."""
-        with self._lock:
-            self._is_closed = True
-            callers = list(self._callers.values())
-        for caller in callers:
-            self._end(caller)
+        self._callers.close()
 
     # -- parts ------------------------------------------------------------------------------------------
 
-    def _enter(self, address: str) -> _Caller:
-        caller = self._callers.get(address) or _Caller(self._clock.now_ns())
-        most_strangers = self._gateway.config.max_peers + MAX_STRANGERS
-        is_crowd = address not in self._callers and len(self._strangers) >= most_strangers
-        if is_crowd or caller.calls >= MAX_CALLS:
-            raise SessionRefusedError("overloaded", "too many calls at a time; wait for their answers")
-        self._callers[address] = caller
-        if caller.conversation is None:
-            self._strangers.add(address)
-        caller.calls += 1
-        caller.left_ns = None
-        return caller
-
-    @contextmanager
-    def _introducing(self, address: str) -> Iterator[_Caller]:
-        with self._lock:
-            caller = self._callers[address]
-            if self._is_closed:
-                raise StateError(CLOSING)
-            if caller.is_introducing:
-                raise StateError("this connection is being admitted; ask again in a moment")
-            caller.is_introducing = True
+    def _admitted(self, address: str, config: RemotePolicyConfig) -> Conversation:
         try:
-            yield caller
+            return self._begun(address, config)
         except SpecError:
             self._gateway.metrics.count("refused_setup")
             with self._lock:
                 _keep(self._refused, address, None)
             raise
-        finally:
-            caller.is_introducing = False
 
-    def _admitted(self, address: str, config: RemotePolicyConfig) -> Conversation:
+    def _begun(self, address: str, config: RemotePolicyConfig) -> Conversation:
         asked = config.pretrained_name_or_path
         check_setup(config, self._gateway.mapping.profile)
-        model = listed_model(asked, self._gateway.config.models)
+        model = listed_model(asked, self._gateway.config.models, how=HOW_TO_CHOOSE)
         with self._lock:
-            is_allowed = self._opens.take(_host(address), self._clock.now_ns())
+            is_allowed = self._opens.take(host_of(address), self._clock.now_ns())
         if not is_allowed:
             raise SessionRefusedError(
                 "overloaded", "too many sessions of this host; ask again in some seconds"
@@ -218,29 +152,19 @@ class Conversations:
         try:
             served = peer.open().capabilities
             if not model:
-                check_model(asked, served)
+                check_model(asked, served, how=HOW_TO_CHOOSE)
         except BaseException:
             peer.close()
             raise
         max_age_ns = seconds_to_ns(self._gateway.config.answer_timeout_s)
         return Conversation(config, peer, max_age_ns=max_age_ns, clock=self._clock)
 
-    def _end(self, caller: _Caller) -> None:
-        conversation, caller.conversation = caller.conversation, None
-        if conversation is not None:
-            conversation.close()
-
     def _remember(self, address: str, config: RemotePolicyConfig) -> None:
         """Remember what the clients of a host say; None: not all of them the same."""
-        host = _host(address)
-        _keep(self._heard, host, config if self._heard.get(host, config) == config else None)
-        self._refused.pop(address, None)
-
-    def _is_gone(self, caller: _Caller, now_ns: int) -> bool:
-        if caller.calls or caller.conversation is None:
-            return False
-        has_left = caller.left_ns is not None and now_ns - caller.left_ns > LEAVE_NS
-        return has_left or now_ns - caller.seen_ns > self._idle_ns
+        host = host_of(address)
+        with self._lock:
+            _keep(self._heard, host, config if self._heard.get(host, config) == config else None)
+            self._refused.pop(address, None)
 
 
 def _keep(table: OrderedDict[str, ValueT], key: str, value: ValueT) -> None:
@@ -249,8 +173,3 @@ def _keep(table: OrderedDict[str, ValueT], key: str, value: ValueT) -> None:
     table.move_to_end(key)
     while len(table) > MAX_KEPT:
         table.popitem(last=False)
-
-
-def _host(address: str) -> str:
-    """Return the host of a gRPC address, such as `ipv4:127.0.0.1:50123`."""
-    return address.rpartition(":")[0]

@@ -1,64 +1,19 @@
-"""Check of a robot client's setup: what its robot offers, and the model that it names (pure)."""
+"""Check of a robot client's setup: what its robot offers (pure)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
-from vagus.errors import ConfigError, SpecError
+from vagus.errors import SpecError
 from vagus.gateways.profile import Profile, ResizeRule, WireImage
 from vagus.integrations.lerobot_grpc.dialect import IMAGES, STATE
 from vagus.integrations.lerobot_grpc.messages import RemotePolicyConfig, RobotFeature
 from vagus.quoting import quoted
-from vagus.transport.keys import ServiceKey
-from vagus.transport.service_name import ServiceName
-from vagus.wire.schema import Capabilities
 
-__all__ = ["ANY_MODEL", "check_model", "check_setup", "listed_model"]
+__all__ = ["check_setup"]
 
-ANY_MODEL: Final = "*"
-"""Name in the table of models that stands for every other name."""
 MAX_LISTED = 800
 """Most characters of a list of names in an error."""
-_FIX = "name one of these with --pretrained_name_or_path, or add yours to the gateway's models"
-
-
-def listed_model(asked: str, models: Mapping[str, str]) -> str:
-    """Return the entry of the operator's table for the model that a client names; "": there is no table.
-
-    Args:
-        asked: name of the model, or its path on a server of LeRobot.
-        models: name → service.
-
-    Raises:
-        SpecError: the table has no such entry; the error lists it.
-    """
-    if not models:
-        return ""
-    found = asked if asked in models else ANY_MODEL
-    if found not in models:
-        raise SpecError("model", wanted=_listed(sorted(models)), got=quoted(asked), fix=_FIX)
-    return found
-
-
-def check_model(asked: str, served: Capabilities) -> None:
-    """Check that a client without an entry in a table names the service that serves it.
-
-    Args:
-        asked: name of the model: the service as printed, or the names that its server was started with.
-        served: what the server says of itself.
-
-    Raises:
-        SpecError: it names another one.
-    """
-    service = ServiceKey.of(served.model, served.revision, served.service_name)
-    try:
-        is_meant = bool(ServiceName.of(asked).among([service]))
-    except ConfigError:  # such as a path with nothing in it
-        is_meant = False
-    if not is_meant:
-        wanted = f"{quoted(served.model)} (service {service.text})"
-        raise SpecError("model", wanted=wanted, got=quoted(asked), fix=_FIX)
 
 
 def check_setup(config: RemotePolicyConfig, profile: Profile) -> None:
