@@ -43,7 +43,12 @@ FLAGS_IN_TEXT = [span for span in SPANS if span.text.startswith("--")]
 FLAG = re.compile(r"--[a-z][\w.-]*")
 OF_LEROBOT = re.compile(r"--((policy|inference|robot|dataset|strategy)\.|[a-z]+_|(task|fps|device)\b)")
 """Flags of its rollout, and of programs in docs/lerobot/migrate.md; ours have no underscore."""
-FIRST = {"gateway": ["openpi"], "serve": ["--policy", "reach"], "chaos": ["a:1", "b:2"]}
+FIRST = {
+    "gateway": ["openpi"],
+    "serve": ["--policy", "reach"],
+    "chaos": ["a:1", "b:2"],
+    "replay": ["captures"],
+}
 """What a command wants before a single flag of it can be tried."""
 SHOWN_IN = {"README.md": "lerobot/serve.md"}
 """Where the files are that a document speaks of and links to."""

@@ -91,7 +91,7 @@ class Stage:
     def _call(self, line: Typed, arguments: list[str]) -> None:
         network = [] if "--connect" in arguments else CONNECT
         is_run = arguments[0] == "run"
-        seconds = ["--duration-s", "2"] if is_run else []
+        seconds = ["--duration-s", "2"] if is_run and "--duration-s" not in arguments else []
         with Child(str(line), self._on_our_ports([*arguments, *network, *seconds])) as child:
             code = child.wait(timeout_s=RUN_S)
             assert code in CODES.get(arguments[0], (ExitCode.OK,)), f"{line}\n{child.output}"
@@ -143,7 +143,7 @@ def test_the_commands_of_a_document_work_in_their_order(
 
 
 def test_most_of_what_is_told_is_run() -> None:
-    assert [document.name for document, _ in SCENES] == ["README.md", "quickstart.md"]
+    assert [document.name for document, _ in SCENES] == ["README.md", "quickstart.md", "replay.md"]
     assert sum(len(lines) for _, lines in SCENES) >= 12
 
 

@@ -42,6 +42,8 @@ class ExitCode(enum.IntEnum):
     """A call into the robot's driver did not return; the robot was stopped from another thread."""
     NOT_STOPPED = 10
     """`robot.stop()` failed or did not return: the robot may still move."""
+    DIFFERENT = 11
+    """A replay has found another behaviour than was recorded."""
     INTERRUPTED = 130
     """Ctrl-C, a closed terminal or any other signal but SIGTERM, which is 0; the robot was stopped first."""
 

@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "vagus.cli.profile:ProfileCommand",
         "Check a profile of a gateway, or list those that vagus brings.",
     ),
+    "replay": ("vagus.cli.replay:ReplayCommand", "Send captured requests again and compare the answers."),
     "chaos": ("vagus.cli.chaos:ChaosCommand", "Forward a TCP port with faults."),
     "lerobot-rollout": (
         "vagus.cli.lerobot_rollout:LerobotRolloutCommand",

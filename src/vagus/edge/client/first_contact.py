@@ -27,7 +27,7 @@ from vagus.transport.keys import ServerKey
 from vagus.transport.service_name import ServiceName
 from vagus.wire.schema import Capabilities, EventCode
 
-__all__ = ["FirstContact", "Patience", "keep_trying"]
+__all__ = ["FirstContact", "Patience", "Setback", "keep_trying"]
 
 logger = logging.getLogger(__name__)
 
