@@ -42,9 +42,10 @@ def test_a_direction_stays_at_its_place_in_the_picture() -> None:
         ({"fx": 0.0}, "focal lengths above 0"),
         ({"fy": float("nan")}, "focal lengths above 0"),
         ({"fy": float("inf")}, "focal lengths above 0"),
-        ({"cx": 640.0}, "a centre inside the picture .* another size of picture"),
-        ({"cy": float("nan")}, "a centre inside the picture"),
-        ({"width": 256, "height": 256}, "a centre inside the picture .* another size of picture"),
+        ({"cx": 640.0}, "a centre in the middle of the picture .* another size of picture"),
+        ({"cy": float("nan")}, "a centre in the middle of the picture"),
+        ({"width": 320, "height": 240}, "a centre in the middle of the picture .* another size of picture"),
+        ({"width": 1280, "height": 960}, "a centre in the middle of the picture .* another size of picture"),
     ],
 )
 def test_intrinsics_that_no_camera_has_are_refused(change: dict[str, float], wanted: str) -> None:

@@ -77,13 +77,13 @@ def colour_error(points: Points) -> NDArray[np.float64]:
 
 
 def test_one_pixel_by_hand() -> None:
-    camera = Intrinsics(width=2, height=2, fx=2.0, fy=4.0, cx=0.0, cy=0.0)
+    camera = Intrinsics(width=2, height=2, fx=2.0, fy=4.0, cx=0.5, cy=0.5)
     depth = np.array([[0.0, 0.0], [0.0, 2.0]], np.float32)
     picture = np.full((2, 2, 3), (255, 0, 51), np.uint8)
     quarter = Extrinsics(rotation_of([0.0, 0.0, math.pi / 2]), np.array([10.0, 0.0, 0.0]))
     points = coloured_points(depth, picture, camera, quarter)
     assert points.dtype == np.float32
-    np.testing.assert_allclose(points, [[9.5, 1.0, 2.0, 1.0, 0.0, 0.2]], rtol=1e-6)
+    np.testing.assert_allclose(points, [[9.75, 0.5, 2.0, 1.0, 0.0, 0.2]], rtol=1e-6)
 
 
 def test_every_point_of_the_scene_is_on_the_table_or_the_ball_with_its_colour() -> None:

@@ -19,6 +19,8 @@ from vagus.wire.images import MAX_SIDE
 
 __all__ = ["Extrinsics", "Intrinsics"]
 
+_MIDDLE: Final = (0.3, 0.7)
+"""Shares of the picture between which the optical axis meets it. Of half or twice the size, it does not."""
 _MAX_M: Final = 10.0
 """Farthest that a camera can stand from its robot. One in mm is farther."""
 
@@ -49,9 +51,11 @@ class Intrinsics:
             raise _error(f"a size of 1 to {MAX_SIDE} pixels", f"{self.width}×{self.height} (width×height)")
         if not all(0.0 < focal < math.inf for focal in (self.fx, self.fy)):
             raise _error("focal lengths above 0 pixels", f"fx {self.fx}, fy {self.fy}")
-        if not (-0.5 <= self.cx <= self.width - 0.5 and -0.5 <= self.cy <= self.height - 0.5):
+        low, high = _MIDDLE
+        shares = (self.cx + 0.5) / self.width, (self.cy + 0.5) / self.height
+        if not all(low <= share <= high for share in shares):
             raise _error(
-                f"a centre inside the picture of {self.width}×{self.height} pixels (width×height)",
+                f"a centre in the middle of the picture of {self.width}×{self.height} pixels (width×height)",
                 f"cx {self.cx}, cy {self.cy}",
                 fix="these may be the intrinsics of another size of picture",
             )
