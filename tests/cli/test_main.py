@@ -24,7 +24,19 @@ from vagus.errors import ConfigError
 from vagus.server.config import ServeConfig
 from vagus.transport.zenoh_config import ZenohConfig
 
-COMMANDS = ("demo", "serve", "run", "gateway", "router", "status", "doctor", "profile", "chaos")
+COMMANDS = (
+    "demo",
+    "serve",
+    "run",
+    "gateway",
+    "router",
+    "status",
+    "doctor",
+    "profile",
+    "replay",
+    "view",
+    "chaos",
+)
 
 FILES = {
     "key.yaml": "policy: reach\nmax_sesions: 3\n",

@@ -20,11 +20,12 @@ from rich.table import Table
 
 from vagus.cli.child import Child
 from vagus.cli.console import console
-from vagus.cli.demo_plot import PLOT_FIX, check_place, save_plot
+from vagus.cli.demo_plot import PLOT_FIX, save_plot
 from vagus.cli.demo_report import DemoFault, DemoTick, Report, build_report
 from vagus.cli.exit_code import ExitCode
 from vagus.cli.log_output import LogFlags
 from vagus.cli.needed import check_needed
+from vagus.cli.output_file import check_output
 from vagus.cli.run_report import RunSummary
 from vagus.clock import monotonic_ns
 from vagus.demo.robot import SimRobot
@@ -32,6 +33,7 @@ from vagus.edge.config import EdgeConfig
 from vagus.errors import VagusError
 from vagus.transport.fault_path import Faults
 from vagus.transport.faults import FaultProxy
+from vagus.viewing.drawing import DRAWING_SUFFIXES
 
 __all__ = ["DemoCommand"]
 
@@ -66,7 +68,7 @@ class DemoCommand:
         check_needed(self, DemoCommand(), ("out",), "plot")
         screen = console(stderr=self.json)
         if self.plot:
-            check_place(self.out)  # not after a minute
+            check_output("out", self.out, DRAWING_SUFFIXES)  # not after a minute
         with tempfile.TemporaryDirectory(prefix="vagus-demo-") as folder:
             stage = _Stage(self, Path(folder), screen)
             report, ticks, faults = stage.play()

@@ -6,43 +6,17 @@ import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from vagus.cli.demo_report import DemoFault, DemoTick
 from vagus.clock import NS_PER_S
-from vagus.errors import ConfigError
-from vagus.types import LinkState, MotionState
+from vagus.viewing.description import LINK_LANE, MOTION_LANE
+from vagus.viewing.palette import colour_of
+from vagus.viewing.spans import bands_of
 
-__all__ = ["PLOT_FIX", "check_place", "save_plot"]
+__all__ = ["PLOT_FIX", "save_plot"]
 
 PLOT_FIX = 'pip install "vagus[plot]"'
-SUFFIXES = (".pdf", ".png", ".svg")
-
-STATE_COLOURS = {
-    MotionState.PLAYING.value: "#4c9f70",
-    MotionState.WAITING.value: "#b8c4cc",
-    MotionState.FALLBACK.value: "#d1495b",
-    MotionState.PAUSED.value: "#8d99ae",
-    MotionState.STOPPED.value: "#2b2d42",
-    LinkState.CONNECTING.value: "#b8c4cc",
-    LinkState.STREAMING.value: "#4c9f70",
-    LinkState.DEGRADED.value: "#edae49",
-    LinkState.RECONNECTING.value: "#d1495b",
-    LinkState.DEAD.value: "#2b2d42",
-}
-
-
-def check_place(path: Path) -> None:
-    """Raise ConfigError if no plot can be saved at `path`."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise ConfigError("out", wanted=f"a file that ends in {', '.join(SUFFIXES)}", got=str(path))
-    is_new = not path.exists()
-    try:
-        path.open("ab").close()
-        if is_new:
-            path.unlink()
-    except OSError as error:
-        raise ConfigError(
-            "out", wanted="a file that can be written", got=f"{path}: {error.strerror}"
-        ) from error
 
 
 def save_plot(path: Path, ticks: Sequence[DemoTick], faults: Sequence[DemoFault]) -> bool:
@@ -79,31 +53,19 @@ def save_plot(path: Path, ticks: Sequence[DemoTick], faults: Sequence[DemoFault]
             fontsize=9,
             color="#8a1c2c",
         )
-    for row, kind in enumerate(("motion", "link")):
-        for state, spans in _spans(ticks, kind, start_ns).items():
-            states.broken_barh(spans, (row - 0.4, 0.8), color=STATE_COLOURS[state], label=state)
+    times_s = np.array(seconds)
+    lanes = {MOTION_LANE: [tick.motion for tick in ticks], LINK_LANE: [tick.link for tick in ticks]}
+    for row, (lane, names) in enumerate(lanes.items()):
+        for band in bands_of(lane, names, times_s):
+            spans = [(band.begin_s, band.end_s - band.begin_s)]
+            states.broken_barh(spans, (row - 0.4, 0.8), color=colour_of(band.state), label=band.state)
     handles, labels = states.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
     states.legend(
         unique.values(), unique.keys(), loc="upper center", bbox_to_anchor=(0.5, -0.5), ncols=8, fontsize=8
     )
-    states.set_yticks([0, 1], ["motion", "link"])
+    states.set_yticks([0, 1], [*lanes])
     states.set_xlabel("time (s)")
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
     return True
-
-
-def _spans(ticks: Sequence[DemoTick], kind: str, start_ns: int) -> dict[str, list[tuple[float, float]]]:
-    """Return state → (begin, length) in seconds, with equal neighbours merged."""
-    spans: dict[str, list[tuple[float, float]]] = {}
-    begin = 0
-    names = [tick.motion if kind == "motion" else tick.link for tick in ticks]
-    for i in range(1, len(ticks) + 1):
-        if i < len(ticks) and names[i] == names[begin]:
-            continue
-        last = min(i, len(ticks) - 1)
-        seconds = (ticks[last].t_ns - ticks[begin].t_ns) / NS_PER_S
-        spans.setdefault(names[begin], []).append(((ticks[begin].t_ns - start_ns) / NS_PER_S, seconds))
-        begin = i
-    return spans
