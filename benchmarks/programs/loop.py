@@ -29,6 +29,7 @@ from vagus.edge.client.session import SessionOpener
 from vagus.edge.config import EdgeConfig, ImageCodec
 from vagus.edge.engine.engine import Engine
 from vagus.edge.engine.playback import Gap, plain_gap
+from vagus.edge.handoff import Settled
 from vagus.specs import Limits, PolicySpec, RobotSpec
 from vagus.transport.host import host_id
 from vagus.transport.zenoh import ZenohLink
@@ -107,6 +108,10 @@ class NoEngine:
 
     def take_draft(self) -> RequestDraft | None:
         """Return None."""
+
+    def take_settled(self) -> tuple[Settled, ...]:
+        """Return nothing."""
+        return ()
 
     def fallback_moved(self, now_ns: int) -> None:
         """Do nothing."""

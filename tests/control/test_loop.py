@@ -18,6 +18,7 @@ from vagus.clock import NS_PER_S
 from vagus.control.config import LoopConfig
 from vagus.control.loop import ControlLoop
 from vagus.control.loop_stats import EndReason, LoopSummary
+from vagus.edge.handoff import Settled
 from vagus.errors import ConfigError, RobotError, SpecError
 from vagus.specs import ActionKind, Limits
 from vagus.types import (
@@ -38,6 +39,7 @@ class NotingRecorder:
     def __init__(self) -> None:
         self.steps: list[Command] = []
         self.images: list[str] = []
+        self.chunks: list[tuple[int, Settled]] = []
         self.summaries: list[LoopSummary] = []
         self.calls: list[str] = []
         self.error: Exception | None = None
@@ -45,6 +47,9 @@ class NotingRecorder:
 
     def record_step(self, now_ns: int, command: Command, state: FloatArray) -> None:
         self.steps.append(command)
+
+    def record_chunk(self, now_ns: int, settled: Settled) -> None:
+        self.chunks.append((now_ns, settled))
 
     def record_images(
         self, draft: RequestDraft, images: Mapping[str, Image], depth: Mapping[str, DepthImage]

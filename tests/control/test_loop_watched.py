@@ -17,6 +17,7 @@ from vagus.control.loop import COPY_ENDED
 from vagus.control.loop_stats import EndReason, LoopSummary
 from vagus.control.realtime import Sweeper
 from vagus.control.watchdog import Hang
+from vagus.edge.handoff import Settled
 from vagus.types import Command, DepthImage, FloatArray, Image, RequestDraft
 
 TICK_S, CONNECT_S, END_S = 15.0, 40.0, 30.0
@@ -96,6 +97,9 @@ class Recorder:
         self.summaries: list[LoopSummary] = []
 
     def record_step(self, now_ns: int, command: Command, state: FloatArray) -> None:
+        pass
+
+    def record_chunk(self, now_ns: int, settled: Settled) -> None:
         pass
 
     def record_images(

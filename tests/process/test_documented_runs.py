@@ -148,7 +148,7 @@ def test_most_of_what_is_told_is_run() -> None:
 
 
 def documented_fields() -> set[str]:
-    page = (ROOT / "docs" / "operations" / "robot.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "recording.md").read_text(encoding="utf-8")
     table = page.partition("| field of a step |")[2].partition("\n\n")[0]
     return {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
 

@@ -14,6 +14,7 @@ import pytest
 import simplejpeg
 
 import vagus.recording
+from recording.rig import step_line
 from vagus.control.config import RecorderConfig
 from vagus.errors import ConfigError, ProtocolError
 from vagus.recording.reader import read
@@ -105,6 +106,7 @@ def test_frames_stay_in_their_files_until_they_are_loaded(folder: Path) -> None:
     session = read(folder)
     (one,) = session.frames
     assert (one.kind, one.episode, one.step, one.ticket) == (FrameKind.COLOUR, 1, 4, 9)
+    assert one.captured_ns == 900
     np.testing.assert_allclose(one.load(), frame(), atol=4)
     one.path.unlink()
     with pytest.raises(ProtocolError, match="wanted a file that can be read"):
@@ -113,7 +115,7 @@ def test_frames_stay_in_their_files_until_they_are_loaded(folder: Path) -> None:
 
 def test_a_session_with_its_end_has_a_summary_and_nothing_to_tell(folder: Path) -> None:
     session = read(folder)
-    assert session.summary == {"recorder": {"steps": 2, "images": 1, "steps_dropped": 0}}
+    assert session.summary == {"recorder": {"steps": 2, "images": 1, "steps_dropped": 0, "chunks_dropped": 0}}
     assert session.warnings == ()
 
 
@@ -157,8 +159,8 @@ def test_numbers_that_are_not_there_become_nan(folder: Path) -> None:
 
 
 def test_a_session_of_a_killed_process_says_that_its_end_is_missing(tmp_path: Path) -> None:
-    place = SessionFolder(tmp_path / "session", METADATA)
-    place.write_steps(json.dumps(LINE).encode() + b"\n")
+    place = SessionFolder(tmp_path / "session", {"robot": "sim"})
+    place.write_steps([step_line()])
     session = read(place.path)  # it is still open
     assert (len(session.steps), session.summary) == (1, None)
     assert [w for w in session.warnings if "no summary" in w]

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,29 +17,19 @@ import pytest
 import simplejpeg
 
 from control.rig import Rig
+from recording.rig import STATE, command, draft, image, settled
 from vagus.control.config import LoopConfig, RecorderConfig
 from vagus.control.loop_stats import EndReason, LoopStats
+from vagus.recording.lines import ChunkLine, StepLine
+from vagus.recording.reader import read
 from vagus.recording.recorder import Recorder
 from vagus.recording.session import Json
 from vagus.recording.session_folder import SessionFolder
-from vagus.types import Command, FloatArray, Image, LinkState, MotionState, Provenance, RequestDraft
+from vagus.recording.sink import FrameFile
+from vagus.types import Command, LinkState, MotionState, Provenance
 
 PATIENCE_S = 20.0
-STATE: FloatArray = np.array([0.5, -0.5], dtype=np.float32)
 NO_SPACE = OSError(28, "No space left on device")
-
-
-def command(step: int) -> Command:
-    where = Provenance(7, 8, 1, step, 2, 12_345_678, LinkState.STREAMING, MotionState.PLAYING)
-    return Command(np.array([0.25, 1.0]), where, frozenset({"velocity", "jerk"}))
-
-
-def draft(step: int) -> RequestDraft:
-    return RequestDraft(step, 1, step, STATE, 0, None, 0, False, 0)
-
-
-def image(size: int = 8) -> Image:
-    return np.full((size, size, 3), (200, 30, 10), dtype=np.uint8)
 
 
 class Disk(SessionFolder):
@@ -52,13 +42,17 @@ class Disk(SessionFolder):
         self.gate.set()
         self.entered = threading.Event()
 
-    def write_steps(self, lines: bytes) -> None:
+    def write_steps(self, lines: Sequence[StepLine]) -> None:
         self._wait()
         super().write_steps(lines)
 
-    def write_image(self, camera: str, name: str, jpeg: bytes | memoryview) -> None:
+    def write_chunks(self, lines: Sequence[ChunkLine]) -> None:
         self._wait()
-        super().write_image(camera, name, jpeg)
+        super().write_chunks(lines)
+
+    def write_frame(self, frame: FrameFile) -> None:
+        self._wait()
+        super().write_frame(frame)
 
     def _wait(self) -> None:
         self.entered.set()
@@ -73,7 +67,10 @@ def lines_of(folder: SessionFolder) -> list[dict[str, Json]]:
 
 def recorder_of(disk: Disk, **bounds: int) -> Recorder:
     config = RecorderConfig(
-        max_waiting_steps=bounds.get("steps", 6000), max_waiting_images=bounds.get("images", 16), flush_s=0.05
+        max_waiting_steps=bounds.get("steps", 6000),
+        max_waiting_chunks=30,
+        max_waiting_images=bounds.get("images", 16),
+        flush_s=0.05,
     )
     return Recorder(disk, config)
 
@@ -115,10 +112,29 @@ def test_images_are_written_as_jpeg_by_camera_episode_and_step(disk: Disk) -> No
     recorder.record_images(draft(3), {"top": image(), "side": image()}, {})
     recorder.close()
     (file,) = (disk.path / "images" / "top").iterdir()
-    assert file.name == "e0001_s000003_t000003.jpg"
+    assert file.name == "e0001_s000003_t000003_n903.jpg"
     pixels = simplejpeg.decode_jpeg(file.read_bytes(), colorspace="RGB")
     assert pixels[4, 4].tolist() == pytest.approx([200, 30, 10], abs=6)
     assert recorder.counters["images"] == 2
+
+
+def test_a_chunk_is_written_with_its_request_and_what_became_of_it(disk: Disk) -> None:
+    recorder = recorder_of(disk).start()
+    recorder.record_chunk(5, settled(3))
+    recorder.record_chunk(6, settled(4, "too_late"))
+    recorder.close()
+    first, second = read(disk.path).chunks
+    assert (first.t_ns, first.outcome, first.is_merged) == (5, "merged", True)
+    assert (second.t_ns, second.outcome, second.is_merged) == (6, "too_late", False)
+    assert (first.epoch, first.seq, first.ticket, first.captured_ns) == (7, 3, 3, 803)
+    assert (first.episode, first.step, first.next_step, len(first)) == (1, 20, 22, 3)
+    assert (first.inference_delay, first.prefix_horizon, first.prefix_length) == (1, 2, 1)
+    chunk = settled().proposal.chunk
+    np.testing.assert_array_equal(first.robot, chunk.robot)
+    np.testing.assert_array_equal(first.model, chunk.model)
+    np.testing.assert_array_equal(first.state, STATE)
+    assert {first.robot.dtype, first.model.dtype, first.state.dtype} == {np.dtype(np.float32)}
+    assert recorder.counters["chunks"] == 2
 
 
 def test_images_can_be_left_out(disk: Disk) -> None:
@@ -135,7 +151,7 @@ def test_the_summary_of_the_loop_is_kept(disk: Disk) -> None:
     recorder.close(summary)
     recorder.close(summary)
     kept = json.loads((disk.path / "metadata.json").read_text())["summary"]
-    assert kept["recorder"] == {"steps": 1, "steps_dropped": 0}
+    assert kept["recorder"] == {"steps": 1, "steps_dropped": 0, "chunks_dropped": 0}
     assert kept["loop"]["reason"] == "dead"
     assert kept["loop"]["link_s"]["streaming"] == 0.0
     assert kept["loop"]["limited"] == {"jerk": 1}
@@ -153,9 +169,12 @@ def test_a_hanging_disk_drops_images_first_then_steps_and_keeps_nobody_waiting(d
     assert recorder.counters["steps_dropped"] == 0
     for step in range(200):
         recorder.record_step(step, command(step), STATE)
+        recorder.record_chunk(step, settled(step))
     assert recorder.counters["steps_dropped"] == 150
+    assert recorder.counters["chunks_dropped"] == 170
     disk.gate.set()
     recorder.close()
+    assert recorder.counters["chunks"] == len(read(disk.path).chunks) == 30
     assert recorder.counters["steps"] == len(lines_of(disk)) == 101
     assert recorder.counters["images"] == 2
 
@@ -182,8 +201,10 @@ def test_a_disk_that_stays_full_loses_what_is_left_and_says_how_much(
     for step in range(7):
         recorder.record_step(step, command(step), STATE)
     recorder.record_images(draft(0), {"top": image(), "side": image()}, {})
+    recorder.record_chunk(0, settled())
     recorder.close()
     assert recorder.counters["steps_dropped"] == 7
+    assert recorder.counters["chunks_dropped"] == 1
     assert recorder.counters["images_dropped"] == 2
     assert caplog.text.count("drops what it cannot write") == 1
     summary = json.loads((disk.path / "metadata.json").read_text())["summary"]
@@ -231,10 +252,12 @@ import sys, time
 from pathlib import Path
 import numpy as np
 sys.path.insert(0, sys.argv[2])
-from recording.test_recorder import command, STATE
+from recording.rig import command, STATE
 from vagus.control.config import RecorderConfig
+from vagus.recording.lines import ChunkLine, StepLine
 from vagus.recording.recorder import Recorder
 from vagus.recording.session_folder import SessionFolder
+from vagus.recording.sink import FrameFile
 recorder = Recorder(SessionFolder(Path(sys.argv[1]), {"robot": "sim"}), RecorderConfig(flush_s=0.1)).start()
 step = 0
 while True:
@@ -262,9 +285,12 @@ def test_after_kill_9_every_line_can_be_read(tmp_path: Path) -> None:
     assert json.loads((path / "metadata.json").read_text()) == {"robot": "sim"}
 
 
-def test_a_loop_with_a_recorder_leaves_one_line_per_command(disk: Disk) -> None:
-    rig = Rig(config=LoopConfig(duration_s=0.5), recorder=recorder_of(disk).start())
+def test_a_loop_with_a_recorder_leaves_one_line_per_command_and_one_per_chunk(disk: Disk) -> None:
+    rig = Rig(config=LoopConfig(duration_s=1.5), recorder=recorder_of(disk).start())
     summary = rig.loop.run()
     assert len(lines_of(disk)) == summary.commands
+    chunks = read(disk.path).chunks
+    assert len(chunks) == rig.engine.counters["merged"] > 1
+    assert [chunk.seq for chunk in chunks] == list(range(1, len(chunks) + 1))
     kept = json.loads((disk.path / "metadata.json").read_text())["summary"]
     assert kept["loop"]["ticks"] == summary.ticks

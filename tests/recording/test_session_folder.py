@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recording.rig import chunk_line, frame_file, step_line
 from vagus.errors import ConfigError
-from vagus.recording.session_folder import SessionFolder, safe_name
+from vagus.recording.session_folder import RESERVED_BYTES, SessionFolder, safe_name
 
 
 def test_metadata_is_there_from_the_start_and_gets_the_summary_at_the_end(tmp_path: Path) -> None:
@@ -41,19 +42,32 @@ def test_a_folder_that_exists_or_cannot_be_made_is_refused(tmp_path: Path) -> No
         SessionFolder(tmp_path / "file" / "one", {})
 
 
+def test_a_long_description_leaves_as_much_room_for_the_summary(tmp_path: Path) -> None:
+    folder = SessionFolder(tmp_path / "one", {"robot": "x" * RESERVED_BYTES})
+    before = (folder.path / "metadata.json").stat().st_size
+    folder.close({f"key{place}": place for place in range(100)})
+    assert (folder.path / "metadata.json").stat().st_size == before
+
+
 def test_steps_are_appended_and_a_part_that_fits_is_taken_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = SessionFolder(tmp_path / "one", {})
-    folder.write_steps(b'{"a":1}\n')
+    folder.write_steps([step_line(1)])
+    folder.write_chunks([chunk_line(1)])
     write = os.write
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", lambda file, content: write(file, content[:3]))
         with pytest.raises(OSError, match="took 3"):
-            folder.write_steps(b'{"a":2}\n')
-    folder.write_steps(b'{"a":3}\n')
+            folder.write_steps([step_line(2)])
+        with pytest.raises(OSError, match="took 3"):
+            folder.write_chunks([chunk_line(2)])
+    folder.write_steps([step_line(3), step_line(4)])
+    folder.write_chunks([chunk_line(3)])
     folder.close({})
-    assert (folder.path / "steps.jsonl").read_bytes() == b'{"a":1}\n{"a":3}\n'
+    for name, times in (("steps.jsonl", [1, 3, 4]), ("chunks.jsonl", [1, 3])):
+        lines = (folder.path / name).read_text().splitlines()
+        assert [json.loads(line)["t_ns"] for line in lines] == times
 
 
 def test_an_image_that_a_full_disk_cuts_short_leaves_no_file(tmp_path: Path) -> None:
@@ -62,12 +76,12 @@ def test_an_image_that_a_full_disk_cuts_short_leaves_no_file(tmp_path: Path) -> 
     resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))  # stands in for the end of the disk
     try:
         with pytest.raises(OSError, match="too large"):
-            folder.write_image("top", "a.jpg", bytes(10_000))
+            folder.write_frame(frame_file("top", bytes(10_000)))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, hard))
-    folder.write_image("top", "b.jpg", b"123")
+    folder.write_frame(frame_file("side", b"123"))
     folder.close({})
-    assert [path.name for path in (folder.path / "images" / "top").iterdir()] == ["b.jpg"]
+    assert [path.parent.name for path in folder.path.glob("images/*/*")] == ["side"]
 
 
 @given(st.text(max_size=80), st.text(max_size=80))
@@ -88,11 +102,11 @@ def test_names_that_differ_in_punctuation_only_differ_as_folders() -> None:
 @pytest.mark.parametrize("is_private", [True, False])
 def test_files_are_the_owners_unless_others_may_read_them(tmp_path: Path, is_private: bool) -> None:
     folder = SessionFolder(tmp_path / "runs" / "one", {}, is_private=is_private)
-    folder.write_image("front", "e0.jpg", b"jpeg")
+    folder.write_frame(frame_file())
     folder.close({})
     everything = list((tmp_path / "runs").rglob("*"))
     rights = {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in everything}
-    assert len(everything) == 6
+    assert len(everything) == 7
     assert (rights == {0}) is is_private
 
 
@@ -103,6 +117,6 @@ def test_a_driver_that_changes_the_working_directory_costs_no_image(
     (tmp_path / "elsewhere").mkdir()
     folder = SessionFolder(Path("run"), {})
     monkeypatch.chdir(tmp_path / "elsewhere")
-    folder.write_image("front", "e0000_s000000_t000001.jpg", b"jpeg")
+    folder.write_frame(frame_file("front", b"jpeg"))
     folder.close({})
-    assert (tmp_path / "run" / "images" / "front" / "e0000_s000000_t000001.jpg").read_bytes() == b"jpeg"
+    assert (tmp_path / "run" / "images" / "front" / "e0000_s000000_t000001_n5.jpg").read_bytes() == b"jpeg"

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from vagus.control.config import LoopConfig
+from vagus.control.config import LoopConfig, RecorderConfig
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
 from vagus.edge.client.client import PolicyClient
@@ -22,7 +22,7 @@ from vagus.transport.host import host_id
 from vagus.transport.link import Link
 from vagus.transport.zenoh_config import ZenohConfig
 
-__all__ = ["RunSettings", "check_spec", "make_client", "make_motion", "network"]
+__all__ = ["RunSettings", "check_spec", "make_client", "make_motion", "network", "told_settings"]
 
 
 KINDS = {"service": str, "name": str, "instruction": str, "edge": EdgeConfig, "loop": LoopConfig}
@@ -108,6 +108,22 @@ def make_client(link: Link, spec: RobotSpec, settings: RunSettings) -> PolicyCli
     opener = SessionOpener(link, rename_robot_spec(spec, settings.rename), settings.edge, identity)
     service = parse_service(settings.service)
     return PolicyClient(opener, Engine, service=service, instruction=settings.instruction)
+
+
+def told_settings(settings: RunSettings, record: RecorderConfig, network: ZenohConfig) -> dict[str, object]:
+    """Return the settings of a run by section for its recording; of the network, only what is no secret.
+
+    Extra settings of the network may hold passwords: only their names are told.
+    """
+    return {
+        "service": settings.service,
+        "instruction": settings.instruction,
+        "edge": settings.edge,
+        "loop": settings.loop,
+        "record": record,
+        "network": replace(network, extra=()),
+        "network_extra": tuple(setting.partition("=")[0] for setting in network.extra),
+    }
 
 
 def make_motion(mapping: OrderMapping, spec: RobotSpec, settings: RunSettings) -> Motion:

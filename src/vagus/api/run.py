@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from vagus.api.parts import RunSettings, check_spec, make_client, make_motion, network
+from vagus.api.parts import RunSettings, check_spec, make_client, make_motion, network, told_settings
 from vagus.control.config import LoopConfig, RecorderConfig
 from vagus.control.loop import ControlLoop
 from vagus.control.loop_stats import EndReason, LoopSummary
@@ -52,6 +52,7 @@ def assemble(  # noqa: PLR0913 - the parts of a run
     contract: Contract,
     label: str,
     record: RecorderConfig,
+    network: ZenohConfig,
     on_stuck: Callable[[LoopSummary], None],
 ) -> Assembly:
     """Put a control loop together.
@@ -64,12 +65,21 @@ def assemble(  # noqa: PLR0913 - the parts of a run
         contract: what the client's `open` returned.
         label: what the robot is called in a recording.
         record: settings of the recorder.
+        network: settings of the network, for the recording.
         on_stuck: called on another thread when the control thread is stuck in the driver, after the robot was
             stopped.
     """
     mapping = OrderMapping(spec, contract.policy, settings.rename)
     motion = make_motion(mapping, spec, settings)
-    who = Run(label, settings.robot_name, settings.instruction, settings.tags, vouched(spec))
+    who = Run(
+        label,
+        settings.robot_name,
+        settings.instruction,
+        settings.tags,
+        vouched(spec),
+        settings.rename,
+        told_settings(settings, record, network),
+    )
     recording = open_recording(record, who, robot, mapping, contract)
     ports = LoopPorts(
         robot, client.engine, client, motion, mapping, recording.recorder, recording.read_images
@@ -126,7 +136,8 @@ def run(  # noqa: PLR0913 - settings, each with a default
     check_callable(robot)
     check_spec(robot.spec)
     spec = admitted(robot.spec, settings.loop.admission)
-    with closing(ZenohLink(network(endpoint, zenoh))) as link:
+    reached = network(endpoint, zenoh)
+    with closing(ZenohLink(reached)) as link:
         link.open()
         with make_client(link, spec, settings) as client:
             contract = client.open()
@@ -139,6 +150,7 @@ def run(  # noqa: PLR0913 - settings, each with a default
                 contract=contract,
                 label=type(robot).__name__,
                 record=record or RecorderConfig(),
+                network=reached,
                 on_stuck=_end_process,
             )
             with NarrationThread(assembly.loop.changes, lambda: trouble_of(client.status())):

@@ -52,7 +52,7 @@ _ResultT = TypeVar("_ResultT")
 
 
 ONLY_LEROBOT = ("provenance", "repo_id", "codec", "encoder_threads")
-ONLY_FOLDER = ("jpeg_quality", "max_waiting_steps", "max_waiting_images", "flush_s")
+ONLY_FOLDER = ("jpeg_quality", "max_waiting_steps", "max_waiting_chunks", "max_waiting_images", "flush_s")
 """Settings that only one recording format has."""
 
 
@@ -223,6 +223,7 @@ class RunCommand:
             contract=contract,
             label=self.robot,
             record=self.record,
+            network=self.zenoh,
             on_stuck=end,
         )
         return assembly

@@ -127,6 +127,8 @@ class RecorderConfig:
     """Quality of the recorded frames, 1 to 100."""
     max_waiting_steps: int = 6000
     """Largest number of steps that wait for the disk; further steps are dropped and counted."""
+    max_waiting_chunks: int = 600
+    """Largest number of chunks that wait for the disk; further chunks are dropped and counted."""
     max_waiting_images: int = 16
     """Largest number of frame sets that wait for the disk; further sets are dropped and counted."""
     flush_s: float = 1.0
@@ -136,6 +138,6 @@ class RecorderConfig:
 
     def __post_init__(self) -> None:
         check_quality("jpeg_quality", self.jpeg_quality, ConfigError)
-        for name in ("max_waiting_steps", "max_waiting_images", "encoder_threads"):
+        for name in ("max_waiting_steps", "max_waiting_chunks", "max_waiting_images", "encoder_threads"):
             check_count(name, getattr(self, name), most=MAX_WAITING)
         check_seconds("flush_s", self.flush_s)

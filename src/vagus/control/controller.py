@@ -11,6 +11,7 @@ from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
 from vagus.control.readings import Reading
 from vagus.edge.engine.playback import Gap, plain_gap
+from vagus.edge.handoff import Settled
 from vagus.specs import RobotSpec
 from vagus.types import (
     ActionArray,
@@ -62,6 +63,10 @@ class EnginePort(Protocol):
 
     def take_draft(self) -> RequestDraft | None:
         """Return the request that became due, once."""
+        ...
+
+    def take_settled(self) -> tuple[Settled, ...]:
+        """Return the chunks that the last `advance` merged or kept out, once."""
         ...
 
     def fallback_moved(self, now_ns: int) -> None:

@@ -146,7 +146,10 @@ class ControlCycle:
         """
         is_returning = self.controller.is_returning
         reading = self.state.read() if is_returning else self._sense(now_ns)
-        tick = self.controller.advance(now_ns, reading)
+        try:
+            tick = self.controller.advance(now_ns, reading)
+        finally:
+            self._record_chunks(now_ns)
         if tick.draft is not None:
             self._on_draft()
             self.camera.ask(tick.draft)
@@ -201,6 +204,12 @@ class ControlCycle:
         finally:
             self._on_return()
         return self._ports.mapping.sight_to_policy(self._frames.take(seen))
+
+    def _record_chunks(self, now_ns: int) -> None:
+        """Hand the recorder what came of the chunks of this tick, also of a tick that fails by them."""
+        if self._ports.recorder is not None:
+            for settled in self._ports.engine.take_settled():
+                self._ports.recorder.record_chunk(now_ns, settled)
 
     def _command(self, tick: ControllerTick, command: Command, state: FloatArray, now_ns: int) -> bool:
         """Command the robot; return False if it must not be commanded any more."""

@@ -12,6 +12,7 @@ from vagus.control.controller import EnginePort
 from vagus.control.loop_stats import LoopStats, LoopSummary
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
+from vagus.edge.handoff import Settled
 from vagus.robots.robot import Robot
 from vagus.types import (
     Command,
@@ -40,6 +41,10 @@ class RecorderPort(Protocol):
 
     def record_step(self, now_ns: int, command: Command, state: FloatArray) -> None:
         """Record one command (control thread)."""
+        ...
+
+    def record_chunk(self, now_ns: int, settled: Settled) -> None:
+        """Record a chunk that was merged or kept out at this tick (control thread)."""
         ...
 
     def record_images(

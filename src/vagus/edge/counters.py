@@ -18,7 +18,7 @@ ENGINE: Mapping[str, str] = {
     "discarded_paused": "chunks that came in a pause or after the end",
     "discarded_epoch": "chunks of a session that ended while they waited to be merged",
     "discarded_episode": "chunks of an episode that ended while they waited to be merged",
-    "discarded_superseded": "chunks no newer than the one merged last",
+    "discarded_superseded": "chunks no newer than the one merged last, or replaced before a tick",
     "moved_since_capture": "chunks whose observation is from before the robot was moved without a plan",
     "too_late": "chunks whose last step was already commanded",
     "stale_chunk": "chunks whose observation is older than `max_action_age_s`",

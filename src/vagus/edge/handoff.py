@@ -8,7 +8,7 @@ from typing import Protocol
 
 from vagus.types import ActionChunk, LinkState, MotionState, RequestDraft
 
-__all__ = ["EngineContract", "EngineSide", "LinkView", "PlanView", "Proposal", "Source"]
+__all__ = ["EngineContract", "EngineSide", "LinkView", "PlanView", "Proposal", "Settled", "Source"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,21 @@ class Proposal:
     chunk: ActionChunk
     source: Source
     draft: RequestDraft
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Engine → control thread: a chunk that was merged or kept out in this tick.
+
+    Attributes:
+        proposal: the chunk and its request.
+        next_step: policy step that was to be commanded next.
+        outcome: the counter that counted it: "merged", or the rule that kept it out.
+    """
+
+    proposal: Proposal
+    next_step: int
+    outcome: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Recording format `folder`: one folder per session, with JSON lines and JPEG files."""
+"""Recording format `folder`: one folder per session, with JSON lines and files of images."""
 
 from __future__ import annotations
 
@@ -6,45 +6,34 @@ import secrets
 from datetime import datetime, timezone
 from pathlib import Path
 
-from vagus import __version__
 from vagus.control.config import RecorderConfig
 from vagus.control.mapping import OrderMapping
 from vagus.edge.client.handshake import Contract
+from vagus.recording.description import describe
 from vagus.recording.recorder import Recorder
 from vagus.recording.registry import Recording, Run
-from vagus.recording.session import Json
 from vagus.recording.session_folder import SessionFolder
 from vagus.robots.robot import Robot
-from vagus.transport.keys import ServiceKey, sanitise
+from vagus.transport.keys import sanitise
 
-__all__ = ["open_folder"]
+__all__ = ["new_place", "open_folder"]
 
 
 def open_folder(
     config: RecorderConfig, run: Run, robot: Robot, mapping: OrderMapping, contract: Contract
 ) -> Recording:
-    """Make the folder of a session and its recorder; the folder is named by date and robot, for people only.
+    """Make the folder of a session and its recorder.
 
     Raises:
         ConfigError: the folder cannot be made.
     """
+    folder = SessionFolder(
+        new_place(config, run), describe(run, robot, mapping, contract), is_private=config.private_files
+    )
+    return Recording(str(folder.path), Recorder(folder, config).start())
+
+
+def new_place(config: RecorderConfig, run: Run) -> Path:
+    """Return the path of a new session, named by date and robot, for people only."""
     stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
-    place = Path(config.directory) / f"{stamp}-{sanitise(run.name)}-{secrets.token_hex(2)}"
-    said = contract.capabilities
-    metadata: dict[str, Json] = {
-        "vagus": __version__,
-        "robot": run.robot,
-        "robot_type": robot.spec.robot_type,
-        "name": run.name,
-        "service": ServiceKey.of(said.model, said.revision, said.service_name).text,
-        "model_hash": contract.model_hash,
-        "instruction": run.task(contract),
-        "tick_rate_hz": robot.spec.rate_hz,
-        "step_rate_hz": contract.step_rate_hz,
-        "actions": [feature.name for feature in mapping.actions],
-        "state": list(mapping.state_names),
-        "tags": dict(run.tags),
-        "vouched": list(run.vouched),
-    }
-    folder = SessionFolder(place, metadata, is_private=config.private_files)
-    return Recording(str(place), Recorder(folder, config).start())
+    return Path(config.directory) / f"{stamp}-{sanitise(run.name)}-{secrets.token_hex(2)}"

@@ -14,6 +14,7 @@ import numpy as np
 from msgspec import Meta
 
 from vagus.clock import NS_PER_MS
+from vagus.edge.handoff import Settled
 from vagus.recording.session import RecordedChunk
 from vagus.types import Command, FloatArray, LinkState, MotionState
 
@@ -85,6 +86,28 @@ class ChunkLine(msgspec.Struct, frozen=True, gc=False):
     inference_delay: _Int = 0
     prefix_horizon: _Int = 0
     prefix_length: _Int = 0
+
+    @classmethod
+    def of(cls, t_ns: int, settled: Settled) -> ChunkLine:
+        """Return the line of a chunk that was merged or kept out at `t_ns`."""
+        chunk, source, draft = settled.proposal.chunk, settled.proposal.source, settled.proposal.draft
+        return cls(
+            t_ns=t_ns,
+            epoch=source.epoch,
+            seq=source.seq,
+            ticket=draft.ticket,
+            captured_ns=source.captured_ns,
+            episode=draft.episode,
+            step=chunk.step,
+            next_step=settled.next_step,
+            outcome=settled.outcome,
+            robot=chunk.robot.tolist(),
+            model=chunk.model.tolist(),
+            state=draft.state.tolist(),
+            inference_delay=draft.inference_delay,
+            prefix_horizon=draft.prefix_horizon,
+            prefix_length=0 if draft.prefix is None else len(draft.prefix),
+        )
 
     def chunk(self) -> RecordedChunk:
         """Return the chunk.

@@ -12,10 +12,12 @@ import msgspec
 
 from vagus.control.config import RecorderConfig
 from vagus.control.loop_stats import LoopSummary
+from vagus.edge.handoff import Settled
 from vagus.errors import SpecError
-from vagus.recording.lines import StepLine
-from vagus.recording.session import Json
-from vagus.recording.session_folder import SessionFolder
+from vagus.recording.backlog import Backlog
+from vagus.recording.lines import ChunkLine, StepLine
+from vagus.recording.session import FrameKind, Json
+from vagus.recording.sink import FrameFile, SessionSink
 from vagus.threads import Supervised
 from vagus.types import Command, DepthImage, FloatArray, Image, RequestDraft
 from vagus.wire.images import encode_image
@@ -32,6 +34,7 @@ REST_S = 1.0
 """Pause after a failed write, so that a full disk is not tried all the time."""
 BATCH_STEPS = 500
 """Largest number of steps in one write, so that a slow disk loses few steps at once."""
+BATCH_CHUNKS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,36 +43,64 @@ class _Step:
     command: Command
     state: FloatArray
 
+    def line(self) -> StepLine:
+        return StepLine.of(self.now_ns, self.command, self.state)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    now_ns: int
+    settled: Settled
+
+    def line(self) -> ChunkLine:
+        return ChunkLine.of(self.now_ns, self.settled)
+
 
 @dataclass(frozen=True, slots=True)
 class _Frames:
     draft: RequestDraft
     images: Mapping[str, Image]
 
+    def __len__(self) -> int:
+        return len(self.images)
+
 
 class Recorder:
-    """Recorder that accepts steps and images without waiting and writes them on its own thread.
+    """Recorder that accepts steps, chunks and images without waiting and writes them on its own thread.
 
-    Images are dropped first (their queue is short and is written after the steps), then steps; both are
+    Images are dropped first (their queue is short and is written last), then chunks, then steps; all are
     counted in `counters`. The recorder keeps the arrays that it gets; do not change them.
 
     Args:
-        folder: session folder to write to; `close` closes it.
+        sink: session folder or file to write to; `close` closes it.
         config: queue limits and image quality.
     """
 
-    def __init__(self, folder: SessionFolder, config: RecorderConfig) -> None:
-        self._folder = folder
+    def __init__(self, sink: SessionSink, config: RecorderConfig) -> None:
+        self._sink = sink
         self._config = config
-        self._steps: deque[_Step] = deque()
+        self.counters: Counter[str] = Counter()
+        self._steps = Backlog(
+            "steps",
+            most=config.max_waiting_steps,
+            batch=BATCH_STEPS,
+            line_of=_Step.line,
+            write=sink.write_steps,
+            counters=self.counters,
+        )
+        self._chunks = Backlog(
+            "chunks",
+            most=config.max_waiting_chunks,
+            batch=BATCH_CHUNKS,
+            line_of=_Chunk.line,
+            write=sink.write_chunks,
+            counters=self.counters,
+        )
         self._frames: deque[_Frames] = deque()
-        self._lines: list[bytes] = []
-        self._encoder = msgspec.json.Encoder()
         self._stopping = threading.Event()
         self._giving_up = threading.Event()
         self._thread = Supervised(self._run, name="vagus-recorder")
         self._is_failing = False
-        self.counters: Counter[str] = Counter()
 
     def start(self) -> Recorder:
         """Start the writer thread."""
@@ -78,10 +109,11 @@ class Recorder:
 
     def record_step(self, now_ns: int, command: Command, state: FloatArray) -> None:
         """Record one command; returns at once."""
-        if len(self._steps) >= self._config.max_waiting_steps:
-            self.counters["steps_dropped"] += 1
-            return
-        self._steps.append(_Step(now_ns, command, state))
+        self._steps.put(_Step(now_ns, command, state))
+
+    def record_chunk(self, now_ns: int, settled: Settled) -> None:
+        """Record one chunk; returns at once."""
+        self._chunks.put(_Chunk(now_ns, settled))
 
     def record_images(
         self,
@@ -112,9 +144,9 @@ class Recorder:
             return
         record: dict[str, Json] = {"recorder": dict(self.counters)}
         if summary is not None:
-            record["loop"] = msgspec.json.decode(self._encoder.encode(_plain(summary)))
+            record["loop"] = msgspec.json.decode(msgspec.json.encode(_plain(summary)))
         try:
-            self._folder.close(record)
+            self._sink.close(record)
         except OSError as error:
             logger.warning("the summary could not be written: %s", error)
 
@@ -122,49 +154,44 @@ class Recorder:
         waited_s = 0.0
         while not self._stopping.wait(REST_S if self._is_failing else POLL_S):
             waited_s += POLL_S
-            self._take_steps()
-            if self._is_failing or waited_s >= self._config.flush_s or len(self._lines) >= BATCH_STEPS:
+            self._take()
+            is_full = self._steps.has_batch or self._chunks.has_batch
+            if self._is_failing or is_full or waited_s >= self._config.flush_s:
                 waited_s = 0.0
-                self._write_steps()
+                self._write()
             self._write_frames()
         self._drain()
 
     def _drain(self) -> None:
         """Write the rest, steps first; drop what cannot be written now."""
-        while (self._steps or self._lines) and not self._giving_up.is_set():
-            self._take_steps()
-            if not self._write_steps():
+        while (self._steps or self._chunks) and not self._giving_up.is_set():
+            self._take()
+            if not self._write():
                 break
-        self.counters["steps_dropped"] += len(self._lines) + len(self._steps)
+        self._steps.drop()
+        self._chunks.drop()
         while self._frames and not self._giving_up.is_set():
             self._write_set(self._frames.popleft())
         self._drop_frames()
 
-    def _take_steps(self) -> None:
-        while self._steps and len(self._lines) < BATCH_STEPS:
-            self._lines.append(self._encoder.encode(self._line()))
+    def _take(self) -> None:
+        self._steps.take()
+        self._chunks.take()
 
-    def _line(self) -> StepLine:
-        step = self._steps.popleft()
-        return StepLine.of(step.now_ns, step.command, step.state)
-
-    def _write_steps(self) -> bool:
-        """Write the waiting lines; lines that the disk does not take wait for the next attempt."""
-        if not self._lines:
-            return True
+    def _write(self) -> bool:
+        """Write the lines that wait; return whether the disk has taken them."""
         try:
-            self._folder.write_steps(b"\n".join(self._lines) + b"\n")
+            self._steps.write()
+            self._chunks.write()
         except OSError as error:
             self._failed(error)
             return False
-        self.counters["steps"] += len(self._lines)
-        self._lines.clear()
         self._is_failing = False
         return True
 
     def _write_frames(self) -> None:
         """Write waiting frames until too many steps wait."""
-        while self._frames and len(self._steps) < BATCH_STEPS and not self._stopping.is_set():
+        while self._frames and len(self._steps) < 2 * BATCH_STEPS and not self._stopping.is_set():
             if self._is_failing:
                 self._drop_frames()
                 return
@@ -172,18 +199,25 @@ class Recorder:
 
     def _drop_frames(self) -> None:
         while self._frames:
-            self.counters["images_dropped"] += len(self._frames.popleft().images)
+            self.counters["images_dropped"] += len(self._frames.popleft())
 
     def _write_set(self, frames: _Frames) -> None:
-        draft = frames.draft
-        name = f"e{draft.episode:04d}_s{draft.step:06d}_t{draft.ticket:06d}.jpg"
         for camera, image in frames.images.items():
-            self._write_image(camera, name, image)
+            self._write_frame(camera, frames.draft, image)
 
-    def _write_image(self, camera: str, name: str, image: Image) -> None:
+    def _write_frame(self, camera: str, draft: RequestDraft, image: Image) -> None:
         try:
-            jpeg = encode_image(image, "jpeg", quality=self._config.jpeg_quality)
-            self._folder.write_image(camera, name, jpeg.data)
+            content = encode_image(image, "jpeg", quality=self._config.jpeg_quality).data
+            frame = FrameFile(
+                camera=camera,
+                kind=FrameKind.COLOUR,
+                episode=draft.episode,
+                step=draft.step,
+                ticket=draft.ticket,
+                captured_ns=draft.captured_ns,
+                content=content,
+            )
+            self._sink.write_frame(frame)
         except (OSError, SpecError) as error:
             self.counters["images_dropped"] += 1
             self._failed(error)

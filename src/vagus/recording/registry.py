@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from vagus.control.config import RecorderConfig
@@ -19,9 +19,16 @@ __all__ = ["FORMATS", "Opener", "Recording", "Run", "open_recording"]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Description of the run that is recorded: robot as given, its name, instruction, and tags.
+    """Run that is recorded.
 
-    `vouched`: actions without a limit or feedback that the operator takes responsibility for.
+    Attributes:
+        robot: robot as given, e.g. "sim".
+        name: its name among the clients of the server.
+        instruction: what it is to do; "": the policy's default.
+        tags: free text of the operator.
+        vouched: actions without a limit or feedback that the operator takes responsibility for.
+        rename: robot name → policy name.
+        settings: the other settings by section, as dataclasses or plain values, without secrets.
     """
 
     robot: str
@@ -29,6 +36,8 @@ class Run:
     instruction: str
     tags: Mapping[str, str]
     vouched: tuple[str, ...] = ()
+    rename: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
 
     def task(self, contract: Contract) -> str:
         """Return the instruction for the policy."""
@@ -65,7 +74,7 @@ def open_recording(
     """Open the recording that the settings describe.
 
     Raises:
-        ConfigError: the folder cannot be used, or the package that writes a dataset is not installed.
+        ConfigError: the folder cannot be used, or the package that writes this format is not installed.
     """
     if not config.directory:
         return Recording()

@@ -705,10 +705,41 @@ def test_an_answer_is_merged_once_and_none_after_a_newer_one() -> None:
     drive.reply(newer)  # it takes the place of the other
     drive.tick()
     assert drive.engine.plan_view.merges == 2
+    assert drive.engine.counters["discarded_superseded"] == 1
     drive.engine.propose(first)
     drive.tick()
     assert drive.engine.plan_view.merges == 2
-    assert drive.engine.counters["discarded_superseded"] == 1
+    assert drive.engine.counters["discarded_superseded"] == 2
+
+
+def test_what_became_of_a_chunk_is_told_once_in_the_tick_that_decided() -> None:
+    drive = Drive()
+    drive.begin()
+    (begun,) = drive.engine.take_settled()
+    assert (begun.outcome, begun.proposal.source.seq) == ("merged", 1)
+    assert drive.engine.take_settled() == ()
+    drive.ask()
+    while (older := drive.engine.take_draft()) is None:
+        drive.tick()
+    drive.ask()
+    drive.tick()
+    newer = drive.take()
+    first, second = drive.reply(older), drive.reply(newer)
+    step = drive.engine.step
+    drive.tick()
+    told = drive.engine.take_settled()
+    assert [(one.proposal, one.outcome) for one in told] == [
+        (first, "discarded_superseded"),
+        (second, "merged"),
+    ]
+    assert [one.next_step for one in told] == [step, step]
+    drive.engine.propose(first)
+    drive.tick()
+    assert [one.outcome for one in drive.engine.take_settled()] == ["discarded_superseded"]
+    drive.engine.propose(first)
+    drive.tick()
+    drive.tick()
+    assert drive.engine.take_settled() == (), "what nobody has taken is forgotten"
 
 
 def test_with_the_time_clock_no_step_passes_between_a_pause_and_the_next_request() -> None:

@@ -9,14 +9,23 @@ from vagus.types import MotionState
 
 __all__ = ["Acceptance"]
 
+MAX_WAITING = 16
+"""Proposals that may wait for a tick; the worker makes one per request, and has one request in flight."""
+
 
 class Acceptance:
-    """Slot for one proposal, and the rules that decide whether it may be merged."""
+    """Slot for one proposal, and the rules that decide whether it may be merged.
+
+    Attributes:
+        replaced: proposals that the last `take` left out, because a newer one had come.
+        merges: chunks merged so far.
+    """
 
     def __init__(self, max_age_ns: int) -> None:
         self._max_age_ns = max_age_ns
-        self._slot: deque[Proposal] = deque(maxlen=1)
+        self._slot: deque[Proposal] = deque(maxlen=MAX_WAITING)
         self._newest: Source | None = None
+        self.replaced: tuple[Proposal, ...] = ()
         self.merges = 0
 
     def put(self, proposal: Proposal) -> None:
@@ -24,8 +33,12 @@ class Acceptance:
         self._slot.append(proposal)
 
     def take(self) -> Proposal | None:
-        """Take the proposal out of the slot, or None."""
-        return self._slot.popleft() if self._slot else None
+        """Take the newest proposal out of the slot, or None; older ones are in `replaced`."""
+        waiting: list[Proposal] = []
+        while self._slot:
+            waiting.append(self._slot.popleft())
+        self.replaced = tuple(waiting[:-1])
+        return waiting[-1] if waiting else None
 
     def accept(self, source: Source) -> None:
         """Note that the chunk of this request was merged."""

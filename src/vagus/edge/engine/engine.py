@@ -10,7 +10,7 @@ from vagus.edge.engine.acceptance import Acceptance
 from vagus.edge.engine.offline_budget import OfflineBudget
 from vagus.edge.engine.playback import Gap, Playback, Shortage, hold_directive, plain_gap, play_directive
 from vagus.edge.engine.refill import Refill
-from vagus.edge.handoff import EngineContract, LinkView, PlanView, Proposal
+from vagus.edge.handoff import EngineContract, LinkView, PlanView, Proposal, Settled
 from vagus.edge.states import MOTION_TABLE, MotionEvent, next_state
 from vagus.types import ActionArray, Directive, FloatArray, LinkState, MotionState, RequestDraft
 
@@ -48,6 +48,7 @@ class Engine:
         self._is_moving = False
         self._must_reseed = True
         self._playback_left_ns = 0
+        self._settled: tuple[Settled, ...] = ()
         self.counters: Counter[str] = self._playback.counters
         self._gave_up = ""
         self.stop_reason = ""
@@ -107,6 +108,11 @@ class Engine:
     def take_draft(self) -> RequestDraft | None:
         """Return the request that became due in the last `advance`, once. It must be offered or failed."""
         return self._refill.take()
+
+    def take_settled(self) -> tuple[Settled, ...]:
+        """Return the chunks that the last `advance` merged or kept out, once, the newest last."""
+        settled, self._settled = self._settled, ()
+        return settled
 
     def fallback_moved(self, now_ns: int) -> None:
         """Note that a fallback command moved the robot: observations up to now do not describe it."""
@@ -186,11 +192,15 @@ class Engine:
 
     def _merge(self, view: LinkView, now_ns: int) -> None:
         proposal = self._acceptance.take()
+        replaced = self._acceptance.replaced
+        self._settled = tuple(self._settle(old, "discarded_superseded") for old in replaced)
+        self.counters["discarded_superseded"] += len(replaced)
         if proposal is None:
             return
         reason = self._acceptance.why_discarded(
             proposal, self._view(), epoch=view.epoch, step=self._playback.step, now_ns=now_ns
         )
+        self._settled += (self._settle(proposal, reason or "merged"),)
         if reason:
             self.counters[reason] += 1
             return
@@ -205,6 +215,9 @@ class Engine:
         self._refill.note_merge()
         self._offline.clear()
         self.counters["merged"] += 1
+
+    def _settle(self, proposal: Proposal, outcome: str) -> Settled:
+        return Settled(proposal, self._playback.step, outcome)
 
     # -- motion -----------------------------------------------------------------------------------------
 

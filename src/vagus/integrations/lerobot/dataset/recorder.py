@@ -19,6 +19,7 @@ import numpy as np
 
 from vagus.control.loop_stats import LoopSummary
 from vagus.control.mapping import OrderMapping
+from vagus.edge.handoff import Settled
 from vagus.errors import ConfigError
 from vagus.integrations.lerobot.dataset.frames import Cut, DatasetFrame, FrameCutter
 from vagus.integrations.lerobot.dataset.messages import EndEpisode, OpenDataset, WriteFrame, WriterReply
@@ -196,6 +197,9 @@ class DatasetRecorder:
             return
         self._wanted.append(cut.begun)
         self._is_wanted.set()
+
+    def record_chunk(self, now_ns: int, settled: Settled) -> None:
+        """Nothing: a dataset has no place for chunks; a session folder has."""
 
     def record_images(
         self, draft: RequestDraft, images: Mapping[str, Image], depth: Mapping[str, DepthImage]
