@@ -88,7 +88,8 @@ class RunCommand:
     """
 
     robot: str = "sim"
-    """sim, gym:<environment id>, lerobot:<robot type>, or your own (file.py:Class, package.module:Class)."""
+    """sim, astribot, gym:<environment id>, lerobot:<robot type>, or your own (file.py:Class,
+    package.module:Class)."""
     options: dict[str, Option] = field(default_factory=dict)
     """Settings of the robot, e.g. --options rate_hz 100 seed 3, or port /dev/ttyACM0 id my_arm."""
     policy: str = ""

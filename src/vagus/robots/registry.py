@@ -32,7 +32,12 @@ class Embedded:
 
 
 EMBEDDED: Mapping[str, Embedded] = {
-    "sim": Embedded("vagus.demo.robot:SimRobot", frozenset({"rate_hz", "seed"}))
+    "astribot": Embedded(
+        "vagus.integrations.astribot.robot:make_astribot_robot",
+        frozenset({"average", "chassis", "control_way", "gripper", "head", "limits_confirmed", "mapping"})
+        | {"max_delta", "rate_hz", "sdk", "torso", "width"},
+    ),
+    "sim": Embedded("vagus.demo.robot:SimRobot", frozenset({"rate_hz", "seed"})),
 }
 
 
@@ -40,9 +45,9 @@ def load_robot(name: str, options: Mapping[str, Option] | None = None) -> Robot:
     """Return the robot called `name`, not connected.
 
     Args:
-        name: "sim", "gym:<environment id>", "lerobot:<robot type>", a name that an installed package brings
-            (entry point of the group `vagus.robots`), or a class of your own ("file.py:Class",
-            "package.module:Class").
+        name: "sim", "astribot", "gym:<environment id>", "lerobot:<robot type>", a name that an installed
+            package brings (entry point of the group `vagus.robots`), or a class of your own
+            ("file.py:Class", "package.module:Class").
         options: keyword arguments of its constructor.
 
     Raises:

@@ -1,1 +1,1 @@
-"""The Astribot S1's gRPC messages, its session and its layouts: no gateway, robot or policy yet."""
+"""The Astribot S1: its gRPC messages, its session, its layouts, and the robot itself through its SDK."""

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from vagus.errors import PolicyError
 from vagus.quoting import quoted
 
-__all__ = ["PARTS", "WIDTHS", "action_of", "expanded", "names_of", "waypoint_of"]
+__all__ = ["PARTS", "WIDTHS", "action_of", "expanded", "names_of", "parts_of", "waypoint_of"]
 
 Numbers: TypeAlias = NDArray[np.float64]
 
@@ -82,7 +82,7 @@ def waypoint_of(action: ArrayLike) -> list[list[float]]:
             f"waypoint: wanted {WIDTHS[1:]} numbers, got {_told(numbers)}; expand 16 numbers first"
         )
     _finite(numbers, "waypoint")
-    return [numbers[PARTS[part]].tolist() for part in _parts(len(numbers))]
+    return [numbers[PARTS[part]].tolist() for part in parts_of(len(numbers))]
 
 
 def action_of(waypoint: Sequence[Sequence[float]]) -> Numbers:
@@ -92,7 +92,7 @@ def action_of(waypoint: Sequence[Sequence[float]]) -> Numbers:
         PolicyError: other parts, NaN or infinity.
     """
     width = WIDTHS[-1] if len(waypoint) == len(_ORDER) else WIDTHS[1]
-    parts = _parts(width)
+    parts = parts_of(width)
     sizes = [PARTS[part].stop - PARTS[part].start for part in parts]
     if [len(numbers) for numbers in waypoint] != sizes:
         got = quoted([len(numbers) for numbers in waypoint], 80)
@@ -108,7 +108,8 @@ def _names(part: str, span: slice) -> list[str]:
     return [part] if count == 1 else [f"{part}_{at}" for at in range(1, count + 1)]
 
 
-def _parts(width: int) -> tuple[str, ...]:
+def parts_of(width: int) -> tuple[str, ...]:
+    """Return the parts of a waypoint of 22 or 25 numbers, in the robot's order."""
     return tuple(part for part in _ORDER if PARTS[part].stop <= width)
 
 
