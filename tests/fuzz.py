@@ -28,6 +28,7 @@ import numpy as np
 from lerobot_pickles import golden
 from samples import SAMPLES
 from vagus.errors import ProtocolError, SpecError
+from vagus.gateways import zmtp
 from vagus.gateways.arrays import ArrayDialect, decode_message, encode_message
 from vagus.gateways.msgpack import Key, Value
 from vagus.gateways.neutral import Envelope, ForeignRequest, Operation, WirePath
@@ -40,7 +41,6 @@ from vagus.integrations.astribot.messages import AstribotChunk, AstribotCommand,
 from vagus.integrations.astribot.session import AstribotModel, AstribotSession
 from vagus.integrations.gr00t import dialect as gr00t
 from vagus.integrations.gr00t.batches import batch_of
-from vagus.integrations.gr00t.zmtp import RouterEnd, encode_answer
 from vagus.integrations.lerobot_grpc.canonical import canonical_request
 from vagus.integrations.lerobot_grpc.dialect import decode_reply, decode_request, decode_setup
 from vagus.integrations.lerobot_grpc.pickle_reader import read_policy_config
@@ -598,8 +598,8 @@ def _draft_observation(payload: bytes) -> None:
 
 
 def _zeromq(payload: bytes) -> None:
-    for message in RouterEnd(max_bytes=256).receive(payload):
-        encode_answer(message.envelope, bytes(message.payload))
+    for message in zmtp.RouterEnd(max_bytes=256).receive(payload):
+        zmtp.encode_message(message.envelope, bytes(message.payload))
 
 
 def _zeromq_streams() -> tuple[bytes, ...]:

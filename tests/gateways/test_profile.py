@@ -173,4 +173,11 @@ def test_units_that_contradict_their_kind_or_do_not_convert_are_refused(
 
 
 def test_all_protocols_are_known() -> None:
-    assert PROTOCOLS == ("openpi", "gr00t", "lerobot_grpc", "lerobot_zenoh", "lerobot_zenoh_draft")
+    assert PROTOCOLS == (
+        "openpi",
+        "gr00t",
+        "pointact",
+        "lerobot_grpc",
+        "lerobot_zenoh",
+        "lerobot_zenoh_draft",
+    )

@@ -176,7 +176,11 @@ def test_a_list_that_is_none_is_refused(arm: Path, wrong: str) -> None:
 @pytest.mark.parametrize(
     ("name", "protocol", "named"),
     [
-        ("so100", None, "did you mean gr00t/so100 or lerobot_grpc/so100 or lerobot_zenoh/so100"),
+        (
+            "so100",
+            None,
+            "did you mean gr00t/so100 or pointact/so100 or lerobot_grpc/so100 or lerobot_zenoh/so100",
+        ),
         ("driod", "openpi", "wanted one of openpi/aloha, openpi/droid, .*or a path to a file .*got 'driod'"),
         ("so100", "openpi", "wanted one of openpi/aloha.*got 'so100'"),
         ("", None, "got ''"),

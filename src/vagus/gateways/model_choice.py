@@ -11,7 +11,7 @@ from vagus.transport.keys import ServiceKey
 from vagus.transport.service_name import ServiceName
 from vagus.wire.schema import Capabilities
 
-__all__ = ["check_model", "listed_model"]
+__all__ = ["ANY_MODEL", "check_model", "listed_model"]
 
 ANY_MODEL: Final = "*"
 """Name in the table of models that stands for every other name."""

@@ -37,6 +37,7 @@ class _Places:
 _PLACES: Final[Mapping[str, _Places]] = {
     "openpi": _Places(("actions",)),
     "gr00t": _Places(("action", "*"), ("state", "*"), ("video", "*"), ("language", "*")),
+    "pointact": _Places(("action",), ("observation.state",), ("observation.images.*",), ("task",)),
     "lerobot_grpc": _Places(("actions",), ("observation.state",), ("observation.images.*",), ("task",)),
     "lerobot_zenoh": _Places(("action",), ("observation.state",), ("observation.images.*",), ("task",)),
     "lerobot_zenoh_draft": _Places(("action",), ("observation.state",), ("observation.images.*",), ("task",)),

@@ -54,6 +54,9 @@ class ForeignProtocol:
 PROTOCOLS: Mapping[str, ForeignProtocol] = {
     "openpi": ForeignProtocol("vagus.integrations.openpi.gateway:OpenPiListener", 8000, "openpi", "ws://"),
     "gr00t": ForeignProtocol("vagus.integrations.gr00t.gateway:Gr00tListener", 5555, "gr00t", "tcp://"),
+    "pointact": ForeignProtocol(
+        "vagus.integrations.pointact.gateway:PointActListener", 17000, "pointact", "tcp:// or http://"
+    ),
     "lerobot_grpc": ForeignProtocol(
         "vagus.integrations.lerobot_grpc.gateway:LeRobotGrpcListener", 8080, "lerobot-grpc", ""
     ),

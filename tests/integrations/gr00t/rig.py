@@ -14,6 +14,7 @@ import vagus
 from server.raw_client import wait_until
 from vagus.errors import PolicyError
 from vagus.gateway_config import GatewayConfig
+from vagus.gateways.batch_listener import BatchListener
 from vagus.gateways.gateway import Gateway
 from vagus.gateways.profile import Profile, WireImage, WireSpan
 from vagus.integrations.gr00t.gateway import Gr00tListener
@@ -130,7 +131,7 @@ class Stand:
         wait_until(lambda: self.sessions == count)
 
 
-def wait_for_peers(listener: Gr00tListener, count: int) -> None:
+def wait_for_peers(listener: BatchListener, count: int) -> None:
     """Return when the gateway has this many robots."""
     wait_until(lambda: listener._gateway.metrics.peers == count)
 

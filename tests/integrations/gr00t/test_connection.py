@@ -15,8 +15,9 @@ import zmq
 from integrations.gr00t import rig
 from integrations.gr00t.clients import Actions, ClientN15, ClientN16, ClientN17
 from server.raw_client import wait_until
-from vagus.integrations.gr00t import connection
-from vagus.integrations.gr00t.gateway import SPARE_CONNECTIONS, Gr00tListener
+from vagus.gateways import peer_connection
+from vagus.gateways.batch_listener import SPARE_CONNECTIONS
+from vagus.integrations.gr00t.gateway import Gr00tListener
 
 PING = msgspec.msgpack.encode({"endpoint": "ping"})
 GREETING = b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
@@ -178,7 +179,7 @@ def _asked(who: float) -> dict[str, object]:
 def test_a_peer_that_reads_nothing_is_dropped_and_nobody_waits_for_it(
     stand: rig.Stand, listener: Gr00tListener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "SEND_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(peer_connection, "SEND_TIMEOUT_S", 0.2)
     with raw_peer(listener) as deaf:
         deaf.sendall(GREETING + READY)
         ask = msgspec.msgpack.encode({"endpoint": "get_modality_config"})  # a long answer to a short question

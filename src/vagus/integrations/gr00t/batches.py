@@ -43,6 +43,11 @@ class ForeignBatch:
     rows: tuple[ForeignRequest, ...]
     has_axis: bool
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """No name of a model for each row: the protocol has no word for it."""
+        return ("",) * len(self.rows)
+
     def join(self, replies: Sequence[ForeignReply]) -> ForeignReply:
         """Return the answer to the whole request, its arrays named and shaped as the request is written.
 

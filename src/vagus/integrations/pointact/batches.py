@@ -141,8 +141,10 @@ def _check_picture(key: str, value: Value) -> None:
 
 def _check_points(key: str, value: Value) -> None:
     array = _floats(value)
-    if array is None or array.ndim != 2 or array.shape[1] != _COLUMNS or not 1 <= len(array) <= MAX_POINTS:
-        raise _refusal(key, f"floats (1 to {MAX_POINTS}, {_COLUMNS})", value)
+    if array is None or array.ndim != 2 or array.shape[1] != _COLUMNS or len(array) > MAX_POINTS:
+        raise _refusal(key, f"floats (0 to {MAX_POINTS}, {_COLUMNS})", value)
+    if not len(array):  # what a client without a calibrated camera sends
+        return
     _check_finite(key, array)
     least, largest = float(np.min(array[:, 3:])), float(np.max(array[:, 3:]))
     if least < 0.0 or largest > 1.0:

@@ -7,64 +7,63 @@ endpoint; every answer has the body of the frame that answers it, errors too.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from vagus.errors import ProtocolError
-from vagus.gateways.neutral import ForeignReply
-from vagus.integrations.pointact.dialect import WRONG_TOKEN, encode_error, encode_reply
+from vagus.gateways.wire_answer import WireOutcome
 from vagus.quoting import quoted
 
-__all__ = ["CONTENT_TYPE", "FAILED", "MALFORMED", "PATH", "HttpAnswer", "answer_to", "refusal_of"]
+__all__ = ["CONTENT_TYPE", "PATH", "STATUSES", "HttpRefusal", "refusal_of", "too_large"]
 
 PATH: Final = "/get_action"
 CONTENT_TYPE: Final = "application/msgpack"
-MALFORMED: Final = 400
-"""Status of an error that the request is to blame for: a body that cannot be read, an unknown endpoint."""
-FAILED: Final = 500
-"""Status of any other error."""
-_OK, _UNAUTHORIZED, _NOT_FOUND, _NOT_ALLOWED, _OTHER_TYPE = 200, 401, 404, 405, 415
+STATUSES: Final = {
+    WireOutcome.ANSWERED: 200,
+    WireOutcome.MALFORMED: 400,
+    WireOutcome.UNAUTHORIZED: 401,
+    WireOutcome.FAILED: 500,
+}
+"""Outcome of a request → status of its answer."""
+_NOT_FOUND, _NOT_ALLOWED, _NO_LENGTH, _TOO_LARGE, _OTHER_TYPE = 404, 405, 411, 413, 415
+_AS_IT_IS: Final = ("", "identity")
 
 
 @dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    """Status and body of an answer; its type is always `application/msgpack`."""
+class HttpRefusal:
+    """Status and text of the answer to a request whose body is not read."""
 
     status: int
-    body: bytes
+    text: str
 
 
-def refusal_of(method: str, path: str, content_type: str | None) -> HttpAnswer | None:
-    """Return the answer to a request whose body need not be read, or None: read it.
+def refusal_of(method: str, target: str, headers: Mapping[str, str], *, most: int) -> HttpRefusal | None:
+    """Return why a request is refused by its head, or None: its body is read.
 
     Args:
         method: such as `POST`.
-        path: of the request, without a query.
-        content_type: value of that header; None without one, which is taken for the right one.
+        target: what is asked for, with its query.
+        headers: by their names in small letters.
+        most: longest body, in bytes.
     """
+    path = target.partition("?")[0]
     if path != PATH:
-        return _error(_NOT_FOUND, f"path: wanted {PATH}, got {quoted(path, 80)}")
+        return HttpRefusal(_NOT_FOUND, f"path: wanted {PATH}, got {quoted(path, 80)}")
     if method != "POST":
-        return _error(_NOT_ALLOWED, f"method: wanted POST, got {quoted(method, 20)}")
-    kind = CONTENT_TYPE if content_type is None else content_type.partition(";")[0].strip().lower()
+        return HttpRefusal(_NOT_ALLOWED, f"method: wanted POST, got {quoted(method, 20)}")
+    kind = headers.get("content-type", CONTENT_TYPE).partition(";")[0].strip().lower()
     if kind != CONTENT_TYPE:
-        return _error(_OTHER_TYPE, f"Content-Type: wanted {CONTENT_TYPE}, got {quoted(kind, 80)}")
-    return None
+        return HttpRefusal(_OTHER_TYPE, f"Content-Type: wanted {CONTENT_TYPE}, got {quoted(kind, 80)}")
+    coding = headers.get("content-encoding", "").strip().lower()
+    if coding not in _AS_IT_IS:
+        return HttpRefusal(_OTHER_TYPE, f"Content-Encoding: wanted none, got {quoted(coding, 40)}")
+    if "content-length" not in headers and "transfer-encoding" not in headers:
+        return HttpRefusal(_NO_LENGTH, "Content-Length: wanted the number of bytes of the body, got none")
+    return too_large(int(headers.get("content-length", "0")), most)
 
 
-def answer_to(reply: ForeignReply, *, failure: int = FAILED) -> HttpAnswer:
-    """Return the answer that carries `reply`: status 200, 401 for a wrong token, `failure` for another error.
-
-    A reply that cannot be written is answered as an error, so that the client is not left waiting.
-    """
-    try:
-        body = encode_reply(reply)
-    except ProtocolError as error:
-        return _error(FAILED, str(error))
-    if reply.error is None:
-        return HttpAnswer(_OK, body)
-    return HttpAnswer(_UNAUTHORIZED if reply.error == WRONG_TOKEN.error else failure, body)
-
-
-def _error(status: int, text: str) -> HttpAnswer:
-    return HttpAnswer(status, encode_error(text))
+def too_large(size: int, most: int) -> HttpRefusal | None:
+    """Return why a body of `size` bytes is refused, or None."""
+    if size <= most:
+        return None
+    return HttpRefusal(_TOO_LARGE, f"body: wanted at most {most} bytes, got at least {most + 1}")

@@ -1,4 +1,4 @@
-"""Bytes of one ZeroMQ connection (ZMTP 3), seen from the ROUTER's end (pure).
+"""Bytes of one ZeroMQ connection (ZMTP 3), seen from the end of a ROUTER or of a REQ (pure).
 
 libzmq itself has no bound on the parts of a message: one peer that never sends a last part fills the memory.
 It drops a connection for a message that is too long, and the peer waits for its answer for ever. And of two
@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from vagus.errors import ProtocolError
+from vagus.gateways.wire_answer import WireAnswer
 from vagus.quoting import quoted
 
-__all__ = ["MAX_PARTS", "RouterEnd", "ZmqMessage", "encode_answer"]
+__all__ = ["MAX_PARTS", "RequestEnd", "RouterEnd", "ZmqMessage", "encode_message"]
 
 MAX_PARTS = 8
 """Most parts of a message. A REQ sends an empty one before its request, or a number and an empty one."""
@@ -27,8 +28,8 @@ _SIGNATURE: Final = b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f"
 _MECHANISM: Final = b"NULL".ljust(20, b"\0")
 _GREETING: Final = _SIGNATURE + b"\x03\x00" + _MECHANISM + bytes(32)
 _MORE, _LONG, _COMMAND = 1, 2, 4
-_ASKING: Final = (b"REQ", b"DEALER", b"ROUTER")
-"""Types of socket that may talk to a ROUTER."""
+_PEERS: Final = {b"ROUTER": (b"REQ", b"DEALER", b"ROUTER"), b"REQ": (b"REP", b"ROUTER")}
+"""Type of a socket → the types that it may talk to."""
 
 _Steps: TypeAlias = Generator[int, bytearray, None]
 """Yields how many bytes it needs next, at least 1; a negative number: so many are not wanted."""
@@ -49,14 +50,16 @@ class ZmqMessage:
     refused: str = ""
 
 
-class RouterEnd:
-    """The ROUTER's end of one connection: bytes in, messages out.
+class _End:
+    """One end of a connection: bytes in, messages out.
 
     Args:
+        kind: type of the socket, ROUTER or REQ.
         max_bytes: longest message; a longer one is not kept, and refused when it ends.
     """
 
-    def __init__(self, *, max_bytes: int) -> None:
+    def __init__(self, kind: bytes, max_bytes: int) -> None:
+        self._kind = kind
         self._max_bytes = max_bytes
         self._to_send = bytearray(_GREETING)
         self._messages: list[ZmqMessage] = []
@@ -118,7 +121,7 @@ class RouterEnd:
             raise ProtocolError(f"wanted the security mechanism NULL, got {got}")
         yield 32
         self._to_send += _command(
-            b"READY", _property(b"Socket-Type", b"ROUTER") + _property(b"Identity", b"")
+            b"READY", _property(b"Socket-Type", self._kind) + _property(b"Identity", b"")
         )
 
     def _introduction(self) -> _Steps:
@@ -129,10 +132,12 @@ class RouterEnd:
         if name != b"READY":
             raise ProtocolError(f"wanted the command READY, got {quoted(name, 40)}")
         kind = _properties(body).get(b"socket-type", b"")
-        if kind not in _ASKING:
+        if kind not in _PEERS[self._kind]:
             reason = b"Invalid socket type"
             self._to_send += _command(b"ERROR", bytes([len(reason)]) + reason)
-            raise ProtocolError(f"wanted a socket of type REQ, DEALER or ROUTER, got {quoted(kind, 40)}")
+            *others, last = (name.decode() for name in _PEERS[self._kind])
+            wanted = f"{', '.join(others)} or {last}"
+            raise ProtocolError(f"wanted a socket of type {wanted}, got {quoted(kind, 40)}")
 
     def _header(self) -> Generator[int, bytearray, tuple[int, int]]:
         """Read flags and size of the next frame."""
@@ -177,8 +182,41 @@ class RouterEnd:
             self._to_send += _command(b"PONG", body[2:])
 
 
-def encode_answer(envelope: Iterable[bytes], payload: bytes) -> bytes:
-    """Return the bytes of an answer."""
+class RouterEnd(_End):
+    """The ROUTER's end of one connection: requests come in, each is answered with its own envelope.
+
+    Args:
+        max_bytes: longest message; a longer one is not kept, and refused when it ends.
+    """
+
+    is_over = False
+    may_return = False
+
+    def __init__(self, *, max_bytes: int) -> None:
+        super().__init__(b"ROUTER", max_bytes)
+
+    def encode(self, message: ZmqMessage, answer: WireAnswer) -> bytes:
+        """Return the bytes of the answer to a message."""
+        return encode_message(message.envelope, answer.body)
+
+
+class RequestEnd(_End):
+    """The REQ's end of one connection: a request goes out, one answer comes in.
+
+    Args:
+        max_bytes: longest answer; a longer one is not kept, and refused when it ends.
+    """
+
+    def __init__(self, *, max_bytes: int) -> None:
+        super().__init__(b"REQ", max_bytes)
+
+    def ask(self, payload: bytes) -> None:
+        """Send a request; once the peer is known, see `is_between_messages`."""
+        self._to_send += encode_message((b"",), payload)
+
+
+def encode_message(envelope: Iterable[bytes], payload: bytes) -> bytes:
+    """Return the bytes of a message."""
     return b"".join([*(_frame(part, _MORE) for part in envelope), _frame(payload, 0)])
 
 

@@ -1,22 +1,20 @@
-"""One TCP connection of a GR00T client, on a thread of its own: bytes in, requests answered, bytes out."""
+"""One TCP connection of a client, on a thread of its own: bytes in, requests answered, bytes out."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 from vagus.clock import NS_PER_S, Clock, seconds_to_ns
 from vagus.errors import ProtocolError
+from vagus.gateways.batch_conversation import BatchConversation
 from vagus.gateways.gateway import Gateway
-from vagus.gateways.msgpack import MAX_FOREIGN_BYTES
-from vagus.integrations.gr00t.conversation import Gr00tConversation
-from vagus.integrations.gr00t.zmtp import RouterEnd, ZmqMessage, encode_answer
+from vagus.gateways.wire_answer import WireAnswer
 
-__all__ = ["Gr00tConnection"]
+__all__ = ["ConnectionEnd", "PeerConnection", "WireMessage"]
 
-BYTES_PER_MB = 1_000_000
 RECEIVE_BYTES = 1 << 18
 SEND_TIMEOUT_S = 5.0
 """Time in which a client must take its answer; one that reads nothing is dropped then."""
@@ -27,7 +25,59 @@ _KEEPALIVE: Final = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3, "T
 """A machine that has gone without a word is noticed after eleven seconds, where the system can do that."""
 
 
-class Gr00tConnection:
+class WireMessage(Protocol):
+    """One request as it came."""
+
+    @property
+    def payload(self) -> memoryview:
+        """The request; a view that belongs to the receiver."""
+        ...
+
+    @property
+    def refused(self) -> str:
+        """Why there is no request in it; "": there is."""
+        ...
+
+
+MessageT = TypeVar("MessageT", bound=WireMessage)
+
+
+class ConnectionEnd(Protocol[MessageT]):
+    """The server's end of one connection, in the bytes of its wire (pure)."""
+
+    @property
+    def is_between_messages(self) -> bool:
+        """Whether the client owes nothing: no message has begun."""
+        ...
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will be answered on this connection."""
+        ...
+
+    @property
+    def may_return(self) -> bool:
+        """Whether a client of this wire may connect anew for its next request."""
+        ...
+
+    def receive(self, data: bytes) -> Sequence[MessageT]:
+        """Return the messages that end in `data`.
+
+        Raises:
+            ProtocolError: the wire is another one. What `bytes_to_send` gives then is the last word.
+        """
+        ...
+
+    def bytes_to_send(self) -> bytes:
+        """Return what the client must be told by now, once."""
+        ...
+
+    def encode(self, message: MessageT, answer: WireAnswer) -> bytes:
+        """Return the bytes of the answer to a message."""
+        ...
+
+
+class PeerConnection:
     """A client's connection. `run` is the work of its thread; any thread may read its state and end it.
 
     A client that sends no request for `idle_timeout_s` gives its places back; with its next request it takes
@@ -35,6 +85,7 @@ class Gr00tConnection:
 
     Args:
         connection: the accepted socket; closed when `run` ends.
+        end: our end of the wire.
         conversation: answers its requests.
         gateway: the settings, and the counters.
         clock: monotonic.
@@ -44,7 +95,8 @@ class Gr00tConnection:
     def __init__(
         self,
         connection: socket.socket,
-        conversation: Gr00tConversation,
+        end: ConnectionEnd[MessageT],
+        conversation: BatchConversation,
         gateway: Gateway,
         clock: Clock,
         tell: Callable[[str], None],
@@ -54,8 +106,7 @@ class Gr00tConnection:
         self._clock = clock
         self._tell = tell
         self._conversation = conversation
-        most = min(gateway.config.max_message_mb * BYTES_PER_MB, MAX_FOREIGN_BYTES)
-        self._end = RouterEnd(max_bytes=most)
+        self._end: ConnectionEnd[WireMessage] = end  # type: ignore[assignment]  # its own messages come back
         self._idle_ns = seconds_to_ns(gateway.config.idle_timeout_s)
         self._since_ns = clock.now_ns()
         self._is_answering = False
@@ -82,7 +133,7 @@ class Gr00tConnection:
                 self._tell(str(error))
                 self._send(self._end.bytes_to_send())
             finally:
-                self._conversation.release()
+                self._conversation.leave(may_return=self._end.may_return and not self._is_ending)
 
     def end(self) -> None:
         """End it after the answer that is being computed."""
@@ -100,7 +151,7 @@ class Gr00tConnection:
 
     def _talk(self) -> None:
         self._send(self._end.bytes_to_send())
-        while data := self._receive():
+        while not self._end.is_over and (data := self._receive()):
             was_between = self._end.is_between_messages
             messages = self._end.receive(data)
             if was_between and not self._end.is_between_messages:
@@ -132,21 +183,22 @@ class Gr00tConnection:
         left_ns = self._since_ns + self._idle_ns - self._clock.now_ns()
         return max(left_ns / NS_PER_S, SHORTEST_WAIT_S)
 
-    def _answer(self, message: ZmqMessage) -> None:
+    def _answer(self, message: WireMessage) -> None:
         if self._is_ending:
             return
         self._is_answering = True
         if message.refused:
-            payload = self._conversation.refuse(message.refused)
+            answer = self._conversation.refuse(message.refused)
         else:
-            payload = self._conversation.answer(message.payload)
-        self._send(encode_answer(message.envelope, payload))
+            answer = self._conversation.answer(message.payload)
+        self._send(self._end.encode(message, answer))
         self._since_ns = self._clock.now_ns()
         self._is_answering = False
 
     def _send(self, data: bytes) -> None:
-        self._socket.settimeout(SEND_TIMEOUT_S)
-        self._socket.sendall(data)
+        if data:
+            self._socket.settimeout(SEND_TIMEOUT_S)
+            self._socket.sendall(data)
 
 
 def _set_up(connection: socket.socket) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vagus.errors import ProtocolError
-from vagus.integrations.gr00t.zmtp import MAX_PARTS, RouterEnd, ZmqMessage, encode_answer
+from vagus.gateways.zmtp import MAX_PARTS, RouterEnd, ZmqMessage, encode_message
 
 MAX_BYTES = 1000
 SIGNATURE = b"\xff\0\0\0\0\0\0\0\x01\x7f"
@@ -73,7 +73,7 @@ def test_those_who_ask_are_heard(kind: bytes) -> None:
 def test_the_answer_begins_as_the_request_did(parts: tuple[bytes, ...], envelope: tuple[bytes, ...]) -> None:
     assert told(introduced().receive(message(*parts))) == [(envelope, parts[-1], "")]
     for answer in (b"yes", b"y" * 255, b"y" * 256):
-        assert encode_answer(envelope, answer) == message(*envelope, answer)
+        assert encode_message(envelope, answer) == message(*envelope, answer)
 
 
 @pytest.mark.parametrize(
