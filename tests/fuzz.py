@@ -74,8 +74,9 @@ from vagus.integrations.pointact import dialect as pointact
 from vagus.integrations.pointact.batches import rows_of
 from vagus.transport.keys import client_segment, server_from_key
 from vagus.wire.codec import decode, decode_header, decode_tensor, encode, encode_header
+from vagus.wire.depth import DEPTH_CODECS, decode_depth, encode_depth
 from vagus.wire.images import decode_image, encode_image
-from vagus.wire.schema import Header, ImageMessage, Kind, TensorMessage
+from vagus.wire.schema import DepthMessage, Header, ImageMessage, Kind, TensorMessage
 
 HEIGHT, WIDTH = 12, 16
 MAX_PIXELS = 1 << 16
@@ -292,6 +293,8 @@ def _decode_leaf(leaf: object) -> None:
         decode_tensor(leaf, shape=(None,) * len(leaf.shape), name="x").copy()
     elif isinstance(leaf, ImageMessage):
         decode_image(leaf, max_pixels=MAX_PIXELS)
+    elif isinstance(leaf, DepthMessage) and 0 < leaf.height * leaf.width <= MAX_PIXELS:
+        decode_depth(leaf, height=leaf.height, width=leaf.width)
 
 
 def _frame_target(
@@ -302,6 +305,38 @@ def _frame_target(
         decode_image(ImageMessage(codec, HEIGHT, WIDTH, memoryview(data)), max_pixels=MAX_PIXELS)
 
     return Target(codec if wrap is None else f"{codec} {wrap.__name__}", run, seeds)
+
+
+def _depth_target(
+    codec: str, seeds: tuple[bytes, ...], wrap: Callable[[bytes], bytes] | None = None
+) -> Target:
+    def run(payload: bytes) -> None:
+        data = payload if wrap is None else wrap(payload)
+        decode_depth(DepthMessage(codec, HEIGHT, WIDTH, memoryview(data)), height=HEIGHT, width=WIDTH)
+
+    return Target(f"depth {codec}" if wrap is None else f"depth {codec} {wrap.__name__}", run, seeds)
+
+
+def _depth_targets() -> tuple[Target, ...]:
+    frame = np.random.default_rng(0).integers(0, 1 << 16, (HEIGHT, WIDTH), dtype=np.uint16)
+    encoded = {codec: bytes(encode_depth(frame, codec).data) for codec in DEPTH_CODECS}
+    rows = b"".join(bytes([y % 3]) + row.tobytes() for y, row in enumerate(frame))
+    return (
+        *(_depth_target(codec, (data,)) for codec, data in encoded.items()),
+        _depth_target("png", (zlib.compress(rows),), with_grey_checksums),
+        _depth_target("delta", (frame.tobytes(),), compressed),
+    )
+
+
+def with_grey_checksums(stream: bytes) -> bytes:
+    """Return a 16-bit grey PNG around a mutated compressed stream."""
+    return png_file(png_header(HEIGHT, WIDTH, (16, 0, 0, 0, 0)), (b"IDAT", stream), (b"IEND", b""))
+
+
+def compressed(planes: bytes) -> bytes:
+    """Return a zlib stream of mutated byte planes, cut or filled to their length."""
+    size = 2 * HEIGHT * WIDTH
+    return zlib.compress(planes[:size].ljust(size, b"\x00"))
 
 
 def _pixels() -> np.ndarray:
@@ -341,6 +376,7 @@ def _targets() -> tuple[Target, ...]:
         *(_frame_target(codec, (data,)) for codec, data in encoded.items()),
         _frame_target("png", (zlib.compress(_rows()),), with_checksums),
         _frame_target("png", (_rows(),), from_rows),
+        *_depth_targets(),
         *_lerobot_targets(),
         Target("server key", lambda payload: server_from_key(payload.decode(*key_text)), names),
         Target("client key", lambda payload: client_segment(payload.decode(*key_text)), names),

@@ -9,6 +9,7 @@ from vagus.wire.schema import (
     Capabilities,
     ChunkMessage,
     CloseMessage,
+    DepthMessage,
     EventMessage,
     Header,
     ImageMessage,
@@ -23,6 +24,7 @@ from vagus.wire.schema import (
     TensorMessage,
     WireAction,
     WireCamera,
+    WireDepthCamera,
     WireRtc,
     WireState,
 )
@@ -33,11 +35,15 @@ _VECTOR = TensorMessage("<f4", (2,), memoryview(b"\x00\x00\x80\x3f\x00\x00\x00\x
 _ROWS = TensorMessage("<f4", (1, 2), memoryview(b"\x00\x00\x80\x3f\x00\x00\x00\xc0"))
 _CLOUD = TensorMessage("<f4", (1, 3), memoryview(bytes(range(12))))
 _IMAGE = ImageMessage("raw", 1, 2, memoryview(b"\x01\x02\x03\x04\x05\x06"))
+_DEPTH = DepthMessage("raw", 1, 2, memoryview(b"\x2c\x03\x00\x00"))
 _LOAD = Load(sessions=1, max_sessions=8, waiting=2, busy=0.5)
 _ACTION = WireAction(name="shoulder.pos", unit="rad", kind="velocity", encoding="signed inverted")
 _MINIMAL_ACTION = WireAction(name="shoulder.pos", unit="rad", kind="velocity")
 _STATE = WireState(name="shoulder.pos", unit="rad")
 _CAMERA = WireCamera(name="front", height=480, width=640, is_required=False)
+_DEPTH_CAMERA = WireDepthCamera(
+    name="front_depth", height=480, width=640, units_per_m=10_000.0, is_required=False
+)
 _RTC = WireRtc(prefix_horizon=10, schedule="linear", max_guidance=4.0)
 _LATENCY = LatencyRow(batch_size=4, p50_ms=20.5, max_ms=31.25)
 
@@ -48,6 +54,7 @@ _OPEN = OpenMessage(
     actions=(_ACTION,),
     state=(_STATE,),
     cameras=(_CAMERA,),
+    depth_cameras=(_DEPTH_CAMERA,),
     rate_hz=30.0,
     wants_rtc=True,
     instruction="reach the red ball",
@@ -71,6 +78,7 @@ _CAPABILITIES = Capabilities(
     actions=(_ACTION,),
     state=(_STATE,),
     cameras=(_CAMERA,),
+    depth_cameras=(_DEPTH_CAMERA,),
     horizon=50,
     model_dim=6,
     rate_hz=30.0,
@@ -95,15 +103,18 @@ SAMPLES: dict[str, msgspec.Struct] = {
     "header_event": Header(Kind.EVENT, 0, 0, 0, 0xDEADBEEF),
     "tensor": _ROWS,
     "image": _IMAGE,
+    "depth": _DEPTH,
     "load": _LOAD,
     "action": _ACTION,
     "state": _STATE,
     "camera": _CAMERA,
+    "depth_camera": _DEPTH_CAMERA,
     "rtc": _RTC,
     "latency_row": _LATENCY,
     "observation": ObservationMessage(
         state=_VECTOR,
         images={"front": _IMAGE},
+        depth={"front_depth": _DEPTH},
         points=_CLOUD,
         instruction="reach the red ball",
         step=120,
@@ -168,6 +179,7 @@ SAMPLES: dict[str, msgspec.Struct] = {
     "minimal_action": WireAction(name="shoulder.pos"),
     "minimal_state": WireState(name="shoulder.pos"),
     "minimal_camera": WireCamera(name="front", height=480, width=640),
+    "minimal_depth_camera": WireDepthCamera(name="front_depth", height=480, width=640, units_per_m=1000.0),
     "minimal_rtc": WireRtc(prefix_horizon=10),
     "minimal_load": Load(),
 }

@@ -14,7 +14,13 @@ from vagus.specs import ActionFeature, CameraSpec, PolicySpec, RobotSpec, RtcSpe
 from vagus.transport.keys import ServerKey, ServiceKey
 from vagus.types import ActionChunk, FloatArray, LinkState, Prefix, RequestDraft, Snapshot
 from vagus.wire.codec import encode, encode_tensor
-from vagus.wire.contract import to_wire_actions, to_wire_cameras, to_wire_rtc, to_wire_states
+from vagus.wire.contract import (
+    to_wire_actions,
+    to_wire_cameras,
+    to_wire_depth_cameras,
+    to_wire_rtc,
+    to_wire_states,
+)
 from vagus.wire.schema import Capabilities, ChunkMessage, EventMessage, Header, Kind
 
 MS = NS_PER_MS
@@ -49,6 +55,7 @@ def capabilities(server: ServerKey = SERVER, policy: PolicySpec = POLICY) -> Cap
         actions=to_wire_actions(policy.actions),
         state=to_wire_states(policy.state),
         cameras=to_wire_cameras(policy.cameras),
+        depth_cameras=to_wire_depth_cameras(policy.depth_cameras),
         horizon=policy.horizon,
         model_dim=policy.model_dim,
         rate_hz=policy.rate_hz,

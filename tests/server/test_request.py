@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from vagus.errors import ProtocolError
 from vagus.server.request import DecodedRequest, decode_request
 from vagus.server.validate import Terms
-from vagus.specs import ActionFeature, CameraSpec, PolicySpec, RtcSpec, StateFeature
+from vagus.specs import ActionFeature, CameraSpec, DepthCameraSpec, PolicySpec, RtcSpec, StateFeature
 from vagus.wire.codec import encode, encode_tensor
+from vagus.wire.depth import encode_depth
 from vagus.wire.images import encode_image
 from vagus.wire.schema import ObservationMessage
 
@@ -26,8 +27,10 @@ SPEC = PolicySpec(
     rate_hz=10.0,
     rtc=RtcSpec(4),
     default_instruction="default",
+    depth_cameras=(DepthCameraSpec("deep", 4, 6), DepthCameraSpec("spare", 4, 6, is_required=False)),
 )
 TERMS = Terms(uses_rtc=True, image_codec="jpeg", max_pixels=24, instruction="opened", is_pinned=False)
+DEPTH = np.arange(24, dtype=np.uint16).reshape(4, 6) * np.uint16(2000)
 FRAME = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
 
 
@@ -38,6 +41,7 @@ def floats(*shape: int, value: float = 0.5) -> np.ndarray[tuple[int, ...], np.dt
 MESSAGE = ObservationMessage(
     state=encode_tensor(floats(1)),
     images={"front": encode_image(FRAME, "raw")},
+    depth={"deep": encode_depth(DEPTH, "delta")},
     instruction="go",
     step=7,
     inference_delay=2,
@@ -66,6 +70,7 @@ def test_a_request_becomes_a_row_with_all_it_says() -> None:
     assert row.observation.captured_ns == 99
     assert row.observation.state.dtype == np.float32
     np.testing.assert_array_equal(row.observation.images["front"], FRAME)
+    np.testing.assert_array_equal(row.observation.depth["deep"], DEPTH)
     assert request.is_episode_start
     assert request.slack_ms == 3.5
 
@@ -93,6 +98,14 @@ def test_frames_that_the_policy_does_not_look_at_are_not_decoded() -> None:
     assert set(request.observation.images) == {"front"}
 
 
+def test_depth_that_the_policy_does_not_look_at_is_not_decoded() -> None:
+    broken = msgspec.structs.replace(encode_depth(DEPTH, "raw"), codec="nonsense")
+    request = decoded(depth={"deep": encode_depth(DEPTH, "png"), "other": broken})
+    assert set(request.observation.depth) == {"deep"}
+    both = {"deep": encode_depth(DEPTH, "raw"), "spare": encode_depth(DEPTH, "raw")}
+    assert set(decoded(depth=both).observation.depth) == {"deep", "spare"}
+
+
 def test_double_precision_is_taken_and_narrowed() -> None:
     assert decoded(state=encode_tensor(np.array([0.25]))).observation.state.dtype == np.float32
 
@@ -105,6 +118,8 @@ def test_double_precision_is_taken_and_narrowed() -> None:
         ({"state": encode_tensor(floats(1, value=np.nan))}, "finite"),
         ({"state": encode_tensor(np.array([1e300]))}, "finite"),
         ({"images": {}}, "front"),
+        ({"depth": {}}, r"depth: wanted a frame of \['deep'\], got \[\]"),
+        ({"depth": {"deep": encode_depth(DEPTH[:3], "raw")}}, "wanted 4×6, got 3×6"),
         ({"images": {"front": encode_image(np.zeros((5, 6, 3), np.uint8), "raw")}}, "pixels"),
         ({"step": -1}, "step"),
         ({"seed": -1}, "seed"),

@@ -7,7 +7,15 @@ import pytest
 
 from vagus.errors import SessionRefusedError
 from vagus.server.validate import Offer, Terms, check_open
-from vagus.wire.schema import Capabilities, OpenMessage, WireAction, WireCamera, WireRtc, WireState
+from vagus.wire.schema import (
+    Capabilities,
+    OpenMessage,
+    WireAction,
+    WireCamera,
+    WireDepthCamera,
+    WireRtc,
+    WireState,
+)
 
 SERVER = Capabilities(
     server="s",
@@ -70,6 +78,22 @@ def test_a_client_that_fits_is_accepted_without_a_warning() -> None:
 def test_a_request_may_be_as_long_as_its_frames_have_reason_to_be() -> None:
     frames = len(SERVER.cameras) * 480 * 640 * 3
     assert frames < accepted().max_request_bytes < 3 * frames + (1 << 20)
+
+
+def test_a_request_with_depth_may_be_longer_by_its_depth_frames() -> None:
+    deep = (WireDepthCamera(name="deep", height=480, width=640, units_per_m=1000.0),)
+    more = accepted(offer(depth_cameras=deep), depth_cameras=deep).max_request_bytes
+    assert 2 * 480 * 640 <= more - accepted().max_request_bytes < 3 * 2 * 480 * 640
+    assert accepted(depth_cameras=deep).max_request_bytes == accepted().max_request_bytes
+    spared = (msgspec.structs.replace(deep[0], is_required=False),)
+    assert accepted(offer(depth_cameras=spared)).max_request_bytes == accepted().max_request_bytes
+
+
+def test_a_robot_without_the_depth_camera_of_the_policy_is_refused() -> None:
+    deep = (WireDepthCamera(name="front", height=480, width=640, units_per_m=1000.0),)
+    refusal = refused(offer(cameras=(), depth_cameras=deep))
+    assert refusal.code == "spec_mismatch"
+    assert "give colour, not depth" in str(refusal)
 
 
 @pytest.mark.parametrize(("low", "high"), [(1, 1), (0, 5), (1, 9)])

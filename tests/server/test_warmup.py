@@ -6,6 +6,7 @@ import dataclasses
 import threading
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 
 from server.raw_client import SPEC, Calls, CountingPolicy
@@ -15,6 +16,7 @@ from vagus.policies.policy import Row
 from vagus.server.config import ServeConfig
 from vagus.server.served_policy import ServedPolicy
 from vagus.server.warmup import warm_up
+from vagus.specs import DepthCameraSpec
 from vagus.types import ActionChunk
 
 
@@ -59,6 +61,20 @@ def test_a_policy_without_real_time_chunking_is_run_without_a_prefix() -> None:
     model = ServedPolicy.of(policy, ServeConfig(rtc=False))
     warm_up(model, max_batch=1, max_pixels=10_000, runs=1, clock=policy)
     assert all(row.prefix is None for batch in policy.rows for row in batch)
+
+
+def test_a_policy_with_depth_is_run_with_a_wall_one_metre_away() -> None:
+    class Deep(TimedPolicy):
+        spec = dataclasses.replace(
+            SPEC,
+            depth_cameras=(DepthCameraSpec("deep", 4, 6), DepthCameraSpec("fine", 2, 2, 1_000_000.0)),
+        )
+
+    policy = Deep()
+    warm_up(ServedPolicy.of(policy, ServeConfig()), max_batch=1, max_pixels=10_000, runs=1, clock=policy)
+    seen = [row.observation.depth for batch in policy.rows for row in batch]
+    assert {(depth["deep"].shape, *depth["deep"].ravel()[:1].tolist()) for depth in seen} == {((4, 6), 1000)}
+    assert {int(np.max(depth["fine"])) for depth in seen} == {65535}
 
 
 def test_a_policy_that_cannot_answer_its_own_spec_is_refused() -> None:

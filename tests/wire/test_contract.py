@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import msgspec
+import numpy as np
 import pytest
 
 from vagus.errors import ProtocolError, SpecError
@@ -13,6 +14,7 @@ from vagus.specs import (
     ActionKind,
     BinaryEncoding,
     CameraSpec,
+    DepthCameraSpec,
     PolicySpec,
     RtcSpec,
     StateFeature,
@@ -25,10 +27,18 @@ from vagus.wire.contract import (
     policy_spec_from,
     to_wire_actions,
     to_wire_cameras,
+    to_wire_depth_cameras,
     to_wire_rtc,
     to_wire_states,
 )
-from vagus.wire.schema import Capabilities, OpenMessage, WireAction, WireCamera, WireState
+from vagus.wire.schema import (
+    Capabilities,
+    OpenMessage,
+    WireAction,
+    WireCamera,
+    WireDepthCamera,
+    WireState,
+)
 
 SPEC = PolicySpec(
     policy_type="reach",
@@ -40,6 +50,7 @@ SPEC = PolicySpec(
     rate_hz=30.0,
     rtc=RtcSpec(25, "linear", 3.0),
     default_instruction="reach",
+    depth_cameras=(DepthCameraSpec("front_depth", 480, 640, 10_000.0, is_required=False),),
 )
 
 
@@ -53,6 +64,7 @@ def capabilities_of(spec: PolicySpec) -> Capabilities:
         actions=to_wire_actions(spec.actions),
         state=to_wire_states(spec.state),
         cameras=to_wire_cameras(spec.cameras),
+        depth_cameras=to_wire_depth_cameras(spec.depth_cameras),
         horizon=spec.horizon,
         model_dim=spec.model_dim,
         rate_hz=spec.rate_hz,
@@ -205,7 +217,11 @@ def asked(**changes: object) -> OpenMessage:
 
 
 SERVER = msgspec.structs.replace(
-    capabilities_of(SPEC), actions=actions("a", "b"), state=states("a"), cameras=cameras("front")
+    capabilities_of(SPEC),
+    actions=actions("a", "b"),
+    state=states("a"),
+    cameras=cameras("front"),
+    depth_cameras=(),
 )
 
 
@@ -254,3 +270,64 @@ def test_names_that_nothing_is_like_are_still_told_how_to_be_renamed() -> None:
 def test_a_rename_that_does_not_help_for_all_says_what_is_lacking() -> None:
     with pytest.raises(SpecError, match=r"--rename cam_front front; and it lacks \['wrist'\]"):
         check_cameras(cameras("cam_front"), cameras("front", "wrist"))
+
+
+# --- depth cameras ---
+
+
+def depth(name: str = "front_depth", /, **changes: object) -> WireDepthCamera:
+    fields: dict[str, object] = {"height": 480, "width": 640, "units_per_m": 1000.0}
+    return WireDepthCamera(name=name, **{**fields, **changes})  # type: ignore[arg-type]
+
+
+DEEP = msgspec.structs.replace(SERVER, depth_cameras=(depth(),))
+
+
+def test_a_robot_with_the_depth_camera_of_the_policy_fits_and_may_have_more() -> None:
+    assert check_fit(asked(depth_cameras=(depth("spare", height=4), depth())), DEEP) == []
+    assert check_fit(asked(depth_cameras=(depth(),)), SERVER) == []
+    float32 = float(1 / np.float32(0.001))  # as a driver tells the metres of a unit
+    assert float32 != 1000.0
+    assert check_fit(asked(depth_cameras=(depth(units_per_m=float32),)), DEEP) == []
+
+
+def test_a_robot_without_depth_is_refused_and_told_that_a_colour_camera_does_not_count() -> None:
+    with pytest.raises(
+        SpecError, match=r"depth cameras: wanted \['front_depth'\], got \[\]; this robot lacks"
+    ):
+        check_fit(asked(), DEEP)
+    flat = asked(cameras=(*cameras("front"), *cameras("front_depth")))
+    with pytest.raises(SpecError, match=r"cameras \['front_depth'\] give colour, not depth"):
+        check_fit(flat, DEEP)
+    with pytest.raises(SpecError, match="--rename zed_depth front_depth"):
+        check_fit(asked(depth_cameras=(depth("zed_depth"),)), DEEP)
+
+
+def test_a_depth_camera_that_the_policy_does_not_require_may_lack_but_not_differ() -> None:
+    relaxed = msgspec.structs.replace(SERVER, depth_cameras=(depth(is_required=False),))
+    assert check_fit(asked(), relaxed) == []
+    with pytest.raises(SpecError, match="depth camera 'front_depth'"):
+        check_fit(asked(depth_cameras=(depth(height=240),)), relaxed)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"height": 240}, r"wanted 640×480, 1000 units to the metre, got 640×240, .* set this size"),
+        ({"width": 320}, r"got 320×480, 1000 units to the metre; depth is never scaled .* set this size"),
+        ({"units_per_m": 10_000.0}, r"got 640×480, 10000 units to the metre; .* set this unit"),
+        ({"units_per_m": 1.0}, r"got 640×480, 1 units to the metre"),
+    ],
+)
+def test_another_size_or_unit_of_depth_is_refused(changes: dict[str, object], said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        check_fit(asked(depth_cameras=(depth(**changes),)), DEEP)
+
+
+def test_a_peer_that_knows_no_depth_is_refused_only_where_depth_is_needed() -> None:
+    older = msgspec.msgpack.decode(msgspec.msgpack.encode(asked(depth_cameras=(depth(),))))
+    del older["depth_cameras"]
+    client = msgspec.msgpack.decode(msgspec.msgpack.encode(older), type=OpenMessage)
+    assert check_fit(client, SERVER) == []
+    with pytest.raises(SpecError, match="depth cameras"):
+        check_fit(client, DEEP)

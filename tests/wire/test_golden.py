@@ -16,10 +16,12 @@ import numpy as np
 import pytest
 
 from samples import SAMPLES
+from vagus.types import DepthImage
 from vagus.wire import schema
 from vagus.wire.codec import decode, decode_header, encode, encode_header
+from vagus.wire.depth import DEPTH_CODECS, decode_depth, encode_depth
 from vagus.wire.images import CODECS, decode_image, encode_image
-from vagus.wire.schema import Header, ImageMessage
+from vagus.wire.schema import DepthMessage, Header, ImageMessage
 
 GOLDEN = Path(__file__).parent / "golden"
 STRUCTS = tuple(
@@ -33,8 +35,10 @@ MINIMAL = {name: sample for name, sample in SAMPLES.items() if name.startswith("
 OLDER = {name.replace("minimal", "older"): sample for name, sample in MINIMAL.items()}
 """What a sender writes that knows only the fields which version 1 requires, and how it is read."""
 _ACTION = msgspec.structs.replace(SAMPLES["action"], encoding="")
-_OPEN = msgspec.structs.replace(SAMPLES["open"], actions=(_ACTION,), vouched=())
-_PLAIN = msgspec.structs.replace(SAMPLES["capabilities"], actions=(_ACTION,))
+_FLAT_OPEN = msgspec.structs.replace(SAMPLES["open"], depth_cameras=())
+_FLAT = msgspec.structs.replace(SAMPLES["capabilities"], depth_cameras=())
+_OPEN = msgspec.structs.replace(_FLAT_OPEN, actions=(_ACTION,), vouched=())
+_PLAIN = msgspec.structs.replace(_FLAT, actions=(_ACTION,))
 _CAPABILITIES = msgspec.structs.replace(_PLAIN, failing="", serving_reason="")
 OLDER |= {
     "older_full_capabilities": _CAPABILITIES,
@@ -48,6 +52,14 @@ OLDER |= {
     "older_bare_open": SAMPLES["minimal_open"],
     "older_bare_capabilities": SAMPLES["minimal_capabilities"],
     "older_bare_action": SAMPLES["minimal_action"],
+    "older_flat_observation": msgspec.structs.replace(SAMPLES["observation"], depth={}),
+    "older_flat_open": _FLAT_OPEN,
+    "older_flat_session_open": msgspec.structs.replace(SAMPLES["session_open"], open=_FLAT_OPEN),
+    "older_flat_capabilities": _FLAT,
+    "older_flat_ack": msgspec.structs.replace(SAMPLES["ack"], capabilities=_FLAT),
+    "older_flat_minimal_observation": SAMPLES["minimal_observation"],
+    "older_flat_minimal_open": SAMPLES["minimal_open"],
+    "older_flat_minimal_capabilities": SAMPLES["minimal_capabilities"],
 }
 """What a sender writes that knows the fields of 0.1, without those that were added since."""
 
@@ -64,6 +76,14 @@ def scene() -> np.ndarray:
     """Red grows to the right, green downwards, blue is even."""
     y, x = np.mgrid[0:32, 0:48]
     return np.stack((x * 5, y * 7, np.full_like(x, 40)), -1).astype(np.uint8)
+
+
+def slope() -> DepthImage:
+    """Depth that grows to the right and downwards over the high byte, with a hole of 0."""
+    y, x = np.mgrid[0:32, 0:48]
+    depth: DepthImage = (600 + 9 * x + 31 * y).astype(np.uint16)
+    depth[4:8, 10:20] = 0
+    return depth
 
 
 def read(name: str) -> bytes:
@@ -92,8 +112,15 @@ def test_we_still_read_the_committed_frames(codec: str) -> None:
     assert error < 3 if codec == "jpeg" else error == 0
 
 
+@pytest.mark.parametrize("codec", DEPTH_CODECS)
+def test_we_still_read_the_committed_depth_frames(codec: str) -> None:
+    message = decode(read(f"depth_{codec}"), DepthMessage)
+    np.testing.assert_array_equal(decode_depth(message, height=32, width=48), slope())
+
+
 def test_every_committed_file_has_its_sample() -> None:
     wanted = set(SAMPLES) | set(OLDER) | {f"frame_{codec}" for codec in CODECS}
+    wanted |= {f"depth_{codec}" for codec in DEPTH_CODECS}
     assert {path.stem for path in GOLDEN.iterdir()} == wanted
 
 
@@ -118,12 +145,14 @@ def test_a_reader_ignores_the_fields_of_a_newer_sender(name: str) -> None:
 REQUIRED = {
     "TensorMessage": {"dtype", "shape", "data"},
     "ImageMessage": {"codec", "height", "width", "data"},
+    "DepthMessage": {"codec", "height", "width", "data"},
     "ObservationMessage": {"state"},
     "ChunkMessage": {"step", "chunk_model", "chunk_robot", "valid_len"},
     "EventMessage": {"code"},
     "WireAction": {"name"},
     "WireState": {"name"},
     "WireCamera": {"name", "height", "width"},
+    "WireDepthCamera": {"name", "height", "width", "units_per_m"},
     "WireRtc": {"prefix_horizon"},
     "OpenMessage": {"instance", "robot_type"},
     "LatencyRow": {"batch_size", "p50_ms", "max_ms"},
@@ -160,6 +189,7 @@ def only_required(message: msgspec.Struct) -> bytes:
 def write_missing() -> None:
     GOLDEN.mkdir(exist_ok=True)
     frames = {f"frame_{codec}": encode(encode_image(scene(), codec)) for codec in CODECS}
+    frames |= {f"depth_{codec}": encode(encode_depth(slope(), codec)) for codec in DEPTH_CODECS}
     messages = {name: to_bytes(message) for name, message in SAMPLES.items()}
     older = {name: only_required(sample) for name, sample in OLDER.items()}
     for name, data in {**messages, **frames, **older}.items():

@@ -15,7 +15,13 @@ from vagus.server.validate import MAX_WARNINGS
 from vagus.transport.host import host_id
 from vagus.transport.keys import ServerKey
 from vagus.wire.codec import decode, encode
-from vagus.wire.contract import to_wire_actions, to_wire_cameras, to_wire_rtc, to_wire_states
+from vagus.wire.contract import (
+    to_wire_actions,
+    to_wire_cameras,
+    to_wire_depth_cameras,
+    to_wire_rtc,
+    to_wire_states,
+)
 from vagus.wire.schema import MAX_REASON, MAX_WARNING, Ack, Capabilities, LatencyRow
 
 __all__ = ["check_can_travel", "loaded", "unloaded"]
@@ -55,6 +61,7 @@ def loaded(
         actions=to_wire_actions(spec.actions),
         state=to_wire_states(spec.state),
         cameras=to_wire_cameras(spec.cameras),
+        depth_cameras=to_wire_depth_cameras(spec.depth_cameras),
         horizon=spec.horizon,
         model_dim=spec.model_dim,
         rate_hz=spec.rate_hz,

@@ -14,10 +14,11 @@ from vagus.errors import ProtocolError
 from vagus.policies.policy import Row
 from vagus.server.validate import Terms
 from vagus.specs import PolicySpec
-from vagus.types import FloatArray, Image, Observation, Prefix
+from vagus.types import DepthImage, FloatArray, Image, Observation, Prefix
 from vagus.wire.codec import decode, decode_tensor
+from vagus.wire.depth import decode_depth
 from vagus.wire.images import decode_image
-from vagus.wire.schema import ImageMessage, ObservationMessage, TensorMessage
+from vagus.wire.schema import DepthMessage, ImageMessage, ObservationMessage, TensorMessage
 
 __all__ = ["DecodeAll", "DecodedRequest", "decode_request"]
 
@@ -100,6 +101,7 @@ def decode_request(
             images=_images(message.images, spec, terms.max_pixels, decode_all),
             instruction=_instruction(message.instruction, spec, terms),
             captured_ns=captured_ns,
+            depth=_depth(message.depth, spec),
         ),
         step=message.step,
         prefix=prefix,
@@ -158,6 +160,18 @@ def _images(
     apply = map if is_raw else decode_all  # a raw frame is a view, quicker made than handed over
     frames = apply(partial(decode_image, max_pixels=max_pixels), wanted.values())
     return dict(zip(wanted, frames, strict=True))
+
+
+def _depth(frames: Mapping[str, DepthMessage], spec: PolicySpec) -> dict[str, DepthImage]:
+    """Return the frames of the policy's depth cameras; other frames are not decoded."""
+    missing = [c.name for c in spec.depth_cameras if c.is_required and c.name not in frames]
+    if missing:
+        raise ProtocolError(f"depth: wanted a frame of {missing}, got {sorted(frames)}")
+    return {
+        camera.name: decode_depth(frames[camera.name], height=camera.height, width=camera.width)
+        for camera in spec.depth_cameras
+        if camera.name in frames
+    }
 
 
 def _floats(message: TensorMessage, shape: tuple[int | None, ...], name: str) -> FloatArray:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from vagus.errors import SessionRefusedError, SpecError
 from vagus.wire.codec import MAX_OBSERVATION_BYTES
 from vagus.wire.contract import check_fit, unstated_units
+from vagus.wire.depth import max_depth_bytes
 from vagus.wire.images import max_frame_bytes
 from vagus.wire.schema import SCHEMA_VERSION, Capabilities, EventCode, OpenMessage
 
@@ -200,5 +201,7 @@ def _request_limit(request: OpenMessage, server: Capabilities) -> int:
     wanted = {camera.name for camera in server.cameras}
     longest = [max_frame_bytes(c.height, c.width) for c in request.cameras if c.name in wanted]
     frames = len(longest) * max(longest, default=0)  # any of them may be as large as the largest
+    offered = {camera.name for camera in request.depth_cameras}
+    frames += sum(max_depth_bytes(c.height, c.width) for c in server.depth_cameras if c.name in offered)
     numbers = len(server.state) + server.horizon * (server.model_dim + len(server.actions))
     return min(frames + numbers * NUMBER_BYTES + SPARE_REQUEST_BYTES, MAX_OBSERVATION_BYTES)

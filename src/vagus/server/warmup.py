@@ -14,9 +14,10 @@ from vagus.quoting import quoted
 from vagus.server.request import decode_request
 from vagus.server.served_policy import ServedPolicy, infer_rows
 from vagus.server.validate import Terms
-from vagus.specs import PolicySpec
-from vagus.types import ActionChunk
+from vagus.specs import DepthCameraSpec, PolicySpec
+from vagus.types import ActionChunk, DepthImage
 from vagus.wire.codec import MAX_CHUNK_BYTES, decode, decode_tensor, encode, encode_tensor
+from vagus.wire.depth import depth_codec, encode_depth
 from vagus.wire.images import encode_image
 from vagus.wire.schema import ChunkMessage, LatencyRow, ObservationMessage
 
@@ -122,7 +123,7 @@ def check_chunk_size(spec: PolicySpec) -> None:
 
 
 def _observation(spec: PolicySpec, *, has_prefix: bool) -> bytes:
-    """Return an encoded observation for the policy, with grey frames and a state of zeros."""
+    """Return an encoded observation for the policy: grey frames, a wall in front, a state of zeros."""
     length = 0 if spec.rtc is None else min(spec.rtc.prefix_horizon, spec.horizon)
     prefix_model = encode_tensor(np.zeros((length, spec.model_dim), np.float32))
     prefix_robot = encode_tensor(np.zeros((length, len(spec.actions)), np.float32))
@@ -130,9 +131,13 @@ def _observation(spec: PolicySpec, *, has_prefix: bool) -> bytes:
         camera.name: encode_image(np.full((camera.height, camera.width, 3), 128, np.uint8), "jpeg")
         for camera in spec.cameras
     }
+    depth = {
+        camera.name: encode_depth(_flat_depth(camera), depth_codec("jpeg")) for camera in spec.depth_cameras
+    }
     message = ObservationMessage(
         state=encode_tensor(np.zeros(spec.state_dim, np.float32)),
         images=images,
+        depth=depth,
         episode_start=True,
         inference_delay=min(1, length) if has_prefix else 0,
         prefix_horizon=length if has_prefix else 0,
@@ -140,3 +145,9 @@ def _observation(spec: PolicySpec, *, has_prefix: bool) -> bytes:
         prefix_robot=prefix_robot if has_prefix else None,
     )
     return encode(message)
+
+
+def _flat_depth(camera: DepthCameraSpec) -> DepthImage:
+    """Return the depth frame of a wall one metre away, or as far as the unit can say."""
+    metre = min(round(camera.units_per_m), np.iinfo(np.uint16).max)
+    return np.full((camera.height, camera.width), metre, np.uint16)

@@ -14,12 +14,22 @@ from vagus.specs import (
     ActionKind,
     BinaryEncoding,
     CameraSpec,
+    DepthCameraSpec,
     PolicySpec,
     RtcSpec,
     StateFeature,
 )
-from vagus.wire.renames import suggest_renames
-from vagus.wire.schema import Capabilities, OpenMessage, WireAction, WireCamera, WireRtc, WireState
+from vagus.wire.camera_fit import camera_faults, depth_faults, odd_aspects
+from vagus.wire.renames import rename_advice
+from vagus.wire.schema import (
+    Capabilities,
+    OpenMessage,
+    WireAction,
+    WireCamera,
+    WireDepthCamera,
+    WireRtc,
+    WireState,
+)
 
 __all__ = [
     "check_actions",
@@ -29,13 +39,11 @@ __all__ = [
     "policy_spec_from",
     "to_wire_actions",
     "to_wire_cameras",
+    "to_wire_depth_cameras",
     "to_wire_rtc",
     "to_wire_states",
     "unstated_units",
 ]
-
-ASPECT_TOLERANCE = 0.01
-"""Relative difference below which two aspect ratios count as equal (640×480 and 322×241)."""
 
 UNITS_FIX = (
     "state the unit in the manifest or in the robot's configuration, or vouch for it with --trust-units"
@@ -67,6 +75,20 @@ def to_wire_cameras(cameras: Iterable[CameraSpec]) -> tuple[WireCamera, ...]:
     )
 
 
+def to_wire_depth_cameras(cameras: Iterable[DepthCameraSpec]) -> tuple[WireDepthCamera, ...]:
+    """Return the depth cameras as messages."""
+    return tuple(
+        WireDepthCamera(
+            name=c.name,
+            height=c.height,
+            width=c.width,
+            units_per_m=c.units_per_m,
+            is_required=c.is_required,
+        )
+        for c in cameras
+    )
+
+
 def to_wire_rtc(rtc: RtcSpec | None) -> WireRtc | None:
     """Return the offer of real-time chunking as a message, or None if there is no offer."""
     if rtc is None:
@@ -93,6 +115,10 @@ def policy_spec_from(capabilities: Capabilities) -> PolicySpec:
         rate_hz=capabilities.rate_hz,
         rtc=None if rtc is None else RtcSpec(rtc.prefix_horizon, rtc.schedule, rtc.max_guidance),
         default_instruction=capabilities.default_instruction,
+        depth_cameras=tuple(
+            DepthCameraSpec(c.name, c.height, c.width, c.units_per_m, c.is_required)
+            for c in capabilities.depth_cameras
+        ),
     )
 
 
@@ -109,15 +135,17 @@ def _action_from(action: WireAction) -> ActionFeature:
 
 
 def check_fit(client: OpenMessage, server: Capabilities, *, trust_units: bool = False) -> list[str]:
-    """Check that actions, state and cameras of client and server agree; return warnings.
+    """Check that actions, state, cameras and depth cameras of both agree; return warnings.
 
     Raises:
         SpecError: they differ; the error lists every difference, not only the first.
     """
     actions, unstated_actions = _action_faults(client.actions, server.actions, trust_units=trust_units)
     states, unstated_states = _state_faults(client.state, server.state, trust_units=trust_units)
-    _raise([*actions, *states, *_camera_faults(client.cameras, server.cameras)])
-    return [*unstated_actions, *unstated_states, *_odd_aspects(client.cameras, server.cameras)]
+    cameras = camera_faults(client.cameras, server.cameras)
+    depth = depth_faults(client.depth_cameras, server.depth_cameras, colour=client.cameras)
+    _raise([*actions, *states, *cameras, *depth])
+    return [*unstated_actions, *unstated_states, *odd_aspects(client.cameras, server.cameras)]
 
 
 def check_actions(
@@ -165,8 +193,8 @@ def check_cameras(client: Sequence[WireCamera], server: Sequence[WireCamera]) ->
     Raises:
         SpecError: a required camera is missing; the error proposes a rename map.
     """
-    _raise(_camera_faults(client, server))
-    return _odd_aspects(client, server)
+    _raise(camera_faults(client, server))
+    return odd_aspects(client, server)
 
 
 def _raise(faults: Sequence[SpecError]) -> None:
@@ -207,29 +235,6 @@ def _state_faults(
     return faults + unit_faults, warnings
 
 
-def _camera_faults(client: Sequence[WireCamera], server: Sequence[WireCamera]) -> list[SpecError]:
-    offered = {camera.name for camera in client}
-    missing = [c.name for c in server if c.is_required and c.name not in offered]
-    if not missing:
-        return []
-    known = {c.name for c in server}
-    spare = [camera.name for camera in client if camera.name not in known]
-    required = [c.name for c in server if c.is_required]
-    advice = _rename_advice(missing, spare)
-    return [SpecError("cameras", wanted=f"{required}", got=f"{sorted(offered)}", fix=advice)]
-
-
-def _odd_aspects(client: Sequence[WireCamera], server: Sequence[WireCamera]) -> list[str]:
-    offered = {camera.name: camera for camera in client}
-    return [
-        f"camera {theirs.name!r}: the policy saw {theirs.width}×{theirs.height}, this robot sends "
-        f"{offered[theirs.name].width}×{offered[theirs.name].height}: another aspect ratio, so the picture "
-        "is distorted or cropped"
-        for theirs in server
-        if theirs.name in offered and not _has_equal_aspect(offered[theirs.name], theirs)
-    ]
-
-
 def _name_faults(what: str, client: Sequence[str], server: Sequence[str]) -> list[SpecError]:
     """Return a fault unless the names are the same in the same order."""
     if list(client) == list(server):
@@ -240,22 +245,8 @@ def _name_faults(what: str, client: Sequence[str], server: Sequence[str]) -> lis
     if not missing and not spare:
         fix = "the names are the same but the order is not; give them in the policy's order"
     else:
-        fix = _rename_advice(missing, spare)
+        fix = rename_advice(missing, spare)
     return [SpecError(f"{what} names", wanted=f"{list(server)}", got=f"{list(client)}", fix=fix)]
-
-
-def _rename_advice(missing: Sequence[str], spare: Sequence[str]) -> str:
-    renames = suggest_renames(missing, spare)
-    if renames:
-        pairs = " ".join(f"{ours} {theirs}" for ours, theirs in renames.items())
-        rest = [name for name in missing if name not in renames.values()]
-        return f"if they mean the same: --rename {pairs}" + (f"; and it lacks {rest}" if rest else "")
-    if missing and spare:
-        return (
-            f"this robot lacks {list(missing)} and has {list(spare)}, which the policy does not know; if "
-            f"they mean the same: --rename {spare[0]} <one of the policy's>, and so on"
-        )
-    return f"this robot lacks {list(missing)}" if missing else f"the policy does not know {list(spare)}"
 
 
 def _unit_faults(
@@ -292,8 +283,3 @@ def _differing(subject: str, compared: Iterable[tuple[str, str, str]]) -> list[S
             got=repr(got[0]) if is_one else f"{got}",
         )
     ]
-
-
-def _has_equal_aspect(ours: WireCamera, theirs: WireCamera) -> bool:
-    left, right = ours.width * theirs.height, theirs.width * ours.height
-    return abs(left - right) <= ASPECT_TOLERANCE * max(left, right)

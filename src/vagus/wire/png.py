@@ -1,4 +1,4 @@
-"""Encoding and decoding of the only PNG that is allowed: 8-bit RGB, not interlaced, filters none, sub, up.
+"""Encoding and decoding of the PNG that is allowed: 8-bit RGB and 16-bit grey; filters none, sub, up.
 
 The header of the file is compared with the announced size before anything is decompressed, and never more
 bytes are decompressed than this size needs.
@@ -9,18 +9,38 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vagus.errors import ProtocolError
-from vagus.types import Image
+from vagus.types import DepthImage, Image
+from vagus.wire.inflate import inflate
 
-__all__ = ["decode_png", "encode_png"]
+__all__ = ["decode_depth_png", "decode_png", "encode_depth_png", "encode_png"]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _IHDR = struct.Struct(">IIBBBBB")
-_RGB8 = (8, 2, 0, 0, 0)
-"""Bit depth 8, colour type RGB, deflate, adaptive filters, not interlaced."""
+_Pixels: TypeAlias = NDArray[np.uint8]
+"""Bytes of a frame, (height, width, bytes per pixel)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """One kind of PNG.
+
+    `header`: bit depth, colour type, deflate, adaptive filters, not interlaced; `stride`: bytes per pixel.
+    """
+
+    header: tuple[int, ...]
+    stride: int
+    name: str
+
+
+_RGB8 = _Form((8, 2, 0, 0, 0), 3, "8-bit RGB")
+_GREY16 = _Form((16, 0, 0, 0, 0), 2, "16-bit grey")
 _CHUNK_OVERHEAD = 12
 _MAX_CHUNKS = 2048
 """Most chunks of a file; limits the time spent on a file of empty chunks."""
@@ -33,20 +53,14 @@ _NONE, _SUB, _UP = range(3)
 
 def encode_png(frame: Image) -> bytes:
     """Return `frame`, (height, width, 3) uint8 RGB, as a PNG."""
-    height, width, _ = frame.shape
-    rows = np.empty((height, 1 + 3 * width), np.uint8)
-    rows[:, 0] = _UP
-    pixels = rows[:, 1:]
-    pixels[...] = frame.reshape(height, 3 * width)
-    pixels[1:] -= frame[:-1].reshape(height - 1, 3 * width)
-    return b"".join(
-        (
-            _SIGNATURE,
-            _chunk(b"IHDR", _IHDR.pack(width, height, *_RGB8)),
-            _chunk(b"IDAT", zlib.compress(rows.data, _COMPRESSION_LEVEL)),
-            _chunk(b"IEND", b""),
-        )
-    )
+    return _encode(frame, _RGB8)
+
+
+def encode_depth_png(depth: DepthImage) -> bytes:
+    """Return `depth`, (height, width) uint16, as a 16-bit grey PNG."""
+    height, width = depth.shape
+    big_endian = np.ascontiguousarray(depth, dtype=">u2")  # as PNG has it
+    return _encode(big_endian.view(np.uint8).reshape(height, width, _GREY16.stride), _GREY16)
 
 
 def decode_png(png: bytes | memoryview, *, height: int, width: int) -> Image:
@@ -56,11 +70,43 @@ def decode_png(png: bytes | memoryview, *, height: int, width: int) -> Image:
         ProtocolError: another size than announced, another format, a wrong checksum, too few or too many
             pixels.
     """
+    return _decode(png, _RGB8, height=height, width=width)
+
+
+def decode_depth_png(png: bytes | memoryview, *, height: int, width: int) -> DepthImage:
+    """Return the depth frame in a 16-bit grey PNG, (height, width) uint16.
+
+    Raises:
+        ProtocolError: as of `decode_png`.
+    """
+    pixels = _decode(png, _GREY16, height=height, width=width)
+    return pixels.view(">u2").reshape(height, width).astype(np.uint16)
+
+
+def _encode(pixels: _Pixels, form: _Form) -> bytes:
+    height, width, stride = pixels.shape
+    rows = np.empty((height, 1 + stride * width), np.uint8)
+    rows[:, 0] = _UP
+    filtered = rows[:, 1:]
+    filtered[...] = pixels.reshape(height, stride * width)
+    filtered[1:] -= pixels[:-1].reshape(height - 1, stride * width)
+    return b"".join(
+        (
+            _SIGNATURE,
+            _chunk(b"IHDR", _IHDR.pack(width, height, *form.header)),
+            _chunk(b"IDAT", zlib.compress(rows.data, _COMPRESSION_LEVEL)),
+            _chunk(b"IEND", b""),
+        )
+    )
+
+
+def _decode(png: bytes | memoryview, form: _Form, *, height: int, width: int) -> _Pixels:
     chunks = _chunks(memoryview(png))
-    _check_header(*next(chunks), height=height, width=width)
-    stride = 1 + 3 * width
-    rows = np.frombuffer(_inflate(chunks, size=height * stride), np.uint8).reshape(height, stride)
-    residuals = rows[:, 1:].reshape(height, width, 3)
+    _check_header(*next(chunks), form, height=height, width=width)
+    row_bytes = 1 + form.stride * width
+    inflated = inflate(_image_bodies(chunks), size=height * row_bytes, what="PNG")
+    rows = np.frombuffer(inflated, np.uint8).reshape(height, row_bytes)
+    residuals = rows[:, 1:].reshape(height, width, form.stride)
     filters: list[int] = rows[:, 0].tolist()
     if max(filters) > _UP:
         raise ProtocolError(
@@ -101,34 +147,14 @@ def _chunks(png: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     raise ProtocolError(f"PNG: wanted at most {_MAX_CHUNKS} chunks, got more")
 
 
-def _check_header(kind: bytes, body: memoryview, *, height: int, width: int) -> None:
+def _check_header(kind: bytes, body: memoryview, form: _Form, *, height: int, width: int) -> None:
     if kind != b"IHDR" or len(body) != _IHDR.size:
         raise ProtocolError(f"PNG: wanted IHDR of {_IHDR.size} bytes first, got {kind!r} of {len(body)}")
-    own_width, own_height, *form = _IHDR.unpack(body)
-    if tuple(form) != _RGB8:
-        raise ProtocolError(f"PNG: wanted 8-bit RGB, not interlaced {_RGB8}, got {tuple(form)}")
+    own_width, own_height, *own = _IHDR.unpack(body)
+    if tuple(own) != form.header:
+        raise ProtocolError(f"PNG: wanted {form.name}, not interlaced {form.header}, got {tuple(own)}")
     if (own_height, own_width) != (height, width):
         raise ProtocolError(f"PNG: wanted the {height}×{width} announced, got {own_height}×{own_width}")
-
-
-def _inflate(chunks: Iterator[tuple[bytes, memoryview]], *, size: int) -> bytes:
-    """Return the `size` bytes that the IDAT chunks hold compressed; never decompress more than these."""
-    inflater = zlib.decompressobj()
-    parts: list[bytes] = []
-    left = size
-    for body in _image_bodies(chunks):
-        try:
-            # one byte of room more than is left: the end of the stream is seen, and so is one byte too many
-            part = inflater.decompress(body, left + 1)
-        except zlib.error as error:
-            raise ProtocolError(f"PNG: broken compression: {error}") from error
-        parts.append(part)
-        left -= len(part)
-        if left < 0 or inflater.unconsumed_tail or inflater.unused_data:
-            raise ProtocolError(f"PNG: more than the {size} bytes its size needs")
-    if left or not inflater.eof:
-        raise ProtocolError(f"PNG: wanted {size} bytes of pixels, got {size - left} in a stream cut short")
-    return b"".join(parts)
 
 
 def _image_bodies(chunks: Iterator[tuple[bytes, memoryview]]) -> Iterator[memoryview]:
@@ -148,9 +174,9 @@ def _image_bodies(chunks: Iterator[tuple[bytes, memoryview]]) -> Iterator[memory
             raise ProtocolError(f"PNG: unknown critical chunk {kind!r}")
 
 
-def _unfilter(filters: list[int], residuals: Image) -> Image:
+def _unfilter(filters: list[int], residuals: _Pixels) -> _Pixels:
     """Undo the filters none, sub and up; additions wrap at 256, as the format wants."""
-    frame: Image = residuals.copy()
+    frame: _Pixels = residuals.copy()
     for y, kind in enumerate(filters):
         if kind == _SUB:
             np.add.accumulate(frame[y], axis=0, out=frame[y])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-__all__ = ["suggest_renames"]
+__all__ = ["rename_advice", "suggest_renames"]
 
 MIN_LIKENESS = 0.4
 """Smallest likeness of two names that may mean the same ("left_cam" and "left_camera": 0.76)."""
@@ -33,6 +33,21 @@ def suggest_renames(missing: Sequence[str], spare: Sequence[str]) -> dict[str, s
     if len(rest_missing) == len(rest_spare) == 1:
         renames[rest_spare[0]] = rest_missing[0]
     return renames
+
+
+def rename_advice(missing: Sequence[str], spare: Sequence[str]) -> str:
+    """Return what to do if a robot lacks names of the policy and has others, as text."""
+    renames = suggest_renames(missing, spare)
+    if renames:
+        pairs = " ".join(f"{ours} {theirs}" for ours, theirs in renames.items())
+        rest = [name for name in missing if name not in renames.values()]
+        return f"if they mean the same: --rename {pairs}" + (f"; and it lacks {rest}" if rest else "")
+    if missing and spare:
+        return (
+            f"this robot lacks {list(missing)} and has {list(spare)}, which the policy does not know; if "
+            f"they mean the same: --rename {spare[0]} <one of the policy's>, and so on"
+        )
+    return f"this robot lacks {list(missing)}" if missing else f"the policy does not know {list(spare)}"
 
 
 def _pairs(name: str) -> frozenset[str]:

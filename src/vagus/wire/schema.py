@@ -20,6 +20,7 @@ __all__ = [
     "Capabilities",
     "ChunkMessage",
     "CloseMessage",
+    "DepthMessage",
     "EventCode",
     "EventMessage",
     "Header",
@@ -35,6 +36,7 @@ __all__ = [
     "TensorMessage",
     "WireAction",
     "WireCamera",
+    "WireDepthCamera",
     "WireRtc",
     "WireState",
 ]
@@ -147,6 +149,19 @@ class ImageMessage(msgspec.Struct, frozen=True):
     """The encoded frame, or height · width · 3 bytes."""
 
 
+class DepthMessage(msgspec.Struct, frozen=True):
+    """One frame of a depth camera; uint16 (height, width) once decoded, 0 where nothing was measured."""
+
+    codec: Word
+    """"raw", "delta" or "png"."""
+    height: int
+    """Pixels; must equal the camera's height that was agreed on at session open."""
+    width: int
+    """Pixels; must equal the camera's width that was agreed on at session open."""
+    data: Bytes
+    """The encoded frame, or height · width · 2 bytes, little-endian."""
+
+
 class ObservationMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Client → server: one request for a chunk."""
 
@@ -154,6 +169,8 @@ class ObservationMessage(msgspec.Struct, frozen=True, kw_only=True):
     """(state_dim,) float32, in the policy's order."""
     images: Annotated[dict[Name, ImageMessage], msgspec.Meta(max_length=MAX_CAMERAS)] = {}
     """Camera name → frame, in the policy's names."""
+    depth: Annotated[dict[Name, DepthMessage], msgspec.Meta(max_length=MAX_CAMERAS)] = {}
+    """Depth camera name → frame, in the policy's names; only of depth cameras that the policy names."""
     points: TensorMessage | None = None
     """(n, 3 or more) float32 point cloud, or none."""
     instruction: Instruction = ""
@@ -262,6 +279,21 @@ class WireCamera(msgspec.Struct, frozen=True, kw_only=True):
     """False: the policy works without this camera."""
 
 
+class WireDepthCamera(msgspec.Struct, frozen=True, kw_only=True):
+    """One depth camera. Both sides state the same size and the same unit."""
+
+    name: Name
+    """Unique among the cameras and depth cameras."""
+    height: int
+    """Pixels."""
+    width: int
+    """Pixels."""
+    units_per_m: Amount
+    """Units of a measurement to the metre; 1000: millimetres."""
+    is_required: bool = True
+    """False: the policy works without this depth camera."""
+
+
 class WireRtc(msgspec.Struct, frozen=True, kw_only=True):
     """Offer of real-time chunking by a server."""
 
@@ -288,6 +320,8 @@ class OpenMessage(msgspec.Struct, frozen=True, kw_only=True):
     """State features of the robot, in the order of the state vector."""
     cameras: Annotated[tuple[WireCamera, ...], msgspec.Meta(max_length=MAX_CAMERAS)] = ()
     """Cameras of the robot."""
+    depth_cameras: Annotated[tuple[WireDepthCamera, ...], msgspec.Meta(max_length=MAX_CAMERAS)] = ()
+    """Depth cameras of the robot."""
     rate_hz: Amount = 0.0
     """Policy steps per second that the client will execute."""
     wants_rtc: bool = False
@@ -348,6 +382,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """State features that the policy was trained on, in their order."""
     cameras: Annotated[tuple[WireCamera, ...], msgspec.Meta(max_length=MAX_CAMERAS)] = ()
     """Cameras that the policy uses."""
+    depth_cameras: Annotated[tuple[WireDepthCamera, ...], msgspec.Meta(max_length=MAX_CAMERAS)] = ()
+    """Depth cameras that the policy uses; empty: no depth is sent."""
     horizon: int
     """Longest chunk, in actions."""
     model_dim: int

@@ -10,9 +10,10 @@ from edge.rig import EPOCH, FRAMES, MS, POLICY, actions_of, draft
 from vagus.edge.client.codec import RequestCoding, encode_request, request_bytes, request_seed
 from vagus.edge.client.inflight import Request
 from vagus.errors import RobotError, SpecError
-from vagus.specs import CameraSpec
-from vagus.types import Image, Prefix, Snapshot
+from vagus.specs import CameraSpec, DepthCameraSpec, PolicySpec
+from vagus.types import DepthImage, Image, Prefix, Snapshot
 from vagus.wire.codec import decode, decode_header, decode_tensor
+from vagus.wire.depth import decode_depth
 from vagus.wire.images import decode_image
 from vagus.wire.schema import Header, ImageMessage, Kind, ObservationMessage
 
@@ -66,6 +67,44 @@ def test_a_frame_that_the_policy_can_do_without_may_be_missing() -> None:
     policy = replace(POLICY, cameras=(*POLICY.cameras, CameraSpec("top", 4, 6, is_required=False)))
     _, body = encode_request(Request(EPOCH, 1, made, 0, 0), Snapshot(made, FRAMES), policy, CODING)
     assert list(decode(body, ObservationMessage).images) == ["front"]
+
+
+DEEP = replace(POLICY, depth_cameras=(DepthCameraSpec("deep", 2, 3),))
+MEASURED = np.array([[0, 1, 65535], [812, 813, 814]], np.uint16)
+
+
+def encoded_depth(
+    depth: Mapping[str, DepthImage], *, codec: str = "raw", policy: PolicySpec = DEEP
+) -> ObservationMessage:
+    made = draft()
+    coding = replace(CODING, codec=codec)
+    _, body = encode_request(Request(EPOCH, 1, made, 0, 0), Snapshot(made, FRAMES, depth), policy, coding)
+    return decode(body, ObservationMessage)
+
+
+@pytest.mark.parametrize(("codec", "wanted"), [("raw", "raw"), ("jpeg", "delta"), ("png", "delta")])
+def test_depth_is_sent_without_loss_whatever_the_codec_of_the_pictures(codec: str, wanted: str) -> None:
+    sent = encoded_depth({"deep": MEASURED, "spare": MEASURED}, codec=codec).depth
+    assert [*sent] == ["deep"]
+    assert sent["deep"].codec == wanted
+    assert np.array_equal(decode_depth(sent["deep"], height=2, width=3), MEASURED)
+
+
+def test_a_policy_without_depth_never_gets_any() -> None:
+    assert encoded_depth({"deep": MEASURED}, policy=POLICY).depth == {}
+
+
+def test_missing_depth_is_an_error_that_names_it_unless_the_policy_can_do_without() -> None:
+    with pytest.raises(RobotError, match=r"no frame of depth camera \['deep'\]; got \[\]"):
+        encoded_depth({})
+    relaxed = replace(DEEP, depth_cameras=(DepthCameraSpec("deep", 2, 3, is_required=False),))
+    assert encoded_depth({}, policy=relaxed).depth == {}
+
+
+def test_the_bytes_of_a_request_count_its_depth() -> None:
+    plain = request_bytes([(4, 6)], "raw")
+    assert request_bytes([(4, 6)], "raw", depth=[(480, 640)]) == plain + 480 * 640 * 2
+    assert request_bytes([], "jpeg", depth=[(480, 640)]) > request_bytes([], "jpeg")
 
 
 def test_a_frame_that_is_no_picture_is_refused() -> None:

@@ -16,8 +16,8 @@ from vagus.edge.client.handshake import (
 )
 from vagus.edge.config import EdgeConfig, ImageCodec
 from vagus.errors import ProtocolError, SessionRefusedError, SpecError
-from vagus.specs import CameraSpec, PolicySpec, RobotSpec, StateFeature
-from vagus.wire.contract import policy_spec_from
+from vagus.specs import CameraSpec, DepthCameraSpec, PolicySpec, RobotSpec, StateFeature
+from vagus.wire.contract import policy_spec_from, to_wire_depth_cameras
 from vagus.wire.schema import Ack, Capabilities, LatencyRow, OpenMessage, WireAction, WireState
 
 CONFIG = EdgeConfig()
@@ -45,6 +45,7 @@ def agreed(config: EdgeConfig = CONFIG, policy: PolicySpec = POLICY) -> Contract
 
 
 CONTRACT = agreed()
+DEEP = DepthCameraSpec("deep", 480, 640)
 
 
 def changed(**fields: object) -> Capabilities:
@@ -197,6 +198,7 @@ def test_a_later_session_keeps_the_contract_but_for_codec_and_capabilities() -> 
         (changed(horizon=49), "horizon"),
         (changed(model_dim=4), "model_dim"),
         (changed(rate_hz=15.0), "rate_hz"),
+        (changed(depth_cameras=to_wire_depth_cameras([DEEP])), "depth_cameras of"),
         (changed(rtc=None), "real-time chunking"),
         (
             changed(rtc=msgspec.structs.replace(CAPABLE.rtc, schedule="ones") if CAPABLE.rtc else None),
@@ -254,6 +256,25 @@ def test_requests_larger_than_a_message_are_refused_with_the_sizes() -> None:
     ) as caught:
         check_ack(yes(), asked(pinned, robot=large(4000, 3000)), pinned, None)
     assert "--image-codec jpeg" in str(caught.value)
+
+
+def test_depth_cameras_are_told_to_the_server_and_are_in_the_contract() -> None:
+    policy = replace(POLICY, depth_cameras=(DEEP,))
+    capable = capabilities(policy=policy)
+    message = asked(robot=replace(ROBOT, depth_cameras=(DEEP,)), wanted=capable)
+    assert message.depth_cameras == to_wire_depth_cameras([DEEP])
+    assert check_ack(yes(capable), message, CONFIG, None).policy.depth_cameras == (DEEP,)
+    with pytest.raises(SpecError, match=r"depth cameras: wanted \['deep'\], got \[\]"):
+        check_ack(yes(capable), asked(wanted=capable), CONFIG, None)
+
+
+def test_depth_too_large_for_a_message_is_refused_with_the_sizes() -> None:
+    deep = DepthCameraSpec("deep", 8000, 8000)
+    policy = replace(POLICY, depth_cameras=(deep,))
+    robot = replace(ROBOT, depth_cameras=(deep,))
+    capable = capabilities(policy=policy)
+    with pytest.raises(SpecError, match=r"got about 64\.1 MB \(front 6×4, deep 8000×8000\)"):
+        check_ack(yes(capable, codec="raw"), asked(robot=robot, wanted=capable), CONFIG, None)
 
 
 @pytest.mark.parametrize("epoch", [1, (1 << 32) - 1])

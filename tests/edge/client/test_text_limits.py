@@ -7,7 +7,7 @@ import pytest
 from vagus.edge.client.handshake import Identity
 from vagus.edge.client.text_limits import check_identity, check_instruction, check_robot
 from vagus.errors import ConfigError
-from vagus.specs import ActionFeature, CameraSpec, RobotSpec, StateFeature
+from vagus.specs import ActionFeature, CameraSpec, DepthCameraSpec, RobotSpec, StateFeature
 from vagus.wire.codec import decode, encode
 from vagus.wire.schema import (
     MAX_INSTRUCTION,
@@ -49,17 +49,22 @@ def test_tags_that_no_open_carries_are_refused(tags: dict[str, str]) -> None:
         check_identity(Identity("arm", "i1", tags=tags))
 
 
-def robot(*, name: str = "x", unit: str = "m", camera: str = "front", kind: str = "arm") -> RobotSpec:
+def robot(
+    *, name: str = "x", unit: str = "m", camera: str = "front", deep: str = "deep", kind: str = "arm"
+) -> RobotSpec:
     return RobotSpec(
         robot_type=kind,
         actions=(ActionFeature(name, unit),),
         state=(StateFeature("x", "m"),),
         cameras=(CameraSpec(camera, 8, 8),),
         rate_hz=30.0,
+        depth_cameras=(DepthCameraSpec(deep, 8, 8),),
     )
 
 
-@pytest.mark.parametrize("change", [{"name": "n" * 300}, {"camera": "c" * 300}, {"kind": "k" * 300}])
+@pytest.mark.parametrize(
+    "change", [{"name": "n" * 300}, {"camera": "c" * 300}, {"deep": "d" * 300}, {"kind": "k" * 300}]
+)
 def test_names_of_a_robot_that_no_open_carries_are_refused(change: dict[str, str]) -> None:
     check_robot(robot())
     with pytest.raises(ConfigError, match=r"name of|robot_type"):

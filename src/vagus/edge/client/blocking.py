@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 
 from vagus.clock import NS_PER_S, MonotonicClock, seconds_to_ns
@@ -31,7 +31,7 @@ from vagus.specs import RobotSpec
 from vagus.transport.keys import ServiceKey
 from vagus.transport.link import Delivery, Link, Sample
 from vagus.transport.service_name import ServiceName
-from vagus.types import ActionChunk, FloatArray, Image, Prefix, RequestDraft, Snapshot
+from vagus.types import ActionChunk, DepthImage, FloatArray, Image, Prefix, RequestDraft, Snapshot
 from vagus.wire.codec import decode, decode_header
 from vagus.wire.schema import EventMessage, Header, Kind
 
@@ -55,6 +55,7 @@ class ChunkRequest:
         inference_delay: steps of it that will be executed before the answer can act.
         prefix_horizon: end of the guidance by it.
         step: policy step of the observation; None: by the time since the episode began.
+        depth: policy's depth camera name → (height, width), uint16.
     """
 
     state: FloatArray
@@ -63,6 +64,7 @@ class ChunkRequest:
     inference_delay: int = 0
     prefix_horizon: int = 0
     step: int | None = None
+    depth: Mapping[str, DepthImage] = field(default_factory=dict)
 
 
 class BlockingClient:
@@ -209,7 +211,8 @@ class BlockingClient:
             jpeg_quality=self._config.jpeg_quality,
             encode_all=self.encode_all,
         )
-        header, body = encode_request(request, Snapshot(draft, asked.images), opened.contract.policy, coding)
+        snapshot = Snapshot(draft, asked.images, asked.depth)
+        header, body = encode_request(request, snapshot, opened.contract.policy, coding)
         key = opened.session.server.client(self._opener.identity.name).observation
         self._link.publish(key, header=header, payload=body, delivery=Delivery.OBSERVATION)
         return self._await(request, opened, timeout_s)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,11 +14,18 @@ from vagus.clock import NS_PER_MS
 from vagus.conventions import first_meaningless
 from vagus.edge.client.inflight import Request
 from vagus.errors import ProtocolError, RobotError
-from vagus.specs import PolicySpec, RobotSpec
-from vagus.types import ActionChunk, FloatArray, Image, Snapshot
+from vagus.specs import CameraSpec, DepthCameraSpec, PolicySpec, RobotSpec
+from vagus.types import ActionChunk, DepthImage, FloatArray, Image, Snapshot
 from vagus.wire.codec import decode, decode_tensor, encode, encode_header, encode_tensor
+from vagus.wire.depth import depth_codec, encode_depth
 from vagus.wire.images import DEFAULT_QUALITY, encode_image
-from vagus.wire.schema import ChunkMessage, ImageMessage, ObservationMessage, TensorMessage
+from vagus.wire.schema import (
+    ChunkMessage,
+    DepthMessage,
+    ImageMessage,
+    ObservationMessage,
+    TensorMessage,
+)
 
 __all__ = [
     "EncodeAll",
@@ -31,8 +39,12 @@ __all__ = [
     "request_seed",
 ]
 
+FrameT = TypeVar("FrameT")
+
 BYTES_PER_PIXEL = {"raw": 3.0, "png": 1.5, "jpeg": 1 / 6}
 """Codec → bytes per pixel of a frame; 640×480 as JPEG of quality 90 is about 50 kB."""
+DEPTH_BYTES_PER_PIXEL = {"raw": 2.0, "delta": 1.0}
+"""Codec → bytes per pixel of a depth frame, with the noise of a camera that counts tenths of a millimetre."""
 OTHER_BYTES = 64 << 10
 """Bytes for state, prefix and instruction."""
 LONGEST_MS = 1e9
@@ -51,10 +63,20 @@ def request_seed(run_seed: int, number: int) -> int:
     return (run_seed + number * _SEED_STRIDE) & _SEED_MASK
 
 
-def request_bytes(sizes: Iterable[tuple[int, int]], codec: str) -> int:
-    """Return the bytes of a request with frames of these heights and widths: exact if raw, else usual."""
+def request_bytes(
+    sizes: Iterable[tuple[int, int]], codec: str, *, depth: Iterable[tuple[int, int]] = ()
+) -> int:
+    """Return the bytes of a request with frames of these heights and widths: exact if raw, else usual.
+
+    Args:
+        sizes: of the colour frames.
+        codec: of the colour frames, which decides that of depth.
+        depth: sizes of the depth frames.
+    """
     pixels = sum(height * width for height, width in sizes)
-    return OTHER_BYTES + round(pixels * BYTES_PER_PIXEL[codec])
+    depth_pixels = sum(height * width for height, width in depth)
+    depth_bytes = depth_pixels * DEPTH_BYTES_PER_PIXEL[depth_codec(codec)]
+    return OTHER_BYTES + round(pixels * BYTES_PER_PIXEL[codec] + depth_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +105,17 @@ def encode_request(
 
     Raises:
         RobotError: a camera that the policy requires gave no frame.
-        SpecError: a frame is no RGB uint8 image.
+        SpecError: a frame is no RGB uint8 image, or a depth frame no uint16 image.
     """
     draft, prefix = snapshot.draft, snapshot.draft.prefix
-    frames = _wanted_frames(snapshot.images, spec)
+    frames = _wanted(snapshot.images, spec.cameras, "camera")
     apply = map if coding.codec == "raw" else coding.encode_all  # raw is quicker done than handed over
     encoded = partial(encode_image, codec=coding.codec, quality=coding.jpeg_quality)
     messages = apply(encoded, frames.values())
     body = ObservationMessage(
         state=encode_tensor(draft.state),
         images=dict(zip(frames, messages, strict=True)),
+        depth=_depth(snapshot.depth, spec, coding),
         instruction=coding.instruction,
         step=draft.step,
         episode_start=draft.episode_start,
@@ -106,11 +129,21 @@ def encode_request(
     return encode_header(request.header), encode(body)
 
 
-def _wanted_frames(images: Mapping[str, Image], spec: PolicySpec) -> dict[str, Image]:
-    missing = [c.name for c in spec.cameras if c.is_required and c.name not in images]
+def _depth(
+    frames: Mapping[str, DepthImage], spec: PolicySpec, coding: RequestCoding
+) -> dict[str, DepthMessage]:
+    wanted = _wanted(frames, spec.depth_cameras, "depth camera")
+    return {name: encode_depth(frame, depth_codec(coding.codec)) for name, frame in wanted.items()}
+
+
+def _wanted(
+    frames: Mapping[str, FrameT], cameras: Sequence[CameraSpec | DepthCameraSpec], what: str
+) -> dict[str, FrameT]:
+    """Return the frames of these cameras; one that is not required may lack."""
+    missing = [c.name for c in cameras if c.is_required and c.name not in frames]
     if missing:
-        raise RobotError(f"no frame of camera {missing}; got {sorted(images)}")
-    return {camera.name: images[camera.name] for camera in spec.cameras if camera.name in images}
+        raise RobotError(f"no frame of {what} {missing}; got {sorted(frames)}")
+    return {camera.name: frames[camera.name] for camera in cameras if camera.name in frames}
 
 
 class ReplyFault(enum.Enum):

@@ -18,6 +18,7 @@ from vagus.wire.contract import (
     policy_spec_from,
     to_wire_actions,
     to_wire_cameras,
+    to_wire_depth_cameras,
     to_wire_rtc,
     to_wire_states,
 )
@@ -135,6 +136,7 @@ def open_message(
         actions=_in_order(to_wire_actions(robot.actions), [a.name for a in wanted.actions]),
         state=_chosen(to_wire_states(robot.state), [s.name for s in wanted.state]),
         cameras=to_wire_cameras(robot.cameras),
+        depth_cameras=to_wire_depth_cameras(robot.depth_cameras),
         rate_hz=config.rate_hz or wanted.rate_hz,
         wants_rtc=config.rtc if contract is None else contract.uses_rtc,
         instruction=instruction,
@@ -216,6 +218,7 @@ def check_replica(capabilities: Capabilities, contract: Contract) -> None:
         ("model_hash", contract.model_hash, capabilities.model_hash),
         ("actions", to_wire_actions(agreed.actions), capabilities.actions),
         ("state", to_wire_states(agreed.state), capabilities.state),
+        ("depth_cameras", to_wire_depth_cameras(agreed.depth_cameras), capabilities.depth_cameras),
         ("horizon", agreed.horizon, capabilities.horizon),
         ("model_dim", agreed.model_dim, capabilities.model_dim),
         ("rate_hz", agreed.rate_hz, capabilities.rate_hz),
@@ -257,13 +260,14 @@ def _image_codec(ack: Ack, asked: OpenMessage, config: EdgeConfig) -> str:
             f"the server wants images as {ack.image_codec[:16]!r}; known: {', '.join(CODECS)}"
         )
     codec = str(config.image_codec.value) if is_pinned else ack.image_codec
-    wanted = [] if ack.capabilities is None else [camera.name for camera in ack.capabilities.cameras]
+    wanted = set() if ack.capabilities is None else _camera_names(ack.capabilities)
     sizes = {c.name: (c.height, c.width) for c in asked.cameras if c.name in wanted}
-    if request_bytes(sizes.values(), codec) > MAX_OBSERVATION_BYTES and not is_pinned:
+    depth = {c.name: (c.height, c.width) for c in asked.depth_cameras if c.name in wanted}
+    if _bytes(sizes, codec, depth) > MAX_OBSERVATION_BYTES and not is_pinned:
         codec = ImageCodec.JPEG.value
-    size = request_bytes(sizes.values(), codec)
+    size = _bytes(sizes, codec, depth)
     if size > MAX_OBSERVATION_BYTES:
-        frames = ", ".join(f"{name} {width}×{height}" for name, (height, width) in sizes.items())
+        frames = ", ".join(f"{name} {width}×{height}" for name, (height, width) in {**sizes, **depth}.items())
         raise SpecError(
             f"frames of a request as {codec}",
             wanted=f"at most {MAX_OBSERVATION_BYTES / 1e6:.1f} MB",
@@ -271,3 +275,11 @@ def _image_codec(ack: Ack, asked: OpenMessage, config: EdgeConfig) -> str:
             fix="send smaller frames, or --image-codec jpeg",
         )
     return codec
+
+
+def _camera_names(said: Capabilities) -> set[str]:
+    return {camera.name for camera in said.cameras} | {camera.name for camera in said.depth_cameras}
+
+
+def _bytes(sizes: Mapping[str, tuple[int, int]], codec: str, depth: Mapping[str, tuple[int, int]]) -> int:
+    return request_bytes(sizes.values(), codec, depth=depth.values())

@@ -35,6 +35,7 @@ def check_robot(robot: RobotSpec) -> None:
         "action": tuple(feature.name for feature in robot.actions),
         "state feature": tuple(feature.name for feature in robot.state),
         "camera": tuple(camera.name for camera in robot.cameras),
+        "depth camera": tuple(camera.name for camera in robot.depth_cameras),
     }
     for sort, those in names.items():
         for name in those:
