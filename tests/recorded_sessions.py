@@ -143,7 +143,7 @@ def with_frames(session: RecordedSession, *, cameras: tuple[str, ...] = ("front"
             chunk.step,
             chunk.ticket,
             chunk.captured_ns,
-            Path(f"{camera}.jpg"),
+            Path(f"{camera}.png"),
             partial(_colour, k),
         )
         for k, chunk in enumerate(session.chunks)

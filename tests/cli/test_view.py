@@ -53,9 +53,9 @@ def test_a_session_becomes_a_page_and_what_is_missing_is_told(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([], "--html FILE or --png FILE"),
         (["--html", "page.txt"], "ends in .html"),
         (["--html", "nowhere/page.html"], "can be written"),
+        (["--save", "a.mcap"], "ends in .rrd"),
         (["--png", "picture.gif"], "ends in .pdf, .png, .svg"),
         (["--html", "a.html", "--begin", "70"], "goes from 0 to 0.96 s"),
         (["--html", "a.html", "--end", "nan"], "a finite number of seconds"),

@@ -32,7 +32,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Check a profile of a gateway, or list those that vagus brings.",
     ),
     "replay": ("vagus.cli.replay:ReplayCommand", "Send captured requests again and compare the answers."),
-    "view": ("vagus.cli.view:ViewCommand", "Show a recorded session, as a page or a picture."),
+    "view": ("vagus.cli.view:ViewCommand", "Show a recorded session: in Rerun, as a page or as a picture."),
     "chaos": ("vagus.cli.chaos:ChaosCommand", "Forward a TCP port with faults."),
     "lerobot-rollout": (
         "vagus.cli.lerobot_rollout:LerobotRolloutCommand",

@@ -1,11 +1,12 @@
-"""Command `vagus view`: shows what was recorded, as a page or a picture."""
+"""Command `vagus view`: shows what was recorded, in Rerun, as a page or as a picture."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import tyro
@@ -15,7 +16,9 @@ from vagus.cli.exit_code import ExitCode
 from vagus.cli.log_output import LogFlags
 from vagus.cli.output_file import check_output
 from vagus.errors import ConfigError
+from vagus.import_path import load_brought
 from vagus.private_files import write_file
+from vagus.viewing.description import RecordingView
 from vagus.viewing.drawing import DRAWING_SUFFIXES, drawing_of
 from vagus.viewing.page import page_of
 from vagus.viewing.sources import view_of
@@ -24,13 +27,15 @@ from vagus.viewing.stretch import stretch_of
 __all__ = ["ViewCommand"]
 
 PAGE_SUFFIXES = (".html", ".htm")
+RERUN_SUFFIXES = (".rrd",)
 
 
 @dataclass(frozen=True)
 class ViewCommand:
     """Show a recorded session: commands, chunks, states, ages, limits and pictures over time.
 
-    Example: vagus view runs/20260304-050607-arm-1f2e --html arm.html
+    Without a file to write, the Rerun viewer opens; it needs a display and vagus[view]. Example: vagus view
+    runs/20260304-050607-arm-1f2e --html arm.html
     """
 
     path: Annotated[Path, tyro.conf.Positional]
@@ -39,6 +44,8 @@ class ViewCommand:
     """Write a page for any browser, one file that needs no network."""
     png: Path | None = None
     """Draw a picture (.png, .pdf or .svg); needs matplotlib (vagus[view])."""
+    save: Path | None = None
+    """Write a recording for the Rerun viewer (.rrd); needs rerun-sdk (vagus[view])."""
     begin: float | None = None
     """First time to show, in seconds since the first command; unset: from its begin."""
     end: float | None = None
@@ -57,18 +64,40 @@ class ViewCommand:
         Raises:
             ConfigError: there is no recording, nothing of it in this stretch, or a file cannot be written.
         """
-        if self.html is None and self.png is None:
-            raise ConfigError("view", wanted="--html FILE or --png FILE", got="neither")
-        if self.html is not None:
-            check_output("html", self.html, PAGE_SUFFIXES)
-        if self.png is not None:
-            check_output("png", self.png, DRAWING_SUFFIXES)
+        outputs = (
+            ("html", self.html, PAGE_SUFFIXES),
+            ("png", self.png, DRAWING_SUFFIXES),
+            ("save", self.save, RERUN_SUFFIXES),
+        )
+        for flag, path, suffixes in outputs:
+            if path is not None:
+                check_output(flag, path, suffixes)
+        has_file = any(path is not None for _, path, _ in outputs)
+        rerun = None if has_file and self.save is None else _rerun()
         view = stretch_of(view_of(self.path), self.begin, self.end)
-        for warning in view.warnings:
-            say(f"warning: {warning}", console(stderr=True))
+        _tell(view.warnings)
         _write(self.html, lambda _: page_of(view).encode())
         _write(self.png, lambda path: drawing_of(view, path.suffix.lower().removeprefix(".")))
+        if rerun is not None:
+            self._show(rerun, view)
         return ExitCode.OK
+
+    def _show(self, rerun: ModuleType, view: RecordingView) -> None:
+        """Write the file for Rerun, or open its viewer."""
+        if self.save is None:
+            _tell(rerun.show_view(view))
+            return
+        _tell(rerun.save_view(view, self.save))
+        _tell_written(self.save, self.save.stat().st_size)
+
+
+def _rerun() -> ModuleType:
+    return load_brought("vagus.integrations.rerun.output", subject="the Rerun viewer", extra="view")
+
+
+def _tell(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        say(f"warning: {warning}", console(stderr=True))
 
 
 def _write(path: Path | None, make: Callable[[Path], bytes]) -> None:
@@ -77,4 +106,8 @@ def _write(path: Path | None, make: Callable[[Path], bytes]) -> None:
         return
     content = make(path)
     write_file(path, content)
-    say(f"written: {path} ({len(content) / 1e6:.1f} MB)")
+    _tell_written(path, len(content))
+
+
+def _tell_written(path: Path, size_bytes: int) -> None:
+    say(f"written: {path} ({size_bytes / 1e6:.1f} MB)")

@@ -1,0 +1,1 @@
+"""Recordings and running robots in the Rerun viewer."""

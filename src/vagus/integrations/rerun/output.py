@@ -1,0 +1,79 @@
+"""Rerun recordings as files and in the viewer."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import rerun as rr
+import rerun.blueprint as rrb
+
+from vagus.errors import ConfigError
+from vagus.integrations.rerun.blueprint import blueprint_for
+from vagus.integrations.rerun.recording import write_view
+from vagus.private_files import open_file
+from vagus.quoting import quoted
+from vagus.viewing.description import RecordingView
+
+__all__ = ["APPLICATION", "save_view", "show_view"]
+
+APPLICATION = "vagus"
+RERUN = (sys.executable, "-c", "import sys; from rerun_cli.__main__ import main; sys.exit(main())")
+"""Command of the Rerun that is installed here, whatever is on the path."""
+VIEWER = (*RERUN, "--bind", "127.0.0.1", "--hide-welcome-screen")
+"""Command that starts the viewer; without an address, it would listen to every machine of the network."""
+
+
+def save_view(view: RecordingView, path: Path) -> tuple[str, ...]:
+    """Write a view as a .rrd file, for this user alone; return warnings.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    open_file(path, "wb").close()
+    stream = _stream(view)
+    stream.save(path, default_blueprint=_blueprint(view))
+    return _written(stream, view)
+
+
+def show_view(view: RecordingView) -> tuple[str, ...]:
+    """Show a view in the Rerun viewer of this machine, and wait until it is closed; return warnings.
+
+    Raises:
+        ConfigError: the viewer cannot be started.
+    """
+    with tempfile.TemporaryDirectory(prefix="vagus-view-") as folder:
+        file = Path(folder) / "view.rrd"
+        warnings = save_view(view, file)
+        command = [*VIEWER, str(file)]
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, errors="replace", check=False)
+    if done.returncode:
+        said = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "no word")
+        raise ConfigError(
+            "the Rerun viewer",
+            wanted="a viewer that starts",
+            got=quoted(said),
+            fix="without a display, use --html FILE, --png FILE or --save FILE.rrd",
+        )
+    return warnings
+
+
+def _stream(view: RecordingView) -> rr.RecordingStream:
+    stream = rr.RecordingStream(APPLICATION)
+    stream.send_recording_name(view.title)
+    return stream
+
+
+def _blueprint(view: RecordingView) -> rrb.Blueprint:
+    return blueprint_for(
+        [track.name for track in view.tracks], view.cameras, lanes=len(view.lanes), has_points=False
+    )
+
+
+def _written(stream: rr.RecordingStream, view: RecordingView) -> tuple[str, ...]:
+    warnings = write_view(stream, view)
+    stream.flush()
+    stream.disconnect()
+    return warnings
