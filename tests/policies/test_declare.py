@@ -6,7 +6,15 @@ import pytest
 
 from vagus.errors import ConfigError, SpecError
 from vagus.policies.declare import SpecTable, declaration_of, policy
-from vagus.specs import ActionFeature, ActionKind, BinaryEncoding, CameraSpec, RtcSpec, StateFeature
+from vagus.specs import (
+    ActionFeature,
+    ActionKind,
+    BinaryEncoding,
+    CameraSpec,
+    DepthCameraSpec,
+    RtcSpec,
+    StateFeature,
+)
 
 
 def test_a_table_becomes_a_spec_in_the_order_given() -> None:
@@ -29,6 +37,36 @@ def test_a_table_becomes_a_spec_in_the_order_given() -> None:
     assert (spec.horizon, spec.model_dim, spec.rate_hz) == (16, 2, 10.0)
     assert spec.rtc == RtcSpec(4)
     assert spec.default_instruction == "push"
+
+
+def test_a_policy_says_which_depth_it_wants_and_in_which_unit() -> None:
+    @policy(
+        actions={"a": "rad"},
+        state={},
+        horizon=2,
+        rate_hz=5,
+        depth_cameras={"wrist_depth": (480, 640)},
+        depth_units_per_m=10_000.0,
+    )
+    def act(observation: object) -> object:
+        return observation
+
+    declared = declaration_of(act)
+    assert declared is not None
+    assert declared.spec.depth_cameras == (DepthCameraSpec("wrist_depth", 480, 640, 10_000.0),)
+    table = SpecTable(
+        actions={"a": "rad"},
+        cameras={"front": (4, 4)},
+        depth_cameras={"deep": (4, 6), "spare": (2, 2)},
+        optional_cameras=("spare", "front"),
+    )
+    assert [(c.name, c.units_per_m, c.is_required) for c in table.to_spec().depth_cameras] == [
+        ("deep", 1000.0, True),
+        ("spare", 1000.0, False),
+    ]
+    assert [c.is_required for c in table.to_spec().cameras] == [False]
+    with pytest.raises(ConfigError, match="optional_cameras: wanted names of cameras"):
+        SpecTable(actions={"a": "rad"}, optional_cameras=("deep",)).to_spec()
 
 
 def test_a_kind_that_does_not_exist_lists_the_kinds() -> None:

@@ -29,7 +29,7 @@ OBSERVATION = {"state": [0.5] * 6, "images": {}}
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     with rig_in(tmp_path_factory.mktemp("page")) as running:
-        for name in ("evaluate.py", "settle.py", "together.py"):
+        for name in ("evaluate.py", "settle.py", "together.py", "depth.py"):
             code = PAGE[name].replace("tcp/ROUTER:7447", running.endpoint)
             (running.folder / name).write_text(code, encoding="utf-8")
         yield running
@@ -87,6 +87,10 @@ def test_a_script_serves_and_another_one_asks(rig: Rig) -> None:
 
 def test_a_script_serves_and_asks_in_one_process(rig: Rig) -> None:
     assert output(started(rig, "together.py")) == "(30, 6)\n"
+
+
+def test_a_script_with_a_depth_camera_goes_as_near_as_the_page_says(rig: Rig) -> None:
+    assert "[0.05]" in output(started(rig, "depth.py")).splitlines()
 
 
 def test_the_example_of_a_loop_of_ones_own_drives_and_stands_at_the_end(rig: Rig) -> None:

@@ -132,8 +132,9 @@ class RobotConnection:
 
         Args:
             state: (state_dim,), in the order of the robot's spec.
-            images: camera name → (height, width, 3) uint8 RGB; they are copied when a request is due. Or a
-                function that returns this; it is called on another thread, and only when a request is due.
+            images: camera name → (height, width, 3) uint8 RGB, depth camera name → (height, width) uint16;
+                they are copied when a request is due. Or a function that returns this; it is called on
+                another thread, and only when a request is due.
 
         Returns:
             (action_dim,), float64, in the order and the units of the robot's spec. It has passed all limits.

@@ -1,4 +1,4 @@
-"""Observations as a program hands them over, checked: state, images and instruction (pure)."""
+"""Observations as a program hands them over, checked: state, images, depth and instruction (pure)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from vagus.control.frames import depth_advice
 from vagus.errors import SpecError
-from vagus.specs import CameraSpec
-from vagus.types import FloatArray, Image, Observation
+from vagus.specs import CameraSpec, DepthCameraSpec
+from vagus.types import DepthImage, FloatArray, Image, Observation
 
 __all__ = ["CheckedObservation", "GivenObservation", "check_actions", "check_observation"]
 
 GivenObservation: TypeAlias = Observation | Mapping[str, object]
-"""An `Observation`, or a mapping with "state", "images" and "instruction" (or "prompt")."""
+"""An `Observation`, or a mapping with "state", "images", "depth" and "instruction" (or "prompt")."""
 
-KEYS = ("state", "images", "instruction", "prompt")
+KEYS = ("state", "images", "depth", "instruction", "prompt")
 NUMBERS = "fiu"
 """Kinds of arrays that are numbers."""
 SIDES = 3
@@ -34,15 +35,21 @@ class CheckedObservation:
         state: (state_dim,), float32, finite, a copy.
         images: camera name → (height, width, 3), RGB uint8.
         instruction: what the robot is to do; None: not said.
+        depth: depth camera name → (height, width), uint16.
     """
 
     state: FloatArray
     images: Mapping[str, Image]
     instruction: str | None
+    depth: Mapping[str, DepthImage]
 
 
 def check_observation(
-    given: GivenObservation, *, state: Sequence[str], cameras: Sequence[CameraSpec]
+    given: GivenObservation,
+    *,
+    state: Sequence[str],
+    cameras: Sequence[CameraSpec],
+    depth_cameras: Sequence[DepthCameraSpec] = (),
 ) -> CheckedObservation:
     """Return what was handed over.
 
@@ -50,18 +57,22 @@ def check_observation(
         given: as the program has it.
         state: names of the state features that are wanted, in order.
         cameras: cameras that may be given; those that are required must be.
+        depth_cameras: likewise.
 
     Raises:
         SpecError: a key or a camera that is not known, one that is missing, another shape, another kind of
             numbers, NaN or infinity.
     """
     if isinstance(given, Observation):
-        given = {"state": given.state, "images": given.images, "instruction": given.instruction}
+        given = {name: getattr(given, name) for name in ("state", "images", "depth", "instruction")}
     if not isinstance(given, Mapping):
         raise SpecError("observation", wanted=f"a mapping of {list(KEYS)}", got=f"a {type(given).__name__}")
     _check_names("observation", list(given), required=["state"] if state else [], known=KEYS)
     return CheckedObservation(
-        _state(given.get("state", ()), state), _images(given.get("images", {}), cameras), _instruction(given)
+        _state(given.get("state", ()), state),
+        _images(given.get("images", {}), cameras),
+        _instruction(given),
+        _depth(given.get("depth", {}), depth_cameras),
     )
 
 
@@ -121,11 +132,40 @@ def _numbers(subject: str, given: object, *, wanted: str) -> FloatArray:
 
 
 def _images(given: object, cameras: Sequence[CameraSpec]) -> dict[str, Image]:
+    frames = _frames("images", given, cameras)
+    return {camera.name: _frame(frames[camera.name], camera) for camera in cameras if camera.name in frames}
+
+
+def _depth(given: object, cameras: Sequence[DepthCameraSpec]) -> dict[str, DepthImage]:
+    frames = _frames("depth", given, cameras)
+    return {
+        camera.name: _measured(frames[camera.name], camera) for camera in cameras if camera.name in frames
+    }
+
+
+def _frames(
+    subject: str, given: object, cameras: Sequence[CameraSpec | DepthCameraSpec]
+) -> Mapping[str, object]:
+    """Return the frames by camera; each camera is known, and none lacks that is required."""
     if not isinstance(given, Mapping):
-        raise SpecError("images", wanted="a mapping of camera names to frames", got=type(given).__name__)
+        raise SpecError(subject, wanted="a mapping of camera names to frames", got=type(given).__name__)
     required = [camera.name for camera in cameras if camera.is_required]
-    _check_names("images", list(given), required=required, known=[camera.name for camera in cameras])
-    return {camera.name: _frame(given[camera.name], camera) for camera in cameras if camera.name in given}
+    _check_names(subject, list(given), required=required, known=[camera.name for camera in cameras])
+    return given
+
+
+def _measured(given: object, camera: DepthCameraSpec) -> DepthImage:
+    shape = (camera.height, camera.width)
+    frame: NDArray[np.generic] = np.asarray(given)
+    if frame.dtype == np.uint16 and frame.shape == shape:
+        depth: DepthImage = frame.astype(np.uint16, copy=False)
+        return depth
+    raise SpecError(
+        f"depth {camera.name!r}",
+        wanted=f"uint16 {shape}",
+        got=f"{frame.dtype} {frame.shape}",
+        fix=depth_advice(camera, frame),
+    )
 
 
 def _frame(given: object, camera: CameraSpec) -> Image:

@@ -125,7 +125,8 @@ class RemotePolicy:
 
         Args:
             observation: a mapping with "state" (state_dim,), "images": camera name → (height, width, 3) uint8
-                RGB, and "instruction" or "prompt"; or an `Observation`.
+                RGB, "depth": depth camera name → (height, width) uint16, and "instruction" or "prompt"; or an
+                `Observation`.
             prefix: what is left of the running plan from this observation on (real-time chunking).
             inference_delay: first actions of it that are executed whatever is answered.
             step: policy step of the observation; None: by the time since the episode began.
@@ -261,4 +262,6 @@ class _Talk:
 
 def _mirror(policy: PolicySpec) -> RobotSpec:
     """Return a robot as the policy wants it."""
-    return RobotSpec("unspecified", policy.actions, policy.state, policy.cameras, policy.rate_hz)
+    return RobotSpec(
+        "unspecified", policy.actions, policy.state, policy.cameras, policy.rate_hz, policy.depth_cameras
+    )

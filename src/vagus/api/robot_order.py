@@ -34,6 +34,10 @@ class RobotOrder:
         self._state_names = [feature.name for feature in robot.state]
         looked_at = {camera.name: camera for camera in self._mapping.cameras}
         self._cameras = [looked_at.get(c.name, replace(c, is_required=False)) for c in robot.cameras]
+        measured = {camera.name: camera for camera in self._mapping.depth_cameras}
+        self._depth_cameras = [
+            measured.get(c.name, replace(c, is_required=False)) for c in robot.depth_cameras
+        ]
 
     def request(
         self, observation: GivenObservation, contract: Contract, *, step: int | None
@@ -43,10 +47,16 @@ class RobotOrder:
         Raises:
             SpecError: the observation is not what robot and policy say.
         """
-        given = check_observation(observation, state=self._state_names, cameras=self._cameras)
+        given = check_observation(
+            observation,
+            state=self._state_names,
+            cameras=self._cameras,
+            depth_cameras=self._depth_cameras,
+        )
         request = ChunkRequest(
             state=self._mapping.state_to_policy(given.state),
             images=self._mapping.images_to_policy(given.images),
+            depth=self._mapping.depth_to_policy(given.depth),
             prefix_horizon=contract.prefix_horizon,
             step=step,
         )

@@ -15,7 +15,15 @@ from vagus.quoting import quoted
 from vagus.specs import CameraSpec, DepthCameraSpec
 from vagus.types import DepthImage, Frame, Image
 
-__all__ = ["FrameCheck", "Sight", "Standstill", "checked_depth", "checked_frame", "whole_copy"]
+__all__ = [
+    "FrameCheck",
+    "Sight",
+    "Standstill",
+    "checked_depth",
+    "checked_frame",
+    "depth_advice",
+    "whole_copy",
+]
 
 PixelT = TypeVar("PixelT", np.uint8, np.uint16)
 
@@ -62,7 +70,7 @@ def checked_depth(camera: DepthCameraSpec, frame: object) -> DepthImage:
     array = _array(frame, wanted)
     if array.shape == (camera.height, camera.width) and array.dtype == np.uint16:
         return cast("DepthImage", array)
-    fix = _depth_advice(camera, array)
+    fix = depth_advice(camera, array)
     raise FrameError(f"{wanted}, got {array.shape} {array.dtype}{fix and f'; {fix}'}")
 
 
@@ -104,7 +112,7 @@ def _advice(camera: CameraSpec, frame: np.ndarray[tuple[int, ...], np.dtype[np.g
     return known.get(shape, "resize it, or state this size in the robot's spec" if is_picture else "")
 
 
-def _depth_advice(camera: DepthCameraSpec, frame: NDArray[np.generic]) -> str:
+def depth_advice(camera: DepthCameraSpec, frame: NDArray[np.generic]) -> str:
     """Return the probable mistake and what to do; "" if it cannot be guessed."""
     height, width, shape = camera.height, camera.width, frame.shape
     if not frame.size:

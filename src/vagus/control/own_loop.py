@@ -154,8 +154,9 @@ class OwnLoop:
 
         Args:
             state: (state_dim,), in the order of the spec; a copy is made of it.
-            images: camera name → (height, width, 3) uint8 RGB, copied when a request is due; or a function
-                that returns this, called on another thread and only then.
+            images: camera name → (height, width, 3) uint8 RGB, depth camera name → (height, width) uint16,
+                copied when a request is due; or a function that returns this, called on another thread and
+                only then.
 
         Returns:
             (action_dim,), float64, in the order and the units of the spec. It has passed all limits.

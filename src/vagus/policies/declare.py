@@ -23,6 +23,7 @@ from vagus.specs import (
     ActionKind,
     BinaryEncoding,
     CameraSpec,
+    DepthCameraSpec,
     PolicySpec,
     RtcSpec,
     StateFeature,
@@ -51,7 +52,11 @@ class SpecTable:
     cameras: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Camera name → height and width."""
     optional_cameras: tuple[str, ...] = ()
-    """Cameras that the policy does not need."""
+    """Cameras and depth cameras that the policy does not need."""
+    depth_cameras: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Depth camera name → height and width; a robot's must have the same."""
+    depth_units_per_m: float = 1000.0
+    """Units of depth to the metre that the policy expects; 1000: millimetres. A robot's must be the same."""
     horizon: int = 1
     """Largest number of actions in a chunk."""
     rate_hz: float = 30.0
@@ -71,7 +76,9 @@ class SpecTable:
         """
         _check_known("kinds", self.kinds, "actions", self.actions)
         _check_known("encodings", self.encodings, "actions", self.actions)
-        _check_known("optional_cameras", self.optional_cameras, "cameras", self.cameras)
+        _check_known(
+            "optional_cameras", self.optional_cameras, "cameras", [*self.cameras, *self.depth_cameras]
+        )
         return PolicySpec(
             policy_type="callable",
             actions=tuple(
@@ -88,6 +95,12 @@ class SpecTable:
             rate_hz=self.rate_hz,
             rtc=None if self.prefix_horizon is None else RtcSpec(self.prefix_horizon),
             default_instruction=self.instruction,
+            depth_cameras=tuple(
+                DepthCameraSpec(
+                    name, *size, self.depth_units_per_m, is_required=name not in self.optional_cameras
+                )
+                for name, size in self.depth_cameras.items()
+            ),
         )
 
     def _kind(self, name: str) -> ActionKind:
@@ -125,6 +138,8 @@ def policy(  # noqa: PLR0913 - each is one line of the user's decorator
     horizon: int,
     rate_hz: float,
     cameras: Mapping[str, tuple[int, int]] | None = None,
+    depth_cameras: Mapping[str, tuple[int, int]] | None = None,
+    depth_units_per_m: float = 1000.0,
     kinds: Mapping[str, str] | None = None,
     encodings: Mapping[str, str] | None = None,
     prefix_horizon: int | None = None,
@@ -141,6 +156,8 @@ def policy(  # noqa: PLR0913 - each is one line of the user's decorator
         horizon: largest number of actions that it returns.
         rate_hz: policy steps per second.
         cameras: camera name → (height, width).
+        depth_cameras: depth camera name → (height, width); frames come as `observation.depth`, uint16.
+        depth_units_per_m: units of depth to the metre; 1000: millimetres.
         kinds: action name → kind, for actions that are not "position".
         encodings: binary action → encoding: "unit" (the default), "signed" or "logit"; then, if needed,
             "inverted", "threshold=…", "hysteresis=…", in one text.
@@ -158,6 +175,8 @@ def policy(  # noqa: PLR0913 - each is one line of the user's decorator
         encodings=dict(encodings or {}),
         state=dict(state),
         cameras=dict(cameras or {}),
+        depth_cameras=dict(depth_cameras or {}),
+        depth_units_per_m=depth_units_per_m,
         horizon=horizon,
         rate_hz=rate_hz,
         prefix_horizon=prefix_horizon,

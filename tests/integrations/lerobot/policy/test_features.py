@@ -125,6 +125,12 @@ def test_a_camera_that_never_was_is_not_asked_for() -> None:
     assert list(read(checkpoint(input_features=features), WHOLE).cameras) == ["front"]
 
 
+def test_a_checkpoint_that_looks_at_colour_frames_is_given_no_depth() -> None:
+    table = SpecTable(actions=ARM, state=ARM, depth_cameras={"deep": (4, 6)})
+    with pytest.raises(ConfigError, match=r"depth_cameras: wanted none, .* got \['deep'\]"):
+        read(checkpoint(), table)
+
+
 @pytest.mark.parametrize("setting", ["cameras", "optional_cameras"])
 def test_a_camera_that_the_policy_does_not_have_is_refused(setting: str) -> None:
     given = {"cameras": {"top": (48, 64)}} if setting == "cameras" else {"optional_cameras": ("top",)}

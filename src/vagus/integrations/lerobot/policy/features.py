@@ -189,6 +189,12 @@ def _simulator_rate(checkpoint: Checkpoint) -> float | None:
 
 
 def _check_cameras(stated: Stated, family: Family, table: SpecTable) -> None:
+    if table.depth_cameras:
+        raise ConfigError(
+            "depth_cameras",
+            wanted="none, because a LeRobot policy looks at colour frames only",
+            got=f"{sorted(table.depth_cameras)}",
+        )
     unknown = sorted((set(table.cameras) | set(table.optional_cameras)) - set(stated.cameras))
     if unknown:
         raise ConfigError(
