@@ -9,6 +9,7 @@ VagusError
 │   └── ServerStartingError  a server was found, but it still loads or warms up
 ├── SessionRefusedError    a server refused to open a session
 ├── PolicyError            a policy failed, or returned actions that must not be commanded
+│   └── ActionsRefusedError  it works, but what it wants for this observation must not be commanded
 ├── GateError              the last check before the robot found a command that must not be sent
 ├── RobotError             a robot could not be connected, read or commanded
 │   └── FrameError         a camera gives frames that can never be sent
@@ -18,6 +19,7 @@ VagusError
 from __future__ import annotations
 
 __all__ = [
+    "ActionsRefusedError",
     "ConfigError",
     "FrameError",
     "GateError",
@@ -88,6 +90,10 @@ class SessionRefusedError(VagusError):
 
 class PolicyError(VagusError):
     """A policy failed, or returned actions that must not be commanded."""
+
+
+class ActionsRefusedError(PolicyError):
+    """A policy works and has answered, but what it wants for this observation must not be commanded."""
 
 
 class GateError(VagusError):

@@ -7,11 +7,12 @@ import http.client
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from functools import partial
 
 import pytest
 
-from server.raw_client import serving, wait_until
+from server.raw_client import CountingPolicy, serving, wait_until
 from vagus.errors import ConfigError
 from vagus.server.config import ServeConfig
 from vagus.server.health import MAX_CONNECTIONS, HealthServer, Vitals, answer
@@ -143,3 +144,14 @@ def test_a_thread_that_has_ended_turns_both_probes_red_and_is_named() -> None:
     sick = dataclasses.replace(vitals(), ended=lambda: "vagus-decode-0")
     assert answer("/healthz", sick) == (503, b"a thread has ended: vagus-decode-0\n")
     assert answer("/readyz", sick) == (503, b"a thread has ended: vagus-decode-0\n")
+
+
+def test_what_a_policy_counts_itself_is_a_metric() -> None:
+    class Counting(CountingPolicy):
+        def count_with(self, count: Callable[[str], None]) -> None:
+            count("unreachable")
+            count("unreachable")
+
+    with serving(ServeConfig(warm_up=False), Counting()) as stand:
+        told = answer("/metrics", dataclasses.replace(vitals(), metrics=stand.server.metrics))[1].decode()
+        assert 'vagus_policy_events_total{event="unreachable"} 2.0' in told

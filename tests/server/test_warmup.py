@@ -11,13 +11,13 @@ import pytest
 
 from server.raw_client import SPEC, Calls, CountingPolicy
 from vagus.clock import NS_PER_MS
-from vagus.errors import PolicyError, ProtocolError
-from vagus.policies.policy import Row
+from vagus.errors import ActionsRefusedError, PolicyError, ProtocolError
+from vagus.policies.policy import Row, failure_of
 from vagus.server.config import ServeConfig
 from vagus.server.served_policy import ServedPolicy
-from vagus.server.warmup import warm_up
+from vagus.server.warmup import try_policy, warm_up
 from vagus.specs import DepthCameraSpec
-from vagus.types import ActionChunk
+from vagus.types import ActionChunk, Observation
 
 
 class TimedPolicy(CountingPolicy):
@@ -94,3 +94,43 @@ def test_a_policy_whose_frames_are_larger_than_allowed_is_refused() -> None:
     policy = Wide()
     with pytest.raises(ProtocolError, match="pixels"):
         warm_up(ServedPolicy.of(policy, ServeConfig()), max_batch=1, max_pixels=10, runs=1, clock=policy)
+
+
+STATE = np.array([42.0], np.float32)
+
+
+def test_a_policy_that_brings_a_sample_is_asked_with_it() -> None:
+    class Picky(TimedPolicy):
+        def sample(self) -> Observation:
+            return Observation(STATE, {"front": np.full((8, 12, 3), 40, np.uint8)}, "", 0)
+
+        def infer(self, batch: Sequence[Row[Calls]]) -> list[ActionChunk | PolicyError]:
+            if any(not np.array_equal(row.observation.state, STATE) for row in batch):
+                return [PolicyError("a state that no robot has") for _ in batch]
+            return super().infer(batch)
+
+    policy = Picky()
+    model = ServedPolicy.of(policy, ServeConfig())
+    warm_up(model, max_batch=2, max_pixels=10_000, runs=1, clock=policy)
+    assert try_policy(model, policy) == ""
+    frames = [row.observation.images["front"] for batch in policy.rows for row in batch]
+    assert all(frame.shape == (8, 12, 3) and abs(int(frame.mean()) - 40) < 3 for frame in frames)
+
+
+def test_a_policy_that_refuses_its_own_actions_works_all_the_same() -> None:
+    class Refusing(TimedPolicy):
+        def infer(self, batch: Sequence[Row[Calls]]) -> list[ActionChunk | PolicyError]:
+            return [ActionsRefusedError("out of reach") for _ in batch]
+
+    policy = Refusing()
+    model = ServedPolicy.of(policy, ServeConfig())
+    assert warm_up(model, max_batch=1, max_pixels=10_000, runs=1, clock=policy)
+    assert try_policy(model, policy) == ""
+
+
+@pytest.mark.parametrize("kind", [PolicyError, ActionsRefusedError])
+def test_a_failure_keeps_its_kind_and_nothing_else_of_the_policys(kind: type[PolicyError]) -> None:
+    class Own(kind):  # type: ignore[misc,valid-type]
+        pass
+
+    assert type(failure_of(Own("no"))) is kind

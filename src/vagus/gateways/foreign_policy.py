@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
@@ -12,13 +11,13 @@ from vagus.clock import Clock, MonotonicClock
 from vagus.errors import ConfigError, PolicyError, ProtocolError, SpecError
 from vagus.gateways.foreign_identity import model_hash_of
 from vagus.gateways.foreign_options import ForeignOptions
+from vagus.gateways.foreign_rows import ForeignRows
 from vagus.gateways.foreign_server import Asked, ForeignServer
 from vagus.gateways.guarded_server import GuardedServer
 from vagus.gateways.neutral import Envelope, ForeignReply, ForeignRequest, ForeignRtc, Operation
 from vagus.gateways.profile import Profile
 from vagus.gateways.wire_mapping import WireMapping
 from vagus.policies.policy import Row
-from vagus.quoting import quoted
 from vagus.types import ActionChunk
 
 __all__ = ["ForeignPolicy"]
@@ -46,16 +45,7 @@ class ForeignPolicy:
         self._mapping = WireMapping(profile)
         self._guard = GuardedServer(server, options, clock or MonotonicClock())
         said = self._guard.begin()
-        identity = options.identity or profile.identity or server.identity or self._guard.digest
-        if not identity:
-            self._guard.close()
-            raise ConfigError(
-                "identity",
-                wanted=f"a name for what is served at {server.address}, and another name for other weights, "
-                "because that server says nothing about itself",
-                got="none",
-                fix="give --options identity NAME, or `identity` in the profile",
-            )
+        identity = self._guard.identity(profile.identity)
         self.model_hash = model_hash_of(profile, identity, server.settings)
         spec = self._mapping.policy_spec(policy_type=profile.protocol)
         model_dim = server.model_dim or spec.model_dim
@@ -63,6 +53,7 @@ class ForeignPolicy:
         self.serving_mode = server.serving_mode
         self.serving_reason = server.serving_reason
         self.max_rows = server.max_rows
+        self._rows = ForeignRows(server, self._guard)
 
     def open_session(self) -> None:
         """Return nothing: what a robot leaves behind is on the server, if anywhere."""
@@ -84,33 +75,12 @@ class ForeignPolicy:
             PolicyError: the server refuses a batch of several rows.
         """
         asked = [self._request(row) for row in batch]
-        replies = iter(self._ask([one for one in asked if not isinstance(one, PolicyError)]))
-        return [
-            one if isinstance(one, PolicyError) else self._chunk(row, next(replies))
-            for row, one in zip(batch, asked, strict=True)
-        ]
+        replies = self._rows.ask(asked)
+        return [self._chunk(row, reply) for row, reply in zip(batch, replies, strict=True)]
 
     def close(self) -> None:
         """Drop the connection."""
         self._guard.close()
-
-    def _ask(self, requests: Sequence[Asked]) -> list[ForeignReply | PolicyError]:
-        """Return one reply or error per request; raises PolicyError if several together got none."""
-        replies: list[ForeignReply | PolicyError] = []
-        for at in range(0, len(requests), self.max_rows):
-            part = requests[at : at + self.max_rows]
-            try:
-                answered = self._guard.call(partial(self._server.ask, part))
-            except PolicyError as error:
-                if len(part) > 1:  # one row may be the reason: each is asked alone now
-                    raise
-                replies.append(error)
-                continue
-            errors = [reply.error for reply in answered if reply.error is not None]
-            if len(part) > 1 and errors:
-                raise PolicyError(f"{self._server.address} says: {quoted(_last_line(errors[0]))}")
-            replies += answered
-        return replies
 
     def _request(self, row: Row[None]) -> Asked | PolicyError:
         seen = row.observation
@@ -140,17 +110,9 @@ class ForeignPolicy:
     def _chunk(self, row: Row[None], reply: ForeignReply | PolicyError) -> ActionChunk | PolicyError:
         if isinstance(reply, PolicyError):
             return reply
-        if reply.error is not None:
-            return PolicyError(f"{self._server.address} says: {quoted(_last_line(reply.error))}")
         try:
             actions = self._mapping.actions_from(reply, row.observation.state)
         except PolicyError as error:
             return PolicyError(f"{self._server.address}: {error}")
         model = actions if reply.model is None else reply.model[: len(actions)]
         return ActionChunk(row.step, model, actions)
-
-
-def _last_line(text: str) -> str:
-    """Return the last line of a traceback, which says what went wrong."""
-    lines = [line.strip() for line in text[-4096:].splitlines() if line.strip()]
-    return lines[-1] if lines else "an error without words"

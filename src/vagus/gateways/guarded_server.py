@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from vagus.clock import NS_PER_S, Clock, seconds_to_ns
 from vagus.edge.client.replicas import Backoff
-from vagus.errors import LinkError, PolicyError, ProtocolError, VagusError
+from vagus.errors import ConfigError, LinkError, PolicyError, ProtocolError, VagusError
 from vagus.gateways.foreign_identity import digest_of
 from vagus.gateways.foreign_options import ForeignOptions
 from vagus.gateways.foreign_server import ForeignServer
@@ -73,6 +73,27 @@ class GuardedServer:
             raise
         self.digest = digest_of(said)
         return said
+
+    def identity(self, stated: str = "") -> str:
+        """Return who the server is: as the options say, or `stated`, or as it says itself.
+
+        Args:
+            stated: what a profile says; "": nothing.
+
+        Raises:
+            ConfigError: nothing says it; the connection is dropped then.
+        """
+        identity = self._options.identity or stated or self._server.identity or self.digest
+        if identity:
+            return identity
+        self.close()
+        raise ConfigError(
+            "identity",
+            wanted=f"a name for what is served at {self._server.address}, and another name for other "
+            "weights, because that server says nothing about itself",
+            got="none",
+            fix="give --options identity NAME, or `identity` in the profile",
+        )
 
     def call(self, ask: Callable[[float], ResultT]) -> ResultT:
         """Return the result of `ask`, which gets the seconds that are left, on a connection that is open.

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
-from vagus.errors import PolicyError
+from vagus.errors import ActionsRefusedError, PolicyError
 from vagus.quoting import quoted
 from vagus.specs import PolicySpec
 from vagus.types import ActionChunk, Observation, Prefix
 
-__all__ = ["BoundsBatches", "Policy", "Row", "ServingMode", "SplitsBatches", "failure_of"]
+__all__ = [
+    "BoundsBatches",
+    "BringsSample",
+    "CountsEvents",
+    "Policy",
+    "Row",
+    "ServingMode",
+    "SplitsBatches",
+    "failure_of",
+]
 
 SessionT = TypeVar("SessionT")
 
@@ -115,6 +124,27 @@ class BoundsBatches(Protocol):
         ...
 
 
+@runtime_checkable
+class BringsSample(Protocol):
+    """Policy that cannot answer the grey frames of a warm-up, and brings an observation that it can answer.
+
+    An answer to it may be an ActionsRefusedError: the way there and back was gone.
+    """
+
+    def sample(self) -> Observation:
+        """Return an observation that fits its spec, as a robot could send it."""
+        ...
+
+
+@runtime_checkable
+class CountsEvents(Protocol):
+    """Policy that counts events of its own, such as poses that it refuses."""
+
+    def count_with(self, count: Callable[[str], None]) -> None:
+        """Take what counts one event by its name: a few fixed words, which become labels of a metric."""
+        ...
+
+
 MAX_REASON = 1000
 """Longest error text of a policy, in characters."""
 
@@ -125,7 +155,8 @@ def failure_of(error: BaseException) -> PolicyError:
     It keeps the cause, but no object of the original error: neither its class nor its arguments.
     """
     if isinstance(error, PolicyError):
-        failure = PolicyError(quoted(error, MAX_REASON))
+        kind = ActionsRefusedError if isinstance(error, ActionsRefusedError) else PolicyError
+        failure = kind(quoted(error, MAX_REASON))
         failure.__cause__ = error.__cause__
         return failure
     failure = PolicyError(f"{type(error).__name__}: {quoted(error)}")

@@ -40,6 +40,7 @@ COUNTERS = {
     "dropped": ("vagus_dropped", "Messages dropped, by reason.", "reason"),
     "opens": ("vagus_session_opens", "Session opens by answer.", "answer"),
     "closed": ("vagus_session_closes", "Sessions closed, by reason.", "reason"),
+    "policy": ("vagus_policy_events", "What the policy itself counts, by its word for it.", "event"),
 }
 HISTOGRAMS = {
     "queue_wait": ("vagus_queue_wait_seconds", "From arrival to batch, without decoding."),

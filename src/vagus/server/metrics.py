@@ -52,7 +52,7 @@ class ServerMetrics:
         }
 
     def count(self, family: str, label: str, amount: int = 1) -> None:
-        """Add to a counter of the family "requests", "dropped" or "opens"."""
+        """Add to a counter of the family "requests", "dropped", "opens", "closed" or "policy"."""
         with self._lock:
             self._counters[family, label] += amount
 

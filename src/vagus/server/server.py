@@ -15,7 +15,7 @@ import msgspec
 
 from vagus.clock import Clock, MonotonicClock
 from vagus.errors import PolicyError, StateError, VagusError
-from vagus.policies.policy import Policy, failure_of
+from vagus.policies.policy import CountsEvents, Policy, failure_of
 from vagus.server.capabilities import check_can_travel, loaded, unloaded
 from vagus.server.config import ServeConfig
 from vagus.server.endpoints import Endpoints
@@ -275,6 +275,8 @@ class Server(Generic[SessionT]):
             return
         check_chunk_size(model.spec)
         rows = self._warm(model)
+        if isinstance(policy, CountsEvents):  # after the warm-up, which is no robot's
+            policy.count_with(partial(self.metrics.count, "policy"))
         options = PipelineOptions.of(
             self.config,
             rows,

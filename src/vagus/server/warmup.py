@@ -8,14 +8,14 @@ from typing import TypeVar
 import numpy as np
 
 from vagus.clock import NS_PER_MS, Clock
-from vagus.errors import PolicyError, ProtocolError
-from vagus.policies.policy import Row
+from vagus.errors import ActionsRefusedError, PolicyError, ProtocolError
+from vagus.policies.policy import BringsSample, Row
 from vagus.quoting import quoted
 from vagus.server.request import decode_request
 from vagus.server.served_policy import ServedPolicy, infer_rows
 from vagus.server.validate import Terms
 from vagus.specs import DepthCameraSpec, PolicySpec
-from vagus.types import ActionChunk, DepthImage
+from vagus.types import ActionChunk, DepthImage, Observation
 from vagus.wire.codec import MAX_CHUNK_BYTES, decode, decode_tensor, encode, encode_tensor
 from vagus.wire.depth import depth_codec, encode_depth
 from vagus.wire.images import encode_image
@@ -42,9 +42,10 @@ def warm_up(
     Raises:
         PolicyError: the policy cannot answer an observation of its own spec.
     """
-    payloads = [_observation(model.spec, has_prefix=False)]
+    sample = _sample(model)
+    payloads = [_observation(model.spec, sample, has_prefix=False)]
     if model.spec.rtc is not None:
-        payloads.append(_observation(model.spec, has_prefix=True))
+        payloads.append(_observation(model.spec, sample, has_prefix=True))
     rows: list[LatencyRow] = []
     for size in batch_sizes(max_batch):
         times_ms = [
@@ -59,7 +60,7 @@ def try_policy(model: ServedPolicy[SessionT], clock: Clock) -> str:
     """Return the policy's error text for the observation of the warm-up, or ""."""
     max_pixels = max((camera.height * camera.width for camera in model.spec.cameras), default=0)
     try:
-        _run(model, _observation(model.spec, has_prefix=False), 1, max_pixels, clock)
+        _run(model, _observation(model.spec, _sample(model), has_prefix=False), 1, max_pixels, clock)
     except BaseException as error:  # noqa: BLE001 - its code for sessions and episodes may raise anything
         return quoted(error.__cause__ or error)
     return ""
@@ -85,7 +86,11 @@ def _run(model: ServedPolicy[SessionT], payload: bytes, size: int, max_pixels: i
     results = infer_rows(policy, spec, rows)
     elapsed_ms = (clock.now_ns() - begin_ns) / NS_PER_MS
     results = [results] if isinstance(results, PolicyError) else results
-    failures = [result for result in results if isinstance(result, PolicyError)]
+    failures = [
+        result
+        for result in results
+        if isinstance(result, PolicyError) and not isinstance(result, ActionsRefusedError)
+    ]
     if failures:
         raise PolicyError(f"warm-up with {size} rows failed: {failures[0]}") from failures[0]
     for result in results:
@@ -122,22 +127,31 @@ def check_chunk_size(spec: PolicySpec) -> None:
         )
 
 
-def _observation(spec: PolicySpec, *, has_prefix: bool) -> bytes:
-    """Return an encoded observation for the policy: grey frames, a wall in front, a state of zeros."""
+def _sample(model: ServedPolicy[SessionT]) -> Observation:
+    """Return the policy's own sample, or grey frames, a wall in front, and a state of zeros."""
+    if isinstance(model.policy, BringsSample):
+        return model.policy.sample()
+    spec = model.spec
+    return Observation(
+        state=np.zeros(spec.state_dim, np.float32),
+        images={
+            camera.name: np.full((camera.height, camera.width, 3), 128, np.uint8) for camera in spec.cameras
+        },
+        instruction="",
+        captured_ns=0,
+        depth={camera.name: _flat_depth(camera) for camera in spec.depth_cameras},
+    )
+
+
+def _observation(spec: PolicySpec, sample: Observation, *, has_prefix: bool) -> bytes:
+    """Return an encoded observation for the policy."""
     length = 0 if spec.rtc is None else min(spec.rtc.prefix_horizon, spec.horizon)
     prefix_model = encode_tensor(np.zeros((length, spec.model_dim), np.float32))
     prefix_robot = encode_tensor(np.zeros((length, len(spec.actions)), np.float32))
-    images = {
-        camera.name: encode_image(np.full((camera.height, camera.width, 3), 128, np.uint8), "jpeg")
-        for camera in spec.cameras
-    }
-    depth = {
-        camera.name: encode_depth(_flat_depth(camera), depth_codec("jpeg")) for camera in spec.depth_cameras
-    }
     message = ObservationMessage(
-        state=encode_tensor(np.zeros(spec.state_dim, np.float32)),
-        images=images,
-        depth=depth,
+        state=encode_tensor(sample.state),
+        images={name: encode_image(frame, "jpeg") for name, frame in sample.images.items()},
+        depth={name: encode_depth(frame, depth_codec("jpeg")) for name, frame in sample.depth.items()},
         episode_start=True,
         inference_delay=min(1, length) if has_prefix else 0,
         prefix_horizon=length if has_prefix else 0,

@@ -79,8 +79,9 @@ def test_a_place_out_of_reach_is_refused_with_the_distance_that_is_left(
     assert least <= caught.value.position_m <= most
 
 
-def test_a_place_beyond_a_limit_is_refused_though_the_arm_is_long_enough() -> None:
-    behind = ARM.pose(np.array([2.6, 0.0, 0.0, 0.0, 0.0]))  # the pan ends at 1.92
+@pytest.mark.parametrize("pan", [2.1, 2.6])
+def test_a_place_beyond_a_limit_is_refused_though_the_arm_is_long_enough(pan: float) -> None:
+    behind = ARM.pose(np.array([pan, 0.0, 0.0, 0.0, 0.0]))  # the pan ends at 1.92
     with pytest.raises(UnreachableError):
         joints_for(ARM, behind, np.array([1.9, 0.0, 0.0, 0.0, 0.0]), PoseTolerance(0.002, math.pi))
 
@@ -90,6 +91,14 @@ def test_a_limit_is_reached_and_not_passed() -> None:
     found = joints_for(ARM, ARM.pose(at), at - 0.1, EXACT)
     np.testing.assert_allclose(found, at, atol=1e-6)
     assert found[0] <= 1.92
+
+
+def test_where_one_joint_is_at_its_limit_the_others_keep_the_place() -> None:
+    over = np.array([0.88, -0.22, 0.12, 1.72, 0.99])  # the wrist ends at 1.66
+    wanted = ARM.pose(over)
+    found = joints_for(ARM, wanted, over - 0.05, PoseTolerance(0.001, 0.1))
+    assert float(np.linalg.norm(ARM.pose(found).position - wanted.position)) < 0.001
+    assert found[3] == 1.66
 
 
 def test_joints_beyond_a_limit_are_a_place_to_begin_from() -> None:

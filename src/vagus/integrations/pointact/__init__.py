@@ -1,1 +1,1 @@
-"""PointAct's messages and the geometry of its observations: no gateway and no policy yet."""
+"""PointAct's messages, its gateway, the geometry of its observations, and an arm moved by poses."""
