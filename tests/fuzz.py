@@ -510,11 +510,11 @@ def _astribot_targets(frames: Path) -> tuple[Target, ...]:
         session_codec.encode_command(AstribotCommand(kind, {"episode": "3", "prompt": "x"}))
         for kind in CommandType
     ]
-    robot = AstribotSession({"pi05_astribot_lora": AstribotModel(state_dim=25, action_dim=25, horizon=2)})
+    robot = AstribotSession(AstribotModel(name="m", state_dim=25, action_dim=25, horizon=2))
 
     def ask(payload: bytes) -> None:
         observation = motion_codec.decode_observation(payload)
-        robot.admit(observation)
+        robot.refusal_of(observation)
         motion_codec.encode_observation(observation)
         request_of(observation, Method.PREDICT, prompt=robot.prompt, max_pixels=MAX_PIXELS)
 
@@ -529,8 +529,7 @@ def _astribot_targets(frames: Path) -> tuple[Target, ...]:
         reply_of(action)
 
     def configure(payload: bytes) -> None:
-        robot.configure(session_codec.decode_policy_config(payload))
-        session_codec.encode_status(robot.status())
+        session_codec.encode_policy_config(session_codec.decode_policy_config(payload))
 
     def control(payload: bytes) -> None:
         session_codec.encode_status(robot.control(session_codec.decode_command(payload)))

@@ -24,7 +24,7 @@ ONLY_FOR: Mapping[str, frozenset[str]] = {
     "deployment": OF_REMOTE,
     "standby": OF_REMOTE,
     "token_path": frozenset({"openpi", "gr00t", "pointact", "lerobot_grpc"}),
-    "models": frozenset({"openpi", "gr00t", "pointact", "lerobot_grpc", "lerobot_zenoh_draft"}),
+    "models": frozenset({"openpi", "gr00t", "pointact", "lerobot_grpc", "astribot", "lerobot_zenoh_draft"}),
 }
 """Setting → the protocols that use it, of those settings that not all do."""
 MAX_NAME = 48
@@ -36,7 +36,8 @@ class GatewayConfig:
     """Settings of a gateway: one address, at which robots of one foreign protocol connect."""
 
     protocol: str = ""
-    """Protocol of the robots: openpi, gr00t, pointact, lerobot_grpc, lerobot_zenoh or lerobot_zenoh_draft."""
+    """Protocol of the robots: openpi, gr00t, pointact, lerobot_grpc, astribot, lerobot_zenoh or
+    lerobot_zenoh_draft."""
     profile: str = ""
     """Profile, which says what the protocol's keys mean: the name of a shipped one, or a .yaml file."""
     listen: str = ""
@@ -66,7 +67,8 @@ class GatewayConfig:
     """Service that the robots are served by, model/revision/name; empty: the only one on the network."""
     models: dict[str, str] = field(default_factory=dict)
     """Model that a robot names → service, for a protocol whose robots name one; no other is accepted.
-    lerobot_grpc, pointact: `*` is any other name; empty: a robot must name the gateway's one service.
+    lerobot_grpc, pointact, astribot: `*` is any other name; empty: a robot must name the gateway's one
+    service. astribot: `name@checkpoint_dir` is that checkpoint of it alone.
     lerobot_zenoh_draft: model/revision/task, as slugs, with `*` for any task; one entry at least."""
     rename: dict[str, str] = field(default_factory=dict)
     """Name in the profile → name in the policy, for actions, state features and cameras."""

@@ -69,7 +69,7 @@ WRONG: dict[str, tuple[list[str], ExitCode, tuple[str, ...]]] = {
     "unknown protocol": (
         ["gateway", "ros"],
         ExitCode.CONFIG,
-        ("openpi, gr00t, pointact, lerobot_grpc, lerobot_zenoh", "'ros'"),
+        ("openpi, gr00t, pointact, lerobot_grpc, astribot, lerobot_zenoh", "'ros'"),
     ),
     "no profile": (["gateway", "openpi"], ExitCode.CONFIG, ("profile", "openpi", "droid")),
     "unknown profile": (["gateway", "openpi", "--profile", "droit"], ExitCode.CONFIG, ("droid", "droit")),

@@ -178,6 +178,7 @@ def test_all_protocols_are_known() -> None:
         "gr00t",
         "pointact",
         "lerobot_grpc",
+        "astribot",
         "lerobot_zenoh",
         "lerobot_zenoh_draft",
     )

@@ -188,7 +188,7 @@ def test_a_list_that_is_none_is_refused(arm: Path, wrong: str) -> None:
         (
             "droid",
             "opempi",
-            "lerobot_grpc, lerobot_zenoh, lerobot_zenoh_draft, got 'opempi'",
+            "lerobot_grpc, astribot, lerobot_zenoh, lerobot_zenoh_draft, got 'opempi'",
         ),
         ("nowhere/x.yaml", None, "profile x.yaml: wanted a file, got nowhere/x.yaml"),
     ],

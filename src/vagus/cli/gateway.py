@@ -64,8 +64,8 @@ class GatewayCommand:
     """
 
     what: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PROTOCOL|FILE")]
-    """Protocol: openpi, gr00t, pointact, lerobot_grpc, lerobot_zenoh or lerobot_zenoh_draft. Or a .yaml,
-    .toml or .json file with a list `gateways`."""
+    """Protocol: openpi, gr00t, pointact, lerobot_grpc, astribot, lerobot_zenoh or lerobot_zenoh_draft. Or a
+    .yaml, .toml or .json file with a list `gateways`."""
     config: Annotated[GatewayFlags, tyro.conf.arg(name="")] = field(default_factory=GatewayFlags)
     zenoh: Annotated[GatewayLinkFlags, tyro.conf.arg(name="")] = field(default_factory=GatewayLinkFlags)
     health_host: str = "127.0.0.1"

@@ -22,7 +22,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("vagus.cli.run:RunCommand", "Drive a robot from a served policy."),
     "gateway": (
         "vagus.cli.gateway:GatewayCommand",
-        "Let robots of openpi, GR00T or LeRobot's gRPC use a vagus server.",
+        "Let robots of openpi, GR00T, LeRobot or Astribot use a vagus server.",
     ),
     "router": ("vagus.cli.router:RouterCommand", "Run a Zenoh router: robots and servers meet here."),
     "status": ("vagus.cli.status:StatusCommand", "List the servers on the network and how busy they are."),

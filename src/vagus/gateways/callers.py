@@ -10,8 +10,9 @@ from typing import Generic, Protocol, TypeVar
 
 from vagus.clock import NS_PER_S, Clock
 from vagus.errors import SessionRefusedError, StateError
+from vagus.server.fair_queue import Allowance
 
-__all__ = ["MAX_STRANGERS", "OPENS_PER_S", "SPARE_OPENS", "Caller", "Callers", "host_of"]
+__all__ = ["MAX_STRANGERS", "SPARE_OPENS", "Caller", "Callers", "host_of"]
 
 MAX_STRANGERS = 16
 """Most addresses, beyond one per place, that call without having a place."""
@@ -60,15 +61,16 @@ class Callers(Generic[TalkT]):
     Args:
         clock: monotonic.
         max_calls: most calls of one address at a time.
-        max_strangers: most addresses that call without a conversation.
+        max_places: most conversations at a time, as the gateway bounds them.
         idle_ns: time without a call after which a caller has gone.
     """
 
-    def __init__(self, clock: Clock, *, max_calls: int, max_strangers: int, idle_ns: int) -> None:
+    def __init__(self, clock: Clock, *, max_calls: int, max_places: int, idle_ns: int) -> None:
         self._clock = clock
         self._max_calls = max_calls
-        self._max_strangers = max_strangers
+        self._max_strangers = max_places + MAX_STRANGERS
         self._idle_ns = idle_ns
+        self._opens = Allowance(burst=2 * max_places + SPARE_OPENS, per_s=OPENS_PER_S)
         self._lock = threading.Lock()
         self._callers: dict[str, Caller[TalkT]] = {}
         self._strangers: set[str] = set()
@@ -111,6 +113,19 @@ class Callers(Generic[TalkT]):
             yield caller
         finally:
             caller.is_introducing = False
+
+    def check_opens(self, address: str) -> None:
+        """Count a session that is about to be opened for an address.
+
+        Raises:
+            SessionRefusedError: its host has opened too many.
+        """
+        with self._lock:
+            is_allowed = self._opens.take(host_of(address), self._clock.now_ns())
+        if not is_allowed:
+            raise SessionRefusedError(
+                "overloaded", "too many sessions of this host; ask again in some seconds"
+            )
 
     def settle(self, caller: Caller[TalkT], address: str, conversation: TalkT) -> None:
         """Give a caller its conversation.

@@ -107,7 +107,7 @@ def _reach(config: GatewayConfig) -> str:
         return "no secret is asked for: whoever the router lets in can ask the policy"
     if config.robots_ca is not None:
         return "encrypted: only robots with a certificate of its authority can ask the policy"
-    if config.token_path is not None and config.protocol != "lerobot_grpc":
+    if config.token_path is not None and config.protocol not in ("lerobot_grpc", "astribot"):
         return "not encrypted: whoever listens on the way reads the token"
     return "no secret is asked for: whoever reaches this port can ask the policy"
 

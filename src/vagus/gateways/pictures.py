@@ -1,11 +1,14 @@
 """Pictures of foreign wires: axes, colors and sizes converted to those of vagus, and back (pure).
 
-Pillow resizes, and is imported when the first picture of another size comes.
+Pillow resizes, and reads PNG files, and is imported when the first picture comes that needs it.
 """
 
 from __future__ import annotations
 
 import importlib
+import io
+import struct
+import zlib
 from typing import Final, Protocol, cast
 
 import numpy as np
@@ -18,16 +21,22 @@ from vagus.quoting import quoted
 from vagus.types import Image
 from vagus.wire.images import MAX_SIDE
 
-__all__ = ["picture_from", "picture_to"]
+__all__ = ["picture_from", "picture_to", "pixels_of_png"]
 
 _BILINEAR: Final = 2
 """Pillow's number of the method."""
 _CHANNELS: Final = 3
+_MODES: Final = frozenset({"RGB", "RGBA", "L", "LA", "P", "1"})
+"""Pillow's names of pictures with 8 bits a channel or fewer."""
 
 
 class _PillowImage(Protocol):
     """What is used of a picture of Pillow."""
 
+    size: tuple[int, int]
+    mode: str
+
+    def convert(self, mode: str) -> _PillowImage: ...
     def resize(self, size: tuple[int, int], resample: int) -> _PillowImage: ...
 
 
@@ -35,6 +44,7 @@ class _Pillow(Protocol):
     """What is used of `PIL.Image`."""
 
     def fromarray(self, obj: Image) -> _PillowImage: ...
+    def open(self, fp: io.BytesIO, *, formats: tuple[str, ...]) -> _PillowImage: ...
 
 
 def picture_from(value: object, image: WireImage, protocol: str) -> Image:
@@ -57,6 +67,32 @@ def picture_to(picture: object, image: WireImage, protocol: str) -> NDArray[np.u
     """Return a picture (height, width, 3) uint8 RGB as the wire has it, a copy; errors as `picture_from`."""
     turned = _turned(_resized(_upright(picture, image, ImageLayout.HWC), image, protocol), image)
     return np.array(turned.transpose(2, 0, 1) if image.layout is ImageLayout.CHW else turned, order="C")
+
+
+def pixels_of_png(data: bytes | memoryview, *, height: int, width: int, protocol: str) -> Image:
+    """Return the pixels of a PNG file of any kind, (height, width, 3) uint8 RGB; nothing stays transparent.
+
+    vagus itself writes and reads a part of PNG that is quick; a foreign client's file may be of all of it.
+
+    Args:
+        data: the file.
+        height: rows that it must have: nothing else is decoded, however large it says that it is.
+        width: columns that it must have.
+        protocol: protocol of the gateway, for the error about Pillow.
+
+    Raises:
+        ProtocolError: no PNG, a damaged one, one of another size, or with more than 8 bits a channel.
+        ConfigError: Pillow is not installed.
+    """
+    pillow = _pillow(protocol)
+    try:
+        image = pillow.open(io.BytesIO(data), formats=("PNG",))
+        if image.size == (width, height) and image.mode in _MODES:
+            return np.array(image.convert("RGB"), np.uint8)
+    except (OSError, SyntaxError, ValueError, EOFError, MemoryError, struct.error, zlib.error) as error:
+        raise ProtocolError(f"image: wanted a PNG file, got a damaged one: {quoted(error, 120)}") from error
+    got = f"{image.size[1]}×{image.size[0]} of {quoted(image.mode, 8)}"
+    raise ProtocolError(f"image: wanted a PNG of {height}×{width} with 8 bits a channel, got {got}")
 
 
 def _upright(value: object, image: WireImage, layout: ImageLayout) -> Image:
@@ -112,7 +148,7 @@ def _pillow(protocol: str) -> _Pillow:
     except ImportError as error:
         raise ConfigError(
             "resize",
-            wanted="Pillow, which scales pictures",
+            wanted="Pillow, which scales pictures and reads PNG files",
             got="none here",
             fix=f'pip install "vagus[{protocol.replace("_", "-")}]", or let the pictures come in their size',
         ) from error

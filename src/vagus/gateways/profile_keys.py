@@ -39,6 +39,7 @@ _PLACES: Final[Mapping[str, _Places]] = {
     "gr00t": _Places(("action", "*"), ("state", "*"), ("video", "*"), ("language", "*")),
     "pointact": _Places(("action",), ("observation.state",), ("observation.images.*",), ("task",)),
     "lerobot_grpc": _Places(("actions",), ("observation.state",), ("observation.images.*",), ("task",)),
+    "astribot": _Places(("actions",), ("state",), ("images", "*"), ("prompt",)),
     "lerobot_zenoh": _Places(("action",), ("observation.state",), ("observation.images.*",), ("task",)),
     "lerobot_zenoh_draft": _Places(("action",), ("observation.state",), ("observation.images.*",), ("task",)),
 }

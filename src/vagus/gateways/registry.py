@@ -60,6 +60,9 @@ PROTOCOLS: Mapping[str, ForeignProtocol] = {
     "lerobot_grpc": ForeignProtocol(
         "vagus.integrations.lerobot_grpc.gateway:LeRobotGrpcListener", 8080, "lerobot-grpc", ""
     ),
+    "astribot": ForeignProtocol(
+        "vagus.integrations.astribot.gateway:AstribotListener", 50052, "astribot", ""
+    ),
     "lerobot_zenoh": ForeignProtocol(
         "vagus.integrations.lerobot_zenoh.gateway:LeRobotZenohListener", 7447, "lerobot-zenoh", ""
     ),

@@ -14,6 +14,7 @@ __all__ = [
     "CODECS",
     "DEFAULT_QUALITY",
     "MAX_SIDE",
+    "check_frame_claim",
     "check_quality",
     "decode_image",
     "encode_image",
@@ -72,22 +73,31 @@ def decode_image(message: ImageMessage, *, max_pixels: int) -> Image:
     Raises:
         ProtocolError: too large, an unknown codec, damaged data, or a size that differs from the message.
     """
+    check_frame_claim(message, max_pixels=max_pixels)
     height, width = message.height, message.width
-    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
-        raise _refusal(f"sides of 1 to {MAX_SIDE} pixels", f"{height}×{width}")
-    if height * width > max_pixels:
-        raise _refusal(f"at most {max_pixels} pixels", f"{height}×{width} = {height * width}")
-    size = height * width * _CHANNELS
     if message.codec == "raw":
-        return _decode_raw(message, size=size)
-    longest = max_frame_bytes(height, width)
-    if len(message.data) > longest:
-        raise _refusal(f"at most {longest} bytes for {height}×{width}", f"{len(message.data)}")
+        return _decode_raw(message, size=height * width * _CHANNELS)
     if message.codec == "jpeg":
         return decode_jpeg(message.data, height=height, width=width)
     if message.codec == "png":
         return decode_png(message.data, height=height, width=width)
     raise _refusal(f"a codec of {', '.join(CODECS)}", repr(message.codec[:16]))
+
+
+def check_frame_claim(message: ImageMessage, *, max_pixels: int) -> None:
+    """Check what a message says of its frame, before a byte of it is decoded.
+
+    Raises:
+        ProtocolError: too large, or more bytes than a frame of its size can have.
+    """
+    height, width = message.height, message.width
+    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
+        raise _refusal(f"sides of 1 to {MAX_SIDE} pixels", f"{height}×{width}")
+    if height * width > max_pixels:
+        raise _refusal(f"at most {max_pixels} pixels", f"{height}×{width} = {height * width}")
+    longest = max_frame_bytes(height, width)
+    if message.codec != "raw" and len(message.data) > longest:
+        raise _refusal(f"at most {longest} bytes for {height}×{width}", f"{len(message.data)}")
 
 
 def max_frame_bytes(height: int, width: int) -> int:

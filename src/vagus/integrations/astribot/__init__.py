@@ -1,1 +1,1 @@
-"""The Astribot S1: its gRPC messages, its session, its layouts, and the robot itself through its SDK."""
+"""The Astribot S1: its gRPC services for robots and servers, its layouts, and the robot itself."""

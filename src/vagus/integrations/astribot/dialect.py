@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from vagus.errors import ProtocolError, SpecError
 from vagus.gateways.msgpack import Value
 from vagus.gateways.neutral import Envelope, ForeignReply, ForeignRequest, Operation, WirePath, actions_of
+from vagus.gateways.pictures import pixels_of_png
 from vagus.integrations.astribot.messages import (
     AstribotAction,
     AstribotChunk,
@@ -25,7 +26,7 @@ from vagus.integrations.astribot.messages import (
 )
 from vagus.quoting import quoted
 from vagus.types import Image
-from vagus.wire.images import decode_image, encode_image
+from vagus.wire.images import check_frame_claim, decode_image, encode_image
 from vagus.wire.jpeg import jpeg_size
 from vagus.wire.schema import ImageMessage
 
@@ -48,6 +49,8 @@ QUALITY: Final = 85
 _STATE: Final[WirePath] = ("state",)
 _PROMPT: Final[WirePath] = ("prompt",)
 _IMAGES: Final = "images"
+_ALIASES: Final = {"jpg": "jpeg"}
+"""Other words for an encoding that the original takes, too, in upper or lower case."""
 _MAX_NAME: Final = 64
 _PNG_HEADER: Final = struct.Struct(">8s4x4sII")
 """Signature, length, name of the first chunk, width, height."""
@@ -80,7 +83,8 @@ def request_of(
         pixels = _pixels_of(image, left)
         values[path] = pixels
         left -= pixels.shape[0] * pixels.shape[1]
-    values[_PROMPT] = observation.prompt or prompt
+    if observation.prompt or prompt:
+        values[_PROMPT] = observation.prompt or prompt
     beside: dict[WirePath, Value] = {
         ("timestamp",): observation.timestamp_s,
         ("episode_id",): observation.episode_id,
@@ -158,20 +162,24 @@ def reply_of(answer: AstribotAction | AstribotChunk) -> ForeignReply:
 
 def _pixels_of(image: AstribotImage, max_pixels: int) -> Image:
     """Return the pixels of a picture; a size that is not told is the one of the file."""
+    encoding = _ALIASES.get(image.encoding.lower(), image.encoding.lower())
     height, width = image.height, image.width
     if (height, width) == (0, 0):
-        height, width = _own_size(image)
-    message = ImageMessage(image.encoding, height, width, memoryview(image.data))
+        height, width = _own_size(image, encoding)
+    message = ImageMessage(encoding, height, width, memoryview(image.data))
     try:
+        if encoding == "png":
+            check_frame_claim(message, max_pixels=max_pixels)
+            return pixels_of_png(image.data, height=height, width=width, protocol=PROTOCOL)
         return decode_image(message, max_pixels=max_pixels)
     except ProtocolError as error:
         raise ProtocolError(f"camera {quoted(image.camera_name, 40)}: {error}") from error
 
 
-def _own_size(image: AstribotImage) -> tuple[int, int]:
-    if image.encoding == "jpeg":
+def _own_size(image: AstribotImage, encoding: str) -> tuple[int, int]:
+    if encoding == "jpeg":
         return jpeg_size(image.data)
-    if image.encoding == "png" and len(image.data) >= _PNG_HEADER.size:
+    if encoding == "png" and len(image.data) >= _PNG_HEADER.size:
         _, _, width, height = _PNG_HEADER.unpack_from(image.data)
         return int(height), int(width)
     name = quoted(image.camera_name, 40)

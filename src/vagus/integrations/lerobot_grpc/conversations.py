@@ -8,14 +8,13 @@ from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from vagus.clock import NS_PER_S, Clock, seconds_to_ns
-from vagus.errors import SessionRefusedError, SpecError, StateError
-from vagus.gateways.callers import MAX_STRANGERS, OPENS_PER_S, SPARE_OPENS, Callers, host_of
+from vagus.errors import SpecError, StateError
+from vagus.gateways.callers import Callers, host_of
 from vagus.gateways.gateway import Gateway
 from vagus.gateways.model_choice import check_model, listed_model
 from vagus.integrations.lerobot_grpc.conversation import Conversation
 from vagus.integrations.lerobot_grpc.messages import RemotePolicyConfig
 from vagus.integrations.lerobot_grpc.robot_setup import check_setup
-from vagus.server.fair_queue import Allowance
 
 __all__ = ["MAX_CALLS", "Conversations"]
 
@@ -41,17 +40,15 @@ class Conversations:
     def __init__(self, gateway: Gateway, clock: Clock) -> None:
         self._gateway = gateway
         self._clock = clock
-        most = gateway.config.max_peers
         self._callers: Callers[Conversation] = Callers(
             clock,
             max_calls=MAX_CALLS,
-            max_strangers=most + MAX_STRANGERS,
+            max_places=gateway.config.max_peers,
             idle_ns=seconds_to_ns(gateway.config.idle_timeout_s),
         )
         self._lock = threading.Lock()
         self._heard: OrderedDict[str, RemotePolicyConfig | None] = OrderedDict()
         self._refused: OrderedDict[str, None] = OrderedDict()
-        self._opens = Allowance(burst=2 * most + SPARE_OPENS, per_s=OPENS_PER_S)
 
     def calling(self, address: str) -> AbstractContextManager[None]:
         """Count a call of this address, as long as it lasts.
@@ -142,12 +139,7 @@ class Conversations:
         asked = config.pretrained_name_or_path
         check_setup(config, self._gateway.mapping.profile)
         model = listed_model(asked, self._gateway.config.models, how=HOW_TO_CHOOSE)
-        with self._lock:
-            is_allowed = self._opens.take(host_of(address), self._clock.now_ns())
-        if not is_allowed:
-            raise SessionRefusedError(
-                "overloaded", "too many sessions of this host; ask again in some seconds"
-            )
+        self._callers.check_opens(address)
         peer = self._gateway.admit(address, model=model)
         try:
             served = peer.open().capabilities
