@@ -22,7 +22,7 @@ from vagus.edge.client.handshake import Contract
 from vagus.edge.config import EdgeConfig
 from vagus.edge.engine.engine import Engine
 from vagus.recording.registry import Run, open_recording
-from vagus.robots.robot import Robot, check_callable
+from vagus.robots.robot import FiniteRobot, Robot, check_callable
 from vagus.specs import RobotSpec, vouched
 from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import ZenohConfig
@@ -84,7 +84,16 @@ def assemble(  # noqa: PLR0913 - the parts of a run
     ports = LoopPorts(
         robot, client.engine, client, motion, mapping, recording.recorder, recording.read_images
     )
-    return Assembly(ControlLoop(ports, settings.loop, on_stuck=on_stuck), recording.place)
+    loop = until_its_end(settings.loop, robot)
+    return Assembly(ControlLoop(ports, loop, on_stuck=on_stuck), recording.place)
+
+
+def until_its_end(loop: LoopConfig, robot: Robot) -> LoopConfig:
+    """Return the settings for a robot that has only so many episodes: the run ends with the last of them."""
+    if not isinstance(robot, FiniteRobot):
+        return loop
+    there = robot.recorded_episodes
+    return replace(loop, episodes=there if loop.episodes is None else min(loop.episodes, there))
 
 
 def run(  # noqa: PLR0913 - settings, each with a default

@@ -65,6 +65,11 @@ SERVER_OPTIONS: Mapping[str, str] = {
 }
 """The same → module:class of its settings; it needs no extra."""
 
+REPLAY = "replay:"
+"""Prefix of a policy that plays recorded data: replay:PATH, or replay:PATH#episode=3."""
+REPLAY_POLICY = "vagus.replay.policy"
+REPLAY_OPTIONS = "vagus.replay.options:ReplayOptions"
+
 ADDRESSES = ", ".join(f"{scheme}://host:port" for scheme in SERVERS)
 
 LABELS = frozenset({"model", "revision"})
@@ -85,8 +90,8 @@ def load_policy(  # noqa: PLR0913 - settings, each with a default
 
     Args:
         name: one of `backends`, a name that an installed package brings (entry point of the group
-            `vagus.policies`), the address of a foreign server (openpi+ws://host:8000), or a path to a policy
-            of your own ("file.py:name", "package.module:name").
+            `vagus.policies`), the address of a foreign server (openpi+ws://host:8000), recorded data
+            (replay:PATH), or a path to a policy of your own ("file.py:name", "package.module:name").
         options: the policy's own settings: fields of the dataclass `options_type` of its class, or else
             arguments of its constructor.
         settings: keyword arguments that any backend may take (model, revision, dtype, device …).
@@ -103,10 +108,12 @@ def load_policy(  # noqa: PLR0913 - settings, each with a default
     if thing is not None:
         check_options(f"policy {name!r}", settings, LABELS)
         return policy_of(thing, spec=spec, options=options)
-    if is_address(name):
+    if (is_recorded := name.startswith(REPLAY)) or is_address(name):
         if spec is not None:
-            raise ConfigError("spec", wanted="none with an address: its profile says it", got="one")
-        return _load_server(name, options, settings)
+            whose = "a recording: it says it itself" if is_recorded else "an address: its profile says it"
+            raise ConfigError("spec", wanted=f"none with {whose}", got="one")
+        load = _load_recorded if is_recorded else _load_server
+        return load(name, options, settings)
     if name not in backends:
         name = installed(POLICIES).get(name, name)
     if name not in backends and ":" in name:
@@ -127,14 +134,15 @@ def load_policy(  # noqa: PLR0913 - settings, each with a default
 
 def is_address(name: str) -> bool:
     """Return whether a policy's name is an address, such as openpi+ws://host:8000."""
-    return "://" in name
+    return "://" in name and not name.startswith(REPLAY)
 
 
 def options_of(name: str) -> type | None:
     """Return the dataclass of a backend's own settings; None: it has none, or it is not one of ours."""
-    where = BACKEND_OPTIONS.get(name) or SERVER_OPTIONS.get(
-        name.partition("://")[0] if is_address(name) else ""
-    )
+    scheme = name.partition("://")[0] if is_address(name) else ""
+    where = BACKEND_OPTIONS.get(name) or SERVER_OPTIONS.get(scheme)
+    if name.startswith(REPLAY):
+        where = REPLAY_OPTIONS
     if where is None:
         return None
     place, _, attribute = where.partition(":")
@@ -147,6 +155,8 @@ def found_policy(name: str) -> object | None:
     Raises:
         ConfigError: nothing is there, or it cannot be imported.
     """
+    if name.startswith(REPLAY):
+        return None
     place = name if ":" in name and not is_address(name) else installed(POLICIES).get(name, "")
     return load_named("policy", place)[1] if place else None
 
@@ -180,6 +190,21 @@ def check_places(policy: str, names: Iterable[str], spelled: Callable[[str], str
             raise ConfigError(name, wanted=f"it among the backend's options: {spelled(name)}", got="it alone")
 
 
+def _load_recorded(
+    name: str, options: Mapping[str, OptionValue], settings: Mapping[str, Option]
+) -> Policy[object]:
+    """Return the policy that plays recorded data.
+
+    Raises:
+        ConfigError: nothing that can be played is there, or a setting that is not taken.
+    """
+    check_options(f"policy {name!r}", settings, LABELS)
+    kind = options_of(name)
+    given = None if kind is None else read_options(f"policy {name!r}", kind, options)
+    make = importlib.import_module(REPLAY_POLICY).make_replay_policy
+    return cast("Policy[object]", make(name.removeprefix(REPLAY), given))
+
+
 def _load_server(
     name: str, options: Mapping[str, OptionValue], settings: Mapping[str, Option]
 ) -> Policy[object]:
@@ -205,8 +230,8 @@ def _constructor(name: str, backends: Mapping[str, str]) -> Callable[..., Policy
         choices = ", ".join(sorted({*backends, *installed(POLICIES)}))
         raise ConfigError(
             "policy",
-            wanted=f"one of {choices}, your own as file.py:name or package.module:name, or an address like "
-            f"{ADDRESSES}",
+            wanted=f"one of {choices}, your own as file.py:name or package.module:name, {REPLAY}PATH, or an "
+            f"address like {ADDRESSES}",
             got=name,
         )
     place, _, attribute = backends[name].partition(":")

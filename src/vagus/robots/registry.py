@@ -16,6 +16,7 @@ __all__ = ["EMBEDDED", "GYM", "LEROBOT", "Embedded", "Option", "load_robot"]
 
 GYM = "gym:"
 LEROBOT = "lerobot:"
+REPLAY = "replay:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,9 @@ def load_robot(name: str, options: Mapping[str, Option] | None = None) -> Robot:
     """Return the robot called `name`, not connected.
 
     Args:
-        name: "sim", "astribot", "gym:<environment id>", "lerobot:<robot type>", a name that an installed
-            package brings (entry point of the group `vagus.robots`), or a class of your own
+        name: "sim", "astribot", "gym:<environment id>", "lerobot:<robot type>", "replay:<recorded session>", a
+            name that an installed package brings (entry point of the group `vagus.robots`), or a class of
+            your own
             ("file.py:Class", "package.module:Class").
         options: keyword arguments of its constructor.
 
@@ -62,12 +64,20 @@ def load_robot(name: str, options: Mapping[str, Option] | None = None) -> Robot:
         return _gym(name, options)
     if name.startswith(LEROBOT):
         return _lerobot(name, options)
+    if name.startswith(REPLAY):
+        check_options(f"robot {name!r}", options, frozenset())
+        return _embedded(name, "vagus.replay.robot:make_replay_robot")(name.removeprefix(REPLAY))
     brought = installed(ROBOTS)
     if name in brought:
         return _own(brought[name], options)
     if ":" not in name:
         choices = ", ".join(
-            (*sorted({*EMBEDDED, *brought}), f"{GYM}<environment id>", f"{LEROBOT}<robot type>")
+            (
+                *sorted({*EMBEDDED, *brought}),
+                f"{GYM}<environment id>",
+                f"{LEROBOT}<robot type>",
+                f"{REPLAY}PATH",
+            )
         )
         raise ConfigError(
             "robot", wanted=f"{choices}, or your own as file.py:Class or package.module:Class", got=repr(name)

@@ -15,6 +15,7 @@ from vagus.types import ActionArray, FloatArray, Frame
 __all__ = [
     "ARGUMENTS",
     "EpisodicRobot",
+    "FiniteRobot",
     "Robot",
     "call_whole",
     "check_callable",
@@ -105,6 +106,16 @@ class EpisodicRobot(Robot, Protocol):
         Raises:
             RobotError: the episode cannot begin; the loop stops the robot.
         """
+        ...
+
+
+@runtime_checkable
+class FiniteRobot(EpisodicRobot, Protocol):
+    """A robot that has only so many episodes, such as a recording; after the last, the run is over."""
+
+    @property
+    def recorded_episodes(self) -> int:
+        """Number of episodes, at least one."""
         ...
 
 
