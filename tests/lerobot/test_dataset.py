@@ -25,8 +25,11 @@ from vagus.import_path import Option
 from vagus.integrations.lerobot.dataset.messages import OpenDataset, WriteFrame
 from vagus.integrations.lerobot.dataset.provenance import COLUMNS
 from vagus.integrations.lerobot.dataset.writer import DatasetWriter
+from vagus.policies.policy import Row
+from vagus.policies.registry import load_policy
 from vagus.robots.registry import load_robot
 from vagus.robots.robot import Robot
+from vagus.types import Observation
 from vsim_rig import NAMES, RATE_HZ, STRIDE, Towards, drive, events
 
 PATIENCE_S = 90.0
@@ -251,3 +254,25 @@ def test_what_the_settings_ask_for_wrongly_is_said_before_the_robot_is_connected
     with pytest.raises(ConfigError, match="mp3"):
         drive(vsim(journal), Towards(), LoopConfig(duration_s=1.0), record)
     assert not journal.exists()
+
+
+def test_an_episode_is_played_as_a_policy_and_fed_as_a_robot(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    drive(vsim(tmp_path / "journal"), Towards(), LoopConfig(duration_s=3.0, episode_s=1.5), recorded(root))
+    dataset = loaded(root)
+    rows = [at for at in range(len(dataset)) if int(dataset[at]["episode_index"]) == 1]
+    policy = load_policy(f"replay:{root}#episode=1", options={"trust_path": True})
+    state = np.asarray(dataset[rows[0]]["observation.state"], np.float32)
+    row = Row(policy.open_session(), Observation(state, {}, "", 0), 0, None, 0, 0, 0)
+    (answer,) = policy.infer([row])
+    assert not isinstance(answer, Exception)
+    recorded_rows = np.stack([np.asarray(dataset[at]["action"], np.float32) for at in rows])
+    np.testing.assert_array_equal(answer.robot[: len(rows)], recorded_rows[: len(answer)])
+    robot = load_robot(f"replay:{root}#episode=1")
+    np.testing.assert_array_equal(robot.read_state(), state)
+    images = robot.read_images()
+    assert {name: image.shape for name, image in images.items()} == {
+        camera.name: (camera.height, camera.width, 3) for camera in robot.spec.cameras
+    }
+    with pytest.raises(ConfigError, match="episode"):
+        load_policy(f"replay:{root}#episode=7")

@@ -34,6 +34,7 @@ def why_not(line: Typed) -> str:
         "needs LeRobot, see tests/lerobot": r"lerobot|serve\.yaml|serve\.toml|metaworld",
         "needs certificates, see tests/transport/test_router_acl.py": r"tls",
         "needs a foreign server, see test_foreign_servers.py and test_hosted_policy.py": r"\w\+\w+://",
+        "needs a recording, see test_replay.py": r"replay:",
         "needs an environment that is not installed": "" if find_spec("gym_pusht") else r"gym:|push",
     }
     return next((reason for reason, mark in reasons.items() if mark and re.search(mark, line.text)), "")

@@ -72,7 +72,9 @@ def test_the_simulated_arm_is_there_by_name() -> None:
 
 
 def test_an_unknown_name_lists_the_choices() -> None:
-    with pytest.raises(ConfigError, match=r"sim, gym:<.*>, lerobot:<robot type>, or your own .* got 'so999'"):
+    with pytest.raises(
+        ConfigError, match=r"sim, gym:<.*>, lerobot:<robot type>, replay:PATH, or your own .* got 'so999'"
+    ):
         load_robot("so999")
 
 

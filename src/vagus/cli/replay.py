@@ -13,10 +13,10 @@ import msgspec
 import tyro
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from vagus.cli.console import console, say
 from vagus.cli.exit_code import ExitCode
+from vagus.cli.joints import joints_table
 from vagus.cli.log_output import LogFlags
 from vagus.cli.signals import ended_by_signals
 from vagus.edge.client.session import parse_service
@@ -24,7 +24,6 @@ from vagus.errors import ConfigError
 from vagus.quoting import quoted
 from vagus.replay.captures import read_captures
 from vagus.replay.conversation import Resending
-from vagus.replay.differences import JointDifference
 from vagus.replay.resend import ResendReport, resend
 from vagus.setting_ranges import check_seconds
 from vagus.transport.zenoh import ZenohLink
@@ -84,15 +83,6 @@ def exit_code_of_report(report: ResendReport) -> ExitCode:
     if report.different or report.failed:
         return ExitCode.DIFFERENT
     return ExitCode.OK if report.is_same else ExitCode.FAILED
-
-
-def joints_table(joints: list[JointDifference]) -> Table:
-    """Return a table with a row per joint."""
-    table = Table("joint", "unit", "largest difference", "mean", "rows")
-    for joint in joints:
-        numbers = (f"{joint.max:.6g}", f"{joint.mean:.6g}", str(joint.rows))
-        table.add_row(escape(quoted(joint.name)), escape(quoted(joint.unit)), *numbers)
-    return table
 
 
 def _show(report: ResendReport, screen: Console) -> None:

@@ -19,6 +19,7 @@ from vagus.api.parts import RunSettings, make_client
 from vagus.api.run import Assembly, assemble, told
 from vagus.cli.console import as_typed, console
 from vagus.cli.hosted_policy import HostedPolicy, check_hosted
+from vagus.cli.joints import joints_in, joints_table
 from vagus.cli.live_line import LiveLine
 from vagus.cli.log_output import LogFlags
 from vagus.cli.needed import check_needed
@@ -88,7 +89,8 @@ class RunCommand:
     """
 
     robot: str = "sim"
-    """sim, astribot, gym:<environment id>, lerobot:<robot type>, or your own (file.py:Class,
+    """sim, astribot, gym:<environment id>, lerobot:<robot type>, replay:<recorded session>, or your own
+    (file.py:Class, package.module:Class)."""
     package.module:Class)."""
     options: dict[str, Option] = field(default_factory=dict)
     """Settings of the robot, e.g. --options rate_hz 100 seed 3, or port /dev/ttyACM0 id my_arm."""
@@ -198,6 +200,8 @@ class RunCommand:
             sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
         else:
             screen.print(summary_table(result))
+            if joints := joints_in(result.robot):
+                screen.print(joints_table(joints))
 
     def _keep_trying(self, attempt: Callable[[], _ResultT], screen: Console) -> _ResultT:
         """Return the result of `attempt`; with `--wait`, repeat it until a server is found."""

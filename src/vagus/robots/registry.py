@@ -46,9 +46,8 @@ def load_robot(name: str, options: Mapping[str, Option] | None = None) -> Robot:
     """Return the robot called `name`, not connected.
 
     Args:
-        name: "sim", "astribot", "gym:<environment id>", "lerobot:<robot type>", "replay:<recorded session>", a
-            name that an installed package brings (entry point of the group `vagus.robots`), or a class of
-            your own
+        name: "sim", "astribot", "gym:<environment id>", "lerobot:<robot type>", "replay:<session>", a name
+            that an installed package brings (entry point of the group `vagus.robots`), or a class of your own
             ("file.py:Class", "package.module:Class").
         options: keyword arguments of its constructor.
 

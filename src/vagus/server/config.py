@@ -56,8 +56,8 @@ class ServeConfig:
     """Settings of `vagus serve`: one process, one policy, many robots."""
 
     policy: str = ""
-    """A backend by name (reach, lerobot), your own as file.py:name or package.module:name, or the address of
-    another system's server (openpi+ws://host:8000)."""
+    """A backend by name (reach, lerobot), your own as file.py:name or package.module:name, the address of
+    another system's server (openpi+ws://host:8000), or recorded data (replay:PATH, replay:PATH#episode=3)."""
     model: str = ""
     """Source of the weights, and first segment of the service's keys; empty: the policy's name."""
     revision: str = "main"
