@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,6 @@ from replay.test_captures import damage
 from server.raw_client import SPEC, serving
 from vagus.errors import ConfigError
 from vagus.policies.registry import check_backend_options, found_policy, load_policy
-from vagus.recording.session_folder import SessionFolder
 from vagus.replay.options import ReplayOptions
 from vagus.replay.place import Place, PlaceKind, kind_of, parse_place
 from vagus.replay.policy import ReplayPolicy
@@ -32,11 +32,12 @@ LINE = (
 def folder(tmp_path: Path) -> Path:
     """Return a session of ten steps as an earlier version recorded it, cut in the middle of a line."""
     metadata = {"tick_rate_hz": 10.0, "step_rate_hz": 10.0, "actions": ["joint"], "state": ["joint"]}
-    recording = SessionFolder(tmp_path / "session", metadata)  # type: ignore[arg-type]
     lines = [LINE % (step, step, 0.1 * step, 0.1 * step) for step in range(11)]
-    recording.write_steps("".join(lines).encode()[:-20])
-    recording.close({})
-    return tmp_path / "session"
+    place = tmp_path / "session"
+    place.mkdir()
+    (place / "metadata.json").write_text(json.dumps(metadata))
+    (place / "steps.jsonl").write_text("".join(lines)[:-20])
+    return place
 
 
 def test_a_place_is_a_path_perhaps_with_an_episode(tmp_path: Path) -> None:
