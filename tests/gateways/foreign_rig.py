@@ -26,6 +26,7 @@ def profile_of(protocol: str = "openpi") -> Profile:
     keys = {
         "openpi": (("state",), ("actions",), ("prompt",)),
         "gr00t": (("state", "arm"), ("action", "arm"), ("language", "annotation.human.task_description")),
+        "pointact": (("observation.state",), ("action",), ("task",)),
         "lerobot_grpc": (("observation.state",), ("actions",), ("task",)),
         "lerobot_zenoh": (("observation.state",), ("action",), ("task",)),
     }

@@ -26,11 +26,11 @@ class ForeignAddress:
     """Address of one server.
 
     Attributes:
-        protocol: `openpi`, `gr00t` or `lerobot`.
-        transport: what carries it: `ws`, `wss`, `tcp` or `grpc`.
+        protocol: `openpi`, `gr00t`, `pointact` or `lerobot`.
+        transport: what carries it: `ws`, `wss`, `tcp`, `http` or `grpc`.
         host: name or number of the host; an IPv6 number without its brackets.
         port: port of the server.
-        path: path of a WebSocket server with its slash; "": none.
+        path: path of a server of WebSockets or HTTP with its slash; "": none.
     """
 
     protocol: str

@@ -207,11 +207,18 @@ class RequestEnd(_End):
         max_bytes: longest answer; a longer one is not kept, and refused when it ends.
     """
 
+    is_over = False
+
     def __init__(self, *, max_bytes: int) -> None:
         super().__init__(b"REQ", max_bytes)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether a question may be asked: the server has introduced itself, and owes nothing."""
+        return self.is_between_messages
+
     def ask(self, payload: bytes) -> None:
-        """Send a request; once the peer is known, see `is_between_messages`."""
+        """Send a question."""
         self._to_send += encode_message((b"",), payload)
 
 

@@ -46,6 +46,8 @@ SERVERS: Mapping[str, tuple[str, str]] = {
     "openpi+ws": ("openpi", "vagus.integrations.openpi.policy:OpenPiPolicy"),
     "openpi+wss": ("openpi", "vagus.integrations.openpi.policy:OpenPiPolicy"),
     "gr00t+tcp": ("gr00t", "vagus.integrations.gr00t.policy:Gr00tPolicy"),
+    "pointact+tcp": ("pointact", "vagus.integrations.pointact.policy:PointActPolicy"),
+    "pointact+http": ("pointact", "vagus.integrations.pointact.policy:PointActPolicy"),
     "lerobot+grpc": ("lerobot-grpc", "vagus.integrations.lerobot_grpc.policy:LeRobotGrpcPolicy"),
     "lerobot+zenoh": ("lerobot-zenoh", "vagus.integrations.lerobot_zenoh.policy:LeRobotZenohPolicy"),
     "lerobot_draft+zenoh": (
@@ -59,6 +61,8 @@ SERVER_OPTIONS: Mapping[str, str] = {
     "openpi+ws": "vagus.integrations.openpi.options:OpenPiOptions",
     "openpi+wss": "vagus.integrations.openpi.options:OpenPiOptions",
     "gr00t+tcp": "vagus.integrations.gr00t.options:Gr00tOptions",
+    "pointact+tcp": "vagus.integrations.pointact.options:PointActOptions",
+    "pointact+http": "vagus.integrations.pointact.options:PointActOptions",
     "lerobot+grpc": "vagus.integrations.lerobot_grpc.options:LeRobotGrpcOptions",
     "lerobot+zenoh": "vagus.integrations.lerobot_zenoh.options:LeRobotZenohOptions",
     "lerobot_draft+zenoh": "vagus.integrations.lerobot_zenoh.draft_options:LeRobotDraftOptions",
