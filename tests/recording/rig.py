@@ -13,6 +13,7 @@ from vagus.specs import PolicySpec
 from vagus.types import (
     ActionChunk,
     Command,
+    DepthImage,
     FloatArray,
     Image,
     LinkState,
@@ -38,6 +39,11 @@ def draft(step: int) -> RequestDraft:
 
 def image(size: int = 8) -> Image:
     return np.full((size, size, 3), (200, 30, 10), dtype=np.uint8)
+
+
+def ranges() -> DepthImage:
+    """Return a depth frame with no measurement in one place."""
+    return np.array([[0, 1, 65535], [300, 301, 302]], dtype=np.uint16)
 
 
 def settled(seq: int = 3, outcome: str = "merged") -> Settled:

@@ -17,13 +17,14 @@ import pytest
 import simplejpeg
 
 from control.rig import Rig
-from recording.rig import STATE, command, draft, image, settled
+from recording.rig import STATE, command, draft, image, ranges, settled
 from vagus.control.config import LoopConfig, RecorderConfig
 from vagus.control.loop_stats import EndReason, LoopStats
+from vagus.errors import ProtocolError
 from vagus.recording.lines import ChunkLine, StepLine
 from vagus.recording.reader import read
 from vagus.recording.recorder import Recorder
-from vagus.recording.session import Json
+from vagus.recording.session import FrameKind, Json
 from vagus.recording.session_folder import SessionFolder
 from vagus.recording.sink import FrameFile
 from vagus.types import Command, LinkState, MotionState, Provenance
@@ -135,6 +136,26 @@ def test_a_chunk_is_written_with_its_request_and_what_became_of_it(disk: Disk) -
     np.testing.assert_array_equal(first.state, STATE)
     assert {first.robot.dtype, first.model.dtype, first.state.dtype} == {np.dtype(np.float32)}
     assert recorder.counters["chunks"] == 2
+
+
+def test_depth_is_written_without_loss_beside_the_colour_and_dropped_with_it(disk: Disk) -> None:
+    recorder = recorder_of(disk).start()
+    recorder.record_images(draft(3), {"top": image()}, {"range": ranges()})
+    recorder.close()
+    depth, colour = read(disk.path).frames
+    assert (depth.camera, depth.kind, colour.kind) == ("range", FrameKind.DEPTH, FrameKind.COLOUR)
+    assert depth.path.name == "e0001_s000003_t000003_n903.png"
+    loaded = depth.load()
+    assert loaded.dtype == np.uint16
+    np.testing.assert_array_equal(loaded, ranges())
+    depth.path.write_bytes(depth.path.read_bytes()[:20])
+    with pytest.raises(ProtocolError, match=r"wanted a PNG, got a file that is too short"):
+        depth.load()
+    assert recorder.counters["images"] == 2
+    late = recorder_of(disk, images=1)
+    for _ in range(2):
+        late.record_images(draft(3), {"top": image()}, {"range": ranges()})
+    assert late.counters["images_dropped"] == 2
 
 
 def test_images_can_be_left_out(disk: Disk) -> None:

@@ -110,9 +110,10 @@ class RecorderConfig:
 
     directory: str = ""
     """Folder for the session folders, or folder of the dataset; empty: no recording."""
-    format: Literal["folder", "lerobot"] = "folder"
-    """folder: one folder per session, with JSON lines and JPEG files. lerobot: a LeRobotDataset, which is
-    continued if it exists; needs LeRobot."""
+    format: Literal["folder", "mcap", "lerobot"] = "folder"
+    """folder: one folder per session, with JSON lines and image files. mcap: the same as one file, for
+    Foxglove and other tools; needs vagus[mcap]. lerobot: a LeRobotDataset, which is continued if it exists;
+    needs LeRobot."""
     images: bool = True
     """Record camera frames: those of the requests, or those of every policy step (lerobot)."""
     provenance: bool = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from typing import TypeVar
 
 import msgspec
 
@@ -15,11 +16,13 @@ from vagus.recording.metadata import FORMAT
 from vagus.recording.registry import Run
 from vagus.recording.session import Json
 from vagus.robots.robot import Robot
-from vagus.specs import CameraSpec, RobotSpec, rename_robot_spec
+from vagus.specs import CameraSpec, DepthCameraSpec, rename_robot_spec
 from vagus.transport.keys import ServiceKey
 from vagus.wire.schema import SCHEMA_VERSION
 
 __all__ = ["describe"]
+
+_CameraT = TypeVar("_CameraT", CameraSpec, DepthCameraSpec)
 
 
 def describe(run: Run, robot: Robot, mapping: OrderMapping, contract: Contract) -> dict[str, Json]:
@@ -51,7 +54,8 @@ def describe(run: Run, robot: Robot, mapping: OrderMapping, contract: Contract) 
         "vouched": list(run.vouched),
         "action_features": _plain(mapping.actions),
         "state_features": _plain(renamed.state),
-        "cameras": _plain(_cameras(renamed, contract)),
+        "cameras": _plain(_used(renamed.cameras, contract.policy.cameras)),
+        "depth_cameras": _plain(_used(renamed.depth_cameras, contract.policy.depth_cameras)),
         "robot_spec": _plain(spec),
         "terms": {
             "wire_version": SCHEMA_VERSION,
@@ -66,10 +70,10 @@ def describe(run: Run, robot: Robot, mapping: OrderMapping, contract: Contract) 
     }
 
 
-def _cameras(renamed: RobotSpec, contract: Contract) -> tuple[CameraSpec, ...]:
+def _used(offered: tuple[_CameraT, ...], wanted: tuple[_CameraT, ...]) -> tuple[_CameraT, ...]:
     """Return the robot's cameras that the policy uses, in its names."""
-    used = {camera.name for camera in contract.policy.cameras}
-    return tuple(camera for camera in renamed.cameras if camera.name in used)
+    names = {camera.name for camera in wanted}
+    return tuple(camera for camera in offered if camera.name in names)
 
 
 def _settings(run: Run) -> dict[str, Json]:

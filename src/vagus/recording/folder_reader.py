@@ -11,8 +11,6 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from vagus.errors import ConfigError, ProtocolError
 from vagus.quoting import quoted
@@ -30,7 +28,7 @@ from vagus.recording.session import (
 from vagus.recording.session_folder import CHUNKS, IMAGES, METADATA, STEPS, safe_name
 from vagus.recording.step_table import build_steps
 from vagus.recording.summaries import lost
-from vagus.types import Image
+from vagus.types import Frame
 
 __all__ = ["is_session_folder", "read_folder"]
 
@@ -127,7 +125,8 @@ def _chunks(path: Path, faults: LineFaults) -> tuple[RecordedChunk, ...]:
 
 def _frames(folder: Path, info: SessionInfo) -> tuple[tuple[RecordedFrame, ...], tuple[str, ...]]:
     """Return the frames in the order of their requests, and what is wrong with the folder."""
-    names = {safe_name(camera.name): camera.name for camera in info.cameras}
+    cameras = [camera.name for camera in info.cameras] + [camera.name for camera in info.depth_cameras]
+    names = {safe_name(camera): camera for camera in cameras}
     found: list[RecordedFrame] = []
     others: Counter[str] = Counter()
     for place in _folders(folder):
@@ -169,7 +168,7 @@ def _frame(name: str, folder: Path, camera: str) -> RecordedFrame | None:
     )
 
 
-def _load(path: Path, kind: FrameKind) -> Image | NDArray[np.uint16]:
+def _load(path: Path, kind: FrameKind) -> Frame:
     return decode_frame(_content(path), kind, str(path))
 
 

@@ -12,7 +12,7 @@ from vagus.errors import VagusError
 from vagus.features import ActionFeature, StateFeature
 from vagus.quoting import quoted
 from vagus.recording.session import Json, SessionInfo
-from vagus.specs import CameraSpec, PolicySpec, RobotSpec
+from vagus.specs import CameraSpec, DepthCameraSpec, PolicySpec, RobotSpec
 from vagus.units import UNKNOWN_UNIT
 
 __all__ = ["FORMAT", "to_info"]
@@ -72,6 +72,7 @@ def to_info(given: Mapping[str, Json]) -> tuple[SessionInfo, tuple[str, ...]]:
         action_features=_actions(fields),
         state_features=_state(fields),
         cameras=fields.take("cameras", tuple[CameraSpec, ...], ()),
+        depth_cameras=fields.take("depth_cameras", tuple[DepthCameraSpec, ...], ()),
         policy=terms.maybe("policy", PolicySpec),
         service=fields.take("service", str, ""),
         model_hash=fields.take("model_hash", str, ""),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import msgspec
 
@@ -15,12 +16,12 @@ from vagus.control.loop_stats import LoopSummary
 from vagus.edge.handoff import Settled
 from vagus.errors import SpecError
 from vagus.recording.backlog import Backlog
+from vagus.recording.frame_files import encode_colour, encode_range
 from vagus.recording.lines import ChunkLine, StepLine
 from vagus.recording.session import FrameKind, Json
 from vagus.recording.sink import FrameFile, SessionSink
 from vagus.threads import Supervised
 from vagus.types import Command, DepthImage, FloatArray, Image, RequestDraft
-from vagus.wire.images import encode_image
 
 __all__ = ["Recorder"]
 
@@ -60,9 +61,10 @@ class _Chunk:
 class _Frames:
     draft: RequestDraft
     images: Mapping[str, Image]
+    depth: Mapping[str, DepthImage]
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.images) + len(self.depth)
 
 
 class Recorder:
@@ -116,18 +118,16 @@ class Recorder:
         self._chunks.put(_Chunk(now_ns, settled))
 
     def record_images(
-        self,
-        draft: RequestDraft,
-        images: Mapping[str, Image],
-        depth: Mapping[str, DepthImage],  # noqa: ARG002 - the folder has no place for it
+        self, draft: RequestDraft, images: Mapping[str, Image], depth: Mapping[str, DepthImage]
     ) -> None:
-        """Record the colour frames of one request; returns at once. Depth frames are not written."""
+        """Record the colour and depth frames of one request; returns at once."""
         if not self._config.images:
             return
+        frames = _Frames(draft, images, depth)
         if len(self._frames) >= self._config.max_waiting_images:
-            self.counters["images_dropped"] += len(images)
+            self.counters["images_dropped"] += len(frames)
             return
-        self._frames.append(_Frames(draft, images))
+        self._frames.append(frames)
 
     def close(self, summary: LoopSummary | None = None) -> None:
         """Write the rest, for at most `CLOSE_S`, and the summary. May be called twice.
@@ -202,20 +202,25 @@ class Recorder:
             self.counters["images_dropped"] += len(self._frames.popleft())
 
     def _write_set(self, frames: _Frames) -> None:
+        quality = self._config.jpeg_quality
         for camera, image in frames.images.items():
-            self._write_frame(camera, frames.draft, image)
+            encode = partial(encode_colour, image, quality=quality)
+            self._write_frame(camera, FrameKind.COLOUR, frames.draft, encode)
+        for camera, ranges in frames.depth.items():
+            self._write_frame(camera, FrameKind.DEPTH, frames.draft, partial(encode_range, ranges))
 
-    def _write_frame(self, camera: str, draft: RequestDraft, image: Image) -> None:
+    def _write_frame(
+        self, camera: str, kind: FrameKind, draft: RequestDraft, encode: Callable[[], bytes | memoryview]
+    ) -> None:
         try:
-            content = encode_image(image, "jpeg", quality=self._config.jpeg_quality).data
             frame = FrameFile(
                 camera=camera,
-                kind=FrameKind.COLOUR,
+                kind=kind,
                 episode=draft.episode,
                 step=draft.step,
                 ticket=draft.ticket,
                 captured_ns=draft.captured_ns,
-                content=content,
+                content=encode(),
             )
             self._sink.write_frame(frame)
         except (OSError, SpecError) as error:

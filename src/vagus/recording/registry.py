@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -11,10 +12,11 @@ from vagus.control.config import RecorderConfig
 from vagus.control.mapping import OrderMapping
 from vagus.control.ports import RecorderPort
 from vagus.edge.client.handshake import Contract
+from vagus.errors import ConfigError
 from vagus.robots.robot import Robot
 from vagus.types import Frame
 
-__all__ = ["FORMATS", "Opener", "Recording", "Run", "open_recording"]
+__all__ = ["FORMATS", "Opener", "Recording", "Run", "open_recording", "packages_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,31 @@ Opener: TypeAlias = "Callable[[RecorderConfig, Run, Robot, OrderMapping, Contrac
 
 FORMATS: Mapping[str, str] = {
     "folder": "vagus.recording.folder:open_folder",
+    "mcap": "vagus.integrations.mcap.recording:open_mcap",
     "lerobot": "vagus.integrations.lerobot.dataset.recording:open_dataset",
 }
 """Format name → function that opens a recording."""
+
+
+@contextmanager
+def packages_for(extra: str, what: str) -> Iterator[None]:
+    """Tell which extra to install if an import inside the block lacks a package.
+
+    Raises:
+        ConfigError: a package is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        lacking = error.name or str(error)
+        if lacking.partition(".")[0] == "vagus":
+            raise
+        raise ConfigError(
+            what,
+            wanted=f"the package {lacking}",
+            got="an installation without it",
+            fix=f'pip install "vagus[{extra}]"',
+        ) from error
 
 
 def open_recording(
@@ -79,5 +103,6 @@ def open_recording(
     if not config.directory:
         return Recording()
     place, _, name = FORMATS[config.format].partition(":")
-    opener: Opener = getattr(importlib.import_module(place), name)
+    with packages_for(config.format, f"recorder format {config.format}"):
+        opener: Opener = getattr(importlib.import_module(place), name)
     return opener(config, run, robot, mapping, contract)

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vagus.features import ActionFeature, Limits, StateFeature
-from vagus.specs import CameraSpec, PolicySpec, RobotSpec
-from vagus.types import ActionArray, FloatArray, Image, LinkState, MotionState
+from vagus.specs import CameraSpec, DepthCameraSpec, PolicySpec, RobotSpec
+from vagus.types import ActionArray, FloatArray, Frame, LinkState, MotionState
 
 __all__ = [
     "MERGED",
@@ -57,6 +57,7 @@ class SessionInfo:
             the robot's kinds and limits.
         state_features: one per column of `StepTable.state`: the robot's order, the policy's names.
         cameras: cameras that the policy uses, by the names of the frames.
+        depth_cameras: depth cameras that the policy uses, likewise.
         policy: the policy as the server stated it.
         service: model/revision/name.
         model_hash: identity of everything that changes the policy's outputs.
@@ -80,6 +81,7 @@ class SessionInfo:
     action_features: tuple[ActionFeature, ...] = ()
     state_features: tuple[StateFeature, ...] = ()
     cameras: tuple[CameraSpec, ...] = ()
+    depth_cameras: tuple[DepthCameraSpec, ...] = ()
     policy: PolicySpec | None = None
     service: str = ""
     model_hash: str = ""
@@ -233,9 +235,9 @@ class RecordedFrame:
     ticket: int
     captured_ns: int | None
     path: Path
-    source: Callable[[], Image | NDArray[np.uint16]] = field(repr=False)
+    source: Callable[[], Frame] = field(repr=False)
 
-    def load(self) -> Image | NDArray[np.uint16]:
+    def load(self) -> Frame:
         """Return the frame: colour (height, width, 3) uint8 RGB, depth (height, width) uint16.
 
         Raises:

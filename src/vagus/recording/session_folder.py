@@ -77,7 +77,7 @@ class SessionFolder:
         Raises:
             OSError: the disk is full or fails; nothing was appended.
         """
-        append_whole(self._steps_file, self._encoder.encode_lines(lines))
+        append_whole(self._steps_file, self._encoded(lines))
 
     def write_chunks(self, lines: Sequence[ChunkLine]) -> None:
         """Append chunks to `chunks.jsonl`.
@@ -85,7 +85,7 @@ class SessionFolder:
         Raises:
             OSError: the disk is full or fails; nothing was appended.
         """
-        append_whole(self._chunks_file, self._encoder.encode_lines(lines))
+        append_whole(self._chunks_file, self._encoded(lines))
 
     def write_frame(self, frame: FrameFile) -> None:
         """Write one frame.
@@ -111,6 +111,10 @@ class SessionFolder:
             os.close(self._steps_file)
             os.close(self._chunks_file)
             self._metadata_file = self._steps_file = self._chunks_file = -1
+
+    def _encoded(self, lines: Sequence[StepLine] | Sequence[ChunkLine]) -> bytes:
+        """Return complete lines, encoded one by one: the encoder lets no other thread run."""
+        return b"".join(self._encoder.encode(line) + b"\n" for line in lines)
 
     def _write_metadata(self) -> None:
         os.pwrite(self._metadata_file, _text(self._metadata).ljust(self._reserved) + b"\n", 0)

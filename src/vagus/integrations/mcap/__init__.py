@@ -1,0 +1,1 @@
+"""Recordings as MCAP files, which Foxglove and other tools open."""
