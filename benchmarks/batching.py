@@ -62,7 +62,7 @@ def _rows(policy: Policy[object], *, has_prefix: bool) -> list[Row[object]]:
     for number_of_robot in range(max(SIZES)):
         robot = SimRobot(seed=number_of_robot)
         robot.connect()
-        observation = Observation(robot.read_state(), robot.read_images(), "", captured_ns=0)
+        observation = Observation(robot.read_state(), robot.draw(), "", captured_ns=0)
         robot.close()
         row = Row(
             session=policy.open_session(),

@@ -126,7 +126,7 @@ class Episode:
         return self._engine.motion
 
     def _answer(self, draft: RequestDraft) -> Proposal:
-        images = self._mapping.images_to_policy(self._robot.read_images())
+        images = self._mapping.images_to_policy(self._robot.draw())
         row = Row(
             session=self._session,
             observation=Observation(draft.state, images, "", draft.captured_ns),

@@ -76,7 +76,7 @@ class Closed:
 
     def _answer(self, draft: RequestDraft) -> Proposal:
         self.asked += 1
-        seen = Observation(draft.state, self.stand.robot.read_images(), "", draft.captured_ns)
+        seen = Observation(draft.state, self.stand.robot.draw(), "", draft.captured_ns)
         seed = self.seed * 100_003 + self.asked
         (chunk,) = POLICY.infer(
             [

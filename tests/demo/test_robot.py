@@ -10,8 +10,9 @@ import pytest
 
 from demo.rig import TICK_NS, Stand
 from vagus.demo.arm import CAMERAS, HOME, LOWER, UPPER, Floats, tip_position
+from vagus.demo.depth import DepthScene
 from vagus.demo.robot import DWELL_NS, MIN_MOVE_M, TOLERANCE_M, SimRobot
-from vagus.errors import RobotError, SpecError
+from vagus.errors import ConfigError, RobotError, SpecError
 from vagus.robots.robot import Robot
 
 
@@ -45,6 +46,20 @@ def test_it_is_a_robot_whose_spec_is_known_before_it_is_connected() -> None:
 def test_a_rate_that_is_none_is_refused(rate_hz: float) -> None:
     with pytest.raises(SpecError, match="rate_hz"):
         SimRobot(rate_hz=rate_hz)
+
+
+def test_its_depth_camera_is_there_on_demand_and_measures_the_moment_of_its_pictures() -> None:
+    assert SimRobot().spec.depth_cameras == ()
+    stand = Stand()
+    assert "front_depth" not in stand.robot.read_images()
+    robot = SimRobot(depth=True, clock=stand.clock)
+    robot.connect()
+    (camera,) = robot.spec.depth_cameras
+    frame = robot.read_images()[camera.name]
+    assert frame.shape == (camera.height, camera.width)
+    assert np.array_equal(frame, DepthScene().measure(HOME, robot.target))
+    with pytest.raises(ConfigError, match="depth of robot 'sim': wanted true or false, got 'yes'"):
+        SimRobot(depth="yes")  # type: ignore[arg-type] # as typed on a command line
 
 
 @pytest.mark.parametrize("call", ["read_state", "read_images"])

@@ -150,7 +150,7 @@ def test_every_answer_is_what_the_policy_gives_here(rig: Rig, name: str, has_pre
             mapping = OrderMapping(robot.spec, local.spec)
             state = mapping.state_to_policy(robot.read_state())
             draft = draft_of(number, state, prefix if has_prefix else None)
-            asked = Asked(mapping.images_to_policy(robot.read_images()), seed=number << 40)
+            asked = Asked(mapping.images_to_policy(robot.draw()), seed=number << 40)
             model, actions = asker.ask(draft, asked)
             expected = expected_of(local, session, draft, asked)
             assert model.tobytes() == expected.model.tobytes()

@@ -79,7 +79,9 @@ def test_an_unknown_name_lists_the_choices() -> None:
 
 
 def test_an_unknown_option_lists_the_accepted_ones_and_none_that_is_not_for_users() -> None:
-    with pytest.raises(ConfigError, match="options of robot 'sim': wanted some of: rate_hz, seed, got clock"):
+    with pytest.raises(
+        ConfigError, match="options of robot 'sim': wanted some of: depth, rate_hz, seed, got clock"
+    ):
         load_robot("sim", {"clock": 1})
 
 

@@ -1,5 +1,7 @@
 """Simulated robot of the demo: a six-joint arm, two cameras, and a target that moves after it was reached.
 
+On demand it has a depth camera, too.
+
 The motion is integrated on a fixed grid by the robot's own clock, up to the time of each call. Commands are
 checked independently of the limiter (`audit`). Like many drives, the arm has no command timeout: without
 commands, it moves to the last setpoint and stays there.
@@ -16,11 +18,13 @@ import numpy as np
 from vagus.clock import NS_PER_S, Clock, MonotonicClock
 from vagus.demo.arm import ACTIONS, CAMERAS, STATE, Floats, random_target, tip_position
 from vagus.demo.audit import Audit, CommandAudit
+from vagus.demo.depth import DEPTH_SPEC, DepthScene
 from vagus.demo.scene import Scene
 from vagus.demo.servos import STEP_NS, Joints
-from vagus.errors import RobotError
+from vagus.errors import ConfigError, RobotError
+from vagus.quoting import quoted
 from vagus.specs import RobotSpec, check_positive
-from vagus.types import ActionArray, FloatArray, Image
+from vagus.types import ActionArray, FloatArray, Frame, Image
 
 __all__ = ["SimReport", "SimRobot"]
 
@@ -57,20 +61,30 @@ class SimReport:
 class SimRobot:
     """Simulated six-joint arm, a `Robot`. All methods may be called from any thread."""
 
-    def __init__(self, *, rate_hz: float = 100.0, seed: int = 0, clock: Clock | None = None) -> None:
+    def __init__(
+        self, *, rate_hz: float = 100.0, seed: int = 0, depth: bool = False, clock: Clock | None = None
+    ) -> None:
         """Make the robot; its time starts at `connect`.
 
         Args:
             rate_hz: expected commands per second.
             seed: seed of the target positions.
+            depth: it has a depth camera "front_depth", (240, 320), in millimetres.
             clock: clock of the robot; default: the monotonic clock of the machine.
+
+        Raises:
+            SpecError: a rate that is none.
+            ConfigError: `depth` is neither True nor False.
         """
         check_positive("rate_hz", rate_hz)
+        if not isinstance(depth, bool):
+            raise ConfigError("depth of robot 'sim'", wanted="true or false", got=quoted(repr(depth)))
         cameras = tuple(replace(camera.spec, may_repeat=True) for camera in CAMERAS)
-        self._spec = RobotSpec("sim", ACTIONS, STATE, cameras, rate_hz)
+        self._spec = RobotSpec("sim", ACTIONS, STATE, cameras, rate_hz, (DEPTH_SPEC,) if depth else ())
         self._clock = MonotonicClock() if clock is None else clock
         self._random = np.random.default_rng(seed)
         self._scene = Scene()
+        self._depth = DepthScene() if depth else None
         self._lock = threading.Lock()
         self._joints = Joints()
         self._audit = CommandAudit(ACTIONS, 1.0 / rate_hz)
@@ -110,12 +124,17 @@ class SimRobot:
             self._advance("read_state")
             return np.concatenate([self._joints.position, self._joints.velocity]).astype(np.float32)
 
-    def read_images(self) -> Mapping[str, Image]:
-        """Return the present frames of both cameras, which the caller may change."""
-        with self._lock:
-            self._advance("read_images")
-            joints, target = self._joints.position.copy(), self._target.copy()
-        return self._scene.draw(joints, target)
+    def draw(self) -> dict[str, Image]:
+        """Return the present frames of the colour cameras, which the caller may change."""
+        return self._scene.draw(*self._moment("draw"))
+
+    def read_images(self) -> Mapping[str, Frame]:
+        """Return the present frames of all cameras, which the caller may change."""
+        joints, target = self._moment("read_images")
+        frames: dict[str, Frame] = {**self._scene.draw(joints, target)}
+        if self._depth is not None:
+            frames[DEPTH_SPEC.name] = self._depth.measure(joints, target)
+        return frames
 
     def command(self, action: ActionArray) -> None:
         """Set one setpoint, (6,), rad. A setpoint that cannot be followed is counted and ignored."""
@@ -157,6 +176,12 @@ class SimRobot:
                 tip_distance_m=float(distance),
                 audit=self._audit.report(),
             )
+
+    def _moment(self, what: str) -> tuple[Floats, Floats]:
+        """Return the present joint angles (6,) and the target's position (3,), which belong together."""
+        with self._lock:
+            self._advance(what)
+            return self._joints.position.copy(), self._target.copy()
 
     def _advance(self, what: str) -> int:
         """Integrate the motion up to now; return this time. The caller holds the lock."""

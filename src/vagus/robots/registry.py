@@ -38,7 +38,7 @@ EMBEDDED: Mapping[str, Embedded] = {
         frozenset({"average", "chassis", "control_way", "gripper", "head", "limits_confirmed", "mapping"})
         | {"max_delta", "rate_hz", "sdk", "torso", "width"},
     ),
-    "sim": Embedded("vagus.demo.robot:SimRobot", frozenset({"rate_hz", "seed"})),
+    "sim": Embedded("vagus.demo.robot:SimRobot", frozenset({"depth", "rate_hz", "seed"})),
 }
 
 
