@@ -225,6 +225,14 @@ STAYS = ActionFeature("neck", "rad", is_held=True)
         (ActionFeature("neck", "rad", averaged_ticks=101), "got 101"),
         (ActionFeature("neck", "", ActionKind.BINARY, averaged_ticks=2), "got 2 for a binary"),
         (ActionFeature("neck", "rad", continuous=True, averaged_ticks=2), "got 2 for an angle without ends"),
+        (replace(STAYS, ready=0.0), "ready of neck: wanted a place .* got a held action"),
+        (ActionFeature("neck", "", ActionKind.BINARY, ready=1.0), "ready of neck: .* of kind binary"),
+        (ActionFeature("gripper", "rad", ready=1.0), "ready of gripper: .* could drop what it holds"),
+        (
+            ActionFeature("neck", "rad", limits=Limits(-1, 1), ready=1.5),
+            "ready of neck: .* 1.5 outside of -1.0 to 1.0",
+        ),
+        (ActionFeature("neck", "rad", ready=float("nan")), "ready of neck: .* nan outside of -inf"),
     ],
 )
 def test_what_cannot_be_held_or_averaged_is_refused(feature: ActionFeature, message: str) -> None:

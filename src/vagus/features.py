@@ -146,6 +146,8 @@ class ActionFeature:
             its part is not to move. It has no lower and upper bound and no fallback of its own.
         averaged_ticks: targets of the plan whose mean is commanded, one per tick; this adds
             (averaged_ticks − 1) / 2 ticks of lag. Only a POSITION with ends, outside a rotation group.
+        ready: place to which a POSITION moves before an episode, if the operator wants that
+            (`move_to_ready`); None: it stays where it is.
         vouch_unbounded: the operator states that it needs no limit (see `lacking_bounds`).
         vouch_unmeasured: the operator states that a POSITION may be commanded although nothing measures it.
     """
@@ -164,6 +166,7 @@ class ActionFeature:
     is_gripper: bool | None = None
     is_held: bool = False
     averaged_ticks: int = 1
+    ready: float | None = None
     vouch_unbounded: bool = False
     vouch_unmeasured: bool = False
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from vagus.errors import SpecError
-from vagus.features import ActionFeature, ActionKind, Limits
+from vagus.features import ActionFeature, ActionKind, Limits, grips
 from vagus.units import Quantity, canonical, is_stated, quantity_of
 
 __all__ = [
@@ -95,6 +95,8 @@ def check_robot_action(feature: ActionFeature) -> None:
     if feature.is_held:
         _check_held(feature)
     _check_averaged(feature)
+    if feature.ready is not None:
+        _check_ready(feature, feature.ready)
     if feature.rotation is not None and feature.rotation.endswith(":rotvec"):
         _check_rotvec(feature)
 
@@ -245,6 +247,20 @@ def _check_averaged(feature: ActionFeature) -> None:
     if got:
         wanted = f"1, or up to {MAX_AVERAGED} for a position with ends outside a rotation group"
         raise SpecError(f"averaged_ticks of {feature.name}", wanted=wanted, got=got)
+
+
+def _check_ready(feature: ActionFeature, ready: float) -> None:
+    limits, got = feature.limits, ""
+    low = -math.inf if limits.lower is None else limits.lower
+    high = math.inf if limits.upper is None else limits.upper
+    if feature.kind is not ActionKind.POSITION or feature.is_held:
+        got = "a held action" if feature.is_held else f"an action of kind {feature.kind.value}"
+    elif grips(feature):
+        got = "a gripper, which could drop what it holds"
+    elif not (math.isfinite(ready) and low <= ready <= high):
+        got = f"{ready} outside of {low} to {high}"
+    if got:
+        raise SpecError(f"ready of {feature.name}", wanted="a place that a position can move to", got=got)
 
 
 def _check_rotvec(feature: ActionFeature) -> None:

@@ -74,6 +74,7 @@ class FakeRobot:
         *,
         continuous: bool = False,
         kind: ActionKind = ActionKind.POSITION,
+        ready: Mapping[str, float] | None = None,
     ) -> None:
         limits = Limits(velocity=2.0, acceleration=20.0) if continuous else LIMITS
         if kind is not ActionKind.POSITION:
@@ -82,7 +83,15 @@ class FakeRobot:
         self.spec = RobotSpec(
             "fake",
             tuple(
-                ActionFeature(name, unit, kind, feedback=name, limits=limits, continuous=continuous)
+                ActionFeature(
+                    name,
+                    unit,
+                    kind,
+                    feedback=name,
+                    limits=limits,
+                    continuous=continuous,
+                    ready=(ready or {}).get(name),
+                )
                 for name in JOINTS
             ),
             tuple(StateFeature(name, unit) for name in JOINTS),
@@ -246,10 +255,11 @@ class Rig:
         continuous: bool = False,
         on_stuck: Callable[[LoopSummary], None] = lambda _: None,
         kind: ActionKind = ActionKind.POSITION,
+        ready: Mapping[str, float] | None = None,
     ) -> None:
         self.clock = FakeClock()
         made = EpisodicRobot if is_episodic else FakeRobot
-        self.robot = made(self.clock, rate_hz, continuous=continuous, kind=kind)
+        self.robot = made(self.clock, rate_hz, continuous=continuous, kind=kind, ready=ready)
         spec = self.robot.spec
         actions = tuple(reversed(spec.actions))  # the policy's order is another
         policy = PolicySpec("p", actions, tuple(reversed(spec.state)), (CAMERA,), HORIZON, 2, STEP_HZ)

@@ -135,6 +135,7 @@ class RunCommand:
         check_hosted(command.policy, command.policy_options, command.service, command.zenoh)
         if not returns_to_start(command.loop.fallback):
             check_needed(command.loop, LoopConfig(), ("return_time_s",), "return_to_start")
+        check_needed(command.loop, LoopConfig(), ("ready_time_s",), "move_to_ready")
         return replace(
             command,
             options=with_switches(command.options),

@@ -44,6 +44,7 @@ _DURATIONS = (
     "episode_s",
     "max_limited_s",
     "return_time_s",
+    "ready_time_s",
     "tick_timeout_s",
     "robot_connect_timeout_s",
 )
@@ -76,6 +77,10 @@ class LoopConfig:
     """Move slowly back to the start position after a normal end."""
     return_time_s: float = 4.0
     """Time for the way back to the start, at the end or as a fallback."""
+    move_to_ready: bool = False
+    """Move slowly to the robot's ready pose before each episode; the policy is asked from there on."""
+    ready_time_s: float = 5.0
+    """Shortest time of that way; limits may make it longer."""
     tick_timeout_s: float = 1.0
     """Longest time of the calls into the robot's driver in one tick, in seconds. After it, another thread
     stops the robot, and the run ends."""

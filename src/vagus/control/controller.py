@@ -10,6 +10,7 @@ from vagus.control.loop_stats import EndReason
 from vagus.control.mapping import OrderMapping
 from vagus.control.motion import Motion
 from vagus.control.readings import Reading
+from vagus.control.ready import ReadyWay
 from vagus.edge.engine.playback import Gap, plain_gap
 from vagus.edge.handoff import Settled
 from vagus.specs import RobotSpec
@@ -127,13 +128,22 @@ class Controller:
         engine: decides which action of the plan is due.
         mapping: between the robot's order and the policy's.
         motion: made from the mapping's actions and state names.
+        ready: the way before an episode; None: none is wanted.
     """
 
-    def __init__(self, spec: RobotSpec, engine: EnginePort, mapping: OrderMapping, motion: Motion) -> None:
+    def __init__(
+        self,
+        spec: RobotSpec,
+        engine: EnginePort,
+        mapping: OrderMapping,
+        motion: Motion,
+        ready: ReadyWay | None = None,
+    ) -> None:
         self._engine = engine
         self._mapping = mapping
         self._motion = motion
         self._gate = Gate(spec.actions, tick_s=motion.tick_s)
+        self._ready = ready or ReadyWay(engine, motion, None)
         self._is_returning = False
 
     @property
@@ -167,7 +177,9 @@ class Controller:
         draft = engine.take_draft() if reading.is_trusted else None
         if directive.motion is MotionState.STOPPED:
             return ControllerTick(end=EndReason.DEAD, error=engine.stop_reason)
-        command = motion.advance(directive, reading.steady, is_trusted=reading.is_trusted)
+        command = self._ready.advance(now_ns, directive, reading)
+        if command is None:
+            command = motion.advance(directive, reading.steady, is_trusted=reading.is_trusted)
         if motion.stop_reason is not None:
             return ControllerTick(draft=draft, end=EndReason.LIMITED, error=motion.stop_reason)
         if command.is_moving:

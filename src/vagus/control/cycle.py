@@ -17,6 +17,7 @@ from vagus.control.loop_watch import LoopWatch
 from vagus.control.narration import Changes
 from vagus.control.ports import LoopPorts, LoopStatus, status_of
 from vagus.control.readings import Reading
+from vagus.control.ready import ReadyWay, check_ready
 from vagus.control.requests import LoopRequest, Requests
 from vagus.control.state_reader import StateReader
 from vagus.control.tick_schedule import Tick, TickSchedule
@@ -74,7 +75,12 @@ class ControlCycle:
         self._on_draft = on_draft
         self.period_ns = schedule.period_ns
         self.stats = LoopStats()
-        self.controller = Controller(ports.robot.spec, ports.engine, ports.mapping, ports.motion)
+        if config.move_to_ready:
+            check_ready(ports.mapping.actions)
+        self._ready = ReadyWay(
+            ports.engine, ports.motion, config.ready_time_s if config.move_to_ready else None
+        )
+        self.controller = Controller(ports.robot.spec, ports.engine, ports.mapping, ports.motion, self._ready)
         recorder, senses = ports.recorder, config.senses
         self.camera = CameraThread(
             self._read_images, ports.client, None if recorder is None else recorder.record_images, clock
@@ -88,7 +94,12 @@ class ControlCycle:
         self.state = StateReader(self._ask_state, ports.mapping, ports.motion, senses, clock)
         self._episode = EpisodeWatch(ports.robot, config)
         self.requests = Requests(
-            ports.engine, ports.motion, self._episode, watchdog, on_moved=self.state.forget
+            ports.engine,
+            ports.motion,
+            self._episode,
+            watchdog,
+            ready=self._ready,
+            on_moved=self.state.forget,
         )
         self._began_ns = 0
         self._lateness_ms = 0.0
@@ -105,9 +116,10 @@ class ControlCycle:
         self.camera.start()
 
     def note_begin(self, now_ns: int) -> None:
-        """Count the time of the run and of the first episode from now on."""
+        """Count the time of the run and of the first episode from now on, and begin the way to it."""
         self._began_ns = now_ns
         self._episode.note_begin(now_ns)
+        self._ready.begin(now_ns)
 
     def note_tick(self, now_ns: int, tick: Tick, skipped: int) -> None:
         """Record how late this tick is; `skipped` deadlines were left out to keep commands apart."""

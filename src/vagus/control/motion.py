@@ -10,13 +10,7 @@ import numpy as np
 from vagus.control.average import TargetAverage
 from vagus.control.axis_limiter import BoolArray
 from vagus.control.binary import BinaryDecoder
-from vagus.control.fallback import (
-    Fallbacks,
-    FallbackTargets,
-    WayBack,
-    check_names,
-    shortest_s,
-)
+from vagus.control.fallback import Fallbacks, FallbackTargets, WayBack, check_names, shortest_s
 from vagus.control.feedback import Feedback
 from vagus.control.gripper_memory import GripperMemory
 from vagus.control.interpolate import Interpolator
@@ -84,6 +78,7 @@ class Motion:
         self._return_time_s = return_time_s
         self._no_brake: BoolArray = np.zeros(len(actions), dtype=np.bool_)
         self._must_command = any(f.kind in (ActionKind.VELOCITY, ActionKind.EFFORT) for f in actions)
+        self._ready: ActionArray = np.array([f.ready for f in actions], dtype=np.float64)  # None is NaN
         self._start: ActionArray = np.full(len(actions), np.nan)
         self._is_driven = False
         self._is_seeded = False
@@ -188,9 +183,23 @@ class Motion:
         self._way = self._way_back(self._start_pose, time_s)
         return True
 
+    def begin_ready(self, state: FloatArray, time_s: float) -> None:
+        """Begin the way to the ready pose, in `time_s` or as long as limits want.
+
+        It begins at the last command, or at the measured `state` if nobody drives the robot.
+        """
+        if not self._is_driven:
+            self._seed(state)
+        self._way = self._unhurried_way(self._ready, time_s)
+
+    def go_ready(self, provenance: Provenance) -> Command:
+        """Return this tick's command of the way to the ready pose."""
+        begins_at, self._is_driven = None if self._is_driven else self._start, True
+        return replace(self.go_back(provenance), is_moving=True, begins_at=begins_at)
+
     @property
     def is_back(self) -> bool:
-        """Whether the way back is complete."""
+        """Whether the way back, or to the ready pose, is complete."""
         return self._way is not None and self._way.is_over
 
     def go_back(self, provenance: Provenance) -> Command:
@@ -262,7 +271,7 @@ class Motion:
         before = self._limiter.position
         may_return = directive.motion is MotionState.FALLBACK  # nobody has it go before the first plan
         if state is not None and self._limiter.is_standing and not self._fallback.is_settled:
-            way = self._fallback_way(before) if may_return else None
+            way = self._fallback_way() if may_return else None
             self._fallback.settle(before, self._limiter.clip(self._feedback.measured(state)), way)
         target, is_braking = self._fallback.advance(before)
         action = self._limiter.step(target, is_braking=is_braking, share=self._share(directive))
@@ -274,13 +283,16 @@ class Motion:
             action=action, provenance=directive.provenance, limited=self._limiter.limited, is_moving=moved
         )
 
-    def _fallback_way(self, last: ActionArray) -> WayBack | None:
-        """Return the way back of those actions whose fallback it is, as long as their limits want it."""
+    def _fallback_way(self) -> WayBack | None:
+        """Return the way back of those actions whose fallback it is."""
         goal = None if self._start_pose is None else self._fallback.goal(self._start_pose)
-        if goal is None:
-            return None
-        way = self.gap(last, np.where(np.isnan(goal), last, self._limiter.clip(goal)))
-        return self._way_back(goal, max(self._return_time_s, shortest_s(way, self._actions)))
+        return None if goal is None else self._unhurried_way(goal, self._return_time_s)
+
+    def _unhurried_way(self, goal: ActionArray, time_s: float) -> WayBack:
+        """Return a way from the last command, as long as the limits want it but not shorter than `time_s`."""
+        last = self._limiter.position
+        far = self.gap(last, np.where(np.isnan(goal), last, self._limiter.clip(goal)))
+        return self._way_back(goal, max(time_s, shortest_s(far, self._actions)))
 
     def _share(self, directive: Directive) -> float:
         return self.tick_s / directive.step_s if directive.step_s > 0.0 else 1.0

@@ -46,7 +46,7 @@ LOOK_S = 0.1
 BETWEEN = "the loop between two calls of tick"
 SIGNAL_CODE = 128
 """Exit code of a process that a signal has ended, less the signal's number."""
-NOT_OURS = ("duration_s", "episodes", "episode_s", "return_to_start", "realtime_priority")
+NOT_OURS = ("duration_s", "episodes", "episode_s", "return_to_start", "move_to_ready", "realtime_priority")
 """Settings that need a loop of ours."""
 
 

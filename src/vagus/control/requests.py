@@ -11,6 +11,7 @@ from vagus.control.config import LoopConfig
 from vagus.control.controller import EnginePort
 from vagus.control.episode import EpisodeWatch
 from vagus.control.motion import Motion
+from vagus.control.ready import ReadyWay
 from vagus.control.watchdog import Watchdog
 from vagus.errors import StateError
 from vagus.types import FloatArray, MotionState
@@ -41,9 +42,20 @@ class Requests:
         episode: EpisodeWatch,
         watchdog: Watchdog,
         *,
+        ready: ReadyWay | None = None,
         on_moved: Callable[[], None] = lambda: None,
     ) -> None:
-        """Make the queue; `on_moved` is called when an episode begins with the robot in another pose."""
+        """Make the queue.
+
+        Args:
+            engine: is paused, resumed and reset.
+            motion: says whether the robot is at rest.
+            episode: begins the robot's episodes.
+            watchdog: watches the robot while it begins one.
+            ready: the way before an episode; None: none is wanted.
+            on_moved: called when an episode begins with the robot in another pose.
+        """
+        self._ready = ready or ReadyWay(engine, motion, None)
         self._on_moved = on_moved
         self._engine = engine
         self._motion = motion
@@ -88,7 +100,8 @@ class Requests:
     def _apply(self, request: LoopRequest, now_ns: int, state: FloatArray | None, config: LoopConfig) -> None:
         engine = self._engine
         if request is LoopRequest.PAUSE:
-            engine.pause(now_ns)
+            if not self._ready.give_up():  # it is paused on the way, and stays so for the human
+                engine.pause(now_ns)
         elif request is LoopRequest.RESUME:
             measured = None if state is None else self._motion.measured(state)
             within, gap = config.keep_plan_within, self._motion.gap
@@ -107,3 +120,4 @@ class Requests:
         if self._resumes_after_reset:
             self._engine.resume(now_ns)
         self._resumes_after_reset = False
+        self._ready.begin(now_ns)

@@ -45,6 +45,8 @@ class ActionSettings:
     """Positions that stay where they are measured, whatever a policy says; their ends are not used."""
     averaged_ticks: dict[str, int] = field(default_factory=dict)
     """Position → targets of the plan whose mean is commanded; each two more add a tick of lag."""
+    ready: dict[str, float] = field(default_factory=dict)
+    """Position → place to which it moves before an episode (`--move-to-ready`)."""
     vouch_unbounded: tuple[str, ...] = ()
     """Actions that may be commanded although nothing limits their speed."""
     vouch_unmeasured: tuple[str, ...] = ()
@@ -103,6 +105,7 @@ class ActionSettings:
             fallback=self.fallback.get(name),
             is_gripper=False if name in self.no_grippers else is_gripper,
             is_held=is_held,
+            ready=self.ready.get(name),
             averaged_ticks=self.averaged_ticks.get(name, 1),
             vouch_unbounded=name in self.vouch_unbounded,
             vouch_unmeasured=name in self.vouch_unmeasured,

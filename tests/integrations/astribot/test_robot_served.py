@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -146,6 +147,23 @@ def test_a_policy_that_goes_wrong_is_limited_and_parts_that_are_held_never_move(
     assert len(sdk.sent) > 20
     assert np.abs(np.diff(np.array(sdk.sent)[:, 4:11], axis=0)).max() <= 0.02 + 1e-9  # the left arm
     assert summary.limited["velocity"] > 0
+    check_stopped(sdk)
+
+
+def test_the_ready_pose_of_a_mapping_is_gone_to_before_the_policy_drives(tmp_path: Path) -> None:
+    path = tmp_path / "ready.json"
+    path.write_text('{"ready": {"arm_left_1": 0.35, "torso_4": 0.05}}')
+    options = AstribotRobotOptions(width=22, mapping=str(path))
+    config = LoopConfig(duration_s=4.0, move_to_ready=True, ready_time_s=1.0)
+    summary, sdk, _, _ = run(options, config)
+    assert (summary.reason, summary.error) == (EndReason.FINISHED, "")
+    sent = np.array(sdk.sent)
+    on_the_way = sent[: int(np.argmax(np.abs(sent[:, 4] - 0.35) < 1e-6)) + 1]
+    assert len(on_the_way) > 25
+    assert on_the_way[-1][3] == pytest.approx(0.05, abs=1e-6)
+    resting = [0, 1, 2, *range(5, 22)]  # all but torso_4 and arm_left_1
+    assert np.abs(on_the_way[:, resting] - on_the_way[0, resting]).max() < 1e-6
+    assert sent[-1][4] > 0.4  # then the policy drives
     check_stopped(sdk)
 
 

@@ -21,8 +21,7 @@ class AstribotRobotOptions:
     """Settings of the robot `astribot`."""
 
     sdk: str = ""
-    """The robot's SDK: simulated, vendor (the maker's, installed on this machine), or your own class
-    (package.module:Class, file.py:Class)."""
+    """The robot's SDK: simulated, or the class that drives yours (package.module:Class, file.py:Class)."""
     width: int = 16
     """Numbers of an action: 16 (arms and grippers), 22 (these, head and torso), 25 (these and chassis)."""
     head: bool = True
