@@ -49,6 +49,8 @@ SERVERS: Mapping[str, tuple[str, str]] = {
     "pointact+tcp": ("pointact", "vagus.integrations.pointact.policy:PointActPolicy"),
     "pointact+http": ("pointact", "vagus.integrations.pointact.policy:PointActPolicy"),
     "lerobot+grpc": ("lerobot-grpc", "vagus.integrations.lerobot_grpc.policy:LeRobotGrpcPolicy"),
+    "astribot+grpc": ("astribot", "vagus.integrations.astribot.policy:AstribotPolicy"),
+    "astribot_lerobot+grpc": ("astribot", "vagus.integrations.astribot.policy:AstribotPolicy"),
     "lerobot+zenoh": ("lerobot-zenoh", "vagus.integrations.lerobot_zenoh.policy:LeRobotZenohPolicy"),
     "lerobot_draft+zenoh": (
         "lerobot-zenoh",
@@ -64,6 +66,8 @@ SERVER_OPTIONS: Mapping[str, str] = {
     "pointact+tcp": "vagus.integrations.pointact.options:PointActOptions",
     "pointact+http": "vagus.integrations.pointact.options:PointActOptions",
     "lerobot+grpc": "vagus.integrations.lerobot_grpc.options:LeRobotGrpcOptions",
+    "astribot+grpc": "vagus.integrations.astribot.options:AstribotOptions",
+    "astribot_lerobot+grpc": "vagus.integrations.astribot.options:AstribotOptions",
     "lerobot+zenoh": "vagus.integrations.lerobot_zenoh.options:LeRobotZenohOptions",
     "lerobot_draft+zenoh": "vagus.integrations.lerobot_zenoh.draft_options:LeRobotDraftOptions",
 }

@@ -149,7 +149,7 @@ def test_two_pictures_of_a_name_and_a_robot_without_state_are_refused() -> None:
         ({("state",): "x"}, "state: wanted floats"),
         ({("state",): np.zeros((1, 25))}, "state: wanted floats"),
         ({("state",): np.zeros(0)}, "state: wanted floats"),
-        ({("prompt",): None}, "prompt: wanted a text"),
+        ({("prompt",): 3}, "prompt: wanted a text"),
         ({("depth",): FRAME}, "wanted pictures at images/<camera>"),
         ({("images", "a", "b"): FRAME}, "wanted pictures at images/<camera>"),
         ({("images", "a"): "x"}, "wanted pictures at images/<camera>"),

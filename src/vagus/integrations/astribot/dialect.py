@@ -34,6 +34,7 @@ __all__ = [
     "ACTIONS",
     "PROTOCOL",
     "QUALITY",
+    "STATE",
     "action_from",
     "chunk_from",
     "observation_from",
@@ -46,7 +47,8 @@ ACTIONS: Final = "actions"
 """Name of the actions in a neutral reply; the wire has none."""
 QUALITY: Final = 85
 """JPEG quality of the robot's own client."""
-_STATE: Final[WirePath] = ("state",)
+STATE: Final[WirePath] = ("state",)
+"""Path of the state in a neutral request."""
 _PROMPT: Final[WirePath] = ("prompt",)
 _IMAGES: Final = "images"
 _ALIASES: Final = {"jpg": "jpeg"}
@@ -73,7 +75,7 @@ def request_of(
     """
     if not observation.state.size:
         raise ProtocolError("state: wanted the robot's numbers, got none")
-    values: dict[WirePath, Value] = {_STATE: observation.state}
+    values: dict[WirePath, Value] = {STATE: observation.state}
     left = max_pixels
     for image in observation.images:
         path = (_IMAGES, image.camera_name)
@@ -98,17 +100,17 @@ def observation_from(request: ForeignRequest, *, encoding: str = "jpeg") -> Astr
     """Return the observation that asks a server for actions, its pictures in `encoding`.
 
     Raises:
-        ProtocolError: no state or prompt, or a value that the wire cannot carry.
+        ProtocolError: no state, or a value that the wire cannot carry.
     """
-    state, prompt = request.observation.get(_STATE), request.observation.get(_PROMPT)
+    state, prompt = request.observation.get(STATE), request.observation.get(_PROMPT, "")
     if not isinstance(state, np.ndarray) or state.ndim != 1 or not state.size or state.dtype.kind != "f":
         raise ProtocolError("state: wanted floats (width,), got another value or none")
     if not isinstance(prompt, str):
-        raise ProtocolError("prompt: wanted a text, got another value or none")
+        raise ProtocolError("prompt: wanted a text, got another value")
     images = [
         _image_of(path, value, encoding)
         for path, value in request.observation.items()
-        if path not in (_STATE, _PROMPT)
+        if path not in (STATE, _PROMPT)
     ]
     timestamp, episode = request.beside.get(("timestamp",), 0.0), request.beside.get(("episode_id",), 0)
     frame, extra = request.beside.get(("frame_index",), 0), request.beside.get(("extra_state",), "")
