@@ -14,7 +14,16 @@ from vagus.edge.config import EdgeConfig
 from vagus.edge.engine.engine import Engine
 from vagus.edge.handoff import EngineContract, LinkView
 from vagus.integrations.lerobot.rollout.pilot import Pilot, PilotPorts
-from vagus.specs import ActionFeature, ActionKind, CameraSpec, Limits, PolicySpec, RobotSpec, StateFeature
+from vagus.specs import (
+    ActionFeature,
+    ActionKind,
+    CameraSpec,
+    DepthCameraSpec,
+    Limits,
+    PolicySpec,
+    RobotSpec,
+    StateFeature,
+)
 from vagus.types import Command, Image, LinkState, MotionState, Snapshot
 
 ARM = ActionFeature("a.pos", "deg", feedback="a.pos")
@@ -49,11 +58,21 @@ class Cockpit:
         max_offline_s: float = 60.0,
         senses: SensesConfig | None = None,
         is_seen: bool = True,
+        depth_cameras: tuple[DepthCameraSpec, ...] = (),
     ) -> None:
         arm = ActionFeature("a.pos", "deg", feedback="a.pos", limits=limits or Limits())
         own, theirs = ((arm, BASE), (BASE, ARM)) if has_base else ((arm,), (ARM,))
-        self.spec = RobotSpec("fake", own, STATES[: len(own)], (EYE,), RATE_HZ)
-        policy = PolicySpec("fake", theirs, self.spec.state[::-1], (EYE,), HORIZON, len(own), RATE_HZ)
+        self.spec = RobotSpec("fake", own, STATES[: len(own)], (EYE,), RATE_HZ, depth_cameras)
+        policy = PolicySpec(
+            "fake",
+            theirs,
+            self.spec.state[::-1],
+            (EYE,),
+            HORIZON,
+            len(own),
+            RATE_HZ,
+            depth_cameras=depth_cameras,
+        )
         self.clock = FakeClock()
         self.clock.now = S
         self.frames = 0

@@ -20,7 +20,7 @@ from vagus.import_path import Option
 from vagus.integrations.lerobot import version as lerobot_version
 from vagus.integrations.lerobot.robot.robot import LeRobotRobot
 from vagus.robots.registry import load_robot
-from vagus.specs import ActionKind, CameraSpec
+from vagus.specs import ActionKind, CameraSpec, DepthCameraSpec
 from vsim_rig import GOAL, NAMES, STRIDE, UNITS, Towards, drive, events
 
 TESTS = Path(__file__).parents[1]
@@ -88,6 +88,23 @@ def test_a_camera_that_hangs_costs_requests_but_not_the_joints() -> None:
     assert summary.reason is EndReason.FINISHED
     assert summary.camera_errors > 0
     assert summary.ticks >= 50  # state was read on every one of them
+
+
+def test_depth_of_a_camera_comes_with_its_picture_in_millimetres() -> None:
+    robot = vsim(cameras="{front: {type: vsim, fps: 30, width: 64, height: 48, use_depth: true}}")
+    assert robot.spec.depth_cameras == (DepthCameraSpec("front_depth", 48, 64, 1000.0),)
+    robot.connect()
+    try:
+        robot.read_state()
+        frames = robot.read_images()
+    finally:
+        robot.close()
+    assert sorted(frames) == ["front", "front_depth"]
+    depth = frames["front_depth"]
+    assert depth.shape == (48, 64)
+    assert depth.dtype == np.uint16
+    assert set(np.unique(depth).tolist()) == {1000, 1001, 1002}
+    assert vsim().spec.depth_cameras == ()
 
 
 def test_a_bus_that_fails_ends_the_run_and_the_arm_is_disconnected(tmp_path: Path) -> None:

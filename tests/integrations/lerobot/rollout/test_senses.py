@@ -14,7 +14,7 @@ from integrations.cockpit import TICK_NS, Cockpit, value
 from vagus.control.config import SensesConfig
 from vagus.control.loop_stats import EndReason
 from vagus.errors import RobotError
-from vagus.specs import Limits
+from vagus.specs import DepthCameraSpec, Limits
 from vagus.types import LinkState, MotionState
 
 SLOW = Limits(-40.0, 40.0, velocity=100.0)
@@ -240,3 +240,16 @@ def test_the_value_of_a_good_tick_is_its_own() -> None:
     assert cockpit.pilot.senses.observe(lambda: seen) is seen
     cockpit.pilot.note(seen)
     assert value(cockpit.pilot.act()) == [1.0, 1.0]
+
+
+def test_depth_of_lerobots_observation_reaches_the_request_without_its_axis_of_one() -> None:
+    deep = DepthCameraSpec("eye_depth", 2, 2)
+    cockpit = Cockpit(depth_cameras=(deep,))
+    measured = np.array([[0, 1], [812, 65535]], np.uint16)
+    cockpit.pilot.resume()
+    cockpit.tick(eye_depth=measured[:, :, None])
+    assert np.array_equal(cockpit.client.offered[-1].depth["eye_depth"], measured)
+    missing = Cockpit(depth_cameras=(deep,))
+    missing.pilot.resume()
+    missing.tick()
+    assert "no frame from the depth cameras ['eye_depth']" in missing.pilot.failure

@@ -16,9 +16,10 @@ from typing import Protocol
 import msgspec
 
 from vagus.errors import ConfigError
+from vagus.integrations.lerobot.robot.cameras import colour_cameras, depth_cameras
 from vagus.robots.action_settings import ActionSettings, check_limit_keys
 from vagus.settings_file import check_keys, read_settings
-from vagus.specs import UNKNOWN_UNIT, ActionKind, CameraSpec, Limits, RobotSpec, StateFeature
+from vagus.specs import UNKNOWN_UNIT, ActionKind, Limits, RobotSpec, StateFeature
 
 __all__ = [
     "DEFAULT_RATE_HZ",
@@ -148,8 +149,9 @@ def spec_of(
             for name in names
         ),
         state=tuple(StateFeature(name, unit(name)) for name in state),
-        cameras=tuple(_cameras(device)),
+        cameras=tuple(colour_cameras(device.observation_features)),
         rate_hz=rate_hz or mapping.rate_hz or DEFAULT_RATE_HZ,
+        depth_cameras=tuple(depth_cameras(device.observation_features)),
     )
 
 
@@ -254,21 +256,6 @@ def _limits(
     if name in mapping.continuous or name in mapping.rotation:
         return dataclasses.replace(limits, lower=None, upper=None)
     return limits
-
-
-def _cameras(device: DescribedDevice) -> Iterator[CameraSpec]:
-    """Yield the colour cameras; depth maps, which have one channel, are not sent."""
-    for name, shape in device.observation_features.items():
-        if not (isinstance(shape, tuple) and len(shape) == 3 and shape[2] == 3):
-            continue
-        if None in shape:
-            raise ConfigError(
-                f"camera {name}",
-                wanted="a width and a height in the robot's config",
-                got=f"{shape[1]}×{shape[0]}",
-                fix=f"--options cameras.{name}.width 640 cameras.{name}.height 480",
-            )
-        yield CameraSpec(name, int(shape[0]), int(shape[1]))
 
 
 def _joints(device: object) -> Iterator[tuple[str, _Joint]]:

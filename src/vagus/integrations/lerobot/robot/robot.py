@@ -17,16 +17,23 @@ from typing import Protocol, cast
 import numpy as np
 
 from vagus.control.fallback import Fallbacks, keeps_moving, rest_value
-from vagus.control.frames import checked_frame
+from vagus.control.frames import checked_depth, checked_frame
 from vagus.errors import ConfigError, RobotError
 from vagus.import_path import Option
+from vagus.integrations.lerobot.robot.cameras import (
+    DEPTH,
+    DriverCamera,
+    check_depth_scale,
+    flat_depth,
+    latest_depth,
+)
 from vagus.integrations.lerobot.robot.config import make_device
 from vagus.integrations.lerobot.robot.features import DeviceMapping, load_device_mapping, parts_of, spec_of
 from vagus.integrations.lerobot.robot.network import Freshness, limit_zmq_linger
 from vagus.integrations.lerobot.version import check_lerobot
 from vagus.robots.robot import robot_call
 from vagus.specs import RobotSpec
-from vagus.types import ActionArray, FloatArray, Image
+from vagus.types import ActionArray, FloatArray, Frame
 
 __all__ = ["LeRobotRobot", "make_lerobot_robot"]
 
@@ -35,18 +42,6 @@ logger = logging.getLogger(__name__)
 UNTESTED = "untested_lerobot"
 OWN = frozenset({"rate_hz", "mapping", UNTESTED})
 """Options of vagus; all others are fields of the robot's config."""
-
-
-class DriverCamera(Protocol):
-    """Interface of a LeRobot camera that is used here."""
-
-    def read_latest(self) -> object:
-        """Return the newest frame; raises if it is older than the camera allows (half a second)."""
-        ...
-
-    def disconnect(self) -> None:
-        """Release it."""
-        ...
 
 
 class RobotDevice(Protocol):
@@ -145,6 +140,7 @@ class LeRobotRobot:
             with robot_call(self._what("connect")):
                 self._connect_device()
                 self._take_cameras()
+                self._check_depth()
                 self._check_calibrated()
                 limit_zmq_linger(self._device)
         except BaseException:
@@ -164,16 +160,21 @@ class LeRobotRobot:
             self._seen = seen
             return np.array([seen[feature.name] for feature in self._spec.state], dtype=np.float32)
 
-    def read_images(self) -> Mapping[str, Image]:
+    def read_images(self) -> Mapping[str, Frame]:
         """Return the newest frame of every camera; LeRobot refuses one that is older than half a second."""
         self._check_connected("read_images")
         seen = self._seen
-        frames: dict[str, Image] = {}
+        frames: dict[str, Frame] = {}
         for camera in self._spec.cameras:
             with robot_call(self._what(f"camera {camera.name}")):
                 taken = self._cameras.get(camera.name)
                 found = seen[camera.name] if taken is None else taken.read_latest()
             frames[camera.name] = checked_frame(camera, found)
+        for deep in self._spec.depth_cameras:
+            with robot_call(self._what(f"depth camera {deep.name}")):
+                taken = self._cameras.get(deep.name.removesuffix(DEPTH))
+                found = flat_depth(seen[deep.name]) if taken is None else latest_depth(taken)
+            frames[deep.name] = checked_depth(deep, found)
         return frames
 
     def command(self, action: ActionArray) -> None:
@@ -236,7 +237,12 @@ class LeRobotRobot:
             if prefix == "" and len(parts) > 1:
                 continue  # a second table of what its parts hold
             for name, camera in cameras.items():
-                self._cameras[f"{prefix}{name}" if f"{prefix}{name}" in features else name] = camera
+                known = {f"{prefix}{name}", f"{prefix}{name}{DEPTH}"} & features.keys()
+                self._cameras[f"{prefix}{name}" if known else name] = camera
+
+    def _check_depth(self) -> None:
+        for camera in self._spec.depth_cameras:
+            check_depth_scale(camera.name, self._cameras.get(camera.name.removesuffix(DEPTH)))
 
     def _abandon(self) -> None:
         """Release the hardware that a failed `connect` has opened."""

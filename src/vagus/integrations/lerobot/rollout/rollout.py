@@ -269,6 +269,7 @@ def _open_client(
 def _known(policy: VagusConfig, spec: RobotSpec) -> dict[str, str]:
     """Return the renames that name something of the robot; `rename_map` may name keys of a dataset."""
     names = {f.name for f in spec.actions} | {f.name for f in spec.state} | {c.name for c in spec.cameras}
+    names |= {c.name for c in spec.depth_cameras}
     return {own: wanted for own, wanted in policy.rename.items() if own in names}
 
 

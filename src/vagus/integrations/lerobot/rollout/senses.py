@@ -17,6 +17,7 @@ from vagus.control.motion import Motion
 from vagus.control.readings import Reading
 from vagus.control.state_reader import StateReader
 from vagus.errors import FrameError, RobotError
+from vagus.integrations.lerobot.robot.cameras import flat_depth
 from vagus.specs import RobotSpec
 from vagus.types import ActionArray
 
@@ -107,10 +108,11 @@ class Senses:
         """
         now_ns = self._clock.now_ns()
         self.health.begin(now_ns)
-        own = [camera.name for camera in self._mapping.cameras]
-        own += [camera.name for camera in self._mapping.depth_cameras]
+        own = [camera.name for camera in self._mapping.cameras if camera.name in seen]
+        deep = [camera.name for camera in self._mapping.depth_cameras if camera.name in seen]
+        found = {name: seen[name] for name in own} | {name: flat_depth(seen[name]) for name in deep}
         try:
-            frames = self._frames.take({name: seen[name] for name in own if name in seen})
+            frames = self._frames.take(found)
             sight = self._mapping.sight_to_policy(frames)
         except RobotError as error:
             self._tell(self.health.failed(error, now_ns))

@@ -13,6 +13,8 @@ class VSimCameraConfig(CameraConfig):
 
     hangs_after: int | None = None
     """Frames after which it gives no more, as an unplugged camera does."""
+    use_depth: bool = False
+    """It also measures depth, in millimetres."""
 
 
 def default_cameras() -> dict[str, CameraConfig]:

@@ -78,6 +78,12 @@ class VSimCamera(Camera):
     def read_latest(self, max_age_ms: int = 500) -> np.ndarray:
         return self.read()
 
+    def read_latest_depth(self, max_age_ms: int = 500) -> np.ndarray:
+        """Return a wall one metre away that the first joint's turn brings nearer, with noise."""
+        wall = 1000 - int(self._arm.position[0])
+        noise = self._noise.integers(0, 3, (self._config.height, self._config.width, 1), dtype=np.uint16)
+        return np.uint16(wall) + noise
+
     def disconnect(self) -> None:
         self._is_connected = False
 
@@ -105,7 +111,8 @@ class VSim(Robot):
     @cached_property
     def observation_features(self) -> dict[str, type | tuple]:
         cameras = {name: (camera.height, camera.width, 3) for name, camera in self.config.cameras.items()}
-        return {**self._motors_ft, **cameras}
+        deep = {f"{n}_depth": (c.height, c.width, 1) for n, c in self.config.cameras.items() if c.use_depth}
+        return {**self._motors_ft, **cameras, **deep}
 
     @cached_property
     def action_features(self) -> dict[str, type]:
@@ -148,7 +155,8 @@ class VSim(Robot):
             joints["shoulder_pan.pos"] = float("nan")
         base = self.arm.base if self.config.has_base else {}
         frames = {name: camera.read_latest() for name, camera in self.cameras.items()}
-        self._seen = {**joints, **base, **frames}
+        deep = {f"{n}_depth": c.read_latest_depth() for n, c in self.cameras.items() if c._config.use_depth}
+        self._seen = {**joints, **base, **frames, **deep}
         return self._seen
 
     def _is_past(self, readings: int | None) -> bool:
