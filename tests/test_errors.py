@@ -25,6 +25,7 @@ TREE = {
     "ServerStartingError": "LinkError",
     "SessionRefusedError": "VagusError",
     "PolicyError": "VagusError",
+    "ActionsRefusedError": "PolicyError",
     "GateError": "VagusError",
     "RobotError": "VagusError",
     "FrameError": "RobotError",
