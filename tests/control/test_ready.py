@@ -31,7 +31,10 @@ def arrival(commands: ActionArray) -> int:
     return int(np.argmax(np.abs(commands - [READY["a"], READY["b"]]).max(1) < 1e-6)) + 1
 
 
-def test_a_robot_goes_to_its_ready_pose_and_only_there_the_policy_is_asked() -> None:
+def test_a_robot_goes_to_its_ready_pose_and_only_there_the_policy_is_asked(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", logger="vagus.control.ready")
     rig = rig_of()
     asked_at: list[ActionArray] = []
     answer = rig.client.answer
@@ -41,6 +44,8 @@ def test_a_robot_goes_to_its_ready_pose_and_only_there_the_policy_is_asked() -> 
     assert asked_at[0].tolist() == pytest.approx([0.5, -0.25])
     path = np.array(rig.robot.commands)
     assert 100 <= arrival(path) < 130
+    told = [record.getMessage() for record in caplog.records if record.name == "vagus.control.ready"]
+    assert told == ["moving to the ready pose", "at the ready pose"]
     assert np.abs(path[-1] - path[arrival(path)]).max() > 0.05  # then the policy drives
 
 

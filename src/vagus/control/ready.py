@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -13,6 +14,8 @@ from vagus.features import ActionFeature, ActionKind
 from vagus.types import Command, Directive, MotionState
 
 __all__ = ["ReadyWay", "check_ready"]
+
+logger = logging.getLogger(__name__)
 
 
 def check_ready(actions: Sequence[ActionFeature]) -> None:
@@ -91,7 +94,7 @@ class ReadyWay:
         return was_going
 
     def advance(self, now_ns: int, directive: Directive, reading: Reading) -> Command | None:
-        """Return this tick's command on the way; None: the robot is not on the way, or has arrived.
+        """Return this tick's command on the way and at its end; None: the robot is not on the way.
 
         Args:
             now_ns: monotonic time of the tick.
@@ -103,13 +106,16 @@ class ReadyWay:
         if directive.motion is not MotionState.PAUSED:
             self.is_going = False
             return None
+        waiting = replace(directive.provenance, motion=MotionState.WAITING)  # for the robot, not for a human
         if self._is_due:
             if not reading.is_trusted:
-                return Command(action=None, provenance=directive.provenance)
+                return Command(action=None, provenance=waiting)
             self._motion.begin_ready(reading.steady, self._time_s)
             self._is_due = False
+            logger.info("moving to the ready pose")
         if self._motion.is_back:
             self.is_going = False
             self._engine.resume(now_ns)
-            return None
-        return self._motion.go_ready(replace(directive.provenance, motion=MotionState.FALLBACK))
+            logger.info("at the ready pose")
+            return Command(action=None, provenance=waiting)
+        return self._motion.go_ready(waiting)

@@ -206,7 +206,7 @@ def test_it_is_there_by_name_with_the_simulated_sdk() -> None:
 
 def test_without_an_sdk_a_sentence_says_what_is_needed() -> None:
     with pytest.raises(
-        ConfigError, match=r"sdk of robot 'astribot': wanted simulated, or the class .* got none"
+        ConfigError, match=r"sdk of robot 'astribot': wanted simulated, maker, or a class .* got none"
     ):
         load_robot("astribot")
 

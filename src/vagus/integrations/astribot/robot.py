@@ -15,6 +15,7 @@ import numpy as np
 from vagus.errors import ConfigError, PolicyError, RobotError
 from vagus.import_path import Option, construct, load_named
 from vagus.integrations.astribot.layout import PARTS, WIDTHS, action_of, waypoint_of
+from vagus.integrations.astribot.makers_sdk import MakersSdk
 from vagus.integrations.astribot.robot_options import AstribotRobotOptions
 from vagus.integrations.astribot.robot_spec import CLOSED, astribot_spec, load_astribot_mapping
 from vagus.integrations.astribot.sdk import METHODS, AstribotSdk, sdk_names
@@ -163,10 +164,12 @@ def _sdk(options: AstribotRobotOptions) -> AstribotSdk:
     if not options.sdk:
         raise ConfigError(
             "sdk of robot 'astribot'",
-            wanted="simulated, or the class that drives your robot (package.module:Class, file.py:Class)",
+            wanted="simulated, maker, or a class of yours (package.module:Class, file.py:Class)",
             got="none",
             fix="to try it: --options sdk simulated",
         )
+    if options.sdk == "maker":
+        return MakersSdk()
     if options.sdk == "simulated":
         return SimulatedSdk(chassis="velocity" if options.chassis == "velocity" else "position")
     subject = f"sdk {options.sdk!r}"

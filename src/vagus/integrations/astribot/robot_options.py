@@ -21,7 +21,8 @@ class AstribotRobotOptions:
     """Settings of the robot `astribot`."""
 
     sdk: str = ""
-    """The robot's SDK: simulated, or the class that drives yours (package.module:Class, file.py:Class)."""
+    """The robot's SDK: simulated, maker (the maker's Python SDK on this machine), or a class of yours
+    (package.module:Class, file.py:Class)."""
     width: int = 16
     """Numbers of an action: 16 (arms and grippers), 22 (these, head and torso), 25 (these and chassis)."""
     head: bool = True
