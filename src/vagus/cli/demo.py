@@ -57,6 +57,8 @@ class DemoCommand:
     """Save a plot of joints, states and faults, if matplotlib is installed (vagus[plot])."""
     out: Path = Path("demo.png")
     """File of the plot."""
+    record: str = ""
+    """Folder for the recording of the robot's run, with images; empty: it is not kept."""
     inference_ms: float = 60.0
     """Shortest inference time of the policy, as with a large model, in milliseconds."""
     seed: int = 0
@@ -72,6 +74,8 @@ class DemoCommand:
         with tempfile.TemporaryDirectory(prefix="vagus-demo-") as folder:
             stage = _Stage(self, Path(folder), screen)
             report, ticks, faults = stage.play()
+        if stage.kept:
+            screen.print(f"recording: {stage.kept}", highlight=False, markup=False, soft_wrap=True)
         if self.json:
             print(msgspec.json.encode(report).decode())
         else:
@@ -84,13 +88,18 @@ class DemoCommand:
 
 
 class _Stage:
-    """The three processes of the demo, the bad network, and the faults."""
+    """The three processes of the demo, the bad network, and the faults.
+
+    Attributes:
+        kept: folder of the recording that outlives the demo; "": none does.
+    """
 
     def __init__(self, command: DemoCommand, folder: Path, console: Console) -> None:
         self._command = command
         self._folder = folder
         self._console = console
         self._faults: list[DemoFault] = []
+        self.kept = ""
 
     def play(self) -> tuple[Report, list[DemoTick], list[DemoFault]]:
         """Run the demo from start to end."""
@@ -154,12 +163,14 @@ class _Stage:
 
     def _robot_arguments(self, endpoint: str) -> list[str]:
         sim = ["--robot", "sim", "--options", "rate_hz", "100", "seed", str(self._command.seed)]
-        record = ["--record", str(self._folder), "--record.no-images"]
+        kept = self._command.record
+        record = ["--record", kept] if kept else ["--record", str(self._folder), "--record.no-images"]
         return ["run", *sim, *record, "--name", "demo-arm", "--json", "--connect", endpoint]
 
     def _report(self, robot: Child) -> tuple[Report, list[DemoTick], list[DemoFault]]:
         said = [line for line in robot.output.splitlines() if line.startswith("{")]
         run = msgspec.json.decode(said[-1], type=RunSummary)
+        self.kept = run.recording if self._command.record else ""
         decode = msgspec.json.Decoder(DemoTick).decode
         ticks = [decode(line) for line in (Path(run.recording) / "steps.jsonl").read_bytes().splitlines()]
         max_age_s = EdgeConfig().max_action_age_s

@@ -715,6 +715,7 @@ def test_an_answer_is_merged_once_and_none_after_a_newer_one() -> None:
 def test_what_became_of_a_chunk_is_told_once_in_the_tick_that_decided() -> None:
     drive = Drive()
     drive.begin()
+    assert "discarded_superseded" not in drive.engine.counters
     (begun,) = drive.engine.take_settled()
     assert (begun.outcome, begun.proposal.source.seq) == ("merged", 1)
     assert drive.engine.take_settled() == ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import signal
+import struct
 import subprocess
 import sys
 from collections import Counter
@@ -203,6 +204,46 @@ def test_every_prefix_of_a_file_is_read_or_refused(path: Path) -> None:
         except ConfigError:
             continue
         assert len(session.steps) in (0, 3)
+
+
+def test_any_flipped_byte_costs_at_most_what_it_is_part_of(path: Path) -> None:
+    content = path.read_bytes()
+    random = np.random.default_rng(7)
+    for at in random.integers(8, len(content), 300):
+        damaged = bytearray(content)
+        damaged[at] ^= int(random.integers(1, 256))
+        path.write_bytes(damaged)
+        try:
+            session = read(path)
+            for frame in session.frames:
+                frame.load()
+        except (ConfigError, ProtocolError):
+            continue
+        assert len(session.steps) <= 3
+
+
+def test_a_chunk_that_would_grow_without_bound_is_not_decompressed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zstandard, grown = importlib.import_module("zstandard"), list[int]()
+
+    class Watched(zstandard.ZstdDecompressor):  # type: ignore[misc, name-defined] # a class of C
+        def decompress(self, data: bytes, max_output_size: int) -> bytes:
+            found: bytes = super().decompress(data, max_output_size=max_output_size)
+            grown.append(len(found))
+            return found
+
+    monkeypatch.setattr(zstandard, "ZstdDecompressor", Watched)
+    bomb = zstandard.compress(bytes(1 << 30))
+    sizes = struct.pack("<QQQI", 0, 0, 100, 0)
+    chunk = sizes + struct.pack("<I4sQ", 4, b"zstd", len(bomb)) + bomb
+    content = path.read_bytes()
+    at = content.index(b"\x06", 8 + 40 + (32 << 10))
+    path.write_bytes(content[:at] + struct.pack("<BQ", 6, len(chunk)) + chunk + content[at:])
+    session = read(path)
+    assert (len(session.steps), len(session.frames)) == (3, 3)
+    assert "1 parts of the file are damaged and left out" in session.warnings
+    assert 0 < max(grown) < 1 << 20
 
 
 def test_damaged_bytes_cost_the_part_that_holds_them(path: Path) -> None:

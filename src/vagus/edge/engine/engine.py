@@ -194,7 +194,8 @@ class Engine:
         proposal = self._acceptance.take()
         replaced = self._acceptance.replaced
         self._settled = tuple(self._settle(old, "discarded_superseded") for old in replaced)
-        self.counters["discarded_superseded"] += len(replaced)
+        if replaced:
+            self.counters["discarded_superseded"] += len(replaced)
         if proposal is None:
             return
         reason = self._acceptance.why_discarded(
