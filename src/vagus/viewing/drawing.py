@@ -130,10 +130,8 @@ def _draw_camera(axis: Axes, camera: str, thumbnails: Sequence[Thumbnail]) -> No
             va="center",
             fontsize=8,
         )
-    axis.plot(
-        [thumbnail.at_s for thumbnail in thumbnails], [0.0] * count, "|", color="#333333", clip_on=False
-    )
-    for side in ("top", "right", "left"):
+    axis.tick_params(bottom=False)
+    for side in ("top", "right", "left", "bottom"):
         axis.spines[side].set_visible(False)
 
 
@@ -195,7 +193,7 @@ def _draw_fan(axis: Axes, fan: ChunkFan, column: int) -> None:
     if column >= fan.values.shape[1]:
         return
     colour, style = (FAN, "-") if fan.is_merged else (REFUSED, "--")
-    axis.plot(fan.times_s, fan.values[:, column], color=colour, linestyle=style, linewidth=0.6, alpha=0.7)
+    axis.plot(fan.times_s, fan.values[:, column], color=colour, linestyle=style, linewidth=0.9, alpha=0.8)
 
 
 def _label(figure: Figure, axes: Sequence[Axes], view: RecordingView, warnings: Sequence[str]) -> None:

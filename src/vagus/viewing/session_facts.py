@@ -40,7 +40,8 @@ def facts_of(session: RecordedSession, seconds: float) -> Iterator[tuple[str, st
         "model": info.model_hash[:_HASH_DIGITS],
         "instruction": info.instruction,
         "began": began,
-        "length": f"{seconds:.1f} s, {len(steps)} commands, {len(np.unique(steps.episode))} episodes",
+        "length": f"{seconds:.1f} s, {_counted(len(steps), 'command')}, "
+        f"{_counted(len(np.unique(steps.episode)), 'episode')}",
         "rates": ", ".join(rates),
         "chunks": f"{outcomes[MERGED]} merged{refused}" if session.chunks else "",
         "end": _end(session.summary),
@@ -48,6 +49,10 @@ def facts_of(session: RecordedSession, seconds: float) -> Iterator[tuple[str, st
         "vouched": "; ".join(info.vouched),
     }
     return ((label, text) for label, text in facts.items() if text)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _end(summary: Mapping[str, Json] | None) -> str:

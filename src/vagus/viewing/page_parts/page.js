@@ -214,7 +214,7 @@ const jointRow = (track, place) => {
     const current = fanAt(cursor);
     for (const isMerged of [true, false]) {
       const path = fans.filter((fan) => (fan.outcome === "merged") === isMerged).map((fan) => lineOf([fan.times, columnOf(fan)], y)).join("");
-      if (path) draw(made.svg, "path", {d: path, fill: "none", stroke: isMerged ? colours.fan : colours.refused, "stroke-width": 1, opacity: isMerged ? .6 : .8, "stroke-dasharray": isMerged ? "" : "4 2", class: isMerged ? "fan" : "fan refused"});
+      if (path) draw(made.svg, "path", {d: path, fill: "none", stroke: isMerged ? colours.fan : colours.refused, "stroke-width": 1.2, opacity: isMerged ? .75 : .85, "stroke-dasharray": isMerged ? "" : "4 2", class: isMerged ? "fan" : "fan refused"});
     }
     if (shown.measured && track.measured) draw(made.svg, "path", {d: lineOf(track.measured, y), fill: "none", stroke: colours.measured, "stroke-width": 1.6, class: "measured"});
     if (shown.commanded && track.commanded) draw(made.svg, "path", {d: lineOf(track.commanded, y), fill: "none", stroke: colours.commanded, "stroke-width": 1.6, class: "commanded"});
