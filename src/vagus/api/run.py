@@ -21,7 +21,7 @@ from vagus.edge.client.client import ClientStatus, PolicyClient
 from vagus.edge.client.handshake import Contract
 from vagus.edge.config import EdgeConfig
 from vagus.edge.engine.engine import Engine
-from vagus.recording.registry import Run, open_recording
+from vagus.recording.registry import Run, open_recording, shown
 from vagus.robots.robot import FiniteRobot, Robot, check_callable
 from vagus.specs import RobotSpec, vouched
 from vagus.transport.zenoh import ZenohLink
@@ -53,6 +53,7 @@ def assemble(  # noqa: PLR0913 - the parts of a run
     label: str,
     record: RecorderConfig,
     network: ZenohConfig,
+    view: str | None = None,
     on_stuck: Callable[[LoopSummary], None],
 ) -> Assembly:
     """Put a control loop together.
@@ -66,6 +67,7 @@ def assemble(  # noqa: PLR0913 - the parts of a run
         label: what the robot is called in a recording.
         record: settings of the recorder.
         network: settings of the network, for the recording.
+        view: address of a Rerun viewer that shows the run, "": one that is started here; None: nobody does.
         on_stuck: called on another thread when the control thread is stuck in the driver, after the robot was
             stopped.
     """
@@ -81,6 +83,8 @@ def assemble(  # noqa: PLR0913 - the parts of a run
         told_settings(settings, record, network),
     )
     recording = open_recording(record, who, robot, mapping, contract)
+    if view is not None:
+        recording = shown(recording, view, who, mapping, contract)
     ports = LoopPorts(
         robot, client.engine, client, motion, mapping, recording.recorder, recording.read_images
     )

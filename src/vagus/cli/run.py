@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Annotated, ClassVar, TypeVar
 
 import msgspec
@@ -23,6 +25,7 @@ from vagus.cli.joints import joints_in, joints_table
 from vagus.cli.live_line import LiveLine
 from vagus.cli.log_output import LogFlags
 from vagus.cli.needed import check_needed
+from vagus.cli.output_file import check_output
 from vagus.cli.parse import parse_as
 from vagus.cli.run_report import RunSummary, exit_code_for, summarise, summary_table
 from vagus.cli.signals import ended_by_signals
@@ -52,6 +55,7 @@ __all__ = ["RunCommand"]
 _ResultT = TypeVar("_ResultT")
 
 
+VIEWER_ADDRESS = re.compile(r"rerun(\+https?)?://[^/\s]+/proxy")
 ONLY_LEROBOT = ("provenance", "repo_id", "codec", "encoder_threads")
 ONLY_FOLDER = ("jpeg_quality", "max_waiting_steps", "max_waiting_chunks", "max_waiting_images", "flush_s")
 """Settings that only one recording format has."""
@@ -113,6 +117,12 @@ class RunCommand:
     wait: bool = False
     """Try until a router and a server are found and accept the robot, instead of an error after
     --open-timeout-s and --connect-timeout-s. A server that still starts is always waited for."""
+    view: bool = False
+    """Show the run in the Rerun viewer, which is started on this screen (vagus[view]). A viewer that is slow,
+    or ends, costs the run nothing."""
+    view_at: str = ""
+    """With --view: address of a viewer that runs elsewhere, e.g. rerun+http://laptop:9876/proxy, or a file
+    (.rrd)."""
     json: bool = False
     """Print the summary as JSON for a program."""
     zenoh: Annotated[ZenohConfig, tyro.conf.arg(name="")] = field(default_factory=ZenohConfig)
@@ -132,6 +142,7 @@ class RunCommand:
         """
         command = parse_as(cls, "run", arguments)
         check_needed(command, RunCommand(), ("policy_options",), "policy")
+        check_needed(command, RunCommand(), ("view_at",), "view")
         check_hosted(command.policy, command.policy_options, command.service, command.zenoh)
         if not returns_to_start(command.loop.fallback):
             check_needed(command.loop, LoopConfig(), ("return_time_s",), "return_to_start")
@@ -145,6 +156,7 @@ class RunCommand:
             instruction=as_typed(command.instruction),
             rename=_all_as_typed(command.rename),
             tags=_all_as_typed(command.tags),
+            view_at=_checked_viewer(as_typed(command.view_at)),
             record=command.record.from_here(),
         )
 
@@ -229,6 +241,7 @@ class RunCommand:
             label=self.robot,
             record=self.record,
             network=self.zenoh,
+            view=self.view_at if self.view else None,
             on_stuck=end,
         )
         return assembly
@@ -243,3 +256,21 @@ def _check_default(flags: RecordFlags, name: str, *, wanted: str) -> None:
 
 def _all_as_typed(table: dict[str, str]) -> dict[str, str]:
     return {as_typed(name): as_typed(text) for name, text in table.items()}
+
+
+def _checked_viewer(at: str) -> str:
+    """Return the address of a viewer, or the absolute path of a file.
+
+    Raises:
+        ConfigError: neither.
+    """
+    if at.endswith(".rrd") and "://" not in at:
+        check_output("view_at", Path(at), (".rrd",))
+        return os.path.abspath(at)
+    if at and not VIEWER_ADDRESS.fullmatch(at):
+        raise ConfigError(
+            "view_at",
+            wanted="an address such as rerun+http://laptop:9876/proxy, or a file that ends in .rrd",
+            got=repr(at),
+        )
+    return at

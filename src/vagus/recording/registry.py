@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from vagus.control.config import RecorderConfig
@@ -13,10 +13,12 @@ from vagus.control.mapping import OrderMapping
 from vagus.control.ports import RecorderPort
 from vagus.edge.client.handshake import Contract
 from vagus.errors import ConfigError
+from vagus.import_path import load_brought
+from vagus.recording.several import SeveralRecorders
 from vagus.robots.robot import Robot
 from vagus.types import Frame
 
-__all__ = ["FORMATS", "Opener", "Recording", "Run", "open_recording", "packages_for"]
+__all__ = ["FORMATS", "Opener", "Recording", "Run", "open_recording", "packages_for", "shown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,9 @@ FORMATS: Mapping[str, str] = {
 }
 """Format name → function that opens a recording."""
 
+VIEWER = "vagus.integrations.rerun.live"
+"""Module that shows a run while it lasts."""
+
 
 @contextmanager
 def packages_for(extra: str, what: str) -> Iterator[None]:
@@ -106,3 +111,22 @@ def open_recording(
     with packages_for(config.format, f"recorder format {config.format}"):
         opener: Opener = getattr(importlib.import_module(place), name)
     return opener(config, run, robot, mapping, contract)
+
+
+def shown(recording: Recording, view: str, run: Run, mapping: OrderMapping, contract: Contract) -> Recording:
+    """Return the recording with a Rerun viewer that is shown the same.
+
+    Args:
+        recording: open, or empty.
+        view: address of a running viewer, a .rrd file, or "" for a viewer that is started here.
+        run: description of the run.
+        mapping: between the robot's order and the policy's.
+        contract: with the server.
+
+    Raises:
+        ConfigError: Rerun is not installed.
+    """
+    module = load_brought(VIEWER, subject="view", extra="view")
+    viewer: RecorderPort = module.start_live_view(view, run, mapping, contract)
+    recorders = [viewer] if recording.recorder is None else [recording.recorder, viewer]
+    return replace(recording, recorder=SeveralRecorders(recorders))

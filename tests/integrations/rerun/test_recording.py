@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from recorded_sessions import empty_session, session_of, with_frames
+from rerun_contents import RerunContents
 from vagus.clock import NS_PER_S
 from vagus.errors import ConfigError, ProtocolError
 from vagus.viewing.description import RecordingView
@@ -21,52 +22,21 @@ from vagus.viewing.palette import COMMANDED, rgb_of
 from vagus.viewing.session_view import view_of_session
 
 pytest.importorskip("rerun")
-rerun_files = pytest.importorskip("rerun.chunk", reason="this version of Rerun reads no files")
+pytest.importorskip("rerun.chunk", reason="this version of Rerun reads no files")
 
 
-TIMELINES = ("session_time", "wall_clock", "policy_step")
-
-
-class Contents:
-    """Columns of a Rerun file by entity; times as whole numbers, nanoseconds or steps."""
-
-    def __init__(self, path: Path) -> None:
-        self.reader = rerun_files.RrdReader(path)
-        self.timelines: set[str] = set()
-        self.columns: dict[str, dict[str, list[list[object] | None]]] = {}
-        self.times: dict[str, dict[str, list[int]]] = {}
-        for chunk in self.reader.stream():
-            self.timelines |= set(chunk.timeline_names)
-            columns = self.columns.setdefault(chunk.entity_path, {})
-            times = self.times.setdefault(chunk.entity_path, {})
-            batch = chunk.to_record_batch()
-            for name in batch.schema.names:
-                if name in TIMELINES:
-                    times.setdefault(name, []).extend(batch.column(name).cast("int64").to_pylist())
-                else:
-                    columns.setdefault(name, []).extend(batch.column(name).to_pylist())
-
-    def column(self, path: str, name: str) -> list[list[object] | None]:
-        """Return a column of an entity, a list per row."""
-        return self.columns.get(path, {}).get(name, [])
-
-    def times_s(self, path: str) -> list[float]:
-        """Return the session times of an entity's rows, seconds."""
-        return [t_ns / NS_PER_S for t_ns in self.times[path]["session_time"]]
-
-
-Reading: TypeAlias = Callable[[RecordingView], Contents]
+Reading: TypeAlias = Callable[[RecordingView], RerunContents]
 
 
 @pytest.fixture
 def read(tmp_path: Path) -> Reading:
     from vagus.integrations.rerun.output import save_view  # noqa: PLC0415 - Rerun may be missing
 
-    def saved(view: RecordingView) -> Contents:
+    def saved(view: RecordingView) -> RerunContents:
         file = tmp_path / "view.rrd"
         save_view(view, file)
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
-        return Contents(file)
+        return RerunContents(file)
 
     return saved
 
@@ -164,7 +134,7 @@ def test_a_frame_that_cannot_be_read_is_told_and_costs_no_other(tmp_path: Path) 
     broken = replace(view, pictures=(replace(view.pictures[0], load=gone), *view.pictures[1:]))
     warnings = save_view(broken, tmp_path / "a.rrd")
     assert warnings == ("1 frames could not be read, the first: front.jpg is gone",)
-    assert len(Contents(tmp_path / "a.rrd").column("/scene/front", "EncodedImage:blob")) == 17
+    assert len(RerunContents(tmp_path / "a.rrd").column("/scene/front", "EncodedImage:blob")) == 17
 
 
 @pytest.mark.parametrize("broken", ["nan state", "one step", "nothing"])

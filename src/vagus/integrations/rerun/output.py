@@ -17,13 +17,19 @@ from vagus.private_files import open_file
 from vagus.quoting import quoted
 from vagus.viewing.description import RecordingView
 
-__all__ = ["APPLICATION", "save_view", "show_view"]
+__all__ = ["APPLICATION", "RERUN", "SUFFIX", "VIEWER", "is_file", "save_view", "show_view"]
 
 APPLICATION = "vagus"
+SUFFIX = ".rrd"
 RERUN = (sys.executable, "-c", "import sys; from rerun_cli.__main__ import main; sys.exit(main())")
 """Command of the Rerun that is installed here, whatever is on the path."""
 VIEWER = (*RERUN, "--bind", "127.0.0.1", "--hide-welcome-screen")
 """Command that starts the viewer; without an address, it would listen to every machine of the network."""
+
+
+def is_file(target: str) -> bool:
+    """Return whether a target names a file, and not a viewer."""
+    return target.endswith(SUFFIX) and "://" not in target
 
 
 def save_view(view: RecordingView, path: Path) -> tuple[str, ...]:

@@ -6,13 +6,13 @@ of each camera in the order of `OpenDataset.cameras`.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from typing import BinaryIO, TypeAlias
 
 import msgspec
 import numpy as np
 
+from vagus.pipes import read_exactly, read_framed, write_framed, write_whole
 from vagus.types import Image
 
 __all__ = [
@@ -25,8 +25,6 @@ __all__ = [
     "read_message",
     "write_message",
 ]
-
-LENGTH = struct.Struct("<I")
 
 
 class OpenDataset(msgspec.Struct, frozen=True, tag="open"):
@@ -97,18 +95,14 @@ def write_message(pipe: BinaryIO, message: Message, images: Mapping[str, Image] 
     Raises:
         OSError: the writer is gone.
     """
-    body = msgspec.msgpack.encode(message)
-    _write(pipe, memoryview(LENGTH.pack(len(body)) + body))
+    write_framed(pipe, msgspec.msgpack.encode(message))
     for image in (images or {}).values():
-        _write(pipe, memoryview(np.ascontiguousarray(image)).cast("B"))
+        write_whole(pipe, memoryview(np.ascontiguousarray(image)).cast("B"))
 
 
 def read_message(pipe: BinaryIO) -> Message | None:
     """Return the next message, or None at the end, also where it broke off."""
-    head = _read(pipe, LENGTH.size)
-    if head is None:
-        return None
-    body = _read(pipe, LENGTH.unpack(head)[0])
+    body = read_framed(pipe)
     return None if body is None else _decoder.decode(body)
 
 
@@ -116,24 +110,8 @@ def read_images(pipe: BinaryIO, cameras: Mapping[str, tuple[int, int]]) -> dict[
     """Return the pictures that follow a frame, or None where they broke off."""
     images: dict[str, Image] = {}
     for name, (height, width) in cameras.items():
-        content = _read(pipe, height * width * 3)
+        content = read_exactly(pipe, height * width * 3)
         if content is None:
             return None
         images[name] = np.frombuffer(content, dtype=np.uint8).reshape(height, width, 3)
     return images
-
-
-def _write(pipe: BinaryIO, content: memoryview) -> None:
-    while content:
-        content = content[pipe.write(content) :]
-
-
-def _read(pipe: BinaryIO, size: int) -> bytearray | None:
-    content = bytearray(size)
-    view = memoryview(content)
-    while view:
-        count = pipe.readinto(view)  # type: ignore[attr-defined] # a raw file has it
-        if not count:
-            return None
-        view = view[count:]
-    return content
