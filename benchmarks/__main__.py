@@ -24,6 +24,7 @@ NAMES = (
     "batching",
     "tick_cost",
     "delay",
+    "point_cloud",
 )
 """Each is a module of this package; docs/benchmarks has their results."""
 

@@ -27,7 +27,6 @@ OPTIONS = ArmOptions(
     urdf=str(URDF),
     intrinsics=str(URDF.with_name("intrinsics.yaml")),
     extrinsics=str(URDF.with_name("extrinsics.yaml")),
-    repo_id="user/cubes",
 )
 STATE = (10.0, -20.0, 30.0, 40.0, -50.0, 35.0)
 

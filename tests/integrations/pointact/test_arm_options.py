@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 
 from vagus.errors import ConfigError
+from vagus.gateways.foreign_options import ForeignOptions
 from vagus.integrations.pointact.arm_options import ArmOptions, numbers_in
 from vagus.policies.options import describe_options, read_options
 
@@ -26,6 +30,8 @@ def test_every_setting_says_what_it_does() -> None:
 @pytest.mark.parametrize(
     ("given", "wanted"),
     [
+        ({**FILES, "profile": "so100"}, "profile: wanted none beside urdf"),
+        ({"voxel_m": 0.02}, "urdf: wanted a file, because voxel_m is given, which has no effect without it"),
         ({"unit": "lerobot_norm"}, "unit: wanted deg or rad.*use_degrees=true"),
         ({"pred_rot_type": "rotvec"}, "pred_rot_type: wanted one of axisangle, quat, euler, rot6d"),
         ({"offset": "1,2"}, "offset: wanted 3 numbers, parted by commas, got '1,2'"),
@@ -45,3 +51,18 @@ def test_every_setting_says_what_it_does() -> None:
 def test_a_mistake_is_named(given: dict[str, str], wanted: str) -> None:
     with pytest.raises(ConfigError, match=wanted):
         read_options("policy 'pointact+tcp://host:17000'", ArmOptions, given)
+
+
+def test_the_page_names_every_setting_with_its_default() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "pointact.md").read_text(encoding="utf-8")
+    table = page.partition("### Options")[2].partition("###")[0]
+    own = {entry.name: entry.default for entry in fields(ArmOptions)}
+    for entry in fields(ForeignOptions):
+        del own[entry.name]
+    for name, default in own.items():
+        (row,) = [
+            line for line in table.splitlines() if f"`{name}`" in line.partition("|")[2].partition("|")[0]
+        ]
+        told = row.split("|")[2]
+        number = f"{default:g}" if isinstance(default, float) else str(default)
+        assert default in ("", ()) or number in told, row

@@ -85,7 +85,6 @@ def test_a_server_that_stays_where_the_arm_is_holds_it() -> None:
     ((request, rtc),) = stand.server.asked
     assert rtc is None
     assert request.observation[("task",)] == "stack"
-    assert request.observation[("repo_id",)] == "user/cubes"
     assert request.beside == {("data", "options", "pred_rot_type"): None}
     assert np.asarray(request.observation[("observation.points",)]).shape[1] == 6
     assert np.asarray(request.observation[("observation.images.front_image",)]).shape == (256, 256, 3)

@@ -38,7 +38,6 @@ RULES = TransformRules(
     units_per_m=1000.0,
     cloud=CloudRules(most=2000),
     image_size=48,
-    repo_id="user/cubes",
     width=7,
     path=PathRules(),
 )
@@ -85,10 +84,8 @@ def test_the_request_has_what_pointact_wants() -> None:
         "observation.points",
         "observation.state",
         "task",
-        "repo_id",
     ]
     assert sent.values[("task",)] == "stack the cubes"
-    assert sent.values[("repo_id",)] == "user/cubes"
     assert sent.picture.shape == (48, 48, 3)
     assert (sent.picture == (51, 102, 204)).all()
 

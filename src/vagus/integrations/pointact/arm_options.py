@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from vagus.errors import ConfigError
 from vagus.gateways.foreign_options import ForeignOptions
@@ -14,6 +14,7 @@ from vagus.wire.images import MAX_SIDE
 
 __all__ = ["ArmOptions", "numbers_in"]
 
+_OF_ANY_SERVER = frozenset(entry.name for entry in fields(ForeignOptions))
 ROTATIONS = ("", "axisangle", "quat", "euler", "rot6d")
 
 
@@ -68,8 +69,6 @@ class ArmOptions(ForeignOptions):
     pred_rot_type: str = ""
     """How orientations are answered: empty or axisangle: axis times angle; quat, euler or rot6d: PointAct's
     server answers quaternions x, y, z, w."""
-    repo_id: str = ""
-    """What the server calls the model's data (`repo_id`)."""
     rate_hz: float = 30.0
     """Actions per second of the model."""
     horizon: int = 50
@@ -99,12 +98,28 @@ class ArmOptions(ForeignOptions):
         _check_within("image_size", self.image_size, 16, MAX_SIDE)
         _check_within("debug_max_mb", self.debug_max_mb, 1, 1 << 20)
         if self.urdf:
-            self._check_files()
+            self._check_beside_urdf()
+        else:
+            self._check_without_urdf()
 
-    def _check_files(self) -> None:
+    def _check_beside_urdf(self) -> None:
         for name in ("intrinsics", "extrinsics"):
             if not getattr(self, name):
                 raise ConfigError(name, wanted="a file, because urdf is given", got="none")
+        if self.profile:
+            raise ConfigError(
+                "profile", wanted="none beside urdf, which says what the numbers are", got=self.profile
+            )
+
+    def _check_without_urdf(self) -> None:
+        own = [entry for entry in fields(ArmOptions) if entry.name not in _OF_ANY_SERVER]
+        given = [entry.name for entry in own if getattr(self, entry.name) != entry.default]
+        if given:
+            raise ConfigError(
+                "urdf",
+                wanted=f"a file, because {given[0]} is given, which has no effect without it",
+                got="none",
+            )
 
 
 def numbers_in(name: str, text: str, count: int) -> tuple[float, ...]:

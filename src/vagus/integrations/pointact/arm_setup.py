@@ -117,7 +117,6 @@ def _rules(options: ArmOptions) -> TransformRules:
         units_per_m=options.depth_units_per_m,
         cloud=CloudRules(most=options.max_points, workspace=workspace, voxel_m=options.voxel_m),
         image_size=options.image_size,
-        repo_id=options.repo_id,
         width=POSE_WIDTHS[options.pred_rot_type],
         path=PathRules(tolerance, math.radians(options.max_step_deg)),
     )

@@ -19,7 +19,7 @@ from vagus.gateways.guarded_server import GuardedServer
 from vagus.gateways.msgpack import Value
 from vagus.gateways.neutral import Envelope, ForeignReply, ForeignRequest, Operation, WirePath
 from vagus.integrations.pointact.arm_options import ArmOptions
-from vagus.integrations.pointact.arm_setup import ArmSetup, model_hash_of_arm
+from vagus.integrations.pointact.arm_setup import ArmSetup, load_setup, model_hash_of_arm
 from vagus.integrations.pointact.debug_folder import DebugFolder, DebugSample, DebugWriter
 from vagus.integrations.pointact.dialect import ACTION, PROTOCOL
 from vagus.integrations.pointact.inverse import UnreachableError
@@ -29,7 +29,7 @@ from vagus.quoting import quoted
 from vagus.repeats import Repeats
 from vagus.types import ActionChunk, Observation
 
-__all__ = ["ArmSession", "EndEffectorPolicy"]
+__all__ = ["ArmSession", "EndEffectorPolicy", "load_ee_policy"]
 
 _ROTATIONS: Final[WirePath] = ("data", "options", "pred_rot_type")
 _TOLD_EVERY_NS: Final = 10 * NS_PER_S
@@ -199,7 +199,6 @@ class EndEffectorPolicy:
         told: dict[str, object] = {
             "step": row.step,
             "task": row.observation.instruction,
-            "repo_id": self._options.repo_id,
             "pred_rot_type": self._options.pred_rot_type,
             "state": row.observation.state.tolist(),
             "pose": sensed.pose.tolist(),
@@ -216,6 +215,16 @@ class EndEffectorPolicy:
     def _close_debug(self) -> None:
         if self._debug is not None:
             self._debug.close()
+
+
+def load_ee_policy(server: ForeignServer, options: ArmOptions) -> EndEffectorPolicy:
+    """Return the policy of the arm that the settings describe, connected.
+
+    Raises:
+        ConfigError: a file or setting is wrong; nobody is connected to then.
+        VagusError: the server cannot be reached, or is none of that kind.
+    """
+    return EndEffectorPolicy(server, load_setup(options), options)
 
 
 def _debug_writer(options: ArmOptions, clock: Clock, on_lost: Callable[[str], None]) -> DebugWriter | None:

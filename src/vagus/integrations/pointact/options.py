@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vagus.gateways.foreign_options import ForeignOptions
+from vagus.integrations.pointact.arm_options import ArmOptions
 from vagus.setting_ranges import check_count
 
 __all__ = ["MAX_ROWS", "PointActOptions"]
@@ -14,7 +14,7 @@ MAX_ROWS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class PointActOptions(ForeignOptions):
+class PointActOptions(ArmOptions):
     """Settings in `options` for `pointact+tcp://host:port` and `pointact+http://host:port`."""
 
     repo_id: str = ""
@@ -23,5 +23,5 @@ class PointActOptions(ForeignOptions):
     """Most robots in one question; 1 for a server that answers only the first of them."""
 
     def __post_init__(self) -> None:
-        ForeignOptions.__post_init__(self)
+        ArmOptions.__post_init__(self)
         check_count("max_rows", self.max_rows, most=MAX_ROWS)

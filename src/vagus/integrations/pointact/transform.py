@@ -35,7 +35,6 @@ _IMAGE: Final[WirePath] = ("observation.images.front_image",)
 _POINTS: Final[WirePath] = ("observation.points",)
 _STATE: Final[WirePath] = ("observation.state",)
 _TASK: Final[WirePath] = ("task",)
-_REPO_ID: Final[WirePath] = ("repo_id",)
 
 
 class ArmChain(Chain, Protocol):
@@ -57,7 +56,6 @@ class TransformRules:
         units_per_m: units of a depth in one m.
         cloud: what becomes of the points.
         image_size: side of the picture that is sent, pixels.
-        repo_id: what the server calls the model's data.
         width: numbers of an action on the wire, 7 or 8.
         path: what is demanded of the joints along a chunk.
     """
@@ -68,7 +66,6 @@ class TransformRules:
     units_per_m: float
     cloud: CloudRules
     image_size: int
-    repo_id: str
     width: int
     path: PathRules
 
@@ -163,7 +160,6 @@ class ArmTransform:
             _POINTS: points,
             _STATE: pose,
             _TASK: task,
-            _REPO_ID: self._rules.repo_id,
         }
         return Sensed(joints, pose, small, points, values)
 
