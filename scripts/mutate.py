@@ -101,6 +101,8 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "control.watchdog": ("tests/control/test_watchdog.py",),
     "edge.engine.plan": ("tests/edge/engine/test_plan.py",),
     "edge.client.codec": ("tests/edge/client/test_reply.py", "tests/edge/client/test_codec.py"),
+    "wire.camera_fit": ("tests/wire/test_contract.py",),
+    "wire.delta": ("tests/wire/test_depth.py",),
     "edge.engine.acceptance": ("tests/edge/engine/test_acceptance.py",),
     "edge.engine.playback": (
         "tests/edge/engine/test_playback.py",

@@ -207,6 +207,24 @@ def test_another_aspect_ratio_is_warned_of_and_another_size_is_not() -> None:
     assert check_cameras(cameras("a", height=240, width=320), cameras("a")) == []
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "warnings"),
+    [
+        (99, 100, 0),
+        (100, 101, 0),
+        (1000, 1011, 1),
+        (10_000, 10_101, 0),
+        (1000, 1015, 1),
+        (1015, 1000, 1),
+    ],
+)
+def test_an_aspect_ratio_may_differ_by_one_percent_of_the_larger_one(
+    height: int, width: int, warnings: int
+) -> None:
+    square = cameras("a", height=100, width=100)
+    assert len(check_cameras(cameras("a", height=height, width=width), square)) == warnings
+
+
 def asked(**changes: object) -> OpenMessage:
     fields: dict[str, object] = {
         "actions": actions("a", "b"),
@@ -317,6 +335,7 @@ def test_a_depth_camera_that_the_policy_does_not_require_may_lack_but_not_differ
         ({"width": 320}, r"got 320×480, 1000 units to the metre; depth is never scaled .* set this size"),
         ({"units_per_m": 10_000.0}, r"got 640×480, 10000 units to the metre; .* set this unit"),
         ({"units_per_m": 1.0}, r"got 640×480, 1 units to the metre"),
+        ({"units_per_m": 1000.0015}, r"got 640×480, 1000\.0015 units to the metre"),
     ],
 )
 def test_another_size_or_unit_of_depth_is_refused(changes: dict[str, object], said: str) -> None:

@@ -17,6 +17,7 @@ from vagus.cli.exit_code import ExitCode
 from vagus.cli.log_output import LogFlags
 from vagus.cli.survey import FoundServer, survey
 from vagus.clock import NS_PER_MS
+from vagus.edge.client.codec import BYTES_PER_PIXEL, DEPTH_BYTES_PER_PIXEL
 from vagus.edge.client.pace import Pace
 from vagus.edge.client.session import parse_service
 from vagus.edge.config import EdgeConfig
@@ -30,8 +31,6 @@ from vagus.wire.schema import READY, SCHEMA_VERSION, Capabilities
 
 __all__ = ["Advice", "DoctorCommand", "Probe", "advise", "probe"]
 
-JPEG_BYTES_PER_PIXEL = 1 / 6
-"""Size of a JPEG per pixel: 640×480 at quality 90 is about 50 kB."""
 SMALL_OBSERVATION_BYTES = 4096
 PROBE_TIMEOUT_S = 2.0
 
@@ -127,10 +126,17 @@ class DoctorCommand:
 
 def probe(link: Link, server: FoundServer, count: int) -> Probe:
     """Send `count` queries to a server, of the size of an observation with its cameras."""
-    cameras = () if server.capabilities is None else server.capabilities.cameras
-    size = SMALL_OBSERVATION_BYTES + sum(round(c.height * c.width * JPEG_BYTES_PER_PIXEL) for c in cameras)
-    payload = bytes(size)
+    payload = bytes(SMALL_OBSERVATION_BYTES + _frame_bytes(server.capabilities))
     return Probe(count, tuple(_round_trips_ms(link, server.key.status, payload, count)))
+
+
+def _frame_bytes(said: Capabilities | None) -> int:
+    """Return the usual bytes of the compressed frames of a request."""
+    if said is None:
+        return 0
+    pixels = sum(c.height * c.width for c in said.cameras)
+    depth_pixels = sum(c.height * c.width for c in said.depth_cameras)
+    return round(pixels * BYTES_PER_PIXEL["jpeg"] + depth_pixels * DEPTH_BYTES_PER_PIXEL["delta"])
 
 
 def _round_trips_ms(link: Link, key: str, payload: bytes, count: int) -> Iterator[float]:

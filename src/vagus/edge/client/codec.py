@@ -111,11 +111,12 @@ def encode_request(
     frames = _wanted(snapshot.images, spec.cameras, "camera")
     apply = map if coding.codec == "raw" else coding.encode_all  # raw is quicker done than handed over
     encoded = partial(encode_image, codec=coding.codec, quality=coding.jpeg_quality)
-    messages = apply(encoded, frames.values())
+    messages = apply(encoded, frames.values())  # on other threads, while depth is encoded on this one
+    depth = _depth(snapshot.depth, spec, coding)
     body = ObservationMessage(
         state=encode_tensor(draft.state),
         images=dict(zip(frames, messages, strict=True)),
-        depth=_depth(snapshot.depth, spec, coding),
+        depth=depth,
         instruction=coding.instruction,
         step=draft.step,
         episode_start=draft.episode_start,
