@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import http.server
 import sys
 import threading
 import time
@@ -32,12 +33,22 @@ from vagus.integrations.gr00t import dialect
 from vagus.integrations.lerobot_grpc import dialect as lerobot
 from vagus.integrations.lerobot_grpc.protobuf import ObservationParts, decode_part
 from vagus.integrations.openpi import dialect as openpi
+from vagus.integrations.pointact import dialect as pointact
 from vagus.transport.router import with_free_port
 from vagus.transport.zenoh import ZenohPlainLink
 from vagus.transport.zenoh_config import LinkMode, ZenohConfig
 
 HORIZON = 60
 JOINTS = tuple(f"joint_{number}" for number in range(1, 7))
+PROTOCOLS = (
+    "openpi",
+    "gr00t",
+    "pointact",
+    "pointact_http",
+    "lerobot_grpc",
+    "lerobot_zenoh",
+    "lerobot_zenoh_draft",
+)
 GARBAGE = b"\xc1 this is no msgpack"
 
 
@@ -194,6 +205,56 @@ def _gr00t_answer(brain: Brain, frame: bytes, metadata: dict[Key, Value], versio
     return dialect.encode_reply(ForeignReply(actions), request)
 
 
+def serve_pointact(brain: Brain, port: int) -> None:
+    """Serve as PointAct's servers do: one REP socket, one request after the other."""
+    socket = zmq.Context().socket(zmq.REP)
+    socket.bind(f"tcp://127.0.0.1:{port}")
+    _say(int(socket.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2]))
+    while True:
+        socket.send(_pointact_answer(brain, socket.recv()))
+
+
+def serve_pointact_over_http(brain: Brain, port: int) -> None:
+    """Serve the same by POST."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            answer = _pointact_answer(brain, self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.send_header("Content-Type", "application/msgpack")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+        _say(server.server_address[1])
+        server.serve_forever()
+
+
+def _pointact_answer(brain: Brain, frame: bytes) -> bytes:
+    try:
+        request = pointact.decode_request(frame)
+        if request.operation is Operation.PING:
+            return pointact.encode_reply(pointact.PING_REPLY)
+        if request.operation is not Operation.INFER:
+            return pointact.encode_reply(ForeignReply())
+        states = np.asarray(request.observation[("observation.state",)])
+        chunks = np.stack([brain.actions(state) for state in states])
+        # msgpack-numpy writes NaN, too
+        array = {
+            b"nd": True,
+            b"type": "<f4",
+            b"kind": b"",
+            b"shape": list(chunks.shape),
+            b"data": chunks.tobytes(),
+        }
+        return GARBAGE if brain.wish == "garbage" else msgspec.msgpack.encode({"action": array})
+    except Exception as error:  # noqa: BLE001 - as the original: whatever goes wrong is said
+        return msgspec.msgpack.encode({"error": str(error)})
+
+
 def serve_remote_inference(brain: Brain, port: int, artifact: str, router: str, instance: str) -> None:
     """Serve as LeRobot's server of remote inference does, at a router or at a port of its own."""
     endpoint = with_free_port(f"tcp/127.0.0.1:{port}")
@@ -230,9 +291,7 @@ def _say(port: int) -> None:
 def main() -> None:
     """Serve until killed."""
     parser = argparse.ArgumentParser()
-    parser.add_argument(
-        "protocol", choices=["openpi", "gr00t", "lerobot_grpc", "lerobot_zenoh", "lerobot_zenoh_draft"]
-    )
+    parser.add_argument("protocol", choices=PROTOCOLS)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--wish", type=Path, required=True)
     parser.add_argument("--offset", type=float, default=0.0)
@@ -247,6 +306,10 @@ def main() -> None:
         asyncio.run(serve_openpi(brain, told.port, metadata))
     elif told.protocol == "lerobot_grpc":
         serve_lerobot(brain, told.port)
+    elif told.protocol == "pointact":
+        serve_pointact(brain, told.port)
+    elif told.protocol == "pointact_http":
+        serve_pointact_over_http(brain, told.port)
     elif told.protocol == "lerobot_zenoh":
         serve_remote_inference(brain, told.port, f"sha256:{told.metadata}", told.router, told.instance)
     elif told.protocol == "lerobot_zenoh_draft":

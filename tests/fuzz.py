@@ -34,6 +34,7 @@ from vagus.gateways.msgpack import Key, Value
 from vagus.gateways.neutral import Envelope, ForeignRequest, Operation, WirePath
 from vagus.gateways.profile import ResizeRule
 from vagus.gateways.profile_file import load_profile
+from vagus.gateways.wire_answer import WireAnswer
 from vagus.gateways.wire_mapping import WireMapping
 from vagus.integrations.astribot import motion_codec, session_codec
 from vagus.integrations.astribot.dialect import observation_from, reply_of, request_of
@@ -72,6 +73,8 @@ from vagus.integrations.lerobot_zenoh.v1.values import write_map
 from vagus.integrations.openpi import dialect as openpi
 from vagus.integrations.pointact import dialect as pointact
 from vagus.integrations.pointact.batches import rows_of
+from vagus.integrations.pointact.either_end import EitherEnd
+from vagus.integrations.pointact.http_client_end import HttpClientEnd
 from vagus.transport.keys import client_segment, server_from_key
 from vagus.wire.codec import decode, decode_header, decode_tensor, encode, encode_header
 from vagus.wire.depth import DEPTH_CODECS, decode_depth, encode_depth
@@ -436,6 +439,12 @@ def _foreign_targets() -> tuple[Target, ...]:
             _files(gr00t_frames, "n1?_0[1567]_REP*"),
         ),
         Target("zeromq connection", _zeromq, _zeromq_streams()),
+        Target("pointact port", _pointact_port, _zeromq_streams() + _http_streams()),
+        Target(
+            "pointact answer over http",
+            _pointact_answers,
+            (b"HTTP/1.1 200 OK\r\nContent-Type: application/msgpack\r\nContent-Length: 2\r\n\r\nhi",),
+        ),
         *_pointact_targets(integrations / "pointact" / "golden"),
         *_astribot_targets(integrations / "astribot" / "golden"),
     )
@@ -635,6 +644,29 @@ def _draft_observation(payload: bytes) -> None:
 def _zeromq(payload: bytes) -> None:
     for message in zmtp.RouterEnd(max_bytes=256).receive(payload):
         zmtp.encode_message(message.envelope, bytes(message.payload))
+
+
+def _pointact_port(payload: bytes) -> None:
+    """Ask as a client of either wire; whatever is a message gets an answer that is sent."""
+    end = EitherEnd(max_bytes=256)
+    for message in end.receive(payload):
+        end.encode(message, WireAnswer(bytes(message.payload)))
+    end.bytes_to_send()
+
+
+def _pointact_answers(payload: bytes) -> None:
+    end = HttpClientEnd("here:17000", "/get_action", max_bytes=256)
+    end.ask(b"hi")
+    for reply in end.receive(payload):
+        bytes(reply.payload)
+
+
+def _http_streams() -> tuple[bytes, ...]:
+    """Return what clients of HTTP send: with a length, in chunks, two requests, one that asks to go on."""
+    head = b"POST /get_action HTTP/1.1\r\nHost: here\r\nContent-Type: application/msgpack\r\n"
+    whole = head + b"Content-Length: 2\r\n\r\nhi"
+    chunked = head + b"Transfer-Encoding: chunked\r\n\r\n3\r\none\r\n0\r\n\r\n"
+    return whole, chunked, whole + whole, head + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\nhi"
 
 
 def _zeromq_streams() -> tuple[bytes, ...]:

@@ -26,10 +26,13 @@ from vagus.integrations.lerobot_zenoh.draft_client import LeRobotDraftClient
 from vagus.integrations.lerobot_zenoh.draft_options import LeRobotDraftOptions
 from vagus.integrations.openpi.client import OpenPiClient
 from vagus.integrations.openpi.options import OpenPiOptions
+from vagus.integrations.pointact.client import PointActClient
+from vagus.integrations.pointact.options import PointActOptions
 
 PROFILES = {
     "openpi": str(Path(__file__).parent / "openpi_so100.yaml"),
     "gr00t": "so100",
+    "pointact": str(Path(__file__).parent / "pointact_so100.yaml"),
     "lerobot_grpc": "so100",
     "lerobot_zenoh_draft": "so101",
 }
@@ -45,6 +48,10 @@ def client_of(protocol: str, address: str, profile: Profile) -> ForeignServer:
         return OpenPiClient(parse_address(f"openpi+ws://{address}"), OpenPiOptions(), None)
     if protocol == "gr00t":
         return Gr00tClient(parse_address(f"gr00t+tcp://{address}"), Gr00tOptions(), None)
+    if protocol == "pointact":
+        return PointActClient(
+            parse_address(f"pointact+http://{address}"), PointActOptions(repo_id=MODEL), None
+        )
     if protocol == "lerobot_zenoh_draft":
         draft_options = LeRobotDraftOptions(model_repo=MODEL, task=TASK, encoding="raw")
         return LeRobotDraftClient(parse_address(f"lerobot_draft+zenoh://{address}"), draft_options, profile)

@@ -42,7 +42,12 @@ TESTS = HERE.parent
 POLICY = f"{HERE / 'policy.py'}:Telling"
 NATIVE = f"{HERE / 'native_robot.py'}:Telling"
 MODEL = "crowd"
-PROFILES = {"openpi": str(HERE / "openpi_so100.yaml"), "gr00t": "so100", "lerobot_grpc": "so100"}
+PROFILES = {
+    "openpi": str(HERE / "openpi_so100.yaml"),
+    "gr00t": "so100",
+    "pointact": str(HERE / "pointact_so100.yaml"),
+    "lerobot_grpc": "so100",
+}
 DRAFT: Mapping[str, object] = {
     "protocol": "lerobot_zenoh_draft",
     "profile": "so101",

@@ -59,6 +59,8 @@ EVERYBODY = (
     Kind("groot-15", 5, "gr00t", "gr00t_robot", "N1.5"),
     Kind("groot-16", 6, "gr00t", "gr00t_robot", "N1.6"),
     Kind("groot-17", 7, "gr00t", "gr00t_robot", "N1.7"),
+    Kind("pointact-1", 13, "pointact", "pointact_robot", "ZeroMQ"),
+    Kind("pointact-2", 14, "pointact", "pointact_robot", "HTTP"),
     Kind("lerobot-1", 8, "lerobot_grpc", "lerobot_robot"),
     Kind("lerobot-2", 9, "lerobot_grpc", "lerobot_robot"),
     Kind("remote-1", 10, "lerobot_zenoh", "remote_robot", "aligned peer so100"),
@@ -224,7 +226,8 @@ def check_audit(crowd: Crowd) -> None:
     outcomes = Counter(line.outcome for line in requests)
     killed = sum(1 for member in crowd.members if member.was_killed)
     sys.stdout.write(f"audit: {dict(outcomes)}, {dict(sessions)}\n")
-    left = sum(1 for member in crowd.members if member.was_killed and member.kind.protocol == "openpi")
+    staying = ("openpi", "pointact")  # their robots rest for the next connection
+    left = sum(1 for member in crowd.members if member.was_killed and member.kind.protocol in staying)
     assert sessions["opened"] == sessions["closed"]
     assert len(crowd.members) - left <= sessions["opened"] <= len(crowd.members)  # one may have taken it over
     assert set(outcomes) <= {"chunk", "closed"}, outcomes

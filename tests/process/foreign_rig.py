@@ -16,11 +16,15 @@ SERVER = Path(__file__).parents[1] / "foreign_server.py"
 ADDRESSES = {
     "openpi": "openpi+ws",
     "gr00t": "gr00t+tcp",
+    "pointact": "pointact+tcp",
+    "pointact_http": "pointact+http",
     "lerobot_grpc": "lerobot+grpc",
     "lerobot_zenoh": "lerobot+zenoh",
     "lerobot_zenoh_draft": "lerobot_draft+zenoh",
 }
 OPTIONS = {
+    "pointact": ("repo_id", "user/model"),
+    "pointact_http": ("repo_id", "user/model"),
     "lerobot_grpc": ("policy_type", "act", "checkpoint", "user/act"),
     "lerobot_zenoh": ("deployment", DEPLOYMENT),
     "lerobot_zenoh_draft": ("model_repo", MODEL_REPO, "task", TASK),
@@ -29,6 +33,8 @@ OPTIONS = {
 KEYS = {
     "openpi": ("observation/state", "actions", "prompt"),
     "gr00t": ("[state, joints]", "[action, joints]", "[language, annotation.human.task_description]"),
+    "pointact": ("observation.state", "action", "task"),
+    "pointact_http": ("observation.state", "action", "task"),
     "lerobot_grpc": ("observation.state", "actions", "task"),
     "lerobot_zenoh": ("observation.state", "action", "task"),
     "lerobot_zenoh_draft": ("observation.state", "action", "task"),
@@ -42,7 +48,7 @@ def profile_in(folder: Path, protocol: str) -> Path:
     path = folder / f"{protocol}.yaml"
     semantics = f"semantics: {SEMANTICS}\n" if protocol == "lerobot_zenoh" else ""
     path.write_text(
-        f"{semantics}protocol: {protocol}\nrobot_type: sim\nrate_hz: 30\nhorizon: 60\n"
+        f"{semantics}protocol: {protocol.removesuffix('_http')}\nrobot_type: sim\nrate_hz: 30\nhorizon: 60\n"
         f"instruction: {instruction}\n"
         f"state:\n  - {{key: {state}, names: {JOINTS}, unit: rad}}\n"
         f"actions:\n  - {{key: {actions}, names: {JOINTS}, unit: rad}}\n"

@@ -32,6 +32,7 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(300), pytest.mark.slow]
 ROBOTS = (
     Kind("openpi-robot", 1, "openpi", "own_robot", "openpi"),
     Kind("gr00t-robot", 2, "gr00t", "own_robot", "gr00t"),
+    Kind("pointact-robot", 7, "pointact", "own_robot", "pointact"),
     Kind("lerobot-robot", 3, "lerobot_grpc", "own_robot", "lerobot_grpc"),
     Kind("draft-robot", 6, "lerobot_zenoh_draft", "own_robot", "lerobot_zenoh_draft"),
 )

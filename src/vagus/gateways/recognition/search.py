@@ -40,6 +40,8 @@ UNNAMED: Final = (
     "nobody shows a token; behind access rules, or where a gateway serves any task, name what is served: "
     "host:port/deployment, or for LeRobot's draft host:port/model/revision/task"
 )
+ON_BOTH: Final = frozenset({"PointAct"})
+"""Protocols whose servers may tell HTTP and ZeroMQ apart by the first byte, and so do not greet first."""
 _SWITCHED: Final = 101
 
 
@@ -68,7 +70,7 @@ def search(address: SearchedAddress, zenoh: ZenohConfig) -> Search:
     there = something_at(address.host, address.port, is_secured=address.is_secured, is_opening=False)
     limit = TimeLimit(SEARCH_S)
     if there.carrier is Carrier.HTTP:
-        return _over_http(there.words, address, limit)
+        return _with_zeromq(_over_http(there.words, address, limit), address, limit)
     if there.carrier in (Carrier.ZEROMQ, Carrier.GRPC):
         found = _asked_and_judged(there.carrier, address, limit)
         return Search(there.words, is_anybody=True, recognised=found)
@@ -123,6 +125,14 @@ def _over_http(words: str, address: SearchedAddress, limit: TimeLimit) -> Search
         said = opened.trouble or f"begins with a {opened.kind} message of {len(opened.body)} bytes"
         words = f"a WebSocket server: {said}"
     return Search(words, is_anybody=True, recognised=_judged(Carrier.WEBSOCKET, answers))
+
+
+def _with_zeromq(found: Search, address: SearchedAddress, limit: TimeLimit) -> Search:
+    """Return what was found over HTTP, and what ZeroMQ finds where a protocol may have both on one port."""
+    if not any(one.protocol in ON_BOTH for one in found.recognised):
+        return found
+    more = _asked_and_judged(Carrier.ZEROMQ, address, limit)
+    return replace(found, recognised=(*found.recognised, *more))
 
 
 def _over_zenoh(words: str, address: SearchedAddress, zenoh: ZenohConfig, limit: TimeLimit) -> Search:
