@@ -13,7 +13,7 @@ import pytest
 from vagus.errors import ConfigError, PolicyError
 from vagus.policies.callable import called, load_callable, policy_of
 from vagus.policies.declare import SpecTable, policy
-from vagus.policies.policy import Row, ServingMode, SplitsBatches
+from vagus.policies.policy import BringsSample, CountsEvents, Row, ServingMode, SplitsBatches
 from vagus.server.config import ServeConfig
 from vagus.server.served_policy import ServedPolicy
 from vagus.types import ActionChunk, Observation
@@ -220,6 +220,27 @@ def test_a_declared_class_answers_with_arrays_and_says_what_may_share_a_batch() 
     assert (good.step, good.robot.tolist()) == (5, [[1.0]])
     assert isinstance(bad, PolicyError)
     assert "could not convert string" in str(bad)
+
+
+class Picky(Keyed):
+    """Brings the observation of its warm-up, and counts."""
+
+    def sample(self) -> Observation:
+        return Observation(np.ones(1, np.float32), {}, "go", 0)
+
+    def count_with(self, count: Callable[[str], None]) -> None:
+        count("far")
+
+
+def test_a_class_may_bring_the_observation_of_its_warm_up_and_count_its_own_events() -> None:
+    plain, picky = policy_of(DECLARE(Keyed)), policy_of(DECLARE(Picky))
+    assert not isinstance(plain, BringsSample | CountsEvents)
+    assert isinstance(picky, BringsSample)
+    assert picky.sample().instruction == "go"
+    assert isinstance(picky, CountsEvents)
+    counted: list[str] = []
+    picky.count_with(counted.append)
+    assert counted == ["far"]
 
 
 def test_code_that_stands_in_no_file_has_an_identity_of_its_own_unless_it_has_a_version(

@@ -100,6 +100,10 @@ class CompletedPolicy:
         self._identity = identity
         if hasattr(inner, "batch_key"):
             self.batch_key: Callable[[Observation], Hashable] = inner.batch_key
+        if hasattr(inner, "sample"):
+            self.sample: Callable[[], Observation] = inner.sample
+        if hasattr(inner, "count_with"):
+            self.count_with: Callable[[Callable[[str], None]], None] = inner.count_with
 
     @property
     def model_hash(self) -> str:
