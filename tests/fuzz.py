@@ -20,6 +20,8 @@ import tracemalloc
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -34,7 +36,6 @@ from vagus.gateways.msgpack import Key, Value
 from vagus.gateways.neutral import Envelope, ForeignRequest, Operation, WirePath
 from vagus.gateways.profile import ResizeRule
 from vagus.gateways.profile_file import load_profile
-from vagus.gateways.wire_answer import WireAnswer
 from vagus.gateways.wire_mapping import WireMapping
 from vagus.integrations.astribot import motion_codec, session_codec
 from vagus.integrations.astribot.dialect import observation_from, reply_of, request_of
@@ -73,8 +74,6 @@ from vagus.integrations.lerobot_zenoh.v1.values import write_map
 from vagus.integrations.openpi import dialect as openpi
 from vagus.integrations.pointact import dialect as pointact
 from vagus.integrations.pointact.batches import rows_of
-from vagus.integrations.pointact.either_end import EitherEnd
-from vagus.integrations.pointact.http_client_end import HttpClientEnd
 from vagus.transport.keys import client_segment, server_from_key
 from vagus.wire.codec import decode, decode_header, decode_tensor, encode, encode_header
 from vagus.wire.depth import DEPTH_CODECS, decode_depth, encode_depth
@@ -439,12 +438,7 @@ def _foreign_targets() -> tuple[Target, ...]:
             _files(gr00t_frames, "n1?_0[1567]_REP*"),
         ),
         Target("zeromq connection", _zeromq, _zeromq_streams()),
-        Target("pointact port", _pointact_port, _zeromq_streams() + _http_streams()),
-        Target(
-            "pointact answer over http",
-            _pointact_answers,
-            (b"HTTP/1.1 200 OK\r\nContent-Type: application/msgpack\r\nContent-Length: 2\r\n\r\nhi",),
-        ),
+        *_pointact_connections(),
         *_pointact_targets(integrations / "pointact" / "golden"),
         *_astribot_targets(integrations / "astribot" / "golden"),
     )
@@ -646,27 +640,15 @@ def _zeromq(payload: bytes) -> None:
         zmtp.encode_message(message.envelope, bytes(message.payload))
 
 
-def _pointact_port(payload: bytes) -> None:
-    """Ask as a client of either wire; whatever is a message gets an answer that is sent."""
-    end = EitherEnd(max_bytes=256)
-    for message in end.receive(payload):
-        end.encode(message, WireAnswer(bytes(message.payload)))
-    end.bytes_to_send()
-
-
-def _pointact_answers(payload: bytes) -> None:
-    end = HttpClientEnd("here:17000", "/get_action", max_bytes=256)
-    end.ask(b"hi")
-    for reply in end.receive(payload):
-        bytes(reply.payload)
-
-
-def _http_streams() -> tuple[bytes, ...]:
-    """Return what clients of HTTP send: with a length, in chunks, two requests, one that asks to go on."""
-    head = b"POST /get_action HTTP/1.1\r\nHost: here\r\nContent-Type: application/msgpack\r\n"
-    whole = head + b"Content-Length: 2\r\n\r\nhi"
-    chunked = head + b"Transfer-Encoding: chunked\r\n\r\n3\r\none\r\n0\r\n\r\n"
-    return whole, chunked, whole + whole, head + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\nhi"
+def _pointact_connections() -> tuple[Target, ...]:
+    """Return what reads the bytes of PointAct's connections; none where their package is not installed."""
+    if find_spec("h11") is None:
+        return ()
+    ends = import_module("pointact_ends")
+    return (
+        Target("pointact port", ends.ask, _zeromq_streams() + ends.HTTP_STREAMS),
+        Target("pointact answer over http", ends.hear, ends.HTTP_ANSWERS),
+    )
 
 
 def _zeromq_streams() -> tuple[bytes, ...]:
