@@ -30,6 +30,7 @@ from vagus.policies.registry import load_policy
 from vagus.robots.registry import load_robot
 from vagus.robots.robot import Robot
 from vagus.types import Observation
+from vagus.viewing.sources import view_of
 from vsim_rig import NAMES, RATE_HZ, STRIDE, Towards, drive, events
 
 PATIENCE_S = 90.0
@@ -91,6 +92,21 @@ def test_a_run_is_a_dataset_with_provenance_and_a_second_run_goes_on_with_it(
     assert resumed.num_frames > dataset.num_frames
     assert resumed[resumed.num_frames - 1]["observation.images.front"].shape == (3, 48, 64)
     assert len(set(column(resumed, "vagus.session").ravel()) - {-1}) == 2
+
+
+def test_an_episode_is_viewed_with_its_states_ages_and_frames(tmp_path: Path) -> None:
+    root, journal = tmp_path / "set", tmp_path / "journal"
+    drive(vsim(journal), Towards(), LoopConfig(duration_s=3.0, episode_s=1.5), recorded(root))
+    dataset = loaded(root)
+    view = view_of(root, episode=1)
+    shown = view.tracks[0].commanded
+    assert shown is not None
+    rows = column(dataset, "episode_index").ravel() == 1
+    np.testing.assert_allclose(shown.values, column(dataset, "action")[rows, 0])
+    assert "playing" in {band.state for band in view.bands}
+    assert np.isfinite(view.age.values).any()
+    assert len(view.pictures) == rows.sum()
+    assert view.pictures[0].load().shape == (48, 64, 3)
 
 
 def test_the_files_are_their_owners_alone(tmp_path: Path) -> None:

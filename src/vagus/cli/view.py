@@ -32,20 +32,24 @@ RERUN_SUFFIXES = (".rrd",)
 
 @dataclass(frozen=True)
 class ViewCommand:
-    """Show a recorded session: commands, chunks, states, ages, limits and pictures over time.
+    """Show what was recorded: commands, chunks, states, ages, limits and pictures over time.
 
     Without a file to write, the Rerun viewer opens; it needs a display and vagus[view]. Example: vagus view
     runs/20260304-050607-arm-1f2e --html arm.html
     """
 
     path: Annotated[Path, tyro.conf.Positional]
-    """Folder of a recorded session."""
+    """Recorded session, folder of requests that a server has captured, or LeRobot dataset."""
     html: Path | None = None
     """Write a page for any browser, one file that needs no network."""
     png: Path | None = None
     """Draw a picture (.png, .pdf or .svg); needs matplotlib (vagus[view])."""
     save: Path | None = None
     """Write a recording for the Rerun viewer (.rrd); needs rerun-sdk (vagus[view])."""
+    session: str = ""
+    """Of captured requests: the session to show (client:epoch), or its client; empty: the first."""
+    episode: int | None = None
+    """Of a dataset: the episode to show; unset: the first."""
     begin: float | None = None
     """First time to show, in seconds since the first command; unset: from its begin."""
     end: float | None = None
@@ -74,7 +78,8 @@ class ViewCommand:
                 check_output(flag, path, suffixes)
         has_file = any(path is not None for _, path, _ in outputs)
         rerun = None if has_file and self.save is None else _rerun()
-        view = stretch_of(view_of(self.path), self.begin, self.end)
+        whole = view_of(self.path, session=self.session, episode=self.episode)
+        view = stretch_of(whole, self.begin, self.end)
         _tell(view.warnings)
         _write(self.html, lambda _: page_of(view).encode())
         _write(self.png, lambda path: drawing_of(view, path.suffix.lower().removeprefix(".")))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vagus.features import ActionFeature, StateFeature
 from vagus.specs import CameraSpec
@@ -43,6 +46,7 @@ class RecordedEpisode:
         frames: by row.
         horizon: actions in a chunk of the recorded policy; None: not known.
         instruction: what the robot was to do.
+        columns: further numbers of each row, name → (n,).
     """
 
     name: str
@@ -56,6 +60,7 @@ class RecordedEpisode:
     frames: tuple[RowFrame, ...] = ()
     horizon: int | None = None
     instruction: str = ""
+    columns: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.actions)

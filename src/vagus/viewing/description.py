@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from vagus.recording.session import MERGED
 
 __all__ = [
+    "ANSWERED",
     "LINK_LANE",
     "MOTION_LANE",
     "ChunkFan",
@@ -31,6 +32,8 @@ Numbers: TypeAlias = NDArray[np.float64]
 
 LINK_LANE = "link"
 MOTION_LANE = "motion"
+ANSWERED = "answered"
+"""Outcome of a chunk of which only the server's side was recorded."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +88,7 @@ class ChunkFan:
         arrived_s: time at which it was merged or refused.
         times_s: (horizon,) when each action is due.
         values: (horizon, action_dim), in the unit of the tracks.
-        outcome: "merged", or why it was not.
+        outcome: "merged", or why it was not; `ANSWERED`: not known.
     """
 
     seq: int | None
@@ -100,8 +103,8 @@ class ChunkFan:
 
     @property
     def is_merged(self) -> bool:
-        """Whether it entered the plan."""
-        return self.outcome == MERGED
+        """Whether it entered the plan, as far as is known."""
+        return self.outcome in (MERGED, ANSWERED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,7 @@ def _fan(fan: ChunkFan, tracks: Sequence[JointTrack]) -> dict[str, PageContent]:
         "captured": _rounded(fan.captured_s),
         "arrived": _rounded(fan.arrived_s),
         "outcome": fan.outcome,
+        "merged": fan.is_merged,
         "length": len(fan.times_s),
         "times": _times(fan.times_s[[*places]]),
         "values": [*values],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ from vagus.viewing.session_facts import facts_of, lacks_of, max_age_ms_of, title
 from vagus.viewing.spans import bands_of
 
 __all__ = ["view_of_session"]
+
+DEFAULT_UNITS_PER_M = 1000.0
+"""Depth in millimetres, where the recording does not say its unit."""
 
 
 def view_of_session(session: RecordedSession) -> RecordingView:
@@ -165,6 +168,8 @@ def _counted_on(steps: StepTable) -> Numbers:
 def _pictures(session: RecordedSession, zero_ns: int) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
     """Return the pictures in order of time, and a warning about those that have none."""
     begins = _begins_of_steps(session.steps)
+    policy = session.info.policy
+    units = {camera.name: camera.units_per_m for camera in policy.depth_cameras} if policy else {}
     pictures, lost = [], 0
     for frame in session.frames:
         at_ns = frame.captured_ns
@@ -173,7 +178,7 @@ def _pictures(session: RecordedSession, zero_ns: int) -> tuple[tuple[Picture, ..
         if at_ns is None:
             lost += 1
             continue
-        pictures.append(_picture(frame, (at_ns - zero_ns) / NS_PER_S))
+        pictures.append(_picture(frame, (at_ns - zero_ns) / NS_PER_S, units))
     pictures.sort(key=lambda picture: picture.at_s)
     return tuple(pictures), (f"{lost} frames belong to no command and are not shown",) if lost else ()
 
@@ -184,8 +189,13 @@ def _begins_of_steps(steps: StepTable) -> dict[tuple[int, int], int]:
     return {(episode, step): t_ns for episode, step, t_ns in reversed([*rows])}
 
 
-def _picture(frame: RecordedFrame, at_s: float) -> Picture:
+def _picture(frame: RecordedFrame, at_s: float, units_per_m: Mapping[str, float]) -> Picture:
     is_jpeg = frame.path.suffix == ".jpg"
     return Picture(
-        frame.camera, frame.kind.value, at_s, frame.load, jpeg=frame.path.read_bytes if is_jpeg else None
+        frame.camera,
+        frame.kind.value,
+        at_s,
+        frame.load,
+        units_per_m.get(frame.camera, DEFAULT_UNITS_PER_M),
+        frame.path.read_bytes if is_jpeg else None,
     )

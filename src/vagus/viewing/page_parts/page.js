@@ -160,7 +160,7 @@ const lanesRow = () => {
     const middle = 16 + (lanes.length - 1) * LANE_PX + LANE_PX / 2 - 1;
     for (const fan of content.fans) {
       if (fan.arrived < range[0] || fan.arrived > range[1]) continue;
-      const at = x(fan.arrived), isMerged = fan.outcome === "merged";
+      const at = x(fan.arrived), isMerged = fan.merged;
       const path = isMerged ? "M" + at + " " + (middle - 5) + "v10" : "M" + (at - 4) + " " + (middle - 4) + "l8 8m0 -8l-8 8";
       const mark = draw(made.svg, "path", {d: path, stroke: isMerged ? colours.fan : colours.refused, "stroke-width": isMerged ? 1 : 2, class: "arrival"});
       draw(mark, "title", {}, "request " + fan.seq + ": " + fan.outcome + " at " + fan.arrived.toFixed(3) + " s, " + fan.length + " actions from step " + fan.step);
@@ -176,7 +176,7 @@ const isDark = (colour) => {
 const ageRow = () => {
   const hasAge = content.age[1].some((value) => value !== null);
   if (!hasAge && !content.latency[0].length) return null;
-  const made = row("age of the action", "ms", AGE_PX), now = make(made.label, "span", "", {class: "now"});
+  const made = row(hasAge ? "age of the action" : "latency of a chunk", "ms", AGE_PX), now = make(made.label, "span", "", {class: "now"});
   made.draw = () => {
     const isNear = content.max_age !== null && extent([content.age, content.latency], [])[1] > content.max_age * .4;
     const [low, high] = extent([content.age, content.latency], isNear ? [0, content.max_age] : [0]);
@@ -201,8 +201,8 @@ const jointRow = (track, place) => {
   const now = make(made.label, "span", "", {class: "now"});
   const columnOf = (fan) => track.column === null ? null : fan.values[place];
   made.draw = () => {
-    const fans = content.fans.filter((fan) => inRange(fan) && columnOf(fan) && shown[fan.outcome === "merged" ? "merged" : "refused"]);
-    const values = fans.filter((fan) => fan.outcome === "merged").flatMap(columnOf).filter((value) => value !== null);
+    const fans = content.fans.filter((fan) => inRange(fan) && columnOf(fan) && shown[fan.merged ? "merged" : "refused"]);
+    const values = fans.filter((fan) => fan.merged).flatMap(columnOf).filter((value) => value !== null);
     const [low, high] = extent([shown.commanded && track.commanded, shown.measured && track.measured], values);
     const y = (value) => JOINT_PX - (value - low) / (high - low) * JOINT_PX;
     grid(made.svg, JOINT_PX, y, low, high);
@@ -213,7 +213,7 @@ const jointRow = (track, place) => {
         draw(made.svg, "line", {x1: 0, x2: width(), y1: y(track[bound]), y2: y(track[bound]), stroke: colours.bound, "stroke-dasharray": "8 4", class: "bound"});
     const current = fanAt(cursor);
     for (const isMerged of [true, false]) {
-      const path = fans.filter((fan) => (fan.outcome === "merged") === isMerged).map((fan) => lineOf([fan.times, columnOf(fan)], y)).join("");
+      const path = fans.filter((fan) => (fan.merged) === isMerged).map((fan) => lineOf([fan.times, columnOf(fan)], y)).join("");
       if (path) draw(made.svg, "path", {d: path, fill: "none", stroke: isMerged ? colours.fan : colours.refused, "stroke-width": 1.2, opacity: isMerged ? .75 : .85, "stroke-dasharray": isMerged ? "" : "4 2", class: isMerged ? "fan" : "fan refused"});
     }
     if (shown.measured && track.measured) draw(made.svg, "path", {d: lineOf(track.measured, y), fill: "none", stroke: colours.measured, "stroke-width": 1.6, class: "measured"});
@@ -230,7 +230,7 @@ const jointRow = (track, place) => {
   };
   return made;
 };
-const merged = content.fans.filter((fan) => fan.outcome === "merged"), arrivals = merged.map((fan) => fan.arrived);
+const merged = content.fans.filter((fan) => fan.merged), arrivals = merged.map((fan) => fan.arrived);
 const fanAt = (t) => {  // the chunk that was merged last
   if (t === null) return null;
   const fan = merged[firstAfter(arrivals, t) - 1];
@@ -245,7 +245,7 @@ const key = (name, text, drawing) => {
   button.onclick = () => { shown[name] = shown[name] === false; button.setAttribute("aria-pressed", shown[name]); render(); };
 };
 const keys = () => {
-  key("commanded", "commanded", {d: "M0 6H26", stroke: colours.commanded, "stroke-width": 2.5});
+  if (content.tracks.some((track) => track.commanded)) key("commanded", "commanded", {d: "M0 6H26", stroke: colours.commanded, "stroke-width": 2.5});
   if (content.tracks.some((track) => track.measured)) key("measured", "measured", {d: "M0 6H26", stroke: colours.measured, "stroke-width": 2.5});
   if (merged.length) key("merged", "chunks, as predicted", {d: "M0 10C8 8 14 6 26 1M0 10C10 9 18 9 26 9M0 10C8 9 16 7 26 5", stroke: colours.fan, fill: "none"});
   if (merged.length < content.fans.length) key("refused", "chunks that were refused", {d: "M0 6H26", stroke: colours.refused, "stroke-width": 1.5, "stroke-dasharray": "4 2"});

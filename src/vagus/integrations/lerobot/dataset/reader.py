@@ -13,6 +13,7 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
 from vagus.errors import ConfigError, ProtocolError
 from vagus.features import ActionFeature, StateFeature
+from vagus.integrations.lerobot.dataset.provenance import COLUMNS
 from vagus.quoting import quoted
 from vagus.recording.episode import RecordedEpisode, RowFrame
 from vagus.specs import CameraSpec
@@ -61,6 +62,7 @@ def read_dataset_episode(root: Path, episode: int) -> RecordedEpisode:
             for camera in cameras
         ),
         instruction=str(tasks),
+        columns={name: _column(table[name])[:, 0] for name in COLUMNS if name in features},
     )
 
 
