@@ -23,9 +23,11 @@ import jsonschema
 import msgspec
 from mcap.reader import NonSeekingReader, make_reader
 
-from recording.rig import STATE, command, draft, image, ranges, settled
+from recording.rig import STATE, command, contract, draft, image, ranges, settled
 from recording.test_recorder import small_disk as small_disk
 from vagus.control.config import RecorderConfig
+from vagus.control.mapping import OrderMapping
+from vagus.demo.robot import SimRobot
 from vagus.errors import ConfigError, ProtocolError
 from vagus.integrations.mcap import schemas
 from vagus.integrations.mcap.messages import FoxgloveImage
@@ -33,9 +35,11 @@ from vagus.integrations.mcap.recording import McapSession
 from vagus.recording.lines import ChunkLine, StepLine
 from vagus.recording.reader import read
 from vagus.recording.recorder import Recorder
+from vagus.recording.registry import Run, open_recording
 from vagus.recording.session import Json, RecordedSession
 from vagus.recording.session_folder import SessionFolder
 from vagus.recording.sink import SessionSink
+from vagus.specs import ActionFeature, PolicySpec, StateFeature
 from vagus.types import Command, LinkState, MotionState, Provenance
 
 PATIENCE_S = 30.0
@@ -128,6 +132,40 @@ def test_the_index_of_the_file_is_whole(path: Path) -> None:
         (kept,) = reader.iter_metadata()
     assert kept.name == "vagus.summary"
     assert json.loads(kept.metadata["json"])["recorder"]["steps"] == 3
+
+
+@pytest.mark.parametrize("is_private", [True, False])
+def test_the_file_is_the_owners_unless_others_may_read_it(tmp_path: Path, is_private: bool) -> None:
+    session = McapSession(tmp_path / "runs" / "one.mcap", DESCRIPTION, is_private=is_private)
+    session.close({})
+    assert ((session.path.stat().st_mode & 0o077) == 0) is is_private
+    assert ((session.path.parent.stat().st_mode & 0o077) == 0) is is_private
+    with pytest.raises(ConfigError, match="recorder directory"):
+        McapSession(session.path, DESCRIPTION)
+
+
+def test_the_format_is_chosen_by_its_name(tmp_path: Path) -> None:
+    robot = SimRobot()
+    names = tuple(feature.name for feature in robot.spec.actions)
+    policy = PolicySpec(
+        "p",
+        tuple(ActionFeature(name, "rad") for name in names),
+        tuple(StateFeature(name, "rad") for name in names),
+        (),
+        10,
+        6,
+        20.0,
+    )
+    config = RecorderConfig(directory=str(tmp_path), format="mcap")
+    run = Run("sim", "arm-1", "reach", {})
+    opened = open_recording(config, run, robot, OrderMapping(robot.spec, policy), contract(policy))
+    assert isinstance(opened.recorder, Recorder)
+    opened.recorder.close()
+    assert opened.place.endswith(".mcap")
+    session = read(opened.place)
+    assert (session.info.robot, session.info.policy, session.warnings) == (robot.spec, policy, ())
+    with pytest.raises(ConfigError, match=r"name one of the 1 sessions in it, newest last: .*\.mcap"):
+        read(tmp_path)
 
 
 def test_our_reader_finds_what_it_finds_in_a_folder(path: Path, tmp_path: Path) -> None:
@@ -227,9 +265,11 @@ def test_a_chunk_that_would_grow_without_bound_is_not_decompressed(
 ) -> None:
     zstandard, grown = importlib.import_module("zstandard"), list[int]()
 
-    class Watched(zstandard.ZstdDecompressor):  # type: ignore[misc, name-defined] # a class of C
+    theirs = zstandard.ZstdDecompressor
+
+    class Watched:
         def decompress(self, data: bytes, max_output_size: int) -> bytes:
-            found: bytes = super().decompress(data, max_output_size=max_output_size)
+            found: bytes = theirs().decompress(data, max_output_size=max_output_size)
             grown.append(len(found))
             return found
 
@@ -287,7 +327,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from integrations.mcap.test_recording import DESCRIPTION
-from recording.rig import STATE, command, draft, image
+from recording.rig import STATE, command, contract, draft, image
 from vagus.control.config import RecorderConfig
 from vagus.integrations.mcap.recording import McapSession
 from vagus.recording.recorder import Recorder
