@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import http.server
+import importlib
+import json
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -46,6 +48,7 @@ PROTOCOLS = (
     "pointact",
     "pointact_http",
     "lerobot_grpc",
+    "astribot",
     "lerobot_zenoh",
     "lerobot_zenoh_draft",
 )
@@ -165,6 +168,63 @@ def serve_lerobot(brain: Brain, port: int) -> None:
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler("transport.AsyncInference", handlers),)
     )
+    bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    server.start()
+    _say(bound)
+    server.wait_for_termination()
+
+
+def serve_astribot(brain: Brain, port: int, metadata: dict[Key, Value]) -> None:
+    """Serve as the openpi programs of Astribot do: one model, loaded by Configure, for whoever asks."""
+    stubs = importlib.import_module(
+        "integrations.astribot.stubs.openpi_inference_pb2"
+    )  # not in each environment
+    counts = {"ready": 0, "frame": 0}
+
+    def status(_: object, context: grpc.ServicerContext) -> bytes:
+        del context
+        said = {"model_name": "pi05", "action_dim": len(JOINTS), "metadata_json": json.dumps(metadata)}
+        answer: bytes = stubs.ServiceStatus(
+            is_ready=bool(counts["ready"]), current_frame=counts["frame"], **said
+        ).SerializeToString()
+        return answer
+
+    def configure(request: object, context: grpc.ServicerContext) -> bytes:
+        counts.update(ready=1, frame=0)
+        return status(request, context)
+
+    def reset(request: object, context: grpc.ServicerContext) -> bytes:
+        counts["frame"] = 0
+        return status(request, context)
+
+    def act(message: bytes, context: grpc.ServicerContext) -> bytes:
+        del context
+        if not counts["ready"]:
+            return bytes(stubs.ActionChunk(status=stubs.NOT_READY).SerializeToString())
+        try:
+            actions = brain.actions(np.array(stubs.Observation.FromString(message).state, np.float32))
+        except ValueError as error:
+            return bytes(stubs.ActionChunk(status=stubs.ERROR, error_message=str(error)).SerializeToString())
+        if brain.wish == "garbage":
+            return b"\x0a\x03" + GARBAGE[:3]
+        counts["frame"] += 1
+        chunk = stubs.ActionChunk(
+            actions=[stubs.ActionStep(values=row) for row in actions],
+            chunk_size=len(actions),
+            action_dim=actions.shape[1],
+            server_frame_index=counts["frame"],
+        )
+        return bytes(chunk.SerializeToString())
+
+    calls = {"GetStatus": status, "Configure": configure, "Reset": reset, "PredictChunk": act}
+    _serve_calls("openpi.OpenPiInferenceService", calls, port)
+
+
+def _serve_calls(service: str, calls: Mapping[str, Callable[..., bytes]], port: int) -> None:
+    """Serve calls of one message each, with bytes as messages, until killed."""
+    server = grpc.server(ThreadPoolExecutor(4))
+    handlers = {name: grpc.unary_unary_rpc_method_handler(call) for name, call in calls.items()}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
     _say(bound)
@@ -302,20 +362,20 @@ def main() -> None:
     told = parser.parse_args()
     brain = Brain(told.wish, told.offset)
     metadata: dict[Key, Value] = {"model": told.metadata} if told.metadata else {}
-    if told.protocol == "openpi":
-        asyncio.run(serve_openpi(brain, told.port, metadata))
-    elif told.protocol == "lerobot_grpc":
-        serve_lerobot(brain, told.port)
-    elif told.protocol == "pointact":
-        serve_pointact(brain, told.port)
-    elif told.protocol == "pointact_http":
-        serve_pointact_over_http(brain, told.port)
-    elif told.protocol == "lerobot_zenoh":
-        serve_remote_inference(brain, told.port, f"sha256:{told.metadata}", told.router, told.instance)
-    elif told.protocol == "lerobot_zenoh_draft":
-        serve_remote_draft(brain, told.port, told.metadata)
-    else:
-        serve_gr00t(brain, told.port, metadata, told.version)
+    artifact = f"sha256:{told.metadata}"
+    serve: dict[str, Callable[[], None]] = {
+        "openpi": lambda: asyncio.run(serve_openpi(brain, told.port, metadata)),
+        "gr00t": lambda: serve_gr00t(brain, told.port, metadata, told.version),
+        "pointact": lambda: serve_pointact(brain, told.port),
+        "pointact_http": lambda: serve_pointact_over_http(brain, told.port),
+        "lerobot_grpc": lambda: serve_lerobot(brain, told.port),
+        "astribot": lambda: serve_astribot(brain, told.port, metadata),
+        "lerobot_zenoh": lambda: serve_remote_inference(
+            brain, told.port, artifact, told.router, told.instance
+        ),
+        "lerobot_zenoh_draft": lambda: serve_remote_draft(brain, told.port, told.metadata),
+    }
+    serve[told.protocol]()
 
 
 if __name__ == "__main__":

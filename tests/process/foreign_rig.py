@@ -19,6 +19,7 @@ ADDRESSES = {
     "pointact": "pointact+tcp",
     "pointact_http": "pointact+http",
     "lerobot_grpc": "lerobot+grpc",
+    "astribot": "astribot+grpc",
     "lerobot_zenoh": "lerobot+zenoh",
     "lerobot_zenoh_draft": "lerobot_draft+zenoh",
 }
@@ -26,6 +27,7 @@ OPTIONS = {
     "pointact": ("repo_id", "user/model"),
     "pointact_http": ("repo_id", "user/model"),
     "lerobot_grpc": ("policy_type", "act", "checkpoint", "user/act"),
+    "astribot": ("config_name", "pi05_astribot"),
     "lerobot_zenoh": ("deployment", DEPLOYMENT),
     "lerobot_zenoh_draft": ("model_repo", MODEL_REPO, "task", TASK),
 }
@@ -36,6 +38,7 @@ KEYS = {
     "pointact": ("observation.state", "action", "task"),
     "pointact_http": ("observation.state", "action", "task"),
     "lerobot_grpc": ("observation.state", "actions", "task"),
+    "astribot": ("state", "actions", "prompt"),
     "lerobot_zenoh": ("observation.state", "action", "task"),
     "lerobot_zenoh_draft": ("observation.state", "action", "task"),
 }

@@ -34,7 +34,7 @@ SLOW_S = 2.0
 SETTLED_S = 0.5
 IN_FLIGHT_NS = NS_PER_S // 2
 """A question of the last moment before a fault may still be answered."""
-SAYING = ("openpi", "gr00t", "lerobot_zenoh", "lerobot_zenoh_draft")
+SAYING = ("openpi", "gr00t", "astribot", "lerobot_zenoh", "lerobot_zenoh_draft")
 """Protocols whose servers say something about themselves."""
 WISHES = ("nan", "shape", "garbage", "error", "busy")
 
