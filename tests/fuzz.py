@@ -11,6 +11,7 @@ import base64
 import contextlib
 import faulthandler
 import fnmatch
+import importlib
 import random
 import resource
 import struct
@@ -39,8 +40,16 @@ from vagus.gateways.profile_file import load_profile
 from vagus.gateways.wire_mapping import WireMapping
 from vagus.integrations.astribot import motion_codec, session_codec
 from vagus.integrations.astribot.dialect import observation_from, reply_of, request_of
-from vagus.integrations.astribot.messages import AstribotChunk, AstribotCommand, CommandType, Method
+from vagus.integrations.astribot.messages import (
+    AstribotChunk,
+    AstribotCommand,
+    AstribotPolicyConfig,
+    AstribotStatus,
+    CommandType,
+    Method,
+)
 from vagus.integrations.astribot.session import AstribotModel, AstribotSession
+from vagus.integrations.astribot.variants import LEROBOT
 from vagus.integrations.gr00t import dialect as gr00t
 from vagus.integrations.gr00t.batches import batch_of
 from vagus.integrations.lerobot_grpc.canonical import canonical_request
@@ -505,6 +514,8 @@ def _pointact_targets(frames: Path) -> tuple[Target, ...]:
 
 
 def _astribot_targets(frames: Path) -> tuple[Target, ...]:
+    with contextlib.suppress(ImportError):  # loaded here: what an import allocates is no input's doing
+        importlib.import_module("PIL.PngImagePlugin")
     asked = ForeignRequest(Operation.INFER, Envelope("astribot"), _ASTRIBOT)
     seeds = [
         motion_codec.encode_observation(observation_from(asked, encoding=it)) for it in ("jpeg", "png", "raw")
@@ -541,6 +552,25 @@ def _astribot_targets(frames: Path) -> tuple[Target, ...]:
         Target("astribot observation", ask, (*seeds, *_files(frames, "Predict*_c2s*"))),
         Target("astribot chunk", answer, (_astribot_chunk(), *_files(frames, "PredictChunk_0_s2c*"))),
         Target("astribot action", act, _files(frames, "Predict_0_s2c*")),
+        Target(
+            "astribot observation, lerobot",
+            lambda it: LEROBOT.encode_observation(LEROBOT.decode_observation(it)),
+            tuple(seeds),
+        ),
+        Target(
+            "astribot configuration, lerobot",
+            lambda it: LEROBOT.encode_config(LEROBOT.decode_config(it)),
+            (
+                LEROBOT.encode_config(
+                    AstribotPolicyConfig("m", device="cuda", policy_type="act", action_width=22)
+                ),
+            ),
+        ),
+        Target(
+            "astribot status, lerobot",
+            lambda it: LEROBOT.encode_status(LEROBOT.decode_status(it)),
+            (LEROBOT.encode_status(AstribotStatus(is_ready=True, model_name="m", fps=30.0, mode="model")),),
+        ),
         Target("astribot configuration", configure, _files(frames, "Configure_0_c2s*")),
         Target("astribot command", control, tuple(commands)),
         Target(

@@ -18,6 +18,9 @@ from vagus.gateways.neutral import Envelope, ForeignRequest, Operation
 from vagus.gateways.profile import Profile
 from vagus.gateways.profile_file import load_profile
 from vagus.gateways.wire_mapping import WireMapping
+from vagus.integrations.astribot.client import AstribotClient
+from vagus.integrations.astribot.options import AstribotOptions
+from vagus.integrations.astribot.variants import OPENPI
 from vagus.integrations.gr00t.client import Gr00tClient
 from vagus.integrations.gr00t.options import Gr00tOptions
 from vagus.integrations.lerobot_grpc.client import LeRobotGrpcClient
@@ -34,6 +37,7 @@ PROFILES = {
     "gr00t": "so100",
     "pointact": str(Path(__file__).parent / "pointact_so100.yaml"),
     "lerobot_grpc": "so100",
+    "astribot": str(Path(__file__).parent / "astribot_so100.yaml"),
     "lerobot_zenoh_draft": "so101",
 }
 MODEL = "crowd"
@@ -55,6 +59,9 @@ def client_of(protocol: str, address: str, profile: Profile) -> ForeignServer:
     if protocol == "lerobot_zenoh_draft":
         draft_options = LeRobotDraftOptions(model_repo=MODEL, task=TASK, encoding="raw")
         return LeRobotDraftClient(parse_address(f"lerobot_draft+zenoh://{address}"), draft_options, profile)
+    if protocol == "astribot":
+        astribot_options = AstribotOptions(config_name=MODEL, encoding="raw")
+        return AstribotClient(parse_address(f"astribot+grpc://{address}"), OPENPI, astribot_options, profile)
     options = LeRobotGrpcOptions(policy_type="act", checkpoint=MODEL, device="cpu")
     return LeRobotGrpcClient(parse_address(f"lerobot+grpc://{address}"), options, profile)
 

@@ -47,6 +47,7 @@ PROFILES = {
     "gr00t": "so100",
     "pointact": str(HERE / "pointact_so100.yaml"),
     "lerobot_grpc": "so100",
+    "astribot": str(HERE / "astribot_so100.yaml"),
 }
 DRAFT: Mapping[str, object] = {
     "protocol": "lerobot_zenoh_draft",

@@ -63,6 +63,8 @@ EVERYBODY = (
     Kind("pointact-2", 14, "pointact", "pointact_robot", "HTTP"),
     Kind("lerobot-1", 8, "lerobot_grpc", "lerobot_robot"),
     Kind("lerobot-2", 9, "lerobot_grpc", "lerobot_robot"),
+    Kind("astribot-1", 15, "astribot", "astribot_robot", "chunk"),
+    Kind("astribot-2", 16, "astribot", "astribot_robot", "stream"),
     Kind("remote-1", 10, "lerobot_zenoh", "remote_robot", "aligned peer so100"),
     Kind("remote-2", 11, "lerobot_zenoh", "remote_robot", "append client so100"),
     Kind("draft-1", 12, "lerobot_zenoh_draft", "own_robot", "lerobot_zenoh_draft"),

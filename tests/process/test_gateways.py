@@ -34,6 +34,7 @@ ROBOTS = (
     Kind("gr00t-robot", 2, "gr00t", "own_robot", "gr00t"),
     Kind("pointact-robot", 7, "pointact", "own_robot", "pointact"),
     Kind("lerobot-robot", 3, "lerobot_grpc", "own_robot", "lerobot_grpc"),
+    Kind("astribot-robot", 8, "astribot", "own_robot", "astribot"),
     Kind("draft-robot", 6, "lerobot_zenoh_draft", "own_robot", "lerobot_zenoh_draft"),
 )
 NATIVE_ARM = Kind("native", 4)

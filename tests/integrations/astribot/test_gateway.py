@@ -38,11 +38,14 @@ from vagus.errors import ConfigError
 from vagus.gateway_config import GatewayConfig
 from vagus.gateways import call_pace, callers
 from vagus.gateways.gateway import Gateway
+from vagus.gateways.recognition.address import parse_searched
+from vagus.gateways.recognition.search import search
 from vagus.gateways.registry import listener_of
 from vagus.integrations.astribot.gateway import OVERTAKEN, AstribotListener
 from vagus.integrations.astribot.motion_codec import decode_chunk
 from vagus.integrations.astribot.session_codec import decode_status
 from vagus.transport.memory import MemoryNetwork
+from vagus.transport.zenoh_config import ZenohConfig
 
 GOLDEN = {file.stem: file.read_bytes() for file in (Path(__file__).parent / "golden").glob("*.bin")}
 ANSWERS: dict[str, Callable[[bytes], pb2.Action | pb2.ActionChunk | pb2.ServiceStatus]] = {
@@ -516,6 +519,16 @@ def test_a_fault_of_ours_is_said_in_the_answer(
 
 
 # the listener
+
+
+def test_a_search_finds_both_services_and_takes_no_place(stand: Stand) -> None:
+    before = stand.gateway.metrics.peers
+    found = search(parse_searched(stand.listener.address), ZenohConfig())
+    assert {(one.protocol, one.version, one.is_kept) for one in found.recognised} == {
+        ("Astribot S1 gRPC", "openpi", True),
+        ("Astribot S1 gRPC", "lerobot", True),
+    }
+    assert stand.gateway.metrics.peers <= before
 
 
 def test_the_registry_makes_it_and_an_address_in_use_is_said() -> None:
