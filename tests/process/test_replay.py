@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,16 @@ import pytest
 
 from process.rig import Rig, call, check_one_line, outcome_of, rig_in, summary_of
 from vagus.cli.exit_code import ExitCode
+from vagus.replay.forecast import Forecast
 from vagus.replay.resend import ResendReport
 from vagus.replay.robot import ReplayReport
+from vagus.transport.faults import FaultProxy, Faults
+
+REPEATED_RAD = 1e-9
+"""Largest difference of a command computed again from the same chunks at the same times."""
+DELAY_MS = 300.0
+SHARE_APART = 0.12
+"""Largest difference of the shares of time without a plan, predicted and real: a hold more or less in ten."""
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
 
@@ -40,7 +49,7 @@ def recording(rig: Rig) -> Path:
 
 def test_a_recording_drives_a_robot_as_it_was_driven(rig: Rig, recording: Path) -> None:
     server = rig.serve("second", policy=f"replay:{recording}", options=())
-    outcome = outcome_of(rig.start_robot("again", "--duration-s", "4", "--trust-units"))
+    outcome = outcome_of(rig.start_robot("again", "--duration-s", "4"))
     server.end()
     assert outcome.report.audit.violations == 0
     assert not outcome.starved_between(outcome.plan_rows[0].t_ns, outcome.plan_rows[-1].t_ns)
@@ -59,7 +68,7 @@ def test_a_recording_drives_a_robot_as_it_was_driven(rig: Rig, recording: Path) 
 
 def test_a_recording_is_fed_to_a_policy_and_the_joints_are_compared(rig: Rig, recording: Path) -> None:
     server = rig.serve("third", policy="reach", options=())
-    run = summary_of(rig.start_robot("fed", "--trust-units", robot=f"replay:{recording}"))
+    run = summary_of(rig.start_robot("fed", robot=f"replay:{recording}"))
     server.end()
     assert run.reason == "finished"
     assert run.episodes == 1
@@ -85,7 +94,38 @@ def test_captures_are_the_same_to_the_same_build_and_different_to_another(rig: R
     server.end()
 
 
+def test_the_recorded_network_gives_the_recorded_commands_and_a_worse_one_is_judged(recording: Path) -> None:
+    same = forecast_of(call("replay", str(recording), "--json"), ExitCode.OK)
+    assert same.simulated == same.recorded
+    assert max(joint.max for joint in same.joints) < REPEATED_RAD
+    assert all(request["is_recorded"] for request in same.requests)
+    assert same.verdict.startswith("yes")
+    worse = forecast_of(call("replay", str(recording), "--json", "--latency-ms", "600"), ExitCode.DIFFERENT)
+    assert worse.verdict.startswith("safe, but not smooth")
+    assert worse.simulated.share > 0.05
+
+
+@pytest.mark.slow
+def test_a_real_delay_does_what_was_forecast(rig: Rig) -> None:
+    server = rig.serve("sixth", policy="reach", options=())
+    record = ("--record", str(rig.folder / "long"), "--duration-s", "10")
+    base = summary_of(rig.start_robot("base", *record))
+    with FaultProxy("127.0.0.1", rig.port, faults=Faults(delay_ms=DELAY_MS)) as proxy:
+        outcome = outcome_of(rig.start_robot("slow", "--duration-s", "15", port=proxy.port))
+    server.end()
+    done = call("replay", base.recording, "--json", "--latency-ms", str(2 * DELAY_MS))
+    forecast = forecast_of(done, ExitCode.DIFFERENT)
+    first, last = outcome.plan_rows[0].t_ns, outcome.plan_rows[-1].t_ns
+    share = outcome.starved_between(first, last) / sum(first <= row.t_ns < last for row in outcome.rows)
+    assert abs(forecast.simulated.share - share) < SHARE_APART, (forecast.simulated, share)
+
+
+def forecast_of(done: subprocess.CompletedProcess[str], code: ExitCode) -> Forecast:
+    assert done.returncode == code, done.stdout + done.stderr
+    return msgspec.json.decode(done.stdout, type=Forecast)
+
+
 def test_what_cannot_be_replayed_is_refused_in_one_line(rig: Rig, tmp_path: Path) -> None:
     check_one_line(rig.call("serve", "--policy", f"replay:{tmp_path}"), ExitCode.CONFIG, "none of these")
     check_one_line(call("run", "--robot", f"replay:{tmp_path}/absent"), ExitCode.CONFIG, "does not exist")
-    check_one_line(rig.call("replay", str(tmp_path)), ExitCode.CONFIG, "captured requests")
+    check_one_line(call("replay", str(tmp_path)), ExitCode.CONFIG, "none of these")

@@ -43,7 +43,7 @@ class ExitCode(enum.IntEnum):
     NOT_STOPPED = 10
     """`robot.stop()` failed or did not return: the robot may still move."""
     DIFFERENT = 11
-    """A replay has found another behaviour than was recorded."""
+    """A replay has found another behaviour than was recorded, or a hold that was none."""
     INTERRUPTED = 130
     """Ctrl-C, a closed terminal or any other signal but SIGTERM, which is 0; the robot was stopped first."""
 

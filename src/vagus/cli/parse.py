@@ -31,7 +31,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "vagus.cli.profile:ProfileCommand",
         "Check a profile of a gateway, or list those that vagus brings.",
     ),
-    "replay": ("vagus.cli.replay:ReplayCommand", "Send captured requests again and compare the answers."),
+    "replay": (
+        "vagus.cli.replay:ReplayCommand",
+        "Compare builds by captures, or play a session on another network.",
+    ),
     "view": ("vagus.cli.view:ViewCommand", "Show a recorded session: in Rerun, as a page or as a picture."),
     "chaos": ("vagus.cli.chaos:ChaosCommand", "Forward a TCP port with faults."),
     "lerobot-rollout": (
