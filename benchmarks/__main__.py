@@ -25,6 +25,7 @@ NAMES = (
     "tick_cost",
     "delay",
     "point_cloud",
+    "depth_codecs",
 )
 """Each is a module of this package; docs/benchmarks has their results."""
 

@@ -12,6 +12,7 @@ import pytest
 from vagus.errors import ConfigError
 from vagus.server.config import ServeConfig, ServingChoice
 from vagus.server.manifest import load_manifest, parse_manifest
+from vagus.specs import DepthCameraSpec
 
 YAML = b"""
 policy: arm.py:act
@@ -21,6 +22,8 @@ options: {gain: 1.5, name: x, fast: true, n: 2}
 spec:
   actions: {pan: rad, lift: rad}
   cameras: {front: [96, 128]}
+  depth_cameras: {deep: [48, 64]}
+  depth_units_per_m: 10000
 zenoh:
   connect: [tcp/10.0.0.5:7447]
 """
@@ -39,6 +42,8 @@ def test_yaml_toml_and_json_give_the_same_settings() -> None:
             [spec]
             actions = {pan = "rad", lift = "rad"}
             cameras = {front = [96, 128]}
+            depth_cameras = {deep = [48, 64]}
+            depth_units_per_m = 10000
             [zenoh]
             connect = ["tcp/10.0.0.5:7447"]
         """
@@ -48,6 +53,7 @@ def test_yaml_toml_and_json_give_the_same_settings() -> None:
     assert config.options == {"gain": 1.5, "name": "x", "fast": True, "n": 2}
     assert list(config.spec.actions) == ["pan", "lift"]
     assert config.spec.cameras == {"front": (96, 128)}
+    assert config.spec.to_spec().depth_cameras == (DepthCameraSpec("deep", 48, 64, 10_000.0),)
     assert config.zenoh.connect == ("tcp/10.0.0.5:7447",)
 
 

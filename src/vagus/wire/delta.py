@@ -2,8 +2,8 @@
 
 The differences are counted modulo 65,536 and written so that small ones of either sign are small numbers
 (0, -1, 1, -2, … become 0, 1, 2, 3, …). Their high bytes go first, all together, then their low bytes; both as
-one zlib stream, which has a checksum. On frames with the noise of a stereo camera this is 1.3 to 1.4 times as
-small as a PNG and takes half the time.
+one zlib stream, which has a checksum. With the noise of a stereo camera this is 1.3 times as small as the PNG
+of this package and quicker made, and 1.2 times as small as one at zlib's default level.
 """
 
 from __future__ import annotations
