@@ -21,6 +21,8 @@ from vagus.replay.resend import ResendReport, resend
 from vagus.replay.verdict import Comparison, Sameness
 from vagus.server.config import ServeConfig
 from vagus.types import ActionChunk
+from vagus.wire.codec import decode
+from vagus.wire.schema import ResetMessage
 
 TIMEOUT_S = 5.0
 
@@ -169,6 +171,23 @@ def test_a_server_that_goes_away_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(LinkError):
         replayed(captured(tmp_path), on_compared=end)
+
+
+def test_each_captured_episode_begins_with_a_reset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = read_captures(captured(tmp_path))
+    asked: list[bytes] = []
+    with serving(ServeConfig(warm_up=False, model=MODEL)) as stand:
+        link = stand.network.link("replay")
+        query = link.query
+
+        def listening(key: str, payload: bytes, *, timeout_s: float) -> tuple[bytes, ...]:
+            if key.endswith("/reset"):
+                asked.append(payload)
+            return query(key, payload, timeout_s=timeout_s)
+
+        monkeypatch.setattr(link, "query", listening)
+        resend(link, folder, Resending(None, "replay", 0.0, TIMEOUT_S), lambda _: None)
+    assert [decode(payload, ResetMessage).episode for payload in asked] == [0, 1, 2, 3]
 
 
 def test_the_sessions_are_closed_and_say_what_they_are(tmp_path: Path) -> None:
