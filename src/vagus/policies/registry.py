@@ -32,12 +32,14 @@ __all__ = [
 
 BACKENDS: Mapping[str, str] = {
     "lerobot": "vagus.integrations.lerobot.policy.policy:LeRobotPolicy",
+    "pointact-echo": "vagus.integrations.pointact.echo:EchoPolicy",
     "reach": "vagus.demo.reach:ReachPolicy",
 }
 """Name → module:class. What a backend needs beyond the base package is in the extra of its name."""
 
 BACKEND_OPTIONS: Mapping[str, str] = {
     "lerobot": "vagus.integrations.lerobot.policy.options:LeRobotOptions",
+    "pointact-echo": "vagus.integrations.pointact.echo_options:EchoOptions",
     "reach": "vagus.demo.reach_options:ReachOptions",
 }
 """Name → module:class of the backend's own settings, a frozen dataclass; it needs no framework."""
