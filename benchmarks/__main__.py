@@ -17,6 +17,7 @@ __all__ = ["NAMES", "main"]
 
 NAMES = (
     "control_isolation",
+    "recording",
     "round_trip",
     "gateways",
     "delivery",

@@ -1,4 +1,4 @@
-"""The real control loop at 100 Hz, with and without the engine: `FRAMES none|near|far [ENDPOINT]`.
+"""The real control loop at 100 Hz: `FRAMES none|near|far [ENDPOINT [FORMAT FOLDER]]`, recorded or not.
 
 The robot costs nothing: its state is at hand, and its cameras hold finished frames, as a driver's buffers do.
 """
@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -17,7 +19,7 @@ from benchmarks.programs.driver import CAMERAS, STATE_DIM, announce
 from benchmarks.programs.policies import echo_spec
 from vagus.clock import MonotonicClock
 from vagus.control.camera import ClientPort
-from vagus.control.config import LoopConfig
+from vagus.control.config import LoopConfig, RecorderConfig
 from vagus.control.controller import EnginePort
 from vagus.control.loop import ControlLoop
 from vagus.control.mapping import OrderMapping
@@ -30,6 +32,7 @@ from vagus.edge.config import EdgeConfig, ImageCodec
 from vagus.edge.engine.engine import Engine
 from vagus.edge.engine.playback import Gap, plain_gap
 from vagus.edge.handoff import Settled
+from vagus.recording.registry import Recording, Run, open_recording
 from vagus.specs import Limits, PolicySpec, RobotSpec
 from vagus.transport.host import host_id
 from vagus.transport.zenoh import ZenohLink
@@ -51,6 +54,13 @@ CAMERA_COUNT = 2
 EXECUTE_HORIZON = 3
 """Steps at 30 Hz between two requests: ten requests a second."""
 LIMITS = Limits(lower=-3.0, upper=3.0, velocity=2.0, acceleration=10.0, jerk=200.0)
+FORMATS: Mapping[str, Literal["folder", "mcap", "lerobot"]] = {
+    "": "folder",
+    "folder": "folder",
+    "mcap": "mcap",
+    "lerobot": "lerobot",
+}
+"""Word of the command line → format; without a folder, nothing is recorded."""
 PROVENANCE = Provenance(None, None, 0, None, None, None, LinkState.STREAMING, MotionState.PLAYING)
 
 
@@ -160,19 +170,29 @@ class WatchedClock(MonotonicClock):
         self.lateness_us.append(max(self.now_ns() - deadline_ns, 0) / 1000)
 
 
-def drive(robot: FreeRobot, policy: PolicySpec, engine: EnginePort, client: ClientPort) -> None:
+def drive(
+    robot: FreeRobot,
+    policy: PolicySpec,
+    engine: EnginePort,
+    client: ClientPort,
+    open_recorder: Callable[[OrderMapping], Recording] = lambda _: Recording(),
+) -> None:
     """Run the loop for as long as the next line says, and tell how late its ticks were."""
     mapping = OrderMapping(robot.spec, policy)
     for line in sys.stdin:
         seconds = float(json.loads(line)["seconds"])
         motion = Motion(mapping.actions, mapping.state_names, tick_s=1.0 / RATE_HZ)
         clock = WatchedClock()
-        parts = LoopPorts(robot, engine, client, motion, mapping)
-        read_before = robot.frames_read
+        recording = open_recorder(mapping)
+        recorder = recording.recorder
+        parts = LoopPorts(robot, engine, client, motion, mapping, recorder, recording.read_images)
+        read_before, cpu_before_s = robot.frames_read, time.process_time()
         summary = ControlLoop(parts, LoopConfig(duration_s=seconds), clock).run()
         announce(
             lateness_us=clock.lateness_us,
             requests=robot.frames_read - read_before,
+            cpu_s=time.process_time() - cpu_before_s,
+            counters={} if recorder is None else dict(recorder.counters),
             plan_actions=summary.plan_actions,
             reason=summary.reason.value,
             error=summary.error,
@@ -180,7 +200,7 @@ def drive(robot: FreeRobot, policy: PolicySpec, engine: EnginePort, client: Clie
         return  # a loop runs once; the next block starts a process of its own
 
 
-def main(frames_path: str, place: str, endpoint: str) -> None:
+def main(frames_path: str, place: str, endpoint: str = "", recorded: str = "", folder: str = "") -> None:
     policy = echo_spec(cameras=CAMERA_COUNT)
     frames = np.load(frames_path)
     moments = [dict(zip(CAMERAS[:CAMERA_COUNT], m[:CAMERA_COUNT], strict=True)) for m in frames]
@@ -197,10 +217,18 @@ def main(frames_path: str, place: str, endpoint: str) -> None:
     with ZenohLink(ZenohConfig(connect=(endpoint,), shared_memory=is_near)) as link:
         opener = SessionOpener(link, robot.spec, config, identity)
         with PolicyClient(opener, Engine, instruction="hold") as client:
-            client.open()
+            contract = client.open()
+            record = RecorderConfig(directory=folder, format=FORMATS[recorded])
+            run = Run("free", "robot", "hold", {})
             announce(ready=True)
-            drive(robot, policy, client.engine, client)
+            drive(
+                robot,
+                policy,
+                client.engine,
+                client,
+                lambda mapping: open_recording(record, run, robot, mapping, contract),
+            )
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else "")
+    main(*sys.argv[1:])
