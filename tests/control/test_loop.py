@@ -19,12 +19,13 @@ from vagus.control.config import LoopConfig
 from vagus.control.loop import ControlLoop
 from vagus.control.loop_stats import EndReason, LoopSummary
 from vagus.edge.handoff import Settled
-from vagus.errors import ConfigError, RobotError, SpecError
+from vagus.errors import ConfigError, GateError, RobotError, SpecError
 from vagus.specs import ActionKind, Limits
 from vagus.types import (
     ActionArray,
     Command,
     DepthImage,
+    Directive,
     FloatArray,
     Image,
     LinkState,
@@ -69,6 +70,23 @@ def assert_stopped_and_then_quiet(calls: list[str]) -> None:
     assert set(calls[first : last + 1]) == {"stop"}
     assert calls[last + 1] == "close"
     assert "command" not in calls[last:]
+
+
+def test_what_became_of_a_chunk_is_recorded_also_in_the_tick_that_fails_by_it() -> None:
+    recorder = NotingRecorder()
+    rig = Rig(config=SHORT, recorder=recorder)
+    advance = rig.motion.advance
+
+    def fail_at_a_plan(directive: Directive, state: FloatArray, *, is_trusted: bool = True) -> Command:
+        if directive.motion is MotionState.PLAYING:
+            raise GateError("the chunk cannot be played")
+        return advance(directive, state, is_trusted=is_trusted)
+
+    rig.motion.advance = fail_at_a_plan  # type: ignore[method-assign]
+    summary = rig.loop.run()
+    assert "the chunk cannot be played" in summary.error
+    assert [settled.outcome for _, settled in recorder.chunks] == ["merged"]
+    assert recorder.chunks[0][1].proposal.source.seq == 1
 
 
 def test_a_loop_plays_the_plan_and_ends_in_time() -> None:

@@ -35,7 +35,7 @@ RUN = Run(
     "sim",
     "arm-1",
     "",
-    {"site": "lab"},
+    {"site": "lab", "bytes": "\udcff"},
     ("joint_1: no limit",),
     {"front": "wrist"},
     {"edge": EdgeConfig(buffer_time_s=0.25), "loop": LoopConfig(duration_s=3.0), "network_extra": ("a",)},
@@ -59,7 +59,7 @@ def test_robot_policy_and_terms_are_read_as_they_were(session: RecordedSession) 
     assert (info.robot_label, info.robot_name, info.service) == ("sim", "arm-1", "reach/2/default")
     assert (info.model_hash, info.wire_version, info.image_codec) == ("ab12", SCHEMA_VERSION, "jpeg")
     assert (info.instruction, info.tick_rate_hz, info.step_rate_hz) == ("reach the ball", 100.0, 20.0)
-    assert (info.tags, info.vouched) == ({"site": "lab"}, ("joint_1: no limit",))
+    assert (info.tags, info.vouched) == ({"site": "lab", "bytes": "?"}, ("joint_1: no limit",))
 
 
 def test_columns_have_units_and_limits_in_the_order_of_the_policy(session: RecordedSession) -> None:

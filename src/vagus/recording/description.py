@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import TypeVar
@@ -36,7 +37,7 @@ def describe(run: Run, robot: Robot, mapping: OrderMapping, contract: Contract) 
     """
     spec, said = robot.spec, contract.capabilities
     renamed = rename_robot_spec(spec, run.rename)
-    return {
+    said_of_run: dict[str, Json] = {
         "format": FORMAT,
         "vagus": __version__,
         "began": {"utc": datetime.now(timezone.utc).isoformat(), "monotonic_ns": monotonic_ns()},
@@ -68,6 +69,7 @@ def describe(run: Run, robot: Robot, mapping: OrderMapping, contract: Contract) 
         },
         "settings": _settings(run),
     }
+    return _encodable(said_of_run)
 
 
 def _used(offered: tuple[_CameraT, ...], wanted: tuple[_CameraT, ...]) -> tuple[_CameraT, ...]:
@@ -79,6 +81,13 @@ def _used(offered: tuple[_CameraT, ...], wanted: tuple[_CameraT, ...]) -> tuple[
 def _settings(run: Run) -> dict[str, Json]:
     sections: Mapping[str, object] = {"rename": dict(run.rename), **run.settings}
     return {name: _plain(section) for name, section in sections.items()}
+
+
+def _encodable(table: dict[str, Json]) -> dict[str, Json]:
+    """Return a table in which "?" stands for what is no Unicode: an argument may hold any bytes."""
+    text = json.dumps(table, ensure_ascii=False).encode("utf-8", "replace")
+    found: dict[str, Json] = json.loads(text)
+    return found
 
 
 def _plain(value: object) -> Json:

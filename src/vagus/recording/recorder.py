@@ -148,7 +148,7 @@ class Recorder:
         try:
             self._sink.close(record)
         except OSError as error:
-            logger.warning("the summary could not be written: %s", error)
+            logger.warning("the end of the recording could not be written: %s", error)
 
     def _run(self) -> None:
         waited_s = 0.0
