@@ -15,8 +15,8 @@ __all__ = ["Place", "PlaceKind", "kind_of", "parse_place"]
 
 EPISODE = re.compile(r"(?P<path>.+)#episode=(?P<episode>\d{1,9})")
 WANTED = (
-    "a recorded session (a folder with metadata.json and steps.jsonl), captures of a server (a folder of "
-    "*.capture) or a LeRobot dataset (a folder with meta/info.json)"
+    "a recorded session (a folder with metadata.json and steps.jsonl, or an .mcap file), captures of a "
+    "server (a folder of *.capture) or a LeRobot dataset (a folder with meta/info.json)"
 )
 
 
