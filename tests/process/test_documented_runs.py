@@ -35,6 +35,7 @@ def why_not(line: Typed) -> str:
         "needs certificates, see tests/transport/test_router_acl.py": r"tls",
         "needs a foreign server, see test_foreign_servers.py and test_hosted_policy.py": r"\w\+\w+://",
         "needs a recording, see test_replay.py": r"replay:",
+        "needs a policy of its profile, see test_astribot_robot.py": r"gateway astribot",
         "needs an environment that is not installed": "" if find_spec("gym_pusht") else r"gym:|push",
     }
     return next((reason for reason, mark in reasons.items() if mark and re.search(mark, line.text)), "")

@@ -18,7 +18,7 @@ __all__ = ["LEVEL_VARIABLE", "LogFlags", "LogLevel", "flush_log", "log_to_termin
 LEVEL_VARIABLE = "VAGUS_LOG"
 """Environment variable with the level, for all commands; `--log-level` wins."""
 
-TOLD = ("vagus.run", "vagus.edge.client.first_contact")
+TOLD = ("vagus.run", "vagus.edge.client.first_contact", "vagus.control.ready")
 """Loggers that are shown from INFO on by default: what a run waits for, and its events."""
 
 
