@@ -28,9 +28,9 @@ from process.rig import (
 from vagus.cli.exit_code import ExitCode
 from vagus.clock import NS_PER_S, monotonic_ns
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(300), pytest.mark.slow]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(420), pytest.mark.slow]
 
-BUFFER = ("--buffer-time-s", "0.5", "--backoff-max-s", "2", "--max-offline-s", "20")
+BUFFER = ("--buffer-time-s", "0.5", "--backoff-max-s", "2", "--max-offline-s", "40")
 SLOW_S = 2.0
 SETTLED_S = 0.5
 IN_FLIGHT_NS = NS_PER_S // 2

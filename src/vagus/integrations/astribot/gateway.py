@@ -36,6 +36,9 @@ __all__ = ["AstribotListener"]
 
 MAX_BYTES: Final = 100 << 20
 """Largest message that is received, that of the original; `max_message_mb` bounds what is looked at."""
+STREAMS: Final = 8 * MAX_CALLS
+"""Streams of one connection; gRPC counts one for a while after its call has been answered, and one more than
+these is refused without a word."""
 CUT_S: Final = 0.1
 """Time within which a stream that its robot has ended turns out to be a connection that was cut."""
 OVERTAKEN: Final = "overtaken: a newer observation came before this one was answered"
@@ -70,11 +73,10 @@ class AstribotListener:
         self._gateway = gateway
         self._robots = AstribotRobots(gateway, clock)
         limits = GrpcLimits(
-            workers=MAX_CALLS * gateway.config.max_peers + MAX_STRANGERS,
-            streams=MAX_CALLS,
-            max_bytes=MAX_BYTES,
+            workers=MAX_CALLS * gateway.config.max_peers + MAX_STRANGERS, streams=STREAMS, max_bytes=MAX_BYTES
         )
         self._listener = GrpcListener(grpc, gateway, limits, self._robots.sweep, clock)
+        self._streams: set[ObservationStream] = set()
         self._pace = CallPace(gateway.metrics, clock, self._listener.stopping)
 
     @property
@@ -92,7 +94,12 @@ class AstribotListener:
 
     def close(self) -> None:
         """Answer what is in progress, and stop. Twice does nothing."""
-        self._listener.close(self._robots.close)
+        self._listener.close(self._end)
+
+    def _end(self) -> None:
+        for stream in tuple(self._streams):  # one atomic step, whoever adds or takes out meanwhile
+            stream.end()
+        self._robots.close()
 
     # -- calls ------------------------------------------------------------------------------------------
 
@@ -157,6 +164,7 @@ class AstribotListener:
         if not call.add_callback(stream.cut):
             return
         reader = Supervised(partial(_read, messages, stream), name="astribot-stream")
+        self._streams.add(stream)
         try:
             with self._robots.calling(address):
                 reader.start()
@@ -168,6 +176,8 @@ class AstribotListener:
         except VagusError as error:
             self._pace.refuse(address, error)
             yield _failure(variant, Method.PREDICT, error, None)
+        finally:
+            self._streams.discard(stream)
 
     def _turns(self, variant: AstribotVariant, stream: ObservationStream, address: str) -> Iterator[bytes]:
         while not self._listener.stopping.is_set():
