@@ -9,7 +9,6 @@ import rerun.blueprint as rrb
 from vagus.integrations.rerun.entities import (
     ABOUT,
     EVENTS,
-    SCENE,
     SESSION_TIME,
     STATES,
     camera_path,
@@ -18,23 +17,20 @@ from vagus.integrations.rerun.entities import (
 
 __all__ = ["blueprint_for"]
 
-PER_TAB = 7
+PER_TAB = 6
 """Joints under each other; more are in further tabs."""
 LEFT, RIGHT = 1.0, 2.2
-LANE_SHARE, AGE_SHARE, JOINT_SHARE = 0.55, 1.0, 1.3
+LANE_SHARE, AGE_SHARE, JOINT_SHARE = 0.75, 1.3, 1.5
 """Heights of a lane of states, of the ages, and of a joint."""
 
 
-def blueprint_for(
-    joints: Sequence[str], cameras: Sequence[str], *, lanes: int, has_points: bool
-) -> rrb.Blueprint:
+def blueprint_for(joints: Sequence[str], cameras: Sequence[str], *, lanes: int) -> rrb.Blueprint:
     """Return the layout.
 
     Args:
         joints: names of the joints, in their order.
         cameras: names of the cameras.
         lanes: number of lanes of states.
-        has_points: a depth camera has intrinsics, so that its points can be seen in space.
     """
     texts = rrb.Tabs(
         rrb.TextDocumentView(origin=ABOUT, name="about"), rrb.TextLogView(origin=EVENTS, name="events")
@@ -42,8 +38,6 @@ def blueprint_for(
     seen: list[rrb.Container | rrb.View] = [
         rrb.Spatial2DView(origin=camera_path(camera), name=camera) for camera in cameras
     ]
-    if has_points:
-        seen.insert(0, rrb.Spatial3DView(origin=SCENE, name="points"))
     left = rrb.Vertical(*seen, texts)
     right = rrb.Vertical(
         rrb.StateTimelineView(origin=STATES, name="states"),
@@ -68,8 +62,14 @@ def _joints(joints: Sequence[str]) -> rrb.Container:
 
 def _column(joints: Sequence[str]) -> rrb.Vertical:
     name = " … ".join(dict.fromkeys((*joints[:1], *joints[-1:])))
-    views = (
-        rrb.TimeSeriesView(origin=joint_path(one), name=one, plot_legend=rrb.PlotLegend(visible=False))
-        for one in joints
+    return rrb.Vertical(*(_joint(one) for one in joints), name=name)
+
+
+def _joint(name: str) -> rrb.TimeSeriesView:
+    """Return the view of a joint, without its bounds: far ones would leave its motion little height."""
+    return rrb.TimeSeriesView(
+        origin=joint_path(name),
+        contents=["$origin/**", "- $origin/lower", "- $origin/upper"],
+        name=name,
+        plot_legend=rrb.PlotLegend(visible=False),
     )
-    return rrb.Vertical(*views, name=name)

@@ -61,7 +61,7 @@ def _connect(stream: rr.RecordingStream, opening: LiveOpening) -> None:
     """Connect the stream to a file or a viewer."""
     joints = [joint.name for joint in opening.joints]
     cameras = (*opening.cameras, *opening.depth_cameras)
-    blueprint = blueprint_for(joints, cameras, lanes=3, has_points=False)
+    blueprint = blueprint_for(joints, cameras, lanes=3)
     if is_file(opening.target):
         open_file(Path(opening.target), "wb").close()
         stream.save(opening.target, default_blueprint=blueprint)

@@ -73,9 +73,7 @@ def _stream(view: RecordingView) -> rr.RecordingStream:
 
 
 def _blueprint(view: RecordingView) -> rrb.Blueprint:
-    return blueprint_for(
-        [track.name for track in view.tracks], view.cameras, lanes=len(view.lanes), has_points=False
-    )
+    return blueprint_for([track.name for track in view.tracks], view.cameras, lanes=len(view.lanes))
 
 
 def _written(stream: rr.RecordingStream, view: RecordingView) -> tuple[str, ...]:
