@@ -26,7 +26,7 @@ MAX_TEXT = 200
 
 _Int: TypeAlias = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 _Text: TypeAlias = Annotated[str, Meta(max_length=MAX_TEXT)]
-_Row: TypeAlias = "list[float | None]"
+_Row: TypeAlias = list[float | None]
 _LineT = TypeVar("_LineT")
 
 
