@@ -244,3 +244,19 @@ def test_what_is_held_needs_no_bound_and_goes_nowhere_as_a_fallback() -> None:
     assert lacking_bounds(STAYS) == ()
     assert fallback_of(STAYS, Fallbacks(position=FallbackMode.RETURN_TO_START)) is FallbackMode.REPEAT_LAST
     robot(STAYS, state={"neck": "rad"})
+
+
+HAND = [
+    ActionFeature(f"hand_{axis}", "rad", rotation="hand:rotvec", feedback=f"hand_{axis}") for axis in "xyz"
+]
+
+
+@pytest.mark.parametrize("what", ["held", "ready"])
+def test_a_rotation_is_held_or_ready_as_a_whole(what: str) -> None:
+    state = {feature.name: "rad" for feature in HAND}
+    whole = [
+        replace(feature, is_held=True) if what == "held" else replace(feature, ready=0.5) for feature in HAND
+    ]
+    robot(*whole, state=state)
+    with pytest.raises(SpecError, match=rf"'hand:rotvec': wanted {what} for all of its 3 .* {what} for 1"):
+        robot(whole[0], *HAND[1:], state=state)

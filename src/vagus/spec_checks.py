@@ -128,6 +128,7 @@ def check_measured(actions: Sequence[ActionFeature], state: Mapping[str, str]) -
             raise SpecError(
                 f"rotation group {group!r}", wanted="feedback for all of it or none", got=f"none for {blind}"
             )
+        _check_whole(group, members)
 
 
 def check_frame_size(name: str, height: int, width: int) -> None:
@@ -270,6 +271,18 @@ def _check_rotvec(feature: ActionFeature) -> None:
             wanted="rad: a rotation vector is axis times angle in rad",
             got=repr(feature.unit),
         )
+
+
+def _check_whole(group: str, members: Sequence[ActionFeature]) -> None:
+    """Check that a rotation is held as a whole, and goes to a ready one as a whole."""
+    held, ready = sum(f.is_held for f in members), sum(f.ready is not None for f in members)
+    for what, count in (("held", held), ("ready", ready)):
+        if 0 < count < len(members):
+            raise SpecError(
+                f"rotation group {group!r}",
+                wanted=f"{what} for all of its {len(members)} numbers or none",
+                got=f"{what} for {count}",
+            )
 
 
 def _check_feedback(feature: ActionFeature, feedback: str, state: Mapping[str, str]) -> None:

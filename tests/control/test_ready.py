@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from control.rig import LIMITS, Rig
+from control.rig import LIMITS, EpisodicRobot, Rig
 from vagus.control.config import LoopConfig, SensesConfig
 from vagus.control.loop_stats import EndReason
 from vagus.control.ready import check_ready
@@ -164,3 +164,32 @@ def test_a_robot_without_a_ready_pose_or_without_a_measurement_is_refused() -> N
     ):
         check_ready([arm, blind])
     check_ready([arm, ActionFeature("g", "", ActionKind.BINARY, is_measured=False, safe=0.0)])
+
+
+def test_the_way_begins_where_an_episode_has_put_the_robot() -> None:
+    rig = Rig(config=replace(WAY, duration_s=None, episodes=2), ready=READY, is_episodic=True)
+    assert isinstance(rig.robot, EpisodicRobot)
+    rig.robot.length = 150
+    summary = rig.loop.run()
+    assert (summary.reason, summary.episodes) == (EndReason.FINISHED, 2)
+    second = rig.robot.commands[150:]
+    assert len(second) == 150
+    assert second[0] == pytest.approx([0.0, 0.0], abs=0.01)  # there, and not at the last command before it
+
+
+def test_the_time_of_an_episode_begins_at_the_ready_pose() -> None:
+    rig = rig_of(replace(WAY, duration_s=None, episodes=2, episode_s=0.5))
+    summary = rig.loop.run()
+    assert (summary.reason, summary.episodes) == (EndReason.FINISHED, 2)
+    path = np.array(rig.robot.commands)
+    assert len(path) - arrival(path) > 100  # a way back, and two episodes
+    assert rig.client.seq >= 2
+
+
+def test_a_run_that_ends_on_the_way_returns_to_its_start_like_any_other() -> None:
+    rig = rig_of(replace(WAY, duration_s=0.5, return_to_start=True, return_time_s=1.0))
+    summary = rig.loop.run()
+    assert summary.reason is EndReason.FINISHED
+    path = np.array(rig.robot.commands)
+    assert np.abs(path - [-0.5, 0.75]).max() > 0.1
+    assert path[-1] == pytest.approx([-0.5, 0.75])

@@ -188,7 +188,7 @@ class Controller:
 
     def begin_return(self, time_s: float) -> bool:
         """Begin the way back to the start, in place of the plan; return whether there is one to go."""
-        is_humans = self._engine.motion is MotionState.PAUSED
+        is_humans = self._engine.motion is MotionState.PAUSED and not self._ready.is_going
         self._is_returning = not is_humans and self._motion.begin_return(time_s)
         return self._is_returning
 

@@ -141,6 +141,8 @@ class ControlCycle:
         duration_s = self._config.duration_s
         if duration_s is not None and now_ns - self._began_ns >= seconds_to_ns(duration_s):
             return True
+        if self._ready.is_going:
+            self._episode.note_begin(now_ns)  # it has not begun on the way to it
         if self.requests.is_resetting or not self._episode.is_over(now_ns):
             return False
         self.stats.episodes += 1

@@ -121,3 +121,5 @@ class Requests:
             self._engine.resume(now_ns)
         self._resumes_after_reset = False
         self._ready.begin(now_ns)
+        if was_moved and self._ready.is_going:
+            self._motion.release()  # the way begins where it was put, not at the last command
