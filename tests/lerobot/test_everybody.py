@@ -39,7 +39,7 @@ PYTHON = os.environ.get("VAGUS_EDGE_PYTHON", "")
 OPENPI_PYTHON = os.environ.get("VAGUS_OPENPI_PYTHON", "")
 SEED = int(os.environ.get("VAGUS_SEED", "0")) or random.SystemRandom().randrange(1, 1_000_000)
 TOGETHER_S = 60.0
-MAX_BATCH = 2
+MAX_BATCH = 3
 """Fewer than there are robots, so that they wait for each other."""
 INFERENCE_MS = 150.0
 """Longer than anybody needs for what comes between its answer and its next request."""
