@@ -32,6 +32,16 @@ def test_a_planted_fault_is_found(run: object, wanted: str, capsys: pytest.Captu
     assert f"FINDING in planted: {wanted}" in capsys.readouterr().out
 
 
+def test_what_only_the_first_run_of_a_process_allocates_is_no_finding() -> None:
+    kept: list[bytes] = []
+
+    def imports(payload: bytes) -> None:
+        if not kept:
+            kept.append(bytes(64 << 20))
+
+    assert fuzz.fuzz([Target("lazy", imports, (bytes(50),))], seconds=60, seed=1, most=20) == 0
+
+
 def test_a_run_over_its_time_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fuzz, "MAX_CPU_S", -1.0)
     assert fuzz.fuzz(TARGETS[:1], seconds=60, seed=1, most=1) == 1

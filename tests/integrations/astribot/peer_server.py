@@ -84,13 +84,19 @@ class PeerServer:
         self.frame = 0
         return self._status("")
 
+    @property
+    def _model(self) -> str:
+        if not self.configs:
+            return "a model"
+        return str(self.configs[-1].config_name if self.is_openpi else self.configs[-1].model_path)
+
     def _status(self, message: str) -> object:
         more = (
             {"action_dim": self.width, "action_horizon": HORIZON, "metadata_json": self.said}
             if self.is_openpi
             else {"fps": 10.0, "mode": "model"}
         )
-        name = "a model" if self.is_ready else "none"
+        name = self._model if self.is_ready else "none"
         return self.messages.ServiceStatus(
             is_ready=self.is_ready, model_name=name, current_frame=self.frame, message=message, **more
         )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 
+import grpc
 import numpy as np
 import pytest
 
@@ -16,6 +18,7 @@ from integrations.astribot.stubs import openpi_inference_pb2 as pb2
 from vagus.errors import ConfigError, LinkError, PolicyError, ProtocolError
 from vagus.gateways.foreign_address import ForeignAddress
 from vagus.gateways.foreign_policy import ForeignPolicy
+from vagus.gateways.grpc_channel import GrpcChannel
 from vagus.gateways.profile import Profile
 from vagus.integrations.astribot.client import AstribotClient
 from vagus.integrations.astribot.options import AstribotOptions
@@ -64,7 +67,11 @@ def test_the_server_loads_what_the_options_name_and_answers_observations() -> No
             chunk = chunk_of(policy, first, "pick")
             np.testing.assert_array_equal(chunk.robot, [first + np.arange(25)] * HORIZON)
         policy.close()
-    assert server.calls == ["GetStatus", "Configure", "Reset", "PredictChunk", "PredictChunk"]
+    assert server.calls == [
+        *("GetStatus", "Configure", "Reset", "PredictChunk"),
+        "GetStatus",  # nothing before it shows that the first answer is of the model that was configured
+        "PredictChunk",
+    ]
     (config,) = server.configs
     assert (config.config_name, config.checkpoint_dir) == ("pi05_astribot_lora", "/ckpt/1")
     assert (config.default_prompt, config.device) == ("tidy up", "cpu")
@@ -231,6 +238,92 @@ def test_the_answer_of_a_model_that_another_robot_has_loaded_is_not_taken() -> N
         chunk_of(mine)
         mine.close()
         other.close()
+
+
+def test_the_first_answer_is_not_taken_if_another_robot_has_configured_another_model_before_it() -> None:
+    server = PeerServer()
+    with serving_peer(server) as port:
+        mine, other = policy_at(port), policy_at(port, config_name="another")
+        assert "wanted the model 'pi05_astribot_lora', got 'another'" in error_of(mine)
+        mine._guard._failures = 0
+        chunk_of(mine)
+        with pytest.raises(PolicyError, match="wanted the model 'another', got 'pi05_astribot_lora'"):
+            other.begin_episode(None)
+        mine.close()
+        other.close()
+
+
+def test_an_answer_is_not_taken_if_another_robot_has_been_answered_more_often_meanwhile() -> None:
+    server = PeerServer()
+    with serving_peer(server) as port:
+        mine, other = policy_at(port), policy_at(port, config_name="another")
+        mine._guard._server.open(LONG_S)
+        chunk_of(mine)
+        other._guard._server.open(LONG_S)
+        for _ in range(3):
+            chunk_of(other)
+        assert "counts answer 4 after 1: another robot has configured it" in error_of(mine)
+        mine.close()
+        other.close()
+
+
+def test_a_server_that_does_not_count_is_asked_for_its_model_after_each_answer() -> None:
+    server = PeerServer()
+
+    def without_count(chunk: pb2.ActionChunk) -> pb2.ActionChunk:
+        chunk.server_frame_index = 0
+        return chunk
+
+    server.spoil = without_count
+    with serving_peer(server) as port:
+        mine, other = policy_at(port), policy_at(port, config_name="another")
+        mine._guard._server.open(LONG_S)
+        for _ in range(3):
+            chunk_of(mine)
+        other._guard._server.open(LONG_S)
+        assert "got 'another': another robot has configured the server" in error_of(mine)
+        mine.close()
+        other.close()
+
+
+def test_questions_that_failed_may_count() -> None:
+    server = PeerServer()
+    with serving_peer(server) as port:
+        policy = policy_at(port)
+        chunk_of(policy)
+        server.act = lambda state: np.full((2, 25), np.nan, np.float32)
+        for _ in range(2):
+            error_of(policy)
+        server.act = None
+        chunk_of(policy)
+        policy.close()
+    assert (server.calls.count("Configure"), server.frame) == (1, 4)
+
+
+def test_a_channel_may_be_closed_at_any_moment_of_grpcs_own_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    home, looks = threading.get_ident(), threading.Event()
+    now, failed = grpc._channel.time.time, list[object]()
+
+    class Late:
+        """gRPC reads the time right before it looks at a channel."""
+
+        @staticmethod
+        def time() -> float:
+            if threading.get_ident() != home:
+                looks.set()
+                threading.Event().wait(0.05)
+            return float(now())
+
+    monkeypatch.setattr(grpc._channel, "time", Late)
+    monkeypatch.setattr(threading, "excepthook", failed.append)
+    known = threading.enumerate()
+    channel = GrpcChannel(grpc, ForeignAddress("astribot", "grpc", "127.0.0.1", 1), "a.Service")
+    (watching,) = (thread for thread in threading.enumerate() if thread not in known)
+    assert looks.wait(LONG_S)
+    channel.close()
+    channel.close()
+    watching.join(LONG_S)
+    assert failed == []
 
 
 def test_a_gateway_of_ours_is_such_a_server() -> None:

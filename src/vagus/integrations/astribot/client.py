@@ -39,8 +39,9 @@ _GONE: Final = frozenset({StatusCode.NOT_READY, StatusCode.MODEL_NOT_LOADED})
 class AstribotClient:
     """Connection to an Astribot policy server, a `ForeignServer`.
 
-    Each connection tells the server to load its model. The server has one model, for whoever asks: if another
-    robot configures it or resets it, its count of answers begins anew, which is taken as a lost connection.
+    Each connection tells the server to load its model. The server has one model, for whoever asks. So each
+    answer must be the next one that it counts, or it must say, asked after the answer, that it has this model
+    still; anything else is taken as a lost connection.
 
     Args:
         address: where it listens.
@@ -84,8 +85,9 @@ class AstribotClient:
         self.settings = repr((*chosen, options.width, options.encoding))
         self._ready_timeout_s = options.timeout_s
         self._line: GrpcChannel | None = None
-        self._frame = 0
-        """Number of the last answer, as the server counts them; 0: it has given none."""
+        self._model_name = ""
+        """What the server calls the model that it has loaded for us; "": it does not say."""
+        self._begin_count()
 
     @property
     def is_open(self) -> bool:
@@ -117,7 +119,8 @@ class AstribotClient:
                 f"wanted a model with actions of {self._model_width} numbers, got {status.action_dim}; "
                 "choose another profile, or state `width`"
             )
-        self._frame = 0
+        self._model_name = status.model_name
+        self._begin_count()
         return {
             "model_name": status.model_name,
             "action_horizon": status.action_horizon,
@@ -136,20 +139,23 @@ class AstribotClient:
 
         Raises:
             LinkError: the connection is lost, no answer came in time, or the server has not got the model any
-                more.
+                more, or answers another robot, too.
             PolicyError: an answer that is none, or actions of another width; the model stays loaded.
         """
         line = self._opened()
+        end_ns = monotonic_ns() + seconds_to_ns(timeout_s)
         (request, _), *_ = requests
         state = _state_of(request)
         sent = observation_from(self._narrowed(request, state), encoding=self._options.encoding)
-        sent = replace(sent, frame_index=self._frame + 1)
+        sent = replace(sent, frame_index=(self._frame or 0) + 1)
         message = self._variant.encode_observation(sent)
+        self._asked += 1
         chunk = _decoded(line.call(Method.PREDICT_CHUNK.value, message, timeout_s))
         if chunk.status in _GONE:
             raise LinkError(f"{chunk.status.name}: {_told(chunk.error_message)}; the model is loaded again")
         if chunk.status is StatusCode.OK:
-            self._note_frame(chunk.server_frame_index)
+            if not self._is_next(chunk.server_frame_index):
+                self._check_model(line.call(Method.GET_STATUS.value, _NOTHING, seconds_left(end_ns)))
             chunk = self._completed(chunk, state)
         return [reply_of(chunk)]
 
@@ -160,10 +166,8 @@ class AstribotClient:
             LinkError: the connection is lost, no answer came in time, or the server has no model any more.
             ProtocolError: an answer that is none.
         """
-        status = self._variant.decode_status(self._opened().call(Method.RESET.value, _NOTHING, timeout_s))
-        if not status.is_ready:
-            raise LinkError(f"no model: {_told(status.message)}; it is loaded again")
-        self._frame = 0
+        self._check_model(self._opened().call(Method.RESET.value, _NOTHING, timeout_s))
+        self._begin_count()
 
     def close(self) -> None:
         """Drop the connection. Twice does nothing."""
@@ -203,18 +207,44 @@ class AstribotClient:
             return chunk
         return replace(chunk, actions=completed(chunk.actions, state, self._action_width))
 
-    def _note_frame(self, frame: int) -> None:
-        """Take the server's count of its answers.
+    def _begin_count(self) -> None:
+        self._frame: int | None = None
+        """Number of the last answer, as the server counts them; None: it has given none."""
+        self._asked = 0
+        """Questions since then; those that failed may count, too."""
+
+    def _is_next(self, frame: int) -> bool:
+        """Take the server's count of its answers; return whether it shows that nobody else has asked.
 
         Raises:
-            LinkError: it began anew, and not by us.
+            LinkError: it shows that somebody has: it began anew, or has counted answers that are not ours.
         """
-        if frame and frame <= self._frame:
+        before, asked = self._frame, self._asked
+        self._frame, self._asked = frame, 0
+        if before is None or not (before or frame):
+            return False
+        if not before < frame <= before + asked:
             raise LinkError(
-                f"the server counts answer {frame} after {self._frame}: another robot has configured it, or "
-                "has reset it"
+                f"the server counts answer {frame} after {before}: another robot has configured it, has "
+                "reset it, or asks it, too"
             )
-        self._frame = frame
+        return True
+
+    def _check_model(self, answer: bytes) -> None:
+        """Check that the server has the model that it has loaded for us.
+
+        Raises:
+            LinkError: it has none, or another one.
+            ProtocolError: an answer that is none.
+        """
+        status = self._variant.decode_status(answer)
+        if not status.is_ready:
+            raise LinkError(f"no model: {_told(status.message)}; it is loaded again")
+        if "" not in (status.model_name, self._model_name) and status.model_name != self._model_name:
+            raise LinkError(
+                f"wanted the model {quoted(self._model_name, 80)!r}, got {quoted(status.model_name, 80)!r}: "
+                "another robot has configured the server; it is loaded again"
+            )
 
 
 def _decoded(answer: bytes) -> AstribotChunk:
