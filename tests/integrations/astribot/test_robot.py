@@ -90,6 +90,15 @@ def test_a_part_that_sags_is_not_followed_down() -> None:
     assert stand.sdk.waypoints[-1]["astribot_torso"] == START[PARTS["torso"]].tolist()
 
 
+def test_a_part_that_sags_is_not_followed_down_where_an_episode_begins() -> None:
+    stand = RobotStand()
+    stand.tick(SIXTEEN)
+    stand.sdk.push("torso", np.array([0.5, -1.0, 0.5, 0.1]))
+    stand.robot.read_state()  # and once more in the same tick
+    stand.tick(SIXTEEN)
+    assert stand.sdk.waypoints[-1]["astribot_torso"] == START[PARTS["torso"]].tolist()
+
+
 def test_a_part_that_somebody_moved_in_a_pause_is_held_where_it_is_then() -> None:
     stand = RobotStand()
     stand.tick(SIXTEEN)
@@ -98,6 +107,22 @@ def test_a_part_that_somebody_moved_in_a_pause_is_held_where_it_is_then() -> Non
         stand.clock.pass_s(0.1)
     moved = [0.5, -1.0, 0.5, 0.1]
     stand.sdk.push("torso", np.array(moved))
+    stand.tick(SIXTEEN)
+    assert stand.sdk.waypoints[-1]["astribot_torso"] == pytest.approx(moved)
+
+
+def test_a_part_that_somebody_moved_while_the_readings_failed_is_held_where_it_is_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stand = RobotStand()
+    stand.tick(SIXTEEN)
+    moved = [0.5, -1.0, 0.5, 0.1]
+    with monkeypatch.context() as broken:
+        broken.setattr(stand.sdk, "get_current_joints_position", lambda _: None)
+        for _ in range(3):
+            with pytest.raises(RobotError, match="reading of"):
+                stand.robot.read_state()
+        stand.sdk.push("torso", np.array(moved))
     stand.tick(SIXTEEN)
     assert stand.sdk.waypoints[-1]["astribot_torso"] == pytest.approx(moved)
 

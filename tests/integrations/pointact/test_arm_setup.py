@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,7 +77,12 @@ def test_the_example_is_an_observation_of_the_spec() -> None:
         ({"workspace": "5,6,5,6,5,6"}, "wanted a camera that looks into the workspace"),
         ({"workspace": "1,0,0,1,0,1"}, "workspace: wanted finite x, y, z, each lower below its upper"),
         ({"max_step_deg": 0.0}, "largest step of a joint"),
+        ({"max_step_deg": 181.0}, "largest step of a joint: wanted an angle above 0 and of at most π"),
         ({"tolerance_m": 0.0}, "tolerance: wanted a distance above 0 m"),
+        ({"tolerance_m": 2.0}, "tolerance: wanted a distance above 0 m and of at most 0.05 m"),
+        ({"voxel_m": 0.0}, "voxel: wanted a side above 0 m"),
+        ({"voxel_m": math.nan}, "voxel: wanted a side above 0 m"),
+        ({"voxel_m": 1e-9}, "voxel: wanted at most 1048576 voxels"),
         ({"gripper_range": "1,1"}, "range"),
         ({"rate_hz": 0.0}, "rate_hz"),
     ],

@@ -113,7 +113,9 @@ def test_the_same_question_has_the_same_answer() -> None:
     assert first.tolist() == second.tolist()
 
 
-@pytest.mark.parametrize(("position", "angle"), [(0.0, 0.1), (math.inf, 0.1), (0.01, 0.0), (0.01, 4.0)])
+@pytest.mark.parametrize(
+    ("position", "angle"), [(0.0, 0.1), (0.06, 0.1), (math.nan, 0.1), (0.01, 0.0), (0.01, 4.0)]
+)
 def test_tolerances_that_are_none_are_refused(position: float, angle: float) -> None:
     with pytest.raises(ConfigError, match="tolerance: wanted a distance above 0 m"):
         PoseTolerance(position, angle)

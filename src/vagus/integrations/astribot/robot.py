@@ -30,6 +30,8 @@ _GRIPPERS: Final = slice(PARTS["gripper_left"].start, PARTS["gripper_right"].sto
 _WHOLE: Final = WIDTHS[-1]
 _STILL: Final = WIDTHS[1]
 """Numbers of a waypoint without chassis."""
+_READINGS_OF_A_TICK: Final = 2
+"""A tick in which an episode begins reads twice; a pause is longer than that."""
 
 
 class AstribotRobot:
@@ -94,8 +96,8 @@ class AstribotRobot:
         Raises:
             RobotError: the readings are not those of an Astribot S1, or not finite.
         """
+        self._readings += 1  # also one that fails: nobody was commanded in its tick
         self._measured = self._read()
-        self._readings += 1
         state = self._measured.astype(np.float32)
         state[_GRIPPERS] /= self._scale
         return state
@@ -114,7 +116,7 @@ class AstribotRobot:
             raise RobotError("astribot: command() after stop()")
         if self._measured is None:
             raise RobotError("astribot: command() before the joints were read")
-        if self._rest is None or self._readings > 1:
+        if self._rest is None or self._readings > _READINGS_OF_A_TICK:
             self._rest = self._measured
         self._readings = 0
         numbers = self._rest.copy()

@@ -32,6 +32,8 @@ _STILL: Final = 1e-10
 """A step of the joints, in rad, after which nothing changes."""
 _DAMPING: Final = (1e-10, 1e-5, 1e3)
 """Least, first and largest damping; the joints of an arm have a squared effect of about 0.01 m²."""
+_FARTHEST_M: Final = 0.05
+"""Largest tolerance of a place: with more, the nearest guess would do. A tolerance in mm is more."""
 _SEEDS: Final = (0.0, 0.3, 0.7, 1.0)
 """Where the search begins: at the joints that are near, then on the way from them to the middle."""
 
@@ -61,10 +63,11 @@ class PoseTolerance:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        if not (0.0 < self.position_m < math.inf and 0.0 < self.angle_rad <= math.pi):
+        if not (0.0 < self.position_m <= _FARTHEST_M and 0.0 < self.angle_rad <= math.pi):
             raise ConfigError(
                 "tolerance",
-                wanted="a distance above 0 m, and an angle above 0 and of at most π rad",
+                wanted=f"a distance above 0 m and of at most {_FARTHEST_M:g} m, and an angle above 0 and of "
+                "at most π rad",
                 got=f"{self.position_m} m and {self.angle_rad} rad",
             )
 

@@ -52,9 +52,11 @@ class PathRules:
 
     def __post_init__(self) -> None:
         """Check the number."""
-        if not 0.0 < self.step_rad < math.inf:
+        if not 0.0 < self.step_rad <= math.pi:
             raise ConfigError(
-                "largest step of a joint", wanted="an angle above 0", got=f"{self.step_rad} rad"
+                "largest step of a joint",
+                wanted="an angle above 0 and of at most π rad",
+                got=f"{self.step_rad} rad",
             )
 
 

@@ -68,6 +68,11 @@ class CloudRules:
     workspace: Workspace = Workspace((-0.21, -0.35, 0.025), (0.23, 0.3, 0.4))
     voxel_m: float = 0.01
 
+    def __post_init__(self) -> None:
+        """Check the voxel: a mistake is told before anything is asked."""
+        sides = np.array(self.workspace.upper) - np.array(self.workspace.lower)
+        _check_voxel(self.voxel_m, float(sides.max()))
+
 
 def cloud_of(
     depth_m: NDArray[np.float32],
@@ -129,20 +134,13 @@ def voxel_means(points: Points, side_m: float) -> Points:
     Raises:
         ConfigError: a side that is none, or so small that the points span too many voxels.
     """
-    if not 0.0 < side_m < math.inf:
-        raise ConfigError("voxel", wanted="a side above 0 m", got=f"{side_m}")
+    _check_voxel(side_m, 0.0)
     if not len(points):
         return points
     exact = points.astype(np.float64)
     cells = np.floor(exact[:, :3] / side_m)
     cells -= cells.min(axis=0)
-    if not float(cells.max()) < _MAX_VOXELS:
-        raise ConfigError(
-            "voxel",
-            wanted=f"at most {_MAX_VOXELS} voxels along an axis",
-            got=f"a side of {side_m:g} m, which makes more",
-            fix="crop the points to a workspace first, or state a larger side",
-        )
+    _check_voxel(side_m, float(cells.max()) * side_m)
     x, y, z = cells.astype(np.int64).T
     _, which, counts = np.unique(
         (x * _MAX_VOXELS + y) * _MAX_VOXELS + z, return_inverse=True, return_counts=True
@@ -162,3 +160,16 @@ def thinned(points: Points, most: int) -> Points:
     if len(points) <= most:
         return points
     return points[(np.arange(most) * len(points)) // most]
+
+
+def _check_voxel(side_m: float, length_m: float) -> None:
+    """Raise ConfigError for a side that is none, or that makes too many voxels along a length."""
+    if not 0.0 < side_m < math.inf:
+        raise ConfigError("voxel", wanted="a side above 0 m", got=f"{side_m}")
+    if not length_m / side_m < _MAX_VOXELS:
+        raise ConfigError(
+            "voxel",
+            wanted=f"at most {_MAX_VOXELS} voxels along an axis",
+            got=f"a side of {side_m:g} m, which makes more",
+            fix="crop the points to a workspace first, or state a larger side",
+        )
