@@ -133,3 +133,10 @@ def test_the_unit_is_that_of_the_spec() -> None:
     fine = DepthScene(spec=replace(DEPTH_SPEC, units_per_m=10_000.0)).measure(HOME, AWAY)
     coarse = DepthScene().measure(HOME, AWAY)
     assert np.abs(fine / 10 - coarse).max() <= 0.5
+
+
+@pytest.mark.parametrize("ahead_m", [-0.5, -0.03, 0.01])
+def test_what_is_behind_the_lens_or_around_it_is_not_measured(ahead_m: float) -> None:
+    behind = DEPTH_CAMERA.position + ahead_m * DEPTH_CAMERA.rotation[2]
+    scene = DepthScene()
+    assert np.array_equal(scene.measure(HOME, behind), scene.measure(HOME, AWAY))

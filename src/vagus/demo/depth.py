@@ -82,13 +82,14 @@ def _rays(camera: Camera) -> Floats:
 
 
 def _ball_depth(rays: Floats, centre: Floats, radius_m: float) -> Floats:
-    """Return where each ray enters a ball; infinite where it misses."""
+    """Return where each ray enters a ball; infinite where it misses, and where that is behind the lens."""
     along = rays @ centre
     squared = np.einsum("...i,...i", rays, rays)
     left = along**2 - squared * (centre @ centre - radius_m**2)
     depth: Floats = np.full(along.shape, np.inf)
     hit = left >= 0
     depth[hit] = (along[hit] - np.sqrt(left[hit])) / squared[hit]
+    depth[depth <= 0] = np.inf
     return depth
 
 
