@@ -9,7 +9,7 @@ from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
-__all__ = ["make_folder", "open_file", "rights_of_file", "rights_of_folder", "write_file"]
+__all__ = ["make_folder", "open_file", "read_file", "rights_of_file", "rights_of_folder", "write_file"]
 
 OWNERS_FILE = 0o600
 OWNERS_FOLDER = 0o700
@@ -52,6 +52,23 @@ def open_file(path: Path, mode: str, *, is_private: bool = True) -> FileIO:
         with suppress(PermissionError):  # it is somebody else's, who lets us write
             os.fchmod(file.fileno(), rights)
     return file
+
+
+def read_file(path: Path, *, max_bytes: int) -> bytes:
+    """Return the bytes of a file, at once: a pipe or a device is refused, because it may keep one waiting.
+
+    Raises:
+        OSError: the file cannot be read, is no regular file, or is longer (EFBIG).
+    """
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(file, "rb") as content:
+        status = os.fstat(content.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        found = content.read(max_bytes + 1)
+    if len(found) > max_bytes:
+        raise OSError(errno.EFBIG, f"it has more than {max_bytes} bytes", str(path))
+    return found
 
 
 def write_file(path: Path, content: bytes | memoryview, *, is_private: bool = True) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from vagus.errors import ConfigError
+from vagus.malformed import MALFORMED
 from vagus.quoting import quoted
 from vagus.repeated_keys import repeated_key
 
@@ -58,7 +59,7 @@ def parse_settings(subject: str, content: bytes, suffix: str) -> Mapping[str, ob
             got="none here",
             fix=f"{READERS[suffix]}, or write the same as a .json file, which needs nothing",
         ) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         raise ConfigError(subject, wanted=f"valid {suffix[1:].upper()}", got=str(error)) from error
     if table is None:
         return {}

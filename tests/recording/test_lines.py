@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from recording.rig import chunk_line, step_line
-from vagus.recording.lines import ChunkLine, LineFaults, StepLine, chunk_lines, step_lines
+from vagus.recording.lines import ChunkLine, ChunkLines, LineFaults, StepLine, step_lines
 from vagus.recording.step_table import build_steps
 
 encode = msgspec.json.encode
@@ -39,20 +39,50 @@ def test_lines_come_back_as_they_were() -> None:
     ],
 )
 def test_a_chunk_that_contradicts_itself_is_left_out(fields: dict[str, object]) -> None:
-    faults = LineFaults("chunks")
-    good = encode(chunk_line()) + b"\n"
-    found = list(chunk_lines([good, changed(chunk_line(), **fields), good], faults))
-    assert len(found) == 2
-    (told,) = faults.warnings
+    chunks, good = ChunkLines("chunks"), encode(chunk_line()) + b"\n"
+    for line in (good, changed(chunk_line(), **fields), good):
+        chunks.take(line)
+    assert len(chunks.found) == 2
+    (told,) = chunks.faults.warnings
     assert told.startswith("chunks: 1 lines cannot be read; line 2: ")
 
 
 def test_a_chunk_of_no_rows_and_one_with_nan_can_be_read() -> None:
-    faults = LineFaults("chunks")
-    lines = [changed(chunk_line(), robot=[], model=[]), changed(chunk_line(), state=[None, 1.0])]
-    empty, unknown = chunk_lines(lines, faults)
+    chunks = ChunkLines("chunks")
+    chunks.take(changed(chunk_line(), robot=[], model=[]))
+    chunks.take(changed(chunk_line(), state=[None, 1.0]))
+    empty, unknown = chunks.found
     assert (len(empty), empty.robot.shape, empty.model.shape) == (0, (0, 0), (0, 0))
     assert math.isnan(unknown.state[0])
+
+
+@pytest.mark.parametrize(("name", "most"), [("MAX_CHUNKS", 2), ("MAX_CELLS", 1)])
+def test_there_are_most_chunks(name: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"vagus.recording.lines.{name}", most)
+    chunks = ChunkLines("chunks")
+    for _ in range(5):
+        chunks.take(encode(chunk_line()) + b"\n")
+    assert len(chunks.found) == most
+    (told,) = chunks.faults.warnings
+    assert told.startswith(f"chunks: {5 - most} lines cannot be read; line {most + 1}: wanted at most")
+
+
+def test_a_number_beyond_the_range_is_infinite_without_a_word() -> None:
+    chunks = ChunkLines("chunks")
+    chunks.take(changed(chunk_line(), state=[1e300, -1e300]))
+    assert chunks.found[0].state.tolist() == [math.inf, -math.inf]
+
+
+DEEP = b'"unknown":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n"
+
+
+def test_lines_of_deep_nesting_cost_only_themselves() -> None:
+    steps, chunks = LineFaults("steps"), ChunkLines("chunks")
+    deep = encode(step_line())[:-1] + b"," + DEEP
+    assert len(list(step_lines([deep, encode(step_line()) + b"\n"], steps))) == 1
+    chunks.take(encode(chunk_line())[:-1] + b"," + DEEP)
+    for (told,) in (steps.warnings, chunks.faults.warnings):
+        assert "1 lines cannot be read; line 1: maximum recursion depth" in told
 
 
 def test_a_first_command_decides_the_width_where_nothing_is_declared() -> None:

@@ -183,6 +183,24 @@ def test_a_field_of_another_type_costs_that_field(folder: Path) -> None:
     assert [w.partition(" ")[2].partition(":")[0] for w in session.warnings[:2]] == ["began", "tags"]
 
 
+@pytest.mark.parametrize(
+    ("utc", "monotonic_ns", "told"),
+    [
+        ("0001-01-01T00:00:00+14:00", 1, "began"),
+        ("2026-01-01T00:00:00+00:00", 10**30, "began"),
+        ("9999-12-31T23:59:59+00:00", -(1 << 62), ""),
+    ],
+)
+def test_a_beginning_beyond_the_calendar_has_no_time_of_day(
+    utc: str, monotonic_ns: int, told: str, folder: Path
+) -> None:
+    began: Json = {"utc": utc, "monotonic_ns": monotonic_ns}
+    (folder / "metadata.json").write_text(json.dumps({**METADATA, "began": began, "summary": {}}))
+    session = read(folder)
+    assert session.info.wall_at(0) is None
+    assert len(session.warnings) == bool(told)
+
+
 def test_the_description_has_a_largest_size(folder: Path) -> None:
     with (folder / "metadata.json").open("r+b") as file:
         file.truncate(1 << 28)

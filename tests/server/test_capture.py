@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import stat
 from pathlib import Path
@@ -104,8 +105,18 @@ def test_samples_are_the_owners_unless_others_may_read_them(tmp_path: Path) -> N
         assert (modes == [0o600, 0o700, 0o700]) is is_private
 
 
-def test_a_damaged_sample_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "bad.capture").write_bytes(b"\xc1")
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xc1",
+        b"\x81\xa6client\xa1\xff",  # text that is not UTF-8
+        b"\x81\xa7unknown" + b"\x91" * 100_000 + b"\xc0",
+        b"\xdf\xff\xff\xff\xff",
+    ],
+)
+def test_a_damaged_sample_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "bad.capture").write_bytes(content)
     with pytest.raises(ProtocolError, match="no captured request"):
         read_capture(tmp_path / "bad.capture")
 
@@ -155,8 +166,14 @@ def test_a_sample_of_a_newer_or_of_no_version_is_refused(
 def test_a_file_larger_than_any_sample_is_not_read_whole(tmp_path: Path) -> None:
     with (tmp_path / "huge.capture").open("wb") as file:
         file.truncate(MAX_SAMPLE_BYTES + (1 << 40))
-    with pytest.raises(ProtocolError, match="at most"):
+    with pytest.raises(ProtocolError, match="more than"):
         read_capture(tmp_path / "huge.capture")
+
+
+def test_a_pipe_in_the_place_of_a_sample_keeps_nobody_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.capture")
+    with pytest.raises(ProtocolError, match="no regular file"):
+        read_capture(tmp_path / "pipe.capture")
 
 
 def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -13,14 +12,15 @@ from pathlib import Path
 import msgspec
 
 from vagus.errors import ConfigError, ProtocolError
+from vagus.malformed import MALFORMED
+from vagus.private_files import read_file
 from vagus.quoting import quoted
-from vagus.recording.frame_files import MAX_FRAME_BYTES, decode_frame
-from vagus.recording.lines import MAX_LINE_BYTES, LineFaults, chunk_lines, step_lines
-from vagus.recording.metadata import to_info
+from vagus.recording.frame_files import MAX_FRAME_BYTES, MAX_FRAMES, decode_frame
+from vagus.recording.lines import MAX_LINE_BYTES, ChunkLines, LineFaults, step_lines
+from vagus.recording.metadata import MAX_METADATA_BYTES, to_info
 from vagus.recording.session import (
     FrameKind,
     Json,
-    RecordedChunk,
     RecordedFrame,
     RecordedSession,
     SessionInfo,
@@ -32,10 +32,6 @@ from vagus.types import Frame
 
 __all__ = ["is_session_folder", "read_folder"]
 
-MAX_METADATA_BYTES = 16 << 20
-MAX_FRAMES = 1 << 22
-"""Most frames of a session: a day of four cameras at ten requests a second."""
-MAX_CHUNKS = 1 << 22
 FRAME = re.compile(r"e(\d{1,18})_s(\d{1,18})_t(\d{1,18})(?:_n(\d{1,18}))?\.(jpg|png)")
 KINDS = {"jpg": FrameKind.COLOUR, "png": FrameKind.DEPTH}
 
@@ -61,7 +57,7 @@ def _read(path: Path) -> RecordedSession:
     metadata, warnings = _metadata(path / METADATA)
     info, faults = to_info(metadata)
     warnings += faults
-    step_faults, chunk_faults = LineFaults(STEPS), LineFaults(CHUNKS)
+    step_faults, chunks = LineFaults(STEPS), ChunkLines(CHUNKS)
     steps = build_steps(
         step_lines(_lines(path / STEPS), step_faults),
         step_faults,
@@ -70,7 +66,8 @@ def _read(path: Path) -> RecordedSession:
     )
     if not (path / STEPS).is_file():
         warnings += (f"{STEPS}: it is missing",)
-    chunks = _chunks(path / CHUNKS, chunk_faults)
+    for line in _lines(path / CHUNKS):
+        chunks.take(line)
     frames, foreign = _frames(path / IMAGES, info)
     summary = metadata.get("summary")
     if not isinstance(summary, dict):
@@ -80,10 +77,10 @@ def _read(path: Path) -> RecordedSession:
         path=path,
         info=info,
         steps=steps,
-        chunks=chunks,
+        chunks=chunks.found,
         frames=frames,
         summary=summary,
-        warnings=(*warnings, *step_faults.warnings, *chunk_faults.warnings, *foreign, *lost(summary)),
+        warnings=(*warnings, *step_faults.warnings, *chunks.faults.warnings, *foreign, *lost(summary)),
     )
 
 
@@ -97,7 +94,7 @@ def _metadata(path: Path) -> tuple[Mapping[str, Json], tuple[str, ...]]:
         return {}, (f"{METADATA}: wanted at most {MAX_METADATA_BYTES} bytes, got more",)
     try:
         found = msgspec.json.decode(content)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except MALFORMED as error:
         return {}, (f"{METADATA}: it cannot be read: {quoted(error)}",)
     if isinstance(found, dict):
         return found, ()
@@ -111,16 +108,6 @@ def _lines(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while line := file.readline(MAX_LINE_BYTES):
             yield line
-
-
-def _chunks(path: Path, faults: LineFaults) -> tuple[RecordedChunk, ...]:
-    found: list[RecordedChunk] = []
-    for chunk in chunk_lines(_lines(path), faults):
-        if len(found) == MAX_CHUNKS:
-            faults.note(len(found) + 1, f"wanted at most {MAX_CHUNKS} chunks, got more")
-            break
-        found.append(chunk)
-    return tuple(found)
 
 
 def _frames(folder: Path, info: SessionInfo) -> tuple[tuple[RecordedFrame, ...], tuple[str, ...]]:
@@ -179,13 +166,6 @@ def _content(path: Path) -> bytes:
         ProtocolError: it is missing, too large, or no file.
     """
     try:
-        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would keep us waiting
-        with os.fdopen(file, "rb") as content:
-            status = os.fstat(content.fileno())
-            if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FRAME_BYTES:
-                raise ProtocolError(
-                    f"frame {path}: wanted a file of at most {MAX_FRAME_BYTES} bytes, got another"
-                )
-            return content.read(MAX_FRAME_BYTES)
+        return read_file(path, max_bytes=MAX_FRAME_BYTES)
     except OSError as error:
         raise ProtocolError(f"frame {path}: wanted a file that can be read, got: {error}") from error

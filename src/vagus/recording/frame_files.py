@@ -12,7 +12,7 @@ from vagus.wire.images import MAX_SIDE, encode_image
 from vagus.wire.jpeg import decode_jpeg, jpeg_size
 from vagus.wire.png import decode_depth_png
 
-__all__ = ["MAX_FRAME_BYTES", "MAX_PIXELS", "decode_frame", "encode_colour", "encode_range"]
+__all__ = ["MAX_FRAMES", "MAX_FRAME_BYTES", "MAX_PIXELS", "decode_frame", "encode_colour", "encode_range"]
 
 SIZE = struct.Struct(">II")
 SIZE_AT = 16
@@ -22,6 +22,8 @@ MAX_PIXELS = 1 << 25
 """Most pixels of a recorded frame: 8192 × 4096."""
 MAX_FRAME_BYTES = 8 * MAX_PIXELS
 """Longest file of a frame."""
+MAX_FRAMES = 1 << 22
+"""Most frames of a session: a day of four cameras at ten requests a second."""
 
 
 def encode_colour(frame: Image, *, quality: int) -> bytes | memoryview:

@@ -15,14 +15,18 @@ from msgspec import Meta
 
 from vagus.clock import NS_PER_MS
 from vagus.edge.handoff import Settled
+from vagus.malformed import MALFORMED
 from vagus.recording.session import RecordedChunk
 from vagus.types import Command, FloatArray, LinkState, MotionState
 
-__all__ = ["MAX_LINE_BYTES", "ChunkLine", "LineFaults", "StepLine", "chunk_lines", "step_lines"]
+__all__ = ["MAX_LINE_BYTES", "ChunkLine", "ChunkLines", "LineFaults", "StepLine", "step_lines"]
 
 MAX_LINE_BYTES = 8 << 20
 """Longest line: a chunk of 100 000 numbers is a quarter of it."""
 MAX_TEXT = 200
+MAX_CHUNKS = 1 << 22
+MAX_CELLS = 1 << 28
+"""Most numbers in all chunks of a session, 1 GB."""
 
 _Int: TypeAlias = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 _Text: TypeAlias = Annotated[str, Meta(max_length=MAX_TEXT)]
@@ -129,7 +133,7 @@ class ChunkLine(msgspec.Struct, frozen=True, gc=False):
             outcome=self.outcome,
             robot=_matrix(self.robot),
             model=_matrix(self.model),
-            state=np.array(self.state, dtype=np.float32),
+            state=_floats(self.state),
             inference_delay=self.inference_delay,
             prefix_horizon=self.prefix_horizon,
             prefix_length=self.prefix_length,
@@ -163,18 +167,45 @@ class LineFaults:
         return tuple(told)
 
 
+class ChunkLines:
+    """Chunks of a session, taken line by line, in a bounded number.
+
+    Attributes:
+        faults: the lines that could not be read.
+    """
+
+    def __init__(self, what: str) -> None:
+        self.faults = LineFaults(what)
+        self._decode = msgspec.json.Decoder(ChunkLine).decode
+        self._found: list[RecordedChunk] = []
+        self._count = self._cells = 0
+
+    @property
+    def found(self) -> tuple[RecordedChunk, ...]:
+        """The chunks, in the order of their lines."""
+        return tuple(self._found)
+
+    def take(self, line: bytes) -> None:
+        """Take the next line; one that cannot be read, or is too much, is counted in `faults`."""
+        self._count += 1
+        if len(self._found) >= MAX_CHUNKS or self._cells >= MAX_CELLS:
+            self.faults.note(
+                self._count, f"wanted at most {MAX_CHUNKS} chunks of {MAX_CELLS} numbers, got more"
+            )
+            return
+        try:
+            chunk = self._decode(line).chunk()
+        except (*MALFORMED, ValueError) as error:
+            is_cut = isinstance(error, MALFORMED) and not line.endswith(b"\n")
+            self.faults.note(self._count, str(error), is_last=is_cut)
+            return
+        self._found.append(chunk)
+        self._cells += chunk.robot.size + chunk.model.size + chunk.state.size
+
+
 def step_lines(lines: Iterable[bytes], faults: LineFaults) -> Iterable[StepLine]:
     """Yield the commands; a line that cannot be read is counted in `faults`."""
     return _decoded(lines, msgspec.json.Decoder(StepLine), faults)
-
-
-def chunk_lines(lines: Iterable[bytes], faults: LineFaults) -> Iterable[RecordedChunk]:
-    """Yield the chunks; a line that cannot be read is counted in `faults`."""
-    for number, line in enumerate(_decoded(lines, msgspec.json.Decoder(ChunkLine), faults), start=1):
-        try:
-            yield line.chunk()
-        except ValueError as error:  # noqa: PERF203 - each line on its own
-            faults.note(number, str(error))
 
 
 def _decoded(
@@ -184,7 +215,7 @@ def _decoded(
     for number, line in enumerate(lines, start=1):
         try:
             yield decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:  # noqa: PERF203 - each line on its own
+        except MALFORMED as error:  # noqa: PERF203 - each line on its own
             faults.note(number, str(error), is_last=not line.endswith(b"\n"))
 
 
@@ -196,4 +227,10 @@ def _matrix(rows: list[_Row]) -> FloatArray:
     """
     if len({len(row) for row in rows}) > 1:
         raise ValueError("rows of different lengths")
-    return np.array(rows, dtype=np.float32).reshape(len(rows), -1 if rows and rows[0] else 0)
+    return _floats(rows).reshape(len(rows), -1 if rows and rows[0] else 0)
+
+
+def _floats(numbers: list[_Row] | _Row) -> FloatArray:
+    """Return numbers as float32; one beyond its range is infinite."""
+    with np.errstate(over="ignore"):
+        return np.array(numbers, dtype=np.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 
@@ -15,12 +15,15 @@ from vagus.recording.session import Json, SessionInfo
 from vagus.specs import CameraSpec, DepthCameraSpec, PolicySpec, RobotSpec
 from vagus.units import UNKNOWN_UNIT
 
-__all__ = ["FORMAT", "to_info"]
+__all__ = ["FORMAT", "MAX_METADATA_BYTES", "to_info"]
 
 FORMAT: Final = 2
 """Version of the form of a recording. 1: the form without a number, before chunks and settings."""
+MAX_METADATA_BYTES = 16 << 20
+"""Longest description, as JSON."""
 MAX_TOLD = 8
 """Most faults of one description that are told."""
+Nanoseconds = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 _ValueT = TypeVar("_ValueT")
 _DefaultT = TypeVar("_DefaultT")
 
@@ -61,7 +64,7 @@ def to_info(given: Mapping[str, Json]) -> tuple[SessionInfo, tuple[str, ...]]:
     fields = _Fields(given)
     form = fields.take("format", int, 1)
     began = _Fields(fields.table("began"))
-    wall = began.maybe("utc", datetime)
+    wall = _in_utc(began)
     terms = _Fields(fields.table("terms"))
     info = SessionInfo(
         format=form,
@@ -84,10 +87,22 @@ def to_info(given: Mapping[str, Json]) -> tuple[SessionInfo, tuple[str, ...]]:
         settings=fields.table("settings"),
         tags=fields.take("tags", dict[str, str], {}),
         vouched=fields.take("vouched", tuple[str, ...], ()),
-        began_wall=None if wall is None or wall.tzinfo is None else wall.astimezone(timezone.utc),
-        began_ns=began.maybe("monotonic_ns", int),
+        began_wall=wall,
+        began_ns=began.maybe("monotonic_ns", Nanoseconds),
     )
     return info, _told([*fields.faults, *began.faults, *terms.faults], form)
+
+
+def _in_utc(began: _Fields) -> datetime | None:
+    """Return the time of day at the beginning; None: not said, without a zone, or out of the calendar."""
+    wall = began.maybe("utc", datetime)
+    if wall is None or wall.tzinfo is None:
+        return None
+    try:
+        return wall.astimezone(timezone.utc)
+    except OverflowError:
+        began.faults.append(f"utc: wanted a time in the calendar of UTC, got {wall.isoformat()}")
+        return None
 
 
 def _actions(fields: _Fields) -> tuple[ActionFeature, ...]:

@@ -125,7 +125,10 @@ class SessionInfo:
         """Return the time of day, UTC, of a monotonic time of this session; None: not known."""
         if self.began_wall is None or self.began_ns is None:
             return None
-        return self.began_wall + timedelta(microseconds=(t_ns - self.began_ns) / NS_PER_US)
+        try:
+            return self.began_wall + timedelta(microseconds=(t_ns - self.began_ns) / NS_PER_US)
+        except OverflowError:  # beyond the years 1 to 9999
+            return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 
 from vagus.errors import ProtocolError
-from vagus.private_files import make_folder, open_file, write_file
+from vagus.malformed import MALFORMED
+from vagus.private_files import make_folder, open_file, read_file, write_file
 from vagus.server.audit import stamp
 from vagus.server.replies import Outcome
 from vagus.server.sessions import Opening
@@ -140,17 +141,12 @@ def read_capture(path: Path) -> Captured:
             format of a newer version.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_SAMPLE_BYTES + 1)
+        content = read_file(path, max_bytes=MAX_SAMPLE_BYTES)
     except OSError as error:
         raise ProtocolError(f"{path} cannot be read: {error.strerror or error}") from error
-    if len(content) > MAX_SAMPLE_BYTES:
-        raise ProtocolError(
-            f"{path} is no captured request: wanted at most {MAX_SAMPLE_BYTES} bytes, got more"
-        )
     try:
         sample = msgspec.msgpack.decode(content, type=Captured)
-    except msgspec.MsgspecError as error:
+    except MALFORMED as error:
         raise ProtocolError(f"{path} is no captured request: {error}") from error
     if not 0 <= sample.format <= CAPTURE_FORMAT:
         raise ProtocolError(

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vagus.errors import ProtocolError, SpecError
+from vagus.malformed import MALFORMED
 from vagus.wire import schema
 from vagus.wire.schema import (
     MAX_NDIM,
@@ -132,8 +133,7 @@ def decode(payload: bytes | memoryview, kind: type[MessageT]) -> MessageT:
     _check_size(payload, kind)
     try:
         message = cast("MessageT", _DECODERS[kind].decode(payload))
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        # msgspec lets the two others through: text that is not UTF-8, and unknown fields nested too deeply
+    except MALFORMED as error:
         raise ProtocolError(f"malformed {kind.__name__}: {error}") from error
     return message
 

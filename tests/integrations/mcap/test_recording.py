@@ -286,6 +286,49 @@ def test_a_chunk_that_would_grow_without_bound_is_not_decompressed(
     assert 0 < max(grown) < 1 << 20
 
 
+def added(path: Path, *bodies: bytes) -> RecordedSession:
+    """Return what is read of a file without its end, with these further chunks, compressed."""
+    zstandard, content = importlib.import_module("zstandard"), b""
+    for body in bodies:
+        data = zstandard.compress(body)
+        chunk = struct.pack("<QQQII4sQ", 0, 0, len(body), 0, 4, b"zstd", len(data)) + data
+        content += struct.pack("<BQ", 6, len(chunk)) + chunk
+    whole = path.read_bytes()
+    begin = whole.index(b"\x06", 8 + 40 + (32 << 10))
+    path.write_bytes(whole[:begin] + whole[begin : whole.rindex(struct.pack("<BQI", 15, 4, 0))] + content)
+    return read(path)
+
+
+def message(channel: int, data: bytes) -> bytes:
+    return struct.pack("<BQHIQQ", 5, 22 + len(data), channel, 0, 0, 0) + data
+
+
+def test_a_file_that_grows_without_bound_is_read_up_to_there(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vagus.integrations.mcap.reading.GROWTH_FREE_BYTES", 1 << 20)
+    session = added(path, *[message(1, bytes(8 << 20))] * 10)
+    assert (len(session.steps), len(session.chunks)) == (3, 2)
+    assert [warning for warning in session.warnings if "it grows without bound" in warning]
+
+
+def test_messages_that_are_too_long_or_too_deep_cost_only_themselves(path: Path) -> None:
+    deep = b'{"unknown":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    far = json.dumps(dict.fromkeys(("episode", "step", "ticket", "captured_ns"), 10**30)).encode()
+    before = read(path)
+    numbers = range(1, 10)  # of channels: whatever they are of, nothing else is lost
+    session = added(path, *[message(n, data) for n in numbers for data in (deep, far, b" " * (9 << 20))])
+    assert (len(session.steps), len(session.chunks), len(session.frames)) == (3, 2, len(before.frames))
+    assert [warning for warning in session.warnings if "messages cannot be read" in warning]
+
+
+def test_there_are_most_frames(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vagus.integrations.mcap.reading.MAX_FRAMES", 1)
+    session = read(path)
+    assert len(session.frames) == 1
+    assert "2 frames left out (too many)" in session.warnings
+
+
 def test_damaged_bytes_cost_the_part_that_holds_them(path: Path) -> None:
     content = bytearray(path.read_bytes())
     top = read(path).frames[1]

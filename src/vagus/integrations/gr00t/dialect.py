@@ -27,6 +27,7 @@ from vagus.gateways.neutral import (
     map_of,
     unflatten,
 )
+from vagus.malformed import MALFORMED
 from vagus.quoting import quoted
 
 __all__ = [
@@ -237,7 +238,7 @@ def _decode_config(config: Value) -> Value:
         )
     try:
         decoded: ValueMap = msgspec.json.decode(said, type=dict)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except MALFORMED as error:
         raise ProtocolError(f"as_json: wanted JSON, got {quoted(error, 80)}") from error
     return decoded
 

@@ -20,6 +20,7 @@ from lerobot.utils.import_utils import register_third_party_plugins
 from vagus.errors import ConfigError
 from vagus.import_path import Option
 from vagus.integrations.lerobot.robot.features import DescribedDevice
+from vagus.malformed import MALFORMED
 from vagus.settings_file import read_settings
 
 __all__ = ["make_device", "nested"]
@@ -98,7 +99,7 @@ def _value(name: str, value: Option) -> object:
         return value
     try:
         return msgspec.yaml.decode(value)
-    except msgspec.DecodeError as error:
+    except MALFORMED as error:
         raise ConfigError(f"option {name}", wanted="YAML after { or [", got=f"{value}: {error}") from error
 
 
