@@ -133,6 +133,18 @@ def test_a_position_does_not_jump_from_where_it_stood_or_was_sent() -> None:
         one.check(np.array([0.5, 0.04, 0.0]))
 
 
+def test_what_is_held_does_not_move_however_slowly() -> None:
+    neck = ActionFeature("neck", "rad", feedback="neck", is_held=True, limits=Limits(velocity=3.0))
+    one = gate(replace(neck, name="yaw", continuous=True), neck)
+    begin = np.array([math.pi, 0.5])
+    one.check(begin.copy(), begin)
+    one.check(np.array([math.pi, 0.5]))
+    with pytest.raises(GateError, match=r"neck: wanted at most 0 from 0\.5 in one tick, got 0\.501"):
+        one.check(np.array([math.pi, 0.501]))
+    moved = np.array([math.pi, 0.25])
+    one.check(moved, moved)  # by somebody in a pause
+
+
 def test_far_from_zero_the_smallest_step_that_there_is_is_no_jump() -> None:
     one = gate(ActionFeature("far", "m", limits=Limits(velocity=1e-7)))
     one.check(np.array([math.nextafter(1e9, 2e9)]), begins_at=np.array([1e9]))

@@ -33,8 +33,8 @@ class Gate:
     """Lets a command through if it is finite, of the right form and inside its bounds.
 
     Value bounds hold exactly. What began outside of them may be on its way back, and never away. Positions
-    keep their speed bound from one command to the next, binaries are 0 or 1, angles without ends lie in
-    (−half a turn, half a turn], quaternions have norm 1, rotation vectors at most π.
+    keep their speed bound from one command to the next, what is held stays, binaries are 0 or 1, angles
+    without ends lie in (−half a turn, half a turn], quaternions have norm 1, rotation vectors at most π.
 
     Args:
         actions: features in the order of the commands.
@@ -140,7 +140,7 @@ def _bounds(feature: ActionFeature) -> tuple[float, float]:
 
 
 def _step(feature: ActionFeature, tick_s: float) -> float:
-    velocity = feature.limits.velocity
+    velocity = 0.0 if feature.is_held else feature.limits.velocity
     if feature.kind is not ActionKind.POSITION or feature.rotation is not None or velocity is None:
         return math.inf
     return velocity * tick_s
