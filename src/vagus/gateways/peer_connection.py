@@ -164,9 +164,8 @@ class PeerConnection:
         """Return what the client sends; b"" when it has gone, or takes too long over one message."""
         while not self._is_ending:
             is_between = self._end.is_between_messages
-            self._socket.settimeout(self._patience_s(is_between=is_between))
             try:
-                data = self._socket.recv(RECEIVE_BYTES)
+                data = self._heard(is_between=is_between)
             except TimeoutError:
                 if not is_between:
                     self._tell("wanted the rest of a message, got none")
@@ -175,6 +174,19 @@ class PeerConnection:
                 continue
             return data
         return b""
+
+    def _heard(self, *, is_between: bool) -> bytes:
+        """Return what the client sends next.
+
+        Raises:
+            TimeoutError: nothing in time, or its time for this message is over; there may be more of it, but
+                who sends without an end would be heard for ever.
+        """
+        patience_s = self._patience_s(is_between=is_between)
+        if not is_between and patience_s == SHORTEST_WAIT_S:
+            raise TimeoutError
+        self._socket.settimeout(patience_s)
+        return self._socket.recv(RECEIVE_BYTES)
 
     def _patience_s(self, *, is_between: bool) -> float | None:
         """Return how long to wait for the next bytes; None: for ever."""

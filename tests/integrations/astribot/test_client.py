@@ -20,6 +20,7 @@ from vagus.gateways.foreign_address import ForeignAddress
 from vagus.gateways.foreign_policy import ForeignPolicy
 from vagus.gateways.grpc_channel import GrpcChannel
 from vagus.gateways.profile import Profile
+from vagus.gateways.profile_file import load_profile
 from vagus.integrations.astribot.client import AstribotClient
 from vagus.integrations.astribot.options import AstribotOptions
 from vagus.integrations.astribot.policy import AstribotPolicy
@@ -198,7 +199,8 @@ def test_a_server_that_was_started_again_loads_again() -> None:
         policy._guard._failures = 0
         chunk_of(policy)
         policy.close()
-    assert again.calls[:3] == ["GetStatus", "Configure", "PredictChunk"]
+    began = again.calls.index("GetStatus")  # before it, a question of the connection that gRPC has made anew
+    assert again.calls[began : began + 3] == ["GetStatus", "Configure", "PredictChunk"]
 
 
 def test_a_server_with_another_model_is_refused_for_good() -> None:
@@ -284,6 +286,15 @@ def test_a_server_that_does_not_count_is_asked_for_its_model_after_each_answer()
         assert "got 'another': another robot has configured the server" in error_of(mine)
         mine.close()
         other.close()
+
+
+def test_a_gripper_that_is_answered_as_the_sdk_counts_is_not_taken() -> None:
+    server = PeerServer(act=lambda state: np.full((2, 25), 57.0, np.float32))
+    profile = load_profile("astribot_s1", "astribot")
+    with serving_peer(server) as port:
+        policy = policy_at(port, replace(profile, images=PROFILE.images))
+        assert "actions: wanted gripper_left from 0 to 1, as the profile says, got 57" in error_of(policy)
+        policy.close()
 
 
 def test_questions_that_failed_may_count() -> None:

@@ -19,6 +19,7 @@ from vagus.gateways.neutral import ForeignReply, ForeignRequest, WirePath
 from vagus.gateways.profile import Profile
 from vagus.integrations.astribot.completion import check_completion, completed
 from vagus.integrations.astribot.dialect import STATE, observation_from, reply_of
+from vagus.integrations.astribot.gripper_range import check_fractions, fractions_of
 from vagus.integrations.astribot.layout import WIDTHS
 from vagus.integrations.astribot.messages import AstribotChunk, AstribotPolicyConfig, Method, StatusCode
 from vagus.integrations.astribot.motion_codec import decode_chunk
@@ -69,6 +70,7 @@ class AstribotClient:
         self._options = options
         self._action_width = sum(len(span.names) for span in profile.actions)
         self._model_width = options.width or self._action_width
+        self._fractions = fractions_of(profile.actions)
         if options.width:
             check_completion(profile, options.width)
         self._check_fit()
@@ -203,6 +205,10 @@ class AstribotClient:
         width = chunk.actions.shape[1]
         if width != self._model_width:
             raise PolicyError(f"actions: wanted {self._model_width} numbers each, got {width}")
+        try:
+            check_fractions(chunk.actions, self._fractions, "actions")
+        except ProtocolError as error:
+            raise PolicyError(str(error)) from error
         if not self._options.width:
             return chunk
         return replace(chunk, actions=completed(chunk.actions, state, self._action_width))

@@ -12,6 +12,7 @@ from vagus.gateways.callers import Callers
 from vagus.gateways.gateway import Gateway
 from vagus.gateways.model_choice import check_model, listed_model
 from vagus.integrations.astribot.conversation import AstribotConversation
+from vagus.integrations.astribot.gripper_range import fractions_of
 from vagus.integrations.astribot.messages import AstribotPolicyConfig, AstribotStatus
 from vagus.integrations.astribot.session import AstribotModel, AstribotSession
 from vagus.quoting import quoted
@@ -132,6 +133,7 @@ class AstribotRobots:
             rate_hz=contract.step_rate_hz,
             prompt=self._gateway.config.instruction or served.default_instruction,
             metadata_json=json.dumps(told, ensure_ascii=False),
+            fractions=fractions_of(profile.state),
         )
 
 

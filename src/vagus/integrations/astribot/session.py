@@ -5,9 +5,12 @@ It belongs to one robot: what another one configures, sets or resets changes not
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
+from vagus.errors import ProtocolError
+from vagus.integrations.astribot.gripper_range import check_fractions
 from vagus.integrations.astribot.messages import (
     AstribotCommand,
     AstribotObservation,
@@ -35,6 +38,7 @@ class AstribotModel:
         rate_hz: actions per second.
         prompt: instruction for a robot that has none.
         metadata_json: what the robot is told about it.
+        fractions: place and name of each number of the state that is from 0 to 1.
     """
 
     name: str
@@ -44,6 +48,7 @@ class AstribotModel:
     rate_hz: float = 0.0
     prompt: str = ""
     metadata_json: str = ""
+    fractions: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +115,7 @@ class AstribotSession:
         """Return why an observation gets no action; None: it may get one."""
         width = len(observation.state)
         if width == self._model.state_dim:
-            return None
+            return self._counted_otherwise(observation)
         wanted = f"{self._model.state_dim} numbers, as {quoted(self._model.name, 80)} takes"
         return AstribotRefusal(StatusCode.INVALID_INPUT, f"state: wanted {wanted}, got {width}")
 
@@ -118,6 +123,13 @@ class AstribotSession:
         """Count an observation that was answered, and return its number in the episode, from 1."""
         self.frame += 1
         return self.frame
+
+    def _counted_otherwise(self, observation: AstribotObservation) -> AstribotRefusal | None:
+        try:
+            check_fractions(observation.state, self._model.fractions, "state")
+        except ProtocolError as error:
+            return AstribotRefusal(StatusCode.INVALID_INPUT, str(error))
+        return None
 
     def _begin(self) -> None:
         self.frame = 0
