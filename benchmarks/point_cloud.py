@@ -12,8 +12,8 @@ import numpy as np
 
 from benchmarks.report import Report, Table, number
 from benchmarks.sampling import percentile, turns
-from vagus.integrations.pointact.axis_angle import rotation_of
-from vagus.integrations.pointact.camera import Extrinsics, Intrinsics
+from vagus.cameras.axis_angle import rotation_of
+from vagus.cameras.camera import Extrinsics, Intrinsics
 from vagus.integrations.pointact.depth import depth_in_m
 from vagus.integrations.pointact.point_cloud import CloudRules, Points, cloud_of, coloured_points, voxel_means
 from vagus.integrations.pointact.resize import resized_depth, resized_picture

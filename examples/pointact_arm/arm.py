@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import vagus
-from vagus.integrations.pointact.camera import Extrinsics, Intrinsics
-from vagus.integrations.pointact.camera_file import load_extrinsics, load_intrinsics
+from vagus.cameras.camera import Extrinsics, Intrinsics
+from vagus.cameras.camera_file import load_extrinsics, load_intrinsics
 from vagus.integrations.pointact.kinematics import load_arm
 from vagus.specs import DepthCameraSpec
 from vagus.types import DepthImage, Frame, Image

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 pytest.importorskip("pinocchio")
 
+from vagus.cameras.camera_file import load_extrinsics, load_intrinsics
 from vagus.import_path import load_named
 from vagus.integrations.pointact.arm_options import ArmOptions
 from vagus.integrations.pointact.arm_setup import load_setup
-from vagus.integrations.pointact.camera_file import load_extrinsics, load_intrinsics
 from vagus.integrations.pointact.depth import depth_in_m
 from vagus.integrations.pointact.point_cloud import coloured_points
 from vagus.robots.robot import Robot

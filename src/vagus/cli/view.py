@@ -11,6 +11,7 @@ from typing import Annotated
 
 import tyro
 
+from vagus.cameras.camera_file import load_extrinsics, load_intrinsics
 from vagus.cli.console import console, say
 from vagus.cli.exit_code import ExitCode
 from vagus.cli.log_output import LogFlags
@@ -22,12 +23,15 @@ from vagus.viewing.description import RecordingView
 from vagus.viewing.drawing import DRAWING_SUFFIXES, drawing_of
 from vagus.viewing.page import page_of
 from vagus.viewing.sources import view_of
+from vagus.viewing.standing import StandingCamera, depth_camera_of, with_sizes_checked
 from vagus.viewing.stretch import stretch_of
 
 __all__ = ["ViewCommand"]
 
 PAGE_SUFFIXES = (".html", ".htm")
 RERUN_SUFFIXES = (".rrd",)
+NO_OFFSET = (0.0, 0.0, 0.0)
+"""Points are shown in the frame that the file of extrinsics names."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,12 @@ class ViewCommand:
     """Of captured requests: the session to show (client:epoch), or its client; empty: the first."""
     episode: int | None = None
     """Of a dataset: the episode to show; unset: the first."""
+    intrinsics: Path | None = None
+    """For Rerun: shows depth frames as points in space; the depth camera's file (YAML, TOML, JSON)."""
+    extrinsics: Path | None = None
+    """Where that camera stands (YAML, TOML, JSON); unset: points are seen from the camera."""
+    depth_camera: str = ""
+    """Depth camera of these files; empty: the only one."""
     begin: float | None = None
     """First time to show, in seconds since the first command; unset: from its begin."""
     end: float | None = None
@@ -61,6 +71,13 @@ class ViewCommand:
             given = getattr(self, name)
             if given is not None and not math.isfinite(given):
                 raise ConfigError(name, wanted="a finite number of seconds", got=str(given))
+        if self.intrinsics is None and (self.extrinsics is not None or self.depth_camera):
+            given = "extrinsics" if self.extrinsics is not None else "depth_camera"
+            raise ConfigError("intrinsics", wanted=f"a file beside {given}", got="none")
+        if self.intrinsics is not None and self.save is None and (self.html or self.png):
+            raise ConfigError(
+                "intrinsics", wanted="--save, or no file: points are for Rerun", got="no --save"
+            )
 
     def run(self) -> int:
         """Show the recording.
@@ -80,19 +97,32 @@ class ViewCommand:
         rerun = None if has_file and self.save is None else _rerun()
         whole = view_of(self.path, session=self.session, episode=self.episode)
         view = stretch_of(whole, self.begin, self.end)
+        standing = self._standing(whole)
+        if standing is not None:
+            view = with_sizes_checked(view, standing)
         _tell(view.warnings)
         _write(self.html, lambda _: page_of(view).encode())
         _write(self.png, lambda path: drawing_of(view, path.suffix.lower().removeprefix(".")))
         if rerun is not None:
-            self._show(rerun, view)
+            self._show(rerun, view, standing)
         return ExitCode.OK
 
-    def _show(self, rerun: ModuleType, view: RecordingView) -> None:
+    def _standing(self, view: RecordingView) -> StandingCamera | None:
+        """Return the camera whose depth is shown in space; None: nothing is asked."""
+        if self.intrinsics is None:
+            return None
+        return StandingCamera(
+            depth_camera_of(view, self.depth_camera),
+            load_intrinsics(self.intrinsics),
+            None if self.extrinsics is None else load_extrinsics(self.extrinsics, NO_OFFSET),
+        )
+
+    def _show(self, rerun: ModuleType, view: RecordingView, standing: StandingCamera | None) -> None:
         """Write the file for Rerun, or open its viewer."""
         if self.save is None:
-            _tell(rerun.show_view(view))
+            _tell(rerun.show_view(view, standing))
             return
-        _tell(rerun.save_view(view, self.save))
+        _tell(rerun.save_view(view, self.save, standing))
         _tell_written(self.save, self.save.stat().st_size)
 
 

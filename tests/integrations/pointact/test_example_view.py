@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from vagus.cameras.axis_angle import rotation_of
+from vagus.cameras.camera import Extrinsics, Intrinsics
 from vagus.errors import ConfigError
-from vagus.integrations.pointact.axis_angle import rotation_of
-from vagus.integrations.pointact.camera import Extrinsics, Intrinsics
 from vagus.integrations.pointact.example_view import example_depth
 from vagus.integrations.pointact.point_cloud import Workspace, coloured_points
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from integrations.pointact.arms import FRAME, URDF
+from vagus.cameras.axis_angle import rotation_of
 from vagus.errors import ConfigError
-from vagus.integrations.pointact.axis_angle import rotation_of
 from vagus.integrations.pointact.inverse import PoseTolerance, UnreachableError, joints_for
 from vagus.integrations.pointact.pose import Pose
 

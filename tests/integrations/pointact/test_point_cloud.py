@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from vagus.cameras.axis_angle import rotation_of
+from vagus.cameras.camera import Extrinsics, Intrinsics
 from vagus.errors import ConfigError, FrameError
-from vagus.integrations.pointact.axis_angle import rotation_of
-from vagus.integrations.pointact.camera import Extrinsics, Intrinsics
 from vagus.integrations.pointact.depth import depth_in_m
 from vagus.integrations.pointact.point_cloud import (
     CloudRules,

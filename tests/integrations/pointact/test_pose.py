@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vagus.cameras.axis_angle import rotation_of
 from vagus.errors import PolicyError
-from vagus.integrations.pointact.axis_angle import rotation_of
 from vagus.integrations.pointact.pose import PLAN_OFFSET, Pose, pose_numbers, pose_of
 
 number = st.floats(-1.0, 1.0)

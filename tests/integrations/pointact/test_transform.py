@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from integrations.pointact.arms import FRAME, URDF
+from vagus.cameras.axis_angle import rotation_of
+from vagus.cameras.camera import Extrinsics, Intrinsics
 from vagus.errors import FrameError, PolicyError
 from vagus.gateways.neutral import Envelope, ForeignRequest, Operation
 from vagus.gateways.unit_conversion import Conversion
 from vagus.integrations.pointact.arm_units import ArmUnits
-from vagus.integrations.pointact.axis_angle import rotation_of
 from vagus.integrations.pointact.batches import rows_of
-from vagus.integrations.pointact.camera import Extrinsics, Intrinsics
 from vagus.integrations.pointact.inverse import UnreachableError
 from vagus.integrations.pointact.joint_path import PathRules
 from vagus.integrations.pointact.point_cloud import CloudRules, Workspace

@@ -10,6 +10,8 @@ from typing import Final
 
 import numpy as np
 
+from vagus.cameras.camera import Intrinsics
+from vagus.cameras.camera_file import load_extrinsics, load_intrinsics
 from vagus.errors import ConfigError
 from vagus.features import ActionFeature, StateFeature
 from vagus.gateways.foreign_options import ForeignOptions
@@ -17,8 +19,6 @@ from vagus.gateways.profile import WireSpan
 from vagus.gateways.unit_conversion import conversion_of
 from vagus.integrations.pointact.arm_options import ArmOptions, numbers_in
 from vagus.integrations.pointact.arm_units import ArmUnits
-from vagus.integrations.pointact.camera import Intrinsics
-from vagus.integrations.pointact.camera_file import load_extrinsics, load_intrinsics
 from vagus.integrations.pointact.example_view import example_depth
 from vagus.integrations.pointact.inverse import PoseTolerance
 from vagus.integrations.pointact.joint_path import PathRules

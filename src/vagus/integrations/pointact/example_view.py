@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from vagus.cameras.camera import Extrinsics, Intrinsics
 from vagus.errors import ConfigError
-from vagus.integrations.pointact.camera import Extrinsics, Intrinsics
 from vagus.integrations.pointact.point_cloud import Workspace
 from vagus.types import DepthImage
 

@@ -14,9 +14,9 @@ from typing import Final, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from vagus.cameras.axis_angle import quaternion_of
 from vagus.control.rotation import from_quaternion
 from vagus.errors import ConfigError, PolicyError
-from vagus.integrations.pointact.axis_angle import quaternion_of
 from vagus.integrations.pointact.pose import Pose
 
 __all__ = ["Chain", "PoseTolerance", "UnreachableError", "joints_for"]

@@ -13,8 +13,8 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from vagus.cameras.camera import Extrinsics, Intrinsics
 from vagus.errors import ConfigError, FrameError
-from vagus.integrations.pointact.camera import Extrinsics, Intrinsics
 from vagus.types import Image
 
 __all__ = ["CloudRules", "Points", "Workspace", "cloud_of", "coloured_points", "thinned", "voxel_means"]

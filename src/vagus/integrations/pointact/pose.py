@@ -13,9 +13,9 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from vagus.cameras.axis_angle import axis_angle_of, rotation_of
 from vagus.control.rotation import from_quaternion, to_quaternion
 from vagus.errors import PolicyError
-from vagus.integrations.pointact.axis_angle import axis_angle_of, rotation_of
 from vagus.quoting import quoted
 
 __all__ = ["PLAN_OFFSET", "Offset", "Pose", "pose_numbers", "pose_of"]

@@ -13,11 +13,11 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from vagus.cameras.camera import Extrinsics, Intrinsics
 from vagus.errors import FrameError, PolicyError
 from vagus.gateways.msgpack import AnyArray, Value
 from vagus.gateways.neutral import WirePath
 from vagus.integrations.pointact.arm_units import ArmUnits, check_measured
-from vagus.integrations.pointact.camera import Extrinsics, Intrinsics
 from vagus.integrations.pointact.depth import depth_in_m
 from vagus.integrations.pointact.inverse import Chain
 from vagus.integrations.pointact.joint_path import JointPath, PathRules, path_along

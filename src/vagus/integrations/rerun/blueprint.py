@@ -9,6 +9,7 @@ import rerun.blueprint as rrb
 from vagus.integrations.rerun.entities import (
     ABOUT,
     EVENTS,
+    SCENE,
     SESSION_TIME,
     STATES,
     camera_path,
@@ -24,13 +25,16 @@ LANE_SHARE, AGE_SHARE, JOINT_SHARE = 0.75, 1.3, 1.5
 """Heights of a lane of states, of the ages, and of a joint."""
 
 
-def blueprint_for(joints: Sequence[str], cameras: Sequence[str], *, lanes: int) -> rrb.Blueprint:
+def blueprint_for(
+    joints: Sequence[str], cameras: Sequence[str], *, lanes: int, in_space: str | None = None
+) -> rrb.Blueprint:
     """Return the layout.
 
     Args:
         joints: names of the joints, in their order.
         cameras: names of the cameras.
         lanes: number of lanes of states.
+        in_space: depth camera whose frames are shown as points in space, too.
     """
     texts = rrb.Tabs(
         rrb.TextDocumentView(origin=ABOUT, name="about"), rrb.TextLogView(origin=EVENTS, name="events")
@@ -38,6 +42,9 @@ def blueprint_for(joints: Sequence[str], cameras: Sequence[str], *, lanes: int) 
     seen: list[rrb.Container | rrb.View] = [
         rrb.Spatial2DView(origin=camera_path(camera), name=camera) for camera in cameras
     ]
+    if in_space is not None:
+        contents = [f"/{camera_path(in_space).lstrip('/')}"]
+        seen.insert(0, rrb.Spatial3DView(origin=SCENE, contents=contents, name=f"{in_space} in space"))
     left = rrb.Vertical(*seen, texts)
     right = rrb.Vertical(
         rrb.StateTimelineView(origin=STATES, name="states"),

@@ -13,9 +13,11 @@ import rerun.blueprint as rrb
 from vagus.errors import ConfigError
 from vagus.integrations.rerun.blueprint import blueprint_for
 from vagus.integrations.rerun.recording import write_view
+from vagus.integrations.rerun.standing import write_standing
 from vagus.private_files import open_file
 from vagus.quoting import quoted
 from vagus.viewing.description import RecordingView
+from vagus.viewing.standing import StandingCamera
 
 __all__ = ["APPLICATION", "RERUN", "SUFFIX", "VIEWER", "is_file", "save_view", "show_view"]
 
@@ -32,27 +34,36 @@ def is_file(target: str) -> bool:
     return target.endswith(SUFFIX) and "://" not in target
 
 
-def save_view(view: RecordingView, path: Path) -> tuple[str, ...]:
+def save_view(view: RecordingView, path: Path, standing: StandingCamera | None = None) -> tuple[str, ...]:
     """Write a view as a .rrd file, for this user alone; return warnings.
+
+    Args:
+        view: the view.
+        path: of the file.
+        standing: depth camera whose frames are shown as points in space, or None.
 
     Raises:
         OSError: the file cannot be written.
     """
     open_file(path, "wb").close()
     stream = _stream(view)
-    stream.save(path, default_blueprint=_blueprint(view))
-    return _written(stream, view)
+    stream.save(path, default_blueprint=_blueprint(view, standing))
+    return _written(stream, view, standing)
 
 
-def show_view(view: RecordingView) -> tuple[str, ...]:
+def show_view(view: RecordingView, standing: StandingCamera | None = None) -> tuple[str, ...]:
     """Show a view in the Rerun viewer of this machine, and wait until it is closed; return warnings.
+
+    Args:
+        view: the view.
+        standing: depth camera whose frames are shown as points in space, or None.
 
     Raises:
         ConfigError: the viewer cannot be started.
     """
     with tempfile.TemporaryDirectory(prefix="vagus-view-") as folder:
         file = Path(folder) / "view.rrd"
-        warnings = save_view(view, file)
+        warnings = save_view(view, file, standing)
         command = [*VIEWER, str(file)]
         done = subprocess.run(command, stderr=subprocess.PIPE, text=True, errors="replace", check=False)
     if done.returncode:
@@ -72,11 +83,17 @@ def _stream(view: RecordingView) -> rr.RecordingStream:
     return stream
 
 
-def _blueprint(view: RecordingView) -> rrb.Blueprint:
-    return blueprint_for([track.name for track in view.tracks], view.cameras, lanes=len(view.lanes))
+def _blueprint(view: RecordingView, standing: StandingCamera | None) -> rrb.Blueprint:
+    joints = [track.name for track in view.tracks]
+    in_space = None if standing is None else standing.name
+    return blueprint_for(joints, view.cameras, lanes=len(view.lanes), in_space=in_space)
 
 
-def _written(stream: rr.RecordingStream, view: RecordingView) -> tuple[str, ...]:
+def _written(
+    stream: rr.RecordingStream, view: RecordingView, standing: StandingCamera | None
+) -> tuple[str, ...]:
+    if standing is not None:
+        write_standing(stream, standing)
     warnings = write_view(stream, view)
     stream.flush()
     stream.disconnect()

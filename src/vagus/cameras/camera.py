@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vagus.cameras.axis_angle import check_rotation
 from vagus.errors import ConfigError
-from vagus.integrations.pointact.axis_angle import check_rotation
 from vagus.quoting import quoted
 from vagus.wire.images import MAX_SIDE
 

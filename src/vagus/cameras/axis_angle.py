@@ -1,4 +1,4 @@
-"""Rotations as axis times angle, as PointAct's states and actions have them, and as matrices (pure)."""
+"""Rotations as axis times angle, and as matrices (pure)."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from vagus.cameras.axis_angle import axis_angle_of, rotation_of
 from vagus.errors import PolicyError, RobotError
-from vagus.integrations.pointact.axis_angle import axis_angle_of, rotation_of
 
 UNIT = st.tuples(*(st.floats(-1.0, 1.0) for _ in range(3))).filter(lambda it: math.hypot(*it) > 0.1)
 AXES = [

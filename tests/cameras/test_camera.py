@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from vagus.cameras.axis_angle import rotation_of
+from vagus.cameras.camera import Extrinsics, Intrinsics
 from vagus.errors import ConfigError
-from vagus.integrations.pointact.axis_angle import rotation_of
-from vagus.integrations.pointact.camera import Extrinsics, Intrinsics
 
 MATRIX = [[600.0, 0.0, 319.5], [0.0, 590.0, 239.5], [0.0, 0.0, 1.0]]
 

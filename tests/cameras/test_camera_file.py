@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vagus.cameras.camera import Intrinsics
+from vagus.cameras.camera_file import load_extrinsics, load_intrinsics
 from vagus.errors import ConfigError
-from vagus.integrations.pointact.camera import Intrinsics
-from vagus.integrations.pointact.camera_file import load_extrinsics, load_intrinsics
 
 PINHOLE = {"width": 640, "height": 480, "fx": 600, "fy": 590.0, "cx": 319.5, "cy": 239.5}
 MATRIX = {"width": 640, "height": 480, "matrix": [[600, 0, 319.5], [0, 590, 239.5], [0, 0, 1]]}

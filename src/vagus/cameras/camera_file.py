@@ -9,10 +9,9 @@ from typing import Final, TypeVar
 import msgspec
 import numpy as np
 
+from vagus.cameras.axis_angle import rotation_of
+from vagus.cameras.camera import Extrinsics, Intrinsics
 from vagus.errors import ConfigError, PolicyError
-from vagus.integrations.pointact.axis_angle import rotation_of
-from vagus.integrations.pointact.camera import Extrinsics, Intrinsics
-from vagus.integrations.pointact.pose import Offset
 from vagus.settings_file import check_keys, read_settings
 
 __all__ = ["load_extrinsics", "load_intrinsics"]
@@ -69,7 +68,7 @@ def load_intrinsics(path: Path) -> Intrinsics:
     return Intrinsics(width=said.width, height=said.height, **numbers)
 
 
-def load_extrinsics(path: Path, offset: Offset) -> Extrinsics:
+def load_extrinsics(path: Path, offset: tuple[float, float, float]) -> Extrinsics:
     """Return where a camera stands in the frame of the workspace.
 
     A file has `matrix` (4, 4), or `translation` in m and `axis_angle` in rad; it takes points of the camera

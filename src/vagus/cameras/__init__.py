@@ -1,0 +1,1 @@
+"""Cameras: intrinsics, where one stands, and the files of both."""
