@@ -285,7 +285,11 @@ def test_a_server_without_a_reset_is_told_nothing_more() -> None:
             policy.begin_episode(None)
             assert isinstance(policy.infer([row_of()])[0], ActionChunk)
         policy.close()
-    assert [request.operation for request in server.heard].count(Operation.RESET) == 1
+        assert [request.operation for request in server.heard].count(Operation.RESET) == 1
+        policy.infer([row_of()])  # on a new connection, perhaps to a newer program
+        policy.begin_episode(None)
+        policy.close()
+    assert [request.operation for request in server.heard].count(Operation.RESET) == 2
 
 
 def test_another_version_is_refused_with_the_choice() -> None:

@@ -250,10 +250,14 @@ def test_a_server_that_answers_only_the_first_robot_is_asked_for_each_alone() ->
         chunks = alone.infer([row_of([0.1, 0.0]), row_of([0.2, 0.0])])
         alone.begin_episode(None)
         alone.close()
+        assert [request["endpoint"] for request in server.heard].count("reset") == 1
+        alone.infer([row_of([0.1, 0.0])])  # on a new connection, perhaps to a newer program
+        alone.begin_episode(None)
+        alone.close()
     for chunk, place in zip(chunks, (0.1, 0.2), strict=True):
         assert isinstance(chunk, ActionChunk)
         assert chunk.robot[0, 0] == pytest.approx(place)
-    assert [request["endpoint"] for request in server.heard].count("reset") == 1
+    assert [request["endpoint"] for request in server.heard].count("reset") == 2
 
 
 def test_a_wrong_token_is_told_and_a_token_is_not() -> None:

@@ -89,6 +89,7 @@ class Gr00tClient:
             ConfigError: the version is neither stated nor shown.
         """
         self.close()
+        self._is_reset_unknown = False  # it may be another program now
         self._line = _RequestSocket(self.address)
         envelope = Envelope("gr00t", endpoint="get_modality_config")
         reply = self._exchange(ForeignRequest(Operation.DESCRIBE, envelope), timeout_s)

@@ -76,6 +76,7 @@ class PointActClient:
             ProtocolError: what answers is no PointAct server, or it refuses.
         """
         self.close()
+        self._is_reset_unknown = False  # it may be another program now
         end_ns = monotonic_ns() + seconds_to_ns(timeout_s)
         self._line = QuestionLine.connect(self.address, self._new_end(), timeout_s)
         ping = ForeignRequest(Operation.PING, Envelope(PROTOCOL, endpoint="ping"))
