@@ -22,6 +22,9 @@ __all__ = ["GrpcLimits", "GrpcListener"]
 
 SWEEP_NS = NS_PER_S // 4
 """Time between two looks for clients that have gone."""
+STREAMS_PER_CALL = 8
+"""Streams of one connection for each call of a robot: gRPC counts one for a while after its call has been
+answered, and refuses the call after the last one without a word."""
 
 
 class _Ended(Protocol):
@@ -42,12 +45,12 @@ class GrpcLimits:
 
     Attributes:
         workers: calls of all connections at once; one more is refused.
-        streams: calls of one connection at once.
+        calls: calls of one robot at once; whoever counts them refuses one more, in words of its protocol.
         max_bytes: largest message.
     """
 
     workers: int
-    streams: int
+    calls: int
     max_bytes: int
 
 
@@ -147,7 +150,7 @@ def _options(idle_timeout_s: float, limits: GrpcLimits) -> list[tuple[str, int]]
     return [
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", limits.max_bytes),
-        ("grpc.max_concurrent_streams", limits.streams),
+        ("grpc.max_concurrent_streams", STREAMS_PER_CALL * limits.calls),
         ("grpc.compression_enabled_algorithms_bitset", 1),  # none: a small message stays small
         ("grpc.server_handshake_timeout_ms", 5000),
         ("grpc.max_connection_idle_ms", 4 * half_ms),

@@ -391,8 +391,9 @@ def test_a_robot_that_is_gone_in_the_middle_of_a_request_frees_its_place(
         with stand.robot() as one:
             assert one.configure().is_ready
             stand.policy.gate.clear()
-            one.calls.PredictChunk.future(observation(WAITS))
+            call = one.calls.PredictChunk.future(observation(WAITS))  # gRPC cancels a call nobody holds
             assert stand.policy.is_waiting.wait(PATIENCE_S)
+            assert not call.done()
         stand.policy.gate.set()  # its end may be noticed after its answer: then its silence frees the place
         wait_until(lambda: other.configure().is_ready)
 

@@ -36,9 +36,6 @@ __all__ = ["AstribotListener"]
 
 MAX_BYTES: Final = 100 << 20
 """Largest message that is received, that of the original; `max_message_mb` bounds what is looked at."""
-STREAMS: Final = 8 * MAX_CALLS
-"""Streams of one connection; gRPC counts one for a while after its call has been answered, and one more than
-these is refused without a word."""
 CUT_S: Final = 0.1
 """Time within which a stream that its robot has ended turns out to be a connection that was cut."""
 OVERTAKEN: Final = "overtaken: a newer observation came before this one was answered"
@@ -73,7 +70,7 @@ class AstribotListener:
         self._gateway = gateway
         self._robots = AstribotRobots(gateway, clock)
         limits = GrpcLimits(
-            workers=MAX_CALLS * gateway.config.max_peers + MAX_STRANGERS, streams=STREAMS, max_bytes=MAX_BYTES
+            workers=MAX_CALLS * gateway.config.max_peers + MAX_STRANGERS, calls=MAX_CALLS, max_bytes=MAX_BYTES
         )
         self._listener = GrpcListener(grpc, gateway, limits, self._robots.sweep, clock)
         self._streams: set[ObservationStream] = set()

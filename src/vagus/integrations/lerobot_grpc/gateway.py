@@ -67,7 +67,7 @@ class LeRobotGrpcListener:
         self._conversations = Conversations(gateway, clock)
         limits = GrpcLimits(
             workers=MAX_CALLS * (2 * gateway.config.max_peers + MAX_STRANGERS),
-            streams=MAX_CALLS,
+            calls=MAX_CALLS,
             max_bytes=2 * PART_BYTES,
         )
         self._listener = GrpcListener(grpc, gateway, limits, self._conversations.sweep, clock)
