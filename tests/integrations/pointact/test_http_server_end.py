@@ -139,3 +139,22 @@ def test_what_is_no_request_is_answered_and_ends_the_connection(data: bytes, sta
         end.receive(data)
     assert end.bytes_to_send().startswith(b"HTTP/1.1 " + status)
     assert end.is_over
+
+
+@pytest.mark.parametrize(
+    "head_and_body",
+    [
+        b"Transfer-Encoding: chunked\r\n\r\n3\r\nabcXX0\r\n\r\n",
+        b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef",
+        b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n",
+        b"Content-Length: +5\r\n\r\nabcde",
+        b"Transfer-Encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    ],
+    ids=["end of a chunk", "two lengths", "number of 5000 digits", "sign", "two encodings"],
+)
+def test_a_body_whose_end_two_readers_may_see_at_two_places_is_refused(head_and_body: bytes) -> None:
+    end = HttpServerEnd(max_bytes=1000)
+    with pytest.raises(ProtocolError, match=r"wanted a request of HTTP/1\.1"):
+        end.receive(b"POST /get_action HTTP/1.1\r\nHost: here\r\n" + head_and_body)
+    assert end.bytes_to_send().startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 501 "))
+    assert end.is_over
