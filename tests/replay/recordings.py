@@ -19,8 +19,8 @@ from vagus.recording.session import (
     SessionInfo,
     StepTable,
 )
-from vagus.specs import CameraSpec, PolicySpec, RobotSpec
-from vagus.types import Image, LinkState, MotionState
+from vagus.specs import CameraSpec, DepthCameraSpec, PolicySpec, RobotSpec
+from vagus.types import DepthImage, Image, LinkState, MotionState
 
 TICKS_PER_STEP = 2
 TICK_NS = 50_000_000
@@ -31,6 +31,7 @@ ACTIONS = (
 )
 STATE = (StateFeature("other", "rad"), StateFeature("joint", "rad"))
 CAMERA = CameraSpec("front", 4, 6)
+DEPTH_CAMERA = DepthCameraSpec("ahead", 2, 3, units_per_m=4000.0)
 POLICY = PolicySpec("test", ACTIONS, STATE, (CAMERA,), horizon=4, model_dim=2, rate_hz=10.0)
 
 
@@ -111,6 +112,26 @@ def frame(episode: int, step: int) -> RecordedFrame:
 
 def picture(episode: int, step: int) -> Image:
     return np.full((4, 6, 3), 10 * episode + step, np.uint8)
+
+
+def with_depth(recorded: RecordedSession) -> RecordedSession:
+    """Return the session with a depth frame beside every colour frame."""
+    deep = tuple(
+        dataclasses.replace(
+            colour,
+            camera=DEPTH_CAMERA.name,
+            kind=FrameKind.DEPTH,
+            path=Path("f.png"),
+            source=functools.partial(ranges, colour.episode, colour.step),
+        )
+        for colour in recorded.frames
+    )
+    info = dataclasses.replace(recorded.info, depth_cameras=(DEPTH_CAMERA,))
+    return dataclasses.replace(recorded, info=info, frames=(*recorded.frames, *deep))
+
+
+def ranges(episode: int, step: int) -> DepthImage:
+    return np.array([[0, 1, 65535], [episode, step, 1000 + step]], np.uint16)
 
 
 def without_plan(recorded: RecordedSession) -> RecordedSession:

@@ -7,12 +7,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from replay.recordings import TICKS_PER_STEP, knot, session
+from replay.recordings import DEPTH_CAMERA, TICKS_PER_STEP, knot, picture, ranges, session, with_depth
 from vagus.api.run import until_its_end
 from vagus.control.config import LoopConfig
 from vagus.control.robot_check import admitted
 from vagus.demo.robot import SimRobot
-from vagus.errors import RobotError
+from vagus.errors import ProtocolError, RobotError
 from vagus.replay.robot import ReplayRobot
 from vagus.replay.session_rows import rows_by_tick
 from vagus.robots.robot import EpisodicRobot, FiniteRobot, check_callable
@@ -99,3 +99,47 @@ def test_the_size_of_a_camera_is_taken_from_its_frames_if_nobody_says_it() -> No
     replay = ReplayRobot([rows_by_tick(session(2, has_info=False), 0)])
     (camera,) = replay.spec.cameras
     assert (camera.name, camera.height, camera.width) == ("front", 4, 6)
+
+
+def test_it_gives_the_recorded_depth_beside_the_colour_in_each_episode() -> None:
+    recorded = with_depth(session(6, episodes=(0, 2)))
+    replay = ReplayRobot([rows_by_tick(recorded, number) for number in (0, 2)])
+    assert replay.spec.depth_cameras == (dataclasses.replace(DEPTH_CAMERA, may_repeat=True),)
+    assert [camera.name for camera in replay.spec.cameras] == ["front"]
+    for number in (0, 2):
+        for row in range(6 * TICKS_PER_STEP):
+            seen = replay.read_images()
+            assert set(seen) == {"front", "ahead"}
+            assert seen["ahead"].dtype == np.uint16
+            np.testing.assert_array_equal(seen["ahead"], ranges(number, 3 * (row >= 6)))
+            replay.command(np.zeros(2))
+        if number == 0:
+            replay.begin_episode()
+
+
+def test_depth_whose_unit_nobody_says_is_left_out() -> None:
+    recorded = with_depth(session(2))
+    silent = dataclasses.replace(recorded, info=dataclasses.replace(recorded.info, depth_cameras=()))
+    replay = ReplayRobot([rows_by_tick(silent, 0)])
+    assert replay.spec.depth_cameras == ()
+    assert set(replay.read_images()) == {"front"}
+
+
+def test_a_depth_camera_without_a_frame_is_left_out() -> None:
+    recorded = with_depth(session(6, episodes=(0, 2)))
+    late = dataclasses.replace(recorded, frames=tuple(f for f in recorded.frames if f.episode or f.step))
+    flat = dataclasses.replace(recorded, frames=session(6, episodes=(0, 2)).frames)
+    assert ReplayRobot([rows_by_tick(flat, 0)]).spec.depth_cameras == ()
+    assert set(ReplayRobot([rows_by_tick(late, 0)]).read_images()) == {"front", "ahead"}
+    replay = ReplayRobot([rows_by_tick(recorded, 0), rows_by_tick(flat, 2)])
+    assert set(replay.read_images()) == {"front", "ahead"}
+    replay.begin_episode()
+    assert set(replay.read_images()) == {"front"}
+
+
+def test_a_depth_file_that_holds_something_else_is_an_error() -> None:
+    recorded = with_depth(session(2))
+    frames = tuple(dataclasses.replace(f, source=lambda: picture(0, 0)) for f in recorded.frames)
+    replay = ReplayRobot([rows_by_tick(dataclasses.replace(recorded, frames=frames), 0)])
+    with pytest.raises(ProtocolError, match=r"f\.png: wanted a depth frame, got uint8"):
+        replay.read_images()

@@ -4,30 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vagus.features import ActionFeature, StateFeature
-from vagus.specs import CameraSpec
-from vagus.types import ActionArray, Image
+from vagus.specs import CameraSpec, DepthCameraSpec
+from vagus.types import ActionArray, DepthImage, Image
 
 __all__ = ["RecordedEpisode", "RowFrame"]
 
+FrameT = TypeVar("FrameT", Image, DepthImage)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RowFrame:
+class RowFrame(Generic[FrameT]):
     """A frame that was taken at a row of an episode.
 
     Attributes:
         camera: name of the camera, as the policy calls it.
         row: row of the episode.
-        load: reads and decodes it, (height, width, 3) uint8 RGB.
+        load: reads and decodes it: colour (height, width, 3) uint8 RGB, or depth (height, width) uint16.
     """
 
     camera: str
     row: int
-    load: Callable[[], Image] = field(repr=False)
+    load: Callable[[], FrameT] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,10 +43,12 @@ class RecordedEpisode:
         action_features: one per column of `actions`, in the policy's names.
         state_features: one per column of `states`, in the policy's names.
         cameras: cameras whose frames were recorded.
+        depth_cameras: depth cameras whose frames were recorded.
         rate_hz: rows per second.
         actions: what was commanded, (n, action_dim), float64; a row of NaN: nothing.
         states: what was measured before, (n, state_dim), float64.
-        frames: by row.
+        frames: colour frames, by row.
+        depth_frames: depth frames, by row.
         horizon: actions in a chunk of the recorded policy; None: not known.
         instruction: what the robot was to do.
         columns: further numbers of each row, name → (n,).
@@ -57,10 +62,12 @@ class RecordedEpisode:
     rate_hz: float
     actions: ActionArray
     states: ActionArray
-    frames: tuple[RowFrame, ...] = ()
+    frames: tuple[RowFrame[Image], ...] = ()
     horizon: int | None = None
     instruction: str = ""
     columns: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    depth_cameras: tuple[DepthCameraSpec, ...] = ()
+    depth_frames: tuple[RowFrame[DepthImage], ...] = ()
 
     def __len__(self) -> int:
         return len(self.actions)

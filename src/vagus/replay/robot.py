@@ -6,6 +6,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,9 +17,11 @@ from vagus.replay.differences import Differences
 from vagus.replay.place import parse_place
 from vagus.replay.sources import load_ticks
 from vagus.specs import CameraSpec, RobotSpec
-from vagus.types import ActionArray, FloatArray, Image
+from vagus.types import ActionArray, DepthImage, FloatArray, Frame, Image
 
 __all__ = ["ReplayReport", "ReplayRobot", "make_replay_robot"]
+
+FrameT = TypeVar("FrameT", Image, DepthImage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class ReplayRobot:
         first = episodes[0]
         self._episodes = tuple(episodes)
         self._frames = tuple(_by_camera(episode.frames) for episode in episodes)
+        self._depth = tuple(_by_camera(episode.depth_frames) for episode in episodes)
         names = [feature.name for feature in first.state_features]
         self._spec = RobotSpec(
             robot_type=first.robot_type,
@@ -62,6 +66,7 @@ class ReplayRobot:
             state=first.state_features,
             cameras=_cameras(first, self._frames[0]),
             rate_hz=first.rate_hz,
+            depth_cameras=tuple(replace(camera, is_required=True) for camera in first.depth_cameras),
         )
         self._differences = Differences(
             [feature.name for feature in first.action_features],
@@ -92,16 +97,19 @@ class ReplayRobot:
             state = episode.states[min(self._row, len(episode) - 1)]
         return np.asarray(state, np.float32)
 
-    def read_images(self) -> Mapping[str, Image]:
+    def read_images(self) -> Mapping[str, Frame]:
         """Return the newest recorded frame of every camera up to the present row, or else the next one.
+
+        Colour is (height, width, 3) uint8 RGB, depth (height, width) uint16 in the recorded unit.
 
         Raises:
             RobotError: a file is damaged.
         """
         with self._lock:
-            row, cameras = self._row, self._frames[self._episode]
-        frames = {name: _newest(frames, row) for name, frames in cameras.items()}
-        return {name: frame.load() for name, frame in frames.items()}
+            row, colour, depth = self._row, self._frames[self._episode], self._depth[self._episode]
+        images: dict[str, Frame] = {name: _newest(frames, row).load() for name, frames in colour.items()}
+        names = [camera.name for camera in self._spec.depth_cameras if camera.name in depth]
+        return images | {name: _newest(depth[name], row).load() for name in names}
 
     def command(self, action: ActionArray) -> None:
         """Compare an action with the recorded one, (action_dim,), and go on to the next row."""
@@ -174,15 +182,17 @@ def _driven(feature: ActionFeature, names: Sequence[str]) -> ActionFeature:
     return replace(resolved, vouch_unbounded=is_unbounded, vouch_unmeasured=not resolved.is_measured)
 
 
-def _by_camera(frames: Sequence[RowFrame]) -> dict[str, list[RowFrame]]:
+def _by_camera(frames: Sequence[RowFrame[FrameT]]) -> dict[str, list[RowFrame[FrameT]]]:
     """Return the frames of each camera, by row."""
-    cameras: dict[str, list[RowFrame]] = defaultdict(list)
+    cameras: dict[str, list[RowFrame[FrameT]]] = defaultdict(list)
     for frame in sorted(frames, key=lambda one: one.row):
         cameras[frame.camera].append(frame)
     return dict(cameras)
 
 
-def _cameras(episode: RecordedEpisode, frames: Mapping[str, Sequence[RowFrame]]) -> tuple[CameraSpec, ...]:
+def _cameras(
+    episode: RecordedEpisode, frames: Mapping[str, Sequence[RowFrame[Image]]]
+) -> tuple[CameraSpec, ...]:
     """Return the cameras whose frames are there; an old recording leaves their size to the frames.
 
     Raises:
@@ -198,7 +208,7 @@ def _cameras(episode: RecordedEpisode, frames: Mapping[str, Sequence[RowFrame]])
     return tuple(found)
 
 
-def _newest(frames: Sequence[RowFrame], row: int) -> RowFrame:
+def _newest(frames: Sequence[RowFrame[FrameT]], row: int) -> RowFrame[FrameT]:
     """Return the last frame up to a row; before the first one, the first."""
     before = [frame for frame in frames if frame.row <= row]
     return before[-1] if before else frames[0]

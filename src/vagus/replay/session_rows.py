@@ -12,7 +12,7 @@ from vagus.errors import ConfigError, ProtocolError
 from vagus.features import ActionKind
 from vagus.recording.episode import RecordedEpisode, RowFrame
 from vagus.recording.session import FrameKind, RecordedChunk, RecordedFrame, RecordedSession
-from vagus.types import ActionArray, Image
+from vagus.types import ActionArray, DepthImage, Image
 
 __all__ = ["choose_episode", "episodes_of", "rows_by_step", "rows_by_tick"]
 
@@ -78,18 +78,30 @@ def rows_by_tick(session: RecordedSession, episode: int) -> RecordedEpisode:
     """Return an episode with a row per command, in the order in which they were sent."""
     steps = session.steps
     places = np.flatnonzero(steps.episode == episode)
-    frames = [
-        RowFrame(frame.camera, _row_of(frame, steps.step[places]), _Loader(frame))
-        for frame in session.frames
-        if frame.episode == episode and frame.kind is FrameKind.COLOUR
-    ]
-    return _episode(
+    colour, depth = list[RowFrame[Image]](), list[RowFrame[DepthImage]]()
+    for frame in session.frames:
+        if frame.episode != episode:
+            continue
+        row = _row_of(frame, steps.step[places])
+        if frame.kind is FrameKind.DEPTH:
+            depth.append(RowFrame(frame.camera, row, _DepthLoader(frame)))
+        else:
+            colour.append(RowFrame(frame.camera, row, _ColourLoader(frame)))
+    recorded = _episode(
         session,
         f"episode {episode}",
         steps.action[places],
         steps.state[places],
         rate_hz=session.info.tick_rate_hz,
-        frames=sorted(frames, key=lambda frame: frame.row),
+        frames=sorted(colour, key=lambda frame: frame.row),
+    )
+    seen = {frame.camera for frame in depth}
+    return replace(
+        recorded,
+        depth_cameras=tuple(
+            replace(c, may_repeat=True) for c in session.info.depth_cameras if c.name in seen
+        ),
+        depth_frames=tuple(sorted(depth, key=lambda frame: frame.row)),
     )
 
 
@@ -121,7 +133,7 @@ def _episode(
     states: ActionArray,
     *,
     rate_hz: float | None,
-    frames: Sequence[RowFrame],
+    frames: Sequence[RowFrame[Image]],
 ) -> RecordedEpisode:
     info = session.info
     if rate_hz is None:
@@ -150,7 +162,7 @@ def _row_of(frame: RecordedFrame, steps: NDArray[np.int64]) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Loader:
+class _ColourLoader:
     """Loads a colour frame."""
 
     frame: RecordedFrame
@@ -160,3 +172,16 @@ class _Loader:
         if image.dtype != np.uint8:
             raise ProtocolError(f"frame {self.frame.path}: wanted a colour frame, got {image.dtype}")
         return np.asarray(image, np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class _DepthLoader:
+    """Loads a depth frame."""
+
+    frame: RecordedFrame
+
+    def __call__(self) -> DepthImage:
+        image = self.frame.load()
+        if image.dtype != np.uint16:
+            raise ProtocolError(f"frame {self.frame.path}: wanted a depth frame, got {image.dtype}")
+        return np.asarray(image, np.uint16)

@@ -80,5 +80,5 @@ def _motion(episode: RecordedEpisode) -> list[str | None]:
     ]
 
 
-def _load(frame: RowFrame) -> Image:
+def _load(frame: RowFrame[Image]) -> Image:
     return frame.load()
