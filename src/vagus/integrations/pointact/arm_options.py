@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 from vagus.errors import ConfigError
 from vagus.gateways.foreign_options import ForeignOptions
-from vagus.integrations.pointact.arm_units import ANGLES
+from vagus.integrations.pointact.arm_units import check_angle_unit
 from vagus.integrations.pointact.batches import MAX_POINTS
 from vagus.quoting import quoted
 from vagus.wire.images import MAX_SIDE
@@ -80,13 +80,7 @@ class ArmOptions(ForeignOptions):
 
     def __post_init__(self) -> None:
         ForeignOptions.__post_init__(self)
-        if self.unit not in ANGLES:
-            raise ConfigError(
-                "unit",
-                wanted=f"{' or '.join(ANGLES)}, as the robot counts its joints",
-                got=repr(self.unit),
-                fix="a LeRobot arm counts degrees with use_degrees=true; other numbers are no angles",
-            )
+        check_angle_unit(self.unit)
         if self.pred_rot_type not in ROTATIONS:
             wanted = f"one of {', '.join(ROTATIONS[1:])}, or nothing"
             raise ConfigError("pred_rot_type", wanted=wanted, got=repr(self.pred_rot_type))

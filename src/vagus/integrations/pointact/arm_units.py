@@ -15,12 +15,23 @@ from vagus.gateways.unit_conversion import Conversion
 from vagus.integrations.pointact.inverse import Chain
 from vagus.types import FloatArray
 
-__all__ = ["ANGLES", "ArmUnits", "check_measured"]
+__all__ = ["ANGLES", "ArmUnits", "check_angle_unit", "check_measured"]
 
 ANGLES: Final = {"deg": math.pi / 180.0, "rad": 1.0}
 """Unit of a robot's joints → its size in rad."""
 _BEYOND_RAD: Final = 0.2
 """How far beyond a limit of the URDF a joint may be measured: calibrations differ so much, units more."""
+
+
+def check_angle_unit(unit: str) -> None:
+    """Raise ConfigError unless `unit` is one of angles."""
+    if unit not in ANGLES:
+        raise ConfigError(
+            "unit",
+            wanted=f"{' or '.join(ANGLES)}, as the robot counts its joints",
+            got=repr(unit),
+            fix="a LeRobot arm counts degrees with use_degrees=true; other numbers are no angles",
+        )
 
 
 @dataclass(frozen=True)
@@ -37,13 +48,7 @@ class ArmUnits:
 
     def __post_init__(self) -> None:
         """Check that angles are angles."""
-        if self.unit not in ANGLES:
-            raise ConfigError(
-                "unit",
-                wanted=f"{' or '.join(ANGLES)}, as the robot counts its joints",
-                got=repr(self.unit),
-                fix="a LeRobot arm counts degrees with use_degrees=true; other numbers are no angles",
-            )
+        check_angle_unit(self.unit)
 
     def joints(self, state: FloatArray) -> NDArray[np.float64]:
         """Return the joints of a state (joints + 1,) in rad, (joints,)."""
