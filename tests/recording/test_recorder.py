@@ -228,6 +228,7 @@ def test_a_disk_that_stays_full_loses_what_is_left_and_says_how_much(
     assert recorder.counters["chunks_dropped"] == 1
     assert recorder.counters["images_dropped"] == 2
     assert caplog.text.count("drops what it cannot write") == 1
+    assert "the recorder dropped what it could not write: steps_dropped 7" in caplog.text
     summary = json.loads((disk.path / "metadata.json").read_text())["summary"]
     assert summary["recorder"]["steps_dropped"] == 7
 

@@ -70,3 +70,13 @@ def test_without_matplotlib_it_is_said_what_to_install(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ConfigError, match=r'pip install "vagus\[view\]"'):
         drawing_of(view_of_session(session_of()), "png")
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+def test_numbers_that_are_too_large_are_refused_in_a_sentence() -> None:
+    session = session_of()
+    action = np.where(np.isnan(session.steps.action), 1.0, np.sign(session.steps.action) + 0.5) * 1e308
+    action[::2] *= -1
+    huge = replace(session, steps=replace(session.steps, action=action))
+    with pytest.raises(ConfigError, match="wanted numbers that can be drawn"):
+        drawing_of(view_of_session(huge), "png")

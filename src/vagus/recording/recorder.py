@@ -20,6 +20,7 @@ from vagus.recording.frame_files import encode_colour, encode_range
 from vagus.recording.lines import ChunkLine, StepLine
 from vagus.recording.session import FrameKind, Json
 from vagus.recording.sink import FrameFile, SessionSink
+from vagus.recording.summaries import lost
 from vagus.threads import Supervised
 from vagus.types import Command, DepthImage, FloatArray, Image, RequestDraft
 
@@ -143,6 +144,8 @@ class Recorder:
             logger.warning("the disk hangs; the recording has no summary")
             return
         record: dict[str, Json] = {"recorder": dict(self.counters)}
+        for sentence in lost(record):
+            logger.warning("%s", sentence)
         if summary is not None:
             record["loop"] = msgspec.json.decode(msgspec.json.encode(_plain(summary)))
         try:

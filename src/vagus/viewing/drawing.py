@@ -49,8 +49,20 @@ def drawing_of(view: RecordingView, form: str) -> bytes:
     """Return a drawing as the bytes of a file; `form` is "png", "pdf" or "svg".
 
     Raises:
-        ConfigError: matplotlib is not installed.
+        ConfigError: matplotlib is not installed, or a number is too large for it.
     """
+    try:
+        return _drawn(view, form)
+    except (OverflowError, np.linalg.LinAlgError) as error:
+        raise ConfigError(
+            "a drawing",
+            wanted="numbers that can be drawn",
+            got=f"some that are too large for it ({error})",
+            fix="--html FILE shows them, or take a stretch without them with --begin and --end",
+        ) from error
+
+
+def _drawn(view: RecordingView, form: str) -> bytes:
     thumbnails, warnings = thumbnails_of(view.pictures, most=PER_CAMERA, width=PICTURE_PX)
     layout = _Layout(view, tuple(dict.fromkeys(thumbnail.camera for thumbnail in thumbnails)))
     figure = _new_figure((WIDTH_IN, HEAD_IN + sum(layout.heights_in)))

@@ -41,6 +41,22 @@ def read(tmp_path: Path) -> Reading:
     return saved
 
 
+def test_a_file_that_cannot_be_written_whole_is_an_error_and_is_not_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A double fails: on a disk that is really full, Rerun may wait for itself for ever."""
+    from vagus.integrations.rerun import output  # noqa: PLC0415 - Rerun may be missing
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("No space left on device (os error 28)")
+
+    monkeypatch.setattr(output, "_written", fail)
+    file = tmp_path / "view.rrd"
+    with pytest.raises(OSError, match=r"view\.rrd could not be written: No space left"):
+        output.save_view(view_of_session(session_of()), file)
+    assert not file.exists()
+
+
 def test_commands_and_measurements_are_curves_with_gaps(read: Reading) -> None:
     session = session_of()
     contents = read(view_of_session(session))

@@ -47,8 +47,12 @@ def save_view(view: RecordingView, path: Path, standing: StandingCamera | None =
     """
     open_file(path, "wb").close()
     stream = _stream(view)
-    stream.save(path, default_blueprint=_blueprint(view, standing))
-    return _written(stream, view, standing)
+    try:
+        stream.save(path, default_blueprint=_blueprint(view, standing))
+        return _written(stream, view, standing)
+    except RuntimeError as error:  # whatever its writer meets, a full disk too
+        path.unlink(missing_ok=True)
+        raise OSError(f"{path} could not be written: {quoted(error)}") from error
 
 
 def show_view(view: RecordingView, standing: StandingCamera | None = None) -> tuple[str, ...]:
