@@ -17,7 +17,8 @@ from vagus.gateways.batch_listener import SPARE_CONNECTIONS
 from vagus.integrations.pointact.gateway import PointActListener
 
 PING = msgspec.msgpack.encode({"endpoint": "ping"})
-HEAD = b"POST /get_action HTTP/1.1\r\nHost: here\r\n"
+BARE = b"POST /get_action HTTP/1.1\r\nHost: here\r\n"
+HEAD = BARE + b"Content-Type: application/msgpack\r\n"
 POSTED = HEAD + b"Content-Length: %d\r\n\r\n" % len(PING) + PING
 
 
@@ -86,7 +87,7 @@ def test_whatever_is_asked_there_is_one_answer_on_both_wires(
         (b"GET / HTTP/1.1\r\nHost: here\r\n\r\n", b"404"),
         (b"GET /get_action HTTP/1.1\r\nHost: here\r\n\r\n", b"405"),
         (HEAD + b"\r\n", b"411"),
-        (HEAD + b"Content-Type: text/plain\r\nContent-Length: 1\r\n\r\nx", b"415"),
+        (BARE + b"Content-Type: text/plain\r\nContent-Length: 1\r\n\r\nx", b"415"),
         (HEAD + b"Content-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx", b"415"),
     ],
 )

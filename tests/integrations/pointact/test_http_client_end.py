@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vagus.errors import ProtocolError
+from vagus.gateways.neutral import ForeignReply
+from vagus.integrations.pointact.dialect import ACTION, encode_reply
 from vagus.integrations.pointact.http_client_end import HttpClientEnd, HttpReply
 
 MOST = 1000
@@ -96,6 +99,15 @@ def test_what_is_no_answer_of_pointact_is_refused(sent: bytes, refused: str) -> 
 def test_an_error_of_the_server_is_its_answer() -> None:
     head = b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/msgpack\r\n"
     assert told(asking().receive(answer(b"why", head))) == [(b"why", "")]
+
+
+def test_actions_with_the_status_of_an_error_are_no_answer() -> None:
+    head = b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/msgpack\r\n"
+    reply = encode_reply(ForeignReply({ACTION: np.ones((1, 2, 6), np.float32)}))
+    ((_, said),) = told(asking().receive(answer(reply, head)))
+    assert said == "wanted an error with status 500 (Internal Server Error), got an answer"
+    error = encode_reply(ForeignReply(error="why"))
+    assert told(asking().receive(answer(error, head))) == [(error, "")]
 
 
 @pytest.mark.parametrize(

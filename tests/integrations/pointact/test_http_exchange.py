@@ -7,6 +7,7 @@ import pytest
 from vagus.integrations.pointact.http_exchange import CONTENT_TYPE, PATH, HttpRefusal, refusal_of
 
 LENGTH = {"content-length": "8"}
+TYPE = {"content-type": CONTENT_TYPE}
 MOST = 10
 
 
@@ -21,8 +22,8 @@ MOST = 10
     ],
 )
 def test_a_request_of_ours_is_read(headers: dict[str, str]) -> None:
-    assert refusal_of("POST", PATH, LENGTH | headers, most=MOST) is None
-    assert refusal_of("POST", f"{PATH}?robot=1", {"transfer-encoding": "chunked"}, most=MOST) is None
+    assert refusal_of("POST", PATH, TYPE | LENGTH | headers, most=MOST) is None
+    assert refusal_of("POST", f"{PATH}?robot=1", TYPE | {"transfer-encoding": "chunked"}, most=MOST) is None
 
 
 @pytest.mark.parametrize(
@@ -34,10 +35,11 @@ def test_a_request_of_ours_is_read(headers: dict[str, str]) -> None:
             "POST", PATH, LENGTH | {"content-type": "application/json"}, 415,
             f"Content-Type: wanted {CONTENT_TYPE}, got application/json",
         ),
+        ("POST", PATH, LENGTH, 415, f"Content-Type: wanted {CONTENT_TYPE}, got "),
         ("POST", PATH, LENGTH | {"content-type": ""}, 415, f"Content-Type: wanted {CONTENT_TYPE}, got "),
-        ("POST", PATH, LENGTH | {"content-encoding": "GZIP"}, 415, "Content-Encoding: wanted none, got gzip"),
-        ("POST", PATH, {}, 411, "Content-Length: wanted the number of bytes of the body, got none"),
-        ("POST", PATH, {"content-length": "11"}, 413, "body: wanted at most 10 bytes, got at least 11"),
+        ("POST", PATH, TYPE | LENGTH | {"content-encoding": "GZIP"}, 415, "Content-Encoding: wanted none, got gzip"),
+        ("POST", PATH, TYPE, 411, "Content-Length: wanted the number of bytes of the body, got none"),
+        ("POST", PATH, TYPE | {"content-length": "11"}, 413, "body: wanted at most 10 bytes, got at least 11"),
     ],
 )  # fmt: skip
 def test_another_request_is_refused_unread(

@@ -9,6 +9,8 @@ from typing import Final
 import h11
 
 from vagus.errors import ProtocolError
+from vagus.gateways.neutral import Operation
+from vagus.integrations.pointact.dialect import decode_reply
 from vagus.integrations.pointact.http_exchange import CONTENT_TYPE
 from vagus.quoting import quoted
 
@@ -129,8 +131,18 @@ class HttpClientEnd:
             refused = f"wanted at most {self._max_bytes} bytes, got {self._size}"
         elif self._kind != CONTENT_TYPE:  # a proxy, or another server: its words are not PointAct's
             refused = f"wanted {CONTENT_TYPE}, got {quoted(self._kind, 40) or 'no type'}, {self._told()}"
+        elif self._status >= HTTPStatus.BAD_REQUEST and not _may_be_error(body):
+            refused = f"wanted an error with {self._told()}, got an answer"
         return HttpReply(memoryview(body), refused)
 
     def _told(self) -> str:
         known = {status.value: f" ({status.phrase})" for status in HTTPStatus}
         return f"status {self._status}{known.get(self._status, '')}"
+
+
+def _may_be_error(body: bytes | bytearray) -> bool:
+    """Return whether a body is an error of PointAct, or nothing that can be read."""
+    try:
+        return decode_reply(bytes(body), Operation.INFER).error is not None
+    except ProtocolError:
+        return True

@@ -51,8 +51,8 @@ def refusal_of(method: str, target: str, headers: Mapping[str, str], *, most: in
         return HttpRefusal(_NOT_FOUND, f"path: wanted {PATH}, got {quoted(path, 80)}")
     if method != "POST":
         return HttpRefusal(_NOT_ALLOWED, f"method: wanted POST, got {quoted(method, 20)}")
-    kind = headers.get("content-type", CONTENT_TYPE).partition(";")[0].strip().lower()
-    if kind != CONTENT_TYPE:
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != CONTENT_TYPE:  # without this type, any page in a browser could send a request
         return HttpRefusal(_OTHER_TYPE, f"Content-Type: wanted {CONTENT_TYPE}, got {quoted(kind, 80)}")
     coding = headers.get("content-encoding", "").strip().lower()
     if coding not in _AS_IT_IS:
