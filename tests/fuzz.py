@@ -523,9 +523,9 @@ def _pointact_targets(frames: Path) -> tuple[Target, ...]:
 
 def _astribot_targets(frames: Path) -> tuple[Target, ...]:
     asked = ForeignRequest(Operation.INFER, Envelope("astribot"), _ASTRIBOT)
-    seeds = [
-        motion_codec.encode_observation(observation_from(asked, encoding=it)) for it in ("jpeg", "png", "raw")
-    ]
+    encodings = ("jpeg", "png", "raw") if find_spec("PIL") else ("jpeg", "raw")  # Pillow reads any PNG
+    seen = [observation_from(asked, encoding=it) for it in encodings]
+    seeds = [motion_codec.encode_observation(observation) for observation in seen]
     commands = [
         session_codec.encode_command(AstribotCommand(kind, {"episode": "3", "prompt": "x"}))
         for kind in CommandType
@@ -561,7 +561,7 @@ def _astribot_targets(frames: Path) -> tuple[Target, ...]:
         Target(
             "astribot observation, lerobot",
             lambda it: LEROBOT.encode_observation(LEROBOT.decode_observation(it)),
-            tuple(seeds),
+            tuple(LEROBOT.encode_observation(observation) for observation in seen),
         ),
         Target(
             "astribot configuration, lerobot",

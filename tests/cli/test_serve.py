@@ -120,8 +120,8 @@ def test_any_flag_wins_over_the_manifest(name: str, manifest: str) -> None:
 
 
 NOT_UNDERSTOOD = {
-    "nothing": ([], ("manifest", "--policy", "lerobot, reach", "neither")),
-    "no policy": (["--max-sessions", "3"], ("--policy", "lerobot, reach")),
+    "nothing": ([], ("manifest", "--policy", "lerobot, pointact-echo, reach", "neither")),
+    "no policy": (["--max-sessions", "3"], ("--policy", "lerobot, pointact-echo, reach")),
     "a policy without its flag": (["waves.py:wave"], ("did you mean --policy waves.py:wave?",)),
     "a backend without its flag": (["reach"], ("did you mean --policy reach?",)),
     "no such file": (["nofile"], ("'nofile'", ".yaml, .toml or .json")),

@@ -37,9 +37,15 @@ def test_a_request_of_ours_is_read(headers: dict[str, str]) -> None:
         ),
         ("POST", PATH, LENGTH, 415, f"Content-Type: wanted {CONTENT_TYPE}, got "),
         ("POST", PATH, LENGTH | {"content-type": ""}, 415, f"Content-Type: wanted {CONTENT_TYPE}, got "),
-        ("POST", PATH, TYPE | LENGTH | {"content-encoding": "GZIP"}, 415, "Content-Encoding: wanted none, got gzip"),
+        (
+            "POST", PATH, TYPE | LENGTH | {"content-encoding": "GZIP"}, 415,
+            "Content-Encoding: wanted none, got gzip",
+        ),
         ("POST", PATH, TYPE, 411, "Content-Length: wanted the number of bytes of the body, got none"),
-        ("POST", PATH, TYPE | {"content-length": "11"}, 413, "body: wanted at most 10 bytes, got at least 11"),
+        (
+            "POST", PATH, TYPE | {"content-length": "11"}, 413,
+            "body: wanted at most 10 bytes, got at least 11",
+        ),
     ],
 )  # fmt: skip
 def test_another_request_is_refused_unread(
