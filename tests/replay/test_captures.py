@@ -9,7 +9,7 @@ import pytest
 
 from replay.rig import captured
 from vagus.errors import ConfigError, ProtocolError
-from vagus.replay.captures import has_captures, read_captures
+from vagus.replay.captures import REPLAY_OF, has_captures, read_captures
 from vagus.server.capture import read_capture
 
 
@@ -63,6 +63,24 @@ def test_old_captures_are_read_with_a_sentence_on_what_they_lack(tmp_path: Path)
     assert [session.capabilities for session in folder.sessions] == [None, None]
     (warning,) = folder.warnings
     assert "did not note the model, its hash, the specs and the terms" in warning
+
+
+def replayed(path: Path) -> None:
+    opening = msgspec.msgpack.decode(path.read_bytes())["opening"]
+    opening["asked"]["tags"] = {REPLAY_OF: "one:00000001"}
+    damage(path, opening=opening)
+
+
+def test_what_an_earlier_replay_has_sent_is_left_out(tmp_path: Path) -> None:
+    captured(tmp_path)
+    for request in read_captures(tmp_path).sessions[1].requests:
+        replayed(request.path)
+    folder = read_captures(tmp_path)
+    assert [session.client for session in folder.sessions] == ["one"]
+    assert folder.warnings == ("1 sessions of earlier replays were left out",)
+    for request in folder.sessions[0].requests:
+        replayed(request.path)
+    assert [session.client for session in read_captures(tmp_path).sessions] == ["one", "two"]
 
 
 @pytest.mark.parametrize("name", ["absent", "empty"])

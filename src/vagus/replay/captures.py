@@ -14,8 +14,17 @@ from vagus.server.sessions import Opening
 from vagus.wire.codec import decode_header
 from vagus.wire.schema import Capabilities, Header, Kind
 
-__all__ = ["CaptureFolder", "CapturedRequest", "CapturedSession", "has_captures", "read_captures"]
+__all__ = [
+    "REPLAY_OF",
+    "CaptureFolder",
+    "CapturedRequest",
+    "CapturedSession",
+    "has_captures",
+    "read_captures",
+]
 
+REPLAY_OF = "replay_of"
+"""Tag of a session that a replay has opened, for the session that it repeats."""
 LISTED = 5
 """Largest number of files that a warning names."""
 
@@ -120,7 +129,7 @@ def read_captures(folder: Path) -> CaptureFolder:
             wanted=f"captured requests (*{SUFFIX}), as `capture_dir` of a server makes them",
             got=f"none that can be read in {folder}" + (f" ({warnings[0]})" if warnings else ""),
         )
-    sessions = [_session(key, group, warnings) for key, group in groups.items()]
+    sessions = _originals([_session(key, group, warnings) for key, group in groups.items()], warnings)
     unsaid = [session.name for session in sessions if session.opening is None]
     if unsaid:
         warnings.append(
@@ -129,6 +138,15 @@ def read_captures(folder: Path) -> CaptureFolder:
         )
     ordered = sorted(sessions, key=lambda session: (session.began, session.name))
     return CaptureFolder(folder, tuple(ordered), tuple(warnings))
+
+
+def _originals(sessions: list[CapturedSession], warnings: list[str]) -> list[CapturedSession]:
+    """Leave out what replays have sent to a server that captures into this folder; but never all."""
+    kept = [it for it in sessions if it.opening is None or REPLAY_OF not in it.opening.asked.tags]
+    if not kept or len(kept) == len(sessions):
+        return sessions
+    warnings.append(f"{len(sessions) - len(kept)} sessions of earlier replays were left out")
+    return kept
 
 
 def _read(path: Path) -> tuple[CapturedRequest, Captured]:

@@ -20,7 +20,7 @@ from vagus.edge.client.session import Presence
 from vagus.edge.config import EdgeConfig
 from vagus.errors import LinkError, ProtocolError, SessionRefusedError
 from vagus.quoting import quoted
-from vagus.replay.captures import CapturedRequest, CapturedSession
+from vagus.replay.captures import REPLAY_OF, CapturedRequest, CapturedSession
 from vagus.replay.differences import Differences
 from vagus.replay.verdict import Comparison, ReplayAnswer, Sameness, compare, read_answer
 from vagus.transport.keys import ClientKey, ServerKey
@@ -217,7 +217,7 @@ def open_again(session: CapturedSession, live: Capabilities, *, instance: str) -
             rate_hz=live.rate_hz,
             wants_rtc=live.rtc is not None,
             trust_units=True,
-            tags={"replay_of": session.name},
+            tags={REPLAY_OF: session.name},
         )
     asked = session.opening.asked
     return msgspec.structs.replace(
@@ -226,7 +226,7 @@ def open_again(session: CapturedSession, live: Capabilities, *, instance: str) -
         host_id="",
         policy_type=None,
         model_hash=None,
-        tags=dict([("replay_of", session.name), *asked.tags.items()][:MAX_NOTES]),
+        tags=dict([(REPLAY_OF, session.name), *asked.tags.items()][:MAX_NOTES]),
         schema_min=SCHEMA_VERSION,
         schema_max=SCHEMA_VERSION,
     )
