@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from recorded_sessions import session_of, with_frames
@@ -54,6 +55,20 @@ def box_of_a_joint(page: Page) -> FloatRect:
     box = page.locator(".joint svg").first.bounding_box()
     assert box
     return box
+
+
+def test_a_command_between_two_gaps_is_a_dot(browser: Browser, tmp_path: Path) -> None:
+    session = session_of()
+    session.steps.action[:] = np.nan
+    session.steps.action[100] = 0.5
+    file = tmp_path / "lone.html"
+    file.write_text(page_of(view_of_session(session)), encoding="utf-8")
+    opened = browser.new_page()
+    opened.goto(file.as_uri())
+    for path in opened.locator(".joint path.commanded").all():
+        assert (path.get_attribute("d") or "").endswith("h0")
+        assert path.evaluate("it => getComputedStyle(it).strokeLinecap") == "round"
+    opened.close()
 
 
 def test_everything_is_drawn(page: Page) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from recorded_sessions import empty_session, session_of, with_frames
 from vagus.errors import ConfigError
+from vagus.recording.session import RecordedSession
 from vagus.viewing.drawing import drawing_of
-from vagus.viewing.palette import STATE_COLOURS, rgb_of
+from vagus.viewing.palette import COMMANDED, STATE_COLOURS, rgb_of
 from vagus.viewing.session_view import view_of_session
 
 pytest.importorskip("matplotlib")
@@ -56,6 +57,21 @@ def test_sessions_with_missing_parts_are_drawn(broken: str) -> None:
     else:
         session = replace(session_of(0.02), chunks=()) if broken == "one step" else empty_session(session)
     assert drawing_of(view_of_session(session), "png").startswith(PNG_SIGNATURE)
+
+
+def test_a_command_between_two_gaps_is_a_dot() -> None:
+    image = pytest.importorskip("matplotlib.image")
+
+    def blue(session: RecordedSession) -> int:
+        content = drawing_of(view_of_session(replace(session, chunks=())), "png")
+        pixels = (image.imread(io.BytesIO(content))[..., :3] * 255).round().astype(int)
+        return int((np.abs(pixels - rgb_of(COMMANDED)).sum(axis=2) < 6).sum())
+
+    session = session_of()
+    session.steps.action[:] = np.nan
+    without = blue(session)
+    session.steps.action[100] = 0.5
+    assert blue(session) > without + 10
 
 
 def test_a_name_with_a_dollar_is_no_formula() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vagus.errors import ConfigError
-from vagus.viewing.description import MOTION_LANE, ChunkFan, JointTrack, RecordingView
+from vagus.viewing.description import MOTION_LANE, ChunkFan, Curve, JointTrack, RecordingView
 from vagus.viewing.palette import BOUND, COMMANDED, FAN, MEASURED, REFUSED, colour_of, is_dark
 from vagus.viewing.spans import for_drawing
 from vagus.viewing.thinning import evenly, thinned
@@ -170,7 +170,7 @@ def _draw_lanes(axis: Axes, view: RecordingView) -> None:
 def _draw_age(axis: Axes, view: RecordingView) -> None:
     _shade(axis, view)
     age, latency = thinned(view.age, MAX_POINTS), thinned(view.latency, MAX_POINTS)
-    axis.plot(age.times_s, age.values, color="#333333", linewidth=1.0, label="age of the action")
+    _draw_curve(axis, age, "#333333", 1.0, "age of the action")
     axis.plot(latency.times_s, latency.values, ".", color=COMMANDED, markersize=4, label="latency of a chunk")
     oldest = max((number for number in age.values.tolist() if math.isfinite(number)), default=0.0)
     if view.max_age_ms is not None and oldest > 0.4 * view.max_age_ms:
@@ -189,8 +189,7 @@ def _draw_joint(axis: Axes, track: JointTrack, view: RecordingView) -> None:
             _draw_fan(axis, fan, track.column)
     for curve, colour in ((track.measured, MEASURED), (track.commanded, COMMANDED)):
         if curve is not None:
-            drawn = thinned(curve, MAX_POINTS)
-            axis.plot(drawn.times_s, drawn.values, color=colour, linewidth=1.2)
+            _draw_curve(axis, thinned(curve, MAX_POINTS), colour, 1.2)
     low, high = axis.get_ylim()
     for bound in (track.lower, track.upper):
         if bound is not None and low <= bound <= high:
@@ -199,6 +198,17 @@ def _draw_joint(axis: Axes, track: JointTrack, view: RecordingView) -> None:
     unit = f"({track.unit})" if track.unit else "(unit not stated)"
     axis.set_ylabel(f"{track.name}\n{unit}", rotation=0, ha="right", va="center")
     axis.grid(color="#eceff1", linewidth=0.6)
+
+
+def _draw_curve(axis: Axes, curve: Curve, colour: str, width: float, label: str | None = None) -> None:
+    """Draw a curve; a number between two gaps, which has no line, is a dot."""
+    axis.plot(curve.times_s, curve.values, color=colour, linewidth=width, label=label)
+    is_there = np.isfinite(curve.values)
+    has_neighbour = np.zeros_like(is_there)
+    has_neighbour[1:] |= is_there[:-1]
+    has_neighbour[:-1] |= is_there[1:]
+    alone = is_there & ~has_neighbour
+    axis.plot(curve.times_s[alone], curve.values[alone], ".", color=colour, markersize=2.5 * width)
 
 
 def _draw_fan(axis: Axes, fan: ChunkFan, column: int) -> None:

@@ -42,13 +42,14 @@ const steps = (low, high, count) => {  // round numbers from low to high
   return found;
 };
 const dayTime = (t) => content.began ? new Date(Date.parse(content.began) + t * 1000).toISOString().slice(11, 23) + " UTC" : "";
-const lineOf = (curve, y) => {  // path through the points in range, with one more on either side
+const lineOf = (curve, y) => {  // path through the points in range, with one more on either side; one alone is a dot
   const [times, values] = curve;
   const begin = Math.max(firstAfter(times, range[0]) - 1, 0), end = Math.min(firstAfter(times, range[1]) + 1, times.length);
   let path = "", isDown = false;
   for (let i = begin; i < end; i++) {
     if (values[i] === null) { isDown = false; continue; }
-    path += (isDown ? "L" : "M") + x(times[i]).toFixed(1) + " " + y(values[i]).toFixed(1);
+    const isAlone = !isDown && (i + 1 >= end || values[i + 1] === null);
+    path += (isDown ? "L" : "M") + x(times[i]).toFixed(1) + " " + y(values[i]).toFixed(1) + (isAlone ? "h0" : "");
     isDown = true;
   }
   return path;
