@@ -43,7 +43,8 @@ class ViewCommand:
     """
 
     path: Annotated[Path, tyro.conf.Positional]
-    """Recorded session, folder of requests that a server has captured, or LeRobot dataset."""
+    """Recorded session, folder of requests that a server has captured, LeRobot dataset, or debug folder of
+    PointAct."""
     html: Path | None = None
     """Write a page for any browser, one file that needs no network."""
     png: Path | None = None

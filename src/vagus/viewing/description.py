@@ -20,6 +20,7 @@ __all__ = [
     "LINK_LANE",
     "MOTION_LANE",
     "ChunkFan",
+    "Cloud",
     "Curve",
     "EpisodeBegin",
     "JointTrack",
@@ -154,6 +155,20 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Cloud:
+    """Coloured points in space.
+
+    Attributes:
+        at_s: time at which they were seen.
+        load: reads them, (count, 6) float32: x, y, z in m, then red, green and blue from 0 to 1; raises
+            VagusError or OSError if that is not possible.
+    """
+
+    at_s: float
+    load: Callable[[], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class RecordingView:
     """Everything that a viewer shows of one recording.
 
@@ -173,6 +188,7 @@ class RecordingView:
         latency: from capture to arrival of each chunk, ms.
         steps: policy step of each command, counted on over episodes; NaN without one.
         pictures: frames in order of time.
+        clouds: points in order of time.
     """
 
     title: str
@@ -190,6 +206,7 @@ class RecordingView:
     latency: Curve
     steps: Curve
     pictures: tuple[Picture, ...]
+    clouds: tuple[Cloud, ...] = ()
 
     @property
     def duration_s(self) -> float:

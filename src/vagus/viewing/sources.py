@@ -1,4 +1,4 @@
-"""What can be viewed: recorded sessions, captures of a server, episodes of a dataset."""
+"""What can be viewed: recorded sessions, captures of a server, episodes of a dataset, debug folders."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from pathlib import Path
 
 from vagus import recording
 from vagus.errors import ConfigError
+from vagus.recording.exchange_files import exchange_folders
 from vagus.replay.captures import has_captures
 from vagus.replay.place import Place
 from vagus.replay.sources import load_steps
 from vagus.viewing.capture_view import view_of_captures
 from vagus.viewing.description import RecordingView
 from vagus.viewing.episode_view import view_of_episode
+from vagus.viewing.exchange_view import view_of_exchanges
 from vagus.viewing.session_view import view_of_session
 
 __all__ = ["view_of"]
@@ -21,7 +23,7 @@ def view_of(path: Path, *, session: str = "", episode: int | None = None) -> Rec
     """Return the view of what lies at `path`.
 
     Args:
-        path: recorded session, folder of captured requests, or LeRobot dataset.
+        path: recorded session, folder of captured requests, LeRobot dataset, or debug folder of PointAct.
         session: of captured requests, the session to show, or its client; "": the first.
         episode: of a dataset, the episode to show; None: the first.
 
@@ -38,4 +40,6 @@ def view_of(path: Path, *, session: str = "", episode: int | None = None) -> Rec
         return view_of_captures(path, session)
     if is_dataset:
         return view_of_episode(load_steps(Place(path, episode)))
+    if exchange_folders(path):
+        return view_of_exchanges(path)
     return view_of_session(recording.read(path))

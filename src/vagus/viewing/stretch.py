@@ -44,6 +44,7 @@ def stretch_of(view: RecordingView, begin_s: float | None, end_s: float | None) 
         latency=_curve(view.latency, begin, end),
         steps=_curve(view.steps, begin, end),
         pictures=tuple(picture for picture in view.pictures if begin <= picture.at_s <= end),
+        clouds=tuple(cloud for cloud in view.clouds if begin <= cloud.at_s <= end),
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from vagus.clock import MonotonicClock
-from vagus.integrations.pointact.debug_folder import DebugFolder, DebugSample, DebugWriter, ply_of
+from vagus.integrations.pointact.debug_folder import DebugFolder, DebugSample, DebugWriter
 
 POINTS = np.array([[0.1, -0.2, 0.3, 1.0, 0.0, 0.2], [0.0, 0.5, 0.25, 0.0, 1.0, 0.5]], np.float32)
 PICTURE = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
@@ -27,15 +27,6 @@ def opened(folder: Path, max_bytes: int = 1 << 20) -> DebugFolder:
     kept = DebugFolder(folder, max_bytes=max_bytes)
     kept.open()
     return kept
-
-
-def test_a_point_cloud_is_a_ply_file() -> None:
-    head, _, body = ply_of(POINTS).partition(b"end_header\n")
-    assert head.startswith(b"ply\nformat binary_little_endian 1.0\nelement vertex 2\nproperty float x\n")
-    assert len(body) == 2 * 15
-    places = [np.frombuffer(body, "<f4", 3, offset).tolist() for offset in (0, 15)]
-    np.testing.assert_allclose(places, POINTS[:, :3])
-    assert [list(body[12:15]), list(body[27:30])] == [[255, 0, 51], [0, 255, 128]]
 
 
 def test_the_picture_is_a_png_that_others_read(tmp_path: Path) -> None:

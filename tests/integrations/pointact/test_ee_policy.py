@@ -17,6 +17,7 @@ from vagus.errors import ActionsRefusedError, ConfigError, LinkError, PolicyErro
 from vagus.gateways.neutral import ForeignReply
 from vagus.policies.policy import BringsSample, CountsEvents
 from vagus.types import ActionChunk, Observation
+from vagus.viewing.sources import view_of
 
 pytest.importorskip("pinocchio")
 
@@ -266,6 +267,13 @@ def test_the_debug_folder_keeps_what_went_out_and_what_came_back(tmp_path: Path)
     assert told["answer"] is None
     assert "out of memory" in told["refused"]
     assert stand.counted == {"unreachable_cut": 1}
+    view = view_of(tmp_path / "debug")
+    names = [feature.name for feature in stand.policy.spec.actions]
+    assert [track.name for track in view.tracks][: len(names)] == names
+    assert {track.unit for track in view.tracks[: len(names) - 1]} == {"deg"}
+    assert [len(fan.times_s) for fan in view.fans] == [2]
+    assert [len(cloud.load()) for cloud in view.clouds] == [told["points"]] * 2
+    assert view.began is not None
 
 
 def test_a_debug_folder_that_cannot_be_written_is_told_at_once(tmp_path: Path) -> None:

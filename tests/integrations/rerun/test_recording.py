@@ -13,6 +13,7 @@ from typing import TypeAlias
 import numpy as np
 import pytest
 
+from exchanges import POINTS, keep
 from recorded_sessions import empty_session, session_of, with_frames
 from rerun_contents import RerunContents
 from vagus.clock import NS_PER_S
@@ -20,6 +21,7 @@ from vagus.errors import ConfigError, ProtocolError
 from vagus.viewing.description import RecordingView
 from vagus.viewing.palette import COMMANDED, rgb_of
 from vagus.viewing.session_view import view_of_session
+from vagus.viewing.sources import view_of
 
 pytest.importorskip("rerun")
 pytest.importorskip("rerun.chunk", reason="this version of Rerun reads no files")
@@ -182,3 +184,21 @@ def test_the_file_is_one_that_rerun_accepts(tmp_path: Path) -> None:
     verify = [*RERUN, "rrd", "verify", str(tmp_path / "a.rrd")]
     done = subprocess.run(verify, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_points_of_a_debug_folder_are_at_their_time_with_their_colours(
+    read: Reading, tmp_path: Path
+) -> None:
+    folder = tmp_path / "debug"
+    folder.mkdir()
+    keep(folder, 1, at="2026-01-02T03:04:05+00:00")
+    keep(folder, 2, at="2026-01-02T03:04:06+00:00")
+    broken = keep(folder, 3, at="2026-01-02T03:04:07+00:00")
+    (broken / "points.ply").write_bytes(b"ply")
+    contents = read(view_of(folder))
+    places = [row for row in contents.column("/cloud", "Points3D:positions") if row]
+    assert len(places) == 2
+    np.testing.assert_allclose(np.array(places[0], np.float32), POINTS[:, :3])
+    assert contents.times_s("/cloud") == [0.0, 1.0]
+    colours = contents.column("/cloud", "Points3D:colors")[0]
+    assert colours == [255 << 24 | 51 << 8 | 255, 255 << 16 | 128 << 8 | 255]

@@ -15,17 +15,17 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import numpy as np
 
 from vagus.clock import Clock
 from vagus.integrations.pointact.point_cloud import Points
 from vagus.private_files import make_folder, write_file
+from vagus.recording.exchange_files import IMAGE, POINTS, TOLD, ply_of
 from vagus.server.background_queue import BackgroundQueue, QueueLimits
 from vagus.threads import Threads
 from vagus.types import Image
 from vagus.wire.png import encode_png
 
-__all__ = ["DebugFolder", "DebugSample", "DebugWriter", "ply_of"]
+__all__ = ["DebugFolder", "DebugSample", "DebugWriter"]
 
 _DIGITS: Final = 8
 _WAITING: Final = QueueLimits((16,), 64 << 20)
@@ -53,19 +53,6 @@ class DebugSample:
     def size_bytes(self) -> int:
         """Size of the arrays."""
         return self.picture.nbytes + self.points.nbytes
-
-
-def ply_of(points: Points) -> bytes:
-    """Return points (count, 6) as a PLY file: x, y, z in m as float32, and colours from 0 to 255."""
-    header = (
-        f"ply\nformat binary_little_endian 1.0\nelement vertex {len(points)}\n"
-        "property float x\nproperty float y\nproperty float z\n"
-        "property uchar red\nproperty uchar green\nproperty uchar blue\nend_header\n"
-    )
-    rows = np.zeros(len(points), [("place", "<f4", 3), ("colour", "u1", 3)])
-    rows["place"] = points[:, :3]
-    rows["colour"] = np.rint(255.0 * points[:, 3:])
-    return header.encode() + rows.tobytes()
 
 
 class DebugFolder:
@@ -105,9 +92,9 @@ class DebugFolder:
             OSError: the disk is full, or the exchange is larger than all may be.
         """
         files = {
-            "image.png": encode_png(exchange.picture),
-            "points.ply": ply_of(exchange.points),
-            "exchange.json": msgspec.json.format(msgspec.json.encode(exchange.told), indent=1),
+            IMAGE: encode_png(exchange.picture),
+            POINTS: ply_of(exchange.points),
+            TOLD: msgspec.json.format(msgspec.json.encode(exchange.told), indent=1),
         }
         size_bytes = sum(map(len, files.values()))
         if size_bytes > self._max_bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Final
 
@@ -197,6 +198,10 @@ class EndEffectorPolicy:
         chunk = None if isinstance(result, PolicyError) else result
         refusal = result if chunk is None else chunk.path.refusal
         told: dict[str, object] = {
+            "at": datetime.now(timezone.utc).isoformat(),
+            "names": [feature.name for feature in self.spec.actions],
+            "units": [feature.unit for feature in self.spec.actions],
+            "rate_hz": self.spec.rate_hz,
             "step": row.step,
             "task": row.observation.instruction,
             "pred_rot_type": self._options.pred_rot_type,

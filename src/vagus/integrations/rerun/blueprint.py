@@ -8,6 +8,7 @@ import rerun.blueprint as rrb
 
 from vagus.integrations.rerun.entities import (
     ABOUT,
+    CLOUD,
     EVENTS,
     SCENE,
     SESSION_TIME,
@@ -26,7 +27,12 @@ LANE_SHARE, AGE_SHARE, JOINT_SHARE = 0.75, 1.3, 1.5
 
 
 def blueprint_for(
-    joints: Sequence[str], cameras: Sequence[str], *, lanes: int, in_space: str | None = None
+    joints: Sequence[str],
+    cameras: Sequence[str],
+    *,
+    lanes: int,
+    in_space: str | None = None,
+    has_cloud: bool = False,
 ) -> rrb.Blueprint:
     """Return the layout.
 
@@ -35,6 +41,7 @@ def blueprint_for(
         cameras: names of the cameras.
         lanes: number of lanes of states.
         in_space: depth camera whose frames are shown as points in space, too.
+        has_cloud: there are points.
     """
     texts = rrb.Tabs(
         rrb.TextDocumentView(origin=ABOUT, name="about"), rrb.TextLogView(origin=EVENTS, name="events")
@@ -45,6 +52,8 @@ def blueprint_for(
     if in_space is not None:
         contents = [f"/{camera_path(in_space).lstrip('/')}"]
         seen.insert(0, rrb.Spatial3DView(origin=SCENE, contents=contents, name=f"{in_space} in space"))
+    if has_cloud:
+        seen.insert(0, rrb.Spatial3DView(origin=CLOUD, name="points"))
     left = rrb.Vertical(*seen, texts)
     right = rrb.Vertical(
         rrb.StateTimelineView(origin=STATES, name="states"),

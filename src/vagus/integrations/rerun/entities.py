@@ -10,6 +10,7 @@ __all__ = [
     "ABOUT",
     "AGE",
     "CHUNKS",
+    "CLOUD",
     "EPISODES",
     "EVENTS",
     "LATENCY",
@@ -39,6 +40,7 @@ EPISODES = "events/episodes"
 EVENTS = "events"
 STATES = "states"
 SCENE = "scene"
+CLOUD = "cloud"
 
 
 def joint_path(name: str) -> str:

@@ -90,7 +90,9 @@ def _stream(view: RecordingView) -> rr.RecordingStream:
 def _blueprint(view: RecordingView, standing: StandingCamera | None) -> rrb.Blueprint:
     joints = [track.name for track in view.tracks]
     in_space = None if standing is None else standing.name
-    return blueprint_for(joints, view.cameras, lanes=len(view.lanes), in_space=in_space)
+    return blueprint_for(
+        joints, view.cameras, lanes=len(view.lanes), in_space=in_space, has_cloud=bool(view.clouds)
+    )
 
 
 def _written(

@@ -21,6 +21,7 @@ from vagus.integrations.rerun.slots import CurveSlot, SlotAllocator
 from vagus.integrations.rerun.writer import RerunWriter, Stroke
 from vagus.viewing.description import (
     ChunkFan,
+    Cloud,
     Curve,
     JointTrack,
     Numbers,
@@ -43,6 +44,7 @@ def write_view(stream: rr.RecordingStream, view: RecordingView) -> tuple[str, ..
         _write_lane(writer, [band for band in view.bands if band.lane == lane], steps)
     _write_texts(writer, view, steps)
     failures = [why for why in (_write_picture(writer, picture, steps) for picture in view.pictures) if why]
+    failures += [why for why in (_write_cloud(writer, cloud, steps) for cloud in view.clouds) if why]
     warnings = (f"{len(failures)} frames could not be read, the first: {failures[0]}",) if failures else ()
     writer.document(ABOUT, _about(view, warnings))
     return warnings
@@ -161,6 +163,15 @@ def _write_picture(writer: RerunWriter, picture: Picture, steps: _StepClock) -> 
             writer.depth(picture.camera, picture.at_s, frame, step, picture.units_per_m)
         else:
             writer.colour(picture.camera, picture.at_s, picture.load().astype(np.uint8, copy=False), step)
+    except (VagusError, OSError) as error:
+        return str(error)
+    return ""
+
+
+def _write_cloud(writer: RerunWriter, cloud: Cloud, steps: _StepClock) -> str:
+    """Write points; return why they cannot be read, or ""."""
+    try:
+        writer.cloud(cloud.at_s, cloud.load(), float(steps.at(np.array([cloud.at_s]))[0]))
     except (VagusError, OSError) as error:
         return str(error)
     return ""

@@ -12,6 +12,7 @@ from rerun.components import ImageFormat
 
 from vagus.clock import NS_PER_S
 from vagus.integrations.rerun.entities import (
+    CLOUD,
     POLICY_STEP,
     SESSION_TIME,
     WALL_CLOCK,
@@ -21,7 +22,7 @@ from vagus.integrations.rerun.entities import (
     slot_path,
 )
 from vagus.integrations.rerun.slots import CurveSlot
-from vagus.types import DepthImage, Image
+from vagus.types import DepthImage, FloatArray, Image
 from vagus.viewing.description import Numbers
 from vagus.viewing.palette import BOUND, COMMANDED, FAN, MEASURED, REFUSED, colour_of, rgb_of
 from vagus.wire.images import encode_image
@@ -135,6 +136,12 @@ class RerunWriter:
         content = np.ascontiguousarray(frame).tobytes()
         columns = rr.DepthImage.columns(buffer=[content], format=[form], meter=[units_per_m])
         self._stream.send_columns(camera_path(camera), self._time(at_s, step), columns)
+
+    def cloud(self, at_s: float, points: FloatArray, step: float) -> None:
+        """Write points (count, 6): x, y, z in m, then red, green and blue from 0 to 1."""
+        colours = np.rint(points[:, 3:].clip(0.0, 1.0) * OPAQUE).astype(np.uint8)
+        columns = rr.Points3D.columns(positions=points[:, :3], colors=colours).partition([len(points)])
+        self._stream.send_columns(CLOUD, self._time(at_s, step), columns)
 
     def _times(self, times_s: Numbers, steps: Numbers) -> list[rr.TimeColumn]:
         elapsed_ns = np.round(times_s * NS_PER_S).astype(np.int64)
