@@ -107,11 +107,12 @@ def test_the_audit_really_counts_what_is_injected() -> None:
 
 def test_the_summary_of_a_robot_without_a_report_has_none() -> None:
     summary = LoopStats().summary(EndReason.FINISHED, "", limited={"jerk": 2}, camera_errors=0)
-    run = summarise(summary, {"merged": 1}, object(), "runs/1")
+    run = summarise(summary, {"merged": 1}, object(), "runs/1", recorded={"steps": 2, "steps_dropped": 1})
     assert run.robot == {}
     assert (run.reason, run.exit_code) == ("finished", 0)
     rows = {str(cell) for column in summary_table(run).columns for cell in column.cells}
-    assert {"runs/1", "jerk 2 ticks", "merged 1"} <= rows
+    assert {"runs/1", "jerk 2 ticks", "merged 1", "steps 2, steps_dropped 1"} <= rows
+    assert run.recorded == {"steps": 2, "steps_dropped": 1}
     assert "error" not in rows
 
 

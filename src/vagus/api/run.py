@@ -14,7 +14,7 @@ from vagus.control.loop import ControlLoop
 from vagus.control.loop_stats import EndReason, LoopSummary
 from vagus.control.mapping import OrderMapping
 from vagus.control.narration_thread import NarrationThread, tell_end, tell_greetings, trouble_of
-from vagus.control.ports import LoopPorts
+from vagus.control.ports import LoopPorts, RecorderPort
 from vagus.control.robot_check import admitted
 from vagus.control.watchdog import within
 from vagus.edge.client.client import ClientStatus, PolicyClient
@@ -37,10 +37,16 @@ LOG_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """A control loop that is ready to run, and where it is recorded ("": nowhere)."""
+    """A control loop that is ready to run, where it is recorded ("": nowhere), and who records it."""
 
     loop: ControlLoop
     recording: str
+    recorder: RecorderPort | None
+
+    @property
+    def recorded(self) -> Mapping[str, int]:
+        """What was recorded, and under names with "dropped" what was lost."""
+        return {} if self.recorder is None else self.recorder.counters
 
 
 def assemble(  # noqa: PLR0913 - the parts of a run
@@ -89,7 +95,7 @@ def assemble(  # noqa: PLR0913 - the parts of a run
         robot, client.engine, client, motion, mapping, recording.recorder, recording.read_images
     )
     loop = until_its_end(settings.loop, robot)
-    return Assembly(ControlLoop(ports, loop, on_stuck=on_stuck), recording.place)
+    return Assembly(ControlLoop(ports, loop, on_stuck=on_stuck), recording.place, recording.recorder)
 
 
 def until_its_end(loop: LoopConfig, robot: Robot) -> LoopConfig:

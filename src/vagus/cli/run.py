@@ -191,7 +191,7 @@ class RunCommand:
             narration = NarrationThread(loop.changes, lambda: trouble_of(client.status()))
             with LiveLine(screen, lambda: loop.status, client.status), narration:
                 summary = loop.run()
-            result = self._result(summary, client, robot, assembly.recording)
+            result = self._result(summary, client, robot, assembly)
         self._print(result, screen)
         return result.exit_code
 
@@ -202,10 +202,17 @@ class RunCommand:
         )
 
     def _result(
-        self, summary: LoopSummary, client: PolicyClient[Engine], robot: Robot | None, recording: str
+        self, summary: LoopSummary, client: PolicyClient[Engine], robot: Robot | None, assembly: Assembly
     ) -> RunSummary:
         status = client.status()
-        return summarise(told(summary, status), client.counters(), robot, recording, client=status)
+        return summarise(
+            told(summary, status),
+            client.counters(),
+            robot,
+            assembly.recording,
+            recorded=assembly.recorded,
+            client=status,
+        )
 
     def _print(self, result: RunSummary, screen: Console) -> None:
         if self.json:
@@ -229,7 +236,7 @@ class RunCommand:
     ) -> Assembly:
         def end(summary: LoopSummary) -> None:
             """End the process, whose main thread hangs in the driver."""
-            say = lambda: self._print(self._result(summary, client, None, assembly.recording), screen)  # noqa: E731
+            say = lambda: self._print(self._result(summary, client, None, assembly), screen)  # noqa: E731
             end_process(say, exit_code_for(summary.reason, is_stopped=summary.is_stopped))
 
         assembly = assemble(

@@ -65,6 +65,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Report of the robot about itself, if it has one."""
     recording: str
     """Folder of the recording, or ""."""
+    recorded: dict[str, int] = {}
+    """What was recorded, and under names with "dropped" what was lost."""
 
 
 def exit_code_for(reason: EndReason, *, is_stopped: bool = True) -> ExitCode:
@@ -78,6 +80,7 @@ def summarise(
     robot: object,
     recording: str = "",
     *,
+    recorded: Mapping[str, int] | None = None,
     client: ClientStatus | None = None,
 ) -> RunSummary:
     """Return the summary of a run.
@@ -87,6 +90,7 @@ def summarise(
         counters: counters of the client.
         robot: the robot; its `report()` is included if it returns a dataclass.
         recording: folder of the recording, or "".
+        recorded: counters of the recorder.
         client: state of the client at the end.
     """
     report = getattr(robot, "report", None)
@@ -115,6 +119,7 @@ def summarise(
         round_trips=0 if client is None else client.round_trips,
         robot=_fields(said),
         recording=recording,
+        recorded=dict(recorded or {}),
     )
 
 
@@ -134,6 +139,7 @@ def summary_table(run: RunSummary) -> Table:
         "latency": _latency(run.latency_ms, run.round_trips),
         "refusals": "\n".join(run.refusals),
         "recording": run.recording,
+        "recorded": ", ".join(f"{name} {count}" for name, count in sorted(run.recorded.items())),
         "error": run.error,
     }
     for name, text in rows.items():
