@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fuzz import EDIT_KINDS, INTERESTING, TARGETS, Edit, Target, check, mutate, traced
+from fuzz import EDIT_KINDS, INTERESTING, TARGETS, Edit, Target, check, mutate, traced, warm_up
 
 shares = st.floats(0, 1, exclude_max=True)
 edits = st.lists(
@@ -20,6 +20,12 @@ edits = st.lists(
     min_size=1,
     max_size=4,
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def warm() -> None:
+    """What the first run of a decoder imports counts for no input."""
+    warm_up(TARGETS)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
