@@ -34,7 +34,8 @@ def why_not(line: Typed) -> str:
         "needs LeRobot, see tests/lerobot": r"lerobot|serve\.yaml|serve\.toml|metaworld",
         "needs certificates, see tests/transport/test_router_acl.py": r"tls",
         "needs a foreign server, see test_foreign_servers.py and test_hosted_policy.py": r"\w\+\w+://",
-        "needs a recording, see test_replay.py": r"replay:",
+        "needs a recording, see test_replay.py": r"replay:|replay runs/",
+        "needs a policy that wants depth, see test_replay_depth.py": r"depth true",
         "needs a policy of its profile, see test_astribot_robot.py": r"gateway astribot",
         "needs an environment that is not installed": "" if find_spec("gym_pusht") else r"gym:|push",
     }
@@ -145,7 +146,12 @@ def test_the_commands_of_a_document_work_in_their_order(
 
 
 def test_most_of_what_is_told_is_run() -> None:
-    assert [document.name for document, _ in SCENES] == ["README.md", "quickstart.md", "replay.md"]
+    assert [document.name for document, _ in SCENES] == [
+        "README.md",
+        "astribot.md",
+        "quickstart.md",
+        "replay.md",
+    ]
     assert sum(len(lines) for _, lines in SCENES) >= 12
 
 
