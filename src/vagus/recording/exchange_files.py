@@ -8,24 +8,22 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from vagus.errors import ProtocolError
 from vagus.malformed import MALFORMED
 from vagus.private_files import read_file
-from vagus.types import Image
+from vagus.types import FloatArray, Image
 from vagus.wire.images import MAX_SIDE
-from vagus.wire.png import decode_png
+from vagus.wire.png import decode_png, png_size
 
 __all__ = [
     "IMAGE",
     "POINTS",
     "TOLD",
-    "Points",
     "ToldExchange",
     "exchange_folders",
     "load_image",
@@ -33,9 +31,6 @@ __all__ = [
     "load_told",
     "ply_of",
 ]
-
-Points: TypeAlias = NDArray[np.float32]
-"""(count, 6): x, y, z in m, then red, green and blue from 0 to 1."""
 
 IMAGE: Final = "image.png"
 POINTS: Final = "points.ply"
@@ -53,8 +48,6 @@ _HEAD: Final = (
     "property float x\nproperty float y\nproperty float z\n"
     "property uchar red\nproperty uchar green\nproperty uchar blue\nend_header\n"
 )
-_PNG_SIZE: Final = slice(16, 24)
-"""Where a PNG says its width and height."""
 
 
 class ToldExchange(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,8 +78,12 @@ class ToldExchange(msgspec.Struct, frozen=True, kw_only=True):
     refused: str | None = None
 
 
-def ply_of(points: Points) -> bytes:
-    """Return points (count, 6) as a PLY file: x, y, z in m as float32, and colours from 0 to 255."""
+def ply_of(points: FloatArray) -> bytes:
+    """Return points as a PLY file: x, y, z in m as float32, and colours from 0 to 255.
+
+    Args:
+        points: (count, 6): x, y, z in m, then red, green and blue from 0 to 1.
+    """
     rows = np.zeros(len(points), _ROW)
     rows["place"] = points[:, :3]
     rows["colour"] = np.rint(255.0 * points[:, 3:])
@@ -119,8 +116,8 @@ def load_told(folder: Path) -> ToldExchange:
     return told
 
 
-def load_points(folder: Path) -> Points:
-    """Return the points of one exchange, (count, 6).
+def load_points(folder: Path) -> FloatArray:
+    """Return the points of one exchange, (count, 6), as `ply_of` takes them.
 
     Raises:
         ProtocolError: the file is not as `ply_of` writes it, or a number in it is not finite.
@@ -148,10 +145,14 @@ def load_image(folder: Path) -> Image:
     """
     path = folder / IMAGE
     content = read_file(path, max_bytes=MAX_IMAGE_BYTES)
-    size = content[_PNG_SIZE]
-    width, height = int.from_bytes(size[:4], "big"), int.from_bytes(size[4:], "big")
+    try:
+        return _decoded(content)
+    except ProtocolError as error:
+        raise ProtocolError(f"{path}: {error}") from error
+
+
+def _decoded(png: bytes) -> Image:
+    height, width = png_size(png)
     if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
-        raise ProtocolError(
-            f"{path}: wanted a PNG with sides of 1 to {MAX_SIDE} pixels, got {width}×{height}"
-        )
-    return decode_png(content, height=height, width=width)
+        raise ProtocolError(f"wanted a PNG with sides of 1 to {MAX_SIDE} pixels, got {width}×{height}")
+    return decode_png(png, height=height, width=width)

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import struct
-
 from vagus.errors import ProtocolError
 from vagus.recording.session import FrameKind
 from vagus.types import DepthImage, Frame, Image
 from vagus.wire.depth import encode_depth
 from vagus.wire.images import MAX_SIDE, encode_image
 from vagus.wire.jpeg import decode_jpeg, jpeg_size
-from vagus.wire.png import decode_depth_png
+from vagus.wire.png import decode_depth_png, png_size
 
 __all__ = ["MAX_FRAMES", "MAX_FRAME_BYTES", "MAX_PIXELS", "decode_frame", "encode_colour", "encode_range"]
-
-SIZE = struct.Struct(">II")
-SIZE_AT = 16
-"""Where a PNG says its width and height: after signature, length and name of its first chunk."""
 
 MAX_PIXELS = 1 << 25
 """Most pixels of a recorded frame: 8192 × 4096."""
@@ -68,9 +62,7 @@ def _decode_jpeg(content: bytes) -> Image:
 
 
 def _decode_png(content: bytes) -> DepthImage:
-    if len(content) < SIZE_AT + SIZE.size:
-        raise ProtocolError("wanted a PNG, got a file that is too short")
-    width, height = SIZE.unpack_from(content, SIZE_AT)
+    height, width = png_size(content)
     _check_size(height, width)
     return decode_depth_png(content, height=height, width=width)
 

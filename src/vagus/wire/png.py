@@ -19,10 +19,13 @@ from vagus.errors import ProtocolError
 from vagus.types import DepthImage, Image
 from vagus.wire.inflate import inflate
 
-__all__ = ["decode_depth_png", "decode_png", "encode_depth_png", "encode_png"]
+__all__ = ["decode_depth_png", "decode_png", "encode_depth_png", "encode_png", "png_size"]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _IHDR = struct.Struct(">IIBBBBB")
+_SIZE = struct.Struct(">II")
+_SIZE_AT = 16
+"""Where the file says its width and height: after signature, length and name of its first chunk."""
 _Pixels: TypeAlias = NDArray[np.uint8]
 """Bytes of a frame, (height, width, bytes per pixel)."""
 
@@ -61,6 +64,18 @@ def encode_depth_png(depth: DepthImage) -> bytes:
     height, width = depth.shape
     big_endian = np.ascontiguousarray(depth, dtype=">u2")  # as PNG has it
     return _encode(big_endian.view(np.uint8).reshape(height, width, _GREY16.stride), _GREY16)
+
+
+def png_size(png: bytes | memoryview) -> tuple[int, int]:
+    """Return (height, width) as the file states it; nothing else of it is looked at.
+
+    Raises:
+        ProtocolError: it ends before.
+    """
+    if len(png) < _SIZE_AT + _SIZE.size:
+        raise ProtocolError("wanted a PNG, got a file that is too short")
+    width, height = _SIZE.unpack_from(png, _SIZE_AT)
+    return height, width
 
 
 def decode_png(png: bytes | memoryview, *, height: int, width: int) -> Image:

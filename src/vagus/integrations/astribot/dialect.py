@@ -6,7 +6,7 @@ An observation has `("state",)` (width,) float32, `("images", <camera>)` (height
 
 from __future__ import annotations
 
-import struct
+from contextlib import suppress
 from typing import Final
 
 import numpy as np
@@ -28,6 +28,7 @@ from vagus.quoting import quoted
 from vagus.types import Image
 from vagus.wire.images import check_frame_claim, decode_image, encode_image
 from vagus.wire.jpeg import jpeg_size
+from vagus.wire.png import png_size
 from vagus.wire.schema import ImageMessage
 
 __all__ = [
@@ -54,8 +55,6 @@ _IMAGES: Final = "images"
 _ALIASES: Final = {"jpg": "jpeg"}
 """Other words for an encoding that the original takes, too, in upper or lower case."""
 _MAX_NAME: Final = 64
-_PNG_HEADER: Final = struct.Struct(">8s4x4sII")
-"""Signature, length, name of the first chunk, width, height."""
 
 
 def request_of(
@@ -181,9 +180,9 @@ def _pixels_of(image: AstribotImage, max_pixels: int) -> Image:
 def _own_size(image: AstribotImage, encoding: str) -> tuple[int, int]:
     if encoding == "jpeg":
         return jpeg_size(image.data)
-    if encoding == "png" and len(image.data) >= _PNG_HEADER.size:
-        _, _, width, height = _PNG_HEADER.unpack_from(image.data)
-        return int(height), int(width)
+    if encoding == "png":
+        with suppress(ProtocolError):
+            return png_size(image.data)
     name = quoted(image.camera_name, 40)
     raise ProtocolError(f"camera {name}: wanted width and height with a picture that is raw, got none")
 
