@@ -27,6 +27,7 @@ from vagus.viewing.description import (
     Numbers,
     Picture,
     RecordingView,
+    due_times,
 )
 from vagus.wire.codec import decode, decode_tensor
 from vagus.wire.depth import decode_depth
@@ -189,7 +190,7 @@ def _fans(exchanges: Sequence[_Exchange], rate_hz: float | None) -> Iterator[Chu
             step=exchange.chunk.step,
             captured_s=exchange.at_s,
             arrived_s=exchange.at_s + _server_ms(exchange.chunk) / 1000.0,
-            times_s=exchange.at_s + (np.arange(len(values)) + 1) / rate_hz,
+            times_s=due_times(exchange.at_s, len(values), rate_hz),
             values=values.astype(np.float64),
             outcome=ANSWERED,
         )

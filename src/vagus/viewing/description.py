@@ -27,6 +27,7 @@ __all__ = [
     "Picture",
     "RecordingView",
     "StateBand",
+    "due_times",
 ]
 
 Numbers: TypeAlias = NDArray[np.float64]
@@ -106,6 +107,12 @@ class ChunkFan:
     def is_merged(self) -> bool:
         """Whether it entered the plan, as far as is known."""
         return self.outcome in (MERGED, ANSWERED)
+
+
+def due_times(captured_s: float, count: int, rate_hz: float) -> Numbers:
+    """Return when each of `count` actions for the observation of `captured_s` is due, (count,)."""
+    due: Numbers = captured_s + (np.arange(count) + 1) / rate_hz
+    return due
 
 
 @dataclass(frozen=True, slots=True)

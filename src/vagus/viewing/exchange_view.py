@@ -28,6 +28,7 @@ from vagus.viewing.description import (
     Numbers,
     Picture,
     RecordingView,
+    due_times,
 )
 
 __all__ = ["view_of_exchanges"]
@@ -156,7 +157,7 @@ def _fans(found: Sequence[_Exchange], times_s: Numbers) -> Iterator[ChunkFan]:
             step=told.step,
             captured_s=at_s,
             arrived_s=at_s,
-            times_s=at_s + (np.arange(len(told.joints)) + 1) / told.rate_hz,
+            times_s=due_times(at_s, len(told.joints), told.rate_hz),
             values=_table(told.joints),
             outcome=ANSWERED,
         )

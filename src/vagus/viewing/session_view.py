@@ -21,6 +21,7 @@ from vagus.viewing.description import (
     Picture,
     RecordingView,
     StateBand,
+    due_times,
 )
 from vagus.viewing.session_facts import facts_of, lacks_of, max_age_ms_of, title_of
 from vagus.viewing.spans import bands_of
@@ -125,7 +126,7 @@ def _fan(chunk: RecordedChunk, zero_ns: int, rate_hz: float) -> ChunkFan:
         step=chunk.step,
         captured_s=captured_s,
         arrived_s=(chunk.t_ns - zero_ns) / NS_PER_S,
-        times_s=captured_s + (np.arange(len(chunk)) + 1) / rate_hz,
+        times_s=due_times(captured_s, len(chunk), rate_hz),
         values=chunk.robot.astype(np.float64),
         outcome=chunk.outcome,
     )

@@ -14,7 +14,7 @@ from vagus.integrations.rerun.live_messages import LiveChunk, LiveFrame, LiveMes
 from vagus.integrations.rerun.slots import SlotAllocator
 from vagus.integrations.rerun.writer import RerunWriter, Stroke
 from vagus.types import LinkState, MotionState
-from vagus.viewing.description import LINK_LANE, MOTION_LANE, ChunkFan, Numbers
+from vagus.viewing.description import LINK_LANE, MOTION_LANE, ChunkFan, Numbers, due_times
 from vagus.viewing.palette import COMMANDED
 
 __all__ = ["LiveWriter"]
@@ -150,7 +150,7 @@ class LiveWriter:
             step=chunk.step,
             captured_s=captured_s,
             arrived_s=self._seconds(chunk.t_ns),
-            times_s=captured_s + (np.arange(len(chunk.actions)) + 1) / self._opening.step_rate_hz,
+            times_s=due_times(captured_s, len(chunk.actions), self._opening.step_rate_hz),
             values=np.array(chunk.actions, np.float64),
             outcome=chunk.outcome,
         )
