@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vagus.errors import ConfigError
+from vagus.import_path import load_brought
 from vagus.viewing.description import MOTION_LANE, ChunkFan, Curve, JointTrack, RecordingView
 from vagus.viewing.palette import BOUND, COMMANDED, FAN, MEASURED, REFUSED, colour_of, is_dark
 from vagus.viewing.spans import for_drawing
@@ -86,15 +87,7 @@ def _new_figure(size_in: tuple[float, float]) -> Figure:
     Raises:
         ConfigError: matplotlib is not installed.
     """
-    try:
-        module = importlib.import_module("matplotlib.figure")
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            "a drawing",
-            wanted=f"the package {error.name}",
-            got="an installation without it",
-            fix='pip install "vagus[view]"',
-        ) from error
+    module = load_brought("matplotlib.figure", subject="a drawing", extra="view")
     figure: Figure = module.Figure(figsize=size_in, layout="constrained")
     return figure
 
