@@ -83,9 +83,14 @@ class Publisher:
         """
         return self._publish(client, msgspec.structs.replace(header, kind=Kind.CHUNK), message)
 
-    def event(self, client: str, header: Header, code: EventCode, message: str) -> bytes:
-        """Send an event that answers the request with `header` (seq 0: the event is about the session)."""
-        event = EventMessage(code=code.value, message=_shown(message, MAX_REASON), seq=header.seq)
+    def event(self, client: str, header: Header, code: EventCode, message: str, *, target: str = "") -> bytes:
+        """Send an event that answers the request with `header` (seq 0: the event is about the session).
+
+        `target` is the server that a robot is invited to, with EventCode.MOVE.
+        """
+        event = EventMessage(
+            code=code.value, message=_shown(message, MAX_REASON), seq=header.seq, target=target
+        )
         return self._publish(client, msgspec.structs.replace(header, kind=Kind.EVENT), event)
 
     def answer(self, query: Query, message: Ack | ResetAck) -> None:

@@ -89,7 +89,7 @@ class Kind(enum.IntEnum):
 
 
 class EventCode(str, enum.Enum):
-    """Reason why a request or a session got no chunk."""
+    """Reason why a request or a session got no chunk; `move` invites the robot to another server."""
 
     OVERLOADED = "overloaded"
     INVALID_INPUT = "invalid_input"
@@ -106,6 +106,7 @@ class EventCode(str, enum.Enum):
     MODEL_CHANGED = "model_changed"
     SESSIONS_FULL = "sessions_full"
     TOO_SLOW = "too_slow"
+    MOVE = "move"
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -242,6 +243,8 @@ class EventMessage(msgspec.Struct, frozen=True, kw_only=True):
     """The reason as text for people."""
     seq: int = 0
     """Number of the request that failed; 0: the event is about the session."""
+    target: Name = ""
+    """With `move`: segment of the server, of the same service, that has more room; else empty."""
 
 
 class WireAction(msgspec.Struct, frozen=True, kw_only=True):
