@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import cast
 
@@ -14,6 +14,7 @@ import vagus.server.pipeline as pipeline_module
 from server.raw_client import PATIENCE_S, CountingPolicy, Stand, serving, wait_until
 from vagus.clock import NS_PER_MS
 from vagus.errors import ProtocolError
+from vagus.server.batch_profile import BatchProfile
 from vagus.server.config import ServeConfig
 from vagus.server.pipeline import Pipeline
 from vagus.server.request import DecodeAll, DecodedRequest, decode_request
@@ -201,7 +202,13 @@ class Reluctant:
         self.served_ns = 0
 
     def __call__(
-        self, ready: Sequence[Candidate], profile: Mapping[int, float], now_ns: int, *, max_batch: int
+        self,
+        ready: Sequence[Candidate],
+        profile: BatchProfile,
+        now_ns: int,
+        *,
+        max_batch: int,
+        expected: Sequence[Candidate] = (),
     ) -> Decision:
         if not ready:
             return Wait()

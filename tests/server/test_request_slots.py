@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from vagus.server.batch_profile import BatchProfile
 from vagus.server.mailbox import QueuedRequest
 from vagus.server.request import DecodedRequest
 from vagus.server.request_slots import Disposition, ReadyRequest, RequestSlots, Slot, Stage
@@ -37,7 +38,7 @@ def slots(*epochs: int) -> RequestSlots[None]:
 
 
 def chosen_of(made: RequestSlots[None], max_batch: int) -> list[tuple[Slot[None], ReadyRequest]]:
-    decision = made.choose({}, 0, max_batch)
+    decision = made.choose(BatchProfile(), 0, max_batch)
     return [] if isinstance(decision, Wait) else decision
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vagus.errors import ConfigError
+from vagus.server.batch_profile import BatchProfile
 from vagus.server.config import ServeConfig
 from vagus.server.scheduler import SCHEDULERS, Batch, Candidate, Wait, round_robin
 
@@ -18,7 +19,7 @@ def candidate(epoch: int, last_served: int = 0, ready_ns: int = 0, key: str = ""
 
 
 def epochs(ready: Sequence[Candidate], max_batch: int) -> list[int]:
-    decision = round_robin(ready, {}, 0, max_batch=max_batch)
+    decision = round_robin(ready, BatchProfile(), 0, max_batch=max_batch)
     assert isinstance(decision, Batch)
     return [chosen.epoch for chosen in decision.candidates]
 
@@ -34,7 +35,7 @@ def test_among_equals_whoever_was_ready_first_goes_first() -> None:
 
 
 def test_where_nobody_is_ready_it_waits_for_somebody() -> None:
-    assert round_robin([], {}, 0, max_batch=4) == Wait(None)
+    assert round_robin([], BatchProfile(), 0, max_batch=4) == Wait(None)
 
 
 def test_a_batch_is_of_one_key_that_of_whoever_is_first() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vagus.server.batch_profile import BatchProfile
 from vagus.server.config import ServeConfig
 from vagus.server.scheduler import SCHEDULERS, Scheduler, round_robin
 from vagus.wire.schema import LatencyRow
@@ -20,7 +21,7 @@ class PipelineOptions:
         max_batch: largest batch.
         max_sessions: largest number of sessions, for the reported load.
         decode_workers: number of threads that decode requests.
-        profile: batch size → measured inference time in milliseconds.
+        profile: inference time by batch size and key.
         ends_when_broken: whether `serve` raises when the policy fails for every session.
         scheduler: function that chooses the next batch.
     """
@@ -28,7 +29,7 @@ class PipelineOptions:
     max_batch: int
     max_sessions: int
     decode_workers: int
-    profile: Mapping[int, float]
+    profile: BatchProfile
     ends_when_broken: bool = False
     scheduler: Scheduler = round_robin
 
@@ -41,7 +42,7 @@ class PipelineOptions:
             max_batch=max_batch,
             max_sessions=1 if is_exclusive else config.max_sessions,
             decode_workers=config.decode_workers,
-            profile={row.batch_size: row.p50_ms for row in rows},
+            profile=BatchProfile(rows),
             ends_when_broken=config.exit_on_broken_policy,
             scheduler=SCHEDULERS[config.scheduler],
         )

@@ -6,11 +6,12 @@ Pure, and not thread-safe: its owner holds one lock around each call.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from vagus.clock import NS_PER_MS
+from vagus.server.batch_profile import BatchProfile
 from vagus.server.mailbox import Mailbox, QueuedRequest
 from vagus.server.request import DecodedRequest
 from vagus.server.scheduler import Candidate, Scheduler, Wait
@@ -195,7 +196,7 @@ class RequestSlots(Generic[SessionT]):
         return Disposition.READY
 
     def choose(
-        self, profile: Mapping[int, float], now_ns: int, max_batch: int
+        self, profile: BatchProfile, now_ns: int, max_batch: int
     ) -> list[tuple[Slot[SessionT], ReadyRequest]] | Wait:
         """Return the next batch, or how long the scheduler waits."""
         waiting = {

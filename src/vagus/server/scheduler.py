@@ -6,6 +6,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from vagus.server.batch_profile import BatchProfile
+
 __all__ = ["SCHEDULERS", "Batch", "Candidate", "Decision", "Scheduler", "Wait", "round_robin"]
 
 
@@ -16,10 +18,18 @@ class Candidate:
     Attributes:
         epoch: epoch of the session.
         last_served: number of the batch that served it last; for a new session, of the last batch before it.
-        ready_ns: time at which its request became ready.
-        due_ns: time at which the plan of its robot ends.
+        ready_ns: time at which its request became ready; for a request that is expected, will become ready.
+        due_ns: time by which the answer must leave the server, so that the robot does not run dry: arrival
+            + slack − time of the round trip outside of the server. A client that cannot say its slack is due
+            at its arrival.
         batch_key: requests with the same key can share one forward pass.
         tenant: party that the request is served for; shares are counted per tenant.
+        weight: weight of this session's actions against those of others.
+        share: device time that its tenant used of late, in seconds, divided by the weight of the tenant; it
+            decides between tenants when there is not enough for all.
+        rate_hz: actions that the robot commands per second; 0: not known.
+        gain_s: time that the answer adds to what the robot can play: length of a chunk − what was left when
+            the observation was captured, in seconds; 0: not known.
     """
 
     epoch: int
@@ -28,6 +38,10 @@ class Candidate:
     due_ns: int
     batch_key: Hashable = None
     tenant: str = ""
+    weight: float = 1.0
+    share: float = 0.0
+    rate_hz: float = 0.0
+    gain_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,25 +69,33 @@ class Scheduler(Protocol):
     """Function that chooses the next batch. Pure: the same arguments give the same result."""
 
     def __call__(
-        self, ready: Sequence[Candidate], profile: Mapping[int, float], now_ns: int, *, max_batch: int
+        self,
+        ready: Sequence[Candidate],
+        profile: BatchProfile,
+        now_ns: int,
+        *,
+        max_batch: int,
+        expected: Sequence[Candidate] = (),
     ) -> Decision:
         """Return the batch to run now, of at most `max_batch`, or how long to wait.
 
         Args:
             ready: sessions that can be served now, in any order.
-            profile: batch size → measured inference time in milliseconds.
+            profile: inference time by batch size and key; it is read, not changed.
             now_ns: monotonic time.
             max_batch: largest batch that the policy takes.
+            expected: sessions that will probably ask soon, with their guessed `ready_ns` and `due_ns`.
         """
         ...
 
 
 def round_robin(
     ready: Sequence[Candidate],
-    profile: Mapping[int, float],  # noqa: ARG001 - a deadline-aware scheduler needs it
+    profile: BatchProfile,  # noqa: ARG001 - a deadline-aware scheduler needs it
     now_ns: int,  # noqa: ARG001 - likewise
     *,
     max_batch: int,
+    expected: Sequence[Candidate] = (),  # noqa: ARG001 - likewise
 ) -> Decision:
     """Choose the session that was served longest ago, and the next sessions with the same key.
 

@@ -1,0 +1,1 @@
+"""Planning of a fleet: how many robots a server carries, computed and simulated."""
