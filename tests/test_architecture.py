@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TEXT = ARCHITECTURE.read_text(encoding="utf-8")
 BEFORE_THE_TREE = TEXT.partition("## The tree")[0]
 FILE = re.compile(r"`((?:[a-z_]+/)*[a-z_]+(?:/|\.py))`")
-MOST_MODULES = 40
+MOST_MODULES = 46
 """A newcomer who follows one request reads so many at most."""
 BESIDE = ("edge/client", "server", "edge/engine", "control")
 """Where a file that is named alone stands: beside the one before it."""
@@ -34,7 +34,7 @@ def test_every_file_that_the_page_names_is_there() -> None:
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="other threads cannot be traced")
-def test_a_request_passes_through_what_the_page_says_and_through_no_more_than_forty_modules() -> None:
+def test_a_request_passes_through_what_the_page_says_and_through_no_more_modules_than_one_reads() -> None:
     passed = trace()
     steps = (
         "edge/engine/refill",

@@ -13,7 +13,7 @@ from typing import TypeVar
 from vagus.clock import NS_PER_S, Clock
 from vagus.repeats import Repeats
 
-__all__ = ["Supervised", "ThreadPool", "Threads"]
+__all__ = ["Supervised", "ThreadPool", "Threads", "join_in"]
 
 logger = logging.getLogger(__name__)
 
@@ -133,6 +133,19 @@ class Threads:
                 receive(arrival)
 
         return receive_guarded
+
+
+def join_in(thread: threading.Thread, timeout_s: float) -> bool:
+    """Wait for the end of a thread; return False, with an error in the log, if it hangs.
+
+    A thread that was never started, and the calling thread, are not waited for.
+    """
+    if thread.ident is None or thread is threading.current_thread():
+        return True
+    thread.join(timeout_s)
+    if thread.is_alive():
+        logger.error("%s did not end in %.1f s and is left behind", thread.name, timeout_s)
+    return not thread.is_alive()
 
 
 class ThreadPool:

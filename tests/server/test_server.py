@@ -625,14 +625,14 @@ def test_a_client_that_is_gone_is_swept_after_its_grace_and_one_that_is_not_is_k
 def test_a_paused_robot_keeps_its_place_while_its_token_is_there() -> None:
     with serving(ServeConfig(warm_up=False, client_grace_s=0.001, session_idle_timeout_s=0.001)) as stand:
         paused = stand.opened("paused")
-        session = stand.server._endpoints._sessions.find("paused", paused.epoch)
+        session = stand.server._sessions.find("paused", paused.epoch)
         assert isinstance(session, Session)
         for _ in range(3):
             confirmed_ns = session.confirmed_ns
             wait_until(lambda: session.confirmed_ns > confirmed_ns)  # noqa: B023 - waited for at once
         assert paused.ask(1.0).values == [1.0, 1.0]
         # its token vanishes and the watch misses it: the network is asked, and it loses its place
-        stand.server._endpoints._sessions.token_changed = lambda *_, **__: None  # type: ignore[method-assign]
+        stand.server._sessions.token_changed = lambda *_, **__: None  # type: ignore[method-assign]
         paused.token.undeclare()
         wait_until(lambda: stand.server.load().sessions == 0)
         assert stand.server.metrics.counter("closed", "idle") == 1
@@ -657,17 +657,17 @@ def test_nobody_is_closed_while_the_network_is_away() -> None:
         link.cut()  # type: ignore[attr-defined]
         stand.server._endpoints.on_token(stand.server.key.client("arm").alive("i1"), False)
         for _ in range(3):
-            stand.server._endpoints.sweep()
+            stand.server._sweeper.sweep()
         assert stand.server.load().sessions == 1
 
 
 def test_a_sweep_never_closes_a_replacement() -> None:
     with serving() as stand:
         client = stand.opened("arm")
-        endpoints = stand.server._endpoints
-        old = endpoints._sessions.find("arm", client.epoch)
+        sessions = stand.server._sessions
+        old = sessions.find("arm", client.epoch)
         client.open()
-        assert not endpoints._end(old, "gone")  # type: ignore[arg-type]
+        assert not sessions.end(old, "gone")  # type: ignore[arg-type]
         assert client.ask(1.0).values == [1.0, 1.0]
 
 

@@ -15,6 +15,7 @@ from vagus.clock import NS_PER_S
 from vagus.quoting import quoted
 from vagus.server.background_queue import BackgroundQueue, QueueLimits
 from vagus.server.metrics import ServerMetrics
+from vagus.server.sessions import Session
 from vagus.threads import Threads
 from vagus.transport.keys import ClientKey, ServerKey
 from vagus.transport.link import Delivery, Link, Query
@@ -92,6 +93,11 @@ class Publisher:
             code=code.value, message=_shown(message, MAX_REASON), seq=header.seq, target=target
         )
         return self._publish(client, msgspec.structs.replace(header, kind=Kind.EVENT), event)
+
+    def about_session(self, session: Session, code: EventCode, message: str) -> None:
+        """Send an event about a session itself, which answers no request."""
+        header = Header(Kind.EVENT, seq=0, episode=0, client_mono_ns=0, epoch=session.epoch)
+        self.event(session.client, header, code, message)
 
     def answer(self, query: Query, message: Ack | ResetAck) -> None:
         """Answer a query."""

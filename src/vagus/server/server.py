@@ -14,37 +14,36 @@ from typing import Generic, TypeVar
 import msgspec
 
 from vagus.clock import Clock, MonotonicClock
-from vagus.errors import PolicyError, StateError, VagusError
+from vagus.errors import PolicyError, VagusError
 from vagus.policies.policy import CountsEvents, Policy, failure_of
 from vagus.server.capabilities import check_can_travel, loaded, unloaded
 from vagus.server.config import ServeConfig
 from vagus.server.endpoints import Endpoints
 from vagus.server.health import HealthServer, Vitals, answer
-from vagus.server.lifecycle import TRANSITIONS, Event, Phase, advance
+from vagus.server.lifecycle import Event, Phase
 from vagus.server.log_files import LogFiles
 from vagus.server.metrics import ServerMetrics
+from vagus.server.open_sessions import OpenSessions
 from vagus.server.options import PipelineOptions
+from vagus.server.phases import Phases
 from vagus.server.pipeline import Pipeline
 from vagus.server.publisher import Publisher
 from vagus.server.replies import OutcomeLog
 from vagus.server.served_policy import ServedPolicy
 from vagus.server.session_log import SessionLog
+from vagus.server.session_sweep import SessionSweep
 from vagus.server.status import Status
+from vagus.server.surface import Surface
 from vagus.server.validate import Offer
 from vagus.server.warmup import check_chunk_size, warm_up
-from vagus.threads import Threads
+from vagus.threads import Threads, join_in
 from vagus.transport.keys import ServerKey, ServiceKey, sanitise
-from vagus.transport.link import Declaration, Link, Query
+from vagus.transport.link import Link, Query
 from vagus.wire.schema import Capabilities, LatencyRow, Load
 
 __all__ = ["Server"]
 
 SessionT = TypeVar("SessionT")
-
-TAKING_IN = "taking in a message"
-
-SWEEP_PERIOD_S = 1.0
-"""Period of the search for clients that are gone or silent."""
 
 JOIN_TIMEOUT_S = 5.0
 """Longest wait for all threads at the end; the thread of a policy that hangs is left running."""
@@ -81,35 +80,26 @@ class Server(Generic[SessionT]):
         self._link = link
         self._factory = factory
         self._clock: Clock = clock or MonotonicClock()
-        self._lock = threading.Lock()
-        self._phase = Phase.LOADING
-        self._failure: VagusError | None = None
-        self._ready = threading.Event()
-        self._stopped = threading.Event()
+        self._phases = Phases()
         self._closing = threading.RLock()
         self._has_ended: bool | None = None
         self._threads = Threads(self._clock)
         self._publisher = Publisher(link, self.key, self.metrics, self._threads)
         self._log_files = LogFiles(config, self.metrics, self._threads)
         self._outcomes = OutcomeLog(self.metrics, self._log_files.write)
-        self._session_log = SessionLog(self.metrics, self._log_files.write_event, self._clock)
-        self._endpoints: Endpoints[SessionT] = Endpoints(
-            link,
-            self.key,
-            config,
-            publisher=self._publisher,
-            log=self._session_log,
-            threads=self._threads,
-        )
+        log = SessionLog(self.metrics, self._log_files.write_event, self._clock)
+        self._sessions: OpenSessions[SessionT] = OpenSessions(config, log, self._clock)
+        self._endpoints = Endpoints(self._sessions, publisher=self._publisher, log=log, threads=self._threads)
+        self._sweeper = SessionSweep(link, self.key, self._sessions, publisher=self._publisher, log=log)
+        self._session_log = log
+        self._surface: Surface[SessionT] = Surface(link, self.key, self._threads)
         self._pipeline: Pipeline[SessionT] | None = None
         self._capabilities = unloaded(config, self.key)
         self._status = Status(lambda: (self.phase, self._failing()), self.capabilities, self._clock)
-        self._surface: list[Declaration] = []
-        self._starting: Declaration | None = None
-        self._presence: list[Declaration] = []
         self._health: HealthServer | None = None
         self._policy_thread = self._threads.make("vagus-policy", self._run)
-        self._sweeper = self._threads.make("vagus-sweep", self._sweep)
+        sweep = partial(self._sweeper.run, self._phases.stopped, config.client_grace_s, self._threads)
+        self._sweep_thread = self._threads.make("vagus-sweep", sweep)
 
     # for the owner
 
@@ -144,26 +134,14 @@ class Server(Generic[SessionT]):
         self._log_files.start()
         self._publisher.start()
         self._endpoints.start()
-        self._presence.append(self._link.serve(self.key.status, self._on_status))
-        self._starting = self._link.token(self.key.starting)
-        self._presence.append(self._starting)
-        clients = self.key.any_client
-        self._surface += [
-            self._link.serve(clients.session, self._threads.guarded(TAKING_IN, self._endpoints.on_session)),
-            self._link.serve(clients.reset, self._threads.guarded(TAKING_IN, self._endpoints.on_reset)),
-            self._link.subscribe(
-                clients.observation, self._threads.guarded(TAKING_IN, self._endpoints.on_observation)
-            ),
-            self._link.watch(clients.alive("*"), self._on_token),
-        ]
+        self._surface.declare(self._endpoints, self._on_status)
         self._policy_thread.start()
-        self._sweeper.start()
+        self._sweep_thread.start()
 
     @property
     def phase(self) -> Phase:
         """Phase of the server."""
-        with self._lock:
-            return self._phase
+        return self._phases.current
 
     def load(self) -> Load:
         """Return the load of the server."""
@@ -190,11 +168,7 @@ class Server(Generic[SessionT]):
         Raises:
             VagusError: the policy could not be loaded, or the server was stopped before it was ready.
         """
-        is_ready = self._ready.wait(timeout_s)
-        self._raise_failure()
-        if is_ready and self.phase is Phase.STOPPED:
-            raise StateError("the server was stopped before it was ready")
-        return is_ready
+        return self._phases.wait_ready(timeout_s)
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until the server has stopped; return False if it still runs.
@@ -202,9 +176,7 @@ class Server(Generic[SessionT]):
         Raises:
             VagusError: the error that stopped the server.
         """
-        is_stopped = self._stopped.wait(timeout_s)
-        self._raise_failure()
-        return is_stopped
+        return self._phases.wait_stopped(timeout_s)
 
     def drain(self) -> bool:
         """Refuse new sessions, finish the accepted requests, and stop. A second call does nothing.
@@ -212,13 +184,11 @@ class Server(Generic[SessionT]):
         Clients are told to use another server. Takes at most `drain_timeout_s` plus `JOIN_TIMEOUT_S`. Returns
         False if requests got no answer, or if a thread hangs and was left running.
         """
-        with self._lock:
-            if self._phase in (Phase.DRAINING, Phase.STOPPED):
-                return True
-            self._phase = advance(self._phase, Event.DRAIN)
-            pipeline = self._pipeline if self._phase is Phase.DRAINING else None
-        is_finished = True
-        if pipeline is not None:
+        phase = self._phases.drain()
+        if phase is None:
+            return True
+        is_finished, pipeline = True, self._pipeline
+        if phase is Phase.DRAINING and pipeline is not None:
             self._endpoints.refuse()
             is_finished = pipeline.drain(self.config.drain_timeout_s)
             if not is_finished:
@@ -230,7 +200,7 @@ class Server(Generic[SessionT]):
 
         Takes at most `JOIN_TIMEOUT_S`. Returns False if a thread hangs and was left running.
         """
-        self._stop(None)
+        self._phases.stop(None)
         with self._closing:
             if self._has_ended is None:
                 self._has_ended = self._end(time.monotonic() + JOIN_TIMEOUT_S)
@@ -240,15 +210,14 @@ class Server(Generic[SessionT]):
         def left_s() -> float:
             return max(deadline_s - time.monotonic(), MIN_JOIN_S)
 
-        for declaration in (*self._surface, *reversed(self._presence)):
-            declaration.undeclare()
+        self._surface.undeclare()
         self._endpoints.stop(left_s())
         if self._pipeline is not None:
             self._pipeline.stop(left_s())
-        has_ended = _join(self._policy_thread, left_s())
-        has_ended &= _join(self._sweeper, left_s())
+        has_ended = join_in(self._policy_thread, left_s())
+        has_ended &= join_in(self._sweep_thread, left_s())
         self._publisher.stop(left_s())
-        self._session_log.stopped(len(self._endpoints))
+        self._session_log.stopped(len(self._sessions))
         self._log_files.stop(left_s())
         if self._health is not None:
             self._health.stop()
@@ -264,14 +233,14 @@ class Server(Generic[SessionT]):
             finally:
                 policy.close()
         except VagusError as error:
-            self._stop(error)
+            self._phases.stop(error)
         except BaseException as error:
             logger.exception("the policy thread failed")
-            self._stop(PolicyError(f"policy {self.config.policy!r}: {failure_of(error)}"))
+            self._phases.stop(PolicyError(f"policy {self.config.policy!r}: {failure_of(error)}"))
 
     def _serve(self, policy: Policy[SessionT]) -> None:
         model = ServedPolicy.of(policy, self.config)
-        if not self._advance(Event.LOADED):
+        if not self._phases.advance(Event.LOADED):
             return
         check_chunk_size(model.spec)
         rows = self._warm(model)
@@ -285,39 +254,25 @@ class Server(Generic[SessionT]):
         )
         self._capabilities = loaded(self._capabilities, model, rows)
         check_can_travel(self._capabilities)
-        pipeline = Pipeline(
+        pipeline = self._pipeline = Pipeline(
             model,
             options,
             publisher=self._publisher,
             outcomes=self._outcomes,
             threads=self._threads,
         )
-        with self._lock:
-            if self._phase is not Phase.WARMING:
-                return
-            self._phase = advance(self._phase, Event.WARMED)
-            self._pipeline = pipeline
+        if not self._phases.advance(Event.WARMED):
+            return
         pipeline.start()
         capabilities = msgspec.structs.replace(self._capabilities, phase=Phase.READY.value)
         offer = Offer(capabilities, pin_task=self.config.pin_task, strict_rate=self.config.strict_rate)
-        self._endpoints.admit(
+        self._sessions.admit(
             pipeline, offer, max_sessions=options.max_sessions, exclusive_because=model.exclusive_because
         )
-        self._appear()
+        if self.phase is Phase.READY:
+            self._surface.appear()
+        self._phases.can_be_found()
         pipeline.serve()
-
-    def _appear(self) -> None:
-        """Declare the liveliness token of a server that accepts sessions."""
-        token = self._link.token(self.key.alive)
-        with self._lock:
-            is_wanted = self._phase is Phase.READY
-            if is_wanted:
-                self._presence.append(token)
-        if not is_wanted:
-            token.undeclare()
-        if self._starting is not None:
-            self._starting.undeclare()
-        self._ready.set()
 
     def _warm(self, model: ServedPolicy[SessionT]) -> tuple[LatencyRow, ...]:
         if not self.config.warm_up:
@@ -330,54 +285,7 @@ class Server(Generic[SessionT]):
             clock=self._clock,
         )
 
-    # other threads
-
-    def _sweep(self) -> None:
-        while not self._stopped.wait(min(SWEEP_PERIOD_S, self.config.client_grace_s)):
-            with self._threads.going_on("looking for clients that are gone"):
-                self._endpoints.sweep()
-
     # the link's threads
 
     def _on_status(self, query: Query) -> None:
-        with self._threads.going_on("answering a question about the status"):
-            self._publisher.status(query, self._status.payload())
-
-    def _on_token(self, key: str, is_alive: bool) -> None:  # noqa: FBT001 - the link's signature
-        with self._threads.going_on("noting a token"):
-            self._endpoints.on_token(key, is_alive)
-
-    # phases
-
-    def _advance(self, event: Event) -> bool:
-        """Change to the next phase, unless the server was stopped meanwhile."""
-        with self._lock:
-            if self._phase is Phase.STOPPED:
-                return False
-            self._phase = advance(self._phase, event)
-        return True
-
-    def _stop(self, failure: VagusError | None) -> None:
-        """Change to STOPPED from any phase."""
-        events = (Event.DRAIN, Event.DRAINED) if failure is None else (Event.FAILED,)
-        with self._lock:
-            if failure is not None and self._phase is not Phase.STOPPED:
-                self._failure = failure
-            for event in events:
-                if event in TRANSITIONS[self._phase]:
-                    self._phase = advance(self._phase, event)
-        self._ready.set()
-        self._stopped.set()
-
-    def _raise_failure(self) -> None:
-        if self._failure is not None:
-            raise self._failure
-
-
-def _join(thread: threading.Thread, timeout_s: float) -> bool:
-    if thread.ident is None or thread is threading.current_thread():
-        return True
-    thread.join(timeout_s)
-    if thread.is_alive():
-        logger.error("%s did not end in %.1f s and is left behind", thread.name, timeout_s)
-    return not thread.is_alive()
+        self._publisher.status(query, self._status.payload())
