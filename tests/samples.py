@@ -125,6 +125,7 @@ SAMPLES: dict[str, msgspec.Struct] = {
         prefix_robot=_ROWS,
         seed=2**64 - 1,
         slack_ms=250.5,
+        network_ms=12.5,
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     ),
     "chunk": ChunkMessage(

@@ -103,7 +103,14 @@ def proposal(made: RequestDraft, *, seq: int = 1, epoch: int = EPOCH, length: in
     return Proposal(chunk(made.step, length), Source(epoch, seq, made.captured_ns), made)
 
 
-def chunk_payload(step: int, length: int = HORIZON) -> bytes:
+def chunk_payload(
+    step: int,
+    length: int = HORIZON,
+    *,
+    queue_ms: float = 0.0,
+    decode_ms: float = 0.0,
+    inference_ms: float = 0.0,
+) -> bytes:
     made = chunk(step, length)
     return encode(
         ChunkMessage(
@@ -111,6 +118,9 @@ def chunk_payload(step: int, length: int = HORIZON) -> bytes:
             chunk_model=encode_tensor(made.model),
             chunk_robot=encode_tensor(made.robot),
             valid_len=length,
+            queue_wait_ms=queue_ms,
+            decode_ms=decode_ms,
+            inference_ms=inference_ms,
         )
     )
 

@@ -58,7 +58,7 @@ def decoded(terms: Terms = TERMS, /, **changes: object) -> DecodedRequest:
 
 
 def test_a_request_becomes_a_row_with_all_it_says() -> None:
-    request = decoded(episode_start=True, slack_ms=3.5)
+    request = decoded(episode_start=True, slack_ms=3.5, network_ms=1.5)
     session = object()
     row = request.row(session)
     assert row.session is session
@@ -72,7 +72,7 @@ def test_a_request_becomes_a_row_with_all_it_says() -> None:
     np.testing.assert_array_equal(row.observation.images["front"], FRAME)
     np.testing.assert_array_equal(row.observation.depth["deep"], DEPTH)
     assert request.is_episode_start
-    assert request.slack_ms == 3.5
+    assert (request.slack_ms, request.network_ms) == (3.5, 1.5)
 
 
 def test_a_request_without_an_instruction_takes_that_of_the_session_then_that_of_the_policy() -> None:
@@ -124,6 +124,7 @@ def test_double_precision_is_taken_and_narrowed() -> None:
         ({"step": -1}, "step"),
         ({"seed": -1}, "seed"),
         ({"slack_ms": float("nan")}, "slack_ms"),
+        ({"network_ms": float("nan")}, "network_ms"),
         ({"inference_delay": 4}, "inference_delay"),
         ({"inference_delay": -1}, "inference_delay"),
         ({"prefix_horizon": 6}, "prefix_horizon"),

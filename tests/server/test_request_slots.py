@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from vagus.clock import NS_PER_MS
 from vagus.server.batch_profile import BatchProfile
 from vagus.server.mailbox import QueuedRequest
 from vagus.server.request import DecodedRequest
-from vagus.server.request_slots import Disposition, ReadyRequest, RequestSlots, Slot, Stage
+from vagus.server.request_slots import MAX_SLACK_MS, Disposition, ReadyRequest, RequestSlots, Slot, Stage
 from vagus.server.scheduler import Wait, round_robin
 from vagus.server.sessions import Session
 from vagus.server.validate import Terms
@@ -57,6 +62,34 @@ def decode(made: RequestSlots[None], slot: Slot[None]) -> tuple[Disposition, Rea
     assert request is not None
     ready = ReadyRequest(request, REQUEST, decode_ns=0, ready_ns=0)
     return made.decoded(slot, ready), ready
+
+
+def ready_of(slack_ms: float, network_ms: float, arrived_ns: int) -> ReadyRequest:
+    asked = replace(REQUEST, slack_ms=slack_ms, network_ms=network_ms)
+    return ReadyRequest(replace(queued(1), arrived_ns=arrived_ns), asked, decode_ns=0, ready_ns=arrived_ns)
+
+
+@pytest.mark.parametrize(
+    ("slack_ms", "network_ms", "wanted_ms"),
+    [
+        (200.0, 30.0, 170),  # the way to the server has been gone, and the answer still has to travel
+        (20.0, 30.0, 0),  # too late already
+        (0.0, 0.0, 0),  # a client that waits cannot say, and is due when it comes
+        (200.0, -30.0, 200),  # no network saves time
+    ],
+)
+def test_an_answer_is_due_when_it_must_leave_to_come_before_the_plan_ends(
+    slack_ms: float, network_ms: float, wanted_ms: int
+) -> None:
+    assert ready_of(slack_ms, network_ms, 7).due_ns == 7 + wanted_ms * NS_PER_MS
+
+
+@given(st.floats(-1e12, 1e12), st.floats(-1e12, 1e12), st.integers(0, 10**18))
+def test_whatever_a_robot_says_its_answer_is_not_due_before_it_asks_nor_in_an_age(
+    slack_ms: float, network_ms: float, arrived_ns: int
+) -> None:
+    due_ns = ready_of(slack_ms, network_ms, arrived_ns).due_ns
+    assert arrived_ns <= due_ns <= arrived_ns + MAX_SLACK_MS * NS_PER_MS
 
 
 def test_a_request_goes_from_mailbox_to_answer() -> None:

@@ -52,7 +52,7 @@ OLDER |= {
     "older_bare_open": SAMPLES["minimal_open"],
     "older_bare_capabilities": SAMPLES["minimal_capabilities"],
     "older_bare_action": SAMPLES["minimal_action"],
-    "older_flat_observation": msgspec.structs.replace(SAMPLES["observation"], depth={}),
+    "older_flat_observation": msgspec.structs.replace(SAMPLES["observation"], depth={}, network_ms=0.0),
     "older_flat_open": _FLAT_OPEN,
     "older_flat_session_open": msgspec.structs.replace(SAMPLES["session_open"], open=_FLAT_OPEN),
     "older_flat_capabilities": _FLAT,
@@ -60,6 +60,8 @@ OLDER |= {
     "older_flat_minimal_observation": SAMPLES["minimal_observation"],
     "older_flat_minimal_open": SAMPLES["minimal_open"],
     "older_flat_minimal_capabilities": SAMPLES["minimal_capabilities"],
+    "older_untimed_observation": msgspec.structs.replace(SAMPLES["observation"], network_ms=0.0),
+    "older_untimed_minimal_observation": SAMPLES["minimal_observation"],
 }
 """What a sender writes that knows the fields of 0.1, without those that were added since."""
 

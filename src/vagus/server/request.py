@@ -44,6 +44,7 @@ class DecodedRequest:
         seed: seed of all random numbers.
         is_episode_start: no chunk of this episode has reached the robot yet.
         slack_ms: time until the robot's plan ends, at capture.
+        network_ms: what the client says of the time outside of the server, there and back.
         traceparent: trace context of the client, or None.
     """
 
@@ -56,6 +57,7 @@ class DecodedRequest:
     is_episode_start: bool
     slack_ms: float
     traceparent: str | None
+    network_ms: float = 0.0
 
     def row(self, session: SessionT) -> Row[SessionT]:
         """Return this request as a row of a batch."""
@@ -111,14 +113,16 @@ def decode_request(
         is_episode_start=message.episode_start,
         slack_ms=message.slack_ms,
         traceparent=message.traceparent,
+        network_ms=message.network_ms,
     )
 
 
 def _check_numbers(message: ObservationMessage) -> None:
     _within("step", message.step, 0, MAX_STEP)
     _within("seed", message.seed, 0, 2**64 - 1)
-    if not math.isfinite(message.slack_ms):
-        raise ProtocolError(f"slack_ms: wanted a finite number, got {message.slack_ms}")
+    for name, value in (("slack_ms", message.slack_ms), ("network_ms", message.network_ms)):
+        if not math.isfinite(value):
+            raise ProtocolError(f"{name}: wanted a finite number, got {value}")
 
 
 def _within(name: str, value: int, low: int, high: int) -> int:

@@ -29,6 +29,9 @@ __all__ = [
     "Stage",
 ]
 
+MAX_SLACK_MS = 60_000.0
+"""Longest time after its arrival at which a request is due, whatever its robot says."""
+
 SessionT = TypeVar("SessionT")
 
 
@@ -55,6 +58,16 @@ class ReadyRequest:
     def header(self) -> Header:
         """Header of the request."""
         return self.queued.header
+
+    @property
+    def due_ns(self) -> int:
+        """Time by which the answer must leave for the robot to have it before its plan ends.
+
+        A robot is not believed beyond reason: no answer is due before its request came, nor so late that a
+        scheduler could forget it.
+        """
+        slack_ms = self.request.slack_ms - max(self.request.network_ms, 0.0)
+        return self.queued.arrived_ns + round(min(max(slack_ms, 0.0), MAX_SLACK_MS) * NS_PER_MS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,12 +284,11 @@ class RequestSlots(Generic[SessionT]):
 
 
 def _candidate(slot: Slot[SessionT], ready: ReadyRequest) -> Candidate:
-    due_ns = ready.queued.arrived_ns + round(ready.request.slack_ms * NS_PER_MS)
     return Candidate(
         slot.session.epoch,
         slot.last_served,
         ready.ready_ns,
-        due_ns,
+        ready.due_ns,
         batch_key=ready.batch_key,
         tenant=slot.session.client,
     )

@@ -191,7 +191,10 @@ class ObservationMessage(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     """Seed of all random numbers for this request."""
     slack_ms: Number = 0.0
-    """Time until the robot's plan ends, at capture."""
+    """Time until the robot's plan ends, at capture; 0 from a client that waits for the answer."""
+    network_ms: Number = 0.0
+    """Usual time of a request and its answer outside of the server: round trip − queue − decode − inference,
+    median of the last ones; 0: not known."""
     traceparent: Name | None = None
     """W3C trace context; the server writes it into its logs."""
 

@@ -27,7 +27,7 @@ def encoded(
         draft(episode=3, step=12, captured_ns=77, slack_ns=250 * MS, prefix=prefix, inference_delay=4),
         prefix_horizon=10,
     )
-    request = Request(EPOCH, 5, made, 0, 0)
+    request = Request(EPOCH, 5, made, 0, 0, network_ns=7 * MS)
     header, body = encode_request(request, Snapshot(made, images), POLICY, CODING)
     return decode_header(header), decode(body, ObservationMessage)
 
@@ -37,7 +37,8 @@ def test_a_request_says_all_that_the_policy_must_know() -> None:
     header, body = encoded(prefix=prefix)
     assert header == Header(Kind.OBSERVATION, 5, 3, 77, EPOCH)
     assert (body.step, body.episode_start, body.instruction, body.seed) == (12, True, "reach", 99)
-    assert (body.inference_delay, body.prefix_horizon, body.slack_ms) == (4, 10, 250.0)
+    assert (body.inference_delay, body.prefix_horizon) == (4, 10)
+    assert (body.slack_ms, body.network_ms) == (250.0, 7.0)
     assert body.prefix_robot is not None
     assert body.prefix_model is not None
     assert decode_tensor(body.prefix_robot, shape=(6, 2), name="robot").tolist() == prefix.robot.tolist()

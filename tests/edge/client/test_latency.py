@@ -24,6 +24,14 @@ def test_the_worst_of_the_window_counts_and_the_guess_no_more() -> None:
     assert window.newest_ns == 20
 
 
+def test_one_spike_does_not_move_the_median() -> None:
+    window = LatencyWindow(4, initial_ns=7)
+    assert window.median_ns == 7
+    for sample, median in ((30, 30), (900, 30), (40, 40), (50, 40), (60, 50)):
+        window.add(sample)
+        assert window.median_ns == median
+
+
 def test_a_spike_ages_out_of_the_window() -> None:
     window = LatencyWindow(3)
     window.add(900)

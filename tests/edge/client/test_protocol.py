@@ -593,3 +593,14 @@ def test_an_ask_that_a_lost_session_leaves_unanswered_is_made_again_in_the_next(
     assert talk.protocol.offer(Snapshot(made, {}), talk.now_ns) is None
     talk.protocol.opened(SessionRef(OTHER, EPOCH + 1), talk.now_ns)
     assert talk.turn().ticket == made.ticket + 1
+
+
+def test_a_request_says_what_part_of_the_last_round_trips_was_not_the_servers() -> None:
+    talk = Talk()
+    request = talk.send()
+    assert request.network_ns == 0, "nobody knows yet"
+    for round_trip_ms, network_ms in ((80, 20), (90, 20), (260, 30), (95, 30)):
+        payload = chunk_payload(request.draft.step, queue_ms=30, decode_ms=10, inference_ms=20)
+        talk.receive(echo(request.header), payload, round_trip_ms * MS)
+        request = talk.send()
+        assert request.network_ns == network_ms * MS

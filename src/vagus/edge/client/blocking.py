@@ -43,6 +43,10 @@ REPLY_TIMEOUT_S = 5.0
 GONE_GRACE_S = 1.0
 """Longest wait for a chunk after the server has withdrawn: one that drains still answers what it accepted."""
 
+NOTHING_TO_PLAY_NS = 0
+"""Slack of a caller that waits for its answer: it may play a plan meanwhile, but cannot say so. The server
+takes its requests as due when they come, and bounds them by the share of whoever sends them."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChunkRequest:
@@ -232,7 +236,7 @@ class BlockingClient:
             prefix=asked.prefix if is_conditioned else None,
             inference_delay=asked.inference_delay if is_conditioned else 0,
             episode_start=is_start,
-            slack_ns=0,
+            slack_ns=NOTHING_TO_PLAY_NS,
             prefix_horizon=asked.prefix_horizon if is_conditioned else 0,
         )
 

@@ -125,7 +125,8 @@ def encode_request(
         prefix_model=None if prefix is None else encode_tensor(prefix.model),
         prefix_robot=None if prefix is None else encode_tensor(prefix.robot),
         seed=coding.seed,
-        slack_ms=draft.slack_ns / 1e6,
+        slack_ms=draft.slack_ns / NS_PER_MS,
+        network_ms=request.network_ns / NS_PER_MS,
     )
     return encode_header(request.header), encode(body)
 

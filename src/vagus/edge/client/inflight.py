@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import statistics
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 
@@ -30,13 +31,23 @@ WINDOW = 10
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request as it was sent."""
+    """One request as it was sent.
+
+    Attributes:
+        epoch: session that it belongs to.
+        seq: number within the session.
+        draft: what it asks for.
+        sent_ns: when it was sent.
+        deadline_ns: when its answer is not waited for any longer.
+        network_ns: time that it and its answer are expected to spend outside of the server; 0: not known.
+    """
 
     epoch: int
     seq: int
     draft: RequestDraft
     sent_ns: int
     deadline_ns: int
+    network_ns: int = 0
 
     @property
     def header(self) -> Header:
@@ -86,6 +97,11 @@ class LatencyWindow:
     def newest_ns(self) -> int | None:
         """Last round trip, or None before the first."""
         return self._samples[-1] if self._samples else None
+
+    @property
+    def median_ns(self) -> int:
+        """Median of the window, the smaller of two in the middle."""
+        return statistics.median_low(self._samples) if self._samples else self._initial_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +191,11 @@ class InFlight:
         self._seq = self._newest_answered = self.misses = 0
         self.abandon()
 
-    def send(self, epoch: int, draft: RequestDraft, now_ns: int) -> Request:
+    def send(self, epoch: int, draft: RequestDraft, now_ns: int, *, network_ns: int = 0) -> Request:
         """Return the request for this draft; it is in flight from now on."""
         self._seq += 1
-        request = Request(epoch, self._seq, draft, now_ns, now_ns + self._timeout_ns(draft.slack_ns))
+        deadline_ns = now_ns + self._timeout_ns(draft.slack_ns)
+        request = Request(epoch, self._seq, draft, now_ns, deadline_ns, network_ns)
         self.outstanding = request
         if self._waiting_since_ns is None:
             self._waiting_since_ns = now_ns

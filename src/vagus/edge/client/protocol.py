@@ -54,6 +54,8 @@ class ClientProtocol:
     def __init__(self, config: EdgeConfig, spec: PolicySpec, latency: LatencyWindow) -> None:
         self._spec = spec
         self._latency = latency
+        self._network = LatencyWindow()
+        """Of each round trip the part outside of the server."""
         self._degraded_after_ns = seconds_to_ns(config.degraded_after_s)
         self._inflight = InFlight(latency)
         self._plan = PlanView()
@@ -125,7 +127,7 @@ class ClientProtocol:
             self.counters["snapshots_void"] += 1
             return None
         self.counters["requests"] += 1
-        return self._inflight.send(self.session.epoch, draft, now_ns)
+        return self._inflight.send(self.session.epoch, draft, now_ns, network_ns=self._network.median_ns)
 
     def draft_failed(self, ticket: int, now_ns: int) -> None:
         """Note that there are no images, or no encoding: ask again a little later."""
@@ -176,15 +178,15 @@ class ClientProtocol:
         return Proposal(reply.chunk, Source(request.epoch, request.seq, draft.captured_ns), draft)
 
     def _note_latency(self, round_trip_ns: int, reply: Reply) -> None:
-        self._latency.add(round_trip_ns)
-        self.latency.add(
-            LatencyParts.of(
-                round_trip_ns,
-                queue_ns=reply.queue_ns,
-                decode_ns=reply.decode_ns,
-                inference_ns=reply.inference_ns,
-            )
+        parts = LatencyParts.of(
+            round_trip_ns,
+            queue_ns=reply.queue_ns,
+            decode_ns=reply.decode_ns,
+            inference_ns=reply.inference_ns,
         )
+        self._latency.add(round_trip_ns)
+        self._network.add(parts.network_ns)
+        self.latency.add(parts)
 
     def _receive_event(self, header: Header, payload: bytes, now_ns: int) -> None:
         try:
