@@ -23,6 +23,7 @@ NAMES = (
     "delivery",
     "throughput",
     "batching",
+    "fleet",
     "tick_cost",
     "delay",
     "point_cloud",

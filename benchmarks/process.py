@@ -103,6 +103,11 @@ class Program:
             process.kill()
             process.wait()
 
+    def kill(self) -> None:
+        """Kill it with SIGKILL; the end of the block does nothing more."""
+        self._running.kill()
+        self._running.wait()
+
     @property
     def pid(self) -> int:
         """Process id of the interpreter."""
