@@ -39,6 +39,7 @@ from vagus.policies.registry import (
 from vagus.server.config import ServeConfig
 from vagus.server.manifest import load_manifest
 from vagus.server.served_policy import load_model
+from vagus.server.tenants import Tenant
 from vagus.transport.zenoh_config import ZenohConfig
 
 __all__ = ["ServeCommand"]
@@ -77,6 +78,7 @@ class ServeFlags(ServeConfig):
 
     zenoh: Annotated[ZenohConfig, tyro.conf.arg(name="")] = field(default_factory=ZenohConfig)
     gateways: tyro.conf.Suppress[tuple[GatewayConfig, ...]] = ()
+    tenants: tyro.conf.Suppress[tuple[Tenant, ...]] = ()
     options: dict[str, Option] = field(default_factory=dict)  # type: ignore[assignment] # a list is typed with commas
     """Settings of the policy, e.g. --options inference_ms 60; a list has commas: allowed_sources
     outputs,lerobot. --policy NAME --help lists them. For a class of your own: fields of its options_type, or

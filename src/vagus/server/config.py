@@ -11,6 +11,7 @@ from vagus.errors import ConfigError
 from vagus.gateway_config import GatewayConfig
 from vagus.policies.declare import SpecTable
 from vagus.server.scheduler import SCHEDULERS
+from vagus.server.tenants import Tenant, TenantTable
 from vagus.setting_ranges import MAX_COUNT, check_count, check_port, check_seconds
 from vagus.transport.zenoh_config import ZenohConfig
 from vagus.wire.images import MAX_SIDE
@@ -143,6 +144,10 @@ class ServeConfig:
     gateways: tuple[GatewayConfig, ...] = ()
     """Gateways for robots of foreign protocols, as a list of tables with the settings of `vagus gateway`."""
 
+    tenants: tuple[Tenant, ...] = ()
+    """Parties that share this server, as a list of tables: name, clients, weight and quotas. Empty: each
+    client is a party of its own, without quotas."""
+
     zenoh: ZenohConfig = field(default_factory=ZenohConfig)
     """Network settings."""
 
@@ -157,6 +162,7 @@ class ServeConfig:
             wanted = f"one of {', '.join(SCHEDULERS)}"
             raise ConfigError("scheduler", wanted=wanted, got=repr(self.scheduler))
         check_port("health_port", self.health_port)
+        TenantTable(self.tenants)
 
     def _check_numbers(self) -> None:
         for name in TIMES:

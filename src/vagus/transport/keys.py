@@ -11,6 +11,7 @@ from vagus.errors import ProtocolError
 __all__ = [
     "ALL_SERVERS_ALIVE",
     "ALL_SERVERS_STARTING",
+    "MAX_SEGMENT",
     "ClientKey",
     "ServerKey",
     "ServiceKey",
@@ -35,7 +36,8 @@ _HASHED_TAIL = re.compile(r".*-[0-9a-f]{8}")
 _OTHER = re.compile(r"[^A-Za-z0-9_.]+")
 _CHUNK = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 """Form of a chunk that `sanitise` returns (never a wildcard); a server appends random digits to its name."""
-_MAX_SEGMENT = 64
+MAX_SEGMENT = 64
+"""Longest segment that `sanitise` returns, in characters."""
 _OF_CLIENT = ("session", "reset", "obs", "chunk")
 
 
@@ -51,11 +53,11 @@ def sanitise(segment: str) -> str:
     """
     if not segment:
         raise ProtocolError("a key segment must not be empty")
-    is_plain = _PLAIN.fullmatch(segment) is not None and len(segment) <= _MAX_SEGMENT
+    is_plain = _PLAIN.fullmatch(segment) is not None and len(segment) <= MAX_SEGMENT
     if is_plain and not _HASHED_TAIL.fullmatch(segment):
         return segment
     digest = hashlib.sha256(segment.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    cleaned = _OTHER.sub("_", segment)[: _MAX_SEGMENT - 9]
+    cleaned = _OTHER.sub("_", segment)[: MAX_SEGMENT - 9]
     return f"{cleaned}-{digest}"
 
 
