@@ -17,6 +17,7 @@ import pytest
 from vagus.errors import PolicyError
 from vagus.policies.policy import Policy, Row, ServingMode
 from vagus.server.config import ServeConfig
+from vagus.server.request_slots import Stage
 from vagus.server.server import Server
 from vagus.specs import ActionFeature, CameraSpec, PolicySpec, RtcSpec, StateFeature
 from vagus.transport.keys import ServerKey
@@ -285,6 +286,13 @@ class Stand:
         self.policy.gate.clear()
         client.send(state)
         assert self.policy.entered.acquire(timeout=PATIENCE_S)
+
+    def wait_for_ready(self, count: int) -> None:
+        """Return when so many requests are decoded and wait for a batch."""
+        pipeline = self.server._pipeline
+        assert pipeline is not None
+        slots = pipeline._slots._slots
+        wait_until(lambda: sum(slot.stage is Stage.READY for slot in list(slots.values())) == count)
 
     def dropped(self, reason: str) -> int:
         return self.server.metrics.counter("dropped", reason)

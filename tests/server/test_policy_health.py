@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vagus.clock import NS_PER_S
-from vagus.server.executor import FAILURES_UNTIL_TESTED, SHARE, TEST_PAUSE_NS, PolicyHealth
+from vagus.server.policy_check import FAILURES_UNTIL_TESTED, SHARE, TEST_PAUSE_NS, PolicyHealth
 
 S = NS_PER_S
 

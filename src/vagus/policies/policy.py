@@ -16,6 +16,7 @@ __all__ = [
     "BoundsBatches",
     "BringsSample",
     "CountsEvents",
+    "CountsForwards",
     "Policy",
     "Row",
     "ServingMode",
@@ -142,6 +143,19 @@ class CountsEvents(Protocol):
 
     def count_with(self, count: Callable[[str], None]) -> None:
         """Take what counts one event by its name: a few fixed words, which become labels of a metric."""
+        ...
+
+
+@runtime_checkable
+class CountsForwards(Protocol):
+    """Policy that may split the rows of one `infer` into several forward passes, and says how."""
+
+    def forward_rows(self) -> Sequence[int]:
+        """Return, for each row of the last `infer` in order, the number of rows in its forward pass.
+
+        The row itself counts; 0: it was in none, for example because it was refused. Called after the last
+        result was taken.
+        """
         ...
 
 

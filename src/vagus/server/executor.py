@@ -1,51 +1,70 @@
-"""Execution of the loaded policy: state per robot, episode boundaries, batches, and tests after failures.
+"""Execution of the loaded policy: state per robot, episode boundaries, batches.
 
 Used on the policy thread only, without a lock.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from vagus.clock import NS_PER_S, Clock
+from vagus.clock import NS_PER_MS, Clock
 from vagus.errors import PolicyError
-from vagus.policies.policy import Row, failure_of
-from vagus.server.failure_log import FailureLog
-from vagus.server.replies import BatchTiming
-from vagus.server.request_slots import EpisodeState, ReadyRequest, Slot
+from vagus.policies.policy import CountsForwards, Row, failure_of
+from vagus.server.replies import RowCost
+from vagus.server.request_slots import BatchRows, EpisodeState, ReadyRequest, Slot
 from vagus.server.served_policy import ServedPolicy, infer_rows
-from vagus.server.sessions import Session
-from vagus.server.warmup import try_policy
 from vagus.types import ActionChunk
 
-__all__ = ["BatchRows", "Executor", "PolicyCheck", "PolicyHealth"]
-
-logger = logging.getLogger(__name__)
-
-FAILURES_UNTIL_TESTED = 5
-"""Number of failed requests in a row after which the policy is tested."""
-TEST_PAUSE_NS = 10 * NS_PER_S
-"""Shortest pause between two tests."""
-SHARE = 20
-"""Pause after a test, as a multiple of its duration: a failing robot costs the others 1/20 of the time."""
-BROKEN_DEVICE = (
-    "CUDA error",
-    "cudaError",
-    "device-side assert",
-    "CUBLAS_STATUS",
-    "CUDNN_STATUS",
-    "HIP error",
-    "Xid",
-)
-"""Error texts of a device that failed for good, which lead to a test at once. Out of memory is none of
-them."""
+__all__ = ["BatchRun", "Executor", "PolicyCall"]
 
 SessionT = TypeVar("SessionT")
 
-BatchRows = Sequence[tuple[Slot[SessionT], ReadyRequest]]
 SeatedRow = tuple[EpisodeState[SessionT], Row[SessionT]]
+_Answer = tuple[ActionChunk | PolicyError, int]
+"""Result of a row, and the number of rows in its forward pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyCall:
+    """One call of the policy's `infer`.
+
+    Attributes:
+        rows: number of rows.
+        took_ms: its time in milliseconds.
+        is_complete: every row got a chunk; otherwise the time says little about such a call.
+    """
+
+    rows: int
+    took_ms: float
+    is_complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRun:
+    """What became of a batch.
+
+    Attributes:
+        results: one per row, in order.
+        costs: what each row cost, in order.
+        calls: the calls of the policy that it took.
+    """
+
+    results: tuple[ActionChunk | PolicyError, ...]
+    costs: tuple[RowCost, ...]
+    calls: tuple[PolicyCall, ...]
+
+    @property
+    def inference_ns(self) -> int:
+        """Time of the whole batch in the policy."""
+        return max((cost.inference_ns for cost in self.costs), default=0)
+
+    def forwards(self) -> Iterator[int]:
+        """Yield the number of rows of each forward pass."""
+        for size, count in Counter(cost.batch_size for cost in self.costs if cost.batch_size).items():
+            yield from (size,) * -(-count // size)
 
 
 class Executor(Generic[SessionT]):
@@ -63,8 +82,8 @@ class Executor(Generic[SessionT]):
             return failure_of(error)
         return None
 
-    def run(self, batch: BatchRows[SessionT]) -> tuple[list[ActionChunk | PolicyError], BatchTiming]:
-        """Return one result per row of `batch`, in order, and the timing. A bad row fails alone."""
+    def run(self, batch: BatchRows[SessionT]) -> BatchRun:
+        """Run the rows of `batch`. A bad row fails alone."""
         begin_ns = self._clock.now_ns()
         prepared = [self._prepare(slot, ready) for slot, ready in batch]
         rows = [
@@ -72,24 +91,42 @@ class Executor(Generic[SessionT]):
             for episode_state, (_, ready) in zip(prepared, batch, strict=True)
             if not isinstance(episode_state, PolicyError)
         ]
-        replies = iter(self._infer(rows))
-        results = [one if isinstance(one, PolicyError) else next(replies) for one in prepared]
-        return results, BatchTiming(begin_ns, self._clock.now_ns() - begin_ns, len(rows))
+        calls: list[PolicyCall] = []
+        replies = iter(self._infer(rows, calls))
+        answers = [(one, 0) if isinstance(one, PolicyError) else next(replies) for one in prepared]
+        took_ns = self._clock.now_ns() - begin_ns
+        return BatchRun(
+            results=tuple(result for result, _ in answers),
+            costs=tuple(RowCost(begin_ns, took_ns, batch_size) for _, batch_size in answers),
+            calls=tuple(calls),
+        )
 
-    def _infer(self, rows: Sequence[SeatedRow[SessionT]]) -> list[ActionChunk | PolicyError]:
-        """Return one result per row; after a failed batch, each row is inferred alone."""
-        results: dict[int, ActionChunk | PolicyError] = {}
+    def _infer(self, rows: Sequence[SeatedRow[SessionT]], calls: list[PolicyCall]) -> list[_Answer]:
+        """Return one answer per row; after a failed batch, each row is inferred alone."""
+        answers: dict[int, _Answer] = {}
         together = [index for index, (episode_state, _) in enumerate(rows) if not episode_state.is_alone]
         if len(together) > 1:
-            replies = infer_rows(self._model.policy, self._model.spec, [rows[index][1] for index in together])
+            replies = self._call([rows[index][1] for index in together], calls)
             if not isinstance(replies, PolicyError):
-                results.update(zip(together, replies, strict=True))
+                answers.update(zip(together, replies, strict=True))
         for index, (episode_state, row) in enumerate(rows):
-            if index not in results:
-                answer = infer_rows(self._model.policy, self._model.spec, [row])
-                episode_state.is_alone = isinstance(answer, PolicyError)
-                results[index] = answer if isinstance(answer, PolicyError) else answer[0]
-        return [results[index] for index in range(len(rows))]
+            if index not in answers:
+                alone = self._call([row], calls)
+                episode_state.is_alone = isinstance(alone, PolicyError)
+                answers[index] = (alone, 1) if isinstance(alone, PolicyError) else alone[0]
+        return [answers[index] for index in range(len(rows))]
+
+    def _call(self, rows: Sequence[Row[SessionT]], calls: list[PolicyCall]) -> list[_Answer] | PolicyError:
+        """Call the policy, note the call, and return its results with the sizes of their forward passes."""
+        begin_ns = self._clock.now_ns()
+        results = infer_rows(self._model.policy, self._model.spec, rows)
+        took_ms = (self._clock.now_ns() - begin_ns) / NS_PER_MS
+        if isinstance(results, PolicyError):
+            calls.append(PolicyCall(len(rows), took_ms, is_complete=False))
+            return results
+        is_complete = not any(isinstance(result, PolicyError) for result in results)
+        calls.append(PolicyCall(len(rows), took_ms, is_complete=is_complete))
+        return list(zip(results, _forward_rows(self._model.policy, len(rows)), strict=True))
 
     def _prepare(self, slot: Slot[SessionT], ready: ReadyRequest) -> EpisodeState[SessionT] | PolicyError:
         try:
@@ -114,118 +151,13 @@ class Executor(Generic[SessionT]):
         return state
 
 
-class PolicyHealth:
-    """Health of the policy: several failures in a row lead to a test request, which decides.
-
-    The observations of one robot may make the policy fail, but the server must not look broken to other
-    robots. So failures in a row are no proof: the policy gets the observation of its warm-up, and it counts
-    as broken only if this fails, too. It is tested again from time to time, and any success ends the broken
-    state.
-
-    Pure; used on the policy thread, but any thread may read `failing`.
-    """
-
-    def __init__(self) -> None:
-        self.failing = ""
-        """Reason why the policy fails for every session; "": it works."""
-        self._failures_in_row = 0
-        self._is_suspected = False
-        self._not_before_ns: int | None = None
-
-    def note(self, failures: Sequence[str], successes: int) -> None:
-        """Note the error texts of a batch's failed rows, and the number of rows that succeeded."""
-        if successes:
-            self._heal()
-            return
-        self._failures_in_row += len(failures)
-        is_device = any(sign in failure for failure in failures for sign in BROKEN_DEVICE)
-        self._is_suspected |= is_device or self._failures_in_row >= FAILURES_UNTIL_TESTED
-
-    def wants_test(self, now_ns: int) -> bool:
-        """Return whether a test is due now."""
-        return (self._is_suspected or bool(self.failing)) and self.test_due_in_ns(now_ns) == 0
-
-    def test_due_in_ns(self, now_ns: int) -> int:
-        """Return the time until the next test may run."""
-        return 0 if self._not_before_ns is None else max(self._not_before_ns - now_ns, 0)
-
-    def tested(self, failure: str, begin_ns: int, end_ns: int) -> None:
-        """Note the result of a test: the error text, or "" for a success."""
-        self._not_before_ns = end_ns + max(TEST_PAUSE_NS, SHARE * (end_ns - begin_ns))
-        if failure:
-            self.failing, self._is_suspected = failure, False
-        else:
-            self._heal()
-
-    def _heal(self) -> None:
-        self.failing, self._is_suspected, self._failures_in_row = "", False, 0
-
-
-class PolicyCheck(Generic[SessionT]):
-    """Check of one policy's results. Used on the policy thread; any thread may read `failing`.
-
-    Args:
-        model: the served policy.
-        clock: monotonic clock.
-        ends_when_broken: whether to raise when the policy is broken.
-    """
-
-    def __init__(self, model: ServedPolicy[SessionT], clock: Clock, *, ends_when_broken: bool) -> None:
-        self._model = model
-        self._clock = clock
-        self._ends_when_broken = ends_when_broken
-        self._health = PolicyHealth()
-        self._log = FailureLog(clock)
-
-    @property
-    def failing(self) -> str:
-        """Reason why the policy fails for every session; "": it works."""
-        return self._health.failing
-
-    @property
-    def patience_s(self) -> float | None:
-        """Longest time that the policy thread may wait for work; None: no limit."""
-        if not self._health.failing:
-            return None
-        return self._health.test_due_in_ns(self._clock.now_ns()) / NS_PER_S
-
-    def tell(self, session: Session, seq: int, error: PolicyError) -> None:
-        """Log a failure outside a batch."""
-        self._log.tell(session, seq, error)
-
-    def note(self, batch: BatchRows[SessionT], results: Sequence[ActionChunk | PolicyError]) -> None:
-        """Note the results of a batch."""
-        failures: list[str] = []
-        for (slot, ready), result in zip(batch, results, strict=True):
-            if isinstance(result, PolicyError):
-                failures.append(str(result))
-                self._log.tell(slot.session, ready.header.seq, result)
-        was_failing = self._health.failing
-        self._health.note(failures, len(batch) - len(failures))
-        self._tell_change(was_failing)
-
-    def test_if_due(self) -> None:
-        """Test the policy, if a test is due.
-
-        Raises:
-            PolicyError: the policy is broken, and the settings end the process then.
-        """
-        begin_ns = self._clock.now_ns()
-        if not self._health.wants_test(begin_ns):
-            return
-        was_failing = self._health.failing
-        failure = try_policy(self._model, self._clock)
-        self._health.tested(failure, begin_ns, self._clock.now_ns())
-        self._tell_change(was_failing)
-        if self._health.failing and self._ends_when_broken:
-            raise PolicyError(f"the policy fails for everybody: {self._health.failing}")
-
-    def _tell_change(self, was_failing: str) -> None:
-        if self._health.failing and not was_failing:
-            logger.error(
-                "the policy fails for everybody, on the observation of its warm-up, too: %s; "
-                "this server is not ready until it succeeds",
-                self._health.failing,
-            )
-        elif was_failing and not self._health.failing:
-            logger.warning("the policy works again")
+def _forward_rows(policy: object, rows: int) -> list[int]:
+    """Return for each row the rows of its forward pass: as the policy says, otherwise all of the call."""
+    if not isinstance(policy, CountsForwards):
+        return [rows] * rows
+    try:
+        told = [int(size) for size in policy.forward_rows()]
+    except BaseException:  # noqa: BLE001 - it may raise anything; a count is worth no robot's answer
+        return [rows] * rows
+    is_possible = len(told) == rows and all(0 <= size <= rows for size in told)
+    return told if is_possible else [rows] * rows

@@ -47,7 +47,7 @@ HISTOGRAMS = {
     "decode": ("vagus_decode_seconds", "Turning bytes into arrays."),
     "inference": ("vagus_inference_seconds", "One batch in the policy."),
     "publish": ("vagus_publish_seconds", "Handing one answer to the network."),
-    "batch_size": ("vagus_batch_rows", "Rows per batch."),
+    "batch_size": ("vagus_batch_rows", "Rows per forward pass."),
 }
 
 

@@ -6,8 +6,6 @@ import secrets
 import threading
 from typing import Generic, TypeVar
 
-from msgspec import structs
-
 from vagus.clock import Clock, seconds_to_ns
 from vagus.errors import SessionRefusedError
 from vagus.server.config import ServeConfig
@@ -90,7 +88,7 @@ class OpenSessions(Generic[SessionT]):
         if old is not None:
             self._log.closed(old, "replaced")
         self._log.opened(session, request, terms, old)
-        ack = _ack(session, terms, structs.replace(offer.capabilities, load=pipeline.load()))
+        ack = _ack(session, terms, pipeline.present(offer.capabilities))
         session.opening = Opening(request, ack)  # before the client can know the epoch, so before any request
         return ack
 
@@ -116,7 +114,7 @@ class OpenSessions(Generic[SessionT]):
             offer, pipeline = self._offer, self._pipeline
         if offer is None or pipeline is None:
             return None
-        return structs.replace(offer.capabilities, load=pipeline.load())
+        return pipeline.present(offer.capabilities)
 
     def find(self, client: str, epoch: int) -> Session | Found:
         """Return the client's session if the epoch matches, and note the time of this message."""

@@ -9,18 +9,22 @@ import threading
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
+from msgspec import structs
+
 from vagus.clock import NS_PER_MS, NS_PER_S
 from vagus.errors import PolicyError, ProtocolError
 from vagus.quoting import quoted
-from vagus.server.executor import BatchRows, Executor, PolicyCheck
+from vagus.server.executor import BatchRun, Executor
 from vagus.server.fair_queue import DecodePool
 from vagus.server.mailbox import QueuedRequest
 from vagus.server.metrics import BusyMeter
 from vagus.server.options import PipelineOptions
+from vagus.server.policy_check import PolicyCheck
 from vagus.server.publisher import Publisher
-from vagus.server.replies import BatchTiming, OutcomeLog, Replies
+from vagus.server.replies import OutcomeLog, Replies, RowCost
 from vagus.server.request import DecodedRequest, decode_request
 from vagus.server.request_slots import (
+    BatchRows,
     Disposition,
     PendingReset,
     ReadyRequest,
@@ -33,7 +37,7 @@ from vagus.server.sessions import Session
 from vagus.server.validate import Terms
 from vagus.threads import Threads
 from vagus.types import ActionChunk
-from vagus.wire.schema import EventCode, Header, Load, ResetAck
+from vagus.wire.schema import Capabilities, EventCode, Header, Load, ResetAck
 
 __all__ = ["Pipeline"]
 
@@ -123,6 +127,12 @@ class Pipeline(Generic[SessionT]):
                 waiting=self._slots.waiting,
                 busy=round(self._busy.share(self._clock.now_ns()), 3),
             )
+
+    def present(self, capabilities: Capabilities) -> Capabilities:
+        """Return `capabilities` with the present load, and the inference times as they are now."""
+        with self._changed:
+            latency = self._options.profile.rows()
+        return structs.replace(capabilities, load=self.load(), latency=latency)
 
     def submit(self, session: Session, header: Header, payload: bytes) -> None:
         """Accept an observation."""
@@ -306,22 +316,31 @@ class Pipeline(Generic[SessionT]):
         )
 
     def _run(self, batch: BatchRows[SessionT]) -> None:
-        results, cost = self._executor.run(batch)
+        run = self._executor.run(batch)
         with self._threads.going_on("telling of a policy's failures"):
-            self._check.note(batch, results)
-        self._metrics.observe("inference", cost.inference_ns / NS_PER_S)
-        self._metrics.observe("batch_size", cost.batch_size)
+            self._check.note(batch, run.results)
+        self._metrics.observe("inference", run.inference_ns / NS_PER_S)
+        for rows in run.forwards():
+            self._metrics.observe("batch_size", rows)
+        begin_ns = run.costs[0].begin_ns
         with self._changed:
-            self._busy.add(cost.begin_ns, cost.begin_ns + cost.inference_ns)
-        for (slot, ready), result in zip(batch, results, strict=True):
+            self._busy.add(begin_ns, begin_ns + run.inference_ns)
+            self._note_calls(run, batch[0][1].batch_key)
+        for (slot, ready), result, cost in zip(batch, run.results, run.costs, strict=True):
             with self._threads.going_on("answering a request"):
                 try:
                     self._finish(slot, ready, result, cost)
                 finally:
                     self._release(slot)
 
+    def _note_calls(self, run: BatchRun, key: Hashable) -> None:
+        """Note how long such batches take now. A call in which a row failed tells nothing of the others."""
+        for call in run.calls:
+            if call.is_complete:
+                self._options.profile.note(call.rows, call.took_ms, key)
+
     def _finish(
-        self, slot: Slot[SessionT], ready: ReadyRequest, result: ActionChunk | PolicyError, cost: BatchTiming
+        self, slot: Slot[SessionT], ready: ReadyRequest, result: ActionChunk | PolicyError, cost: RowCost
     ) -> None:
         with self._changed:
             verdict = self._slots.inferred(slot, ready.header.episode)

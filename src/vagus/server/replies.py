@@ -17,7 +17,7 @@ from vagus.types import ActionChunk
 from vagus.wire.codec import encode_tensor
 from vagus.wire.schema import MAX_REASON, ChunkMessage, EventCode, Header, Load
 
-__all__ = ["BatchTiming", "Outcome", "OutcomeLog", "Replies"]
+__all__ = ["Outcome", "OutcomeLog", "Replies", "RowCost"]
 
 CHUNK = "chunk"
 """Result of a request that was answered with actions; every other result is the reason why not."""
@@ -26,13 +26,13 @@ MAX_TEXT = MAX_REASON - 64
 
 
 @dataclass(frozen=True, slots=True)
-class BatchTiming:
-    """Timing of a batch.
+class RowCost:
+    """What a row of a batch cost.
 
     Attributes:
-        begin_ns: time at which its rows left the queue.
-        inference_ns: time in the policy.
-        batch_size: number of rows; 0: the request was in no batch.
+        begin_ns: time at which the rows of the batch left the queue.
+        inference_ns: time of the whole batch in the policy, after which its rows are answered.
+        batch_size: rows in the forward pass that the row was in; 0: it was in none.
     """
 
     begin_ns: int
@@ -51,11 +51,11 @@ class Outcome:
         result: "chunk", the code of the event that was sent, or the reason why nothing was sent.
         payload: bytes of the request.
         reply: bytes of the answer; empty without an answer.
-        step: s0, or None if the request could not be decoded.
+        step: s0, or None if the request did not reach the policy.
         queue_wait_ns: time from arrival to the start of the batch, without decoding.
         decode_ns: time to decode the request.
         inference_ns: inference time of the whole batch.
-        batch_size: rows in the batch; 0: the request was in no batch.
+        batch_size: rows in the forward pass that the request was in; 0: it was in none.
         superseded: number of older requests that this one replaced.
         traceparent: trace context of the client.
         message: reason of a failure, for people.
@@ -94,7 +94,7 @@ class OutcomeLog:
             metrics.count("dropped", "superseded", outcome.superseded)
         if outcome.decode_ns:
             metrics.observe("decode", outcome.decode_ns / NS_PER_S)
-        if outcome.batch_size:
+        if outcome.step is not None:
             metrics.observe("queue_wait", outcome.queue_wait_ns / NS_PER_S)
         for listener in self._listeners:
             listener(outcome)
@@ -108,7 +108,7 @@ class Replies:
         self._outcomes = outcomes
         self._load = load
 
-    def chunk(self, session: Session, ready: ReadyRequest, chunk: ActionChunk, cost: BatchTiming) -> None:
+    def chunk(self, session: Session, ready: ReadyRequest, chunk: ActionChunk, cost: RowCost) -> None:
         """Send a chunk."""
         message = ChunkMessage(
             step=chunk.step,
@@ -130,14 +130,14 @@ class Replies:
         self._record_row(session, ready, CHUNK, cost, reply=reply)
 
     def failed_row(
-        self, session: Session, ready: ReadyRequest, code: EventCode, message: str, cost: BatchTiming
+        self, session: Session, ready: ReadyRequest, code: EventCode, message: str, cost: RowCost
     ) -> None:
         """Send an event for a request that reached the policy."""
         message = quoted(message, MAX_TEXT)
         reply = self._publisher.event(session.client, ready.header, code, message)
         self._record_row(session, ready, code.value, cost, reply=reply, message=message)
 
-    def dropped_row(self, session: Session, ready: ReadyRequest, why: Disposition, cost: BatchTiming) -> None:
+    def dropped_row(self, session: Session, ready: ReadyRequest, why: Disposition, cost: RowCost) -> None:
         """Record a request that was inferred, but whose answer is not needed any more."""
         self._record_row(session, ready, why.value, cost)
 
@@ -172,7 +172,7 @@ class Replies:
         session: Session,
         ready: ReadyRequest,
         result: str,
-        cost: BatchTiming,
+        cost: RowCost,
         *,
         reply: bytes = b"",
         message: str = "",
@@ -198,5 +198,5 @@ class Replies:
         )
 
 
-def _queue_wait_ns(ready: ReadyRequest, cost: BatchTiming) -> int:
+def _queue_wait_ns(ready: ReadyRequest, cost: RowCost) -> int:
     return max(cost.begin_ns - ready.queued.arrived_ns - ready.decode_ns, 0)

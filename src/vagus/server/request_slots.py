@@ -6,9 +6,9 @@ Pure, and not thread-safe: its owner holds one lock around each call.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from vagus.clock import NS_PER_MS
 from vagus.server.batch_profile import BatchProfile
@@ -20,6 +20,7 @@ from vagus.server.validate import Terms
 from vagus.wire.schema import Header, ResetAck
 
 __all__ = [
+    "BatchRows",
     "Disposition",
     "EpisodeState",
     "PendingReset",
@@ -121,6 +122,10 @@ class Slot(Generic[SessionT]):
     ready: ReadyRequest | None = None
     is_closed: bool = False
     episode_state: EpisodeState[SessionT] | None = None
+
+
+BatchRows: TypeAlias = Sequence[tuple[Slot[SessionT], ReadyRequest]]
+"""Rows of a batch: the slots, each with its request."""
 
 
 class Disposition(enum.Enum):

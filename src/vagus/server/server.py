@@ -150,9 +150,10 @@ class Server(Generic[SessionT]):
 
     def capabilities(self) -> Capabilities:
         """Return the capabilities, which answer the status query."""
-        return msgspec.structs.replace(
+        said = msgspec.structs.replace(
             self._capabilities, phase=self.phase.value, load=self.load(), failing=self._failing()
         )
+        return said if self._pipeline is None else self._pipeline.present(said)
 
     def _failing(self) -> str:
         """Return the reason why robots should use another server, or ""."""

@@ -228,9 +228,9 @@ class ChunkMessage(msgspec.Struct, frozen=True, kw_only=True):
     decode_ms: float = 0.0
     """Time to decode the request from bytes to arrays."""
     inference_ms: float = 0.0
-    """Time of the batch in the policy."""
+    """Time of the batch in the policy, of all its forward passes."""
     batch_size: int = 1
-    """Requests in the batch."""
+    """Requests in the forward pass that this one was in; 0: it was in none."""
     superseded: int = 0
     """Older requests of this session that this request replaced before they were served."""
     load: Load = Load()
@@ -362,9 +362,9 @@ class LatencyRow(msgspec.Struct, frozen=True, kw_only=True):
     batch_size: int
     """Rows in the batch."""
     p50_ms: Amount
-    """Median of the warm-up runs."""
+    """Median of the newest batches; before the first, of the warm-up runs."""
     max_ms: Amount
-    """Slowest of the warm-up runs."""
+    """Slowest of the same."""
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -411,7 +411,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     load: Load = Load()
     """Load of the server."""
     latency: Annotated[tuple[LatencyRow, ...], msgspec.Meta(max_length=MAX_LATENCY_ROWS)] = ()
-    """Inference time per batch size, measured at warm-up."""
+    """Inference time per batch size, measured at warm-up and kept up to date while serving."""
     host_id: Name = ""
     """As in OpenMessage."""
     max_image_pixels: int = 0
