@@ -67,34 +67,28 @@ SPECIAL_TOKENS = {
 }
 
 
-def make_smolvla(folder: Path) -> None:
+def make_smolvla(folder: Path, **changes: object) -> None:
     """Make a SmolVLA of 0.3 M parameters; its vision-language model lies in `folder`/vlm."""
     vlm = folder / "vlm"
     _make_vlm(vlm)
-    config = SmolVLAConfig(
-        **_features(),
-        device="cpu",
-        vlm_model_name=str(vlm),
-        load_vlm_weights=False,
-        num_vlm_layers=2,
-        num_steps=FLOW_STEPS,
-        chunk_size=CHUNK,
-        n_action_steps=CHUNK,
-        max_action_dim=MODEL_DIM,
-        max_state_dim=MODEL_DIM,
-        resize_imgs_with_padding=(IMAGE_SIDE, IMAGE_SIDE),
-    )
-    _save(config, folder)
+    options: dict[str, object] = {
+        "vlm_model_name": str(vlm),
+        "load_vlm_weights": False,
+        "num_vlm_layers": 2,
+        "num_steps": FLOW_STEPS,
+        "resize_imgs_with_padding": (IMAGE_SIDE, IMAGE_SIDE),
+    }
+    _save(SmolVLAConfig(**_options(**options), **changes), folder)
 
 
-def make_pi0(folder: Path, *, is_relative: bool = False) -> None:
+def make_pi0(folder: Path, *, is_relative: bool = False, **changes: object) -> None:
     """Make a π0; load it under `tiny_gemma`."""
-    _make_pi(PI0Config, folder, is_relative=is_relative)
+    _make_pi(PI0Config, folder, is_relative=is_relative, **changes)
 
 
-def make_pi05(folder: Path, *, is_relative: bool = False) -> None:
+def make_pi05(folder: Path, *, is_relative: bool = False, **changes: object) -> None:
     """Make a π0.5; load it under `tiny_gemma`."""
-    _make_pi(PI05Config, folder, is_relative=is_relative)
+    _make_pi(PI05Config, folder, is_relative=is_relative, **changes)
 
 
 def make_multi_task_dit(folder: Path, *, objective: str) -> None:
@@ -122,7 +116,7 @@ def make_multi_task_dit(folder: Path, *, objective: str) -> None:
     _save(config, folder)
 
 
-VLA_MAKERS: dict[str, Callable[[Path], None]] = {"smolvla": make_smolvla, "pi0": make_pi0, "pi05": make_pi05}
+VLA_MAKERS: dict[str, Callable[..., None]] = {"smolvla": make_smolvla, "pi0": make_pi0, "pi05": make_pi05}
 
 
 @contextlib.contextmanager
@@ -149,26 +143,31 @@ def _built_from(
     return lambda config: model(change(config))
 
 
-def _make_pi(family: Callable[..., PI0Config | PI05Config], folder: Path, *, is_relative: bool) -> None:
+def _make_pi(
+    family: Callable[..., PI0Config | PI05Config], folder: Path, *, is_relative: bool, **changes: object
+) -> None:
     tokenizer = folder / "tokenizer"
     _tokenizer().save_pretrained(tokenizer)
     config = family(
-        **_features(),
-        device="cpu",
-        num_inference_steps=FLOW_STEPS,
-        chunk_size=CHUNK,
-        n_action_steps=CHUNK,
-        max_action_dim=MODEL_DIM,
-        max_state_dim=MODEL_DIM,
-        image_resolution=(IMAGE_SIDE, IMAGE_SIDE),
-        tokenizer_max_length=80,
-        use_relative_actions=is_relative,
-        action_feature_names=list(ACTION_NAMES),
+        **_options(
+            num_inference_steps=FLOW_STEPS,
+            image_resolution=(IMAGE_SIDE, IMAGE_SIDE),
+            tokenizer_max_length=80,
+            use_relative_actions=is_relative,
+            action_feature_names=list(ACTION_NAMES),
+        ),
+        **changes,
     )
     loaded = AutoTokenizer.from_pretrained(tokenizer)
     with tiny_gemma(), mock.patch.object(AutoTokenizer, "from_pretrained", return_value=loaded):
         _save(config, folder)
     _point_at_tokenizer(folder / "policy_preprocessor.json", tokenizer)
+
+
+def _options(**own: object) -> dict[str, object]:
+    """Return settings of a small VLA: those that all of them have, and `own`."""
+    sizes = {"chunk_size": CHUNK, "n_action_steps": CHUNK, "max_action_dim": MODEL_DIM}
+    return {**_features(), "device": "cpu", **sizes, "max_state_dim": MODEL_DIM, **own}
 
 
 def _features() -> dict[str, dict[str, PolicyFeature]]:
@@ -194,7 +193,9 @@ def _save(config: pretrained.PreTrainedConfig, folder: Path) -> None:
     torch.manual_seed(0)
     policy = get_policy_class(config.type)(config).eval()
     _randomise(policy)
+    pixels = {name: values[:, None, None] for name, values in _statistics(3).items()}
     stats = {"observation.state": _statistics(STATE_DIM), "action": _statistics(ACTION_DIM)}
+    stats |= {f"observation.images.{name}": pixels for name in CAMERAS}
     before, after = make_pre_post_processors(config, dataset_stats=stats)
     policy.save_pretrained(folder)
     before.save_pretrained(folder)

@@ -255,7 +255,7 @@ def test_any_mixture_of_rows_is_each_row_alone(vla: Path) -> None:
         assert_near(chunk.robot, alone.robot)
     assert isinstance(policy, SplitsBatches)
     keys = [policy.batch_key(one.observation) for one in rows]
-    assert keys[0] == keys[1] == keys[2] != keys[3], "a batch is one pass: the cameras are the same"
+    assert len(set(keys)) == 1, "one pass takes them all"
     guided, free = good(policy.infer([rows[1], replace(rows[1], prefix=None)]))
     assert np.abs(guided.model - free.model).max() > 1e-2
 

@@ -1,4 +1,4 @@
-"""Rows of a batch as LeRobot's tensors: frames, states, tasks, noise, and earlier observations."""
+"""Rows of a batch as LeRobot's tensors: states, tasks, noise, and earlier observations."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from torch import Tensor
 from vagus.errors import PolicyError
 from vagus.integrations.lerobot.policy.features import Features
 from vagus.policies.policy import Row
-from vagus.types import Image, Observation
 
-__all__ = ["Batch", "Memory", "check_row", "collate", "frames_key", "generators", "noise_of", "with_history"]
+__all__ = ["Batch", "Memory", "check_row", "collate", "generators", "noise_of", "with_history"]
 
 Batch: TypeAlias = "dict[str, Tensor]"
-Shape: TypeAlias = "tuple[tuple[str, tuple[int, ...]], ...]"
 
 FRAME_DIMS = 3
 CHANNELS = 3
+MAX_ASPECT = 32
+"""A narrower frame, fitted to a network, would have no pixel left on one side, and fail its whole batch."""
 
 
 @dataclass(slots=True)
@@ -49,34 +49,26 @@ def check_row(row: Row[Memory], features: Features) -> PolicyError | None:
     for name, image in row.observation.images.items():
         if image.ndim != FRAME_DIMS or image.shape[2] != CHANNELS or image.dtype != np.uint8:
             return PolicyError(f"camera {name!r}: wanted uint8 RGB, got {image.dtype} {image.shape}")
+        height, width = image.shape[:2]
+        if not 0 < max(height, width) <= MAX_ASPECT * min(height, width):
+            return PolicyError(
+                f"camera {name!r}: wanted one side at most {MAX_ASPECT} times the other, got {width}×{height}"
+            )
     missing = [
         c.name for c in features.spec.cameras if c.is_required and c.name not in row.observation.images
     ]
-    return PolicyError(f"cameras: wanted a frame of {missing}, got none") if missing else None
+    if missing:
+        return PolicyError(f"cameras: wanted a frame of {missing}, got none")
+    if features.cameras and not features.cameras.keys() & row.observation.images.keys():
+        return PolicyError(f"cameras: wanted a frame of one of {sorted(features.cameras)}, got none")
+    return None
 
 
-def frames_key(observation: Observation, features: Features, *, fits_frames: bool) -> Shape:
-    """Return what rows must share to be in one batch: cameras, and the sizes where the policy fits them."""
-    images = observation.images
-    return tuple((n, tuple(images[n].shape) if fits_frames else ()) for n in features.cameras if n in images)
-
-
-def collate(
-    rows: Sequence[Row[Memory]], features: Features, *, fits_frames: bool, device: torch.device
-) -> dict[str, object]:
-    """Return the batch as LeRobot's preprocessor takes it; rows have the same cameras.
-
-    Frames are floats from 0 to 1, channels first, of one size per camera.
-    """
-    batch: dict[str, object] = {"task": [row.observation.instruction for row in rows]}
+def collate(rows: Sequence[Row[Memory]], features: Features, device: torch.device) -> dict[str, object]:
+    """Return the batch without its frames, as LeRobot's preprocessor takes it."""
     states = torch.from_numpy(np.stack([row.observation.state for row in rows])).to(device)
+    batch: dict[str, object] = {"task": [row.observation.instruction for row in rows]}
     batch.update({key: states[:, place] for key, place in features.states.items()})
-    sizes = {camera.name: (camera.height, camera.width) for camera in features.spec.cameras}
-    for name, key in features.cameras.items():
-        if name in rows[0].observation.images:
-            size = None if fits_frames else sizes[name]
-            frames = [_frame(row.observation.images[name], size, device) for row in rows]
-            batch[key] = torch.stack(frames)
     return batch
 
 
@@ -104,14 +96,3 @@ def noise_of(sources: Sequence[torch.Generator], shape: tuple[int, ...], device:
 
 def _is_observation(key: str, value: object, rows: int) -> bool:
     return key.startswith("observation.") and isinstance(value, Tensor) and len(value) == rows
-
-
-def _frame(image: Image, size: tuple[int, int] | None, device: torch.device) -> Tensor:
-    """Return a frame as (3, height, width) floats from 0 to 1; stretched where it has another size."""
-    pixels = torch.from_numpy(np.require(image, requirements=["C", "W"])).to(device)  # torch wants its own
-    frame = pixels.type(torch.float32).div(255).permute(2, 0, 1).contiguous()
-    if size is None or frame.shape[1:] == size:
-        return frame
-    return torch.nn.functional.interpolate(
-        frame[None], size=size, mode="bilinear", antialias=True, align_corners=False
-    )[0]

@@ -23,7 +23,8 @@ class Family:
         has_history: it looks at the last `n_obs_steps` observations, which the session keeps.
         has_queues: it reads observations from queues of its own, filled before every inference.
         has_time_first: its chunk is (steps, rows, dim) instead of (rows, steps, dim).
-        fits_frames: it fits frames of any size to its network itself; others get the size of the checkpoint.
+        prepares_frames: method that fits frames of any size to its network, and says which of them are there;
+            "": it has none, and its frames have the size of the checkpoint.
         extra: extra of LeRobot that it needs; "": none.
         compiled: module that is compiled once it has its weights; "": that is left to its own setting, if it
             has one (`compile_model`).
@@ -38,10 +39,15 @@ class Family:
     has_history: bool = False
     has_queues: bool = False
     has_time_first: bool = False
-    fits_frames: bool = False
+    prepares_frames: str = ""
     extra: str = ""
     compiled: str = ""
     runs_named_code: bool = False
+
+    @property
+    def fits_frames(self) -> bool:
+        """Whether it fits frames of any size to its network itself."""
+        return bool(self.prepares_frames)
 
 
 UNTESTED = "whether its chunks depend on nothing but the request has not been verified here"
@@ -52,7 +58,7 @@ FLOW = Family(
     horizon=("chunk_size",),
     noise="chunk_size",
     width="max_action_dim",
-    fits_frames=True,
+    prepares_frames="_preprocess_images",
     extra="pi",
 )
 
@@ -63,7 +69,7 @@ FAMILIES: Mapping[str, Family] = {
         horizon=("chunk_size",),
         compiled="model",
     ),
-    "smolvla": replace(FLOW, extra="smolvla"),
+    "smolvla": replace(FLOW, prepares_frames="prepare_images", extra="smolvla"),
     "pi0": FLOW,
     "pi05": FLOW,
     "diffusion": Family(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
 import torch
 from lerobot.policies.pretrained import PreTrainedPolicy
 from lerobot.policies.utils import populate_queues
@@ -16,10 +17,18 @@ from vagus.errors import PolicyError
 from vagus.integrations.lerobot.policy.batch import Batch, Memory, collate, generators, noise_of, with_history
 from vagus.integrations.lerobot.policy.families import Family
 from vagus.integrations.lerobot.policy.features import STATE, Features
+from vagus.integrations.lerobot.policy.frames import (
+    FrameShapes,
+    MaskedFrames,
+    can_mask,
+    frame_shapes,
+    sample_frames,
+    stacked_frames,
+)
 from vagus.integrations.lerobot.policy.loading import Loaded
 from vagus.integrations.lerobot.policy.rtc import RtcBatch, RtcPrefix, collate_rtc, reanchor, relative_step
 from vagus.policies.policy import Row, ServingMode
-from vagus.types import ActionChunk, Prefix
+from vagus.types import ActionChunk, Observation, Prefix
 
 __all__ = ["Forward"]
 
@@ -35,6 +44,9 @@ class Forward:
         self._family = family
         self._sampling = _SeededSampling(loaded.policy.diffusion) if family.has_history else None
         self._last_queued: int | None = None  # step of the last observation in the policy's own queues
+        self._masked: MaskedFrames | None = None
+        if can_mask(loaded.policy.config, family) and self._keeps_frames():
+            self._masked = MaskedFrames(loaded.policy, features, family)
 
     def run(self, rows: Sequence[Row[Memory]]) -> list[ActionChunk]:
         """Return one chunk per row.
@@ -62,6 +74,12 @@ class Forward:
         pairs = zip(rows, model.numpy(), robot.numpy(), strict=True)
         return [ActionChunk(row.step, in_model, in_robot) for row, in_model, in_robot in pairs]
 
+    def frames_key(self, observation: Observation) -> FrameShapes:
+        """Return what rows must have alike to be run together; nothing where each has a mask of its own."""
+        if self._masked is not None:
+            return ()
+        return frame_shapes(observation, self._features, fits_frames=self._family.fits_frames)
+
     def begin_episode(self) -> None:
         """Forget what the policy object keeps itself."""
         self._last_queued = None
@@ -70,7 +88,14 @@ class Forward:
 
     def _prepared(self, rows: Sequence[Row[Memory]]) -> Batch:
         loaded, family = self._loaded, self._family
-        collated = collate(rows, self._features, fits_frames=family.fits_frames, device=loaded.device)
+        frames = [row.observation.images for row in rows]
+        collated = collate(rows, self._features, loaded.device)
+        if self._masked is not None:
+            self._masked.take(frames)
+        else:
+            collated |= stacked_frames(
+                frames, self._features, fits_frames=family.fits_frames, device=loaded.device
+            )
         batch: Batch = {key: value for key, value in loaded.preprocessor(collated).items() if key != ACTION}
         if family.has_history:
             return with_history(rows, batch, loaded.policy.config.n_obs_steps)
@@ -118,11 +143,29 @@ class Forward:
             actions = reanchor(torch.tensor(prefix.robot)[None], state[None], self._loaded.preprocessor)[0]
         return RtcPrefix(actions, row.inference_delay, row.prefix_horizon)
 
+    def _keeps_frames(self) -> bool:
+        """Return whether the preprocessor hands frames on as they are: then they need not go through it."""
+        state = np.zeros(self._features.spec.state_dim, np.float32)
+        frames = sample_frames(self._features)
+        row = Row(Memory(), Observation(state, frames, "", 0), 0, None, 0, 0, seed=0)
+        device = self._loaded.device
+        stacks = stacked_frames([frames], self._features, fits_frames=True, device=device)
+        try:
+            with torch.inference_mode():
+                batch = self._loaded.preprocessor(collate([row], self._features, device) | stacks)
+        except Exception:  # noqa: BLE001 - the warm-up will tell what it does not like
+            return False
+        finally:
+            self._forget()
+        return all(key in batch and torch.equal(batch[key], stack) for key, stack in stacks.items())
+
     def _forget(self) -> None:
         """Drop the state that relative actions were anchored to; the next batch brings its own."""
         for step in self._loaded.preprocessor.steps:
             if isinstance(step, RelativeActionsProcessorStep):
                 step._last_state = None  # noqa: SLF001 - `reset` leaves it
+        if self._masked is not None:
+            self._masked.take(())
 
 
 class _Sampler(Protocol):

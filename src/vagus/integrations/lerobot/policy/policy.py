@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 
 from vagus.errors import ConfigError, PolicyError
-from vagus.integrations.lerobot.policy.batch import Memory, check_row, frames_key
+from vagus.integrations.lerobot.policy.batch import Memory, check_row
 from vagus.integrations.lerobot.policy.checkpoint import read_checkpoint
 from vagus.integrations.lerobot.policy.families import Family, family_of
 from vagus.integrations.lerobot.policy.features import features_of, rtc_of
@@ -103,7 +103,7 @@ class LeRobotPolicy:
     def infer(self, batch: Sequence[Row[Memory]]) -> list[ActionChunk | PolicyError]:
         """Return a chunk per row, or what is wrong with the row.
 
-        Rows with the same cameras go through the network together, pre- and postprocessors included.
+        Rows with the same `batch_key` go through the network together, pre- and postprocessors included.
         """
         results: list[ActionChunk | PolicyError | None] = [check_row(row, self._features) for row in batch]
         good = [index for index, failure in enumerate(results) if failure is None]
@@ -113,8 +113,9 @@ class LeRobotPolicy:
         return [result for result in results if result is not None]
 
     def batch_key(self, observation: Observation) -> Hashable:
-        """Return the cameras of an observation, with their sizes where the policy fits them."""
-        return frames_key(observation, self._features, fits_frames=self._family.fits_frames)
+        """Return what observations must have alike to be in one forward pass, such as the cameras."""
+        forward = self._forward
+        return () if forward is None else forward.frames_key(observation)
 
     def close(self) -> None:
         """Free the device."""
