@@ -36,7 +36,7 @@ _ROWS = TensorMessage("<f4", (1, 2), memoryview(b"\x00\x00\x80\x3f\x00\x00\x00\x
 _CLOUD = TensorMessage("<f4", (1, 3), memoryview(bytes(range(12))))
 _IMAGE = ImageMessage("raw", 1, 2, memoryview(b"\x01\x02\x03\x04\x05\x06"))
 _DEPTH = DepthMessage("raw", 1, 2, memoryview(b"\x2c\x03\x00\x00"))
-_LOAD = Load(sessions=1, max_sessions=8, waiting=2, busy=0.5)
+_LOAD = Load(sessions=1, max_sessions=8, waiting=2, busy=0.5, demand=0.75)
 _ACTION = WireAction(name="shoulder.pos", unit="rad", kind="velocity", encoding="signed inverted")
 _MINIMAL_ACTION = WireAction(name="shoulder.pos", unit="rad", kind="velocity")
 _STATE = WireState(name="shoulder.pos", unit="rad")
@@ -63,6 +63,8 @@ _OPEN = OpenMessage(
     host_id="host",
     buffer_time_s=0.5,
     max_action_age_s=3.0,
+    execute_horizon=8,
+    round_trip_ms=1.5,
     trust_units=True,
     vouched=("a.pos: no velocity limit",),
     schema_min=2,
@@ -126,6 +128,9 @@ SAMPLES: dict[str, msgspec.Struct] = {
         seed=2**64 - 1,
         slack_ms=250.5,
         network_ms=12.5,
+        played_steps=9,
+        starved_steps=2,
+        oldest_age_ms=480.5,
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     ),
     "chunk": ChunkMessage(
@@ -138,9 +143,10 @@ SAMPLES: dict[str, msgspec.Struct] = {
         inference_ms=33.25,
         batch_size=4,
         superseded=1,
+        min_interval_ms=300.0,
         load=_LOAD,
     ),
-    "event": EventMessage(code="overloaded", message="64 sessions are waiting", seq=7),
+    "event": EventMessage(code="overloaded", message="64 sessions are waiting", seq=7, target="gpu-2-9f3c"),
     "open": _OPEN,
     "session_open": SessionRequest(open=_OPEN),
     "session_close": SessionRequest(close=CloseMessage(epoch=0xDEADBEEF)),
@@ -154,6 +160,7 @@ SAMPLES: dict[str, msgspec.Struct] = {
         session_id="s-1",
         epoch=0xDEADBEEF,
         image_codec="raw",
+        execute_horizon=12,
         capabilities=_CAPABILITIES,
     ),
     "reset": ResetMessage(epoch=0xDEADBEEF, episode=3),

@@ -34,34 +34,77 @@ STRUCTS = tuple(
 MINIMAL = {name: sample for name, sample in SAMPLES.items() if name.startswith("minimal_")}
 OLDER = {name.replace("minimal", "older"): sample for name, sample in MINIMAL.items()}
 """What a sender writes that knows only the fields which version 1 requires, and how it is read."""
+UNPACED: dict[str, dict[str, object]] = {
+    "ObservationMessage": {"played_steps": 0, "starved_steps": 0, "oldest_age_ms": 0.0},
+    "Load": {"demand": 0.0},
+    "ChunkMessage": {"min_interval_ms": 0.0},
+    "OpenMessage": {"execute_horizon": 0, "round_trip_ms": 0.0},
+    "Ack": {"execute_horizon": 0},
+    "EventMessage": {"target": ""},
+}
+"""Message → fields by which servers share robots: when to ask, how a robot fared, where to go."""
+
+
+def unpaced(message: msgspec.Struct) -> msgspec.Struct:
+    """Return a message without those fields, the messages in it included."""
+    changed: dict[str, object] = {
+        field.name: unpaced(value)
+        for field in msgspec.structs.fields(message)
+        if isinstance(value := getattr(message, field.name), msgspec.Struct)
+    }
+    changed |= UNPACED.get(type(message).__name__, {})
+    return msgspec.structs.replace(message, **changed)
+
+
 _ACTION = msgspec.structs.replace(SAMPLES["action"], encoding="")
-_FLAT_OPEN = msgspec.structs.replace(SAMPLES["open"], depth_cameras=())
-_FLAT = msgspec.structs.replace(SAMPLES["capabilities"], depth_cameras=())
+_FLAT_OPEN = msgspec.structs.replace(unpaced(SAMPLES["open"]), depth_cameras=())
+_FLAT = msgspec.structs.replace(unpaced(SAMPLES["capabilities"]), depth_cameras=())
 _OPEN = msgspec.structs.replace(_FLAT_OPEN, actions=(_ACTION,), vouched=())
 _PLAIN = msgspec.structs.replace(_FLAT, actions=(_ACTION,))
 _CAPABILITIES = msgspec.structs.replace(_PLAIN, failing="", serving_reason="")
+PACED = (
+    "load",
+    "observation",
+    "chunk",
+    "event",
+    "open",
+    "session_open",
+    "capabilities",
+    "ack",
+    "minimal_observation",
+    "minimal_chunk",
+    "minimal_event",
+    "minimal_open",
+    "minimal_capabilities",
+    "minimal_ack",
+    "minimal_load",
+)
+"""Samples in which those fields are, or are left out."""
 OLDER |= {
     "older_full_capabilities": _CAPABILITIES,
-    "older_full_ack": msgspec.structs.replace(SAMPLES["ack"], capabilities=_CAPABILITIES),
+    "older_full_ack": msgspec.structs.replace(unpaced(SAMPLES["ack"]), capabilities=_CAPABILITIES),
     "older_short_capabilities": SAMPLES["minimal_capabilities"],
     "older_plain_action": _ACTION,
     "older_plain_open": _OPEN,
-    "older_plain_session_open": msgspec.structs.replace(SAMPLES["session_open"], open=_OPEN),
+    "older_plain_session_open": msgspec.structs.replace(unpaced(SAMPLES["session_open"]), open=_OPEN),
     "older_plain_capabilities": _PLAIN,
-    "older_plain_ack": msgspec.structs.replace(SAMPLES["ack"], capabilities=_PLAIN),
+    "older_plain_ack": msgspec.structs.replace(unpaced(SAMPLES["ack"]), capabilities=_PLAIN),
     "older_bare_open": SAMPLES["minimal_open"],
     "older_bare_capabilities": SAMPLES["minimal_capabilities"],
     "older_bare_action": SAMPLES["minimal_action"],
-    "older_flat_observation": msgspec.structs.replace(SAMPLES["observation"], depth={}, network_ms=0.0),
+    "older_flat_observation": msgspec.structs.replace(
+        unpaced(SAMPLES["observation"]), depth={}, network_ms=0.0
+    ),
     "older_flat_open": _FLAT_OPEN,
-    "older_flat_session_open": msgspec.structs.replace(SAMPLES["session_open"], open=_FLAT_OPEN),
+    "older_flat_session_open": msgspec.structs.replace(unpaced(SAMPLES["session_open"]), open=_FLAT_OPEN),
     "older_flat_capabilities": _FLAT,
-    "older_flat_ack": msgspec.structs.replace(SAMPLES["ack"], capabilities=_FLAT),
+    "older_flat_ack": msgspec.structs.replace(unpaced(SAMPLES["ack"]), capabilities=_FLAT),
     "older_flat_minimal_observation": SAMPLES["minimal_observation"],
     "older_flat_minimal_open": SAMPLES["minimal_open"],
     "older_flat_minimal_capabilities": SAMPLES["minimal_capabilities"],
-    "older_untimed_observation": msgspec.structs.replace(SAMPLES["observation"], network_ms=0.0),
+    "older_untimed_observation": msgspec.structs.replace(unpaced(SAMPLES["observation"]), network_ms=0.0),
     "older_untimed_minimal_observation": SAMPLES["minimal_observation"],
+    **{f"older_unpaced_{name}": unpaced(SAMPLES[name]) for name in PACED},
 }
 """What a sender writes that knows the fields of 0.1, without those that were added since."""
 

@@ -38,6 +38,9 @@ class LinkView:
         ticket: the worker's newest ask; a draft answers it at most once.
         latency_ns: worst round trip of the window.
         fastest_ns: best round trip of the window, 0 while there is none.
+        least_executed: actions of a chunk that the server wants executed before the next request; 0: as it
+            likes.
+        min_interval_ns: shortest time between two requests that the server wants; 0: none.
     """
 
     state: LinkState
@@ -45,6 +48,8 @@ class LinkView:
     ticket: int
     latency_ns: int
     fastest_ns: int = 0
+    least_executed: int = 0
+    min_interval_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,6 +195,13 @@ class ObservationMessage(msgspec.Struct, frozen=True, kw_only=True):
     network_ms: Number = 0.0
     """Usual time of a request and its answer outside of the server: round trip − queue − decode − inference,
     median of the last ones; 0: not known."""
+    played_steps: int = 0
+    """Actions that the robot commanded since its last request."""
+    starved_steps: int = 0
+    """Policy steps since its last request at which the robot had no action although it had begun to move."""
+    oldest_age_ms: Amount = 0.0
+    """Largest age of an action that was commanded since the last request, from the capture of its
+    observation."""
     traceparent: Name | None = None
     """W3C trace context; the server writes it into its logs."""
 
@@ -210,6 +217,8 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     """Sessions whose request waits for a batch."""
     busy: float = 0.0
     """Share of time that the policy spent on inference in the last seconds, 0–1."""
+    demand: float = 0.0
+    """Share of the device that the open sessions are predicted to need; 1: all of it, more: too much."""
 
 
 class ChunkMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -235,6 +244,9 @@ class ChunkMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Older requests of this session that this request replaced before they were served."""
     load: Load = Load()
     """Load of the server."""
+    min_interval_ms: float = 0.0
+    """Shortest time between two requests of this robot, from capture to capture, while the server has too
+    much to do; 0: none. Valid until the next chunk; the robot bounds it."""
 
 
 class EventMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -346,6 +358,10 @@ class OpenMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Time before the end of the plan at which the client requests the next chunk; 0: not stated."""
     max_action_age_s: Amount = 0.0
     """Age at which the client discards an action; 0: not stated."""
+    execute_horizon: int = 0
+    """Actions of a chunk after which the client requests the next one; 0: by buffer time only."""
+    round_trip_ms: Amount = 0.0
+    """Round trip to this server without work, measured at a status query; 0: not known."""
     trust_units: bool = False
     """The operator takes responsibility for units that one side does not state; logged and audited."""
     vouched: Annotated[tuple[Note, ...], msgspec.Meta(max_length=MAX_NOTES)] = ()
@@ -441,6 +457,9 @@ class Ack(msgspec.Struct, frozen=True, kw_only=True):
     """Number of this session in every header; random, unsigned 32 bit."""
     image_codec: Word = "jpeg"
     """Image codec that the server recommends; the client may choose another."""
+    execute_horizon: int = 0
+    """Actions of a chunk that the client executes at least before it requests the next one, unless its plan
+    would end before the answer; 0: as it likes."""
     capabilities: Capabilities | None = None
     """Capabilities of the server; the client checks them before its robot moves."""
 

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from edge.rig import EPOCH, MS, STEP_NS, S, chunk
 from vagus.edge.config import EdgeConfig, MergeMode, PlanClock
 from vagus.edge.engine.playback import Playback
-from vagus.edge.engine.refill import Refill
+from vagus.edge.engine.refill import Refill, RequestRule
 from vagus.edge.handoff import EngineContract, LinkView, Source
 from vagus.types import FloatArray, LinkState
 
@@ -73,18 +74,38 @@ def test_with_rtc_a_draft_carries_the_running_plan() -> None:
     assert (len(made.prefix), made.inference_delay, made.prefix_horizon) == (10, 3, 10)
 
 
+def rule(config: EdgeConfig) -> RequestRule:
+    return RequestRule.of(config, step_rate_hz=20.0)
+
+
+def is_due(
+    rule: RequestRule,
+    link: LinkView | None = None,
+    *,
+    executed: int = 0,
+    left_ms: int = 0,
+    since_ms: int | None = None,
+) -> bool:
+    return rule.is_due(
+        link or view(1),
+        executed=executed,
+        playback_left_ns=left_ms * MS,
+        since_request_ns=None if since_ms is None else since_ms * MS,
+    )
+
+
 def test_a_plan_is_short_by_buffer_time_or_by_what_was_executed() -> None:
-    by_time = Refill(EdgeConfig(), PLAIN)
-    assert by_time.is_plan_short(executed=0, playback_left_ns=0)
-    assert by_time.is_plan_short(executed=0, playback_left_ns=500 * MS)
-    assert not by_time.is_plan_short(executed=10**6, playback_left_ns=500 * MS + 1)
-    by_count = Refill(EdgeConfig(execute_horizon=8), PLAIN)
-    assert by_count.is_plan_short(executed=8, playback_left_ns=S)
-    assert not by_count.is_plan_short(executed=7, playback_left_ns=S)
+    by_time = rule(EdgeConfig())
+    assert is_due(by_time)
+    assert is_due(by_time, left_ms=500)
+    assert not is_due(by_time, left_ms=501, executed=10**6)
+    by_count = rule(EdgeConfig(execute_horizon=8))
+    assert is_due(by_count, left_ms=1000, executed=8)
+    assert not is_due(by_count, left_ms=1000, executed=7)
 
 
 def test_a_reply_that_cannot_be_there_before_the_plan_ends_is_not_asked_for() -> None:
-    refill = Refill(EdgeConfig(buffer_time_s=0.5, execute_horizon=10), PLAIN)
+    tested = rule(EdgeConfig(buffer_time_s=0.5, execute_horizon=10))
     for fastest_ms, left_ms, executed, is_short in (
         (0, 600, 0, False),
         (0, 500, 0, True),  # nobody knows better
@@ -93,10 +114,65 @@ def test_a_reply_that_cannot_be_there_before_the_plan_ends_is_not_asked_for() ->
         (501, 0, 10, False),
         (600, 900, 10, True),
     ):
-        asked = refill.is_plan_short(
-            executed=executed, playback_left_ns=left_ms * MS, fastest_ns=fastest_ms * MS
-        )
-        assert asked is is_short
+        link = replace(view(1), fastest_ns=fastest_ms * MS)
+        assert is_due(tested, link, left_ms=left_ms, executed=executed) is is_short
+
+
+def test_the_agreed_horizon_is_executed_before_the_next_request() -> None:
+    tested = rule(EdgeConfig(execute_horizon=2))
+    link = replace(view(1, 100 * MS), least_executed=6)
+    assert not is_due(tested, link, executed=5, left_ms=900)
+    assert is_due(tested, link, executed=6, left_ms=900)
+    assert is_due(tested, view(1, 100 * MS), executed=2, left_ms=900)
+
+
+def test_the_agreed_horizon_alone_makes_no_request_due() -> None:
+    link = replace(view(1), least_executed=3)
+    assert not is_due(rule(EdgeConfig(buffer_time_s=0.2)), link, executed=4, left_ms=201)
+
+
+def test_no_agreed_horizon_lets_a_plan_run_dry() -> None:
+    tested = rule(EdgeConfig())
+    link = replace(view(1, 100 * MS), least_executed=10**9)
+    assert not is_due(tested, link, left_ms=151)  # the answer takes 100 ms, a step 50 ms
+    assert is_due(tested, link, left_ms=150)
+
+
+def test_the_servers_interval_holds_a_request_back_until_it_is_over() -> None:
+    tested = rule(EdgeConfig())
+    link = replace(view(1), min_interval_ns=400 * MS)
+    assert not is_due(tested, link, since_ms=399)
+    assert is_due(tested, link, since_ms=400)
+    assert is_due(tested, link)  # the first of an episode
+
+
+def test_no_interval_of_a_server_counts_beyond_the_age_of_the_oldest_action() -> None:
+    tested = rule(EdgeConfig(max_action_age_s=2.0))
+    link = replace(view(1), min_interval_ns=10**18)
+    assert not tested.may_ask_again(link, 1999 * MS)
+    assert tested.may_ask_again(link, 2000 * MS)
+
+
+def test_the_time_since_the_last_request_counts_after_the_first_chunk_of_an_episode() -> None:
+    refill = Refill(EdgeConfig(), PLAIN)
+    assert refill.since_request_ns(S) is None
+    refill.note_merge()
+    assert refill.since_request_ns(S) is None
+    draft(refill, view(1))
+    refill.take()
+    assert refill.since_request_ns(S + 7) == 7
+    refill.begin_episode()
+    assert refill.since_request_ns(S + 8) is None
+    refill.note_merge()
+    assert refill.since_request_ns(S + 9) == 9
+
+
+def test_a_draft_that_is_not_taken_is_no_request() -> None:
+    refill = Refill(EdgeConfig(), PLAIN)
+    refill.note_merge()
+    draft(refill, view(1))
+    refill.withdraw()
+    assert refill.since_request_ns(S + 7) is None
 
 
 def test_a_draft_is_of_an_episodes_start_until_a_chunk_of_it_was_merged() -> None:

@@ -271,21 +271,25 @@ class Engine:
     # -- requests ---------------------------------------------------------------------------------------
 
     def _draft_if_due(self, view: LinkView, now_ns: int, state: FloatArray) -> None:
-        if not self._refill.wants(view.ticket) or not self._is_due(view):
+        if not self._refill.wants(view.ticket) or not self._is_due(view, now_ns):
             return
         self._refill.draft(
             view, self._playback, now_ns, state, episode=self._episode, slack_ns=self._playback_left_ns
         )
 
-    def _is_due(self, view: LinkView) -> bool:
+    def _is_due(self, view: LinkView, now_ns: int) -> bool:
+        rule, since_request_ns = self._refill.rule, self._refill.since_request_ns(now_ns)
         if self._motion is MotionState.PLAYING:
-            return self._refill.is_plan_short(
+            return rule.is_due(
+                view,
                 executed=self._playback.executed,
                 playback_left_ns=self._playback_left_ns,
-                fastest_ns=view.fastest_ns,
+                since_request_ns=since_request_ns,
             )
         is_settling = self._motion is MotionState.FALLBACK and not self._has_held
-        return not (is_settling or self._is_moving)  # while it moves, the answer would be void
+        if is_settling or self._is_moving:  # while it moves, the answer would be void
+            return False
+        return rule.may_ask_again(view, since_request_ns)
 
     # -- the rest ---------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Builds the request at a policy step, at most one for each time the worker asks."""
+"""Decides when a request is due, and builds it: at most one for each time the worker asks."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vagus.clock import seconds_to_ns
+from vagus.clock import NS_PER_S, seconds_to_ns
 from vagus.edge.config import EdgeConfig
 from vagus.edge.engine.plan import Plan
 from vagus.edge.engine.playback import Playback
 from vagus.edge.handoff import EngineContract, LinkView
 from vagus.types import FloatArray, Prefix, RequestDraft
 
-__all__ = ["Conditioning", "Refill", "condition"]
+__all__ = ["Conditioning", "Refill", "RequestRule", "condition"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,73 @@ def condition(plan: Plan, *, latency_ns: int, step_ns: int, prefix_horizon: int)
     return Conditioning(prefix, delay, max(prefix_horizon, delay))
 
 
+@dataclass(frozen=True, slots=True)
+class RequestRule:
+    """Rule by which a robot requests the next chunk. The server may ask for patience, within bounds.
+
+    Attributes:
+        buffer_ns: a plan that ends in less than this time is short.
+        execute_horizon: a chunk of which so many actions were executed is used up; None: by buffer time only.
+        step_ns: length of a policy step.
+        max_interval_ns: longest time between two requests that a server can ask for.
+    """
+
+    buffer_ns: int
+    execute_horizon: int | None
+    step_ns: int
+    max_interval_ns: int
+
+    @classmethod
+    def of(cls, config: EdgeConfig, *, step_rate_hz: float) -> RequestRule:
+        """Return the rule of a robot with these settings."""
+        return cls(
+            buffer_ns=seconds_to_ns(config.buffer_time_s),
+            execute_horizon=config.execute_horizon,
+            step_ns=round(NS_PER_S / step_rate_hz),
+            max_interval_ns=seconds_to_ns(config.max_action_age_s),
+        )
+
+    def is_due(
+        self, link: LinkView, *, executed: int, playback_left_ns: int, since_request_ns: int | None
+    ) -> bool:
+        """Whether a running plan needs its successor, and can have it before it ends.
+
+        A reply that cannot be there in time finds a robot that came to a stand after its observation: it is
+        void, and the server would be busy with it when it is asked again.
+
+        Args:
+            link: how the link stands, with what the server asks for.
+            executed: actions of the running chunk that were executed.
+            playback_left_ns: how long the plan can still be played.
+            since_request_ns: time since the last request was captured; None: it does not count.
+        """
+        if playback_left_ns < link.fastest_ns or not self.may_ask_again(link, since_request_ns):
+            return False
+        is_used_up = self.execute_horizon is not None and executed >= self.execute_horizon
+        is_short = is_used_up or playback_left_ns <= self.buffer_ns
+        return is_short and not self._should_execute_more(link, executed, playback_left_ns)
+
+    def may_ask_again(self, link: LinkView, since_request_ns: int | None) -> bool:
+        """Whether the server's shortest interval between two requests is over, as far as it is obeyed."""
+        if since_request_ns is None:
+            return True
+        return since_request_ns >= min(link.min_interval_ns, self.max_interval_ns)
+
+    def _should_execute_more(self, link: LinkView, executed: int, playback_left_ns: int) -> bool:
+        """Whether the horizon that was agreed on is not reached; a plan that could run dry does not wait."""
+        is_safe = playback_left_ns > link.latency_ns + self.step_ns
+        return is_safe and executed < link.least_executed
+
+
 class Refill:
     """Holds a draft until it is taken. A draft that is not taken gives its ask back: no ask is lost."""
 
     def __init__(self, config: EdgeConfig, contract: EngineContract) -> None:
         self._contract = contract
-        self._buffer_ns = seconds_to_ns(config.buffer_time_s)
-        self._execute_horizon = config.execute_horizon
+        self.rule = RequestRule.of(config, step_rate_hz=contract.step_rate_hz)
         self._answered = 0
+        self._captured_ns: int | None = None
+        self._captured_before_ns: int | None = None
         self._has_merged_in_episode = False
         self._draft: RequestDraft | None = None
 
@@ -67,14 +126,14 @@ class Refill:
         """Whether the worker's newest ask is still without a draft."""
         return ticket > self._answered
 
-    def is_plan_short(self, *, executed: int, playback_left_ns: int, fastest_ns: int = 0) -> bool:
-        """Whether a running plan needs its successor, and can have it before it ends.
+    def since_request_ns(self, now_ns: int) -> int | None:
+        """Return the time since the last request was captured.
 
-        A reply that cannot be there in time finds a robot that came to a stand after its observation: it is
-        void, and the server would be busy with it when it is asked again.
+        None before the first chunk of an episode: no server holds back its request.
         """
-        has_executed = self._execute_horizon is not None and executed >= self._execute_horizon
-        return fastest_ns <= playback_left_ns and (has_executed or playback_left_ns <= self._buffer_ns)
+        if self._captured_ns is None or not self._has_merged_in_episode:
+            return None
+        return now_ns - self._captured_ns
 
     def draft(
         self,
@@ -99,6 +158,7 @@ class Refill:
         conditioning = self._condition(view, playback)
         playback.anchor_clock(now_ns)
         self._answered = view.ticket
+        self._captured_before_ns, self._captured_ns = self._captured_ns, now_ns
         self._draft = RequestDraft(
             ticket=view.ticket,
             episode=episode,
@@ -121,6 +181,7 @@ class Refill:
         """Withdraw a draft that was not taken, or is void: its ask stands again."""
         if self._draft is not None:
             self._answered = self._draft.ticket - 1
+            self._captured_ns = self._captured_before_ns
             self._draft = None
 
     def _condition(self, view: LinkView, playback: Playback) -> Conditioning:

@@ -1,0 +1,257 @@
+"""Arithmetic of a device and its robots: requests per second, share of the device, starved share.
+
+A fluid model: every robot repeats the same cycle, and a batch starts when the device is free. Pure; the
+admission, the planner and the simulation of a fleet use it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+__all__ = ["BatchLatency", "FleetForecast", "RobotDemand", "best_batch", "forecast", "requests_per_s_at"]
+
+ROUNDING_STEPS = 1e-6
+"""Part of a step that is noise of floating point."""
+MAX_HALVINGS = 40
+"""Halvings of the interval that holds the delay at the server: then it is known to nanoseconds."""
+MAX_DELAY_S = 1e4
+"""Longest delay at the server that is looked for."""
+
+
+class BatchLatency(Protocol):
+    """Inference time by batch size."""
+
+    def ms(self, size: int) -> float:
+        """Return the milliseconds of a batch with `size` rows; above 0, and never less for more rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RobotDemand:
+    """What one robot asks of a server.
+
+    Attributes:
+        rate_hz: policy steps per second.
+        horizon: actions in a chunk.
+        buffer_s: time before the end of its plan at which it requests the next chunk; 0: a client that asks
+            when its chunk has ended, and waits.
+        execute_horizon: actions of a chunk after which it requests the next one already; 0: by buffer only.
+        least_executed: actions of a chunk that it agreed to execute before it requests the next one.
+        round_trip_s: network round trip.
+        weight: its share of the device counts so many times.
+        max_action_age_s: it executes no older action.
+    """
+
+    rate_hz: float
+    horizon: int
+    buffer_s: float = 0.0
+    execute_horizon: int = 0
+    least_executed: int = 0
+    round_trip_s: float = 0.0
+    weight: float = 1.0
+    max_action_age_s: float = math.inf
+
+    @property
+    def step_s(self) -> float:
+        """Length of a policy step."""
+        return 1 / self.rate_hz
+
+    @property
+    def chunk_s(self) -> float:
+        """Time from the capture of an observation to the last moment at which its chunk can be played."""
+        return min(self.horizon * self.step_s, self.max_action_age_s)
+
+    @property
+    def is_blocking(self) -> bool:
+        """Whether it asks only when its chunk has ended: it stands still during each answer, always."""
+        return self.buffer_s <= 0 and self.execute_horizon <= 0
+
+    def interval_s(self, delay_s: float) -> float:
+        """Return the time from request to request, capture to capture.
+
+        Args:
+            delay_s: time from the arrival of a request at the server to the departure of its answer.
+        """
+        latency_s = delay_s + self.round_trip_s
+        if self.is_blocking:
+            return self.chunk_s + latency_s
+        return latency_s + self._played_before_request_s(latency_s)
+
+    def starved_share(self, delay_s: float, *, interval_s: float | None = None) -> float:
+        """Return the share of time without an action, 0–1, if each answer takes this time.
+
+        Args:
+            delay_s: as in `interval_s`.
+            interval_s: time from request to request; None: as the robot likes.
+        """
+        interval_s = self.interval_s(delay_s) if interval_s is None else interval_s
+        gap_s = interval_s + delay_s + self.round_trip_s - self.chunk_s
+        return min(max(gap_s / interval_s, 0.0), 1.0)
+
+    def longest_agreeable(self, delay_s: float) -> int:
+        """Return the largest `least_executed` at which the plan does not end before the next answer."""
+        left_s = self.chunk_s - 2 * (delay_s + self.round_trip_s) - self.step_s
+        return max(math.floor(left_s * self.rate_hz + ROUNDING_STEPS), 0)
+
+    def _played_before_request_s(self, latency_s: float) -> float:
+        """Return how long a chunk is played, from its merge on, before the next request."""
+        left_s = max(self.chunk_s - latency_s, 0.0)
+        by_buffer_s = max(left_s - self.buffer_s, 0.0)
+        own_s = min(by_buffer_s, self.execute_horizon * self.step_s) if self.execute_horizon else by_buffer_s
+        agreed_s = min(self.least_executed * self.step_s, max(left_s - latency_s - self.step_s, 0.0))
+        return max(own_s, agreed_s)
+
+
+@dataclass(frozen=True, slots=True)
+class FleetForecast:
+    """What becomes of some robots on one device.
+
+    Attributes:
+        requests_per_s: requests of all robots.
+        demand: share of the device that they need at its best batch size; above 1: too much.
+        batch: mean rows of a batch.
+        busy: share of time in which the device runs, 0–1.
+        delay_s: mean time from the arrival of a request to the departure of its answer.
+        starved_share: share of time without an action, the worst robot's, 0–1.
+        starved_by_others: as much of it as the robot would not starve alone on the device, 0–1.
+    """
+
+    requests_per_s: float
+    demand: float
+    batch: float
+    busy: float
+    delay_s: float
+    starved_share: float
+    starved_by_others: float
+
+
+def requests_per_s_at(latency: BatchLatency, batch: int) -> float:
+    """Return the requests per second of a device that always runs batches of this size."""
+    return 1000 * batch / latency.ms(batch)
+
+
+def best_batch(latency: BatchLatency, *, max_batch: int, longest_s: float = math.inf) -> int:
+    """Return the batch size with the most requests per second; the smaller of two that are equal.
+
+    Args:
+        latency: inference time by batch size.
+        max_batch: largest batch.
+        longest_s: longest time of a batch; one row is always allowed.
+    """
+    sizes = [size for size in range(1, max_batch + 1) if size == 1 or latency.ms(size) <= 1000 * longest_s]
+    return max(sizes, key=lambda size: (requests_per_s_at(latency, size), -size))
+
+
+def forecast(latency: BatchLatency, robots: Sequence[RobotDemand], *, max_batch: int) -> FleetForecast:
+    """Return what becomes of these robots on one device.
+
+    Args:
+        latency: inference time by batch size.
+        robots: all robots that the device serves.
+        max_batch: largest batch.
+    """
+    device = _Device(latency, max_batch)
+    if not robots:
+        return FleetForecast(0.0, 0.0, 1.0, 0.0, device.seconds[1], 0.0, 0.0)
+    fleet = Counter(robots)
+    delay_s = device.delay_s(fleet)
+    rate = _requests_per_s(fleet, delay_s)
+    batch, busy = device.batch_at(rate)
+    starved = {robot: device.starved_share(robot, delay_s, batch, busy) for robot in fleet}
+    alone = {robot: device.starved_alone(robot) for robot in fleet}
+    return FleetForecast(
+        requests_per_s=rate,
+        demand=_requests_per_s(fleet, device.seconds[1]) / device.most_per_s,
+        batch=batch,
+        busy=busy,
+        delay_s=delay_s,
+        starved_share=max(starved.values()),
+        starved_by_others=max(max(starved[robot] - alone[robot], 0.0) for robot in fleet),
+    )
+
+
+class _Device:
+    """Device that starts a batch of all that waits as soon as it is free."""
+
+    def __init__(self, latency: BatchLatency, max_batch: int) -> None:
+        self.seconds: Mapping[int, float] = {
+            size: latency.ms(size) / 1000 for size in range(1, max_batch + 1)
+        }
+        self.best = best_batch(latency, max_batch=max_batch)
+        self.most_per_s = self.best / self.seconds[self.best]
+
+    def batch_at(self, requests_per_s: float) -> tuple[float, float]:
+        """Return the mean rows of a batch at this rate, and the busy share.
+
+        Rows go alone while one at a time keeps up; then the device is always busy, and a batch holds what
+        came during the one before it.
+        """
+        busy = requests_per_s * self.seconds[1]
+        if busy <= 1:
+            return 1.0, busy
+        missing = 1 - busy
+        for size in range(2, self.best + 1):
+            spare = size - requests_per_s * self.seconds[size]
+            if spare >= 0:
+                return size - 1 - missing / (spare - missing), 1.0
+            missing = spare
+        return float(self.best), 1.0
+
+    def batch_s(self, rows: float) -> float:
+        """Return the time of a batch; between two sizes on the line between them."""
+        size = min(int(rows), self.best)
+        more = min(size + 1, self.best)
+        return self.seconds[size] + (rows - size) * (self.seconds[more] - self.seconds[size])
+
+    def delay_s(self, fleet: Mapping[RobotDemand, int]) -> float:
+        """Return the mean delay at which the robots ask exactly as often as the device answers.
+
+        With more delay they ask less often and the device needs less, so there is one such delay.
+        """
+        low, high = 0.0, MAX_DELAY_S
+        for _ in range(MAX_HALVINGS):
+            middle = (low + high) / 2
+            if self._needed_s(_requests_per_s(fleet, middle)) > middle:
+                low = middle
+            else:
+                high = middle
+        return high
+
+    def _needed_s(self, requests_per_s: float) -> float:
+        """Return the mean delay at this rate; infinite if the device cannot keep up."""
+        if requests_per_s > self.most_per_s:
+            return math.inf
+        batch, busy = self.batch_at(requests_per_s)
+        return self.batch_s(batch) * (1 + busy / 2)
+
+    def starved_share(self, robot: RobotDemand, delay_s: float, batch: float, busy: float) -> float:
+        """Return the starved share of a robot: a request finds the device busy, and waits for its rest."""
+        interval_s, batch_s = robot.interval_s(delay_s), self.batch_s(batch)
+        least_s = max(delay_s - batch_s * busy / 2, batch_s)  # in overload also the queue
+        gap_s = interval_s + least_s + robot.round_trip_s - robot.chunk_s
+        at_once, waiting = max(gap_s, 0.0), _mean_above_zero(gap_s, gap_s + batch_s)
+        return min(((1 - busy) * at_once + busy * waiting) / interval_s, 1.0)
+
+    def starved_alone(self, robot: RobotDemand) -> float:
+        return robot.starved_share(self.seconds[1])
+
+
+def _requests_per_s(fleet: Mapping[RobotDemand, int], delay_s: float) -> float:
+    return sum(_rates(fleet, delay_s))
+
+
+def _rates(fleet: Mapping[RobotDemand, int], delay_s: float) -> Iterable[float]:
+    for robot, count in fleet.items():
+        yield count / robot.interval_s(delay_s)
+
+
+def _mean_above_zero(low: float, high: float) -> float:
+    """Return the mean of what lies above 0 of a number that is anywhere between `low` and `high`."""
+    if high <= low:
+        return max(low, 0.0)
+    top, bottom = max(high, 0.0), max(low, 0.0)
+    return float((top**2 - bottom**2) / (2 * (high - low)))
