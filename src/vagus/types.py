@@ -118,6 +118,21 @@ class ActionChunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Fared:
+    """How a robot fared since its last request.
+
+    Attributes:
+        played_steps: actions that were commanded.
+        starved_steps: policy steps without an action, after the first chunk of an episode.
+        oldest_age_ns: largest age of a commanded action, from the capture of its observation.
+    """
+
+    played_steps: int = 0
+    starved_steps: int = 0
+    oldest_age_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RequestDraft:
     """Draft of a request, taken at a policy boundary, still without images.
 
@@ -132,6 +147,7 @@ class RequestDraft:
         episode_start: no chunk of this episode has been merged yet.
         slack_ns: time until the plan ends, when the draft was taken.
         prefix_horizon: number of steps after s0 at which guidance by the prefix ends; 0 without a prefix.
+        fared: how the robot fared since its last request.
     """
 
     ticket: int
@@ -144,6 +160,7 @@ class RequestDraft:
     episode_start: bool
     slack_ns: int
     prefix_horizon: int = 0
+    fared: Fared = Fared()
 
 
 @dataclass(frozen=True, slots=True)

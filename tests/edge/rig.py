@@ -110,6 +110,7 @@ def chunk_payload(
     queue_ms: float = 0.0,
     decode_ms: float = 0.0,
     inference_ms: float = 0.0,
+    min_interval_ms: float = 0.0,
 ) -> bytes:
     made = chunk(step, length)
     return encode(
@@ -121,6 +122,7 @@ def chunk_payload(
             queue_wait_ms=queue_ms,
             decode_ms=decode_ms,
             inference_ms=inference_ms,
+            min_interval_ms=min_interval_ms,
         )
     )
 

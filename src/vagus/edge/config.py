@@ -53,9 +53,11 @@ class EdgeConfig:
     buffer_time_s: float = 0.5
     """Request a new chunk when the plan ends in less than this time, in seconds."""
     max_action_age_s: float = 3.0
-    """Largest age of an action's observation, in seconds; an older action is not commanded."""
+    """Largest age of an action's observation, in seconds; an older action is not commanded.
+    A server with too many robots can ask for a pause between two requests, but for no longer one."""
     execute_horizon: int | None = None
-    """Request a new chunk after this number of actions of the running chunk; unset: only by buffer time."""
+    """Request a new chunk after this number of actions of the running chunk; unset: only by buffer time. A
+    server with many robots may ask for more of it; the plan still never ends for that."""
     prefix_horizon: int | None = None
     """Number of steps after which the real-time-chunking guidance ends; unset: as the policy recommends."""
     rate_hz: float | None = None

@@ -11,7 +11,7 @@ from vagus.edge.client.codec import RequestCoding, encode_request, request_bytes
 from vagus.edge.client.inflight import Request
 from vagus.errors import RobotError, SpecError
 from vagus.specs import CameraSpec, DepthCameraSpec, PolicySpec
-from vagus.types import DepthImage, Image, Prefix, Snapshot
+from vagus.types import DepthImage, Fared, Image, Prefix, Snapshot
 from vagus.wire.codec import decode, decode_header, decode_tensor
 from vagus.wire.depth import decode_depth
 from vagus.wire.images import decode_image
@@ -21,11 +21,12 @@ CODING = RequestCoding(codec="raw", instruction="reach", seed=99)
 
 
 def encoded(
-    *, prefix: Prefix | None = None, images: Mapping[str, Image] = FRAMES
+    *, prefix: Prefix | None = None, images: Mapping[str, Image] = FRAMES, fared: Fared | None = None
 ) -> tuple[Header, ObservationMessage]:
     made = replace(
         draft(episode=3, step=12, captured_ns=77, slack_ns=250 * MS, prefix=prefix, inference_delay=4),
         prefix_horizon=10,
+        fared=fared or Fared(),
     )
     request = Request(EPOCH, 5, made, 0, 0, network_ns=7 * MS)
     header, body = encode_request(request, Snapshot(made, images), POLICY, CODING)
@@ -39,6 +40,7 @@ def test_a_request_says_all_that_the_policy_must_know() -> None:
     assert (body.step, body.episode_start, body.instruction, body.seed) == (12, True, "reach", 99)
     assert (body.inference_delay, body.prefix_horizon) == (4, 10)
     assert (body.slack_ms, body.network_ms) == (250.0, 7.0)
+    assert (body.played_steps, body.starved_steps, body.oldest_age_ms) == (0, 0, 0.0)
     assert body.prefix_robot is not None
     assert body.prefix_model is not None
     assert decode_tensor(body.prefix_robot, shape=(6, 2), name="robot").tolist() == prefix.robot.tolist()
@@ -161,3 +163,8 @@ def test_only_compressed_frames_are_handed_over_to_other_threads(codec: str, han
     _, body = encode_request(Request(EPOCH, 1, made, 0, 0), Snapshot(made, FRAMES), POLICY, coding)
     assert decode(body, ObservationMessage).images["front"].codec == codec
     assert seen == handed_over
+
+
+def test_a_request_says_how_the_robot_fared_since_the_last_one() -> None:
+    _, body = encoded(fared=Fared(played_steps=12, starved_steps=3, oldest_age_ns=480 * MS))
+    assert (body.played_steps, body.starved_steps, body.oldest_age_ms) == (12, 3, 480.0)

@@ -12,6 +12,7 @@ from vagus.edge.client.handshake import (
     Identity,
     check_ack,
     check_replica,
+    least_executed,
     open_message,
 )
 from vagus.edge.config import EdgeConfig, ImageCodec
@@ -297,3 +298,14 @@ def test_a_model_that_is_not_the_pinned_one_never_drives_the_robot(is_first: boo
 def test_a_later_session_with_another_model_is_refused() -> None:
     with pytest.raises(SpecError, match="model_hash of the replica"):
         check_ack(yes(changed(model_hash="bb")), asked(contract=CONTRACT), CONFIG, CONTRACT)
+
+
+def test_the_server_learns_after_how_many_actions_the_robot_asks_again() -> None:
+    assert asked().execute_horizon == 0
+    assert asked(EdgeConfig(execute_horizon=8)).execute_horizon == 8
+
+
+@pytest.mark.parametrize(("said", "taken"), [(0, 0), (5, 5), (10**12, POLICY.horizon), (-3, 0)])
+def test_a_server_can_ask_for_no_more_than_a_whole_chunk(said: int, taken: int) -> None:
+    ack = msgspec.structs.replace(yes(), execute_horizon=said)
+    assert least_executed(ack, CONTRACT) == taken

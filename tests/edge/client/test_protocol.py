@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import msgspec
@@ -604,3 +605,49 @@ def test_a_request_says_what_part_of_the_last_round_trips_was_not_the_servers() 
         talk.receive(echo(request.header), payload, round_trip_ms * MS)
         request = talk.send()
         assert request.network_ns == network_ms * MS
+
+
+# -- what the server asks for -----------------------------------------------------------------------------
+
+
+def slowed(talk: Talk, min_interval_ms: float = 400.0) -> int:
+    """Return the interval in the view after a chunk with this one."""
+    request = talk.send()
+    payload = chunk_payload(request.draft.step, min_interval_ms=min_interval_ms)
+    assert talk.receive(echo(request.header), payload) is not None
+    return talk.turn().min_interval_ns
+
+
+def test_the_interval_of_a_chunk_holds_until_the_next_chunk() -> None:
+    talk = Talk()
+    assert slowed(talk) == 400 * MS
+    talk.turn(S)
+    assert talk.protocol.view.min_interval_ns == 400 * MS
+    assert slowed(talk, 0.0) == 0
+
+
+@pytest.mark.parametrize("interval_ms", [math.nan, math.inf, -1.0, -1e300, 1e300])
+def test_an_interval_that_is_no_time_is_none(interval_ms: float) -> None:
+    assert slowed(Talk(), interval_ms) == 0
+
+
+def test_a_request_without_an_answer_is_repeated_without_an_interval() -> None:
+    talk = Talk()
+    slowed(talk)
+    talk.send()
+    assert talk.turn(10 * S).min_interval_ns == 0
+    slowed(talk)
+    talk.event(talk.send(), "policy_error")
+    assert talk.turn().min_interval_ns == 0
+
+
+def test_the_interval_of_a_server_is_not_that_of_the_next() -> None:
+    talk = Talk()
+    slowed(talk)
+    talk.protocol.lost("gone")
+    assert talk.protocol.view.min_interval_ns == 0
+    talk.protocol.opened(SessionRef(SERVER, EPOCH + 1, least_executed=7), talk.now_ns)
+    view = talk.turn()
+    assert (view.min_interval_ns, view.least_executed) == (0, 7)
+    talk.protocol.lost("gone")
+    assert talk.turn().least_executed == 0

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from edge.rig import ROBOT, SERVER, SERVICE, capabilities
@@ -80,3 +82,21 @@ def test_where_only_the_session_is_out_of_reach_the_access_rules_are_named(netwo
     network.link().serve(SERVER.status, lambda query: query.reply(encode(capabilities())))
     with pytest.raises(LinkError, match=r"common name of its certificate.*--name arm-1"):
         opener(network.link()).open(SERVER, capabilities(), instruction="", contract=None)
+
+
+def test_the_server_learns_the_round_trip_and_the_buffer_of_a_robot(network: MemoryNetwork) -> None:
+    server, link = Script(network), network.link()
+    robot = opener(link)
+    robot.open(server.key, server.capable, instruction="", contract=None, round_trip_ns=2_500_000)
+    asked = server.opens[-1].open
+    assert asked is not None
+    assert (asked.round_trip_ms, asked.buffer_time_s) == (2.5, robot.config.buffer_time_s)
+
+
+def test_who_waits_for_its_answers_has_no_buffer(network: MemoryNetwork) -> None:
+    server, link = Script(network), network.link()
+    waiting = replace(opener(link), waits_for_answers=True)
+    waiting.open(server.key, server.capable, instruction="", contract=None)
+    asked = server.opens[-1].open
+    assert asked is not None
+    assert (asked.buffer_time_s, asked.execute_horizon) == (0.0, 0)

@@ -11,7 +11,7 @@ from vagus.edge.config import EdgeConfig, MergeMode, PlanClock
 from vagus.edge.engine.engine import Engine
 from vagus.edge.handoff import EngineContract, LinkView, PlanView
 from vagus.errors import ConfigError, StateError
-from vagus.types import LinkState, MotionState
+from vagus.types import Fared, LinkState, MotionState
 
 W, P, F, PAUSED, STOPPED = (
     MotionState.WAITING,
@@ -765,3 +765,70 @@ def test_a_robot_that_plays_a_long_plan_is_offline_only_while_the_link_is_in_tro
     drive.set_link(state)
     drive.tick(90)
     assert drive.engine.motion is (P if state is LinkState.STREAMING else STOPPED)
+
+
+# -- what the server asks for -----------------------------------------------------------------------------
+
+
+def slow_down(drive: Drive, *, min_interval_ns: int = 0, least_executed: int = 0) -> None:
+    drive.engine.link_view = replace(
+        drive.engine.link_view, min_interval_ns=min_interval_ns, least_executed=least_executed
+    )
+
+
+def test_a_request_waits_for_the_interval_that_the_server_asks_for() -> None:
+    drive = Drive(EdgeConfig(buffer_time_s=2.0))
+    drive.begin()
+    slow_down(drive, min_interval_ns=5 * STEP_NS)
+    drive.ask()
+    captured_ns = drive.now_ns - 2 * drive.tick_ns
+    drive.tick(3)
+    assert drive.engine.take_draft() is None
+    drive.tick()
+    assert drive.take().captured_ns == captured_ns + 5 * STEP_NS
+
+
+def test_a_robot_that_starves_waits_for_the_interval_but_not_longer_than_its_actions_may_age() -> None:
+    drive = Drive(EdgeConfig(max_action_age_s=0.99))
+    drive.begin(length=2)
+    slow_down(drive, min_interval_ns=10**15)
+    drive.ask()
+    asked = []
+    for _ in range(40):
+        drive.tick()
+        asked.append(drive.engine.take_draft() is not None)
+    assert asked.index(True) == 28  # 30 ticks after the first request, of which two are over
+    assert drive.directive.motion is F
+
+
+def test_the_first_request_of_an_episode_never_waits() -> None:
+    drive = Drive()
+    drive.begin()
+    slow_down(drive, min_interval_ns=10**15, least_executed=10**9)
+    drive.ask()
+    drive.engine.reset()
+    drive.tick(2)
+    assert drive.take().episode_start
+
+
+def test_a_robot_reports_what_it_played_and_how_long_it_starved() -> None:
+    drive = Drive(EdgeConfig(buffer_time_s=0.01))
+    drive.tick(5)
+    made = drive.take()
+    assert made.fared == Fared()  # nothing is missed before the first chunk
+    drive.reply(made, length=3)
+    drive.tick(3)
+    drive.tick(4)
+    drive.ask()
+    drive.tick()
+    fared = drive.take().fared
+    assert (fared.played_steps, fared.starved_steps) == (3, 4)
+    assert fared.oldest_age_ns == 3 * drive.tick_ns
+
+
+def test_a_report_is_not_lost_with_its_draft() -> None:
+    drive = Drive(EdgeConfig(buffer_time_s=2.0))
+    drive.begin()
+    drive.ask()
+    drive.tick(4)  # a draft in each, taken by nobody
+    assert drive.take().fared.played_steps == 4

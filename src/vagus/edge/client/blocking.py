@@ -105,7 +105,7 @@ class BlockingClient:
         self._link = link
         self._config = config or EdgeConfig()
         self._service = service
-        self._opener = SessionOpener(link, robot, self._config, identity)
+        self._opener = SessionOpener(link, robot, self._config, identity, waits_for_answers=True)
         self.instruction = instruction
         self.encode_all: EncodeAll = map
         self._clock = MonotonicClock()

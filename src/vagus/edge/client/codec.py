@@ -127,6 +127,9 @@ def encode_request(
         seed=coding.seed,
         slack_ms=draft.slack_ns / NS_PER_MS,
         network_ms=request.network_ns / NS_PER_MS,
+        played_steps=draft.fared.played_steps,
+        starved_steps=draft.fared.starved_steps,
+        oldest_age_ms=max(draft.fared.oldest_age_ns, 0) / NS_PER_MS,
     )
     return encode_header(request.header), encode(body)
 
@@ -172,12 +175,14 @@ class Reply:
         queue_ns: waiting for its batch.
         decode_ns: turning the request into arrays.
         inference_ns: in the policy.
+        min_interval_ns: shortest time until the next request that the server wants, from capture to capture.
     """
 
     chunk: ActionChunk
     queue_ns: int
     decode_ns: int
     inference_ns: int
+    min_interval_ns: int = 0
 
 
 def read_chunk(payload: bytes, spec: PolicySpec, *, step: int) -> Reply | ReplyFault:
@@ -204,7 +209,7 @@ def read_chunk(payload: bytes, spec: PolicySpec, *, step: int) -> Reply | ReplyF
         return ReplyFault.NOT_FINITE
     if first_meaningless(spec.actions, robot) is not None:
         return ReplyFault.MEANINGLESS
-    times = (message.queue_wait_ms, message.decode_ms, message.inference_ms)
+    times = (message.queue_wait_ms, message.decode_ms, message.inference_ms, message.min_interval_ms)
     return Reply(ActionChunk(step, model, robot), *map(_nanoseconds, times))
 
 

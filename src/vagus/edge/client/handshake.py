@@ -39,6 +39,7 @@ __all__ = [
     "check_ack",
     "check_pin",
     "check_replica",
+    "least_executed",
     "open_message",
 ]
 
@@ -144,6 +145,7 @@ def open_message(
         model_hash=None if contract is None else contract.model_hash,
         host_id=identity.host_id,
         buffer_time_s=config.buffer_time_s,
+        execute_horizon=config.execute_horizon or 0,
         max_action_age_s=config.max_action_age_s,
         trust_units=config.trust_units,
         vouched=_bounded(vouched(robot)),
@@ -199,6 +201,11 @@ def check_ack(ack: Ack, asked: OpenMessage, config: EdgeConfig, contract: Contra
         warnings=tuple(dict.fromkeys([*(quoted(said, MAX_REASON) for said in ack.warnings), *warnings])),
         capabilities=capabilities,
     )
+
+
+def least_executed(ack: Ack, contract: Contract) -> int:
+    """Return how much of a chunk a server wants executed before the next request, within the chunk."""
+    return min(max(ack.execute_horizon, 0), contract.policy.horizon)
 
 
 def check_pin(said: Capabilities, config: EdgeConfig) -> None:

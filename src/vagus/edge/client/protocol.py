@@ -42,10 +42,18 @@ _OPEN = (LinkState.STREAMING, LinkState.DEGRADED)
 
 @dataclass(frozen=True, slots=True)
 class SessionRef:
-    """An open session: the server and the epoch that marks its messages."""
+    """An open session.
+
+    Attributes:
+        server: where it is open.
+        epoch: marks its messages.
+        least_executed: actions of a chunk that the server wants executed before the next request; 0: as the
+            robot likes.
+    """
 
     server: ServerKey
     epoch: int
+    least_executed: int = 0
 
 
 class ClientProtocol:
@@ -65,6 +73,8 @@ class ClientProtocol:
         self._ticket = 0
         self._failures = 0
         self._refusals = 0
+        self._min_interval_ns = 0
+        """As the last chunk of this session says; a request without an answer is repeated at once."""
         self.state = LinkState.CONNECTING
         self.session: SessionRef | None = None
         self.dead_reason = ""
@@ -78,13 +88,26 @@ class ClientProtocol:
     @property
     def view(self) -> LinkView:
         """View of the link for the control thread."""
-        epoch = None if self.session is None else self.session.epoch
-        return LinkView(self.state, epoch, self._ticket, self._latency.windowed_ns, self._latency.fastest_ns)
+        latency, session = self._latency, self.session
+        return LinkView(
+            self.state,
+            None if session is None else session.epoch,
+            self._ticket,
+            latency.windowed_ns,
+            latency.fastest_ns,
+            least_executed=0 if session is None else session.least_executed,
+            min_interval_ns=self._min_interval_ns,
+        )
 
     @property
     def outstanding(self) -> Request | None:
         """The request in flight."""
         return self._inflight.outstanding
+
+    @property
+    def network_ns(self) -> int:
+        """Usual part of a round trip outside of the server; 0: not known."""
+        return self._network.median_ns
 
     # -- session ----------------------------------------------------------------------------------------
 
@@ -127,7 +150,7 @@ class ClientProtocol:
             self.counters["snapshots_void"] += 1
             return None
         self.counters["requests"] += 1
-        return self._inflight.send(self.session.epoch, draft, now_ns, network_ns=self._network.median_ns)
+        return self._inflight.send(self.session.epoch, draft, now_ns, network_ns=self.network_ns)
 
     def draft_failed(self, ticket: int, now_ns: int) -> None:
         """Note that there are no images, or no encoding: ask again a little later."""
@@ -174,6 +197,7 @@ class ClientProtocol:
             return None
         self._note_latency(now_ns - draft.captured_ns, reply)
         self._failures = self._refusals = 0
+        self._min_interval_ns = reply.min_interval_ns
         self._ask_at_ns = now_ns
         return Proposal(reply.chunk, Source(request.epoch, request.seq, draft.captured_ns), draft)
 
@@ -236,6 +260,7 @@ class ClientProtocol:
 
     def _miss(self) -> None:
         self.counters["timeouts"] += 1
+        self._min_interval_ns = 0
         self._inflight.miss()
         if self._inflight.misses >= MISSES_UNTIL_LOST:
             self.lost(f"{self._inflight.misses} requests in a row without an answer")
@@ -257,6 +282,7 @@ class ClientProtocol:
 
     def _fail(self, counter: str, now_ns: int) -> None:
         self.counters[counter] += 1
+        self._min_interval_ns = 0
         self._failures += 1
         self._ask_at_ns = now_ns + min(FIRST_PAUSE_NS << min(self._failures - 1, 8), MAX_PAUSE_NS)
         if self.state in _OPEN:
@@ -268,6 +294,7 @@ class ClientProtocol:
             if len(self._past_epochs) > REMEMBERED_EPOCHS:
                 self._past_epochs.popitem(last=False)
         self.session = None
+        self._min_interval_ns = 0
         self._inflight.begin_session()
         self._abandon()
 

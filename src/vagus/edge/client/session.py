@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from vagus.edge.client.handshake import Contract, Identity, check_ack, check_pin, open_message
+from msgspec.structs import replace
+
+from vagus.clock import NS_PER_MS
+from vagus.edge.client.handshake import (
+    Contract,
+    Identity,
+    check_ack,
+    check_pin,
+    least_executed,
+    open_message,
+)
 from vagus.edge.client.pace import check_pace
 from vagus.edge.client.protocol import SessionRef
 from vagus.edge.config import EdgeConfig
@@ -198,17 +208,32 @@ class SessionOpener:
         robot: what the robot offers, in the policy's names.
         config: settings of this side.
         identity: who we are.
+        waits_for_answers: no plan is played meanwhile, so there is no buffer time.
     """
 
     link: Link
     robot: RobotSpec
     config: EdgeConfig
     identity: Identity
+    waits_for_answers: bool = False
 
     def open(
-        self, server: ServerKey, wanted: Capabilities, *, instruction: str, contract: Contract | None
+        self,
+        server: ServerKey,
+        wanted: Capabilities,
+        *,
+        instruction: str,
+        contract: Contract | None,
+        round_trip_ns: int = 0,
     ) -> tuple[SessionRef, Contract]:
         """Open a session; return it with its contract.
+
+        Args:
+            server: where.
+            wanted: what it says of itself.
+            instruction: what the robot is to do.
+            contract: what the first session agreed on; None for the first.
+            round_trip_ns: measured round trip of the network; 0: not known.
 
         Raises:
             LinkError: the server is not reachable or does not answer.
@@ -222,6 +247,9 @@ class SessionOpener:
         asked = open_message(
             self.robot, wanted, self.config, self.identity, instruction=instruction, contract=contract
         )
+        asked = replace(asked, round_trip_ms=round_trip_ns / NS_PER_MS)
+        if self.waits_for_answers:
+            asked = replace(asked, buffer_time_s=0.0, execute_horizon=0)
         key = server.client(self.identity.name).session
         payload = encode(SessionRequest(open=asked))
         answers = self._ask(server, key, payload, is_first=contract is None)
@@ -234,7 +262,7 @@ class SessionOpener:
             if ack.accepted:
                 self.close(SessionRef(server, ack.epoch))
             raise
-        return SessionRef(server, ack.epoch), agreed
+        return SessionRef(server, ack.epoch, least_executed(ack, agreed)), agreed
 
     def _ask(self, server: ServerKey, key: str, payload: bytes, *, is_first: bool) -> Sequence[bytes]:
         try:

@@ -278,6 +278,7 @@ class Worker:
                 exchange.contract.capabilities,
                 instruction=exchange.instruction,
                 contract=exchange.contract,
+                round_trip_ns=exchange.protocol.network_ns,
             )
         except VagusError as error:
             self._on_open_failed(exchange, server, error)

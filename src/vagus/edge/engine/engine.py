@@ -236,7 +236,7 @@ class Engine:
         if self._motion is not MotionState.PLAYING:
             return self._hold(view)
         if is_boundary:
-            self._playback.take()
+            self._refill.note_play(now_ns - self._playback.take().source.captured_ns)
         return self._play(view, now_ns)
 
     def _play(self, view: LinkView, now_ns: int) -> Directive:
@@ -250,6 +250,7 @@ class Engine:
         if self._motion is MotionState.FALLBACK:
             self._has_held = True
             self.counters["fallback_ticks"] += 1
+            self._refill.note_starved()
         is_idle = self._motion in (MotionState.PAUSED, MotionState.STOPPED)
         reseed = self._must_reseed and not is_idle
         self._must_reseed = self._must_reseed and is_idle

@@ -191,11 +191,12 @@ class Playback:
             return Shortage.STARVED
         return Shortage.STALE if action.is_stale(now_ns, self._max_age_ns) else None
 
-    def take(self) -> None:
-        """Take the next action out of the plan; it is in play until its step is done."""
+    def take(self) -> PlanAction:
+        """Take the next action out of the plan, and return it; it is in play until its step is done."""
         self._current = self.plan.pop()
         self.step = self._current.step + 1
         self.executed += 1
+        return self._current
 
     def play(self) -> Playing:
         """Play one tick of the action in play."""

@@ -10,6 +10,7 @@ from vagus.clock import NS_PER_S, seconds_to_ns
 from vagus.edge.config import EdgeConfig
 from vagus.edge.engine.plan import Plan
 from vagus.edge.engine.playback import Playback
+from vagus.edge.engine.tally import Tally
 from vagus.edge.handoff import EngineContract, LinkView
 from vagus.types import FloatArray, Prefix, RequestDraft
 
@@ -108,6 +109,7 @@ class Refill:
     def __init__(self, config: EdgeConfig, contract: EngineContract) -> None:
         self._contract = contract
         self.rule = RequestRule.of(config, step_rate_hz=contract.step_rate_hz)
+        self._tally = Tally(steps_per_tick=contract.step_rate_hz / contract.tick_rate_hz)
         self._answered = 0
         self._captured_ns: int | None = None
         self._captured_before_ns: int | None = None
@@ -121,6 +123,15 @@ class Refill:
     def note_merge(self) -> None:
         """Note that a chunk of the running episode was merged."""
         self._has_merged_in_episode = True
+
+    def note_play(self, age_ns: int) -> None:
+        """Note that an action was commanded whose observation is of this age."""
+        self._tally.play(age_ns)
+
+    def note_starved(self) -> None:
+        """Note a tick without an action; before the first chunk of an episode nothing is missed."""
+        if self._has_merged_in_episode:
+            self._tally.starve()
 
     def wants(self, ticket: int) -> bool:
         """Whether the worker's newest ask is still without a draft."""
@@ -170,6 +181,7 @@ class Refill:
             episode_start=not self._has_merged_in_episode,
             slack_ns=slack_ns,
             prefix_horizon=conditioning.prefix_horizon,
+            fared=self._tally.report(),
         )
 
     def take(self) -> RequestDraft | None:
@@ -182,6 +194,7 @@ class Refill:
         if self._draft is not None:
             self._answered = self._draft.ticket - 1
             self._captured_ns = self._captured_before_ns
+            self._tally.give_back(self._draft.fared)
             self._draft = None
 
     def _condition(self, view: LinkView, playback: Playback) -> Conditioning:
