@@ -92,6 +92,7 @@ _CAPABILITIES = Capabilities(
     serving_reason="it keeps state",
     load=_LOAD,
     latency=(_LATENCY,),
+    decode_per_s=480.0,
     host_id="host",
     max_image_pixels=2_000_000,
     schema_min=2,

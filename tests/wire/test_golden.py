@@ -40,9 +40,10 @@ UNPACED: dict[str, dict[str, object]] = {
     "ChunkMessage": {"min_interval_ms": 0.0},
     "OpenMessage": {"execute_horizon": 0, "round_trip_ms": 0.0},
     "Ack": {"execute_horizon": 0},
+    "Capabilities": {"decode_per_s": 0.0},
     "EventMessage": {"target": ""},
 }
-"""Message → fields by which servers share robots: when to ask, how a robot fared, where to go."""
+"""Message → fields by which servers share robots: when to ask, how a robot fared, what a server can bear."""
 
 
 def unpaced(message: msgspec.Struct) -> msgspec.Struct:

@@ -50,7 +50,10 @@ def unloaded(config: ServeConfig, server: ServerKey) -> Capabilities:
 
 
 def loaded(
-    known: Capabilities, model: ServedPolicy[SessionT], latency: tuple[LatencyRow, ...]
+    known: Capabilities,
+    model: ServedPolicy[SessionT],
+    latency: tuple[LatencyRow, ...],
+    decode_per_s: float = 0.0,
 ) -> Capabilities:
     """Return `known`, completed with the spec of the model and the results of its warm-up."""
     spec = model.spec
@@ -70,6 +73,7 @@ def loaded(
         serving_mode="exclusive" if model.is_exclusive else "shared",
         serving_reason=quoted(model.exclusive_because, MAX_REASON - 64),
         latency=latency,
+        decode_per_s=decode_per_s,
     )
 
 

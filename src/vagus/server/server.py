@@ -18,6 +18,7 @@ from vagus.errors import PolicyError, VagusError
 from vagus.policies.policy import CountsEvents, Policy, failure_of
 from vagus.server.capabilities import check_can_travel, loaded, unloaded
 from vagus.server.config import ServeConfig
+from vagus.server.decode_rate import decode_rate
 from vagus.server.endpoints import Endpoints
 from vagus.server.health import HealthServer, Vitals, answer
 from vagus.server.lifecycle import Event, Phase
@@ -245,6 +246,7 @@ class Server(Generic[SessionT]):
             return
         check_chunk_size(model.spec)
         rows = self._warm(model)
+        decoded_per_s = decode_rate(model.spec, self.config, self._clock)
         if isinstance(policy, CountsEvents):  # after the warm-up, which is no robot's
             policy.count_with(partial(self.metrics.count, "policy"))
         options = PipelineOptions.of(
@@ -253,7 +255,7 @@ class Server(Generic[SessionT]):
             max_batch=model.max_batch(self.config.max_batch),
             is_exclusive=model.is_exclusive,
         )
-        self._capabilities = loaded(self._capabilities, model, rows)
+        self._capabilities = loaded(self._capabilities, model, rows, decoded_per_s)
         check_can_travel(self._capabilities)
         pipeline = self._pipeline = Pipeline(
             model,

@@ -21,7 +21,7 @@ from vagus.wire.depth import depth_codec, encode_depth
 from vagus.wire.images import encode_image
 from vagus.wire.schema import ChunkMessage, LatencyRow, ObservationMessage
 
-__all__ = ["batch_sizes", "check_chunk_size", "try_policy", "warm_up"]
+__all__ = ["batch_sizes", "check_chunk_size", "flat_depth", "payload_of", "try_policy", "warm_up"]
 
 SessionT = TypeVar("SessionT")
 
@@ -43,9 +43,9 @@ def warm_up(
         PolicyError: the policy cannot answer an observation of its own spec.
     """
     sample = _sample(model)
-    payloads = [_observation(model.spec, sample, has_prefix=False)]
+    payloads = [payload_of(model.spec, sample, has_prefix=False)]
     if model.spec.rtc is not None:
-        payloads.append(_observation(model.spec, sample, has_prefix=True))
+        payloads.append(payload_of(model.spec, sample, has_prefix=True))
     rows: list[LatencyRow] = []
     for size in batch_sizes(max_batch):
         times_ms = [
@@ -60,7 +60,7 @@ def try_policy(model: ServedPolicy[SessionT], clock: Clock) -> str:
     """Return the policy's error text for the observation of the warm-up, or ""."""
     max_pixels = max((camera.height * camera.width for camera in model.spec.cameras), default=0)
     try:
-        _run(model, _observation(model.spec, _sample(model), has_prefix=False), 1, max_pixels, clock)
+        _run(model, payload_of(model.spec, _sample(model), has_prefix=False), 1, max_pixels, clock)
     except BaseException as error:  # noqa: BLE001 - its code for sessions and episodes may raise anything
         return quoted(error.__cause__ or error)
     return ""
@@ -139,11 +139,11 @@ def _sample(model: ServedPolicy[SessionT]) -> Observation:
         },
         instruction="",
         captured_ns=0,
-        depth={camera.name: _flat_depth(camera) for camera in spec.depth_cameras},
+        depth={camera.name: flat_depth(camera) for camera in spec.depth_cameras},
     )
 
 
-def _observation(spec: PolicySpec, sample: Observation, *, has_prefix: bool) -> bytes:
+def payload_of(spec: PolicySpec, sample: Observation, *, has_prefix: bool) -> bytes:
     """Return an encoded observation for the policy."""
     length = 0 if spec.rtc is None else min(spec.rtc.prefix_horizon, spec.horizon)
     prefix_model = encode_tensor(np.zeros((length, spec.model_dim), np.float32))
@@ -161,7 +161,7 @@ def _observation(spec: PolicySpec, sample: Observation, *, has_prefix: bool) -> 
     return encode(message)
 
 
-def _flat_depth(camera: DepthCameraSpec) -> DepthImage:
+def flat_depth(camera: DepthCameraSpec) -> DepthImage:
     """Return the depth frame of a wall one metre away, or as far as the unit can say."""
     metre = min(round(camera.units_per_m), np.iinfo(np.uint16).max)
     return np.full((camera.height, camera.width), metre, np.uint16)

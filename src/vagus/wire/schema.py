@@ -428,6 +428,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """Load of the server."""
     latency: Annotated[tuple[LatencyRow, ...], msgspec.Meta(max_length=MAX_LATENCY_ROWS)] = ()
     """Inference time per batch size, measured at warm-up and kept up to date while serving."""
+    decode_per_s: Amount = 0.0
+    """Observations that the server's decoders take in a second, measured at warm-up; 0: not known."""
     host_id: Name = ""
     """As in OpenMessage."""
     max_image_pixels: int = 0
