@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,12 +12,14 @@ import pytest
 from rollout_rig import Sway, serving
 from server.raw_client import IMAGE, CountingPolicy, wait_until
 from server.raw_client import serving as serving_memory
+from vagus.clock import NS_PER_S
 from vagus.edge.client.blocking import BlockingClient, ChunkRequest
 from vagus.edge.client.handshake import Identity
 from vagus.edge.client.session import find_services
 from vagus.edge.config import EdgeConfig
 from vagus.errors import LinkError, PolicyError, RobotError, SessionRefusedError, SpecError, VagusError
 from vagus.server.server import Server
+from vagus.server.status import REPEAT_NS
 from vagus.specs import CameraSpec, RobotSpec
 from vagus.transport.link import Link
 from vagus.transport.router import Router
@@ -140,12 +143,22 @@ def test_nobody_waits_the_whole_time_for_a_server_that_has_gone(endpoint: str, l
 def test_the_server_with_a_free_place_is_taken(endpoint: str, link: ZenohLink) -> None:
     with serving(endpoint, Sway(), name="a-full", max_sessions=1), serving(endpoint, Sway(), name="b-free"):
         see_two(link)
-        servers = []
-        for number in range(3):
+        first = remote(link, name="first", pin_server="a-full")
+        assert first.open().capabilities.server.startswith("a-full")
+        ask(first)
+        for number in range(4):
             chunks = remote(link, name=f"arm{number}")
-            servers.append(chunks.open().capabilities.server)
+            assert chunks.open().capabilities.server.startswith("b-free")
             ask(chunks)
-    assert [name.partition("-")[0] for name in servers] == ["a", "b", "b"]
+
+
+def test_sessions_that_open_one_after_the_other_are_shared_evenly(endpoint: str, link: ZenohLink) -> None:
+    with serving(endpoint, Sway(), name="one") as one, serving(endpoint, Sway(), name="two") as two:
+        see_two(link)
+        for number in range(6):
+            time.sleep(2 * REPEAT_NS / NS_PER_S)  # a status may be that of a moment ago
+            ask(remote(link, name=f"arm{number}"))
+        assert [one.load().sessions, two.load().sessions] == [3, 3]
 
 
 def test_a_pinned_server_is_the_only_one_asked(endpoint: str, link: ZenohLink) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -42,7 +43,7 @@ def watching(
     engine = Engine(CONFIG, EngineContract(30.0, 30.0, uses_rtc=True, prefix_horizon=10))
     protocol = ClientProtocol(CONFIG, CONTRACT.policy, LatencyWindow())
     protocol.opened(SessionRef(SERVICE.server("nobody"), 9), 0)
-    exchange = Exchange(engine, protocol, CONTRACT, Replicas(Backoff(1, 1)))
+    exchange = Exchange(engine, protocol, CONTRACT, Replicas(Backoff(1, 1), random.Random(1).random))
     replica_watch = ReplicaWatch(link, worker.post, SERVICE, pin=pin, refresh_s=0.01)
     worker.start(exchange)
     replica_watch.start(CONTRACT)

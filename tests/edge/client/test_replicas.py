@@ -1,23 +1,30 @@
 from __future__ import annotations
 
+import random
+from collections import Counter
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.rig import OTHER, SERVER
+from edge.rig import OTHER, SERVER, SERVICE
 from vagus.edge.client.replicas import (
+    FORGET_NS,
     HOPELESS_NS,
     Backoff,
     LinkReopened,
     ReplicaContradicts,
     Replicas,
     ReplicaSaid,
+    ReplicaSilent,
     ReplicasListed,
     TokenChanged,
 )
+from vagus.transport.keys import ServerKey
+from vagus.wire.schema import Load
 
 
 def replicas() -> Replicas:
-    return Replicas(Backoff(initial_ns=10, max_ns=80))
+    return Replicas(Backoff(initial_ns=10, max_ns=80), random.Random(1).random)
 
 
 def both() -> Replicas:
@@ -35,11 +42,97 @@ def test_nobody_is_chosen_of_nobody() -> None:
     assert replicas().choose(0) is None
 
 
-def test_servers_are_tried_in_turn() -> None:
+def test_all_servers_whose_load_nobody_knows_are_chosen_at_times() -> None:
     known = both()
-    first, second = known.choose(5), known.choose(5)
-    assert {first, second} == {SERVER, OTHER}
-    assert known.choose(5) == first
+    assert {known.choose(5) for _ in range(50)} == {SERVER, OTHER}
+
+
+def test_the_emptier_server_is_chosen_and_of_equal_ones_any() -> None:
+    known = both()
+    known.note_load(SERVER, Load(sessions=4, max_sessions=64))
+    known.note_load(OTHER, Load(sessions=6, max_sessions=64))
+    assert {known.choose(5) for _ in range(50)} == {SERVER}
+    known.note_load(SERVER, Load(sessions=6, max_sessions=64))
+    assert {known.choose(5) for _ in range(50)} == {SERVER, OTHER}
+
+
+def test_a_server_without_a_place_is_chosen_only_if_there_is_no_other() -> None:
+    known = both()
+    known.note_load(SERVER, Load(sessions=8, max_sessions=8))
+    assert {known.choose(5) for _ in range(50)} == {OTHER}  # whose load nobody knows
+    known.set_back(OTHER, 5)
+    known.set_back(OTHER, 5)
+    assert known.choose(5) == SERVER
+
+
+def test_a_server_whose_load_is_not_known_counts_like_the_others() -> None:
+    known = both()
+    known.note_load(OTHER, Load(sessions=3, max_sessions=8))
+    assert {known.choose(5, left=SERVICE.server("gone")) for _ in range(50)} == {SERVER, OTHER}
+
+
+def test_the_sessions_of_a_lost_server_spread_over_the_others_until_they_are_equal() -> None:
+    """A hundred robots lose a server at once; what they know of the others is the same, and old."""
+    third = SERVICE.server("three")
+    counts = Counter[ServerKey | None]()
+    for robot in range(100):
+        known = Replicas(Backoff(10, 80), random.Random(robot).random)
+        known.set_all_alive([SERVER, OTHER, third])
+        for server, sessions in ((SERVER, 100), (OTHER, 10), (third, 60)):
+            known.note_load(server, Load(sessions=sessions, max_sessions=200))
+        known.set_alive(SERVER, is_alive=False)
+        known.set_back(SERVER, 0)
+        counts[known.choose(0, left=SERVER)] += 1
+    assert sum(counts.values()) == 100
+    assert abs((10 + counts[OTHER]) - (60 + counts[third])) <= 30  # four standard deviations about equal
+    assert min(counts[OTHER], counts[third]) > 0
+
+
+def test_a_server_that_was_left_without_a_fault_is_taken_again() -> None:
+    known = both()
+    known.note_load(SERVER, Load(sessions=9, max_sessions=64))
+    known.note_load(OTHER, Load(sessions=1, max_sessions=64))
+    assert known.choose(5, left=SERVER, home=SERVER) == SERVER
+    known.set_back(SERVER, 5)
+    assert known.choose(5, left=SERVER, home=SERVER) == OTHER
+
+
+def test_a_failure_is_forgotten_in_time() -> None:
+    known = both()
+    known.set_back(SERVER, 5)
+    assert {known.choose(5) for _ in range(50)} == {OTHER}
+    assert {known.choose(4 + FORGET_NS) for _ in range(50)} == {OTHER}
+    assert {known.choose(5 + FORGET_NS) for _ in range(50)} == {SERVER, OTHER}
+
+
+def test_a_server_that_did_not_answer_is_a_late_choice_until_it_does() -> None:
+    known = both()
+    known.apply(ReplicaSilent(SERVER))
+    assert {known.choose(5) for _ in range(50)} == {OTHER}
+    assert not known.has_other(OTHER, 5)
+    known.apply(ReplicaSaid(SERVER, is_failing=False, load=Load()))
+    assert {known.choose(5) for _ in range(50)} == {SERVER, OTHER}
+    known.apply(ReplicaSilent(SERVER))
+    known.set_alive(SERVER, is_alive=False)
+    known.set_alive(SERVER, is_alive=True)  # another process, or a network that is back
+    assert {known.choose(5) for _ in range(50)} == {SERVER, OTHER}
+
+
+def test_some_to_ask_are_different_ones_of_those_that_failed_least() -> None:
+    known = both()
+    assert sorted(known.choose_some(5, 2), key=str) == [SERVER, OTHER]
+    assert {tuple(known.choose_some(5, 1)) for _ in range(50)} == {(SERVER,), (OTHER,)}
+    assert len(known.choose_some(5, 9)) == 2
+    known.set_back(SERVER, 5)
+    assert known.choose_some(5, 2) == [OTHER]
+    assert replicas().choose_some(5, 2) == []
+
+
+def test_a_server_may_be_left_out_of_a_choice() -> None:
+    known = both()
+    assert {known.choose(5, but=SERVER) for _ in range(50)} == {OTHER}
+    known.set_alive(OTHER, is_alive=False)
+    assert known.choose(5, but=SERVER) is None
 
 
 def test_the_one_that_failed_less_is_preferred() -> None:
@@ -155,7 +248,7 @@ def test_a_server_whose_policy_fails_is_the_last_choice() -> None:
     assert known.choose(0) == SERVER  # better than nobody
     known.set_alive(OTHER, is_alive=True)
     known.set_failing(SERVER, is_failing=False)
-    assert {known.choose(0) for _ in range(2)} == {SERVER, OTHER}
+    assert {known.choose(0) for _ in range(50)} == {SERVER, OTHER}
 
 
 def test_another_server_is_one_that_could_be_tried_now_and_is_not_known_to_fail() -> None:
@@ -181,7 +274,7 @@ def test_each_event_of_the_watch_has_its_effect() -> None:
     known.apply(ReplicasListed(frozenset({SERVER})))
     known.apply(TokenChanged(OTHER, is_alive=True))
     assert known.alive == {SERVER, OTHER}
-    known.apply(ReplicaSaid(OTHER, is_failing=True))
+    known.apply(ReplicaSaid(OTHER, is_failing=True, load=Load()))
     assert not known.has_other(SERVER, 0)
     known.apply(ReplicaContradicts(OTHER, "another model"))
     assert known.excluded == {OTHER: "another model"}

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 from vagus.clock import NS_PER_MS, NS_PER_S, Clock, MonotonicClock, seconds_to_ns
 from vagus.edge.client.codec import as_played
+from vagus.edge.client.discovery import own_draw
 from vagus.edge.client.exchange import DraftFailed, Exchange
 from vagus.edge.client.first_contact import FirstContact
 from vagus.edge.client.handshake import Contract
@@ -113,7 +114,7 @@ class PolicyClient(Generic[EngineT]):
         self._clock = clock or MonotonicClock()
         self._latency = LatencyWindow()
         self._replicas = Replicas(
-            Backoff(seconds_to_ns(config.backoff_initial_s), seconds_to_ns(config.backoff_max_s))
+            Backoff(seconds_to_ns(config.backoff_initial_s), seconds_to_ns(config.backoff_max_s)), own_draw
         )
         run_seed = random.getrandbits(64) if config.seed is None else config.seed
         self._worker = Worker(config, opener, self._clock, run_seed=run_seed)
@@ -137,7 +138,12 @@ class PolicyClient(Generic[EngineT]):
         if self._exchange is not None or self._stopping.is_set():
             raise StateError("a client is opened once; make a new one")
         contact = FirstContact(
-            self._opener, self._replicas, self._worker.presence, service=self._service, clock=self._clock
+            self._opener,
+            self._replicas,
+            self._worker.presence,
+            service=self._service,
+            clock=self._clock,
+            draw=own_draw,
         )
         session, contract = contact.open(self._instruction, self._stopping)
         try:

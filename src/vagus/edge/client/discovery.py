@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from vagus.clock import MonotonicClock, seconds_to_ns
-from vagus.edge.client.first_contact import Patience, Setback, keep_trying
+from vagus.edge.client.first_contact import CHOICES, Patience, Setback, keep_trying
 from vagus.edge.client.handshake import Contract, check_pin, check_replica
 from vagus.edge.client.pace import check_pace
 from vagus.edge.client.session import (
@@ -30,9 +31,14 @@ from vagus.transport.service_name import ServiceName
 from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import ZenohConfig
 from vagus.wire.contract import policy_spec_from
+from vagus.wire.fill import emptiest
 from vagus.wire.schema import READY, Capabilities, EventCode
 
-__all__ = ["Endpoint", "find_server"]
+__all__ = ["Endpoint", "find_server", "own_draw"]
+
+own_draw: Callable[[], float] = random.SystemRandom().random
+"""Random numbers of this process alone: a seed in the settings of a fleet, or `random.seed` in a program,
+must not make all robots choose the same server."""
 
 LEFT_BEHIND_S = 6.0
 """Time until the place of this robot's last process is free: the server waits 5 s for its token."""
@@ -119,10 +125,12 @@ def find_server(
     service: ServiceName | ServiceKey | None,
     config: EdgeConfig,
     contract: Contract | None = None,
+    *,
+    draw: Callable[[], float] = own_draw,
 ) -> tuple[ServerKey, Capabilities]:
     """Return a ready server of a service, with the pinned model, and equal to what was agreed before.
 
-    One with a free place, if there is any.
+    The one with more room of two that have a free place, if there is any.
 
     Args:
         link: the network.
@@ -130,6 +138,7 @@ def find_server(
             service on the network.
         config: time limits, and the pinned server and model.
         contract: what the first session agreed on; None before it.
+        draw: random number in [0, 1).
 
     Raises:
         LinkError: there is none now.
@@ -143,16 +152,22 @@ def find_server(
     pin = config.pin_server
     why: VagusError | None = None if alive else nobody_ready(link, key, pin=pin, timeout_s=timeout_s)
     full: tuple[ServerKey, Capabilities] | None = None
-    for server in sorted(alive, key=lambda k: k.path):
+    free: list[tuple[ServerKey, Capabilities]] = []
+    for server in sorted(sorted(alive, key=lambda k: k.path), key=lambda _: draw()):
         try:
             said = fetch_capabilities(link, server)
             _check(said, config, contract)
         except VagusError as error:
             why = error
             continue
-        if said.load.sessions < said.load.max_sessions:
-            return server, said
-        full = full or (server, said)  # it says itself that it is full, and why
+        if said.load.sessions >= said.load.max_sessions:
+            full = full or (server, said)  # it says itself that it is full, and why
+            continue
+        free.append((server, said))
+        if len(free) == CHOICES:
+            break
+    if free:
+        return free[emptiest([said.load for _, said in free], draw)]
     if full is not None:
         return full
     raise why or LinkError(f"no server of {key.text} is alive")

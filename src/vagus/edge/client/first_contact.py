@@ -23,16 +23,20 @@ from vagus.edge.client.session import (
 from vagus.edge.config import EdgeConfig
 from vagus.errors import LinkError, ServerStartingError, SessionRefusedError, VagusError
 from vagus.quoting import quoted
-from vagus.transport.keys import ServerKey
+from vagus.transport.keys import ServerKey, ServiceKey
 from vagus.transport.service_name import ServiceName
+from vagus.wire.fill import emptiest
 from vagus.wire.schema import Capabilities, EventCode
 
-__all__ = ["FirstContact", "Patience", "Setback", "keep_trying"]
+__all__ = ["CHOICES", "FirstContact", "Patience", "Setback", "keep_trying"]
 
 logger = logging.getLogger(__name__)
 
 RETRY_S = 0.1
 """Pause between tries of the first contact."""
+CHOICES = 2
+"""Servers whose load is asked for before one is chosen: the better of two random ones. To ask all would
+send everybody who asks at the same moment to the same server."""
 
 ResultT = TypeVar("ResultT")
 Setback: TypeAlias = LinkError | SessionRefusedError
@@ -106,6 +110,7 @@ class FirstContact:
         presence: is at the server of the session afterwards, or nowhere.
         service: whom to talk to; None: the only service on the network.
         clock: monotonic.
+        draw: random number in [0, 1).
     """
 
     def __init__(
@@ -116,6 +121,7 @@ class FirstContact:
         *,
         service: ServiceName | None,
         clock: Clock,
+        draw: Callable[[], float],
     ) -> None:
         self._opener = opener
         self._link = opener.link
@@ -124,6 +130,7 @@ class FirstContact:
         self._presence = presence
         self._service = service
         self._clock = clock
+        self._draw = draw
 
     def open(self, instruction: str, stopping: threading.Event) -> tuple[SessionRef, Contract]:
         """Return the session and its contract; raises as `PolicyClient.open` does."""
@@ -153,27 +160,47 @@ class FirstContact:
         listed = living_servers(self._link, service.all_alive, timeout_s=timeout_s)
         self._replicas.set_all_alive(pinned(listed, self._config.pin_server))
         self._replicas.retry_now()
-        server = self._replicas.choose(self._clock.now_ns())
-        if server is None and self._replicas.are_all_excluded:
-            raise SessionRefusedError(EventCode.MODEL_CHANGED.value, self._why_excluded())
-        if server is None:
-            raise nobody_ready(self._link, service, pin=self._config.pin_server, timeout_s=timeout_s)
+        server, wanted = self._emptier(service)
         try:
-            wanted = fetch_capabilities(self._link, server)
-            self._check_pin(server, wanted)
-            _check_working(wanted)
             self._presence.move_to(server)
             return self._opener.open(server, wanted, instruction=instruction, contract=None)
         except (LinkError, SessionRefusedError):
             self._replicas.set_back(server, self._clock.now_ns())  # so that the next try asks another
             raise
 
+    def _emptier(self, service: ServiceKey) -> tuple[ServerKey, Capabilities]:
+        """Return the emptier of two random servers, by what they say now; one that fails is set back."""
+        chosen = self._replicas.choose_some(self._clock.now_ns(), CHOICES)
+        answers = [(server, self._ask(server)) for server in chosen]
+        usable = [(server, said) for server, said in answers if isinstance(said, Capabilities)]
+        if usable:
+            return usable[emptiest([said.load for _, said in usable], self._draw)]
+        if self._replicas.are_all_excluded:
+            raise SessionRefusedError(EventCode.MODEL_CHANGED.value, self._why_excluded())
+        for _, why in answers:
+            if isinstance(why, VagusError):
+                raise why
+        timeout_s = self._config.handshake_timeout_s
+        raise nobody_ready(self._link, service, pin=self._config.pin_server, timeout_s=timeout_s)
+
+    def _ask(self, server: ServerKey) -> Capabilities | Setback:
+        """Return what a server says of itself, or why it cannot be used; then it is set back."""
+        try:
+            said = fetch_capabilities(self._link, server)
+            self._replicas.note_load(server, said.load)
+            self._check_pin(server, said)
+            _check_working(said)
+        except (LinkError, SessionRefusedError) as error:
+            self._replicas.set_back(server, self._clock.now_ns())  # so that the next try asks another
+            return error
+        return said
+
     def _check_pin(self, server: ServerKey, said: Capabilities) -> None:
         try:
             check_pin(said, self._config)
         except SessionRefusedError as error:
             self._replicas.exclude(server, error.reason)
-            raise SessionRefusedError(error.code, self._why_excluded()) from error
+            raise
 
     def _why_excluded(self) -> str:
         return "; ".join(self._replicas.excluded.values())

@@ -1,4 +1,4 @@
-"""Watches the replicas: liveliness tokens, and a background look at each server's status."""
+"""Watches the replicas: liveliness tokens, and a background look at each server's status and load."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from vagus.edge.client.replicas import (
     ReplicaContradicts,
     ReplicaEvent,
     ReplicaSaid,
+    ReplicaSilent,
     ReplicasListed,
     TokenChanged,
 )
@@ -29,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 REFRESH_S = 5.0
 """Pause between two queries for living replicas."""
+FIRST_LOOK_S = 0.5
+"""Longest pause before the first query: whoever loses its server soon should know the load of the others."""
 LIST_TIMEOUT_S = 1.0
 JOIN_TIMEOUT_S = 5.0
 """Longest wait for the thread at the end."""
@@ -99,7 +102,9 @@ class ReplicaWatch:
     # -- in the background ------------------------------------------------------------------------------
 
     def _refresh(self, contract: Contract) -> None:
-        while not self._stopping.wait(self._refresh_s):
+        pause_s = min(FIRST_LOOK_S, self._refresh_s)
+        while not self._stopping.wait(pause_s):
+            pause_s = self._refresh_s
             try:
                 listed = living_servers(self._link, self._service.all_alive, timeout_s=LIST_TIMEOUT_S)
             except LinkError:
@@ -112,10 +117,13 @@ class ReplicaWatch:
     def _compare(self, server: ServerKey, contract: Contract) -> None:
         try:
             capabilities = fetch_capabilities(self._link, server)
-            self._tell(ReplicaSaid(server, bool(capabilities.failing)))
+            self._tell(ReplicaSaid(server, bool(capabilities.failing), capabilities.load))
             if capabilities.phase == READY:
                 check_replica(capabilities, contract)
         except SpecError as error:
             self._tell(ReplicaContradicts(server, str(error)))
-        except (LinkError, ProtocolError):
-            return  # told by its silence when its turn comes
+        except LinkError:
+            if self._link.health().is_connected:  # else nobody answers
+                self._tell(ReplicaSilent(server))
+        except ProtocolError:
+            return  # told by its answer when its turn comes

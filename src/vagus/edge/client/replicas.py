@@ -1,13 +1,17 @@
-"""Replicas of one service: which is next; alive, set back after a failure, or excluded for good."""
+"""Replicas of one service: which is next, by load; alive, set back after a failure, or excluded for good."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from msgspec.structs import replace
+
 from vagus.clock import NS_PER_S
 from vagus.transport.keys import ServerKey
+from vagus.wire.fill import fills, pick, water_filled
+from vagus.wire.schema import Load
 
 __all__ = [
     "Backoff",
@@ -15,6 +19,7 @@ __all__ = [
     "ReplicaContradicts",
     "ReplicaEvent",
     "ReplicaSaid",
+    "ReplicaSilent",
     "Replicas",
     "ReplicasListed",
     "TokenChanged",
@@ -22,6 +27,8 @@ __all__ = [
 
 HOPELESS_NS = 2 * NS_PER_S
 """Wait while only excluded servers are alive: after a router's restart tokens come back one by one."""
+FORGET_NS = 30 * NS_PER_S
+"""Age at which a failure no longer makes a server a later choice: it may have been full for a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +48,18 @@ class ReplicasListed:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaSaid:
-    """Event: a server reported whether its policy fails for everybody."""
+    """Event: a server reported its load, and whether its policy fails for everybody."""
 
     server: ServerKey
     is_failing: bool
+    load: Load
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSilent:
+    """Event: a server with a token did not answer a question about its status."""
+
+    server: ServerKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +75,9 @@ class LinkReopened:
     """Event: the transport was lost, and is back."""
 
 
-ReplicaEvent: TypeAlias = TokenChanged | ReplicasListed | ReplicaSaid | ReplicaContradicts | LinkReopened
+ReplicaEvent: TypeAlias = (
+    TokenChanged | ReplicasListed | ReplicaSaid | ReplicaSilent | ReplicaContradicts | LinkReopened
+)
 """Events of the watch over the replicas."""
 
 
@@ -81,23 +98,35 @@ class Backoff:
 
 @dataclass(slots=True)
 class _Replica:
-    """State of one server: failures in a row, next try, last try, and why it is excluded."""
+    """State of one server: what it said of itself, failures in a row, next try, and why it is excluded."""
 
     is_failing: bool = False
+    is_silent: bool = False
+    load: Load | None = None
     failures: int = 0
+    failed_ns: int = 0
     not_before_ns: int = 0
-    tried: int = 0
     excluded: str = ""
+
+    @property
+    def is_bad(self) -> bool:
+        return self.is_failing or self.is_silent
 
 
 class Replicas:
-    """Replicas of a service, and which one to open a session with next."""
+    """Replicas of a service, and which one to open a session with next.
 
-    def __init__(self, backoff: Backoff) -> None:
+    Args:
+        backoff: pauses between tries at one server.
+        draw: random number in [0, 1), another one for each robot: robots that lose a server at the same
+            moment, and know the same of the others, must not all choose the same one.
+    """
+
+    def __init__(self, backoff: Backoff, draw: Callable[[], float]) -> None:
         self._backoff = backoff
+        self._draw = draw
         self._known: dict[ServerKey, _Replica] = {}
         self._alive: set[ServerKey] = set()
-        self._tries = 0
         self._hopeless_since_ns: int | None = None
 
     @property
@@ -119,8 +148,11 @@ class Replicas:
                 self.set_alive(server, is_alive=is_alive)
             case ReplicasListed(servers):
                 self.set_all_alive(servers)
-            case ReplicaSaid(server, is_failing):
+            case ReplicaSaid(server, is_failing, load):
                 self.set_failing(server, is_failing=is_failing)
+                self.note_load(server, load)
+            case ReplicaSilent(server):
+                self._known.setdefault(server, _Replica()).is_silent = True
             case ReplicaContradicts(server, why):
                 self.exclude(server, why)
             case LinkReopened():
@@ -134,6 +166,7 @@ class Replicas:
         replica = self._known.setdefault(server, _Replica())
         if server not in self._alive:
             replica.not_before_ns = 0
+            replica.is_silent = False
             self._alive.add(server)
 
     def set_all_alive(self, servers: Iterable[ServerKey]) -> None:
@@ -152,15 +185,22 @@ class Replicas:
         """Note a failure of a server; the pause before its next try grows."""
         replica = self._known.setdefault(server, _Replica())
         replica.failures += 1
+        replica.failed_ns = now_ns
         replica.not_before_ns = now_ns + self._backoff.pause_ns(replica.failures)
 
     def set_failing(self, server: ServerKey, *, is_failing: bool) -> None:
         """Note whether the policy of a server fails for everybody; then it is the last choice."""
         self._known.setdefault(server, _Replica()).is_failing = is_failing
 
+    def note_load(self, server: ServerKey, load: Load) -> None:
+        """Note what a server said of its load."""
+        replica = self._known.setdefault(server, _Replica())
+        replica.is_silent = False
+        replica.load = load if load.max_sessions > 0 else None  # else it does not say
+
     def has_other(self, server: ServerKey | None, now_ns: int) -> bool:
-        """Whether a server other than this one could be tried now, and is not known to fail."""
-        return any(key != server and not self._known[key].is_failing for key in self._candidates(now_ns))
+        """Whether a server other than this one could be tried now, and is not known to fail or be silent."""
+        return any(key != server and not self._known[key].is_bad for key in self._candidates(now_ns))
 
     def succeeded(self, server: ServerKey) -> None:
         """Forget the failures of a server: one of its chunks was merged."""
@@ -172,15 +212,59 @@ class Replicas:
         for replica in self._known.values():
             replica.not_before_ns = 0
 
-    def choose(self, now_ns: int) -> ServerKey | None:
-        """Return the server to try now, the one that failed least and was tried longest ago; or None."""
-        candidates = self._candidates(now_ns)
-        if not candidates:
-            return None
-        chosen = min(candidates, key=self._rank)
-        self._tries += 1
-        self._known[chosen].tried = self._tries
+    def choose(
+        self,
+        now_ns: int,
+        *,
+        left: ServerKey | None = None,
+        home: ServerKey | None = None,
+        but: ServerKey | None = None,
+    ) -> ServerKey | None:
+        """Return the server to try now, or None.
+
+        Of those that failed least lately, one at random, each as likely as it has to take sessions for all
+        to be equally full in the end. So robots that lose a server spread over the others without asking
+        them.
+
+        Args:
+            now_ns: time.
+            left: the server that is left: all its sessions look for a place now; None: only this robot does.
+            home: the server that is taken again if it did not fail: a session may still be open there.
+            but: a server that is not chosen.
+        """
+        best = self._best(now_ns, but)
+        if not best or home in best:
+            return home if best else None
+        return best[pick(self._weights(best, left), self._draw)]
+
+    def choose_some(self, now_ns: int, most: int) -> list[ServerKey]:
+        """Return at most so many servers to ask now, at random, of those that failed least lately."""
+        best = self._best(now_ns, None)
+        chosen: list[ServerKey] = []
+        while best and len(chosen) < most:
+            chosen.append(best.pop(pick([1.0] * len(best), self._draw)))
         return chosen
+
+    def _best(self, now_ns: int, but: ServerKey | None) -> list[ServerKey]:
+        """Return the servers that could be tried now and failed least, in a fixed order."""
+        ranks = {key: self._rank(key, now_ns) for key in self._candidates(now_ns) if key != but}
+        least = min(ranks.values(), default=None)
+        return sorted((key for key, rank in ranks.items() if rank == least), key=str)
+
+    def _weights(self, servers: Sequence[ServerKey], left: ServerKey | None) -> list[float]:
+        """Return how many of the sessions that look for a place each server has to take."""
+        loads = [self._known[key].load for key in servers]
+        known = sorted((load for load in loads if load is not None), key=lambda load: load.sessions)
+        if not known:
+            return [1.0] * len(servers)
+        middle = known[len(known) // 2]
+        likely = replace(middle, max_sessions=max(middle.max_sessions, middle.sessions + 1))
+        arriving = 1
+        if left is not None:
+            replica = self._known.get(left)
+            last = middle if replica is None or replica.load is None else replica.load
+            arriving = max(last.sessions, 1)
+        return water_filled(fills([load or likely for load in loads]), arriving)
 
     def _candidates(self, now_ns: int) -> list[ServerKey]:
         return [
@@ -189,9 +273,10 @@ class Replicas:
             if key in self._alive and not replica.excluded and replica.not_before_ns <= now_ns
         ]
 
-    def _rank(self, server: ServerKey) -> tuple[bool, int, int, str]:
+    def _rank(self, server: ServerKey, now_ns: int) -> tuple[bool, int]:
         replica = self._known[server]
-        return replica.is_failing, replica.failures, replica.tried, str(server)
+        is_recent = now_ns - replica.failed_ns < FORGET_NS
+        return replica.is_bad, replica.failures if is_recent else 0
 
     @property
     def are_all_excluded(self) -> bool:

@@ -60,6 +60,8 @@ class Worker:
         self._asked_for: dict[tuple[int, int], str] = {}
         self._errors_in_row = 0
         self._last_session: SessionRef | None = None
+        self._left: ServerKey | None = None
+        self._home: ServerKey | None = None
         self._merges_seen = 0
         self._announced_episode = 0
         self._exchange: Exchange | None = None
@@ -158,13 +160,15 @@ class Worker:
         match event:
             case TokenChanged(server, is_alive=False) if session is not None and session.server == server:
                 self._leave_server("its liveliness token is gone", exchange)
-            case LinkReopened():
+            case LinkReopened() if session is not None:
+                self._home = session.server  # it may be there as before, with a place for this robot
                 self._leave_server("the transport was lost and reopened", exchange)
 
     def _leave_server(self, why: str, exchange: Exchange) -> None:
-        """Move to the next server; this one did not fail."""
+        """Leave the server of the session, which did not fail."""
         if exchange.protocol.session is not None:
-            logger.warning("left server %s: %s", exchange.protocol.session.server.server, why)
+            self._left = exchange.protocol.session.server
+            logger.warning("left server %s: %s", self._left.server, why)
         exchange.protocol.lost(why)
         self._last_session = None
 
@@ -180,6 +184,7 @@ class Worker:
         if exchange.protocol.state is LinkState.DEAD:
             logger.error("giving up: %s", exchange.protocol.dead_reason)
             return
+        self._left = lost.server
         logger.warning("lost server %s: %s", lost.server.server, exchange.protocol.lost_reason)
         exchange.replicas.set_back(lost.server, self._clock.now_ns())
 
@@ -268,9 +273,10 @@ class Worker:
                 f"every living server contradicts what this run was started with: {reasons}"
             )
             return
-        server = exchange.replicas.choose(self._clock.now_ns())
+        server = exchange.replicas.choose(self._clock.now_ns(), left=self._left, home=self._home)
         if server is None:
             return
+        self._home = None
         self.presence.move_to(server)
         try:
             session, contract = self._opener.open(
