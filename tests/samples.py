@@ -65,6 +65,7 @@ _OPEN = OpenMessage(
     max_action_age_s=3.0,
     execute_horizon=8,
     round_trip_ms=1.5,
+    can_move=True,
     trust_units=True,
     vouched=("a.pos: no velocity limit",),
     schema_min=2,

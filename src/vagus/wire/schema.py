@@ -360,6 +360,8 @@ class OpenMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Age at which the client discards an action; 0: not stated."""
     execute_horizon: int = 0
     """Actions of a chunk after which the client requests the next one; 0: by buffer time only."""
+    can_move: bool = False
+    """The client follows an event `move`; a server invites nobody else."""
     round_trip_ms: Amount = 0.0
     """Round trip to this server without work, measured at a status query; 0: not known."""
     trust_units: bool = False
