@@ -1,0 +1,265 @@
+"""One robot in the simulation of a fleet: what it plays, when it asks, and what it makes of an answer.
+
+Its ticks are counted when something happens, not one by one: a thousand robots cost little more than their
+requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+from vagus.clock import NS_PER_S, seconds_to_ns
+from vagus.edge.client.inflight import LatencyWindow
+from vagus.edge.config import EdgeConfig
+from vagus.edge.engine.refill import Refill
+from vagus.edge.handoff import EngineContract
+from vagus.planning.network_law import CONSTANT, NetworkLaw
+
+__all__ = ["Played", "RobotRun", "SimulatedRequest", "SimulatedRobot"]
+
+TIMEOUT_FACTOR = 3
+LEAST_BUFFER_S = 1e-6
+"""Buffer of a robot that asks only when it has nothing left to play."""
+LEAST_TIMEOUT_NS = NS_PER_S // 4
+LONGEST_TIMEOUT_NS = 5 * NS_PER_S
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedRobot:
+    """One robot of a fleet.
+
+    Attributes:
+        name: its name.
+        rate_hz: actions that it commands per second.
+        horizon: actions in a chunk.
+        buffer_s: it asks when it can play no longer than this, in seconds.
+        execute_horizon: it asks after this number of actions of a chunk; None: only by buffer.
+        network: law of its network.
+        weight: weight of its actions.
+        tenant: party that it belongs to; "": it is a party of its own.
+        batch_key: key of its requests.
+        start_s: time of its first tick, in seconds.
+        max_action_age_s: largest age of an action that it commands, in seconds.
+        settle_s: time that it moves on after its plan ran dry, in seconds; answers to what it saw before it
+            stood are void, and it asks again when it stands. 0: it stands at once, and late answers count.
+        asks_after_action: it looks whether to ask after the action of a tick was commanded, and not before:
+            as in the published simulations. It has one action less then, and one step more time.
+        said_slack_s: slack that it claims in every request, in seconds; None: the truth.
+        said_rate_hz: rate that it claims; None: the truth.
+    """
+
+    name: str
+    rate_hz: float
+    horizon: int
+    buffer_s: float
+    execute_horizon: int | None = None
+    network: NetworkLaw = CONSTANT
+    weight: float = 1.0
+    tenant: str = ""
+    batch_key: Hashable = None
+    start_s: float = 0.0
+    max_action_age_s: float = 3.0
+    settle_s: float = 0.0
+    asks_after_action: bool = False
+    said_slack_s: float | None = None
+    said_rate_hz: float | None = None
+
+    @property
+    def party(self) -> str:
+        """Party whose share its requests count against."""
+        return self.tenant or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedRequest:
+    """One request.
+
+    Attributes:
+        robot: index of the robot in the fleet.
+        seq: number of the request of this robot.
+        step: first step of the chunk that answers it.
+        captured_ns: time of its observation.
+        slack_ns: how long the robot could play then.
+    """
+
+    robot: int
+    seq: int
+    step: int
+    captured_ns: int
+    slack_ns: int
+
+
+@dataclass(slots=True)
+class Played:
+    """What a robot did.
+
+    Attributes:
+        useful: actions of a plan that it commanded.
+        starved: ticks without one.
+        requests: requests that it sent.
+        merged: answers that entered its plan.
+        void: answers that did not: it had moved on, or they were too late.
+        timeouts: requests that it gave up.
+        runs: stretches of actions of one chunk: age of the first, in ns, and number of actions.
+    """
+
+    useful: int = 0
+    starved: int = 0
+    requests: int = 0
+    merged: int = 0
+    void: int = 0
+    timeouts: int = 0
+    runs: list[tuple[int, int]] = field(default_factory=list)
+
+
+class RobotRun:
+    """State of one robot. All times are ns of the simulation."""
+
+    def __init__(self, spec: SimulatedRobot, index: int) -> None:
+        """Start with an empty plan, as robot number `index` of the fleet."""
+        self.spec = spec
+        self.index = index
+        self.step_ns = round(NS_PER_S / spec.rate_hz)
+        self.played = Played()
+        self.outstanding: SimulatedRequest | None = None
+        self.min_interval_ns = 0
+        self._least_executed = 0
+        contract = EngineContract(spec.rate_hz, spec.rate_hz, uses_rtc=False, prefix_horizon=0)
+        self._rule = Refill(
+            EdgeConfig(
+                buffer_time_s=max(spec.buffer_s, LEAST_BUFFER_S),
+                max_action_age_s=max(spec.max_action_age_s, 2 * spec.buffer_s),
+                execute_horizon=spec.execute_horizon,
+            ),
+            contract,
+        )
+        self._latency = LatencyWindow()
+        self._max_age_ns = seconds_to_ns(spec.max_action_age_s)
+        self._next_tick_ns = seconds_to_ns(spec.start_s)
+        self._step = 0
+        self._left = 0
+        self._executed = 0
+        self._captured_ns = 0
+        self._asked_ns = 0
+        self._not_before_ns = -1
+        self._is_dry = True
+        self._seq = 0
+        self._merged_seq = 0
+
+    def join(self, least_executed: int) -> None:
+        """Begin a session in which so many actions of a chunk are executed before it asks again."""
+        self.outstanding = None
+        self._least_executed = least_executed
+
+    def advance(self, until_ns: int) -> None:
+        """Play all ticks before `until_ns`."""
+        ticks = -((self._next_tick_ns - until_ns) // self.step_ns)
+        if ticks <= 0:
+            return
+        played = min(ticks, self._playable)
+        if played:
+            self.played.runs.append((self._next_tick_ns - self._captured_ns, played))
+            self.played.useful += played
+            self._left -= played
+            self._step += played
+            self._executed += played
+        if played < ticks:
+            self._run_dry(self._next_tick_ns + played * self.step_ns)
+            self.played.starved += ticks - played
+        self._next_tick_ns += ticks * self.step_ns
+
+    @property
+    def _playable(self) -> int:
+        """Actions that can be played from the next tick on before the plan runs out or grows stale."""
+        fresh = (self._captured_ns + self._max_age_ns - self._next_tick_ns) // self.step_ns + 1
+        return max(0, min(self._left, fresh))
+
+    def _run_dry(self, dry_ns: int) -> None:
+        self._left = 0
+        if not self._is_dry:
+            self._is_dry = True
+            if self.spec.settle_s:
+                self._not_before_ns = dry_ns + seconds_to_ns(self.spec.settle_s)
+
+    # -- asking -----------------------------------------------------------------------------------------
+
+    def asks_at_ns(self, from_ns: int) -> int | None:
+        """Return the first tick from `from_ns` on at which it asks; None: a request is under way."""
+        if self.outstanding is not None:
+            return None
+        from_ns = max(from_ns, self._asked_ns + self.min_interval_ns)
+        left = self._playable
+        due = self._first_due(left) if left else None
+        if due is None:
+            stands_ns = max(self._next_tick_ns + left * self.step_ns, self._not_before_ns + 1)
+            if left:
+                stands_ns += max(self.step_ns, seconds_to_ns(self.spec.settle_s) + 1)
+            return self._tick_from(max(from_ns, stands_ns))
+        due_ns = self._next_tick_ns + (due - self.spec.asks_after_action) * self.step_ns
+        return self._tick_from(max(from_ns, due_ns))
+
+    def _first_due(self, left: int) -> int | None:
+        """Return after how many actions the rule says to ask; None: not before the plan runs dry."""
+        low, last = int(self.spec.asks_after_action), left - 1 + self.spec.asks_after_action
+        high = last
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._is_due(middle, left) else (middle + 1, high)
+        fastest_ns = self._latency.fastest_ns if self.spec.settle_s else 0
+        return low if self._is_due(low, left, fastest_ns) else None
+
+    def _is_due(self, played: int, left: int, fastest_ns: int = 0) -> bool:
+        executed = self._executed + played
+        return executed >= self._least_executed and self._rule.is_plan_short(
+            executed=executed, playback_left_ns=(left - played) * self.step_ns, fastest_ns=fastest_ns
+        )
+
+    def _tick_from(self, time_ns: int) -> int:
+        """Return the first tick from `time_ns` on that was not played yet."""
+        late = max(0, -((self._next_tick_ns - time_ns) // self.step_ns))
+        return self._next_tick_ns + late * self.step_ns
+
+    def ask(self, now_ns: int) -> SimulatedRequest:
+        """Ask at this tick."""
+        self.advance(now_ns + self.spec.asks_after_action)
+        slack_ns = (self._playable + self.spec.asks_after_action) * self.step_ns
+        self._seq += 1
+        self.played.requests += 1
+        self._asked_ns = now_ns
+        self.outstanding = SimulatedRequest(
+            self.index, self._seq, self._step, now_ns, slack_ns if self._playable else 0
+        )
+        return self.outstanding
+
+    @property
+    def timeout_ns(self) -> int:
+        """Time after which it gives up a request."""
+        expected_ns = TIMEOUT_FACTOR * self._latency.windowed_ns or LONGEST_TIMEOUT_NS
+        return min(max(expected_ns, LEAST_TIMEOUT_NS), LONGEST_TIMEOUT_NS)
+
+    def give_up(self) -> bool:
+        """Give up the request that is under way; return False if none is."""
+        if self.outstanding is None:
+            return False
+        self.outstanding = None
+        self.played.timeouts += 1
+        return True
+
+    # -- answers ----------------------------------------------------------------------------------------
+
+    def merge(self, request: SimulatedRequest, now_ns: int) -> None:
+        """Take an answer: commanded steps are dropped; what came too late or describes a past is void."""
+        self.advance(now_ns)
+        self._latency.add(now_ns - request.captured_ns)
+        if self.outstanding is not None and request.seq >= self.outstanding.seq:
+            self.outstanding = None
+        left = request.step + self.spec.horizon - self._step
+        has_moved = request.captured_ns <= self._not_before_ns
+        is_stale = now_ns - request.captured_ns > self._max_age_ns
+        if left <= 0 or has_moved or is_stale or request.seq <= self._merged_seq:
+            self.played.void += 1
+            return
+        self.played.merged += 1
+        self._merged_seq = request.seq
+        self._left, self._executed, self._captured_ns, self._is_dry = left, 0, request.captured_ns, False
