@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vagus.clock import NS_PER_MS, NS_PER_S
-from vagus.planning.fleet_hooks import Admission, FleetHooks, Move
+from vagus.planning.fleet_hooks import AdmissionAnswer, FleetHooks, Move
 from vagus.planning.fleet_result import FleetResult, jain
 from vagus.planning.network_law import NetworkLaw
 from vagus.planning.simulated_robot import SimulatedRobot
@@ -238,8 +238,8 @@ def test_the_robots_of_a_lost_server_go_to_the_other_and_those_with_buffer_do_no
 class Few(FleetHooks):
     """Admits three robots, and lets the last of them execute nearly all of a chunk."""
 
-    def admit(self, robot: SimulatedRobot, server: ServerView, now_ns: int) -> Admission:
-        return Admission(len(server.robots) < 3, execute_horizon=9 if len(server.robots) == 2 else 0)
+    def admit(self, robot: SimulatedRobot, server: ServerView, now_ns: int) -> AdmissionAnswer:
+        return AdmissionAnswer(len(server.robots) < 3, execute_horizon=9 if len(server.robots) == 2 else 0)
 
 
 def test_who_is_not_admitted_is_told_apart_and_who_is_executes_what_it_agreed_to() -> None:

@@ -9,11 +9,11 @@ from typing import NamedTuple
 from vagus.planning.simulated_robot import SimulatedRobot
 from vagus.planning.simulated_server import ServerView
 
-__all__ = ["Admission", "FleetHooks", "Move"]
+__all__ = ["AdmissionAnswer", "FleetHooks", "Move"]
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
+class AdmissionAnswer:
     """Answer of a server to a robot that wants a session.
 
     Attributes:
@@ -59,9 +59,9 @@ class FleetHooks:
         robot: SimulatedRobot,  # noqa: ARG002 - a real admission needs it
         server: ServerView,
         now_ns: int,  # noqa: ARG002 - likewise
-    ) -> Admission:
+    ) -> AdmissionAnswer:
         """Return whether a server takes a robot: here, up to its largest number of sessions."""
-        return Admission(is_admitted=len(server.robots) < server.max_sessions)
+        return AdmissionAnswer(is_admitted=len(server.robots) < server.max_sessions)
 
     def min_interval_ns(
         self,

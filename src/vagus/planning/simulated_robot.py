@@ -7,14 +7,15 @@ requests.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vagus.clock import NS_PER_S, seconds_to_ns
 from vagus.edge.client.inflight import LatencyWindow
 from vagus.edge.config import EdgeConfig
-from vagus.edge.engine.refill import Refill
-from vagus.edge.handoff import EngineContract
+from vagus.edge.engine.refill import RequestRule
+from vagus.edge.handoff import LinkView
 from vagus.planning.network_law import CONSTANT, NetworkLaw
+from vagus.types import LinkState
 
 __all__ = ["Played", "RobotRun", "SimulatedRequest", "SimulatedRobot"]
 
@@ -123,17 +124,15 @@ class RobotRun:
         self.step_ns = round(NS_PER_S / spec.rate_hz)
         self.played = Played()
         self.outstanding: SimulatedRequest | None = None
-        self.min_interval_ns = 0
-        self._least_executed = 0
-        contract = EngineContract(spec.rate_hz, spec.rate_hz, uses_rtc=False, prefix_horizon=0)
-        self._rule = Refill(
+        self._rule = RequestRule.of(
             EdgeConfig(
                 buffer_time_s=max(spec.buffer_s, LEAST_BUFFER_S),
                 max_action_age_s=max(spec.max_action_age_s, 2 * spec.buffer_s),
                 execute_horizon=spec.execute_horizon,
             ),
-            contract,
+            step_rate_hz=spec.rate_hz,
         )
+        self._link = LinkView(LinkState.STREAMING, epoch=index, ticket=0, latency_ns=0)
         self._latency = LatencyWindow()
         self._max_age_ns = seconds_to_ns(spec.max_action_age_s)
         self._next_tick_ns = seconds_to_ns(spec.start_s)
@@ -150,7 +149,7 @@ class RobotRun:
     def join(self, least_executed: int) -> None:
         """Begin a session in which so many actions of a chunk are executed before it asks again."""
         self.outstanding = None
-        self._least_executed = least_executed
+        self._link = replace(self._link, least_executed=least_executed, min_interval_ns=0)
 
     def advance(self, until_ns: int) -> None:
         """Play all ticks before `until_ns`."""
@@ -188,7 +187,8 @@ class RobotRun:
         """Return the first tick from `from_ns` on at which it asks; None: a request is under way."""
         if self.outstanding is not None:
             return None
-        from_ns = max(from_ns, self._asked_ns + self.min_interval_ns)
+        obeyed_ns = min(self._link.min_interval_ns, self._rule.max_interval_ns)
+        from_ns = max(from_ns, self._asked_ns + obeyed_ns if self._asked_ns else 0)
         left = self._playable
         due = self._first_due(left) if left else None
         if due is None:
@@ -206,13 +206,18 @@ class RobotRun:
         while low < high:
             middle = (low + high) // 2
             low, high = (low, middle) if self._is_due(middle, left) else (middle + 1, high)
-        fastest_ns = self._latency.fastest_ns if self.spec.settle_s else 0
-        return low if self._is_due(low, left, fastest_ns) else None
+        if not self._is_due(low, left):
+            return None
+        is_void_when_late = self.spec.settle_s > 0
+        is_too_late = self._latency.fastest_ns > (left - low) * self.step_ns
+        return None if is_void_when_late and is_too_late else low
 
-    def _is_due(self, played: int, left: int, fastest_ns: int = 0) -> bool:
-        executed = self._executed + played
-        return executed >= self._least_executed and self._rule.is_plan_short(
-            executed=executed, playback_left_ns=(left - played) * self.step_ns, fastest_ns=fastest_ns
+    def _is_due(self, played: int, left: int) -> bool:
+        return self._rule.is_due(
+            self._link,
+            executed=self._executed + played,
+            playback_left_ns=(left - played) * self.step_ns,
+            since_request_ns=None,  # `asks_at_ns` sees to it
         )
 
     def _tick_from(self, time_ns: int) -> int:
@@ -248,10 +253,24 @@ class RobotRun:
 
     # -- answers ----------------------------------------------------------------------------------------
 
-    def merge(self, request: SimulatedRequest, now_ns: int) -> None:
-        """Take an answer: commanded steps are dropped; what came too late or describes a past is void."""
+    def merge(self, request: SimulatedRequest, now_ns: int, *, min_interval_ns: int = 0) -> None:
+        """Take an answer: commanded steps are dropped; what came too late or describes a past is void.
+
+        Args:
+            request: what it answers.
+            now_ns: time.
+            min_interval_ns: shortest time between two requests that it asks for.
+        """
         self.advance(now_ns)
         self._latency.add(now_ns - request.captured_ns)
+        self._link = LinkView(
+            LinkState.STREAMING,
+            epoch=self.index,
+            ticket=0,
+            latency_ns=self._latency.windowed_ns,
+            least_executed=self._link.least_executed,
+            min_interval_ns=min_interval_ns,
+        )
         if self.outstanding is not None and request.seq >= self.outstanding.seq:
             self.outstanding = None
         left = request.step + self.spec.horizon - self._step

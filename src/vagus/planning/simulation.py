@@ -116,9 +116,7 @@ class _Fleet:
         self._number = 0
         self._newest: dict[tuple[int, int], int] = {}
         """Kind and subject → number of the event that stands; older ones of the same kind are void."""
-        self._handlers = {
-            int(kind): getattr(self, f"_{kind.name.lower()}") for kind in _Kind
-        }  # each kind has a method of its name
+        self._handlers = {int(kind): getattr(self, f"_{kind.name.lower()}") for kind in _Kind}
         self._plan_events()
 
     def _plan_events(self) -> None:
@@ -263,8 +261,7 @@ class _Fleet:
 
     def _reply(self, event: _Event) -> None:
         robot, reply = self._robots[event.subject], cast("_Reply", event.payload)
-        robot.merge(reply.request, event.at_ns)
-        robot.min_interval_ns = reply.min_interval_ns
+        robot.merge(reply.request, event.at_ns, min_interval_ns=reply.min_interval_ns)
         self._plan_ask(robot, event.at_ns)
 
     # -- result -----------------------------------------------------------------------------------------
