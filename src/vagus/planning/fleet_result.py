@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vagus.clock import NS_PER_S
-from vagus.planning.simulated_robot import Played, SimulatedRobot
+from vagus.planning.simulated_robot import RobotCounts, SimulatedRobot
 from vagus.planning.simulated_server import Served
 
 __all__ = ["FleetResult", "RobotResult", "ServerResult", "jain"]
@@ -29,7 +29,7 @@ class RobotResult:
 
     robot: SimulatedRobot
     server: str
-    played: Played
+    played: RobotCounts
     ages_s: NDArray[np.float64]
 
     @property

@@ -17,7 +17,7 @@ from vagus.edge.handoff import LinkView
 from vagus.planning.network_law import CONSTANT, NetworkLaw
 from vagus.types import LinkState
 
-__all__ = ["Played", "RobotRun", "SimulatedRequest", "SimulatedRobot"]
+__all__ = ["FleetRequest", "RobotCounts", "RobotRun", "SimulatedRobot"]
 
 TIMEOUT_FACTOR = 3
 LEAST_BUFFER_S = 1e-6
@@ -73,7 +73,7 @@ class SimulatedRobot:
 
 
 @dataclass(frozen=True, slots=True)
-class SimulatedRequest:
+class FleetRequest:
     """One request.
 
     Attributes:
@@ -92,7 +92,7 @@ class SimulatedRequest:
 
 
 @dataclass(slots=True)
-class Played:
+class RobotCounts:
     """What a robot did.
 
     Attributes:
@@ -122,8 +122,8 @@ class RobotRun:
         self.spec = spec
         self.index = index
         self.step_ns = round(NS_PER_S / spec.rate_hz)
-        self.played = Played()
-        self.outstanding: SimulatedRequest | None = None
+        self.played = RobotCounts()
+        self.outstanding: FleetRequest | None = None
         self._rule = RequestRule.of(
             EdgeConfig(
                 buffer_time_s=max(spec.buffer_s, LEAST_BUFFER_S),
@@ -225,14 +225,14 @@ class RobotRun:
         late = max(0, -((self._next_tick_ns - time_ns) // self.step_ns))
         return self._next_tick_ns + late * self.step_ns
 
-    def ask(self, now_ns: int) -> SimulatedRequest:
+    def ask(self, now_ns: int) -> FleetRequest:
         """Ask at this tick."""
         self.advance(now_ns + self.spec.asks_after_action)
         slack_ns = (self._playable + self.spec.asks_after_action) * self.step_ns
         self._seq += 1
         self.played.requests += 1
         self._asked_ns = now_ns
-        self.outstanding = SimulatedRequest(
+        self.outstanding = FleetRequest(
             self.index, self._seq, self._step, now_ns, slack_ns if self._playable else 0
         )
         return self.outstanding
@@ -253,7 +253,7 @@ class RobotRun:
 
     # -- answers ----------------------------------------------------------------------------------------
 
-    def merge(self, request: SimulatedRequest, now_ns: int, *, min_interval_ns: int = 0) -> None:
+    def merge(self, request: FleetRequest, now_ns: int, *, min_interval_ns: int = 0) -> None:
         """Take an answer: commanded steps are dropped; what came too late or describes a past is void.
 
         Args:

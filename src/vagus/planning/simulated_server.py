@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 from vagus.clock import NS_PER_MS, NS_PER_S, seconds_to_ns
 from vagus.planning.network_law import NormalDraws
-from vagus.planning.simulated_robot import SimulatedRequest, SimulatedRobot
+from vagus.planning.simulated_robot import FleetRequest, SimulatedRobot
 from vagus.server.batch_profile import BatchProfile
 from vagus.server.scheduler import Batch, Candidate, Scheduler, Wait
 from vagus.wire.schema import LatencyRow
 
-__all__ = ["Arrived", "Forward", "Served", "ServerRun", "ServerView", "SimulatedServer", "latency_rows"]
+__all__ = ["Arrived", "RunningBatch", "Served", "ServerRun", "ServerView", "SimulatedServer", "latency_rows"]
 
 BUSY_WINDOW_NS = 5 * NS_PER_S
 """Window of the reported load, as the server's own."""
@@ -62,12 +62,12 @@ class SimulatedServer:
 class Arrived:
     """A request at a server."""
 
-    request: SimulatedRequest
+    request: FleetRequest
     candidate: Candidate
 
 
 @dataclass(frozen=True, slots=True)
-class Forward:
+class RunningBatch:
     """A batch in the device, and when it ends."""
 
     rows: tuple[Arrived, ...]
@@ -124,14 +124,14 @@ class ServerRun:
         self.spec = spec
         self.served = Served()
         self.sessions: set[int] = set()
-        self.running: Forward | None = None
+        self.running: RunningBatch | None = None
         self.is_up = True
         self.profile = self._warm_profile()
         self._robots = robots
         self._draws = draws
         self._truth = BatchProfile(spec.latency)
         self._ready: dict[int, Arrived] = {}
-        self._mailbox: dict[int, SimulatedRequest] = {}
+        self._mailbox: dict[int, FleetRequest] = {}
         self._last_served: dict[int, int] = {}
         self._batches = 0
         self._used: dict[str, tuple[float, int]] = {}
@@ -187,7 +187,7 @@ class ServerRun:
 
     # -- requests ---------------------------------------------------------------------------------------
 
-    def submit(self, request: SimulatedRequest, now_ns: int) -> None:
+    def submit(self, request: FleetRequest, now_ns: int) -> None:
         """Take a request: the newest of a robot wins, and one that is in the device is waited for."""
         if request.robot not in self.sessions:
             return
@@ -196,7 +196,7 @@ class ServerRun:
         else:
             self._ready[request.robot] = Arrived(request, self._candidate(request, now_ns))
 
-    def _candidate(self, request: SimulatedRequest, now_ns: int) -> Candidate:
+    def _candidate(self, request: FleetRequest, now_ns: int) -> Candidate:
         robot = self._robots[request.robot]
         slack_ns = request.slack_ns
         if robot.said_slack_s is not None:
@@ -214,7 +214,7 @@ class ServerRun:
             gain_s=max(robot.horizon / rate_hz - slack_ns / NS_PER_S, 0.0),
         )
 
-    def decide(self, now_ns: int) -> Forward | int | None:
+    def decide(self, now_ns: int) -> RunningBatch | int | None:
         """Start the batch that the scheduler chooses; return it, or until when it waits, or None."""
         if self.running is not None or not self._ready or not self.is_up:
             return None
@@ -225,7 +225,7 @@ class ServerRun:
         self.running = self._start(decision, now_ns)
         return self.running
 
-    def _start(self, batch: Batch, now_ns: int) -> Forward:
+    def _start(self, batch: Batch, now_ns: int) -> RunningBatch:
         rows = tuple(self._ready.pop(candidate.epoch) for candidate in batch.candidates)
         key = rows[0].candidate.batch_key
         factor = math.exp(self.spec.sigma * self._draws.draw()) if self.spec.sigma else 1.0
@@ -235,9 +235,9 @@ class ServerRun:
             self._last_served[row.request.robot] = self._batches
             self.served.waits_ns.append(now_ns - row.candidate.ready_ns)
         self.served.batches[len(rows)] += 1
-        return Forward(rows, now_ns, end_ns)
+        return RunningBatch(rows, now_ns, end_ns)
 
-    def finish(self, forward: Forward, now_ns: int) -> bool:
+    def finish(self, forward: RunningBatch, now_ns: int) -> bool:
         """End a batch; return False if it was lost with the server."""
         if self.running is not forward:
             return False

@@ -27,8 +27,8 @@ from vagus.clock import NS_PER_S, seconds_to_ns
 from vagus.planning.fleet_hooks import FleetHooks
 from vagus.planning.fleet_result import FleetResult, RobotResult, ServerResult
 from vagus.planning.network_law import NormalDraws
-from vagus.planning.simulated_robot import Played, RobotRun, SimulatedRequest, SimulatedRobot
-from vagus.planning.simulated_server import Forward, ServerRun, SimulatedServer
+from vagus.planning.simulated_robot import FleetRequest, RobotCounts, RobotRun, SimulatedRobot
+from vagus.planning.simulated_server import RunningBatch, ServerRun, SimulatedServer
 
 __all__ = ["simulate"]
 
@@ -90,7 +90,7 @@ class _Event(NamedTuple):
 class _Reply(NamedTuple):
     """Answer on its way to a robot."""
 
-    request: SimulatedRequest
+    request: FleetRequest
     min_interval_ns: int
 
 
@@ -155,7 +155,7 @@ class _Fleet:
     def _forget_played(self, now_ns: int) -> None:
         for robot in self._robots:
             robot.advance(now_ns)
-            robot.played = Played()
+            robot.played = RobotCounts()
 
     # -- sessions ---------------------------------------------------------------------------------------
 
@@ -235,18 +235,18 @@ class _Fleet:
             self._plan_ask(robot, event.at_ns)
 
     def _arrive(self, event: _Event) -> None:
-        self._servers[event.subject].submit(cast("SimulatedRequest", event.payload), event.at_ns)
+        self._servers[event.subject].submit(cast("FleetRequest", event.payload), event.at_ns)
         self._push_only(event.at_ns, _Kind.DECIDE, event.subject)
 
     def _decide(self, event: _Event) -> None:
         decision = self._servers[event.subject].decide(event.at_ns)
-        if isinstance(decision, Forward):
+        if isinstance(decision, RunningBatch):
             self._push(decision.end_ns, _Kind.DONE, event.subject, decision)
         elif decision is not None:
             self._push_only(decision, _Kind.DECIDE, event.subject)
 
     def _done(self, event: _Event) -> None:
-        server, forward = self._servers[event.subject], cast("Forward", event.payload)
+        server, forward = self._servers[event.subject], cast("RunningBatch", event.payload)
         if not server.finish(forward, event.at_ns):
             return
         view = server.view(event.at_ns) if self._hooks.limits_rate else None
