@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 BACKENDS: Mapping[str, str] = {
+    "gates": "vagus.demo.gates:GatesPolicy",
     "lerobot": "vagus.integrations.lerobot.policy.policy:LeRobotPolicy",
     "pointact-echo": "vagus.integrations.pointact.echo:EchoPolicy",
     "reach": "vagus.demo.reach:ReachPolicy",
@@ -38,6 +39,7 @@ BACKENDS: Mapping[str, str] = {
 """Name → module:class. What a backend needs beyond the base package is in the extra of its name."""
 
 BACKEND_OPTIONS: Mapping[str, str] = {
+    "gates": "vagus.demo.gates_options:GatesOptions",
     "lerobot": "vagus.integrations.lerobot.policy.options:LeRobotOptions",
     "pointact-echo": "vagus.integrations.pointact.echo_options:EchoOptions",
     "reach": "vagus.demo.reach_options:ReachOptions",
