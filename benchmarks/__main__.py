@@ -24,6 +24,7 @@ NAMES = (
     "throughput",
     "batching",
     "fleet",
+    "load",
     "tick_cost",
     "delay",
     "point_cloud",

@@ -1,7 +1,7 @@
-"""Many robots of vagus at a steady rate: `ENDPOINT FIRST COUNT SIDE`; each has a link and a session of its own.
+"""Many robots of vagus at a steady rate: `ENDPOINT FIRST COUNT SIDE`; each has a link and a session.
 
-The observation, one raw frame of SIDE × SIDE pixels, is encoded once: the way to the server and back is what is
-measured. The robots are dealt out to the servers in turn.
+The observation, one raw frame of SIDE × SIDE pixels, is encoded once: the way to the server and back is what
+is measured. The robots are dealt out to the servers in turn.
 """
 
 from __future__ import annotations

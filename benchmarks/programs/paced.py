@@ -95,7 +95,7 @@ def drive_paced(send: Sender, answers: Answers, first_seqs: list[int]) -> None:
         )
 
 
-def _run(  # noqa: PLR0913 - a run is what the line says
+def _run(
     send: Sender, answers: Answers, seqs: list[int], robots: int, rate_hz: float, seconds: float
 ) -> Tally:
     tally = Tally()

@@ -1,7 +1,7 @@
-"""Zenoh alone, with our settings of the network: `serve ENDPOINT NAME BYTES`, or `ask ENDPOINT FIRST COUNT BYTES NAMES`.
+"""Zenoh alone with our network settings: `serve ENDPOINT NAME BYTES`, `ask ENDPOINT FIRST COUNT BYTES NAMES`.
 
-A server answers each message at once with so many bytes; robots ask at a steady rate, each in a session of its
-own. No checksum, no header that is read, no policy: what remains is the network and two callbacks.
+A server answers each message at once with so many bytes; robots ask at a steady rate, each in a session of
+its own. No checksum, no header that is read, no policy: what remains is the network and two callbacks.
 """
 
 from __future__ import annotations
@@ -107,4 +107,5 @@ if __name__ == "__main__":
     if sys.argv[1] == "serve":
         serve(sys.argv[2], sys.argv[3], int(sys.argv[4]))
     else:
-        ask(sys.argv[2], *(int(word) for word in sys.argv[3:6]), sys.argv[6])
+        first, count, size = (int(word) for word in sys.argv[3:6])
+        ask(sys.argv[2], first, count, size, sys.argv[6])
