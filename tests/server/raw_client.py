@@ -17,8 +17,8 @@ import pytest
 from vagus.errors import PolicyError
 from vagus.policies.policy import Policy, Row, ServingMode
 from vagus.server.config import ServeConfig
-from vagus.server.request_slots import Stage
 from vagus.server.server import Server
+from vagus.server.slot import Stage
 from vagus.specs import ActionFeature, CameraSpec, PolicySpec, RtcSpec, StateFeature
 from vagus.transport.keys import ServerKey
 from vagus.transport.link import Delivery, Link, Sample
@@ -291,8 +291,13 @@ class Stand:
         """Return when so many requests are decoded and wait for a batch."""
         pipeline = self.server._pipeline
         assert pipeline is not None
-        slots = pipeline._slots._slots
-        wait_until(lambda: sum(slot.stage is Stage.READY for slot in list(slots.values())) == count)
+        shared = pipeline._shared
+
+        def are_ready() -> bool:
+            with shared.changed:
+                return sum(slot.stage is Stage.READY for slot in shared.slots) == count
+
+        wait_until(are_ready)
 
     def dropped(self, reason: str) -> int:
         return self.server.metrics.counter("dropped", reason)

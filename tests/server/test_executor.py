@@ -19,9 +19,9 @@ from vagus.server.config import ServeConfig
 from vagus.server.executor import BatchRun, Executor
 from vagus.server.mailbox import QueuedRequest
 from vagus.server.request import DecodedRequest
-from vagus.server.request_slots import ReadyRequest, Slot
 from vagus.server.served_policy import ServedPolicy
 from vagus.server.sessions import Session
+from vagus.server.slot import ReadyRequest, Slot
 from vagus.server.validate import Terms
 from vagus.types import ActionChunk, Observation
 from vagus.wire.schema import Header, Kind

@@ -10,7 +10,7 @@ from typing import cast
 
 import pytest
 
-import vagus.server.pipeline as pipeline_module
+import vagus.server.decoding as decoding_module
 from server.raw_client import PATIENCE_S, CountingPolicy, Stand, serving, wait_until
 from vagus.clock import NS_PER_MS
 from vagus.errors import ProtocolError
@@ -18,7 +18,6 @@ from vagus.server.batch_profile import BatchProfile
 from vagus.server.config import ServeConfig
 from vagus.server.pipeline import Pipeline
 from vagus.server.request import DecodeAll, DecodedRequest, decode_request
-from vagus.server.request_slots import Stage
 from vagus.server.scheduler import SCHEDULERS, Candidate, Decision, Scheduler, Wait, round_robin
 from vagus.server.sessions import Found, Session
 from vagus.server.validate import Terms
@@ -46,7 +45,7 @@ class SlowDecoder:
         self.entered = threading.Event()
         self.gate = threading.Event()
         self.failure = failure
-        monkeypatch.setattr(pipeline_module, "decode_request", self)
+        monkeypatch.setattr(decoding_module, "decode_request", self)
 
     def __call__(
         self, payload: bytes, spec: PolicySpec, terms: Terms, captured_ns: int, *, decode_all: DecodeAll
@@ -273,10 +272,7 @@ def test_a_batch_holds_only_what_goes_through_the_network_together() -> None:
         stand.hold(arms[0])
         for arm, state in zip(arms[1:], (2.0, 3.0, 4.0, 5.0, 102.0, 104.0), strict=True):
             arm.send(state)
-        wait_until(lambda: pipeline_of(stand).load().waiting == 6)
-        wait_until(
-            lambda: sum(s.stage is Stage.READY for s in pipeline_of(stand)._slots._slots.values()) == 6
-        )
+        stand.wait_for_ready(6)
         stand.policy.gate.set()
         for arm, state in zip(arms[1:], (2.0, 3.0, 4.0, 5.0, 102.0, 104.0), strict=True):
             assert arm.receive().values == [1.0, state]

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
-import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from vagus.clock import NS_PER_MS
-from vagus.server.batch_profile import BatchProfile
 from vagus.server.mailbox import QueuedRequest
 from vagus.server.request import DecodedRequest
-from vagus.server.request_slots import MAX_SLACK_MS, Disposition, ReadyRequest, RequestSlots, Slot, Stage
-from vagus.server.scheduler import Wait, round_robin
+from vagus.server.request_slots import Disposition, RequestSlots
 from vagus.server.sessions import Session
+from vagus.server.slot import ReadyRequest, Slot, Stage
 from vagus.server.validate import Terms
 from vagus.types import Observation
 from vagus.wire.schema import Header, Kind
@@ -36,15 +30,18 @@ REQUEST = DecodedRequest(
 
 
 def slots(*epochs: int) -> RequestSlots[None]:
-    made: RequestSlots[None] = RequestSlots(round_robin)
+    made: RequestSlots[None] = RequestSlots()
     for epoch in epochs:
         made.open(Session(f"c{epoch}", "i", epoch, opened_ns=0, heard_ns=0), TERMS)
     return made
 
 
 def chosen_of(made: RequestSlots[None], max_batch: int) -> list[tuple[Slot[None], ReadyRequest]]:
-    decision = made.choose(BatchProfile(), 0, max_batch)
-    return [] if isinstance(decision, Wait) else decision
+    """Start the batch that round robin chooses."""
+    waiting = [(slot, slot.ready) for slot in made if slot.ready is not None]
+    waiting.sort(key=lambda row: (row[0].last_served, row[1].ready_ns))
+    made.start(waiting[:max_batch])
+    return waiting[:max_batch]
 
 
 def slot_of(made: RequestSlots[None], epoch: int) -> Slot[None]:
@@ -64,41 +61,13 @@ def decode(made: RequestSlots[None], slot: Slot[None]) -> tuple[Disposition, Rea
     return made.decoded(slot, ready), ready
 
 
-def ready_of(slack_ms: float, network_ms: float, arrived_ns: int) -> ReadyRequest:
-    asked = replace(REQUEST, slack_ms=slack_ms, network_ms=network_ms)
-    return ReadyRequest(replace(queued(1), arrived_ns=arrived_ns), asked, decode_ns=0, ready_ns=arrived_ns)
-
-
-@pytest.mark.parametrize(
-    ("slack_ms", "network_ms", "wanted_ms"),
-    [
-        (200.0, 30.0, 170),  # the way to the server has been gone, and the answer still has to travel
-        (20.0, 30.0, 0),  # too late already
-        (0.0, 0.0, 0),  # a client that waits cannot say, and is due when it comes
-        (200.0, -30.0, 200),  # no network saves time
-    ],
-)
-def test_an_answer_is_due_when_it_must_leave_to_come_before_the_plan_ends(
-    slack_ms: float, network_ms: float, wanted_ms: int
-) -> None:
-    assert ready_of(slack_ms, network_ms, 7).due_ns == 7 + wanted_ms * NS_PER_MS
-
-
-@given(st.floats(-1e12, 1e12), st.floats(-1e12, 1e12), st.integers(0, 10**18))
-def test_whatever_a_robot_says_its_answer_is_not_due_before_it_asks_nor_in_an_age(
-    slack_ms: float, network_ms: float, arrived_ns: int
-) -> None:
-    due_ns = ready_of(slack_ms, network_ms, arrived_ns).due_ns
-    assert arrived_ns <= due_ns <= arrived_ns + MAX_SLACK_MS * NS_PER_MS
-
-
 def test_a_request_goes_from_mailbox_to_answer() -> None:
     made = slots(1)
     slot = slot_of(made, 1)
     assert made.submit(slot, queued(1)) is Disposition.DECODE
-    assert (made.waiting, made.is_idle, made.has_ready) == (1, False, False)
+    assert (made.waiting, made.is_idle, made.has_work) == (1, False, False)
     assert decode(made, slot)[0] is Disposition.READY
-    assert made.has_ready
+    assert made.has_work
     ((chosen, ready),) = chosen_of(made, 4)
     assert chosen is slot
     assert ready.header.seq == 1
@@ -125,7 +94,7 @@ def test_a_newer_request_replaces_one_that_is_ready() -> None:
     made.submit(slot, queued(1))
     decode(made, slot)
     assert made.submit(slot, queued(2)) is Disposition.DECODE
-    assert not made.has_ready
+    assert not made.has_work
     assert decode(made, slot)[1].queued.superseded == 1
 
 
@@ -170,7 +139,7 @@ def test_a_new_episode_takes_back_what_waits_of_the_old_one() -> None:
         assert not made.begin_episode(slot, 0)
     assert made.take(in_mailbox) is None
     assert in_mailbox.stage is Stage.IDLE
-    assert not made.has_ready
+    assert not made.has_work
     assert made.inferred(running, 0) is Disposition.OLD_EPISODE
     assert made.submit(ready, queued(2, episode=1)) is Disposition.DECODE
 
@@ -311,7 +280,7 @@ class Movement(RuleBasedStateMachine):
             assert (slot.stage is Stage.INFERRING) == (which in self.running)
 
     def teardown(self) -> None:
-        while self.queue or self.taken or self.running or self.made.has_ready:
+        while self.queue or self.taken or self.running or self.made.has_work:
             if self.queue:
                 self.take()
             elif self.taken:

@@ -35,6 +35,7 @@ from vagus.server.lifecycle import Phase
 from vagus.server.server import Server
 from vagus.server.session_requests import OPEN_BURST
 from vagus.server.sessions import Session
+from vagus.server.slot import Stage
 from vagus.transport.link import Sample
 from vagus.transport.memory import MemoryNetwork
 from vagus.types import ActionChunk, Observation, Prefix
@@ -58,9 +59,8 @@ def one_batch(stand: Stand, sends: list[Callable[[], object]]) -> None:
 def all_ready(stand: Stand) -> bool:
     pipeline = stand.server._pipeline
     assert pipeline is not None
-    with pipeline._changed:
-        slots = [slot for slot in pipeline._slots._slots.values() if slot.stage.value == "decoding"]
-    return not slots
+    with pipeline._shared.changed:
+        return not any(slot.stage is Stage.DECODING for slot in pipeline._shared.slots)
 
 
 # what a client gets
@@ -454,7 +454,7 @@ def test_a_result_that_races_a_reset_is_never_published() -> None:
         asking.start()
         pipeline = stand.server._pipeline
         assert pipeline is not None
-        wait_until(lambda: bool(pipeline._resets))
+        wait_until(lambda: any(slot.reset is not None for slot in pipeline._shared.slots))
         assert replies.empty()
         stand.policy.gate.set()
         assert replies.get(timeout=PATIENCE_S)
@@ -572,7 +572,7 @@ def test_a_drain_sends_clients_elsewhere_and_finishes_what_was_accepted() -> Non
         told = client.receive()
         assert (told.code, told.header.seq, told.header.epoch) == ("draining", 0, client.epoch)
         assert idle.receive().code == "draining"
-        wait_until(lambda: stand.server._pipeline is not None and stand.server._pipeline._is_draining)
+        wait_until(lambda: stand.server._pipeline is not None and stand.server._pipeline._shared.is_draining)
         assert client.status().phase == "draining"
         assert stand.client("late").try_open().code == "draining"
         assert idle.ask(1.0).code == "draining"

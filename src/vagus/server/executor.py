@@ -14,8 +14,8 @@ from vagus.clock import NS_PER_MS, Clock
 from vagus.errors import PolicyError
 from vagus.policies.policy import CountsForwards, Row, failure_of
 from vagus.server.replies import RowCost
-from vagus.server.request_slots import BatchRows, EpisodeState, ReadyRequest, Slot
 from vagus.server.served_policy import ServedPolicy, infer_rows
+from vagus.server.slot import BatchRows, EpisodeState, ReadyRequest, Slot
 from vagus.types import ActionChunk
 
 __all__ = ["BatchRun", "Executor", "PolicyCall"]
@@ -74,10 +74,13 @@ class Executor(Generic[SessionT]):
         self._model = model
         self._clock = clock
 
-    def begin_episode(self, slot: Slot[SessionT], episode: int) -> PolicyError | None:
-        """Begin `episode` in the policy; return the policy's error text if it failed."""
+    def begin_episode(self, slot: Slot[SessionT], episode: int, *, is_start: bool) -> PolicyError | None:
+        """Make the policy's session, if there is none, and begin `episode` in it; return why it failed.
+
+        An episode that has begun begins anew only if it `is_start`, and something was inferred in it.
+        """
         try:
-            self._state_of(slot, episode, is_start=False)
+            self._state_of(slot, episode, is_start=is_start)
         except BaseException as error:  # noqa: BLE001 - a policy may raise anything; its robot is told
             return failure_of(error)
         return None
@@ -145,7 +148,7 @@ class Executor(Generic[SessionT]):
         if slot.episode_state is None:
             slot.episode_state = EpisodeState(self._model.policy.open_session())
         state = slot.episode_state
-        if state.episode != episode or (is_start and not state.is_fresh):
+        if not state.has_begun(episode, is_start=is_start):
             self._model.policy.begin_episode(state.session)
             state.episode, state.is_fresh = episode, True
         return state

@@ -40,11 +40,19 @@ COUNTERS = {
     "dropped": ("vagus_dropped", "Messages dropped, by reason.", "reason"),
     "opens": ("vagus_session_opens", "Session opens by answer.", "answer"),
     "closed": ("vagus_session_closes", "Sessions closed, by reason.", "reason"),
+    "dispatched": (
+        "vagus_dispatched",
+        "Rows that went to the policy, by whether their answer was due.",
+        "due",
+    ),
+    "scheduler": ("vagus_scheduler_faults", "Decisions of the scheduler that could not be done.", "fault"),
     "policy": ("vagus_policy_events", "What the policy itself counts, by its word for it.", "event"),
 }
 HISTOGRAMS = {
     "queue_wait": ("vagus_queue_wait_seconds", "From arrival to batch, without decoding."),
     "decode": ("vagus_decode_seconds", "Turning bytes into arrays."),
+    "lateness": ("vagus_lateness_seconds", "From the time at which an answer was due to its batch."),
+    "preparation": ("vagus_preparation_seconds", "Making a session or beginning an episode in the policy."),
     "inference": ("vagus_inference_seconds", "One batch in the policy."),
     "publish": ("vagus_publish_seconds", "Handing one answer to the network."),
     "batch_size": ("vagus_batch_rows", "Rows per forward pass."),

@@ -45,6 +45,8 @@ class ServerMetrics:
         self._counters: Counter[tuple[str, str]] = Counter()
         self._histograms = {
             "queue_wait": Histogram(SECONDS),
+            "lateness": Histogram(SECONDS),
+            "preparation": Histogram(SECONDS),
             "decode": Histogram(SECONDS),
             "inference": Histogram(SECONDS),
             "publish": Histogram(SECONDS),
@@ -52,7 +54,7 @@ class ServerMetrics:
         }
 
     def count(self, family: str, label: str, amount: int = 1) -> None:
-        """Add to a counter of the family "requests", "dropped", "opens", "closed" or "policy"."""
+        """Add to a counter of a family, such as "requests" or "dropped"."""
         with self._lock:
             self._counters[family, label] += amount
 

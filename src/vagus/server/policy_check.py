@@ -9,9 +9,9 @@ from typing import Generic, TypeVar
 from vagus.clock import NS_PER_S, Clock
 from vagus.errors import PolicyError
 from vagus.server.failure_log import FailureLog
-from vagus.server.request_slots import BatchRows
 from vagus.server.served_policy import ServedPolicy
 from vagus.server.sessions import Session
+from vagus.server.slot import BatchRows
 from vagus.server.warmup import try_policy
 from vagus.types import ActionChunk
 

@@ -11,8 +11,9 @@ from vagus.quoting import quoted
 from vagus.server.mailbox import QueuedRequest
 from vagus.server.metrics import ServerMetrics
 from vagus.server.publisher import Publisher
-from vagus.server.request_slots import Disposition, ReadyRequest
+from vagus.server.request_slots import Disposition
 from vagus.server.sessions import Opening, Session
+from vagus.server.slot import ReadyRequest
 from vagus.types import ActionChunk
 from vagus.wire.codec import encode_tensor
 from vagus.wire.schema import MAX_REASON, ChunkMessage, EventCode, Header, Load
@@ -107,6 +108,11 @@ class Replies:
         self._publisher = publisher
         self._outcomes = outcomes
         self._load = load
+
+    @property
+    def metrics(self) -> ServerMetrics:
+        """Metrics of the server."""
+        return self._outcomes.metrics
 
     def chunk(self, session: Session, ready: ReadyRequest, chunk: ActionChunk, cost: RowCost) -> None:
         """Send a chunk."""

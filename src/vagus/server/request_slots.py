@@ -6,126 +6,17 @@ Pure, and not thread-safe: its owner holds one lock around each call.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
-from typing import Generic, TypeAlias, TypeVar
+from collections.abc import Iterator
+from typing import Generic, TypeVar
 
-from vagus.clock import NS_PER_MS
-from vagus.server.batch_profile import BatchProfile
-from vagus.server.mailbox import Mailbox, QueuedRequest
-from vagus.server.request import DecodedRequest
-from vagus.server.scheduler import Candidate, Scheduler, Wait
+from vagus.server.mailbox import QueuedRequest
 from vagus.server.sessions import Session
+from vagus.server.slot import BatchRows, PendingReset, ReadyRequest, Slot, Stage
 from vagus.server.validate import Terms
-from vagus.wire.schema import Header, ResetAck
 
-__all__ = [
-    "BatchRows",
-    "Disposition",
-    "EpisodeState",
-    "PendingReset",
-    "ReadyRequest",
-    "RequestSlots",
-    "Slot",
-    "Stage",
-]
-
-MAX_SLACK_MS = 60_000.0
-"""Longest time after its arrival at which a request is due, whatever its robot says."""
+__all__ = ["Disposition", "RequestSlots"]
 
 SessionT = TypeVar("SessionT")
-
-
-class Stage(enum.Enum):
-    """Stage of the request that has left the mailbox."""
-
-    IDLE = "idle"
-    DECODING = "decoding"
-    READY = "ready"
-    INFERRING = "inferring"
-
-
-@dataclass(frozen=True, slots=True)
-class ReadyRequest:
-    """Decoded request; requests with the same `batch_key` can share one forward pass."""
-
-    queued: QueuedRequest
-    request: DecodedRequest
-    decode_ns: int
-    ready_ns: int
-    batch_key: Hashable = None
-
-    @property
-    def header(self) -> Header:
-        """Header of the request."""
-        return self.queued.header
-
-    @property
-    def due_ns(self) -> int:
-        """Time by which the answer must leave for the robot to have it before its plan ends.
-
-        A robot is not believed beyond reason: no answer is due before its request came, nor so late that a
-        scheduler could forget it.
-        """
-        slack_ms = self.request.slack_ms - max(self.request.network_ms, 0.0)
-        return self.queued.arrived_ns + round(min(max(slack_ms, 0.0), MAX_SLACK_MS) * NS_PER_MS)
-
-
-@dataclass(frozen=True, slots=True)
-class PendingReset:
-    """Reset that the policy thread must apply and answer."""
-
-    epoch: int
-    episode: int
-    answer: Callable[[ResetAck], None]
-
-
-@dataclass(slots=True)
-class EpisodeState(Generic[SessionT]):
-    """State of the policy for one robot. Used by the policy thread only.
-
-    Attributes:
-        session: session state made by the policy.
-        episode: episode that was begun last, or None before the first.
-        is_fresh: nothing was inferred in this episode yet.
-        is_alone: the policy raised for the last request, so the next request is not batched.
-    """
-
-    session: SessionT
-    episode: int | None = None
-    is_fresh: bool = False
-    is_alone: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class Slot(Generic[SessionT]):
-    """Slot of one session. All fields except `episode_state` are used under the pipeline's lock.
-
-    Attributes:
-        session: the session of the slot.
-        terms: terms of the session.
-        last_served: number of the batch that served it last.
-        episode: newest known episode; results of older episodes are not published.
-        mailbox: mailbox with the newest request.
-        stage: stage of the request that has left the mailbox.
-        ready: this request, in stage READY.
-        is_closed: the session is over; nothing is published any more.
-        episode_state: the policy's state for this robot.
-    """
-
-    session: Session
-    terms: Terms
-    last_served: int
-    episode: int = 0
-    mailbox: Mailbox = field(default_factory=Mailbox)
-    stage: Stage = Stage.IDLE
-    ready: ReadyRequest | None = None
-    is_closed: bool = False
-    episode_state: EpisodeState[SessionT] | None = None
-
-
-BatchRows: TypeAlias = Sequence[tuple[Slot[SessionT], ReadyRequest]]
-"""Rows of a batch: the slots, each with its request."""
 
 
 class Disposition(enum.Enum):
@@ -154,25 +45,36 @@ class Disposition(enum.Enum):
 class RequestSlots(Generic[SessionT]):
     """Slots of all sessions. At most one request per session has left its mailbox."""
 
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
+    def __init__(self) -> None:
         self._slots: dict[int, Slot[SessionT]] = {}
         self._batches = 0
+        self.changes = 0
+        """Number of changes after which another batch may be the best."""
 
     def __len__(self) -> int:
         return len(self._slots)
+
+    def __iter__(self) -> Iterator[Slot[SessionT]]:
+        return iter(self._slots.values())
 
     def open(self, session: Session, terms: Terms) -> None:
         """Make a slot; its session counts as served in the last batch."""
         self._slots[session.epoch] = Slot(session, terms, last_served=self._batches)
 
-    def close(self, epoch: int) -> None:
-        """Close a slot; results that are still in work are not published. Unknown epochs are ignored."""
+    def close(self, epoch: int) -> PendingReset | None:
+        """Close a slot, whose results are not published any more; return its reset, which must be answered.
+
+        Unknown epochs are ignored.
+        """
         slot = self._slots.pop(epoch, None)
-        if slot is not None:
-            slot.is_closed = True
-            slot.ready = None
-            slot.mailbox.take()
+        if slot is None:
+            return None
+        self.changes += 1
+        slot.is_closed = True
+        slot.ready = None
+        slot.mailbox.take()
+        reset, slot.reset = slot.reset, None
+        return reset
 
     def slot(self, epoch: int) -> Slot[SessionT] | None:
         """Return the slot of a session, or None if it is closed."""
@@ -211,24 +113,21 @@ class RequestSlots(Generic[SessionT]):
             return verdict
         slot.ready = ready
         slot.stage = Stage.READY
+        self.changes += 1
         return Disposition.READY
 
-    def choose(
-        self, profile: BatchProfile, now_ns: int, max_batch: int
-    ) -> list[tuple[Slot[SessionT], ReadyRequest]] | Wait:
-        """Return the next batch, or how long the scheduler waits."""
-        waiting = {
-            slot.session.epoch: (slot, slot.ready) for slot in self._slots.values() if slot.ready is not None
-        }
-        candidates = [_candidate(slot, ready) for slot, ready in waiting.values()]
-        decision = self._scheduler(candidates, profile, now_ns, max_batch=max_batch)
-        if isinstance(decision, Wait):
-            return decision
+    def start(self, batch: BatchRows[SessionT]) -> None:
+        """Note that these requests, which are ready, go to the policy now as one batch."""
         self._batches += 1
-        batch = [waiting[candidate.epoch] for candidate in decision.candidates]
         for slot, _ in batch:
             slot.ready, slot.stage, slot.last_served = None, Stage.INFERRING, self._batches
-        return batch
+
+    def withdraw(self, slot: Slot[SessionT], ready: ReadyRequest) -> bool:
+        """Take back exactly this request, which failed before its batch; return False if it is not there."""
+        if slot.ready is not ready:
+            return False
+        slot.ready, slot.stage = None, Stage.INFERRING
+        return True
 
     def inferred(self, slot: Slot[SessionT], episode: int) -> Disposition:
         """Return PUBLISH if the result of a request of `episode` may be sent, otherwise why not."""
@@ -246,10 +145,17 @@ class RequestSlots(Generic[SessionT]):
         self._turn_to(slot, episode)
         return True
 
+    def take_resets(self) -> list[PendingReset]:
+        """Remove and return the resets of all sessions."""
+        resets = [slot.reset for slot in self._slots.values() if slot.reset is not None]
+        for slot in self._slots.values():
+            slot.reset = None
+        return resets
+
     @property
-    def has_ready(self) -> bool:
-        """Whether a request is ready for a batch."""
-        return any(slot.ready is not None for slot in self._slots.values())
+    def has_work(self) -> bool:
+        """Whether a request is ready for a batch, or an episode must begin."""
+        return any(slot.ready is not None or slot.reset is not None for slot in self._slots.values())
 
     @property
     def waiting(self) -> int:
@@ -258,8 +164,8 @@ class RequestSlots(Generic[SessionT]):
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request is in work."""
-        return all(slot.stage is Stage.IDLE for slot in self._slots.values())
+        """Whether no request and no reset is in work."""
+        return all(slot.stage is Stage.IDLE and slot.reset is None for slot in self._slots.values())
 
     def _turn_to(self, slot: Slot[SessionT], episode: int) -> None:
         """Drop waiting requests of older episodes."""
@@ -286,14 +192,3 @@ class RequestSlots(Generic[SessionT]):
         if slot.is_closed:
             return Disposition.CLOSED
         return Disposition.OLD_EPISODE if episode < slot.episode else None
-
-
-def _candidate(slot: Slot[SessionT], ready: ReadyRequest) -> Candidate:
-    return Candidate(
-        slot.session.epoch,
-        slot.last_served,
-        ready.ready_ns,
-        ready.due_ns,
-        batch_key=ready.batch_key,
-        tenant=slot.session.client,
-    )

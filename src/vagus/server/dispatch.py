@@ -1,0 +1,180 @@
+"""Dispatch: what the policy does next, a preparation, a batch, or nothing yet. For one thread only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeAlias, TypeVar
+
+from vagus.clock import NS_PER_MS, NS_PER_S
+from vagus.server.decision import Fault, decide
+from vagus.server.executor import BatchRun
+from vagus.server.fair_queue import Shares
+from vagus.server.options import PipelineOptions
+from vagus.server.preparations import PreparationPace
+from vagus.server.request_slots import RequestSlots
+from vagus.server.scheduler import Candidate, Wait
+from vagus.server.slot import BatchRows, PendingReset, ReadyRequest, Slot
+
+__all__ = ["Dispatcher", "Preparation", "Work"]
+
+SessionT = TypeVar("SessionT")
+
+LEAST_WAIT_NS = NS_PER_MS
+"""Shortest wait that a scheduler can ask for; a shorter one would call it without a pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation(Generic[SessionT]):
+    """Boundary that the policy must apply before it can serve a robot: a new session, or a new episode.
+
+    Attributes:
+        slot: slot of the robot.
+        episode: episode to begin.
+        is_start: whether it begins even if it has begun: the request says that its robot has no chunk yet.
+        reset: the reset that asks for it, or None.
+        ready: the request that needs it, or None.
+        is_new: whether the policy makes the session first.
+    """
+
+    slot: Slot[SessionT]
+    episode: int
+    is_start: bool
+    reset: PendingReset | None
+    ready: ReadyRequest | None
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """Batch key of a robot for which the policy raised last: it gets a batch of its own until it succeeds."""
+
+    epoch: int
+
+
+Work: TypeAlias = Preparation[SessionT] | BatchRows[SessionT] | Wait
+
+
+class Dispatcher(Generic[SessionT]):
+    """Choice of the next work, with all that the scheduler must know.
+
+    Args:
+        slots: slots of all sessions.
+        options: scheduler, profile and largest batch.
+        on_fault: called with what is wrong with a decision of the scheduler.
+    """
+
+    def __init__(
+        self, slots: RequestSlots[SessionT], options: PipelineOptions, on_fault: Callable[[Fault], None]
+    ) -> None:
+        self._slots = slots
+        self._scheduler = options.scheduler
+        self._profile = options.profile
+        self._max_batch = options.max_batch
+        self._on_fault = on_fault
+        self._pace = PreparationPace()
+        self._shares = Shares()
+        self._wait: Wait = Wait()
+        self._changes_seen = -1
+
+    def next(self, now_ns: int) -> Work[SessionT]:
+        """Return the next work; the requests of a batch are taken from their slots, and a reset from its."""
+        preparations: dict[int, Preparation[SessionT]] = {}
+        ready: dict[int, tuple[Slot[SessionT], ReadyRequest]] = {}
+        for slot in self._slots:
+            preparation = _preparation(slot)
+            if preparation is not None:
+                preparations[slot.session.epoch] = preparation
+            elif slot.ready is not None:
+                ready[slot.session.epoch] = (slot, slot.ready)
+        if preparations:
+            waiting = {epoch: preparation.is_new for epoch, preparation in preparations.items()}
+            chosen = self._pace.choose(waiting, self._room_ns(ready, now_ns), now_ns)
+            if chosen is not None:
+                preparations[chosen].slot.reset = None
+                return preparations[chosen]
+        wait = self._batch_or_wait(ready, now_ns) if ready else Wait()
+        if not isinstance(wait, Wait) or not preparations:
+            return wait
+        return Wait(min(t for t in (wait.until_ns, self._pace.next_ns) if t is not None))
+
+    def prepared(self, done: Preparation[SessionT], begin_ns: int, end_ns: int) -> None:
+        """Note that a preparation was made."""
+        session = done.slot.session
+        self._pace.ran(session.epoch, is_new=done.is_new, begin_ns=begin_ns, end_ns=end_ns)
+        self._shares.add(session.client, end_ns - begin_ns, end_ns)
+        self._slots.changes += 1
+
+    def ran(self, batch: BatchRows[SessionT], run: BatchRun, now_ns: int) -> None:
+        """Note the time of a batch: for the predictions, and for the share of each robot."""
+        for call in run.calls:
+            if call.is_complete:
+                self._profile.note(call.rows, call.took_ms, batch[0][1].batch_key)
+        self._pace.batch_ran(run.inference_ns)
+        for slot, _ in batch:
+            self._shares.add(slot.session.client, run.inference_ns // len(batch), now_ns)
+
+    def _batch_or_wait(
+        self, ready: Mapping[int, tuple[Slot[SessionT], ReadyRequest]], now_ns: int
+    ) -> BatchRows[SessionT] | Wait:
+        """Ask the scheduler, unless it said to wait and nothing has changed since."""
+        is_over = self._wait.until_ns is not None and now_ns >= self._wait.until_ns
+        if self._slots.changes == self._changes_seen and not is_over:
+            return self._wait
+        candidates = self._candidates(ready, now_ns)
+        decided, fault = decide(self._scheduler, candidates, self._profile, now_ns, max_batch=self._max_batch)
+        if fault is not None:
+            self._on_fault(fault)
+        if isinstance(decided, Wait):
+            self._changes_seen = self._slots.changes
+            until_ns = decided.until_ns
+            self._wait = Wait(None if until_ns is None else max(until_ns, now_ns + LEAST_WAIT_NS))
+            return self._wait
+        self._changes_seen = -1
+        batch = [ready[epoch] for epoch in decided]
+        self._slots.start(batch)
+        return batch
+
+    def _candidates(
+        self, ready: Mapping[int, tuple[Slot[SessionT], ReadyRequest]], now_ns: int
+    ) -> dict[int, Candidate]:
+        tenants = {slot.session.client for slot, _ in ready.values()}
+        shares = {tenant: self._shares.used_ns(tenant, now_ns) / NS_PER_S for tenant in tenants}
+        return {
+            epoch: Candidate(
+                epoch,
+                slot.last_served,
+                request.ready_ns,
+                request.due_ns,
+                batch_key=_key(slot, request),
+                tenant=slot.session.client,
+                share=shares[slot.session.client],
+            )
+            for epoch, (slot, request) in ready.items()
+        }
+
+    def _room_ns(self, ready: Mapping[int, tuple[Slot[SessionT], ReadyRequest]], now_ns: int) -> int | None:
+        """Return the time until the tightest of these requests must be in a batch; None: there is none."""
+        if not ready:
+            return None
+        batch_ms = self._profile.ms(min(len(ready), self._max_batch))
+        return min(request.due_ns for _, request in ready.values()) - now_ns - round(batch_ms * NS_PER_MS)
+
+
+def _key(slot: Slot[SessionT], request: ReadyRequest) -> Hashable:
+    state = slot.episode_state
+    return Alone(slot.session.epoch) if state is not None and state.is_alone else request.batch_key
+
+
+def _preparation(slot: Slot[SessionT]) -> Preparation[SessionT] | None:
+    """Return what the policy must do before it can serve this robot, or None."""
+    state, reset, ready = slot.episode_state, slot.reset, slot.ready
+    is_new = state is None
+    if reset is not None:
+        return Preparation(slot, reset.episode, is_start=False, reset=reset, ready=None, is_new=is_new)
+    if ready is None:
+        return None
+    episode, is_start = ready.header.episode, ready.request.is_episode_start
+    if state is not None and state.has_begun(episode, is_start=is_start):
+        return None
+    return Preparation(slot, episode, is_start=is_start, reset=None, ready=ready, is_new=is_new)

@@ -1,0 +1,84 @@
+"""When the policy makes sessions and begins episodes: between batches, as far as these can bear it. Pure.
+
+Nothing else runs on the policy thread while a policy makes a session or begins an episode, and that may take
+long, for example if a processor is loaded. So such a preparation runs
+
+- if nobody waits for a batch;
+- or if the tightest request can bear it: the slowest of the newest preparations says how long it takes;
+- or if it is small: between two batches, these may take a millisecond, or a twentieth of the last batch;
+- or if it has waited for `PATIENCE_NS`, and three times the time of the last one has passed since that.
+
+So while requests wait for a batch, it is late by at most one long preparation, and long ones take at most
+a quarter of the time. A preparation waits for at most `PATIENCE_NS`, then for the batch that runs, and for
+those that came before it, each with a pause. One that takes longer than the newest is a surprise, once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+from vagus.clock import NS_PER_MS
+
+__all__ = ["PreparationPace"]
+
+PATIENCE_NS = 100 * NS_PER_MS
+"""Longest wait of a preparation for a moment in which nobody is made late."""
+REST = 3
+"""Pause after a preparation, as a multiple of its time, before one may make others late."""
+SMALL_NS = NS_PER_MS
+SMALL_SHARE = 20
+"""Small preparations between two batches take at most `SMALL_NS`, or the time of the last batch divided by
+`SMALL_SHARE`."""
+WINDOW = 5
+"""Number of newest preparations whose slowest tells how long the next one takes."""
+
+
+class PreparationPace:
+    """Choice of the next preparation. Not thread-safe: the policy thread uses it under a lock."""
+
+    def __init__(self) -> None:
+        self._since_ns: dict[int, int] = {}
+        self._took_ns: dict[bool, deque[int]] = {is_new: deque(maxlen=WINDOW) for is_new in (False, True)}
+        self._small_left_ns = SMALL_NS
+        self._rests_until_ns: int | None = None
+
+    def choose(self, waiting: Mapping[int, bool], room_ns: int | None, now_ns: int) -> int | None:
+        """Return the preparation to run now, that of those which waits longest, or None.
+
+        Args:
+            waiting: epoch of the session → whether it must be made first.
+            room_ns: time until the tightest batch must begin; None: nobody waits for a batch.
+            now_ns: monotonic time.
+        """
+        self._since_ns = {epoch: self._since_ns.get(epoch, now_ns) for epoch in waiting}
+        for epoch in sorted(waiting, key=self._since_ns.__getitem__):
+            expected_ns = self._expected_ns(is_new=waiting[epoch])
+            is_harmless = room_ns is None or expected_ns <= max(room_ns, self._small_left_ns)
+            if is_harmless or now_ns >= self._forced_ns(epoch):
+                return epoch
+        return None
+
+    @property
+    def next_ns(self) -> int | None:
+        """Time at which a preparation of the last `choose` may run whatever waits; None: there is none."""
+        return min(map(self._forced_ns, self._since_ns), default=None)
+
+    def ran(self, epoch: int, *, is_new: bool, begin_ns: int, end_ns: int) -> None:
+        """Note a preparation, and whether a session was made."""
+        took_ns = max(end_ns - begin_ns, 0)
+        self._since_ns.pop(epoch, None)
+        self._took_ns[is_new].append(took_ns)
+        self._small_left_ns -= took_ns
+        self._rests_until_ns = end_ns + REST * took_ns
+
+    def batch_ran(self, took_ns: int) -> None:
+        """Note a batch."""
+        self._small_left_ns = max(took_ns // SMALL_SHARE, SMALL_NS)
+
+    def _expected_ns(self, *, is_new: bool) -> int:
+        return max(self._took_ns[is_new], default=0)
+
+    def _forced_ns(self, epoch: int) -> int:
+        patient_ns = self._since_ns[epoch] + PATIENCE_NS
+        return patient_ns if self._rests_until_ns is None else max(patient_ns, self._rests_until_ns)
