@@ -319,10 +319,14 @@ def serving(config: ServeConfig | None = None, policy: CountingPolicy | None = N
 
 
 class Asker:
-    """A robot that asks again in the moment it is answered, and checks every answer."""
+    """A robot that asks again in the moment it is answered, and checks every answer.
 
-    def __init__(self, client: RawClient, number: int) -> None:
+    Each of its observations has the same `changes`.
+    """
+
+    def __init__(self, client: RawClient, number: int, *, changes: Changes | None = None) -> None:
         self.client = client
+        self._changes = changes
         self.number = number
         self.replies = 0
         self.faults: list[str] = []
@@ -332,7 +336,7 @@ class Asker:
 
     def start(self) -> None:
         """Ask for the first time."""
-        self.client.send(float(self.number))
+        self.client.send(float(self.number), changes=self._changes)
 
     def _answered(self, reply: Reply) -> None:
         if reply.chunk is None:
