@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from vagus.clock import Clock, MonotonicClock
 from vagus.errors import PolicyError
 from vagus.policies.policy import Policy, Row, ServingMode
 from vagus.server.config import ServeConfig
@@ -264,6 +265,20 @@ def wait_until(is_true: Callable[[], bool]) -> None:
     pytest.fail("it did not happen")
 
 
+class PolicyClock(MonotonicClock):
+    """A clock that stands still, but for what the policy says that its work takes."""
+
+    def __init__(self) -> None:
+        self._now_ns = 10**12
+
+    def now_ns(self) -> int:
+        return self._now_ns
+
+    def work(self, milliseconds: float) -> None:
+        """Let so much time pass."""
+        self._now_ns += round(milliseconds * 1e6)
+
+
 class Stand:
     """A server on a network in memory, and the clients made for it."""
 
@@ -299,6 +314,13 @@ class Stand:
 
         wait_until(are_ready)
 
+    def wait_for_resets(self, count: int) -> None:
+        """Return when so many resets wait for the policy thread."""
+        pipeline = self.server._pipeline
+        assert pipeline is not None
+        shared = pipeline._shared
+        wait_until(lambda: sum(slot.reset is not None for slot in shared.slots) == count)
+
     def dropped(self, reason: str) -> int:
         return self.server.metrics.counter("dropped", reason)
 
@@ -307,12 +329,15 @@ class Stand:
 
 
 @contextlib.contextmanager
-def serving(config: ServeConfig | None = None, policy: CountingPolicy | None = None) -> Iterator[Stand]:
+def serving(
+    config: ServeConfig | None = None, policy: CountingPolicy | None = None, clock: Clock | None = None
+) -> Iterator[Stand]:
     """Run a server with a counting policy until the end of the block."""
     counting = policy or CountingPolicy()
     network = MemoryNetwork()
     factory: Policy[Calls] = counting
-    with Server(network.link("server"), lambda: factory, config or ServeConfig(warm_up=False)) as server:
+    cold = config or ServeConfig(warm_up=False)
+    with Server(network.link("server"), lambda: factory, cold, clock=clock) as server:
         assert server.wait_ready(PATIENCE_S)
         yield Stand(network, server, counting)
         counting.gate.set()
