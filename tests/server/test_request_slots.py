@@ -11,6 +11,7 @@ from vagus.server.request import DecodedRequest
 from vagus.server.request_slots import Disposition, RequestSlots
 from vagus.server.sessions import Session
 from vagus.server.slot import ReadyRequest, Slot, Stage
+from vagus.server.tenants import Tenant
 from vagus.server.validate import Terms
 from vagus.types import Observation
 from vagus.wire.schema import Header, Kind
@@ -32,7 +33,7 @@ REQUEST = DecodedRequest(
 def slots(*epochs: int) -> RequestSlots[None]:
     made: RequestSlots[None] = RequestSlots()
     for epoch in epochs:
-        made.open(Session(f"c{epoch}", "i", epoch, opened_ns=0, heard_ns=0), TERMS)
+        made.open(Session(f"c{epoch}", "i", epoch, Tenant(name=f"c{epoch}"), opened_ns=0, heard_ns=0), TERMS)
     return made
 
 
@@ -178,7 +179,7 @@ def test_a_newcomer_waits_for_those_who_were_ready_before_it() -> None:
         made.release(first)
     made.submit(first, queued(3))
     decode(made, first)
-    made.open(Session("new", "i", 9, opened_ns=0, heard_ns=0), TERMS)
+    made.open(Session("new", "i", 9, Tenant(name="new"), opened_ns=0, heard_ns=0), TERMS)
     newcomer = slot_of(made, 9)
     made.submit(newcomer, queued(1, epoch=9))
     request = made.take(newcomer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -11,13 +12,25 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from vagus.errors import SessionRefusedError
 from vagus.server.sessions import MAX_TOKENS, EpochSource, Found, Reminders, Session, SessionTable
+from vagus.server.tenants import Tenant, TenantTable
 
 GRACE_NS = 5_000
 IDLE_NS = 300_000
 
 
-def table(max_sessions: int = 4) -> SessionTable:
-    return SessionTable(max_sessions=max_sessions, grace_ns=GRACE_NS, idle_ns=IDLE_NS)
+def table(max_sessions: int = 4, tenants: Sequence[Tenant] = ()) -> SessionTable:
+    return SessionTable(
+        max_sessions=max_sessions, grace_ns=GRACE_NS, idle_ns=IDLE_NS, tenants=TenantTable(tenants)
+    )
+
+
+def refused(sessions: SessionTable, client: str) -> str:
+    """Return why this client gets no session."""
+    with pytest.raises(SessionRefusedError) as refusal:
+        sessions.open(client, "i", 4_000_000_000, 0)
+    assert refusal.value.code == "sessions_full"
+    assert [session for session in sessions if session.client == client] == []
+    return refusal.value.reason
 
 
 def test_a_session_is_found_by_its_client_and_epoch() -> None:
@@ -47,6 +60,72 @@ def test_the_same_instance_replaces_its_session_and_the_old_epoch_is_unknown() -
     assert sessions.find("arm", 8) is second
     assert sessions.find("arm", 7) is Found.UNKNOWN
     assert len(sessions) == 1
+
+
+LABS = (
+    Tenant(name="a", clients=("a-*",), max_sessions=2),
+    Tenant(name="b", clients=("b-*",), max_sessions=1),
+    Tenant(name="c", clients=("c-*",)),
+)
+
+
+def test_a_tenant_over_its_quota_is_told_so_and_the_others_are_not() -> None:
+    sessions = table(4, LABS)
+    first, _ = sessions.open("a-1", "i", 1, 0)
+    sessions.open("a-2", "i", 2, 0)
+    told = refused(sessions, "a-3")
+    assert "tenant 'a' has taken all 2 of its sessions" in told
+    assert "ask another replica, or raise the tenant's max_sessions" in told
+    assert sessions.open("b-1", "i", 3, 0)[0].tenant.name == "b"
+    assert sessions.close(first)
+    assert sessions.open("a-3", "i", 5, 0)[0].tenant.name == "a"
+    assert (sessions.count("a"), sessions.count("b"), sessions.count("c")) == (2, 1, 0)
+
+
+def test_a_robot_over_no_quota_may_come_back() -> None:
+    sessions = table(4, LABS)
+    sessions.open("b-1", "i", 1, 0)
+    assert sessions.open("b-1", "i", 2, 0)[0].epoch == 2
+    assert sessions.count("b") == 1
+    assert "'b' has taken all 1" in refused(sessions, "b-2")
+
+
+@pytest.mark.parametrize("flood", ["c", "stranger"])
+def test_who_has_no_quota_takes_no_place_that_is_kept(flood: str) -> None:
+    sessions = table(4, LABS)
+    sessions.open(f"{flood}-1", "i", 1, 0)
+    assert "kept for other tenants" in refused(sessions, f"{flood}-2")
+    for number, name in enumerate(("a-1", "a-2", "b-1"), start=2):
+        sessions.open(name, "i", number, 0)
+    assert "all 4 sessions are taken" in refused(sessions, f"{flood}-2")
+
+
+def test_quotas_above_the_places_keep_none() -> None:
+    sessions = table(2, LABS)
+    for number in (1, 2):
+        sessions.open(f"c-{number}", "i", number, 0)
+    assert "all 2 sessions are taken" in refused(sessions, "a-1")
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from("abcd"), st.integers(1, 3)), max_size=60))
+def test_no_flood_of_others_keeps_a_tenant_from_its_quota(moves: list[tuple[bool, str, int]]) -> None:
+    sessions = table(5, LABS)
+    for epoch, (opens, lab, number) in enumerate(moves, start=1):
+        client = f"{lab}-{number}"
+        known = {session.client: session for session in sessions}
+        if not opens and client in known:
+            sessions.close(known[client])
+        elif opens:
+            quota = {"a": 2, "b": 1}.get(lab)
+            is_promised = client in known or (quota is not None and sessions.count(lab) < quota)
+            try:
+                sessions.open(client, "i", epoch, 0)
+            except SessionRefusedError:
+                assert not is_promised
+        assert len(sessions) <= 5
+        for name in "abc":
+            own = [session for session in sessions if session.tenant.name == name]
+            assert len(own) == sessions.count(name) <= {"a": 2, "b": 1}.get(name, 5)
 
 
 def test_a_name_whose_owner_is_alive_is_in_use_however_long_it_was_silent() -> None:

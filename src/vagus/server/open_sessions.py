@@ -12,6 +12,7 @@ from vagus.server.config import ServeConfig
 from vagus.server.pipeline import Pipeline
 from vagus.server.session_log import SessionLog
 from vagus.server.sessions import EpochSource, Found, Opening, Session, SessionTable
+from vagus.server.tenants import TenantTable
 from vagus.server.validate import Offer, Terms, check_open
 from vagus.wire.schema import Ack, Capabilities, EventCode, OpenMessage
 
@@ -25,11 +26,12 @@ class OpenSessions(Generic[SessionT]):
 
     Args:
         config: settings of the server.
+        tenants: who belongs to whom.
         log: log of the sessions.
         clock: monotonic clock.
     """
 
-    def __init__(self, config: ServeConfig, log: SessionLog, clock: Clock) -> None:
+    def __init__(self, config: ServeConfig, tenants: TenantTable, log: SessionLog, clock: Clock) -> None:
         self._log = log
         self._clock = clock
         self._lock = threading.Lock()
@@ -37,6 +39,7 @@ class OpenSessions(Generic[SessionT]):
             max_sessions=config.max_sessions,
             grace_ns=seconds_to_ns(config.client_grace_s),
             idle_ns=seconds_to_ns(config.session_idle_timeout_s),
+            tenants=tenants,
         )
         self._epochs = EpochSource(secrets.token_bytes(16))
         self._pipeline: Pipeline[SessionT] | None = None

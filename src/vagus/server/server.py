@@ -35,6 +35,7 @@ from vagus.server.session_log import SessionLog
 from vagus.server.session_sweep import SessionSweep
 from vagus.server.status import Status
 from vagus.server.surface import Surface
+from vagus.server.tenants import TenantTable
 from vagus.server.validate import Offer
 from vagus.server.warmup import check_chunk_size, warm_up
 from vagus.threads import Threads, join_in
@@ -88,8 +89,9 @@ class Server(Generic[SessionT]):
         self._publisher = Publisher(link, self.key, self.metrics, self._threads)
         self._log_files = LogFiles(config, self.metrics, self._threads)
         self._outcomes = OutcomeLog(self.metrics, self._log_files.write)
+        self._tenants = TenantTable(config.tenants)
         log = SessionLog(self.metrics, self._log_files.write_event, self._clock)
-        self._sessions: OpenSessions[SessionT] = OpenSessions(config, log, self._clock)
+        self._sessions: OpenSessions[SessionT] = OpenSessions(config, self._tenants, log, self._clock)
         self._endpoints = Endpoints(self._sessions, publisher=self._publisher, log=log, threads=self._threads)
         self._sweeper = SessionSweep(link, self.key, self._sessions, publisher=self._publisher, log=log)
         self._session_log = log

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
 
 from vagus.errors import SessionRefusedError
+from vagus.server.tenants import Tenant, TenantTable
 from vagus.wire.schema import Ack, EventCode, OpenMessage
 
 __all__ = ["EpochSource", "Found", "Opening", "Reminders", "Session", "SessionTable"]
 
 MAX_TOKENS = 4096
 """Largest number of client tokens that are remembered; further clients are checked by their messages."""
+
+NO_TENANTS = TenantTable()
 
 EPOCHS = 2**32
 HALF_BITS = 16
@@ -66,6 +69,7 @@ class Session:
         client: segment of the client in its keys.
         instance: random id of the client process.
         epoch: random number of the session, never reused.
+        tenant: party that the robot belongs to.
         opened_ns: time at which it was opened.
         heard_ns: time of the client's last message.
         gone_ns: time since which the client's token is gone, or None.
@@ -76,6 +80,7 @@ class Session:
     client: str
     instance: str
     epoch: int
+    tenant: Tenant
     opened_ns: int
     heard_ns: int
     gone_ns: int | None = None
@@ -104,12 +109,17 @@ class SessionTable:
         max_sessions: largest number of open sessions.
         grace_ns: time that a client may be without its token, and for which it counts as recently heard.
         idle_ns: time without a message after which the token of a client is looked for.
+        tenants: who belongs to whom, with the quotas.
     """
 
-    def __init__(self, *, max_sessions: int, grace_ns: int, idle_ns: int) -> None:
+    def __init__(
+        self, *, max_sessions: int, grace_ns: int, idle_ns: int, tenants: TenantTable = NO_TENANTS
+    ) -> None:
         self.max_sessions = max_sessions
         self.exclusive_because = ""
         """Why there is but one session at a time; "" where that is the operator's number."""
+        self._tenants = tenants
+        self._by_tenant: Counter[str] = Counter()
         self._grace_ns = grace_ns
         self._idle_ns = idle_ns
         self._by_client: dict[str, Session] = {}
@@ -126,30 +136,55 @@ class SessionTable:
         """Open a session; return it and the session that it replaces.
 
         Raises:
-            SessionRefusedError: another process uses this client name, or all sessions are taken.
+            SessionRefusedError: another process uses this client name, or all sessions that the client's
+                tenant may have are taken.
         """
+        tenant = self._tenants.of(client)
         old = self._by_client.get(client)
         if old is not None and old.instance != instance and self._is_in_use(old, now_ns):
             raise SessionRefusedError(
                 EventCode.CLIENT_IN_USE.value,
                 f"another process is connected as {client!r}; give each robot its own --name",
             )
-        if old is None and len(self) >= self.max_sessions:
-            raise SessionRefusedError(EventCode.SESSIONS_FULL.value, self._why_full())
+        why_full = "" if old is not None else self._why_full(tenant)
+        if why_full:
+            raise SessionRefusedError(EventCode.SESSIONS_FULL.value, why_full)
         if old is not None:
             self.close(old)
-        session = Session(client, instance, epoch, opened_ns=now_ns, heard_ns=now_ns)
+        session = Session(client, instance, epoch, tenant, opened_ns=now_ns, heard_ns=now_ns)
         self._by_client[client] = session
+        self._by_tenant[tenant.name] += 1
         self._by_epoch[epoch] = session
         return session, old
 
-    def _why_full(self) -> str:
-        if self.exclusive_because:
+    def _why_full(self, tenant: Tenant) -> str:
+        """Return why this tenant gets no further session now; "": it gets one."""
+        if tenant.max_sessions is not None and self._by_tenant[tenant.name] >= tenant.max_sessions:
+            return (
+                f"tenant {tenant.name!r} has taken all {tenant.max_sessions} of its sessions; end one, ask "
+                "another replica, or raise the tenant's max_sessions"
+            )
+        if len(self) >= self.max_sessions and self.exclusive_because:
             return (
                 f"this policy serves one robot at a time, because {self.exclusive_because}; for each further "
                 "robot start one more `vagus serve`"
             )
-        return f"all {self.max_sessions} sessions are taken; ask another replica, or raise max_sessions"
+        if len(self) >= self.max_sessions:
+            return f"all {self.max_sessions} sessions are taken; ask another replica, or raise max_sessions"
+        kept = self._tenants.kept(self.max_sessions)
+        free = (
+            self.max_sessions - len(self) - sum(most - self._by_tenant[name] for name, most in kept.items())
+        )
+        if tenant.name not in kept and free <= 0:
+            return (
+                f"the free ones of the {self.max_sessions} sessions are kept for other tenants than "
+                f"{tenant.name!r}; ask another replica, or raise max_sessions"
+            )
+        return ""
+
+    def count(self, tenant: str) -> int:
+        """Return the number of open sessions of a tenant."""
+        return self._by_tenant[tenant]
 
     def find(self, client: str, epoch: int) -> Session | Found:
         """Return the session of `client` if `epoch` is its epoch, otherwise the reason why not."""
@@ -168,6 +203,9 @@ class SessionTable:
             return False
         del self._by_client[session.client]
         del self._by_epoch[session.epoch]
+        self._by_tenant[session.tenant.name] -= 1
+        if not self._by_tenant[session.tenant.name]:
+            del self._by_tenant[session.tenant.name]  # without tenants, clients choose these names
         return True
 
     def token_changed(self, client: str, instance: str, now_ns: int, *, is_alive: bool) -> None:
