@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
+from collections.abc import Mapping
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vagus.clock import NS_PER_MS
-from vagus.server.fair_queue import FairQueue
+from vagus.server.fair_queue import FairQueue, Waiting
+from vagus.server.tenants import Tenant
 
 
 class HandClock:
@@ -22,30 +25,53 @@ class HandClock:
         raise AssertionError("nobody waits here")
 
 
-def queue(clock: HandClock | None = None, *, per_client: int = 9, capacity: int = 99) -> FairQueue[str]:
-    return FairQueue(clock or HandClock(), per_client=per_client, capacity=capacity)
+class Queue(FairQueue[str]):
+    """A queue of words; a client is its own tenant, or of the one before a dash."""
+
+    weights: Mapping[str, float] = {}
+
+    def add(self, client: str, item: str, size: int = 0) -> bool:
+        return self.put(self.of(client, item, size))
+
+    def next(self) -> tuple[str, str]:
+        taken = self.take()
+        assert taken is not None
+        return taken.client, taken.item
+
+    def note(self, client: str, cost_ns: int) -> None:
+        self.used(self.of(client), cost_ns)
+
+    def of(self, client: str, item: str = "", size: int = 0) -> Waiting[str]:
+        name = client.partition("-")[0]
+        return Waiting(Tenant(name=name, weight=self.weights.get(name, 1.0)), client, item, size)
+
+
+def queue(
+    clock: HandClock | None = None, *, per_client: int = 9, capacity: int = 99, per_tenant: int | None = None
+) -> Queue:
+    return Queue(clock or HandClock(), per_client=per_client, capacity=capacity, per_tenant=per_tenant)
 
 
 def test_items_of_one_client_keep_their_order() -> None:
     waiting = queue()
     for name in "abc":
-        assert waiting.put("arm", name)
-    assert [waiting.take() for _ in range(3)] == [("arm", "a"), ("arm", "b"), ("arm", "c")]
+        assert waiting.add("arm", name)
+    assert [waiting.next() for _ in range(3)] == [("arm", "a"), ("arm", "b"), ("arm", "c")]
 
 
 def test_whoever_used_least_is_next_and_of_equals_whoever_wants_least() -> None:
     waiting = queue()
-    waiting.used("heavy", 50 * NS_PER_MS)
-    waiting.put("heavy", "h")
-    waiting.put("large", "l", size=1000)
-    waiting.put("small", "s", size=10)
-    assert [waiting.take() for _ in range(3)] == [("small", "s"), ("large", "l"), ("heavy", "h")]
+    waiting.note("heavy", 50 * NS_PER_MS)
+    waiting.add("heavy", "h")
+    waiting.add("large", "l", size=1000)
+    waiting.add("small", "s", size=10)
+    assert [waiting.next() for _ in range(3)] == [("small", "s"), ("large", "l"), ("heavy", "h")]
 
 
 def test_there_is_room_for_so_many_of_one_and_of_all() -> None:
     waiting = queue(per_client=2, capacity=3)
-    assert [waiting.put("arm", "x") for _ in range(3)] == [True, True, False]
-    assert [waiting.put("leg", "x") for _ in range(2)] == [True, False]
+    assert [waiting.add("arm", "x") for _ in range(3)] == [True, True, False]
+    assert [waiting.add("leg", "x") for _ in range(2)] == [True, False]
 
 
 def test_a_closed_queue_wakes_whoever_waits_and_takes_nothing() -> None:
@@ -55,7 +81,42 @@ def test_a_closed_queue_wakes_whoever_waits_and_takes_nothing() -> None:
     waiting.close()
     thread.join()
     assert got == [None]
-    assert not waiting.put("arm", "x")
+    assert not waiting.add("arm", "x")
+
+
+def test_there_is_room_for_so_many_of_a_tenant() -> None:
+    waiting = queue(per_tenant=3)
+    assert [waiting.add(f"a-{number}", "x") for number in range(4)] == [True] * 3 + [False]
+    assert waiting.add("b-1", "x")
+    waiting.next()
+    waiting.next()
+    assert waiting.add("a-9", "x")
+
+
+def shared(rounds: int, robots: Mapping[str, int], weights: Mapping[str, float]) -> Counter[str]:
+    """Return how often each client was served of robots that always want more, at 10 ms each."""
+    clock = HandClock()
+    waiting, served = queue(clock, per_client=1), Counter[str]()
+    waiting.weights = weights
+    for _ in range(rounds):
+        for tenant, count in robots.items():
+            for number in range(count):
+                waiting.add(f"{tenant}-{number}", "x")
+        client, _ = waiting.next()
+        clock.time_ns += 10 * NS_PER_MS
+        waiting.note(client, 10 * NS_PER_MS)
+        served[client] += 1
+    return served
+
+
+def test_tenants_share_by_weight_and_not_by_the_number_of_their_robots() -> None:
+    served = shared(2000, {"a": 1, "b": 10, "c": 2}, {"a": 2.0})
+    of = {tenant: sum(n for client, n in served.items() if client.startswith(tenant)) for tenant in "abc"}
+    assert 0.47 < of["a"] / 2000 < 0.53
+    assert 0.22 < of["b"] / 2000 < 0.28
+    assert 0.22 < of["c"] / 2000 < 0.28
+    of_b = [served[f"b-{number}"] for number in range(10)]
+    assert max(of_b) - min(of_b) <= 2
 
 
 class Work:
@@ -70,17 +131,16 @@ class Work:
     def step(self) -> str:
         """Work on what is next and return whose it was."""
         for number in range(self.attackers):
-            self.waiting.put(f"attacker {number}", "dear")
-        taken = self.waiting.take()
-        assert taken is not None
-        cost_ns = NS_PER_MS if taken[0] == "honest" else self.cost_ms * NS_PER_MS
+            self.waiting.add(f"attacker {number}", "dear")
+        client, _ = self.waiting.next()
+        cost_ns = NS_PER_MS if client == "honest" else self.cost_ms * NS_PER_MS
         self.clock.time_ns += cost_ns
-        self.waiting.used(taken[0], cost_ns)
-        return taken[0]
+        self.waiting.note(client, cost_ns)
+        return client
 
     def ask(self) -> int:
         """Return how many pieces of others came first."""
-        self.waiting.put("honest", "cheap")
+        self.waiting.add("honest", "cheap")
         ahead = 0
         while self.step() != "honest":
             ahead += 1

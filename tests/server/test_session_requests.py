@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Sequence
 
 from vagus.clock import MonotonicClock
 from vagus.server.session_requests import CAPACITY, OPEN_BURST, PER_CLIENT, SessionRequests
+from vagus.server.tenants import Tenant, TenantTable
 from vagus.threads import Threads
 from vagus.transport.link import Query
 
@@ -41,8 +43,8 @@ class Worker:
             raise SystemExit("a bug")
 
 
-def started(worker: Worker) -> SessionRequests:
-    desk = SessionRequests(worker, Threads(MonotonicClock()))
+def started(worker: Worker, tenants: Sequence[Tenant] = ()) -> SessionRequests:
+    desk = SessionRequests(worker, TenantTable(tenants), Threads(MonotonicClock()))
     desk.start()
     assert desk.put("first", Asked("first"))
     assert worker.entered.wait(PATIENCE_S)
@@ -55,6 +57,19 @@ def test_what_waits_is_bounded_for_each_client_and_for_all() -> None:
     assert [desk.put("arm", Asked("x")) for _ in range(PER_CLIENT + 1)] == [True] * PER_CLIENT + [False]
     taken = [desk.put(f"{number}", Asked("x")) for number in range(CAPACITY)]
     assert taken.count(True) == CAPACITY - PER_CLIENT
+    worker.gate.set()
+    desk.stop(PATIENCE_S)
+
+
+def test_a_tenant_that_fills_its_places_leaves_those_of_the_others() -> None:
+    worker = Worker()
+    desk = started(worker, [Tenant(name="a", clients=("a-*",)), Tenant(name="b", clients=("b-*",))])
+    taken = [desk.put(f"a-{number}", Asked("a")) for number in range(CAPACITY)]
+    assert taken.count(True) == CAPACITY // 3
+    for client in ("b-1", "stranger"):
+        assert [desk.put(client, Asked(client)) for _ in range(PER_CLIENT + 1)] == [True] * PER_CLIENT + [
+            False
+        ]
     worker.gate.set()
     desk.stop(PATIENCE_S)
 
@@ -88,4 +103,4 @@ def test_small_requests_come_before_large_ones_and_a_bug_costs_one() -> None:
 
 
 def test_a_desk_that_was_never_opened_can_be_closed() -> None:
-    SessionRequests(Worker(), Threads(MonotonicClock())).stop(PATIENCE_S)
+    SessionRequests(Worker(), TenantTable(), Threads(MonotonicClock())).stop(PATIENCE_S)

@@ -61,7 +61,7 @@ class Decoding(Generic[SessionT]):
 
     def put(self, slot: Slot[SessionT]) -> None:
         """Decode the newest request of a slot as soon as a thread is free."""
-        self._pool.put(slot.session.client, slot)
+        self._pool.put(slot.session.tenant, slot.session.client, slot)
 
     def release(self, slot: Slot[SessionT]) -> None:
         """Note that a request is finished, and decode the next one, if there is one."""

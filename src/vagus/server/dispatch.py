@@ -102,17 +102,18 @@ class Dispatcher(Generic[SessionT]):
         """Note that a preparation was made."""
         session = done.slot.session
         self._pace.ran(session.epoch, is_new=done.is_new, begin_ns=begin_ns, end_ns=end_ns)
-        self._shares.add(session.client, end_ns - begin_ns, end_ns)
+        self._shares.add(session.tenant.name, end_ns - begin_ns, end_ns, weight=session.tenant.weight)
         self._slots.changes += 1
 
     def ran(self, batch: BatchRows[SessionT], run: BatchRun, now_ns: int) -> None:
-        """Note the time of a batch: for the predictions, and for the share of each robot."""
+        """Note the time of a batch: for the predictions, and for the share of each tenant."""
         for call in run.calls:
             if call.is_complete:
                 self._profile.note(call.rows, call.took_ms, batch[0][1].batch_key)
         self._pace.batch_ran(run.inference_ns)
         for slot, _ in batch:
-            self._shares.add(slot.session.client, run.inference_ns // len(batch), now_ns)
+            tenant = slot.session.tenant
+            self._shares.add(tenant.name, run.inference_ns // len(batch), now_ns, weight=tenant.weight)
 
     def _batch_or_wait(
         self, ready: Mapping[int, tuple[Slot[SessionT], ReadyRequest]], now_ns: int
@@ -138,7 +139,7 @@ class Dispatcher(Generic[SessionT]):
     def _candidates(
         self, ready: Mapping[int, tuple[Slot[SessionT], ReadyRequest]], now_ns: int
     ) -> dict[int, Candidate]:
-        tenants = {slot.session.client for slot, _ in ready.values()}
+        tenants = {slot.session.tenant.name for slot, _ in ready.values()}
         shares = {tenant: self._shares.used_ns(tenant, now_ns) / NS_PER_S for tenant in tenants}
         return {
             epoch: Candidate(
@@ -147,8 +148,9 @@ class Dispatcher(Generic[SessionT]):
                 request.ready_ns,
                 request.due_ns,
                 batch_key=_key(slot, request),
-                tenant=slot.session.client,
-                share=shares[slot.session.client],
+                tenant=slot.session.tenant.name,
+                weight=slot.session.tenant.weight,
+                share=shares[slot.session.tenant.name],
             )
             for epoch, (slot, request) in ready.items()
         }

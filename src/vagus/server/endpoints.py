@@ -15,6 +15,7 @@ from vagus.server.publisher import Publisher
 from vagus.server.session_log import SessionLog
 from vagus.server.session_requests import OPENS_PER_S, SessionRequests
 from vagus.server.sessions import Found, Reminders
+from vagus.server.tenants import TenantTable
 from vagus.threads import Threads
 from vagus.transport.keys import client_segment
 from vagus.transport.link import Query, Sample
@@ -52,6 +53,7 @@ class Endpoints(Generic[SessionT]):
 
     Args:
         sessions: the open sessions.
+        tenants: who belongs to whom.
         publisher: publisher of the answers.
         log: log of the sessions.
         threads: the threads of the server, to which the own thread is added, and their clock.
@@ -61,6 +63,7 @@ class Endpoints(Generic[SessionT]):
         self,
         sessions: OpenSessions[SessionT],
         *,
+        tenants: TenantTable,
         publisher: Publisher,
         log: SessionLog,
         threads: Threads,
@@ -70,7 +73,7 @@ class Endpoints(Generic[SessionT]):
         self._log = log
         self._clock = threads.clock
         self._lock = threading.Lock()
-        self._desk = SessionRequests(self._answer_session, threads)
+        self._desk = SessionRequests(self._answer_session, tenants, threads)
         self._reminders = Reminders(interval_ns=REMINDER_NS, max_clients=MAX_REMINDED)
 
     def refuse(self) -> None:

@@ -92,7 +92,9 @@ class Server(Generic[SessionT]):
         self._tenants = TenantTable(config.tenants)
         log = SessionLog(self.metrics, self._log_files.write_event, self._clock)
         self._sessions: OpenSessions[SessionT] = OpenSessions(config, self._tenants, log, self._clock)
-        self._endpoints = Endpoints(self._sessions, publisher=self._publisher, log=log, threads=self._threads)
+        self._endpoints = Endpoints(
+            self._sessions, tenants=self._tenants, publisher=self._publisher, log=log, threads=self._threads
+        )
         self._sweeper = SessionSweep(link, self.key, self._sessions, publisher=self._publisher, log=log)
         self._session_log = log
         self._surface: Surface[SessionT] = Surface(link, self.key, self._threads)

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable
 
 from vagus.clock import NS_PER_MS, NS_PER_S
-from vagus.server.fair_queue import Allowance, FairQueue
+from vagus.server.fair_queue import Allowance, FairQueue, Waiting
+from vagus.server.tenants import TenantTable
 from vagus.threads import Threads
 from vagus.transport.link import Query
 
@@ -31,16 +32,23 @@ class SessionRequests:
 
     Args:
         work: function that answers one request; if it raises, only this request is lost.
+        tenants: who belongs to whom; each tenant has an equal part of the places.
         threads: the threads of the server, to which this thread is added, and their clock.
     """
 
-    def __init__(self, work: Callable[[Query], None], threads: Threads) -> None:
+    def __init__(self, work: Callable[[Query], None], tenants: TenantTable, threads: Threads) -> None:
         self._work = work
         self._group = threads
         self._clock = threads.clock
         self._lock = threading.Lock()
         self._allowance = Allowance(burst=OPEN_BURST, per_s=OPENS_PER_S)
-        self._queue: FairQueue[Query] = FairQueue(threads.clock, per_client=PER_CLIENT, capacity=CAPACITY)
+        self._tenants = tenants
+        self._queue: FairQueue[Query] = FairQueue(
+            threads.clock,
+            per_client=PER_CLIENT,
+            capacity=CAPACITY,
+            per_tenant=CAPACITY // max(len(tenants.labels), 1),
+        )
         self._stopping = threading.Event()
         self._thread = threads.make("vagus-sessions", self._run)
 
@@ -52,7 +60,8 @@ class SessionRequests:
         """Add a request of a client; return False if it asks too often or too many requests wait."""
         with self._lock:
             is_allowed = self._allowance.take(client, self._clock.now_ns())
-        return is_allowed and self._queue.put(client, query, size=len(query.payload))
+        waiting = Waiting(self._tenants.of(client), client, query, len(query.payload))
+        return is_allowed and self._queue.put(waiting)
 
     def stop(self, timeout_s: float) -> None:
         """End the thread; waiting requests get no answer."""
@@ -63,11 +72,10 @@ class SessionRequests:
 
     def _run(self) -> None:
         while (taken := self._queue.take()) is not None:
-            client, query = taken
             begin_ns = self._clock.now_ns()
             with self._group.going_on("answering a session request"):
-                self._work(query)
+                self._work(taken.item)
             took_ns = self._clock.now_ns() - begin_ns
-            self._queue.used(client, took_ns)
+            self._queue.used(taken, took_ns)
             if took_ns > LONG_NS:
                 self._stopping.wait(min(REST * took_ns / NS_PER_S, MAX_REST_S))
