@@ -148,7 +148,9 @@ SAMPLES: dict[str, msgspec.Struct] = {
         min_interval_ms=300.0,
         load=_LOAD,
     ),
-    "event": EventMessage(code="overloaded", message="64 sessions are waiting", seq=7, target="gpu-2-9f3c"),
+    "event": EventMessage(
+        code="overloaded", message="64 sessions are waiting", seq=7, target="gpu-2-9f3c", pause_ms=250.0
+    ),
     "open": _OPEN,
     "session_open": SessionRequest(open=_OPEN),
     "session_close": SessionRequest(close=CloseMessage(epoch=0xDEADBEEF)),

@@ -23,6 +23,7 @@ from vagus.server.scheduler import Batch, Candidate, Decision, Scheduler, Wait, 
 from vagus.server.sessions import Session
 from vagus.server.slot import EpisodeState, PendingReset, Slot
 from vagus.server.slot import ReadyRequest as Ready
+from vagus.server.tenants import Tenant
 from vagus.server.validate import Terms
 from vagus.types import ActionChunk, Observation
 from vagus.wire.schema import Header, Kind, LatencyRow
@@ -54,6 +55,10 @@ class Watching:
         return self.first.pop(0) if self.first else round_robin(ready, profile, now_ns, max_batch=max_batch)
 
 
+def _session(epoch: int, tenant: Tenant) -> Session:
+    return Session(f"arm{epoch}", "i", epoch, tenant, opened_ns=0, heard_ns=0)
+
+
 @dataclass
 class Desk:
     """Slots, a dispatcher, and a policy thread whose work takes as long as the test says."""
@@ -78,8 +83,11 @@ class Desk:
         )
         self.dispatcher: Dispatcher[None] = Dispatcher(self.slots, options, self.faults.append)
 
-    def robot(self, epoch: int, *, is_prepared: bool = True) -> Slot[None]:
-        self.slots.open(Session(f"arm{epoch}", "i", epoch, opened_ns=0, heard_ns=0), TERMS)
+    def robot(self, epoch: int, *, is_prepared: bool = True, tenant: Tenant | None = None) -> Slot[None]:
+        self.slots.open(
+            _session(epoch, tenant or Tenant(name=f"arm{epoch}")),
+            TERMS,
+        )
         slot = self.slots.slot(epoch)
         assert slot is not None
         if is_prepared:
@@ -176,6 +184,25 @@ def test_a_batch_is_charged_to_its_rows_in_equal_parts_and_a_boundary_to_its_rob
     desk.epochs()
     used = {candidate.epoch: candidate.share for candidate in scheduler.asked[-1]}
     assert used == {1: pytest.approx(0.2, rel=0.2), 2: pytest.approx(0.5, rel=0.2)}
+
+
+def test_the_robots_of_a_tenant_have_one_share_which_its_weight_divides() -> None:
+    scheduler = Watching()
+    desk = Desk(scheduler)
+    lab, other = Tenant(name="lab", weight=4.0), Tenant(name="other")
+    robots = [desk.robot(1, tenant=lab), desk.robot(2, tenant=lab), desk.robot(3, tenant=other)]
+    desk.run([(robot, desk.ask(robot)) for robot in robots], took_ms=600)
+    for robot in robots:
+        desk.ask(robot)
+    desk.epochs()
+    told = scheduler.asked[-1]
+    assert [(candidate.tenant, candidate.weight) for candidate in told] == [
+        ("lab", 4.0),
+        ("lab", 4.0),
+        ("other", 1.0),
+    ]
+    shares = [candidate.share for candidate in told]
+    assert shares == [pytest.approx(used, rel=0.2) for used in (0.1, 0.1, 0.2)]
 
 
 def test_a_robot_that_made_the_policy_raise_gets_a_batch_of_its_own() -> None:

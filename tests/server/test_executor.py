@@ -22,6 +22,7 @@ from vagus.server.request import DecodedRequest
 from vagus.server.served_policy import ServedPolicy
 from vagus.server.sessions import Session
 from vagus.server.slot import ReadyRequest, Slot
+from vagus.server.tenants import Tenant
 from vagus.server.validate import Terms
 from vagus.types import ActionChunk, Observation
 from vagus.wire.schema import Header, Kind
@@ -81,7 +82,7 @@ def row_of(epoch: int, state: float) -> tuple[Slot[Calls], ReadyRequest]:
         traceparent=None,
     )
     queued = QueuedRequest(Header(Kind.OBSERVATION, 1, 0, 0, epoch), b"", arrived_ns=0)
-    session = Session(f"arm{epoch}", "i", epoch, opened_ns=0, heard_ns=0)
+    session = Session(f"arm{epoch}", "i", epoch, Tenant(name=f"arm{epoch}"), opened_ns=0, heard_ns=0)
     return Slot(session, TERMS, last_served=0), ReadyRequest(queued, request, decode_ns=0, ready_ns=0)
 
 

@@ -185,7 +185,7 @@ def test_a_name_longer_than_any_that_is_given_is_nobodys() -> None:
         for _ in range(3):
             link.token(f"{path}/i1/alive")
             link.publish(f"{path}/obs", header=bytes(27), payload=b"", delivery=Delivery.OBSERVATION)
-        assert stand.server._sessions._table._tokens == set()
+        assert stand.server._reception.sessions._table._tokens == set()
         assert stand.opened("good").ask(1.0).chunk is not None
 
 

@@ -33,7 +33,7 @@ def pipeline_of(stand: Stand) -> Pipeline[list[int]]:
 
 
 def session_of(stand: Stand, name: str, epoch: int) -> Session:
-    session = stand.server._sessions.find(name, epoch)
+    session = stand.server._reception.sessions.find(name, epoch)
     assert not isinstance(session, Found)
     return session
 

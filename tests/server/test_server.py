@@ -327,7 +327,7 @@ def test_headers_of_another_kind_or_length_are_dropped() -> None:
         client = stand.opened("arm")
         client.send(1.0, header=Header(Kind.CHUNK, 1, 0, 0, client.epoch))
         client.send(1.0, header=Header(Kind.OBSERVATION, 0, 0, 0, client.epoch))
-        server_link = stand.server._endpoints
+        server_link = stand.server._reception.endpoints
         server_link.on_observation(Sample(client.keys.observation, b"short", b""))
         server_link.on_observation(Sample("elsewhere", b"", b""))
         assert stand.dropped("malformed_header") == 4
@@ -616,7 +616,7 @@ def test_a_client_that_is_gone_is_swept_after_its_grace_and_one_that_is_not_is_k
         gone, there = stand.opened("gone"), stand.opened("there")
         gone.token.undeclare()
         # a token that vanished for the watch only: the network is asked before anybody is closed
-        stand.server._endpoints.on_token(there.keys.alive(there.instance), False)
+        stand.server._reception.endpoints.on_token(there.keys.alive(there.instance), False)
         wait_until(lambda: stand.server.load().sessions == 1)
         assert there.ask(1.0).values == [1.0, 1.0]
         assert stand.server.metrics.counter("closed", "gone") == 1
@@ -625,14 +625,14 @@ def test_a_client_that_is_gone_is_swept_after_its_grace_and_one_that_is_not_is_k
 def test_a_paused_robot_keeps_its_place_while_its_token_is_there() -> None:
     with serving(ServeConfig(warm_up=False, client_grace_s=0.001, session_idle_timeout_s=0.001)) as stand:
         paused = stand.opened("paused")
-        session = stand.server._sessions.find("paused", paused.epoch)
+        session = stand.server._reception.sessions.find("paused", paused.epoch)
         assert isinstance(session, Session)
         for _ in range(3):
             confirmed_ns = session.confirmed_ns
             wait_until(lambda: session.confirmed_ns > confirmed_ns)  # noqa: B023 - waited for at once
         assert paused.ask(1.0).values == [1.0, 1.0]
         # its token vanishes and the watch misses it: the network is asked, and it loses its place
-        stand.server._sessions.token_changed = lambda *_, **__: None  # type: ignore[method-assign]
+        stand.server._reception.sessions.token_changed = lambda *_, **__: None  # type: ignore[method-assign]
         paused.token.undeclare()
         wait_until(lambda: stand.server.load().sessions == 0)
         assert stand.server.metrics.counter("closed", "idle") == 1
@@ -655,16 +655,16 @@ def test_nobody_is_closed_while_the_network_is_away() -> None:
         stand.opened("arm")
         link = stand.server._link
         link.cut()  # type: ignore[attr-defined]
-        stand.server._endpoints.on_token(stand.server.key.client("arm").alive("i1"), False)
+        stand.server._reception.endpoints.on_token(stand.server.key.client("arm").alive("i1"), False)
         for _ in range(3):
-            stand.server._sweeper.sweep()
+            stand.server._reception.sweep.sweep()
         assert stand.server.load().sessions == 1
 
 
 def test_a_sweep_never_closes_a_replacement() -> None:
     with serving() as stand:
         client = stand.opened("arm")
-        sessions = stand.server._sessions
+        sessions = stand.server._reception.sessions
         old = sessions.find("arm", client.epoch)
         client.open()
         assert not sessions.end(old, "gone")  # type: ignore[arg-type]

@@ -32,7 +32,7 @@ def test_the_rest_is_one_tenant_where_there_are_tenants() -> None:
     assert table.of("desk") is table.of("la")
     assert table.of("desk").name == OTHER
     assert table.labels == ("lab", OTHER)
-    assert [table.label(table.of(client)) for client in ("lab-1", "desk")] == ["lab", OTHER]
+    assert [table.of(client).label for client in ("lab-1", "desk")] == ["lab", OTHER]
 
 
 def test_a_tenant_may_have_the_rest() -> None:
@@ -43,7 +43,7 @@ def test_a_tenant_may_have_the_rest() -> None:
 def test_without_tenants_each_client_is_its_own() -> None:
     table = TenantTable()
     assert [table.of(name).name for name in ("arm", "leg")] == ["arm", "leg"]
-    assert table.label(table.of("arm")) == ""
+    assert table.of("arm").label == ""
     assert table.labels == ()
 
 

@@ -41,7 +41,7 @@ UNPACED: dict[str, dict[str, object]] = {
     "OpenMessage": {"execute_horizon": 0, "round_trip_ms": 0.0, "can_move": False},
     "Ack": {"execute_horizon": 0},
     "Capabilities": {"decode_per_s": 0.0},
-    "EventMessage": {"target": ""},
+    "EventMessage": {"target": "", "pause_ms": 0.0},
 }
 """Message → fields by which servers share robots: when to ask, how a robot fared, what a server can bear."""
 

@@ -35,6 +35,7 @@ CLIENT: Mapping[str, str] = {
     "drafts_failed": "requests without pictures: a camera failed",
     "rejected_chunks": "chunks that were refused, for whatever reason below",
     "requests_refused": "requests that the server answered with an event instead of a chunk",
+    "requests_deferred": "requests that the server put off, because the robot's tenant is above its quota",
     "rejected_malformed": "messages that cannot be read",
     "rejected_shape": "chunks of another width or length",
     "rejected_step": "chunks for another step than was asked for",

@@ -35,6 +35,7 @@ class AuditLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     superseded: int = 0
     traceparent: str | None = None
     message: str = ""
+    tenant: str = ""
 
 
 class AuditEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -42,7 +43,7 @@ class AuditEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     ts: str
     event: str
-    """opened, refused, closed, misrouted, unknown_session, draining or stopped."""
+    """opened, refused, closed, misrouted, unknown_session, over_quota, draining or stopped."""
     session: str = ""
     client: str = ""
     epoch: int = 0
@@ -54,6 +55,7 @@ class AuditEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Features that the operator vouches for: without a stated unit, a limit or feedback."""
     image_codec: str = ""
     uses_rtc: bool = False
+    tenant: str = ""
     replaces: str = ""
     """Older session of the same client, which this session replaced."""
     code: str = ""
@@ -87,6 +89,7 @@ def line_of(outcome: Outcome) -> AuditLine:
         superseded=outcome.superseded,
         traceparent=outcome.traceparent,
         message=outcome.message,
+        tenant=outcome.tenant,
     )
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import threading
 from typing import Generic, TypeVar
 
-from vagus.clock import NS_PER_S
+from vagus.clock import NS_PER_MS, NS_PER_S
 from vagus.errors import ProtocolError, SessionRefusedError
 from vagus.server.open_sessions import OpenSessions
 from vagus.server.publisher import Publisher
+from vagus.server.request_quota import MIN_PAUSE_NS, RequestQuotas
 from vagus.server.session_log import SessionLog
 from vagus.server.session_requests import OPENS_PER_S, SessionRequests
-from vagus.server.sessions import Found, Reminders
+from vagus.server.sessions import Found, Reminders, Session
 from vagus.server.tenants import TenantTable
 from vagus.threads import Threads
 from vagus.transport.keys import client_segment
@@ -38,6 +39,9 @@ SessionT = TypeVar("SessionT")
 
 REMINDER_NS = NS_PER_S
 """Shortest time between two events `unknown_session` to one client: one second."""
+
+MAX_PAUSED = 4096
+"""Largest number of robots above their tenant's quota that are told at once."""
 
 MAX_REMINDED = 256
 """Largest number of unknown clients that are remembered."""
@@ -74,6 +78,8 @@ class Endpoints(Generic[SessionT]):
         self._clock = threads.clock
         self._lock = threading.Lock()
         self._desk = SessionRequests(self._answer_session, tenants, threads)
+        self._quotas = RequestQuotas()
+        self._refusals = Reminders(interval_ns=MIN_PAUSE_NS, max_clients=MAX_PAUSED)
         self._reminders = Reminders(interval_ns=REMINDER_NS, max_clients=MAX_REMINDED)
 
     def refuse(self) -> None:
@@ -152,8 +158,29 @@ class Endpoints(Generic[SessionT]):
         session, pipeline = self._sessions.find(client, header.epoch), self._sessions.pipeline
         if isinstance(session, Found):
             self._turn_away(client, header, session)
-        elif pipeline is not None:
+        elif pipeline is not None and not self._must_pause(session, header):
             pipeline.submit(session, header, sample.payload)
+
+    def _must_pause(self, session: Session, header: Header) -> bool:
+        """Return whether a request is above the quota of its tenant; if so, it is refused here."""
+        tenant, now_ns = session.tenant, self._clock.now_ns()
+        if tenant.max_requests_per_s is None:
+            return False
+        with self._lock:
+            pause_ns = self._quotas.pause_ns(tenant, session.client, now_ns)
+            is_told = pause_ns > 0 and self._refusals.is_due(session.client, now_ns)
+        if not pause_ns:
+            return False
+        self._log.over_quota(session)
+        if is_told:  # whoever pauses is always told; whoever does not costs no more than ten events a second
+            reason = (
+                f"tenant {tenant.name!r} is above its {tenant.max_requests_per_s:g} requests per second; ask "
+                f"again in {pause_ns / NS_PER_S:.1f} s, or raise the tenant's max_requests_per_s"
+            )
+            self._publisher.event(
+                session.client, header, EventCode.OVERLOADED, reason, pause_ms=pause_ns / NS_PER_MS
+            )
+        return True
 
     def on_token(self, key: str, is_alive: bool) -> None:  # noqa: FBT001 - the link's signature
         """Note that the token of a client process appeared or disappeared."""

@@ -50,6 +50,11 @@ class OpenSessions(Generic[SessionT]):
         with self._lock:
             return len(self._table)
 
+    def count(self, tenant: str) -> int:
+        """Return the number of open sessions of a tenant."""
+        with self._lock:
+            return self._table.count(tenant)
+
     @property
     def pipeline(self) -> Pipeline[SessionT] | None:
         """The pipeline that serves them; None before the first session."""

@@ -52,12 +52,18 @@ class Rank(enum.IntEnum):
 
 
 class Publisher:
-    """Publisher of chunks, events and answers to queries. It cuts their texts to the limits of the wire."""
+    """Publisher of chunks, events and answers to queries. It cuts their texts to the limits of the wire.
+
+    Attributes:
+        link: the network link.
+        server: keys of this server.
+        metrics: metrics of the server.
+    """
 
     def __init__(self, link: Link, server: ServerKey, metrics: ServerMetrics, threads: Threads) -> None:
-        self._link = link
-        self._server = server
-        self._metrics = metrics
+        self.link = link
+        self.server = server
+        self.metrics = metrics
         self._background: BackgroundQueue[Callable[[], None]] = BackgroundQueue(
             "vagus-publish",
             self._send,
@@ -84,13 +90,27 @@ class Publisher:
         """
         return self._publish(client, msgspec.structs.replace(header, kind=Kind.CHUNK), message)
 
-    def event(self, client: str, header: Header, code: EventCode, message: str, *, target: str = "") -> bytes:
+    def event(
+        self,
+        client: str,
+        header: Header,
+        code: EventCode,
+        message: str,
+        *,
+        target: str = "",
+        pause_ms: float = 0.0,
+    ) -> bytes:
         """Send an event that answers the request with `header` (seq 0: the event is about the session).
 
-        `target` is the server that a robot is invited to, with EventCode.MOVE.
+        `target` is the server that a robot is invited to, with EventCode.MOVE; `pause_ms` is the time until
+        it may ask again, with EventCode.OVERLOADED.
         """
         event = EventMessage(
-            code=code.value, message=_shown(message, MAX_REASON), seq=header.seq, target=target
+            code=code.value,
+            message=_shown(message, MAX_REASON),
+            seq=header.seq,
+            target=target,
+            pause_ms=pause_ms,
         )
         return self._publish(client, msgspec.structs.replace(header, kind=Kind.EVENT), event)
 
@@ -112,10 +132,10 @@ class Publisher:
             query.drop()
 
     def _publish(self, client: str, header: Header, message: ChunkMessage | EventMessage) -> bytes:
-        key = ClientKey(self._server, client).chunk
+        key = ClientKey(self.server, client).chunk
         head, payload = encode_header(header), encode(message)
         self._background.put(
-            lambda: self._link.publish(key, header=head, payload=payload, delivery=Delivery.CHUNK),
+            lambda: self.link.publish(key, header=head, payload=payload, delivery=Delivery.CHUNK),
             rank=Rank.CHUNK,
             size_bytes=len(payload),
         )
@@ -124,7 +144,7 @@ class Publisher:
     def _send(self, job: Callable[[], None]) -> None:
         begin_ns = time.perf_counter_ns()
         job()
-        self._metrics.observe("publish", (time.perf_counter_ns() - begin_ns) / NS_PER_S)
+        self.metrics.observe("publish", (time.perf_counter_ns() - begin_ns) / NS_PER_S)
 
 
 def _fit(message: Ack | ResetAck) -> Ack | ResetAck:

@@ -48,6 +48,7 @@ class Outcome:
     Attributes:
         session_id: name of the session in logs.
         client: segment of the client in its keys.
+        tenant: tenant of the client, or "" without tenants.
         header: header of the request.
         result: "chunk", the code of the event that was sent, or the reason why nothing was sent.
         payload: bytes of the request.
@@ -78,6 +79,7 @@ class Outcome:
     traceparent: str | None = None
     message: str = ""
     opening: Opening | None = None
+    tenant: str = ""
 
 
 class OutcomeLog:
@@ -170,6 +172,7 @@ class Replies:
                 reply=reply,
                 message=message,
                 opening=session.opening,
+                tenant=session.tenant.label,
             )
         )
 
@@ -200,6 +203,7 @@ class Replies:
                 traceparent=ready.request.traceparent,
                 message=message,
                 opening=session.opening,
+                tenant=session.tenant.label,
             )
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vagus.clock import NS_PER_MS, NS_PER_S
 from vagus.server.tenants import Tenant
 
-__all__ = ["RequestQuota", "RequestQuotas"]
+__all__ = ["MIN_PAUSE_NS", "RequestQuota", "RequestQuotas"]
 
 BURST_S = 1.0
 """Requests of so many seconds may come at once: a robot's, and what other robots of its tenant left over."""

@@ -19,23 +19,18 @@ from vagus.policies.policy import CountsEvents, Policy, failure_of
 from vagus.server.capabilities import check_can_travel, loaded, unloaded
 from vagus.server.config import ServeConfig
 from vagus.server.decode_rate import decode_rate
-from vagus.server.endpoints import Endpoints
 from vagus.server.health import HealthServer, Vitals, answer
 from vagus.server.lifecycle import Event, Phase
 from vagus.server.log_files import LogFiles
 from vagus.server.metrics import ServerMetrics
-from vagus.server.open_sessions import OpenSessions
 from vagus.server.options import PipelineOptions
 from vagus.server.phases import Phases
 from vagus.server.pipeline import Pipeline
 from vagus.server.publisher import Publisher
+from vagus.server.reception import Reception
 from vagus.server.replies import OutcomeLog
 from vagus.server.served_policy import ServedPolicy
-from vagus.server.session_log import SessionLog
-from vagus.server.session_sweep import SessionSweep
 from vagus.server.status import Status
-from vagus.server.surface import Surface
-from vagus.server.tenants import TenantTable
 from vagus.server.validate import Offer
 from vagus.server.warmup import check_chunk_size, warm_up
 from vagus.threads import Threads, join_in
@@ -88,22 +83,18 @@ class Server(Generic[SessionT]):
         self._threads = Threads(self._clock)
         self._publisher = Publisher(link, self.key, self.metrics, self._threads)
         self._log_files = LogFiles(config, self.metrics, self._threads)
-        self._outcomes = OutcomeLog(self.metrics, self._log_files.write)
-        self._tenants = TenantTable(config.tenants)
-        log = SessionLog(self.metrics, self._log_files.write_event, self._clock)
-        self._sessions: OpenSessions[SessionT] = OpenSessions(config, self._tenants, log, self._clock)
-        self._endpoints = Endpoints(
-            self._sessions, tenants=self._tenants, publisher=self._publisher, log=log, threads=self._threads
+        self._reception: Reception[SessionT] = Reception(
+            config, publisher=self._publisher, log_files=self._log_files, threads=self._threads
         )
-        self._sweeper = SessionSweep(link, self.key, self._sessions, publisher=self._publisher, log=log)
-        self._session_log = log
-        self._surface: Surface[SessionT] = Surface(link, self.key, self._threads)
+        self._outcomes = OutcomeLog(
+            self.metrics, self._log_files.write, self._reception.tenant_metrics.record
+        )
         self._pipeline: Pipeline[SessionT] | None = None
         self._capabilities = unloaded(config, self.key)
         self._status = Status(lambda: (self.phase, self._failing()), self.capabilities, self._clock)
         self._health: HealthServer | None = None
         self._policy_thread = self._threads.make("vagus-policy", self._run)
-        sweep = partial(self._sweeper.run, self._phases.stopped, config.client_grace_s, self._threads)
+        sweep = partial(self._reception.sweep.run, self._phases.stopped, config.client_grace_s, self._threads)
         self._sweep_thread = self._threads.make("vagus-sweep", sweep)
 
     # for the owner
@@ -138,8 +129,8 @@ class Server(Generic[SessionT]):
             self._health.start()
         self._log_files.start()
         self._publisher.start()
-        self._endpoints.start()
-        self._surface.declare(self._endpoints, self._on_status)
+        self._reception.endpoints.start()
+        self._reception.surface.declare(self._reception.endpoints, self._on_status)
         self._policy_thread.start()
         self._sweep_thread.start()
 
@@ -195,7 +186,7 @@ class Server(Generic[SessionT]):
             return True
         is_finished, pipeline = True, self._pipeline
         if phase is Phase.DRAINING and pipeline is not None:
-            self._endpoints.refuse()
+            self._reception.endpoints.refuse()
             is_finished = pipeline.drain(self.config.drain_timeout_s)
             if not is_finished:
                 logger.error("not all requests were finished in %g s", self.config.drain_timeout_s)
@@ -216,14 +207,14 @@ class Server(Generic[SessionT]):
         def left_s() -> float:
             return max(deadline_s - time.monotonic(), MIN_JOIN_S)
 
-        self._surface.undeclare()
-        self._endpoints.stop(left_s())
+        self._reception.surface.undeclare()
+        self._reception.endpoints.stop(left_s())
         if self._pipeline is not None:
             self._pipeline.stop(left_s())
         has_ended = join_in(self._policy_thread, left_s())
         has_ended &= join_in(self._sweep_thread, left_s())
         self._publisher.stop(left_s())
-        self._session_log.stopped(len(self._sessions))
+        self._reception.log.stopped(len(self._reception.sessions))
         self._log_files.stop(left_s())
         if self._health is not None:
             self._health.stop()
@@ -259,6 +250,7 @@ class Server(Generic[SessionT]):
             max_batch=model.max_batch(self.config.max_batch),
             is_exclusive=model.is_exclusive,
         )
+        self._reception.warn(options, is_measured=bool(rows))
         self._capabilities = loaded(self._capabilities, model, rows, decoded_per_s)
         check_can_travel(self._capabilities)
         pipeline = self._pipeline = Pipeline(
@@ -273,11 +265,11 @@ class Server(Generic[SessionT]):
         pipeline.start()
         capabilities = msgspec.structs.replace(self._capabilities, phase=Phase.READY.value)
         offer = Offer(capabilities, pin_task=self.config.pin_task, strict_rate=self.config.strict_rate)
-        self._sessions.admit(
+        self._reception.sessions.admit(
             pipeline, offer, max_sessions=options.max_sessions, exclusive_because=model.exclusive_because
         )
         if self.phase is Phase.READY:
-            self._surface.appear()
+            self._reception.surface.appear()
         self._phases.can_be_found()
         pipeline.serve()
 

@@ -13,6 +13,7 @@ from vagus.repeats import Repeat, Repeats
 from vagus.server.audit import AuditEvent, stamp
 from vagus.server.metrics import ServerMetrics
 from vagus.server.sessions import Found, Session
+from vagus.server.tenant_metrics import TenantMetrics
 from vagus.server.validate import Terms
 from vagus.wire.schema import OpenMessage
 
@@ -40,12 +41,20 @@ class SessionLog:
 
     Args:
         metrics: counters of the events.
+        tenant_metrics: counters of each tenant.
         record: function that takes the audit lines.
         clock: monotonic clock.
     """
 
-    def __init__(self, metrics: ServerMetrics, record: Callable[[AuditEvent], None], clock: Clock) -> None:
+    def __init__(
+        self,
+        metrics: ServerMetrics,
+        tenant_metrics: TenantMetrics,
+        record: Callable[[AuditEvent], None],
+        clock: Clock,
+    ) -> None:
         self._metrics = metrics
+        self._tenant_metrics = tenant_metrics
         self._record = record
         self._clock = clock
         self._lock = threading.Lock()
@@ -53,6 +62,7 @@ class SessionLog:
             interval_ns=INTERVAL_NS, max_keys=MAX_CLIENTS, burst=BURST
         )
         self._refused: Repeats[_Refused] = Repeats(interval_ns=INTERVAL_NS, max_keys=MAX_CLIENTS)
+        self._over: Repeats[tuple[str, str]] = Repeats(interval_ns=INTERVAL_NS, max_keys=MAX_CLIENTS)
         self._strays: Repeats[tuple[str, Found]] = Repeats(interval_ns=INTERVAL_NS, max_keys=MAX_CLIENTS)
 
     def opened(self, session: Session, request: OpenMessage, terms: Terms, replaced: Session | None) -> None:
@@ -74,6 +84,7 @@ class SessionLog:
             vouched=tuple(quoted(said, MAX_NAME) for said in (*terms.vouched, *request.vouched)),
             image_codec=terms.image_codec,
             uses_rtc=terms.uses_rtc,
+            tenant=session.tenant.label,
             replaces="" if replaced is None else quoted(replaced.session_id, MAX_NAME),
             count=repeat.count,
         )
@@ -117,10 +128,21 @@ class SessionLog:
                 client=client,
                 epoch=session.epoch,
                 code=why,
+                tenant=session.tenant.label,
                 count=repeat.count,
             )
         )
         logger.info("session %s closed: %s%s", name, why, repeat.times)
+
+    def over_quota(self, session: Session) -> None:
+        """Log that a request was above the quota of its tenant."""
+        self._metrics.count("dropped", "over_quota")
+        tenant, client = session.tenant.label, session.client
+        self._tenant_metrics.over_quota(tenant)
+        with self._lock:
+            repeat = self._over.note((tenant, client), self._clock.now_ns())
+        if repeat is not None:
+            self._tell_over(tenant, client, repeat)
 
     def turned_away(self, client: str, why: Found) -> None:
         """Log a message that belongs to no session of the client in its key."""
@@ -149,10 +171,13 @@ class SessionLog:
         now_ns = self._clock.now_ns()
         with self._lock:
             refused, strays = self._refused.overdue(now_ns), self._strays.overdue(now_ns)
+            over = self._over.overdue(now_ns)
         for refusal, repeat in refused:
             self._tell_refused(refusal, "as before", repeat)
         for (client, why), repeat in strays:
             self._tell_stray(client, why, repeat)
+        for (tenant, client), repeat in over:
+            self._tell_over(tenant, client, repeat)
 
     def _turn(self, session: Session, what: str) -> Repeat | None:
         with self._lock:
@@ -171,6 +196,13 @@ class SessionLog:
             )
         )
         logger.info("session of %s refused (%s): %s%s", client, refused.code, reason, repeat.times)
+
+    def _tell_over(self, tenant: str, client: str, repeat: Repeat) -> None:
+        name = quoted(client, MAX_NAME)
+        self._record(
+            AuditEvent(ts=stamp(), event="over_quota", client=name, tenant=tenant, count=repeat.count)
+        )
+        logger.info("request of %s is above the quota of tenant %s%s", name, tenant, repeat.times)
 
     def _tell_stray(self, client: str, why: Found, repeat: Repeat) -> None:
         name = quoted(client, MAX_NAME)

@@ -12,7 +12,7 @@ from vagus.quoting import quoted
 from vagus.setting_ranges import check_count
 from vagus.transport.client_pattern import ClientPattern
 
-__all__ = ["MAX_TENANTS", "OTHER", "Tenant", "TenantTable"]
+__all__ = ["MAX_TENANTS", "OTHER", "Tenant", "TenantTable", "unproven"]
 
 OTHER = "other"
 """Name of the tenant of all clients that no pattern of the settings matches."""
@@ -58,6 +58,11 @@ class Tenant:
                 got=repr(rate),
             )
 
+    @property
+    def label(self) -> str:
+        """Name for metrics and audit; "": a client of its own, which gets none, because clients choose it."""
+        return self.name if self.clients else ""
+
 
 class TenantTable:
     """Table from the segment of a client in its keys to its tenant.
@@ -85,7 +90,7 @@ class TenantTable:
         if len(self._whole) + len(self._beginnings) > MAX_PATTERNS:
             raise ConfigError("tenants", wanted=f"at most {MAX_PATTERNS} patterns", got="more")
         self._lengths = sorted({len(beginning) for beginning in self._beginnings}, reverse=True)
-        self._other = Tenant(name=OTHER)
+        self._other = Tenant(name=OTHER, clients=("*",))
 
     def _add(self, tenant: Tenant) -> None:
         subject = f"tenants: {tenant.name}: clients"
@@ -115,13 +120,9 @@ class TenantTable:
                 return tenant
         return self._other
 
-    def label(self, tenant: Tenant) -> str:
-        """Return the name of a tenant for metrics and audit; "" where no tenants are configured."""
-        return tenant.name if self.configured else ""
-
     @property
     def labels(self) -> tuple[str, ...]:
-        """All names that `label` can return."""
+        """Names of all tenants for metrics and audit; none without tenants in the settings."""
         return (*(tenant.name for tenant in self.configured), OTHER) if self.configured else ()
 
     def kept(self, max_sessions: int) -> dict[str, int]:
@@ -151,6 +152,27 @@ class TenantTable:
                 "quotas, or start one more server"
             )
         return told
+
+
+def unproven(*, has_certificates: bool, has_router: bool) -> str:
+    """Return why a robot can pass for one of another tenant; "": only by another's certificate.
+
+    Args:
+        has_certificates: whether the link demands certificates.
+        has_router: whether robots reach the server through a router, which can have access rules.
+    """
+    if not has_certificates:
+        return (
+            "there are tenants, but no certificates: any client can call itself by any tenant's names, and "
+            "take its places; set tls, and access rules at the router"
+        )
+    if not has_router:
+        return (
+            "there are tenants, but robots connect to this server itself, which has no access rules: each "
+            "certificate of your authority can use any tenant's names; let robots and server connect to a "
+            "router with access rules"
+        )
+    return ""
 
 
 def _check_name(name: str, taken: set[str]) -> None:

@@ -260,6 +260,9 @@ class EventMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Number of the request that failed; 0: the event is about the session."""
     target: Name = ""
     """With `move`: segment of the server, of the same service, that has more room; else empty."""
+    pause_ms: Amount = 0.0
+    """With `overloaded`: time until the robot may ask again; it stays with this server, and plays on. 0: not
+    said."""
 
 
 class WireAction(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from edge.rig import EPOCH, HORIZON, MS, OTHER, POLICY, SERVER, S, chunk_payload
 from vagus.edge.client.inflight import LatencyWindow, Request
 from vagus.edge.client.protocol import (
     MAX_PAUSE_NS,
+    MAX_TOLD_PAUSE_NS,
     REFUSALS_UNTIL_LOST,
     REMEMBERED_EPOCHS,
     ClientProtocol,
@@ -21,7 +22,7 @@ from vagus.edge.handoff import LinkView, PlanView, Proposal, Source
 from vagus.errors import StateError
 from vagus.types import LinkState, MotionState, RequestDraft, Snapshot
 from vagus.wire.codec import decode, encode, encode_tensor
-from vagus.wire.schema import ChunkMessage, EventCode, Header, Kind
+from vagus.wire.schema import ChunkMessage, EventCode, EventMessage, Header, Kind
 
 PLAN = PlanView(motion=MotionState.PLAYING)
 
@@ -331,6 +332,36 @@ def test_an_event_degrades_the_link_and_the_request_is_made_again(code: EventCod
     made = talk.answer(talk.send())
     assert made is not None
     assert talk.turn(merges=1).state is LinkState.STREAMING
+
+
+def put_off(talk: Talk, pause_ms: float) -> None:
+    """Answer a request by an event that asks for a pause."""
+    request = talk.send()
+    event = EventMessage(code="overloaded", message="lab-a is above its quota", seq=1, pause_ms=pause_ms)
+    assert talk.receive(echo(request.header, Kind.EVENT), encode(event)) is None
+
+
+def test_a_robot_that_is_put_off_asks_again_after_the_pause_and_stays_however_often() -> None:
+    talk = Talk()
+    talk.protocol.has_alternative = True
+    for times in range(1, 3 * REFUSALS_UNTIL_LOST):
+        put_off(talk, 2_500.0)
+        assert talk.turn(2_499 * MS).ticket == times
+        assert talk.turn(MS).ticket == times + 1
+    assert talk.protocol.session == SessionRef(SERVER, EPOCH)
+    assert talk.protocol.state is LinkState.DEGRADED
+    assert talk.count("requests_deferred") == 3 * REFUSALS_UNTIL_LOST - 1
+    assert talk.count("requests_refused") == 0
+    assert "lab-a is above its quota" in talk.protocol.refusals.newest
+    assert talk.answer(talk.send()) is not None
+    assert talk.turn(merges=1).state is LinkState.STREAMING
+
+
+def test_no_server_puts_a_robot_off_for_longer_than_the_bound() -> None:
+    talk = Talk()
+    put_off(talk, 1e9)
+    assert talk.turn(MAX_TOLD_PAUSE_NS - 1).ticket == 1
+    assert talk.turn(1).ticket == 2
 
 
 @pytest.mark.parametrize("code", [EventCode.UNKNOWN_SESSION, EventCode.DRAINING])

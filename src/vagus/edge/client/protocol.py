@@ -32,6 +32,8 @@ REMEMBERED_EPOCHS = 256
 FIRST_PAUSE_NS = 100 * NS_PER_MS
 """Pause before the next request after a failed one; doubles, so that a failing server is not hammered."""
 MAX_PAUSE_NS = NS_PER_S
+MAX_TOLD_PAUSE_NS = 10 * NS_PER_S
+"""Longest pause that a server can ask for with one event."""
 
 SESSION_OVER = frozenset({EventCode.UNKNOWN_SESSION.value, EventCode.DRAINING.value})
 """Events after which this server will not answer this session again."""
@@ -226,6 +228,9 @@ class ClientProtocol:
         request = self._inflight.match(header)
         if not isinstance(request, Mismatch) and self._inflight.settle(request):
             self.refusals.note(code, event.message, now_ns)
+            if event.code == EventCode.OVERLOADED and event.pause_ms > 0:
+                self._told_to_pause(event.pause_ms, now_ns)
+                return
             is_moving = self.has_alternative and code not in OWN_FAULT
             self._refused("requests_refused", now_ns, is_moving=is_moving)
 
@@ -270,6 +275,11 @@ class ClientProtocol:
     def _abandon(self) -> None:
         self._inflight.abandon()
         self._is_asking = False
+
+    def _told_to_pause(self, pause_ms: float, now_ns: int) -> None:
+        """Ask again after the pause, of the same server: it works, and another one would cost more time."""
+        self._fail("requests_deferred", now_ns)
+        self._ask_at_ns = now_ns + min(round(pause_ms * NS_PER_MS), MAX_TOLD_PAUSE_NS)
 
     def _refused(self, counter: str, now_ns: int, *, is_moving: bool) -> None:
         """Count a refusal; with `is_moving` leave the server after a few."""
