@@ -29,7 +29,7 @@ from vagus.types import ActionChunk, Observation
 from vagus.wire.schema import Header, Kind, LatencyRow
 
 MS = NS_PER_MS
-TERMS = Terms(uses_rtc=False, image_codec="raw", max_pixels=0, instruction="", is_pinned=False)
+TERMS = Terms(uses_rtc=False, image_codec="raw", max_pixels=0, instruction="", is_pinned=False, rate_hz=20.0)
 OBSERVATION = Observation(np.zeros(1, np.float32), {}, "", 0)
 CHUNK = ActionChunk(0, np.zeros((1, 1), np.float32), np.zeros((1, 1), np.float32))
 
@@ -102,7 +102,7 @@ class Desk:
         queued = self.slots.take(slot)
         assert queued is not None
         request = DecodedRequest(OBSERVATION, 0, None, 0, 0, 0, False, slack_ms, None)
-        ready = Ready(queued, request, decode_ns=0, ready_ns=self.now_ns, batch_key=key)
+        ready = Ready(queued, request, decode_ns=0, ready_ns=self.now_ns, batch_key=key, gain_s=0.4)
         assert self.slots.decoded(slot, ready) is Disposition.READY
         return ready
 
@@ -164,6 +164,7 @@ def test_a_scheduler_knows_when_answers_are_due_who_asks_and_what_each_has_used(
     assert (first.due_ns, first.ready_ns, first.last_served) == (800 * MS, 500 * MS, 1)
     assert (first.share, second.share) == (0.5, 0.0), "seconds of the device"
     assert second.due_ns == 500 * MS
+    assert (first.rate_hz, first.gain_s) == (20.0, 0.4)
 
 
 def prepared_row(desk: Desk) -> Ready:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from vagus.clock import NS_PER_MS
 from vagus.server.mailbox import QueuedRequest
 from vagus.server.request import DecodedRequest
-from vagus.server.slot import MAX_SLACK_MS, EpisodeState, ReadyRequest
+from vagus.server.slot import MAX_SLACK_MS, EpisodeState, ReadyRequest, gain_s
 from vagus.types import Observation
 from vagus.wire.schema import Header, Kind
 
@@ -56,6 +56,21 @@ def test_whatever_a_robot_says_its_answer_is_not_due_before_it_asks_nor_in_an_ag
 ) -> None:
     due_ns = ready_of(slack_ms, network_ms, arrived_ns).due_ns
     assert arrived_ns <= due_ns <= arrived_ns + MAX_SLACK_MS * NS_PER_MS
+
+
+@pytest.mark.parametrize(
+    ("slack_ms", "rate_hz", "gained_s"),
+    [(0.0, 20.0, 0.5), (200.0, 20.0, 0.3), (900.0, 20.0, 0.0), (-900.0, 20.0, 0.5), (0.0, 0.0, 0.0)],
+)
+def test_an_answer_adds_a_chunk_to_what_a_robot_can_play_less_what_it_had(
+    slack_ms: float, rate_hz: float, gained_s: float
+) -> None:
+    assert gain_s(replace(REQUEST, slack_ms=slack_ms), horizon=10, rate_hz=rate_hz) == pytest.approx(gained_s)
+
+
+@given(st.floats(-1e12, 1e12), st.floats(1e-9, 1e12))
+def test_whatever_a_robot_says_its_gain_is_at_most_a_minute(slack_ms: float, rate_hz: float) -> None:
+    assert 0 <= gain_s(replace(REQUEST, slack_ms=slack_ms), horizon=50, rate_hz=rate_hz) <= 60
 
 
 def test_an_episode_that_has_begun_begins_anew_only_for_a_robot_that_has_no_chunk_of_it() -> None:

@@ -72,6 +72,7 @@ def test_a_client_that_fits_is_accepted_without_a_warning() -> None:
         instruction="",
         is_pinned=False,
         max_request_bytes=terms.max_request_bytes,
+        rate_hz=30.0,
     )
 
 

@@ -14,7 +14,7 @@ from vagus.server.request import DecodedRequest, decode_request
 from vagus.server.request_slots import Disposition
 from vagus.server.served_policy import ServedPolicy
 from vagus.server.shared_slots import SharedSlots
-from vagus.server.slot import ReadyRequest, Slot
+from vagus.server.slot import ReadyRequest, Slot, gain_s
 from vagus.threads import Threads
 from vagus.wire.schema import EventCode
 
@@ -91,7 +91,8 @@ class Decoding(Generic[SessionT]):
             return False
         now_ns = self._clock.now_ns()
         key = self._batch_key(slot, request)
-        ready = ReadyRequest(queued, request, now_ns - begin_ns, ready_ns=now_ns, batch_key=key)
+        gain = gain_s(request, horizon=self._spec.horizon, rate_hz=slot.terms.rate_hz)
+        ready = ReadyRequest(queued, request, now_ns - begin_ns, ready_ns=now_ns, batch_key=key, gain_s=gain)
         with self._shared.changed:
             verdict = self._shared.slots.decoded(slot, ready)
             self._shared.wake()

@@ -151,6 +151,8 @@ class Dispatcher(Generic[SessionT]):
                 tenant=slot.session.tenant.name,
                 weight=slot.session.tenant.weight,
                 share=shares[slot.session.tenant.name],
+                rate_hz=slot.terms.rate_hz,
+                gain_s=request.gain_s,
             )
             for epoch, (slot, request) in ready.items()
         }

@@ -14,10 +14,12 @@ from vagus.server.sessions import Session
 from vagus.server.validate import Terms
 from vagus.wire.schema import Header, ResetAck
 
-__all__ = ["BatchRows", "EpisodeState", "PendingReset", "ReadyRequest", "Slot", "Stage"]
+__all__ = ["BatchRows", "EpisodeState", "PendingReset", "ReadyRequest", "Slot", "Stage", "gain_s"]
 
 MAX_SLACK_MS = 60_000.0
 """Longest time after its arrival at which a request is due, whatever its robot says."""
+
+MS_PER_S = 1000
 
 SessionT = TypeVar("SessionT")
 
@@ -33,28 +35,51 @@ class Stage(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class ReadyRequest:
-    """Decoded request; requests with the same `batch_key` can share one forward pass."""
+    """Decoded request.
+
+    Attributes:
+        queued: the request as it was received.
+        request: the same, decoded.
+        decode_ns: time that decoding took.
+        ready_ns: time at which it was decoded.
+        batch_key: requests with the same key can share one forward pass.
+        gain_s: time that the answer adds to what the robot can play; 0: not known.
+        due_ns: time by which the answer must leave for the robot to have it before its plan ends. A robot is
+            not believed beyond reason: no answer is due before its request came, nor so late that a scheduler
+            could forget it.
+    """
 
     queued: QueuedRequest
     request: DecodedRequest
     decode_ns: int
     ready_ns: int
     batch_key: Hashable = None
+    gain_s: float = 0.0
+    due_ns: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        slack_ms = self.request.slack_ms - max(self.request.network_ms, 0.0)
+        slack_ns = round(min(max(slack_ms, 0.0), MAX_SLACK_MS) * NS_PER_MS)
+        object.__setattr__(self, "due_ns", self.queued.arrived_ns + slack_ns)
 
     @property
     def header(self) -> Header:
         """Header of the request."""
         return self.queued.header
 
-    @property
-    def due_ns(self) -> int:
-        """Time by which the answer must leave for the robot to have it before its plan ends.
 
-        A robot is not believed beyond reason: no answer is due before its request came, nor so late that a
-        scheduler could forget it.
-        """
-        slack_ms = self.request.slack_ms - max(self.request.network_ms, 0.0)
-        return self.queued.arrived_ns + round(min(max(slack_ms, 0.0), MAX_SLACK_MS) * NS_PER_MS)
+def gain_s(request: DecodedRequest, *, horizon: int, rate_hz: float) -> float:
+    """Return the time that an answer adds to what its robot can play, in seconds: a chunk, less what it has.
+
+    Args:
+        request: the request.
+        horizon: actions in a chunk.
+        rate_hz: actions that the robot executes per second; 0: not known, and so is the gain: 0.
+    """
+    if rate_hz <= 0:
+        return 0.0
+    left_s = min(max(request.slack_ms, 0.0), MAX_SLACK_MS) / MS_PER_S
+    return min(max(horizon / rate_hz - left_s, 0.0), MAX_SLACK_MS / MS_PER_S)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ class Terms:
         max_request_bytes: longest observation message.
         warnings: differences that are unusual but allowed.
         vouched: features without a stated unit that the operator takes responsibility for.
+        rate_hz: actions that the robot says it executes per second; 0: not known.
     """
 
     uses_rtc: bool
@@ -68,6 +69,7 @@ class Terms:
     max_request_bytes: int = MAX_OBSERVATION_BYTES
     warnings: tuple[str, ...] = ()
     vouched: tuple[str, ...] = ()
+    rate_hz: float = 0.0
 
 
 def check_open(request: OpenMessage, offer: Offer) -> Terms:
@@ -97,6 +99,7 @@ def check_open(request: OpenMessage, offer: Offer) -> Terms:
         is_pinned=offer.pin_task,
         warnings=tuple(warnings[:MAX_WARNINGS]),
         vouched=unstated_units(request, server),
+        rate_hz=request.rate_hz,
     )
 
 
