@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vagus.clock import NS_PER_MS, NS_PER_S
-from vagus.planning.fleet_hooks import AdmissionAnswer, FleetHooks, Move
+from vagus.planning.fleet_hooks import AdmissionAnswer, FleetHooks, Move, RowTimes
 from vagus.planning.fleet_result import FleetResult, jain
 from vagus.planning.network_law import NetworkLaw
 from vagus.planning.simulated_robot import SimulatedRobot
@@ -252,7 +252,7 @@ def test_who_is_not_admitted_is_told_apart_and_who_is_executes_what_it_agreed_to
 class Slow(FleetHooks):
     limits_rate = True
 
-    def min_interval_ns(self, robot: SimulatedRobot, server: ServerView, now_ns: int) -> int:
+    def min_interval_ns(self, robot: SimulatedRobot, server: ServerView, now_ns: int, times: RowTimes) -> int:
         return NS_PER_S if robot.name == "arm-0" else 0
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from vagus.planning.simulated_robot import SimulatedRobot
 from vagus.planning.simulated_server import ServerView
 
-__all__ = ["AdmissionAnswer", "FleetHooks", "Move"]
+__all__ = ["AdmissionAnswer", "FleetHooks", "Move", "RowTimes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,13 @@ class AdmissionAnswer:
 
     is_admitted: bool = True
     execute_horizon: int = 0
+
+
+class RowTimes(NamedTuple):
+    """Times of an answered request, in ns: how long it waited for its batch, and how long that took."""
+
+    wait_ns: int
+    batch_ns: int
 
 
 class Move(NamedTuple):
@@ -68,6 +75,7 @@ class FleetHooks:
         robot: SimulatedRobot,  # noqa: ARG002 - a real limit needs it
         server: ServerView,  # noqa: ARG002 - likewise
         now_ns: int,  # noqa: ARG002 - likewise
+        times: RowTimes,  # noqa: ARG002 - likewise
     ) -> int:
         """Return the shortest time between two requests of a robot, as an answer to it says it."""
         return 0

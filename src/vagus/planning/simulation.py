@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vagus.clock import NS_PER_S, seconds_to_ns
-from vagus.planning.fleet_hooks import FleetHooks
+from vagus.planning.fleet_hooks import FleetHooks, RowTimes
 from vagus.planning.fleet_result import FleetResult, RobotResult, ServerResult
 from vagus.planning.network_law import NormalDraws
 from vagus.planning.simulated_robot import FleetRequest, RobotCounts, RobotRun, SimulatedRobot
@@ -254,7 +254,8 @@ class _Fleet:
             if row.request.robot not in server.sessions:
                 continue  # it left meanwhile: nothing is published to it
             spec = self._robots[row.request.robot].spec
-            interval_ns = 0 if view is None else self._hooks.min_interval_ns(spec, view, event.at_ns)
+            times = RowTimes(forward.begin_ns - row.candidate.ready_ns, forward.end_ns - forward.begin_ns)
+            interval_ns = 0 if view is None else self._hooks.min_interval_ns(spec, view, event.at_ns, times)
             arrives_ns = spec.network.arrival_ns(event.at_ns, self._draws)
             self._push(arrives_ns, _Kind.REPLY, row.request.robot, _Reply(row.request, interval_ns))
         self._push_only(event.at_ns, _Kind.DECIDE, event.subject)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 __all__ = ["BatchLatency", "FleetForecast", "RobotDemand", "best_batch", "forecast", "requests_per_s_at"]
@@ -70,6 +70,15 @@ class RobotDemand:
         """Whether it asks only when its chunk has ended: it stands still during each answer, always."""
         return self.buffer_s <= 0 and self.execute_horizon <= 0
 
+    @property
+    def as_patient(self) -> RobotDemand:
+        """The same robot if it executes as much of a chunk as it can before it asks again."""
+        return self if self.is_blocking else self.agreed(self.horizon)
+
+    def agreed(self, least_executed: int) -> RobotDemand:
+        """Return the same robot after it agreed to execute so many actions before the next request."""
+        return replace(self, least_executed=least_executed)
+
     def interval_s(self, delay_s: float) -> float:
         """Return the time from request to request, capture to capture.
 
@@ -112,16 +121,20 @@ class FleetForecast:
 
     Attributes:
         requests_per_s: requests of all robots.
-        demand: share of the device that they need at its best batch size; above 1: too much.
+        demand: share of the device, at its best batch size, that they would use if nobody waited for others;
+            above 1: they will ask less often than they like.
+        least_demand: the same if each robot asks as rarely as it can without starving; above 1: they starve.
         batch: mean rows of a batch.
         busy: share of time in which the device runs, 0–1.
         delay_s: mean time from the arrival of a request to the departure of its answer.
         starved_share: share of time without an action, the worst robot's, 0–1.
-        starved_by_others: as much of it as the robot would not starve alone on the device, 0–1.
+        starved_by_others: as much of it as the robot would not starve alone on the device, 0–1; without
+            clients that wait for each answer: they stand still in any case.
     """
 
     requests_per_s: float
     demand: float
+    least_demand: float
     batch: float
     busy: float
     delay_s: float
@@ -154,9 +167,9 @@ def forecast(latency: BatchLatency, robots: Sequence[RobotDemand], *, max_batch:
         robots: all robots that the device serves.
         max_batch: largest batch.
     """
-    device = _Device(latency, max_batch)
+    device = _Device(latency, max_batch, count=len(robots))
     if not robots:
-        return FleetForecast(0.0, 0.0, 1.0, 0.0, device.seconds[1], 0.0, 0.0)
+        return FleetForecast(0.0, 0.0, 0.0, 1.0, 0.0, device.seconds[1], 0.0, 0.0)
     fleet = Counter(robots)
     delay_s = device.delay_s(fleet)
     rate = _requests_per_s(fleet, delay_s)
@@ -166,18 +179,23 @@ def forecast(latency: BatchLatency, robots: Sequence[RobotDemand], *, max_batch:
     return FleetForecast(
         requests_per_s=rate,
         demand=_requests_per_s(fleet, device.seconds[1]) / device.most_per_s,
+        least_demand=_requests_per_s(_patient(fleet), device.seconds[1]) / device.most_per_s,
         batch=batch,
         busy=busy,
         delay_s=delay_s,
         starved_share=max(starved.values()),
-        starved_by_others=max(max(starved[robot] - alone[robot], 0.0) for robot in fleet),
+        starved_by_others=max(
+            (max(starved[robot] - alone[robot], 0.0) for robot in fleet if not robot.is_blocking), default=0.0
+        ),
     )
 
 
 class _Device:
     """Device that starts a batch of all that waits as soon as it is free."""
 
-    def __init__(self, latency: BatchLatency, max_batch: int) -> None:
+    def __init__(self, latency: BatchLatency, max_batch: int, *, count: int) -> None:
+        self.others = 1 - 1 / max(count, 1)
+        """Part of the work that is not a robot's own: nobody waits for itself."""
         self.seconds: Mapping[int, float] = {
             size: latency.ms(size) / 1000 for size in range(1, max_batch + 1)
         }
@@ -226,11 +244,12 @@ class _Device:
         if requests_per_s > self.most_per_s:
             return math.inf
         batch, busy = self.batch_at(requests_per_s)
-        return self.batch_s(batch) * (1 + busy / 2)
+        return self.batch_s(batch) * (1 + self.others * busy / 2)
 
     def starved_share(self, robot: RobotDemand, delay_s: float, batch: float, busy: float) -> float:
         """Return the starved share of a robot: a request finds the device busy, and waits for its rest."""
         interval_s, batch_s = robot.interval_s(delay_s), self.batch_s(batch)
+        busy *= self.others
         least_s = max(delay_s - batch_s * busy / 2, batch_s)  # in overload also the queue
         gap_s = interval_s + least_s + robot.round_trip_s - robot.chunk_s
         at_once, waiting = max(gap_s, 0.0), _mean_above_zero(gap_s, gap_s + batch_s)
@@ -242,6 +261,13 @@ class _Device:
 
 def _requests_per_s(fleet: Mapping[RobotDemand, int], delay_s: float) -> float:
     return sum(_rates(fleet, delay_s))
+
+
+def _patient(fleet: Mapping[RobotDemand, int]) -> Mapping[RobotDemand, int]:
+    patient: Counter[RobotDemand] = Counter()
+    for robot, count in fleet.items():
+        patient[robot.as_patient] += count
+    return patient
 
 
 def _rates(fleet: Mapping[RobotDemand, int], delay_s: float) -> Iterable[float]:

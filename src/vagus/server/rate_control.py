@@ -1,0 +1,171 @@
+"""Shortest time between two requests of a robot while a server has too much to do (pure).
+
+Requests that a device cannot serve in time make each other late if they queue. It is better to ask each robot
+for a pause: then what is served is served at once, and no answer is old when it arrives.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass
+
+from vagus.clock import NS_PER_MS, NS_PER_S
+
+__all__ = ["RateControl", "ServedRow"]
+
+PERIOD_NS = NS_PER_S // 2
+"""Shortest time between two changes."""
+PERIODS = 2
+"""Intervals between two changes: robots that heard of the last one have asked again meanwhile."""
+LEAST_ROWS = 8
+"""Rows that a decision needs; a period lasts until so many were served."""
+ACTIVE_NS = 10 * NS_PER_S
+"""Time after its last answer in which a client counts as one that will ask again."""
+TOO_LATE = 1.0
+"""Mean wait, in batches, from which on the device has too much to do: a request that finds it busy waits for
+the rest of one batch, on average for half of it."""
+IN_TIME = 0.7
+"""Mean wait, in batches, up to which there is room. Between the two nothing changes, so nothing swings."""
+MAX_RAISE = 1.5
+"""Largest factor of one change upwards."""
+LOWERED = 0.95
+"""Factor of one change downwards: slower than upwards, for it is a trial."""
+MAX_INTERVAL_NS = 60 * NS_PER_S
+"""Longest interval that is asked for. Robots obey much less than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedRow:
+    """One row of a batch.
+
+    Attributes:
+        client: who asked.
+        tenant: party that it was served for.
+        weight: weight of this party.
+        wait_ns: time that it was ready and waited for its batch.
+        batch_ns: time of its batch in the policy.
+    """
+
+    client: str
+    tenant: str
+    weight: float
+    wait_ns: int
+    batch_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Period:
+    """Rows between two changes: how many, how long they waited and how long their batches took, in ns."""
+
+    begin_ns: int
+    rows: int = 0
+    wait_ns: int = 0
+    batch_ns: int = 0
+
+    def with_row(self, row: ServedRow) -> _Period:
+        return _Period(self.begin_ns, self.rows + 1, self.wait_ns + row.wait_ns, self.batch_ns + row.batch_ns)
+
+    @property
+    def lateness(self) -> float:
+        """Mean wait of a row in batches."""
+        return self.wait_ns / max(self.batch_ns, 1)
+
+
+class RateControl:
+    """Shortest interval of each client, by its tenant's share. Not thread-safe: one thread uses it.
+
+    One number is controlled: the interval of a client that is alone in a tenant of weight 1. A tenant's
+    clients share what their tenant gets. Clients that ask less often are not concerned, and leave their part
+    to the others. It begins with the interval at which all clients together ask as often as the device just
+    answered, rises while requests wait too long, and falls slowly while they do not. Whoever waited for its
+    batch is asked to wait as much longer: it comes when its turn was, and robots that all began at the same
+    moment do not meet again.
+    """
+
+    def __init__(self) -> None:
+        self._unit_ns = 0.0
+        self._period: _Period | None = None
+        self._seen: dict[str, ServedRow] = {}
+        """Newest row of each active client."""
+        self._seen_ns: dict[str, int] = {}
+        self._order: deque[tuple[int, str]] = deque()
+        self._clients: Counter[str] = Counter()
+
+    @property
+    def is_limiting(self) -> bool:
+        """Whether clients are asked for a pause."""
+        return self._unit_ns > 0
+
+    def note(self, row: ServedRow, now_ns: int) -> None:
+        """Note a row that was served, and change the interval if it is time for it."""
+        self._see(row, now_ns)
+        self._forget(now_ns)
+        period = self._period or _Period(now_ns - row.batch_ns)
+        period = self._period = period.with_row(row)
+        lasted_ns = now_ns - period.begin_ns
+        if lasted_ns < PERIOD_NS or period.rows < LEAST_ROWS:
+            return
+        if lasted_ns >= PERIODS * self._unit_ns * self._most_per_weight:
+            self._change(period, now_ns)
+            self._period = _Period(now_ns)
+
+    def interval_ns(self, client: str) -> int:
+        """Return the shortest time between two requests of a client, from capture to capture; 0: none."""
+        seen = self._seen.get(client)
+        if seen is None or not self.is_limiting:
+            return 0
+        fair_ns = self._unit_ns * self._clients[seen.tenant] / seen.weight
+        return round(min(fair_ns + seen.wait_ns, MAX_INTERVAL_NS))
+
+    def interval_ms(self, client: str) -> float:
+        """Return the same in milliseconds."""
+        return self.interval_ns(client) / NS_PER_MS
+
+    def _see(self, row: ServedRow, now_ns: int) -> None:
+        known = self._seen.get(row.client)
+        if known is not None:
+            self._drop(known.tenant)
+        self._seen[row.client] = row
+        self._seen_ns[row.client] = now_ns
+        self._clients[row.tenant] += 1
+        self._order.append((now_ns, row.client))
+
+    def _forget(self, now_ns: int) -> None:
+        while self._order and now_ns - self._order[0][0] > ACTIVE_NS:
+            at_ns, client = self._order.popleft()
+            if self._seen_ns[client] == at_ns:
+                del self._seen_ns[client]
+                self._drop(self._seen.pop(client).tenant)
+
+    def _drop(self, tenant: str) -> None:
+        self._clients[tenant] -= 1
+        if not self._clients[tenant]:
+            del self._clients[tenant]
+
+    def _change(self, period: _Period, now_ns: int) -> None:
+        lateness = period.lateness
+        if lateness <= TOO_LATE and not self.is_limiting:
+            return
+        if lateness > TOO_LATE:
+            fair_ns = self._weights * (now_ns - period.begin_ns) / period.rows
+            raised_ns = self._unit_ns * min(lateness / TOO_LATE, MAX_RAISE)
+            self._unit_ns = raised_ns if self.is_limiting else fair_ns
+        elif lateness < IN_TIME:
+            self._unit_ns *= LOWERED
+        if self._unit_ns < self._least_ns(period):
+            self._unit_ns = 0.0
+
+    @property
+    def _weights(self) -> float:
+        """Sum of the weights of the tenants that are active."""
+        weights = {row.tenant: row.weight for row in self._seen.values()}
+        return sum(weights.values())
+
+    def _least_ns(self, period: _Period) -> float:
+        """Return the unit below which no interval concerns anybody: shorter than any answer takes."""
+        return period.batch_ns / period.rows / self._most_per_weight
+
+    @property
+    def _most_per_weight(self) -> float:
+        """Interval of the client that waits longest, in units."""
+        return max(self._clients[row.tenant] / row.weight for row in self._seen.values())

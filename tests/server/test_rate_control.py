@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from vagus.clock import NS_PER_MS, NS_PER_S
+from vagus.server.rate_control import ACTIVE_NS, MAX_INTERVAL_NS, RateControl, ServedRow
+
+BATCH_NS = 100 * NS_PER_MS
+ROWS = 4
+
+
+def row(client: str, *, waited: float, tenant: str = "", weight: float = 1.0) -> ServedRow:
+    """Return a row that waited for so many batches."""
+    return ServedRow(client, tenant or client, weight, round(waited * BATCH_NS), BATCH_NS)
+
+
+class Server:
+    """A device that is always busy with batches of four rows of a tenth of a second: 40 rows a second."""
+
+    def __init__(self, tenants: Mapping[str, tuple[str, float]]) -> None:
+        self.control = RateControl()
+        self.now_ns = NS_PER_S
+        self.served = 0
+        self._tenants = tenants
+        self._clients = list(tenants)
+
+    def run(self, seconds: float, *, waited: float) -> None:
+        for _ in range(round(seconds * NS_PER_S / BATCH_NS)):
+            self.now_ns += BATCH_NS
+            for _ in range(ROWS):
+                client = self._clients[self.served % len(self._clients)]
+                tenant, weight = self._tenants[client]
+                self.control.note(row(client, waited=waited, tenant=tenant, weight=weight), self.now_ns)
+                self.served += 1
+
+    def fair_ms(self, client: str) -> float:
+        """Return the interval of a client that did not wait for its last batch."""
+        tenant, weight = self._tenants[client]
+        self.control.note(row(client, waited=0.0, tenant=tenant, weight=weight), self.now_ns)
+        return self.control.interval_ms(client)
+
+
+def arms(count: int) -> dict[str, tuple[str, float]]:
+    return {f"arm-{number}": (f"arm-{number}", 1.0) for number in range(count)}
+
+
+def test_while_requests_wait_for_the_rest_of_a_batch_nobody_is_asked_for_a_pause() -> None:
+    server = Server(arms(20))
+    server.run(20, waited=0.9)
+    assert not server.control.is_limiting
+    assert server.control.interval_ms("arm-3") == 0
+
+
+def test_a_device_that_cannot_keep_up_asks_for_what_it_can_answer() -> None:
+    server = Server(arms(80))
+    server.run(0.4, waited=5.0)
+    assert not server.control.is_limiting  # a moment is no overload
+    server.run(0.2, waited=5.0)
+    assert server.control.is_limiting
+    assert server.fair_ms("arm-3") == pytest.approx(500.0, rel=0.2)  # of 20 that were seen, at 40 a second
+
+
+def test_the_interval_rises_while_requests_wait_and_falls_when_they_do_not() -> None:
+    server = Server(arms(80))
+    server.run(5, waited=3.0)
+    high = server.fair_ms("arm-0")
+    server.run(10, waited=3.0)
+    assert server.fair_ms("arm-0") > high
+    server.run(20, waited=0.85)
+    high = server.fair_ms("arm-0")
+    server.run(20, waited=0.85)
+    assert server.fair_ms("arm-0") == high
+    server.run(20, waited=0.1)
+    assert server.fair_ms("arm-0") < high
+    server.run(1500, waited=0.0)
+    assert not server.control.is_limiting
+
+
+def test_whoever_waited_comes_as_much_later_so_that_all_do_not_meet_again() -> None:
+    server = Server(arms(80))
+    server.run(10, waited=0.9)
+    server.run(10, waited=3.0)
+    fair_ms = server.fair_ms("arm-0")
+    server.control.note(row("arm-0", waited=2.5), server.now_ns)
+    assert server.control.interval_ms("arm-0") == pytest.approx(fair_ms + 250.0)
+
+
+def test_a_tenant_gets_its_weight_however_many_robots_it_has() -> None:
+    few = {f"lab-{number}": ("lab", 3.0) for number in range(3)}
+    many = {f"plant-{number}": ("plant", 1.0) for number in range(30)}
+    server = Server(few | many)
+    server.run(10, waited=4.0)
+    requests = {client: 1 / server.fair_ms(client) for client in (*few, *many)}
+    lab, plant = sum(requests[client] for client in few), sum(requests[client] for client in many)
+    assert lab == pytest.approx(3 * plant)
+    assert requests["lab-0"] == requests["lab-2"]
+
+
+def test_a_client_that_is_gone_leaves_its_share_to_the_others_of_its_tenant() -> None:
+    lab = {f"lab-{number}": ("lab", 1.0) for number in range(40)}
+    server = Server(lab)
+    server.run(5, waited=3.0)
+    server.run(20, waited=0.85)
+    all_ms = server.fair_ms("lab-0")
+    half = Server(dict(list(lab.items())[:20]))
+    half.control, half.now_ns = server.control, server.now_ns
+    half.run(ACTIVE_NS / NS_PER_S + 0.1, waited=0.85)
+    assert half.fair_ms("lab-0") == pytest.approx(all_ms / 2)
+    assert server.control.interval_ms("lab-39") == 0
+
+
+def test_a_stranger_is_not_asked_for_a_pause() -> None:
+    server = Server(arms(80))
+    server.run(5, waited=5.0)
+    assert server.control.interval_ms("never seen") == 0
+
+
+def test_no_interval_is_beyond_all_bounds() -> None:
+    server = Server(arms(80))
+    server.run(300, waited=50.0)
+    assert server.control.interval_ns("arm-0") <= MAX_INTERVAL_NS
+
+
+def test_what_is_remembered_is_bounded_by_the_clients_that_are_active() -> None:
+    control = RateControl()
+    for number in range(2000):
+        control.note(row(f"arm-{number}", waited=0.0), number * NS_PER_S)
+    assert len(control._seen) <= ACTIVE_NS // NS_PER_S + 1
+    assert len(control._order) <= ACTIVE_NS // NS_PER_S + 1
