@@ -108,7 +108,7 @@ class Desk:
 
     def reset(self, slot: Slot[None], episode: int) -> None:
         assert self.slots.begin_episode(slot, episode)
-        slot.reset = PendingReset(episode, lambda _: None)
+        self.slots.put_reset(slot, PendingReset(episode, lambda _: None))
 
     def next(self) -> Work[None]:
         return self.dispatcher.next(self.now_ns)

@@ -280,6 +280,12 @@ class Movement(RuleBasedStateMachine):
             assert (slot.stage is Stage.READY) == (slot.ready is not None)
             assert (slot.stage is Stage.INFERRING) == (which in self.running)
 
+    @invariant()
+    def what_is_in_work_is_what_has_a_stage(self) -> None:
+        in_work = [slot for slot in self.slots if slot.stage is not Stage.IDLE]
+        assert {id(slot) for slot in self.made} == {id(slot) for slot in in_work}
+        assert self.made.is_idle == (not in_work)
+
     def teardown(self) -> None:
         while self.queue or self.taken or self.running or self.made.has_work:
             if self.queue:

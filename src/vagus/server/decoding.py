@@ -68,12 +68,12 @@ class Decoding(Generic[SessionT]):
         with self._shared.changed:
             if not slot.is_closed and self._shared.slots.release(slot) is Disposition.DECODE:
                 self.put(slot)
-            self._shared.changed.notify_all()
+            self._shared.advanced.notify_all()
 
     def _take(self, slot: Slot[SessionT]) -> None:
         with self._shared.changed:
             queued = self._shared.slots.take(slot)
-            self._shared.changed.notify_all()
+            self._shared.advanced.notify_all()
         if queued is None:
             return
         is_ready = False

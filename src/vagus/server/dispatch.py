@@ -91,7 +91,7 @@ class Dispatcher(Generic[SessionT]):
             waiting = {epoch: preparation.is_new for epoch, preparation in preparations.items()}
             chosen = self._pace.choose(waiting, self._room_ns(ready, now_ns), now_ns)
             if chosen is not None:
-                preparations[chosen].slot.reset = None
+                self._slots.take_reset(preparations[chosen].slot)
                 return preparations[chosen]
         wait = self._batch_or_wait(ready, now_ns) if ready else Wait()
         if not isinstance(wait, Wait) or not preparations:

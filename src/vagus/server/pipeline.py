@@ -72,9 +72,8 @@ class Pipeline(Generic[SessionT]):
     def stop(self, timeout_s: float) -> None:
         """End `serve` and the decode pool; requests in work are dropped."""
         with self._shared.changed:
-            self._shared.is_stopping = True
             resets = self._shared.slots.take_resets()
-            self._shared.changed.notify_all()
+            self._shared.stop()
         for reset in resets:
             reset.answer(reset_refusal(EventCode.DRAINING, "the server has stopped"))
         self._decoding.stop(timeout_s)
@@ -83,7 +82,7 @@ class Pipeline(Generic[SessionT]):
         """Answer new requests with `draining` and finish the accepted ones; return False if time ran out."""
         with self._shared.changed:
             self._shared.is_draining = True
-            return self._shared.changed.wait_for(lambda: self._shared.has_finished, timeout=timeout_s)
+            return self._shared.advanced.wait_for(lambda: self._shared.has_finished, timeout=timeout_s)
 
     @property
     def failing(self) -> str:
@@ -116,6 +115,7 @@ class Pipeline(Generic[SessionT]):
         with self._shared.changed:
             reset = self._shared.slots.close(session.epoch)
             self._shared.wake()
+            self._shared.advanced.notify_all()
         if reset is not None:
             reset.answer(reset_refusal(EventCode.UNKNOWN_SESSION, "this session was closed meanwhile"))
 
@@ -153,7 +153,7 @@ class Pipeline(Generic[SessionT]):
             slot = self._shared.slots.slot(session.epoch)
             refusal = self._refuse_reset(slot, episode)
             if slot is not None and refusal is None:
-                replaced, slot.reset = slot.reset, PendingReset(episode, answer)
+                replaced = self._shared.slots.put_reset(slot, PendingReset(episode, answer))
                 self._shared.wake()
         if refusal is not None:
             answer(refusal)

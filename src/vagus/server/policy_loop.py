@@ -92,7 +92,7 @@ class PolicyLoop(Generic[SessionT]):
         while True:
             with shared.changed:
                 shared.is_running = False
-                shared.changed.notify_all()
+                shared.advanced.notify_all()
                 shared.changed.wait_for(self._has_work, timeout=self._patience_s())
                 if shared.is_stopping:
                     return

@@ -47,6 +47,8 @@ class RequestSlots(Generic[SessionT]):
 
     def __init__(self) -> None:
         self._slots: dict[int, Slot[SessionT]] = {}
+        self._in_work: dict[int, Slot[SessionT]] = {}
+        """By epoch: the slots with a request or a reset in work; the others cost nothing, however many."""
         self._batches = 0
         self.changes = 0
         """Number of changes after which another batch may be the best."""
@@ -55,7 +57,8 @@ class RequestSlots(Generic[SessionT]):
         return len(self._slots)
 
     def __iter__(self) -> Iterator[Slot[SessionT]]:
-        return iter(self._slots.values())
+        """Return the slots with a request or a reset in work."""
+        return iter(tuple(self._in_work.values()))
 
     def open(self, session: Session, terms: Terms) -> None:
         """Make a slot; its session counts as served in the last batch."""
@@ -73,8 +76,7 @@ class RequestSlots(Generic[SessionT]):
         slot.is_closed = True
         slot.ready = None
         slot.mailbox.take()
-        reset, slot.reset = slot.reset, None
-        return reset
+        return self.take_reset(slot)
 
     def slot(self, epoch: int) -> Slot[SessionT] | None:
         """Return the slot of a session, or None if it is closed."""
@@ -93,14 +95,14 @@ class RequestSlots(Generic[SessionT]):
         if slot.stage is Stage.READY and slot.ready is not None:
             slot.mailbox.pass_over(slot.ready.queued)
             slot.ready = None
-            slot.stage = Stage.IDLE
+            self._turn_into(Stage.IDLE, slot)
         return self._wake(slot)
 
     def take(self, slot: Slot[SessionT]) -> QueuedRequest | None:
         """Return the request to decode; None: it was withdrawn meanwhile, and the slot is idle."""
         queued = slot.mailbox.take()
         if queued is None:
-            slot.stage = Stage.IDLE
+            self._turn_into(Stage.IDLE, slot)
         return queued
 
     def decoded(self, slot: Slot[SessionT], ready: ReadyRequest) -> Disposition:
@@ -112,7 +114,7 @@ class RequestSlots(Generic[SessionT]):
         if verdict is not None:
             return verdict
         slot.ready = ready
-        slot.stage = Stage.READY
+        self._turn_into(Stage.READY, slot)
         self.changes += 1
         return Disposition.READY
 
@@ -120,13 +122,15 @@ class RequestSlots(Generic[SessionT]):
         """Note that these requests, which are ready, go to the policy now as one batch."""
         self._batches += 1
         for slot, _ in batch:
-            slot.ready, slot.stage, slot.last_served = None, Stage.INFERRING, self._batches
+            slot.ready, slot.last_served = None, self._batches
+            self._turn_into(Stage.INFERRING, slot)
 
     def withdraw(self, slot: Slot[SessionT], ready: ReadyRequest) -> bool:
         """Take back exactly this request, which failed before its batch; return False if it is not there."""
         if slot.ready is not ready:
             return False
-        slot.ready, slot.stage = None, Stage.INFERRING
+        slot.ready = None
+        self._turn_into(Stage.INFERRING, slot)
         return True
 
     def inferred(self, slot: Slot[SessionT], episode: int) -> Disposition:
@@ -135,7 +139,7 @@ class RequestSlots(Generic[SessionT]):
 
     def release(self, slot: Slot[SessionT]) -> Disposition:
         """Note that the request is finished; return DECODE if the mailbox holds another, otherwise WAIT."""
-        slot.stage = Stage.IDLE
+        self._turn_into(Stage.IDLE, slot)
         return self._wake(slot)
 
     def begin_episode(self, slot: Slot[SessionT], episode: int) -> bool:
@@ -145,27 +149,45 @@ class RequestSlots(Generic[SessionT]):
         self._turn_to(slot, episode)
         return True
 
+    def put_reset(self, slot: Slot[SessionT], reset: PendingReset) -> PendingReset | None:
+        """Store the reset of a slot; return the one that it replaces."""
+        replaced, slot.reset = slot.reset, reset
+        self._turn_into(slot.stage, slot)
+        return replaced
+
+    def take_reset(self, slot: Slot[SessionT]) -> PendingReset | None:
+        """Remove and return the reset of a slot."""
+        reset, slot.reset = slot.reset, None
+        self._turn_into(slot.stage, slot)
+        return reset
+
     def take_resets(self) -> list[PendingReset]:
         """Remove and return the resets of all sessions."""
-        resets = [slot.reset for slot in self._slots.values() if slot.reset is not None]
-        for slot in self._slots.values():
-            slot.reset = None
-        return resets
+        resets = [self.take_reset(slot) for slot in tuple(self._in_work.values())]
+        return [reset for reset in resets if reset is not None]
 
     @property
     def has_work(self) -> bool:
         """Whether a request is ready for a batch, or an episode must begin."""
-        return any(slot.ready is not None or slot.reset is not None for slot in self._slots.values())
+        return any(slot.ready is not None or slot.reset is not None for slot in self._in_work.values())
 
     @property
     def waiting(self) -> int:
         """Number of sessions whose request waits for a batch."""
-        return sum(slot.stage in (Stage.DECODING, Stage.READY) for slot in self._slots.values())
+        return sum(slot.stage in (Stage.DECODING, Stage.READY) for slot in self._in_work.values())
 
     @property
     def is_idle(self) -> bool:
         """Whether no request and no reset is in work."""
-        return all(slot.stage is Stage.IDLE and slot.reset is None for slot in self._slots.values())
+        return not self._in_work
+
+    def _turn_into(self, stage: Stage, slot: Slot[SessionT]) -> None:
+        """Give a slot its stage, after its request or reset has changed."""
+        slot.stage = stage
+        if slot.is_closed or (stage is Stage.IDLE and slot.reset is None):
+            self._in_work.pop(slot.session.epoch, None)
+        else:
+            self._in_work[slot.session.epoch] = slot
 
     def _turn_to(self, slot: Slot[SessionT], episode: int) -> None:
         """Drop waiting requests of older episodes."""
@@ -175,7 +197,7 @@ class RequestSlots(Generic[SessionT]):
         if slot.ready is not None and slot.ready.header.episode < episode:
             slot.mailbox.pass_over(slot.ready.queued)
             slot.ready = None
-            slot.stage = Stage.IDLE
+            self._turn_into(Stage.IDLE, slot)
         queued = slot.mailbox.take()
         if queued is not None and queued.header.episode < episode:
             slot.mailbox.pass_over(queued)
@@ -185,7 +207,7 @@ class RequestSlots(Generic[SessionT]):
     def _wake(self, slot: Slot[SessionT]) -> Disposition:
         if slot.stage is not Stage.IDLE or slot.mailbox.is_empty:
             return Disposition.WAIT
-        slot.stage = Stage.DECODING
+        self._turn_into(Stage.DECODING, slot)
         return Disposition.DECODE
 
     def _verdict(self, slot: Slot[SessionT], episode: int) -> Disposition | None:

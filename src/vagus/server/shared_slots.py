@@ -16,7 +16,9 @@ class SharedSlots(Generic[SessionT]):
     """Request slots, used only inside `with shared.changed`. The lock is never held during long work.
 
     Attributes:
-        changed: lock of all that follows, and notice of a change.
+        changed: lock of all that follows, and notice to the policy thread that it may have something to do.
+        advanced: the same lock, and notice to whoever waits until nothing is in work. The policy thread must
+            not be woken for it, once or twice for each request.
         slots: the slots.
         is_stopping: the threads must end.
         is_draining: no request is accepted any more.
@@ -25,7 +27,9 @@ class SharedSlots(Generic[SessionT]):
     """
 
     def __init__(self) -> None:
-        self.changed = threading.Condition()
+        lock = threading.RLock()
+        self.changed = threading.Condition(lock)
+        self.advanced = threading.Condition(lock)
         self.slots: RequestSlots[SessionT] = RequestSlots()
         self.is_stopping = False
         self.is_draining = False
@@ -46,3 +50,9 @@ class SharedSlots(Generic[SessionT]):
         """Tell the policy thread that it may have something to do."""
         self.not_before_ns = 0
         self.changed.notify_all()
+
+    def stop(self) -> None:
+        """Tell all threads that they must end."""
+        self.is_stopping = True
+        self.changed.notify_all()
+        self.advanced.notify_all()
