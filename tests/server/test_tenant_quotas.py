@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,7 +121,9 @@ def test_quotas_above_what_there_is_and_names_without_proof_are_told_at_the_star
     tls = TlsConfig(ca=pem, certificate=pem, private_key=pem)
     own = ZenohConfig(mode=LinkMode.PEER, listen=("tls/127.0.0.1:0",), tls=tls)
     told = warnings_of(caplog, ServeConfig(warm_up=False, tenants=LABS, zenoh=own))
-    assert ["no access rules" in line for line in told] == [True]
+    assert ["without access rules" in line for line in told] == [True]
+    ruled = replace(own, extra=("access_control={enabled: true}",))
+    assert warnings_of(caplog, ServeConfig(warm_up=False, tenants=LABS, zenoh=ruled)) == []
     routed = ZenohConfig(connect=("tls/127.0.0.1:7447",), tls=tls)
     assert warnings_of(caplog, ServeConfig(warm_up=False, tenants=LABS, zenoh=routed)) == []
     assert warnings_of(caplog, ServeConfig(warm_up=False)) == []

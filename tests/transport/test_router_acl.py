@@ -16,12 +16,15 @@ from transport.rig import eventually, is_served
 from vagus.errors import ConfigError, LinkError
 from vagus.transport.keys import ALL_SERVERS_ALIVE, ALL_SERVERS_STARTING, ServerKey, ServiceKey
 from vagus.transport.link import Delivery, Link, Query, Sample
-from vagus.transport.router import Router
+from vagus.transport.router import Router, with_free_port
 from vagus.transport.router_acl import access_control
 from vagus.transport.zenoh import ZenohLink
-from vagus.transport.zenoh_config import RouterConfig, ZenohConfig
+from vagus.transport.zenoh_config import LinkMode, RouterConfig, ZenohConfig
 
 HEADER = bytes(27)
+RULES = access_control(
+    ["alice", "bob"], ["gpu"], tools=["desk"], gateways=["cell"], tenants={"lab": ["lab-a-*", "guest 1"]}
+)
 SERVER = ServerKey(ServiceKey.of("reach", "1"), "gpu-0a1b2c")
 ALICE, BOB = SERVER.client("alice"), SERVER.client("bob")
 
@@ -44,6 +47,27 @@ def test_a_gateways_robots_are_nobody_elses(other: str) -> None:
     with pytest.raises(ConfigError, match=f"'cell' and '{other}'"):
         access_control([], ["gpu"], gateways=["cell", other])
     access_control(["cell3"], ["cell-3"], gateways=["cell"])  # a server's keys are elsewhere
+
+
+@pytest.mark.parametrize(
+    ("robots", "gateways", "tenants", "said"),
+    [
+        (["lab-a-1"], [], {"lab": ["lab-a-*"]}, r"tenant lab with lab-a-\*, and robot lab-a-1 with lab-a-1"),
+        ([], ["lab-a"], {"lab": ["lab-*"]}, r"tenant lab with lab-\*, and gateway lab-a with lab-a-\*"),
+        ([], ["lab"], {"x": ["lab-a-1"]}, r"tenant x with lab-a-1, and gateway lab with lab-\*"),
+        ([], [], {"a": ["lab-*"], "b": ["lab-b-*"]}, "tenant a with .* and tenant b with"),
+        ([], [], {"a": ["x", "y"], "b": ["y"]}, "tenant a with y, and tenant b with y"),
+        (["lab"], [], {"lab": ["lab-a-*"]}, "lab twice"),
+        ([], [], {"lab": []}, "tenant lab: wanted a list of names"),
+        ([], [], {"lab": "lab-*"}, "tenant lab: wanted a list of names"),
+        ([], [], {"lab": ["a*b"]}, "tenant lab: wanted a client's name"),
+    ],
+)
+def test_a_tenants_robots_are_nobody_elses(
+    robots: list[str], gateways: list[str], tenants: dict[str, list[str]], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        access_control(robots, ["gpu"], gateways=gateways, tenants=tenants)
 
 
 def test_a_gateways_name_begins_the_keys_of_its_robots() -> None:
@@ -91,7 +115,7 @@ class Secured:
 def secured(tmp_path: Path) -> Iterator[Secured]:
     authority = Authority(tmp_path)
     rules = tmp_path / "access.json5"
-    rules.write_text(json.dumps(access_control(["alice", "bob"], ["gpu"], tools=["desk"], gateways=["cell"])))
+    rules.write_text(json.dumps(RULES))
     with ExitStack() as stack:
         config = RouterConfig(
             listen=("tls/127.0.0.1:0",), tls=authority.issue("router"), access_control=rules
@@ -164,9 +188,21 @@ def test_robot_and_server_can_do_all_their_work(secured: Secured) -> None:
     assert secured.bob_got == []
 
 
-def test_a_gateway_is_all_of_its_robots_and_nobody_else(secured: Secured) -> None:
-    own, other = SERVER.client("cell-3"), SERVER.client("cells-3")
-    config = ZenohConfig(connect=(secured.endpoint,), tls=secured.authority.issue("cell"))
+@pytest.mark.parametrize(
+    ("party", "its", "of_others"),
+    [
+        ("gateway", "cell-3", "cells-3"),
+        ("tenant", "lab-a-3", "lab-b-3"),
+        ("tenant", "guest 1", "guest 2"),
+        ("tenant", "lab-a-3", "lab-a"),
+    ],
+)
+def test_a_gateway_or_tenant_is_all_of_its_robots_and_nobody_else(
+    secured: Secured, party: str, its: str, of_others: str
+) -> None:
+    own, other = SERVER.client(its), SERVER.client(of_others)
+    tls = secured.authority.issue("cell" if party == "gateway" else "lab")
+    config = ZenohConfig(connect=(secured.endpoint,), tls=tls)
     chunks: list[str] = []
     servers: dict[str, bool] = {}
     secured.asked.clear()
@@ -308,6 +344,29 @@ def test_a_certificate_without_rules_may_connect_and_do_nothing(secured: Secured
         send(stranger, ALICE.observation, b"forged")
         settle(secured)
     assert [sample.payload for sample in secured.observed] == [b"last"]
+
+
+def test_a_server_that_listens_itself_can_have_the_rules_too(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    own = ZenohConfig(
+        mode=LinkMode.PEER,
+        listen=(with_free_port("tls/127.0.0.1:0"),),
+        tls=authority.issue("gpu"),
+        extra=(f"access_control={json.dumps(RULES)}",),
+    )
+    observed: list[Sample] = []
+    with ZenohLink(own) as server:
+        server.serve(SERVER.any_client.session, lambda query: query.reply(b"ack"))
+        server.subscribe(SERVER.any_client.observation, observed.append)
+        config = ZenohConfig(connect=own.listen, tls=authority.issue("alice"))
+        with ZenohLink(config) as alice:
+            assert eventually(lambda: is_served(alice, ALICE.session))
+            with pytest.raises(LinkError):
+                alice.query(BOB.session, b"", timeout_s=0.3)
+            send(alice, BOB.observation, b"forged")
+            send(alice, ALICE.observation, b"last")
+            assert eventually(lambda: bool(observed))
+    assert [(sample.key, sample.payload) for sample in observed] == [(ALICE.observation, b"last")]
 
 
 def test_the_documentation_shows_these_rules() -> None:

@@ -24,6 +24,9 @@ __all__ = ["Reception"]
 
 SessionT = TypeVar("SessionT")
 
+RULES = "access_control="
+"""Beginning of the setting of the link that holds access rules."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -78,7 +81,9 @@ class Reception(Generic[SessionT]):
             return
         requests_per_s = _most_requests_per_s(options) if is_measured else None
         told = self.tenants.excess(max_sessions=options.max_sessions, requests_per_s=requests_per_s)
-        told.append(unproven(has_certificates=self._zenoh.tls.is_on, has_router=not self._zenoh.listen))
+        has_own_rules = any(entry.startswith(RULES) for entry in self._zenoh.extra)
+        has_rules = has_own_rules or not self._zenoh.listen
+        told.append(unproven(has_certificates=self._zenoh.tls.is_on, has_rules=has_rules))
         for sentence in filter(None, told):
             logger.warning("tenants: %s", sentence)
 

@@ -154,23 +154,23 @@ class TenantTable:
         return told
 
 
-def unproven(*, has_certificates: bool, has_router: bool) -> str:
+def unproven(*, has_certificates: bool, has_rules: bool) -> str:
     """Return why a robot can pass for one of another tenant; "": only by another's certificate.
 
     Args:
         has_certificates: whether the link demands certificates.
-        has_router: whether robots reach the server through a router, which can have access rules.
+        has_rules: whether there is a place for access rules: a router, or the settings of this server's link.
     """
     if not has_certificates:
         return (
             "there are tenants, but no certificates: any client can call itself by any tenant's names, and "
             "take its places; set tls, and access rules at the router"
         )
-    if not has_router:
+    if not has_rules:
         return (
-            "there are tenants, but robots connect to this server itself, which has no access rules: each "
-            "certificate of your authority can use any tenant's names; let robots and server connect to a "
-            "router with access rules"
+            "there are tenants, but robots connect to this server itself, without access rules: each "
+            "certificate of your authority can use any tenant's names; give the rules to this server "
+            "(extra: access_control=…), or let robots and server connect to a router that has them"
         )
     return ""
 

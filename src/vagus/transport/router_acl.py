@@ -6,10 +6,11 @@ lets the rule that allows win. A subject is the common name of a certificate, ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from vagus.errors import ConfigError
 from vagus.transport.acl_rule import EGRESS, INGRESS, Rule, allow
+from vagus.transport.client_pattern import ClientPattern
 from vagus.transport.keys import ROOT, begins_keys, sanitise
 from vagus.transport.lerobot_acl import LeRobotParties
 
@@ -20,6 +21,7 @@ ANY_SERVER = f"{ROOT}/*/*/*/*"
 
 
 NO_LEROBOT = LeRobotParties()
+NO_TENANTS: Mapping[str, Sequence[str]] = {}
 
 
 def access_control(
@@ -28,6 +30,7 @@ def access_control(
     *,
     tools: Iterable[str] = (),
     gateways: Iterable[str] = (),
+    tenants: Mapping[str, Sequence[str]] = NO_TENANTS,
     lerobot: LeRobotParties = NO_LEROBOT,
 ) -> dict[str, object]:
     """Return the `access_control` section of a router's configuration.
@@ -38,14 +41,19 @@ def access_control(
         tools: common names of operators' certificates, which may only read (`vagus status`).
         gateways: common names of the certificates of processes with gateways. The robots of such a process
             are called <name>-1, <name>-2 …: its gateways carry this name, or this name, a dash and more.
+        tenants: common name of a certificate for many robots → their names, or beginnings of names and `*`,
+            like lab-a-*. To the router all of them are one robot.
         lerobot: parties of LeRobot's remote inference over Zenoh; a name may also be one of the above.
 
     Raises:
-        ConfigError: the keys of one server or gateway would include those of another party, or a name has two
-            roles.
+        ConfigError: the keys of one server, gateway or tenant would include those of another party, a name
+            has two roles, or a tenant has no robots.
     """
     robots, servers, tools, gateways = tuple(robots), tuple(servers), tuple(tools), tuple(gateways)
-    _check_names(robots, servers, tools, gateways)
+    _check_names((*robots, *servers, *tools, *gateways, *tenants), servers)
+    _check_gateways(gateways, robots)
+    patterns = {name: _patterns(name, texts) for name, texts in tenants.items()}
+    _check_tenants(patterns, robots, gateways)
     rules: list[Rule] = []
     subjects: list[dict[str, object]] = []
     policies: list[dict[str, object]] = []
@@ -53,6 +61,7 @@ def access_control(
         *((f"robot {name}", name, _robot(name)) for name in robots),
         *((f"server {name}", name, _server(name)) for name in servers),
         *((f"gateway {name}", name, _gateway(name)) for name in gateways),
+        *((f"tenant {name}", name, _tenant(name, own)) for name, own in patterns.items()),
         *((f"tool {name}", name, _seeing(name)) for name in tools),
         *lerobot.grants(),
     )
@@ -69,10 +78,7 @@ def access_control(
     }
 
 
-def _check_names(
-    robots: tuple[str, ...], servers: tuple[str, ...], tools: tuple[str, ...], gateways: tuple[str, ...]
-) -> None:
-    names = (*robots, *servers, *tools, *gateways)
+def _check_names(names: tuple[str, ...], servers: tuple[str, ...]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError("access", wanted="each name once, in one role", got=f"{', '.join(twice)} twice")
@@ -84,6 +90,9 @@ def _check_names(
                 wanted="no server name that is another's with a dash and more",
                 got=f"{name!r} and {longer[0]!r}",
             )
+
+
+def _check_gateways(gateways: tuple[str, ...], robots: tuple[str, ...]) -> None:
     for name in gateways:
         if not begins_keys(name):
             raise ConfigError(
@@ -100,6 +109,32 @@ def _check_names(
             )
 
 
+def _patterns(name: str, texts: Sequence[str]) -> tuple[ClientPattern, ...]:
+    subject = f"access: tenant {name}"
+    if isinstance(texts, str) or not texts:
+        raise ConfigError(subject, wanted="a list of names, or beginnings of names and `*`", got=repr(texts))
+    return tuple(ClientPattern.of(text, subject=subject) for text in texts)
+
+
+def _check_tenants(
+    tenants: Mapping[str, tuple[ClientPattern, ...]], robots: tuple[str, ...], gateways: tuple[str, ...]
+) -> None:
+    others = [
+        *((f"robot {name}", ClientPattern(sanitise(name), is_beginning=False)) for name in robots),
+        *((f"gateway {name}", ClientPattern(f"{name}-", is_beginning=True)) for name in gateways),
+        *((f"tenant {name}", pattern) for name, patterns in tenants.items() for pattern in patterns),
+    ]
+    for name, patterns in tenants.items():
+        for pattern in patterns:
+            for party, other in others:
+                if party != f"tenant {name}" and pattern.overlaps(other):
+                    raise ConfigError(
+                        "access",
+                        wanted="no two parties that can have a robot of the same name",
+                        got=f"tenant {name} with {pattern}, and {party} with {other}",
+                    )
+
+
 def _robot(name: str) -> tuple[Rule, ...]:
     return _client(name, f"{ANY_SERVER}/{sanitise(name)}")
 
@@ -108,14 +143,21 @@ def _gateway(name: str) -> tuple[Rule, ...]:
     return _client(name, f"{ANY_SERVER}/{sanitise(name)}-$*")
 
 
-def _client(name: str, own: str) -> tuple[Rule, ...]:
-    asked = (f"{own}/session", f"{own}/reset")
+def _tenant(name: str, patterns: tuple[ClientPattern, ...]) -> tuple[Rule, ...]:
+    return _client(name, *(f"{ANY_SERVER}/{pattern.key_chunk}" for pattern in patterns))
+
+
+def _client(name: str, *own: str) -> tuple[Rule, ...]:
+    def each(end: str) -> tuple[str, ...]:
+        return tuple(f"{client}/{end}" for client in own)
+
+    asked = (*each("session"), *each("reset"))
     return (
-        allow(f"{name}: sends observations", INGRESS, ("put",), f"{own}/obs"),
+        allow(f"{name}: sends observations", INGRESS, ("put",), *each("obs")),
         allow(f"{name}: asks", INGRESS, ("query",), *asked),
         allow(f"{name}: gets answers", EGRESS, ("reply",), *asked),
-        allow(f"{name}: listens", INGRESS, ("declare_subscriber",), f"{own}/chunk"),
-        allow(f"{name}: gets chunks", EGRESS, ("put",), f"{own}/chunk"),
+        allow(f"{name}: listens", INGRESS, ("declare_subscriber",), *each("chunk")),
+        allow(f"{name}: gets chunks", EGRESS, ("put",), *each("chunk")),
         # without being told who listens and answers, its publishers and queriers send nothing
         allow(f"{name}: sees subscriptions", EGRESS, ("declare_subscriber",), f"{ANY_SERVER}/*/obs"),
         allow(
@@ -125,7 +167,7 @@ def _client(name: str, own: str) -> tuple[Rule, ...]:
             f"{ANY_SERVER}/*/session",
             f"{ANY_SERVER}/*/reset",
         ),
-        allow(f"{name}: is alive", INGRESS, ("liveliness_token",), f"{own}/*/alive"),
+        allow(f"{name}: is alive", INGRESS, ("liveliness_token",), *each("*/alive")),
         *_seeing(name),
     )
 
