@@ -11,7 +11,7 @@ from vagus.errors import ConfigError
 from vagus.setting_ranges import check_count, check_seconds
 from vagus.wire.images import DEFAULT_QUALITY, check_quality
 
-__all__ = ["EdgeConfig", "ImageCodec", "MergeMode", "PlanClock"]
+__all__ = ["DelayEstimate", "EdgeConfig", "ImageCodec", "MergeMode", "PlanClock"]
 
 
 PIN = re.compile(r"[0-9a-f]{8,64}")
@@ -34,6 +34,21 @@ class PlanClock(enum.Enum):
     """A commanded action advances the plan; a hold does not."""
     TIME = "time"
     """The local clock advances the plan, also during a hold (velocity robots, moving targets)."""
+
+
+class DelayEstimate(enum.Enum):
+    """Estimate of the next round trip that real-time chunking is told, from the last ten of them.
+
+    A long one binds the chunk to the old plan for longer than necessary; after a short one the chunk acts
+    later than it assumed. Time-outs, the buffer and the age of actions always count with the worst.
+    """
+
+    MAX = "max"
+    """The worst, as the RTC paper and LeRobot do."""
+    Q90 = "q90"
+    Q75 = "q75"
+    MEDIAN = "median"
+    LAST = "last"
 
 
 class ImageCodec(enum.Enum):
@@ -64,6 +79,9 @@ class EdgeConfig:
     """Policy steps per second; unset: the rate of the policy's training."""
     rtc: bool = True
     """Use real-time chunking if the policy offers it."""
+    delay_estimate: DelayEstimate = DelayEstimate.MAX
+    """Delay that real-time chunking is told: max (the worst of the last ten round trips), q90, q75, median,
+    or last."""
     merge: MergeMode = MergeMode.AUTO
     """Way in which a new chunk replaces the running plan."""
     plan_clock: PlanClock = PlanClock.STEP

@@ -41,6 +41,7 @@ class LinkView:
         least_executed: actions of a chunk that the server wants executed before the next request; 0: as it
             likes.
         min_interval_ns: shortest time between two requests that the server wants; 0: none.
+        delay_ns: round trip that real-time chunking is told; None: the worst one.
     """
 
     state: LinkState
@@ -50,6 +51,7 @@ class LinkView:
     fastest_ns: int = 0
     least_executed: int = 0
     min_interval_ns: int = 0
+    delay_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

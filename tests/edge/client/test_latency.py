@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.rig import MS
 from vagus.edge.client.inflight import LatencyParts, LatencySum, LatencyWindow
+from vagus.edge.config import DelayEstimate
 
 
 def test_before_the_first_round_trip_the_guess_counts() -> None:
@@ -30,6 +32,25 @@ def test_one_spike_does_not_move_the_median() -> None:
     for sample, median in ((30, 30), (900, 30), (40, 40), (50, 40), (60, 50)):
         window.add(sample)
         assert window.median_ns == median
+
+
+@pytest.mark.parametrize(
+    ("estimate", "wanted"),
+    [
+        (DelayEstimate.MAX, 100),
+        (DelayEstimate.Q90, 90),
+        (DelayEstimate.Q75, 80),
+        (DelayEstimate.MEDIAN, 50),
+        (DelayEstimate.LAST, 30),
+    ],
+)
+def test_an_estimate_is_one_of_the_round_trips_in_the_window(estimate: DelayEstimate, wanted: int) -> None:
+    window = LatencyWindow(initial_ns=7)
+    assert window.estimate_ns(estimate) == 7
+    for sample in (5000, 10, 20, 100, 40, 50, 60, 70, 80, 90, 30):
+        window.add(sample)
+    assert window.estimate_ns(estimate) == wanted
+    assert window.windowed_ns == 100
 
 
 def test_a_spike_ages_out_of_the_window() -> None:

@@ -75,14 +75,14 @@ class Talk:
 
 def test_before_a_session_nothing_is_asked_for() -> None:
     talk = Talk(is_open=False)
-    assert talk.turn() == LinkView(LinkState.CONNECTING, None, 0, 100 * MS)
+    assert talk.turn() == LinkView(LinkState.CONNECTING, None, 0, 100 * MS, delay_ns=100 * MS)
     assert talk.protocol.offer(Snapshot(draft(), {}), 0) is None
     assert talk.count("snapshots_unwanted") == 1
 
 
 def test_one_snapshot_is_asked_for_at_a_time() -> None:
     talk = Talk()
-    assert talk.turn() == LinkView(LinkState.STREAMING, EPOCH, 1, 100 * MS)
+    assert talk.turn() == LinkView(LinkState.STREAMING, EPOCH, 1, 100 * MS, delay_ns=100 * MS)
     assert talk.turn(S).ticket == 1
     request = talk.send()
     assert talk.protocol.outstanding is request
@@ -538,7 +538,7 @@ def test_a_session_that_is_lost_voids_its_requests_and_a_new_one_counts_afresh()
     talk = Talk()
     talk.send()
     talk.protocol.lost("token gone")
-    assert talk.protocol.view == LinkView(LinkState.RECONNECTING, None, 1, 100 * MS)
+    assert talk.protocol.view == LinkView(LinkState.RECONNECTING, None, 1, 100 * MS, delay_ns=100 * MS)
     assert talk.turn(S).ticket == 1
     talk.protocol.lost("again")
     assert talk.count("sessions_lost") == 1

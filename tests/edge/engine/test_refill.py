@@ -74,6 +74,14 @@ def test_with_rtc_a_draft_carries_the_running_plan() -> None:
     assert (len(made.prefix), made.inference_delay, made.prefix_horizon) == (10, 3, 10)
 
 
+def test_rtc_is_told_its_own_estimate_of_the_delay() -> None:
+    refill = Refill(EdgeConfig(), RTC)
+    draft(refill, replace(view(1, 99 * MS), delay_ns=33 * MS))
+    made = refill.take()
+    assert made is not None
+    assert made.inference_delay == 1
+
+
 def rule(config: EdgeConfig) -> RequestRule:
     return RequestRule.of(config, step_rate_hz=20.0)
 

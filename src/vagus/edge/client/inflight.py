@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import enum
-import statistics
+import math
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 
 from vagus.clock import NS_PER_MS, NS_PER_S
+from vagus.edge.config import DelayEstimate
 from vagus.types import RequestDraft
 from vagus.wire.schema import Header, Kind
 
@@ -67,6 +68,15 @@ class Mismatch(enum.Enum):
     """Episode or capture stamp are not those of the request."""
 
 
+QUANTILES = {
+    DelayEstimate.MAX: 1.0,
+    DelayEstimate.Q90: 0.9,
+    DelayEstimate.Q75: 0.75,
+    DelayEstimate.MEDIAN: 0.5,
+}
+"""Estimate → share of the window that is not longer."""
+
+
 class LatencyWindow:
     """Window of the last round trips, from capture to reply, in nanoseconds."""
 
@@ -101,7 +111,16 @@ class LatencyWindow:
     @property
     def median_ns(self) -> int:
         """Median of the window, the smaller of two in the middle."""
-        return statistics.median_low(self._samples) if self._samples else self._initial_ns
+        return self.estimate_ns(DelayEstimate.MEDIAN)
+
+    def estimate_ns(self, estimate: DelayEstimate) -> int:
+        """Return an estimate of the next round trip."""
+        if not self._samples:
+            return self._initial_ns
+        if estimate is DelayEstimate.LAST:
+            return self._samples[-1]
+        ordered = sorted(self._samples)
+        return ordered[math.ceil(QUANTILES[estimate] * len(ordered)) - 1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ class ClientProtocol:
     def __init__(self, config: EdgeConfig, spec: PolicySpec, latency: LatencyWindow) -> None:
         self._spec = spec
         self._latency = latency
+        self._delay_estimate = config.delay_estimate
         self._network = LatencyWindow()
         """Of each round trip the part outside of the server."""
         self._degraded_after_ns = seconds_to_ns(config.degraded_after_s)
@@ -99,6 +100,7 @@ class ClientProtocol:
             latency.fastest_ns,
             least_executed=0 if session is None else session.least_executed,
             min_interval_ns=self._min_interval_ns,
+            delay_ns=latency.estimate_ns(self._delay_estimate),
         )
 
     @property

@@ -202,7 +202,7 @@ class Refill:
             return Conditioning()
         return condition(
             playback.plan,
-            latency_ns=view.latency_ns,
+            latency_ns=view.latency_ns if view.delay_ns is None else view.delay_ns,
             step_ns=playback.step_ns,
             prefix_horizon=self._contract.prefix_horizon,
         )
