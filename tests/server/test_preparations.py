@@ -6,19 +6,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vagus.clock import NS_PER_MS
-from vagus.server.preparations import PATIENCE_NS, REST, SMALL_NS, SMALL_SHARE, WINDOW, PreparationPace
+from vagus.server.preparations import (
+    PATIENCE_NS,
+    PATIENT_BATCHES,
+    REST,
+    SMALL_NS,
+    SMALL_SHARE,
+    WINDOW,
+    PreparationPace,
+)
 
 MS = NS_PER_MS
 LATE = -1
 """Room where somebody's batch should have begun already."""
 
 
-def known(took_ns: int, *, is_new: bool = False, times: int = 5) -> PreparationPace:
+def known(took_ns: int, *, is_new: bool = False, batch_ns: int = 90 * MS) -> PreparationPace:
     """Return a pace that knows how long preparations take, long ago."""
     pace = PreparationPace()
-    for _ in range(times):
+    for _ in range(WINDOW):
         pace.ran(0, is_new=is_new, begin_ns=-(10**12) - took_ns, end_ns=-(10**12))
-    pace.batch_ran(0)
+    pace.batch_ran(batch_ns)
     return pace
 
 
@@ -40,6 +48,13 @@ def test_a_long_one_waits_for_batches_that_are_due_but_not_for_ever() -> None:
     assert pace.choose({7: False}, LATE, 1000 + PATIENCE_NS) == 7
 
 
+def test_where_batches_are_short_it_waits_for_two_of_them() -> None:
+    pace = known(300 * MS, batch_ns=4 * MS)
+    assert pace.choose({7: False}, LATE, 0) is None
+    assert pace.next_ns == PATIENT_BATCHES * 4 * MS
+    assert pace.choose({7: False}, LATE, PATIENT_BATCHES * 4 * MS) == 7
+
+
 def test_after_a_long_one_the_batches_have_three_times_as_long() -> None:
     pace = known(300 * MS)
     pace.choose({7: False, 8: False}, LATE, 0)
@@ -53,7 +68,7 @@ def test_after_a_long_one_the_batches_have_three_times_as_long() -> None:
 
 
 def test_small_ones_run_between_batches_as_long_as_together_they_are_small() -> None:
-    pace = known(SMALL_NS // 2)
+    pace = known(SMALL_NS // 2, batch_ns=MS)
     for _ in range(3):
         ran = 0
         while pace.choose({7: False}, LATE, 0) is not None:

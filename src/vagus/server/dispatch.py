@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
-from vagus.clock import NS_PER_MS, NS_PER_S
+from vagus.clock import NS_PER_MS
+from vagus.server.candidates import Candidates, ReadyRows
 from vagus.server.decision import Fault, decide
 from vagus.server.executor import BatchRun
-from vagus.server.fair_queue import Shares
 from vagus.server.options import PipelineOptions
 from vagus.server.preparations import PreparationPace
 from vagus.server.request_slots import RequestSlots
-from vagus.server.scheduler import Candidate, Wait
+from vagus.server.scheduler import Wait
 from vagus.server.slot import BatchRows, PendingReset, ReadyRequest, Slot
 
 __all__ = ["Dispatcher", "Preparation", "Work"]
@@ -45,13 +45,6 @@ class Preparation(Generic[SessionT]):
     is_new: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Alone:
-    """Batch key of a robot for which the policy raised last: it gets a batch of its own until it succeeds."""
-
-    epoch: int
-
-
 Work: TypeAlias = Preparation[SessionT] | BatchRows[SessionT] | Wait
 
 
@@ -73,7 +66,7 @@ class Dispatcher(Generic[SessionT]):
         self._max_batch = options.max_batch
         self._on_fault = on_fault
         self._pace = PreparationPace()
-        self._shares = Shares()
+        self._candidates: Candidates[SessionT] = Candidates()
         self._wait: Wait = Wait()
         self._changes_seen = -1
 
@@ -82,6 +75,8 @@ class Dispatcher(Generic[SessionT]):
         preparations: dict[int, Preparation[SessionT]] = {}
         ready: dict[int, tuple[Slot[SessionT], ReadyRequest]] = {}
         for slot in self._slots:
+            if slot.ready is None and slot.reset is None:
+                continue
             preparation = _preparation(slot)
             if preparation is not None:
                 preparations[slot.session.epoch] = preparation
@@ -102,7 +97,7 @@ class Dispatcher(Generic[SessionT]):
         """Note that a preparation was made."""
         session = done.slot.session
         self._pace.ran(session.epoch, is_new=done.is_new, begin_ns=begin_ns, end_ns=end_ns)
-        self._shares.add(session.tenant.name, end_ns - begin_ns, end_ns, weight=session.tenant.weight)
+        self._candidates.charge(session, end_ns - begin_ns, end_ns)
         self._slots.changes += 1
 
     def ran(self, batch: BatchRows[SessionT], run: BatchRun, now_ns: int) -> None:
@@ -112,17 +107,14 @@ class Dispatcher(Generic[SessionT]):
                 self._profile.note(call.rows, call.took_ms, batch[0][1].batch_key)
         self._pace.batch_ran(run.inference_ns)
         for slot, _ in batch:
-            tenant = slot.session.tenant
-            self._shares.add(tenant.name, run.inference_ns // len(batch), now_ns, weight=tenant.weight)
+            self._candidates.charge(slot.session, run.inference_ns // len(batch), now_ns)
 
-    def _batch_or_wait(
-        self, ready: Mapping[int, tuple[Slot[SessionT], ReadyRequest]], now_ns: int
-    ) -> BatchRows[SessionT] | Wait:
+    def _batch_or_wait(self, ready: ReadyRows[SessionT], now_ns: int) -> BatchRows[SessionT] | Wait:
         """Ask the scheduler, unless it said to wait and nothing has changed since."""
         is_over = self._wait.until_ns is not None and now_ns >= self._wait.until_ns
         if self._slots.changes == self._changes_seen and not is_over:
             return self._wait
-        candidates = self._candidates(ready, now_ns)
+        candidates = self._candidates.of(ready, now_ns)
         decided, fault = decide(self._scheduler, candidates, self._profile, now_ns, max_batch=self._max_batch)
         if fault is not None:
             self._on_fault(fault)
@@ -136,38 +128,12 @@ class Dispatcher(Generic[SessionT]):
         self._slots.start(batch)
         return batch
 
-    def _candidates(
-        self, ready: Mapping[int, tuple[Slot[SessionT], ReadyRequest]], now_ns: int
-    ) -> dict[int, Candidate]:
-        tenants = {slot.session.tenant.name for slot, _ in ready.values()}
-        shares = {tenant: self._shares.used_ns(tenant, now_ns) / NS_PER_S for tenant in tenants}
-        return {
-            epoch: Candidate(
-                epoch,
-                slot.last_served,
-                request.ready_ns,
-                request.due_ns,
-                batch_key=_key(slot, request),
-                tenant=slot.session.tenant.name,
-                weight=slot.session.tenant.weight,
-                share=shares[slot.session.tenant.name],
-                rate_hz=slot.terms.rate_hz,
-                gain_s=request.gain_s,
-            )
-            for epoch, (slot, request) in ready.items()
-        }
-
-    def _room_ns(self, ready: Mapping[int, tuple[Slot[SessionT], ReadyRequest]], now_ns: int) -> int | None:
+    def _room_ns(self, ready: ReadyRows[SessionT], now_ns: int) -> int | None:
         """Return the time until the tightest of these requests must be in a batch; None: there is none."""
         if not ready:
             return None
         batch_ms = self._profile.ms(min(len(ready), self._max_batch))
         return min(request.due_ns for _, request in ready.values()) - now_ns - round(batch_ms * NS_PER_MS)
-
-
-def _key(slot: Slot[SessionT], request: ReadyRequest) -> Hashable:
-    state = slot.episode_state
-    return Alone(slot.session.epoch) if state is not None and state.is_alone else request.batch_key
 
 
 def _preparation(slot: Slot[SessionT]) -> Preparation[SessionT] | None:

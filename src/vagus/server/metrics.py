@@ -63,6 +63,12 @@ class ServerMetrics:
         with self._lock:
             self._histograms[name].add(value)
 
+    def observe_all(self, name: str, values: Iterable[float]) -> None:
+        """Add several values to a histogram, as `observe` does."""
+        with self._lock:
+            for value in values:
+                self._histograms[name].add(value)
+
     def add_collect(self, collect: Callable[[ModuleType], Iterable[object]]) -> None:
         """Add what gives the metric families of another part of this process, such as a gateway."""
         with self._lock:

@@ -163,13 +163,13 @@ class PolicyLoop(Generic[SessionT]):
     def _run(self, batch: BatchRows[SessionT]) -> None:
         run = self._executor.run(batch)
         self._metrics.observe("inference", run.inference_ns / NS_PER_S)
-        for rows in run.forwards():
-            self._metrics.observe("batch_size", rows)
+        self._metrics.observe_all("batch_size", run.forwards())
         begin_ns = run.costs[0].begin_ns
-        for _, ready in batch:
-            late_ns = max(begin_ns - ready.due_ns, 0)
-            self._metrics.observe("lateness", late_ns / NS_PER_S)
-            self._metrics.count("dispatched", "overdue" if late_ns else "in_time")
+        late_ns = [max(begin_ns - ready.due_ns, 0) for _, ready in batch]
+        self._metrics.observe_all("lateness", (late / NS_PER_S for late in late_ns))
+        overdue = sum(late > 0 for late in late_ns)
+        self._metrics.count("dispatched", "overdue", overdue)
+        self._metrics.count("dispatched", "in_time", len(batch) - overdue)
         with self._shared.changed:
             end_ns = begin_ns + run.inference_ns
             self._busy.add(begin_ns, end_ns)

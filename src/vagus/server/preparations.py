@@ -6,7 +6,8 @@ long, for example if a processor is loaded. So such a preparation runs
 - if nobody waits for a batch;
 - or if the tightest request can bear it: the slowest of the newest preparations says how long it takes;
 - or if it is small: between two batches, these may take a millisecond, or a twentieth of the last batch;
-- or if it has waited for `PATIENCE_NS`, and three times the time of the last one has passed since that.
+- or if it has waited for two batches, at most `PATIENCE_NS`, and three times the time of the last preparation
+  has passed since that.
 
 So while requests wait for a batch, it is late by at most one long preparation, and long ones take at most
 a quarter of the time. A preparation waits for at most `PATIENCE_NS`, then for the batch that runs, and for
@@ -24,12 +25,14 @@ __all__ = ["PreparationPace"]
 
 PATIENCE_NS = 100 * NS_PER_MS
 """Longest wait of a preparation for a moment in which nobody is made late."""
+PATIENT_BATCHES = 2
+"""The same in batches of the last one's time, where these are shorter."""
 REST = 3
 """Pause after a preparation, as a multiple of its time, before one may make others late."""
 SMALL_NS = NS_PER_MS
+"""Longest time of all small preparations between two batches."""
 SMALL_SHARE = 20
-"""Small preparations between two batches take at most `SMALL_NS`, or the time of the last batch divided by
-`SMALL_SHARE`."""
+"""The same after a long batch: its time, divided by this."""
 WINDOW = 5
 """Number of newest preparations whose slowest tells how long the next one takes."""
 
@@ -41,6 +44,7 @@ class PreparationPace:
         self._since_ns: dict[int, int] = {}
         self._took_ns: dict[bool, deque[int]] = {is_new: deque(maxlen=WINDOW) for is_new in (False, True)}
         self._small_left_ns = SMALL_NS
+        self._patience_ns = PATIENCE_NS
         self._rests_until_ns: int | None = None
 
     def choose(self, waiting: Mapping[int, bool], room_ns: int | None, now_ns: int) -> int | None:
@@ -75,10 +79,11 @@ class PreparationPace:
     def batch_ran(self, took_ns: int) -> None:
         """Note a batch."""
         self._small_left_ns = max(took_ns // SMALL_SHARE, SMALL_NS)
+        self._patience_ns = min(PATIENT_BATCHES * took_ns, PATIENCE_NS)
 
     def _expected_ns(self, *, is_new: bool) -> int:
         return max(self._took_ns[is_new], default=0)
 
     def _forced_ns(self, epoch: int) -> int:
-        patient_ns = self._since_ns[epoch] + PATIENCE_NS
+        patient_ns = self._since_ns[epoch] + self._patience_ns
         return patient_ns if self._rests_until_ns is None else max(patient_ns, self._rests_until_ns)
