@@ -32,6 +32,7 @@ COMMANDS = (
     "router",
     "status",
     "doctor",
+    "plan",
     "profile",
     "replay",
     "view",

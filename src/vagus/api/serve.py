@@ -13,6 +13,7 @@ from vagus.api.parts import network
 from vagus.api.stop_signal import stopped_by_signals
 from vagus.errors import ConfigError, LinkError
 from vagus.gateways.host import GatewayHost
+from vagus.planning.carried import carried_lines
 from vagus.policies.callable import called
 from vagus.policies.policy import Policy
 from vagus.server.config import ServeConfig
@@ -226,7 +227,7 @@ class PolicyServer:
 
 
 def describe(said: Capabilities) -> list[str]:
-    """Return what is served, and how many robots the measured latency allows."""
+    """Return what is served, and how many robots the measured inference times carry."""
     rtc = f"real-time chunking over {said.rtc.prefix_horizon} steps" if said.rtc else "no real-time chunking"
     service = ServiceKey.of(said.model, said.revision, said.service_name)
     lines = [
@@ -239,11 +240,7 @@ def describe(said: Capabilities) -> list[str]:
         return lines
     profile = ", ".join(f"{row.batch_size}: {row.p50_ms:.1f}" for row in said.latency)
     lines.append(f"inference, ms per batch size: {profile}")
-    chunk_s = said.horizon / said.rate_hz
-    robots = max(int(row.batch_size * chunk_s * 1000 / max(row.p50_ms, 0.001)) for row in said.latency)
-    limit = said.load.max_sessions
-    lines.append(f"enough for about {robots} robots that use up whole chunks (sessions: {limit})")
-    return lines
+    return [*lines, *carried_lines(said)]
 
 
 def _reached(zenoh: ZenohConfig, connect: str | tuple[str, ...], listen: str) -> ZenohConfig:

@@ -27,6 +27,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "router": ("vagus.cli.router:RouterCommand", "Run a Zenoh router: robots and servers meet here."),
     "status": ("vagus.cli.status:StatusCommand", "List the servers on the network and how busy they are."),
     "doctor": ("vagus.cli.doctor:DoctorCommand", "Check a network and its servers, and recommend settings."),
+    "plan": (
+        "vagus.cli.plan:PlanCommand",
+        "Tell how many robots a device carries, and how many devices a fleet needs.",
+    ),
     "profile": (
         "vagus.cli.profile:ProfileCommand",
         "Check a profile of a gateway, or list those that vagus brings.",

@@ -14,6 +14,7 @@ __all__ = [
     "COMMANDED",
     "FAN",
     "LIMIT",
+    "LINES",
     "MEASURED",
     "REFUSED",
     "STATE_COLOURS",
@@ -34,6 +35,8 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, GREY = (
     "#b9c0c6",
 )
 
+LINES = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE)
+"""Colours of lines in one diagram, in their order."""
 COMMANDED = BLUE
 MEASURED = ORANGE
 FAN = "#6b7780"

@@ -1,0 +1,59 @@
+"""Device of a server, by what the server says of itself, and what a robot there does by default. Pure."""
+
+from __future__ import annotations
+
+import math
+
+from vagus.edge.config import EdgeConfig
+from vagus.planning.latency_table import measured_table
+from vagus.planning.planner import Device
+from vagus.planning.robot_kinds import MAX_ROBOTS
+from vagus.server.capacity import RobotDemand
+from vagus.wire.schema import Capabilities
+
+__all__ = ["ROUND_TRIP_S", "decoded_per_s", "device_of", "usual_demand"]
+
+ROUND_TRIP_S = 0.01
+"""Round trip of a robot that nobody has measured: a good network."""
+OVERHEAD_S = 0.0003
+"""Processor time of a request besides decoding: docs/benchmarks/server.md, 64 sessions with a state alone."""
+USABLE = 0.7
+"""Share of the decoders' time that is planned with; the rest is for requests that come at the same moment."""
+
+
+def device_of(said: Capabilities) -> Device:
+    """Return the device of a server.
+
+    Raises:
+        ConfigError: the server has measured nothing.
+    """
+    table = measured_table(said.latency, server=said.server)
+    admitted = 1 if said.serving_mode == "exclusive" else said.load.max_sessions or MAX_ROBOTS
+    return Device(
+        table,
+        max_batch=max(table),
+        max_robots=min(admitted, MAX_ROBOTS),
+        requests_per_s=decoded_per_s(said),
+    )
+
+
+def decoded_per_s(said: Capabilities) -> float:
+    """Return the requests per second that the server's processor takes; infinite if it was not measured."""
+    if said.decode_per_s <= 0:
+        return math.inf
+    return USABLE / (1 / said.decode_per_s + OVERHEAD_S)
+
+
+def usual_demand(said: Capabilities, *, round_trip_s: float = ROUND_TRIP_S) -> RobotDemand | None:
+    """Return what a robot with default settings asks of this server; None: it says no rate or no horizon."""
+    if said.rate_hz <= 0 or said.horizon <= 0:
+        return None
+    usual = EdgeConfig()
+    return RobotDemand(
+        rate_hz=said.rate_hz,
+        horizon=said.horizon,
+        buffer_s=usual.buffer_time_s,
+        execute_horizon=usual.execute_horizon or 0,
+        round_trip_s=round_trip_s,
+        max_action_age_s=usual.max_action_age_s,
+    )
