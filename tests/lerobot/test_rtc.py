@@ -117,6 +117,9 @@ def test_a_plan_longer_than_the_chunk_counts_as_far_as_the_chunk_goes() -> None:
 def test_an_empty_plan_is_no_plan() -> None:
     empty = RtcPrefix(torch.zeros(0, DIM), 4, 10)
     assert collate_rtc([empty, None], steps=STEPS, device="cpu") is None
+    none = collate_rtc([empty, None], steps=STEPS, device="cpu", width=5)
+    assert none is not None
+    assert (none.prefix.shape, none.lengths.tolist()) == ((2, STEPS, 5), [0, 0])
     plans = collate_rtc([empty, RtcPrefix(plan(3), 1, 3)], steps=STEPS, device="cpu")
     assert plans is not None
     assert plans.lengths.tolist() == [0, 3]

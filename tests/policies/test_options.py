@@ -161,6 +161,11 @@ def test_what_would_allow_more_than_it_says_is_refused(name: str, listed: object
         LeRobotOptions(**{name: listed})  # type: ignore[arg-type] # that is the point
 
 
+def test_a_network_is_compiled_for_one_size_at_least() -> None:
+    with pytest.raises(ConfigError, match="graphs_per_doubling: wanted 1 or more, got 0"):
+        LeRobotOptions(graphs_per_doubling=0)
+
+
 OWN = """
 from dataclasses import dataclass
 

@@ -26,8 +26,8 @@ class Family:
         prepares_frames: method that fits frames of any size to its network, and says which of them are there;
             "": it has none, and its frames have the size of the checkpoint.
         extra: extra of LeRobot that it needs; "": none.
-        compiled: module that is compiled once it has its weights; "": that is left to its own setting, if it
-            has one (`compile_model`).
+        compiled: module or method that is compiled once it has its weights; "": that is left to its own
+            setting, if it has one (`compile_model`).
         runs_named_code: LeRobot runs Python code that lies at places that its configuration names.
     """
 
@@ -60,6 +60,7 @@ FLOW = Family(
     width="max_action_dim",
     prepares_frames="_preprocess_images",
     extra="pi",
+    compiled="model.sample_actions",
 )
 
 FAMILIES: Mapping[str, Family] = {

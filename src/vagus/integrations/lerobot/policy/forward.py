@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vagus.errors import PolicyError
 from vagus.integrations.lerobot.policy.batch import Batch, Memory, collate, generators, noise_of, with_history
+from vagus.integrations.lerobot.policy.compiling import filled, graph_size
 from vagus.integrations.lerobot.policy.families import Family
 from vagus.integrations.lerobot.policy.features import STATE, Features
 from vagus.integrations.lerobot.policy.frames import (
@@ -26,7 +27,14 @@ from vagus.integrations.lerobot.policy.frames import (
     stacked_frames,
 )
 from vagus.integrations.lerobot.policy.loading import Loaded
-from vagus.integrations.lerobot.policy.rtc import RtcBatch, RtcPrefix, collate_rtc, reanchor, relative_step
+from vagus.integrations.lerobot.policy.rtc import (
+    BatchedRtc,
+    RtcBatch,
+    RtcPrefix,
+    collate_rtc,
+    reanchor,
+    relative_step,
+)
 from vagus.policies.policy import Row, ServingMode
 from vagus.types import ActionChunk, Observation, Prefix
 
@@ -43,10 +51,11 @@ class Forward:
         self._features = features
         self._family = family
         self._sampling = _SeededSampling(loaded.policy.diffusion) if family.has_history else None
+        self._has_rtc = isinstance(getattr(loaded.policy, "rtc_processor", None), BatchedRtc)
         self._last_queued: int | None = None  # step of the last observation in the policy's own queues
         self._masked: MaskedFrames | None = None
         if can_mask(loaded.policy.config, family) and self._keeps_frames():
-            self._masked = MaskedFrames(loaded.policy, features, family)
+            self._masked = MaskedFrames(loaded.policy, features, family, has_all=loaded.is_compiled)
 
     def run(self, rows: Sequence[Row[Memory]]) -> list[ActionChunk]:
         """Return one chunk per row.
@@ -56,12 +65,13 @@ class Forward:
             Exception: whatever LeRobot raises.
         """
         loaded = self._loaded
+        run = self._filled(rows)
         try:
             with torch.inference_mode():
-                plans = self._plans(rows)
-                batch = self._prepared(rows)
+                plans = self._plans(run)
+                batch = self._prepared(run)
                 with loaded.computing():
-                    chunk = self._predict(rows, batch, plans)
+                    chunk = self._predict(run, batch, plans)
                 model = chunk.float().cpu().clone()  # a step may write into what it is given
                 robot = loaded.postprocessor(chunk.float()).float().cpu()
         except NotImplementedError as error:
@@ -71,8 +81,9 @@ class Forward:
             ) from error
         finally:
             self._forget()
-        pairs = zip(rows, model.numpy(), robot.numpy(), strict=True)
-        return [ActionChunk(row.step, in_model, in_robot) for row, in_model, in_robot in pairs]
+        pairs = zip(run, model.numpy(), robot.numpy(), strict=True)
+        chunks = [ActionChunk(row.step, in_model, in_robot) for row, in_model, in_robot in pairs]
+        return chunks[: len(rows)]
 
     def frames_key(self, observation: Observation) -> FrameShapes:
         """Return what rows must have alike to be run together; nothing where each has a mask of its own."""
@@ -85,6 +96,12 @@ class Forward:
         self._last_queued = None
         for part in (self._loaded.policy, self._loaded.preprocessor, self._loaded.postprocessor):
             part.reset()
+
+    def _filled(self, rows: Sequence[Row[Memory]]) -> Sequence[Row[Memory]]:
+        """Return as many rows as a graph takes."""
+        if not self._loaded.is_compiled or self._family.mode is ServingMode.EXCLUSIVE:
+            return rows
+        return filled(rows, graph_size(len(rows), self._loaded.graphs_per_doubling))
 
     def _prepared(self, rows: Sequence[Row[Memory]]) -> Batch:
         loaded, family = self._loaded, self._family
@@ -132,7 +149,9 @@ class Forward:
 
     def _plans(self, rows: Sequence[Row[Memory]]) -> RtcBatch | None:
         plans = [None if row.prefix is None else self._plan(row, row.prefix) for row in rows]
-        return collate_rtc(plans, steps=self._features.spec.horizon, device=self._loaded.device)
+        spec, loaded = self._features.spec, self._loaded
+        width = spec.model_dim if loaded.is_compiled and self._has_rtc else 0
+        return collate_rtc(plans, steps=spec.horizon, device=loaded.device, width=width)
 
     def _plan(self, row: Row[Memory], prefix: Prefix) -> RtcPrefix:
         """Return the running plan in the policy's own space; relative actions from where the robot is now."""

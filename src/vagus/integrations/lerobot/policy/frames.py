@@ -72,10 +72,19 @@ class MaskedFrames:
 
     Every frame is fitted by the policy's own preparation. Cameras that no row has are left out: to a policy
     that masks them, they are not there.
+
+    Args:
+        policy: its method `family.prepares_frames` is replaced.
+        features: cameras of the checkpoint.
+        family: family of the policy.
+        has_all: keep cameras that no row has, because a compiled network is compiled anew without them.
     """
 
-    def __init__(self, policy: torch.nn.Module, features: Features, family: Family) -> None:
+    def __init__(
+        self, policy: torch.nn.Module, features: Features, family: Family, *, has_all: bool = False
+    ) -> None:
         self._prepare: Prepare = getattr(policy, family.prepares_frames)
+        self._has_all = has_all
         self._cameras = features.cameras
         self._device = next(policy.parameters()).device
         self._rows: Sequence[Frames] = ()
@@ -87,9 +96,12 @@ class MaskedFrames:
 
     def __call__(self, batch: Mapping[str, Tensor]) -> tuple[list[Tensor], list[Tensor]]:  # noqa: ARG002
         """Return frames and masks of each camera: (rows, 3, height, width) from -1 to 1, (rows,) bool."""
-        names = [name for name in self._cameras if any(name in row for row in self._rows)]
-        cameras = [self._camera(name) for name in names]
-        return [frames for frames, _ in cameras], [mask for _, mask in cameras]
+        seen = {name: self._camera(name) for name in self._cameras if any(name in row for row in self._rows)}
+        if self._has_all:
+            some, mask = next(iter(seen.values()))
+            blank = torch.full_like(some, BLANK), torch.zeros_like(mask)
+            seen = {name: seen.get(name, blank) for name in self._cameras}
+        return [frames for frames, _ in seen.values()], [mask for _, mask in seen.values()]
 
     def _camera(self, name: str) -> tuple[Tensor, Tensor]:
         """Return frames and mask of one camera; rows with frames of the same size are fitted together."""

@@ -19,7 +19,9 @@ from safetensors import SafetensorError, safe_open
 
 from vagus.errors import ConfigError, PolicyError, VagusError
 from vagus.integrations.lerobot.policy.checkpoint import WEIGHTS, Checkpoint, Table, places_in, steps_of
+from vagus.integrations.lerobot.policy.compiling import compile_network
 from vagus.integrations.lerobot.policy.families import Family, family_of
+from vagus.integrations.lerobot.policy.options import LeRobotOptions
 
 __all__ = ["Loaded", "load", "out_of_memory"]
 
@@ -41,6 +43,7 @@ class Loaded:
         postprocessor: chunk in the policy's own space → chunk in the robot's units.
         device: where it runs.
         autocast: number format of its computation, where the family has no setting of its own.
+        graphs_per_doubling: batch sizes that it is compiled for, as in the options; 0: it is not compiled.
     """
 
     policy: PreTrainedPolicy
@@ -48,6 +51,12 @@ class Loaded:
     postprocessor: PolicyProcessorPipeline
     device: torch.device
     autocast: torch.dtype | None
+    graphs_per_doubling: int = 0
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether its network is compiled anew for every shape that it has not seen."""
+        return self.graphs_per_doubling > 0
 
     def computing(self) -> AbstractContextManager[object]:
         """Return the context that inference runs in."""
@@ -57,15 +66,14 @@ class Loaded:
         return context
 
 
-def load(checkpoint: Checkpoint, *, device: str, dtype: str, is_compiled: bool, tokenizer: str) -> Loaded:
+def load(checkpoint: Checkpoint, *, device: str, dtype: str, options: LeRobotOptions) -> Loaded:
     """Return the policy in `checkpoint`.
 
     Args:
         checkpoint: as read.
         device: e.g. "cuda:0"; "": that of the checkpoint where it is there, else the best one.
         dtype: one of `DTYPES`; "": that of the checkpoint.
-        is_compiled: compile the network.
-        tokenizer: directory or hub id of the tokenizer; "": that of the checkpoint.
+        options: settings of this backend; a checkpoint may want to be compiled, too.
 
     Raises:
         ConfigError: a device, number format or package is not there, or the files do not fit each other.
@@ -76,19 +84,21 @@ def load(checkpoint: Checkpoint, *, device: str, dtype: str, is_compiled: bool, 
     with _explained(checkpoint, {"config.json": checkpoint.settings}):
         config = _config(checkpoint, device)
         half = _set_dtype(config, dtype)
-        if is_compiled and not family.compiled:
-            _set_compiled(config)
+        is_compiled = options.compile or bool(getattr(config, "compile_model", False))
+        if is_compiled:
+            _set_compiled(config, family)
         policy = get_policy_class(config.type).from_pretrained(
             str(checkpoint.path), config=config, strict=True
         )
     _check_weights(checkpoint, policy)
     if is_compiled and family.compiled:
-        _compile(policy, family)
+        compile_network(policy, family)
     with _explained(checkpoint, {"options.tokenizer": _tokenizers(checkpoint)}):
-        pipelines = _pipelines(checkpoint, config, tokenizer, has_one_length=is_compiled)
+        pipelines = _pipelines(checkpoint, config, options.tokenizer, has_one_length=is_compiled)
     policy.eval()
     policy.reset()
-    return Loaded(policy, *pipelines, torch.device(config.device), half)
+    graphs = options.graphs_per_doubling if is_compiled else 0
+    return Loaded(policy, *pipelines, torch.device(config.device), half, graphs)
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -133,21 +143,17 @@ def _set_dtype(config: PreTrainedConfig, dtype: str) -> torch.dtype | None:
     return None if dtype == "float32" else DTYPES[dtype]
 
 
-def _set_compiled(config: PreTrainedConfig) -> None:
-    if not hasattr(config, "compile_model"):
+def _set_compiled(config: PreTrainedConfig, family: Family) -> None:
+    """Leave it to LeRobot to compile while it builds the policy, or see that it does not where we do."""
+    if hasattr(config, "compile_model"):
+        config.compile_model = not family.compiled
+    elif not family.compiled:
         raise ConfigError(
             "options.compile",
             wanted="a family that can be compiled",
             got=f"{config.type}, which neither LeRobot nor vagus compiles",
             fix="leave it out",
         )
-    config.compile_model = True
-
-
-def _compile(policy: PreTrainedPolicy, family: Family) -> None:
-    """Compile after loading: a compiled module calls its weights by other names than the file does."""
-    if not getattr(policy.config, "compile_model", False):
-        policy.get_submodule(family.compiled).compile(mode=getattr(policy.config, "compile_mode", None))
 
 
 def _pipelines(

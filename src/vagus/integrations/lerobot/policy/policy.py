@@ -68,9 +68,7 @@ class LeRobotPolicy:
         features = features_of(
             checkpoint, self._family, stated or SpecTable(), model=model, trained_rate_hz=trained_rate_hz
         )
-        loaded = load(
-            checkpoint, device=device, dtype=dtype, is_compiled=own.compile, tokenizer=own.tokenizer
-        )
+        loaded = load(checkpoint, device=device, dtype=dtype, options=own)
         rtc = rtc_of(checkpoint.config, features.spec.horizon)
         rtc = replace(
             rtc,
@@ -89,6 +87,7 @@ class LeRobotPolicy:
         self.model_hash = hashlib.sha256(repr((checkpoint.digest, dtype, own.tokenizer)).encode()).hexdigest()
         self._features = features
         self._forward: Forward | None = Forward(loaded, features, self._family)
+        self._forward_rows: list[int] = []
 
     def open_session(self) -> Memory:
         """Return an empty memory."""
@@ -107,10 +106,16 @@ class LeRobotPolicy:
         """
         results: list[ActionChunk | PolicyError | None] = [check_row(row, self._features) for row in batch]
         good = [index for index, failure in enumerate(results) if failure is None]
+        self._forward_rows = [0] * len(batch)
         for group in self._groups(batch, good):
-            for index, answer in zip(group, self._run([batch[i] for i in group]), strict=True):
-                results[index] = answer
+            answers, size = self._run([batch[i] for i in group])
+            for index, answer in zip(group, answers, strict=True):
+                results[index], self._forward_rows[index] = answer, size
         return [result for result in results if result is not None]
+
+    def forward_rows(self) -> Sequence[int]:
+        """Return, for each row of the last batch, the rows in its forward pass; 0: it was in none."""
+        return self._forward_rows
 
     def batch_key(self, observation: Observation) -> Hashable:
         """Return what observations must have alike to be in one forward pass, such as the cameras."""
@@ -132,16 +137,16 @@ class LeRobotPolicy:
             groups.setdefault(self.batch_key(batch[index].observation), []).append(index)
         return list(groups.values())
 
-    def _run(self, rows: Sequence[Row[Memory]]) -> list[ActionChunk | PolicyError]:
-        """Return one result per row; where a batch fails, each row is tried alone, so that it fails alone."""
+    def _run(self, rows: Sequence[Row[Memory]]) -> tuple[Sequence[ActionChunk | PolicyError], int]:
+        """Return one result per row, and the rows of a pass: where a batch fails, each row is tried alone."""
         try:
-            return list(self._running().run(rows))
+            return self._running().run(rows), len(rows)
         except Exception as error:  # noqa: BLE001 - a framework may raise anything; its robot is told
             if out_of_memory(error):
-                return [_no_memory(len(rows))] * len(rows)
+                return [_no_memory(len(rows))] * len(rows), len(rows)
             if len(rows) == 1:
-                return [failure_of(error)]
-        return [self._run([row])[0] for row in rows]
+                return [failure_of(error)], 1
+        return [self._run([row])[0][0] for row in rows], 1
 
     def _running(self) -> Forward:
         if self._forward is None:

@@ -20,7 +20,15 @@ from torch import Tensor
 
 from vagus.errors import ConfigError, PolicyError
 
-__all__ = ["RTC_FAMILIES", "BatchedRtc", "RtcBatch", "RtcPrefix", "collate_rtc", "install_rtc", "reanchor"]
+__all__ = [
+    "RTC_FAMILIES",
+    "BatchedRtc",
+    "RtcBatch",
+    "RtcPrefix",
+    "collate_rtc",
+    "install_rtc",
+    "reanchor",
+]
 
 RTC_FAMILIES = frozenset({"smolvla", "pi0", "pi05"})
 """Policy types that hand what `prev_chunk_left_over` holds to their processor untouched."""
@@ -59,29 +67,30 @@ class RtcBatch:
 
 
 def collate_rtc(
-    rows: Sequence[RtcPrefix | None], *, steps: int, device: torch.device | str
+    rows: Sequence[RtcPrefix | None], *, steps: int, device: torch.device | str, width: int = 0
 ) -> RtcBatch | None:
-    """Return the plans of a batch, or None where no row has one.
+    """Return the plans of a batch, or None where no row has one and no width is given.
 
     Args:
         rows: one per row of the batch.
         steps: length of a chunk; plans are cut or padded to it, because a compiled network is compiled anew
             for every other shape.
         device: where the policy runs.
+        width: action dimensions where no row has a plan: a compiled network is compiled anew without plans.
 
     Raises:
         PolicyError: the plans have different action dimensions.
     """
     known = [row for row in rows if row is not None and len(row.actions)]
-    if not known:
+    if not (known or width):
         return None
-    widths = {int(row.actions.shape[1]) for row in known}
+    widths = {int(row.actions.shape[1]) for row in known} or {width}
     if len(widths) > 1:
         raise PolicyError(f"prefixes of one batch have different action dimensions: {sorted(widths)}")
     prefix = torch.zeros(len(rows), steps, widths.pop())
     numbers = torch.zeros(3, len(rows), dtype=torch.int64)
     for index, row in enumerate(rows):
-        if row is None:
+        if row is None or not len(row.actions):
             continue
         actions = row.actions[:steps]
         prefix[index, : len(actions)] = actions
