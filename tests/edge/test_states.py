@@ -12,6 +12,7 @@ from vagus.types import MotionState as M
 LINK = {
     (L.CONNECTING, LinkEvent.OPENED): L.STREAMING,
     (L.CONNECTING, LinkEvent.KILLED): L.DEAD,
+    (L.STREAMING, LinkEvent.MOVED): L.STREAMING,
     (L.STREAMING, LinkEvent.MERGED): L.STREAMING,
     (L.STREAMING, LinkEvent.FAILED): L.DEGRADED,
     (L.STREAMING, LinkEvent.LOST): L.RECONNECTING,

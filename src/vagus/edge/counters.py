@@ -28,6 +28,9 @@ ENGINE: Mapping[str, str] = {
 CLIENT: Mapping[str, str] = {
     "sessions_opened": "sessions that a server accepted",
     "sessions_lost": "sessions that ended without us: server gone, refusals or silence",
+    "moves": "changes to another server because the server asked for it",
+    "moves_declined": "invitations to another server that were not followed; the log says why",
+    "moves_failed": "moves that could not be completed; the robot stayed where it was",
     "requests": "requests sent",
     "timeouts": "requests without an answer in time",
     "snapshots_unwanted": "observations that came when none was asked for any more",

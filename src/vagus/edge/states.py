@@ -17,6 +17,8 @@ class LinkEvent(enum.Enum):
 
     OPENED = "opened"
     """A server accepted the session and its acknowledgement was checked."""
+    MOVED = "moved"
+    """Another server took over between two requests, because the server asked for it."""
     MERGED = "merged"
     """The engine took a chunk into its plan."""
     FAILED = "failed"
@@ -55,6 +57,7 @@ LINK_TABLE: Mapping[LinkState, Mapping[LinkEvent, LinkState]] = {
         LinkEvent.KILLED: LinkState.DEAD,
     },
     LinkState.STREAMING: {
+        LinkEvent.MOVED: LinkState.STREAMING,
         LinkEvent.MERGED: LinkState.STREAMING,
         LinkEvent.FAILED: LinkState.DEGRADED,
         LinkEvent.LOST: LinkState.RECONNECTING,

@@ -111,6 +111,8 @@ class ServeConfig:
     """Run and time the whole request path for every batch size before the first session."""
     warm_up_runs: int = 3
     """Number of timed runs per batch size, with and without a prefix."""
+    rebalance: bool = True
+    """Invite robots to a less loaded server of the same model, a few at a time."""
     client_grace_s: float = 5.0
     """Time after which a robot whose liveliness token is gone loses its session, in seconds."""
     session_idle_timeout_s: float = 300.0

@@ -76,6 +76,11 @@ class OpenSessions(Generic[SessionT]):
             self._closed_code = EventCode.DRAINING
             return tuple(self._table)
 
+    def all(self) -> tuple[Session, ...]:
+        """Return the open sessions."""
+        with self._lock:
+            return tuple(self._table)
+
     def open(self, client: str, request: OpenMessage) -> Ack:
         """Open a session, which replaces one of the same process; return the answer to the client.
 

@@ -114,10 +114,10 @@ class Publisher:
         )
         return self._publish(client, msgspec.structs.replace(header, kind=Kind.EVENT), event)
 
-    def about_session(self, session: Session, code: EventCode, message: str) -> None:
+    def about_session(self, session: Session, code: EventCode, message: str, *, target: str = "") -> None:
         """Send an event about a session itself, which answers no request."""
         header = Header(Kind.EVENT, seq=0, episode=0, client_mono_ns=0, epoch=session.epoch)
-        self.event(session.client, header, code, message)
+        self.event(session.client, header, code, message, target=target)
 
     def answer(self, query: Query, message: Ack | ResetAck) -> None:
         """Answer a query."""

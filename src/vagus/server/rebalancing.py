@@ -136,7 +136,9 @@ def _room(own: Load, others: Sequence[Neighbour]) -> list[float]:
     """Return how many sessions each of the others lacks to the common level."""
     ours, *theirs = fills([own, *(other.load for other in others)])
     open_ones = [server for server in theirs if server.places > 0]
-    level = (ours.used + sum(s.used for s in open_ones)) / (ours.capacity + sum(s.capacity for s in open_ones))
+    level = (ours.used + sum(s.used for s in open_ones)) / (
+        ours.capacity + sum(s.capacity for s in open_ones)
+    )
     return [
         min(max((level * server.capacity - server.used) / server.one, 0.0), float(server.places))
         for server in theirs

@@ -135,6 +135,9 @@ class Replies:
         except ProtocolError as error:
             self.failed_row(session, ready, EventCode.POLICY_ERROR, str(error), cost)
             return
+        session.slack_ns = round(ready.request.slack_ms * NS_PER_MS)
+        took_ns = cost.begin_ns + cost.inference_ns - ready.queued.arrived_ns
+        session.round_trip_ns = took_ns + round(max(ready.request.network_ms, 0.0) * NS_PER_MS)
         self._record_row(session, ready, CHUNK, cost, reply=reply)
 
     def failed_row(

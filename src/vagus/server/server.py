@@ -27,6 +27,7 @@ from vagus.server.options import PipelineOptions
 from vagus.server.phases import Phases
 from vagus.server.pipeline import Pipeline
 from vagus.server.publisher import Publisher
+from vagus.server.rebalancer import Rebalancer
 from vagus.server.reception import Reception
 from vagus.server.replies import OutcomeLog
 from vagus.server.served_policy import ServedPolicy
@@ -96,6 +97,7 @@ class Server(Generic[SessionT]):
         self._policy_thread = self._threads.make("vagus-policy", self._run)
         sweep = partial(self._reception.sweep.run, self._phases.stopped, config.client_grace_s, self._threads)
         self._sweep_thread = self._threads.make("vagus-sweep", sweep)
+        self._share_thread = self._threads.make("vagus-share", self._share)
 
     # for the owner
 
@@ -133,6 +135,8 @@ class Server(Generic[SessionT]):
         self._reception.surface.declare(self._reception.endpoints, self._on_status)
         self._policy_thread.start()
         self._sweep_thread.start()
+        if self.config.rebalance:
+            self._share_thread.start()
 
     @property
     def phase(self) -> Phase:
@@ -212,7 +216,7 @@ class Server(Generic[SessionT]):
         if self._pipeline is not None:
             self._pipeline.stop(left_s())
         has_ended = join_in(self._policy_thread, left_s())
-        has_ended &= join_in(self._sweep_thread, left_s())
+        has_ended &= join_in(self._sweep_thread, left_s()) and join_in(self._share_thread, left_s())
         self._publisher.stop(left_s())
         self._reception.log.stopped(len(self._reception.sessions))
         self._log_files.stop(left_s())
@@ -284,7 +288,13 @@ class Server(Generic[SessionT]):
             clock=self._clock,
         )
 
-    # the link's threads
+    # other threads
+
+    def _share(self) -> None:
+        rebalancer = Rebalancer(
+            self._link, self.key, self._reception.sessions, publisher=self._publisher, say=self.capabilities
+        )
+        rebalancer.run(self._phases.stopped, self._threads)
 
     def _on_status(self, query: Query) -> None:
         self._publisher.status(query, self._status.payload())

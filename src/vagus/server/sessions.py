@@ -75,6 +75,9 @@ class Session:
         gone_ns: time since which the client's token is gone, or None.
         confirmed_ns: time at which the network last confirmed the token.
         opening: how it was opened; None until it has been answered.
+        slack_ns: playback left at the last request that was answered, as the client says; None: none was.
+        round_trip_ns: what that request took, with the network's part as the client says; None: none was.
+        invited_ns: time at which the robot was invited to another server, or None.
     """
 
     client: str
@@ -86,6 +89,9 @@ class Session:
     gone_ns: int | None = None
     confirmed_ns: int = 0
     opening: Opening | None = None
+    slack_ns: int | None = None
+    round_trip_ns: int | None = None
+    invited_ns: int | None = None
 
     @property
     def session_id(self) -> str:

@@ -33,7 +33,7 @@ from vagus.transport.link import Delivery, Link, Sample
 from vagus.transport.service_name import ServiceName
 from vagus.types import ActionChunk, DepthImage, FloatArray, Image, Prefix, RequestDraft, Snapshot
 from vagus.wire.codec import decode, decode_header
-from vagus.wire.schema import EventMessage, Header, Kind
+from vagus.wire.schema import EventCode, EventMessage, Header, Kind
 
 __all__ = ["BlockingClient", "ChunkRequest"]
 
@@ -294,6 +294,8 @@ def _answers(header: Header, request: Request) -> bool:
 
 def _raise_event(event: EventMessage, header: Header, request: Request) -> None:
     """Raise the error that an event about the session or this request means; ignore others."""
+    if event.code == EventCode.MOVE.value:
+        return  # whoever waits for the answer has no plan to play meanwhile
     if event.seq == request.seq:
         raise PolicyError(f"the server answered {quoted(event.code)}: {quoted(event.message)}")
     if event.seq == 0:

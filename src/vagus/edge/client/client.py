@@ -6,7 +6,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -106,7 +106,7 @@ class PolicyClient(Generic[EngineT]):
         check_robot(opener.robot)
         check_instruction(instruction)
         config = opener.config
-        self._opener = opener
+        opener = self._opener = replace(opener, can_move=not config.pin_server)
         self._config = config
         self._link: Link = opener.link
         self._service = service

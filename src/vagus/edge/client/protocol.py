@@ -16,7 +16,7 @@ from vagus.errors import ProtocolError
 from vagus.quoting import quoted
 from vagus.specs import PolicySpec
 from vagus.transport.keys import ServerKey
-from vagus.types import LinkState, MotionState, Snapshot
+from vagus.types import LinkState, MotionState, RequestDraft, Snapshot
 from vagus.wire.codec import decode
 from vagus.wire.schema import EventCode, EventMessage, Header, Kind
 
@@ -39,6 +39,8 @@ SESSION_OVER = frozenset({EventCode.UNKNOWN_SESSION.value, EventCode.DRAINING.va
 """Events after which this server will not answer this session again."""
 OWN_FAULT = frozenset({EventCode.INVALID_INPUT.value})
 """Events about the request itself: a replica would answer the same."""
+MOVE_SLACK = 2
+"""Playback that must be left for a move, as a multiple of the worst round trip of the window."""
 _OPEN = (LinkState.STREAMING, LinkState.DEGRADED)
 
 
@@ -84,6 +86,8 @@ class ClientProtocol:
         self.lost_reason = ""
         self.has_alternative = False
         """Whether another server could be asked instead; the worker says so."""
+        self.invited_to = ""
+        """Segment of the server that the session's server invites this robot to; the worker takes it."""
         self.refusals = Refusals()
         self.latency = LatencySum()
         self.counters: Counter[str] = Counter()
@@ -122,6 +126,31 @@ class ClientProtocol:
         self._failures = self._refusals = 0
         self._ask_at_ns = now_ns
         self.counters["sessions_opened"] += 1
+
+    def may_move(self, draft: RequestDraft) -> bool:
+        """Return whether the request of this draft may be the first of a session with another server.
+
+        No answer is awaited, so none is lost; the plan lasts for twice the worst round trip that is known.
+        """
+        is_wanted = self._is_asking and draft.ticket == self._ticket and draft.episode == self._plan.episode
+        is_known = self._latency.newest_ns is not None
+        has_slack = is_known and draft.slack_ns >= MOVE_SLACK * self._latency.windowed_ns
+        return (
+            self.state is LinkState.STREAMING
+            and self._inflight.outstanding is None
+            and is_wanted
+            and has_slack
+        )
+
+    def moved(self, session: SessionRef) -> None:
+        """Go on with a session of another server: the ask stands, replies of the old session are void."""
+        self._transit(LinkEvent.MOVED)
+        is_asking = self._is_asking
+        self._forget_session()
+        self._is_asking = is_asking
+        self.session = session
+        self._failures = self._refusals = 0
+        self.counters["moves"] += 1
 
     def lost(self, why: str) -> None:
         """End the session: the server is lost, and replies of its epoch are void."""
@@ -224,6 +253,9 @@ class ClientProtocol:
             return
         code = _known_code(event.code)
         self.counters[f"event_{code}"] += 1
+        if event.code == EventCode.MOVE.value:
+            self.invited_to = event.target
+            return
         if event.code in SESSION_OVER:
             self.lost(f"{code}: {quoted(event.message)}")
             return

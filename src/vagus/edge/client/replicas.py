@@ -202,6 +202,10 @@ class Replicas:
         """Whether a server other than this one could be tried now, and is not known to fail or be silent."""
         return any(key != server and not self._known[key].is_bad for key in self._candidates(now_ns))
 
+    def is_usable(self, server: ServerKey, now_ns: int) -> bool:
+        """Whether this server could be tried now, and is not known to fail or be silent."""
+        return server in self._candidates(now_ns) and not self._known[server].is_bad
+
     def succeeded(self, server: ServerKey) -> None:
         """Forget the failures of a server: one of its chunks was merged."""
         if server in self._known:

@@ -209,6 +209,7 @@ class SessionOpener:
         config: settings of this side.
         identity: who we are.
         waits_for_answers: no plan is played meanwhile, so there is no buffer time.
+        can_move: the robot changes to another server when its server asks for it.
     """
 
     link: Link
@@ -216,6 +217,7 @@ class SessionOpener:
     config: EdgeConfig
     identity: Identity
     waits_for_answers: bool = False
+    can_move: bool = False
 
     def open(
         self,
@@ -247,7 +249,7 @@ class SessionOpener:
         asked = open_message(
             self.robot, wanted, self.config, self.identity, instruction=instruction, contract=contract
         )
-        asked = replace(asked, round_trip_ms=round_trip_ns / NS_PER_MS)
+        asked = replace(asked, round_trip_ms=round_trip_ns / NS_PER_MS, can_move=self.can_move)
         if self.waits_for_answers:
             asked = replace(asked, buffer_time_s=0.0, execute_horizon=0)
         key = server.client(self.identity.name).session

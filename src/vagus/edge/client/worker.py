@@ -10,15 +10,14 @@ from collections import Counter
 from vagus.clock import Clock
 from vagus.edge.client.codec import RequestCoding, encode_request, request_seed
 from vagus.edge.client.exchange import DraftFailed, Exchange, WorkerEvent
-from vagus.edge.client.handshake import TRANSIENT_REFUSALS
+from vagus.edge.client.failover import Failover
 from vagus.edge.client.protocol import SessionRef
 from vagus.edge.client.replicas import LinkReopened, ReplicaEvent, TokenChanged
 from vagus.edge.client.session import Presence, SessionOpener
 from vagus.edge.config import EdgeConfig
 from vagus.edge.handoff import PlanView
-from vagus.errors import LinkError, ProtocolError, SessionRefusedError, VagusError
+from vagus.errors import LinkError, ProtocolError, VagusError
 from vagus.threads import Supervised, ThreadPool
-from vagus.transport.keys import ServerKey
 from vagus.transport.link import Delivery, Sample
 from vagus.types import LinkState, Snapshot
 from vagus.wire.codec import decode, decode_header, encode
@@ -60,13 +59,16 @@ class Worker:
         self._asked_for: dict[tuple[int, int], str] = {}
         self._errors_in_row = 0
         self._last_session: SessionRef | None = None
-        self._left: ServerKey | None = None
-        self._home: ServerKey | None = None
         self._merges_seen = 0
         self._announced_episode = 0
         self._exchange: Exchange | None = None
-        self.presence = Presence(opener.link, opener.identity, self._on_sample)
-        self.counters: Counter[str] = Counter()
+        self._failover = Failover(opener, clock, self._on_sample)
+        self.counters: Counter[str] = self._failover.counters
+
+    @property
+    def presence(self) -> Presence:
+        """Token and chunk subscription at the server of the session."""
+        return self._failover.presence
 
     # -- life -------------------------------------------------------------------------------------------
 
@@ -82,6 +84,7 @@ class Worker:
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(JOIN_TIMEOUT_S)
+        self._failover.stop()
         self._encoders.close()
 
     def post(self, event: WorkerEvent) -> None:
@@ -130,7 +133,10 @@ class Worker:
             self._announce_reset(exchange, plan.episode)
         if exchange.protocol.state is LinkState.RECONNECTING and not plan.is_over:
             self._publish(exchange)
-            self._reconnect(exchange)
+            self._failover.reconnect(exchange)
+            self._last_session = exchange.protocol.session
+        if exchange.protocol.invited_to or self._failover.is_moving:
+            self._failover.follow(exchange)
 
     def _empty_inbox(self, exchange: Exchange) -> None:
         timeout_s = POLL_S
@@ -160,15 +166,18 @@ class Worker:
         match event:
             case TokenChanged(server, is_alive=False) if session is not None and session.server == server:
                 self._leave_server("its liveliness token is gone", exchange)
-            case LinkReopened() if session is not None:
-                self._home = session.server  # it may be there as before, with a place for this robot
-                self._leave_server("the transport was lost and reopened", exchange)
+            case TokenChanged(server, is_alive=False):
+                self._failover.gone(server)
+            case LinkReopened():
+                self._failover.reopened()
+                self._leave_server("the transport was lost and reopened", exchange, is_home=True)
 
-    def _leave_server(self, why: str, exchange: Exchange) -> None:
-        """Leave the server of the session, which did not fail."""
-        if exchange.protocol.session is not None:
-            self._left = exchange.protocol.session.server
-            logger.warning("left server %s: %s", self._left.server, why)
+    def _leave_server(self, why: str, exchange: Exchange, *, is_home: bool = False) -> None:
+        """Leave the server of the session, which did not fail; with `is_home` it may have kept the place."""
+        session = exchange.protocol.session
+        if session is not None:
+            self._failover.left(session.server, is_home=is_home)
+            logger.warning("left server %s: %s", session.server.server, why)
         exchange.protocol.lost(why)
         self._last_session = None
 
@@ -184,7 +193,7 @@ class Worker:
         if exchange.protocol.state is LinkState.DEAD:
             logger.error("giving up: %s", exchange.protocol.dead_reason)
             return
-        self._left = lost.server
+        self._failover.left(lost.server)
         logger.warning("lost server %s: %s", lost.server.server, exchange.protocol.lost_reason)
         exchange.replicas.set_back(lost.server, self._clock.now_ns())
 
@@ -218,6 +227,9 @@ class Worker:
 
     def _send(self, snapshot: Snapshot, exchange: Exchange) -> None:
         """Send a snapshot to the server of the session, if it is still wanted."""
+        if self._failover.is_moving:
+            self._failover.before_request(snapshot.draft, exchange)
+            self._last_session = exchange.protocol.session or self._last_session
         request = exchange.protocol.offer(snapshot, self._clock.now_ns())
         session = exchange.protocol.session
         if request is None or session is None:
@@ -262,44 +274,3 @@ class Worker:
             is_applied = False
         if not is_applied:
             self.counters["resets_unacknowledged"] += 1
-
-    # -- reconnect --------------------------------------------------------------------------------------
-
-    def _reconnect(self, exchange: Exchange) -> None:
-        """Open a session with the next replica of the same contract, while the buffer plays."""
-        if exchange.replicas.is_hopeless(self._clock.now_ns()):
-            reasons = "; ".join(f"{key.server}: {why}" for key, why in exchange.replicas.excluded.items())
-            exchange.protocol.kill(
-                f"every living server contradicts what this run was started with: {reasons}"
-            )
-            return
-        server = exchange.replicas.choose(self._clock.now_ns(), left=self._left, home=self._home)
-        if server is None:
-            return
-        self._home = None
-        self.presence.move_to(server)
-        try:
-            session, contract = self._opener.open(
-                server,
-                exchange.contract.capabilities,
-                instruction=exchange.instruction,
-                contract=exchange.contract,
-                round_trip_ns=exchange.protocol.network_ns,
-            )
-        except VagusError as error:
-            self._on_open_failed(exchange, server, error)
-            return
-        exchange.contract = contract
-        exchange.protocol.opened(session, self._clock.now_ns())
-        self._last_session = session
-        logger.warning("session open with server %s", server.server)
-
-    def _on_open_failed(self, exchange: Exchange, server: ServerKey, error: VagusError) -> None:
-        is_transient = isinstance(error, (LinkError, ProtocolError)) or (
-            isinstance(error, SessionRefusedError) and error.code in TRANSIENT_REFUSALS
-        )
-        logger.warning("server %s: %s", server.server, error)
-        if is_transient:
-            exchange.replicas.set_back(server, self._clock.now_ns())
-        else:
-            exchange.replicas.exclude(server, str(error))
