@@ -82,6 +82,7 @@ class FleetRequest:
         step: first step of the chunk that answers it.
         captured_ns: time of its observation.
         slack_ns: how long the robot could play then.
+        left: actions that it had left then.
     """
 
     robot: int
@@ -89,6 +90,7 @@ class FleetRequest:
     step: int
     captured_ns: int
     slack_ns: int
+    left: int
 
 
 @dataclass(slots=True)
@@ -228,13 +230,12 @@ class RobotRun:
     def ask(self, now_ns: int) -> FleetRequest:
         """Ask at this tick."""
         self.advance(now_ns + self.spec.asks_after_action)
-        slack_ns = (self._playable + self.spec.asks_after_action) * self.step_ns
+        left = self._playable
+        slack_ns = (left + self.spec.asks_after_action) * self.step_ns if left else 0
         self._seq += 1
         self.played.requests += 1
         self._asked_ns = now_ns
-        self.outstanding = FleetRequest(
-            self.index, self._seq, self._step, now_ns, slack_ns if self._playable else 0
-        )
+        self.outstanding = FleetRequest(self.index, self._seq, self._step, now_ns, slack_ns, left)
         return self.outstanding
 
     @property

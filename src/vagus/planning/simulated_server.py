@@ -11,7 +11,7 @@ from vagus.clock import NS_PER_MS, NS_PER_S, seconds_to_ns
 from vagus.planning.network_law import NormalDraws
 from vagus.planning.simulated_robot import FleetRequest, SimulatedRobot
 from vagus.server.batch_profile import BatchProfile
-from vagus.server.scheduler import Batch, Candidate, Scheduler, Wait
+from vagus.server.scheduler import Batch, Candidate, Scheduler, Wait, expected_after
 from vagus.wire.schema import LatencyRow
 
 __all__ = ["Arrived", "RunningBatch", "Served", "ServerRun", "ServerView", "SimulatedServer", "latency_rows"]
@@ -134,6 +134,7 @@ class ServerRun:
         self._mailbox: dict[int, FleetRequest] = {}
         self._last_served: dict[int, int] = {}
         self._batches = 0
+        self._expected: dict[int, Candidate] = {}
         self._used: dict[str, tuple[float, int]] = {}
         self._recent: deque[tuple[int, int]] = deque()
 
@@ -170,8 +171,10 @@ class ServerRun:
     def close(self, robot: int) -> None:
         """Close a session; its waiting requests are gone."""
         self.sessions.discard(robot)
-        for waiting in (self._ready, self._mailbox, self._last_served):
-            waiting.pop(robot, None)
+        self._ready.pop(robot, None)
+        self._mailbox.pop(robot, None)
+        self._last_served.pop(robot, None)
+        self._expected.pop(robot, None)
 
     def fail(self) -> None:
         """Lose all that is in work."""
@@ -211,19 +214,36 @@ class ServerRun:
             tenant=robot.party,
             weight=robot.weight,
             rate_hz=rate_hz,
-            gain_s=max(robot.horizon / rate_hz - slack_ns / NS_PER_S, 0.0),
+            gain_s=self._gain_s(robot, request),
         )
+
+    def _gain_s(self, robot: SimulatedRobot, request: FleetRequest) -> float:
+        """Return what the answer adds, as far as the robot's words go."""
+        rate_hz = robot.said_rate_hz or robot.rate_hz
+        if robot.said_slack_s is None:
+            return (robot.horizon - request.left) / rate_hz
+        return max(robot.horizon / rate_hz - robot.said_slack_s, 0.0)
 
     def decide(self, now_ns: int) -> RunningBatch | int | None:
         """Start the batch that the scheduler chooses; return it, or until when it waits, or None."""
         if self.running is not None or not self._ready or not self.is_up:
             return None
         ready = [self._with_share(arrived.candidate, now_ns) for arrived in self._ready.values()]
-        decision = self.spec.scheduler(ready, self.profile, now_ns, max_batch=self.spec.max_batch)
+        decision = self.spec.scheduler(
+            ready, self.profile, now_ns, max_batch=self.spec.max_batch, expected=self._expected_at(now_ns)
+        )
         if isinstance(decision, Wait):
             return None if decision.until_ns is None else max(decision.until_ns, now_ns + LEAST_WAIT_NS)
         self.running = self._start(decision, now_ns)
         return self.running
+
+    def _expected_at(self, now_ns: int) -> list[Candidate]:
+        """Return the next requests of the sessions that have none now."""
+        return [
+            candidate
+            for robot, candidate in self._expected.items()
+            if robot not in self._ready and candidate.ready_ns > now_ns
+        ]
 
     def _start(self, batch: Batch, now_ns: int) -> RunningBatch:
         rows = tuple(self._ready.pop(candidate.epoch) for candidate in batch.candidates)
@@ -247,7 +267,9 @@ class ServerRun:
         self._recent.append((forward.begin_ns, forward.end_ns))
         self.profile.note(len(forward.rows), took_ns / NS_PER_MS, forward.rows[0].candidate.batch_key)
         for row in forward.rows:
-            self._charge(row.candidate.tenant, took_ns / len(forward.rows) / NS_PER_S, now_ns)
+            self._expected[row.request.robot] = expected_after(row.candidate, now_ns)
+            seconds = took_ns / NS_PER_S / len(forward.rows)
+            self._charge(row.candidate.tenant, seconds / row.candidate.weight, now_ns)
             waiting = self._mailbox.pop(row.request.robot, None)
             if waiting is not None:
                 self.submit(waiting, now_ns)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
+from vagus.clock import seconds_to_ns
 from vagus.server.batch_profile import BatchProfile
 
-__all__ = ["SCHEDULERS", "Batch", "Candidate", "Decision", "Scheduler", "Wait", "round_robin"]
+__all__ = ["SCHEDULERS", "Batch", "Candidate", "Decision", "Scheduler", "Wait", "expected_after", "round_robin"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,21 @@ class Wait:
 
 
 Decision: TypeAlias = Batch | Wait
+
+
+def expected_after(served: Candidate, answered_ns: int) -> Candidate:
+    """Return the next request of a session, as it is to be expected after an answer.
+
+    The robot plays what it had, and what the answer added; it asks again when it can play as long as when it
+    asked last.
+    """
+    buffer_ns = max(served.due_ns - served.ready_ns, 0)
+    late_ns = max(answered_ns - served.due_ns, 0)
+    if served.rate_hz > 0:  # it goes on at its next step
+        step_ns = seconds_to_ns(1 / served.rate_hz)
+        late_ns = -(-late_ns // step_ns) * step_ns
+    due_ns = served.due_ns + late_ns + seconds_to_ns(served.gain_s)
+    return replace(served, ready_ns=max(due_ns - buffer_ns, answered_ns), due_ns=due_ns)
 
 
 class Scheduler(Protocol):
