@@ -1,0 +1,273 @@
+"""The deadline scheduler: who goes now, how many, and who waits."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vagus.clock import NS_PER_MS, NS_PER_S
+from vagus.planning.simulated_robot import SimulatedRobot
+from vagus.planning.simulated_server import SimulatedServer, latency_rows
+from vagus.planning.simulation import simulate
+from vagus.server.batch_profile import BatchProfile
+from vagus.server.deadline import deadline, patience_ns
+from vagus.server.scheduler import SCHEDULERS, Batch, Candidate, Wait, expected_after
+
+L40S = {1: 73.0, 2: 109.8, 3: 142.4, 4: 177.5, 5: 211.1}
+H200 = {1: 25.3, 2: 34.4, 4: 53.4, 8: 94.1, 16: 175.0, 32: 341.0}
+PROFILE = BatchProfile(latency_rows(L40S))
+NOW_NS = 100 * NS_PER_S
+
+
+def candidate(
+    epoch: int,
+    slack_ms: float,
+    *,
+    ready_ms: float = 0.0,
+    weight: float = 1.0,
+    gain_s: float = 0.4,
+    share: float = 0.0,
+    key: str = "",
+) -> Candidate:
+    """A request of a robot at 20 Hz: due in `slack_ms`, ready since (or in) `ready_ms`."""
+    return Candidate(
+        epoch,
+        last_served=0,
+        ready_ns=NOW_NS + round(ready_ms * NS_PER_MS),
+        due_ns=NOW_NS + round(slack_ms * NS_PER_MS),
+        batch_key=key,
+        tenant=f"tenant-{epoch}",
+        weight=weight,
+        share=share,
+        rate_hz=20.0,
+        gain_s=gain_s,
+    )
+
+
+def chosen(
+    *ready: Candidate, max_batch: int = 5, profile: BatchProfile = PROFILE, expected: Sequence[Candidate] = ()
+) -> list[int]:
+    decision = deadline(ready, profile, NOW_NS, max_batch=max_batch, expected=expected)
+    assert isinstance(decision, Batch)
+    return [one.epoch for one in decision.candidates]
+
+
+# -- enough for all -------------------------------------------------------------------------------------
+
+
+def test_the_settings_name_it() -> None:
+    assert SCHEDULERS["deadline"] is deadline
+
+
+def test_where_nobody_is_ready_it_waits_for_somebody() -> None:
+    assert deadline([], PROFILE, NOW_NS, max_batch=3) == Wait(None)
+
+
+def test_an_idle_device_serves_whoever_asks_at_once() -> None:
+    soon = candidate(2, 500, ready_ms=20)
+    assert chosen(candidate(1, 2_000), expected=[soon]) == [1]
+
+
+def test_the_least_slack_goes_first() -> None:
+    assert chosen(candidate(1, 900), candidate(2, 80), candidate(3, 400), max_batch=1) == [2]
+
+
+def test_a_batch_is_as_large_as_its_tightest_row_can_bear() -> None:
+    relaxed = [candidate(epoch, 900) for epoch in (2, 3, 4, 5)]
+    assert chosen(candidate(1, 80), *relaxed) == [1], "73 ms alone; 110 ms with another"
+    assert set(chosen(candidate(1, 120), *relaxed)) == {1, 2}
+    assert len(chosen(candidate(1, 250), *relaxed)) == 5
+
+
+def test_a_row_with_another_key_is_not_in_the_batch() -> None:
+    rows = [candidate(1, 300, key="a"), candidate(2, 90, key="b"), candidate(3, 310, key="a")]
+    assert chosen(*rows) == [2]
+    assert set(chosen(rows[0], rows[2])) == {1, 3}
+
+
+def test_the_key_that_is_slower_counts_with_its_own_times() -> None:
+    profile = BatchProfile(latency_rows(L40S))
+    for _ in range(5):
+        profile.note(2, 400.0, "long")
+    rows = [candidate(epoch, 150, key="long") for epoch in (1, 2)]
+    assert len(chosen(*rows)) == 2
+    assert len(chosen(*rows, profile=profile)) == 1, "two would both be late"
+
+
+def test_a_weight_decides_where_two_cannot_both_be_in_time() -> None:
+    assert chosen(candidate(1, 80), candidate(2, 80, weight=3.0), max_batch=1) == [2]
+
+
+# -- overload -------------------------------------------------------------------------------------------
+
+
+def crowd(count: int, *, first: int = 10, slack_ms: float = -50, share: float = 0.0) -> list[Candidate]:
+    return [candidate(first + n, slack_ms, ready_ms=-200, share=share) for n in range(count)]
+
+
+def test_in_overload_the_answer_that_adds_more_goes_first() -> None:
+    little = candidate(1, -60, ready_ms=-210, gain_s=0.05)
+    assert 1 not in chosen(little, *crowd(12), max_batch=3)
+
+
+def test_a_weight_turns_that_round() -> None:
+    little = candidate(1, -60, ready_ms=-210, gain_s=0.05, weight=12.0)
+    assert 1 in chosen(little, *crowd(12), max_batch=3)
+
+
+def test_in_overload_it_waits_for_a_full_batch_that_is_close_and_not_for_one_that_is_far() -> None:
+    ready, busy = crowd(1), [candidate(epoch, 500, ready_ms=350) for epoch in range(30, 45)]
+    close = [candidate(epoch, 150, ready_ms=5) for epoch in (20, 21)]
+    far = [candidate(epoch, 250, ready_ms=130) for epoch in (20, 21)]
+    waits = deadline(ready, PROFILE, NOW_NS, max_batch=3, expected=[*close, *busy])
+    assert waits == Wait(NOW_NS + 5 * NS_PER_MS)
+    assert chosen(*ready, max_batch=3, expected=[*far, *busy]) == [10]
+
+
+def test_who_used_more_than_the_mean_of_an_overloaded_device_goes_after_the_others() -> None:
+    greedy = candidate(1, 0, ready_ms=-300, share=1.0)
+    assert 1 not in chosen(greedy, *crowd(12, share=0.1), max_batch=3)
+    same_as_others = candidate(1, -300, ready_ms=-300, share=0.1)
+    assert 1 in chosen(same_as_others, *crowd(12, share=0.1), max_batch=3)
+
+
+def fleet(
+    count: int, *, said_slack_s: float | None = None, said_rate_hz: float | None = None
+) -> list[SimulatedRobot]:
+    liar = SimulatedRobot("liar", 20.0, 10, 0.2, said_slack_s=said_slack_s, said_rate_hz=said_rate_hz)
+    return [liar, *(SimulatedRobot(f"arm-{n}", 20.0, 10, 0.2) for n in range(count - 1))]
+
+
+@pytest.mark.parametrize(
+    "lie", [{"said_slack_s": 0.0}, {"said_rate_hz": 500.0}, {"said_slack_s": 0.0, "said_rate_hz": 500.0}]
+)
+def test_a_liar_gains_nothing_beyond_its_share(lie: dict[str, float]) -> None:
+    """Of ten robots on a device for five it has a tenth, and the room of a batch or two in five seconds."""
+    server = SimulatedServer("gpu", latency_rows(L40S), 3, deadline)
+    result = simulate(fleet(10, **lie), [server], duration_s=40)
+    requests = [robot.played.merged for robot in result.robots]
+    assert requests[0] / sum(requests) <= 1.15 / 10
+    alone = simulate(fleet(3, **lie), [server], duration_s=40, measured_from_s=2)
+    assert alone.starved_share < 0.01, "and where there is enough, nobody loses"
+
+
+# -- numbers --------------------------------------------------------------------------------------------
+
+
+def test_equal_robots_get_the_same() -> None:
+    for count in (4, 10, 20):
+        server = SimulatedServer("gpu", latency_rows(L40S), 3, deadline)
+        assert simulate(fleet(count), [server], duration_s=60).fairness > 0.99
+
+
+@pytest.mark.parametrize(("table", "max_batch", "robots"), [(L40S, 5, 5), (H200, 32, 24)])
+def test_a_device_carries_as_many_robots_as_its_best_batch_size_bounds(
+    table: dict[int, float], max_batch: int, robots: int
+) -> None:
+    fleet = [SimulatedRobot(f"arm-{n}", 20.0, 10, 0.2) for n in range(robots)]
+    server = SimulatedServer("gpu", latency_rows(table), max_batch, deadline)
+    assert simulate(fleet, [server], duration_s=20, measured_from_s=2).starved_share <= 0.01
+
+
+def test_what_comes_next_is_expected_when_it_comes() -> None:
+    """Answered 30 ms late, it goes on at its next step, plays what the answer added, and asks again."""
+    served = candidate(1, 100, ready_ms=-50)
+    after = expected_after(served, NOW_NS + 130 * NS_PER_MS)
+    assert after.due_ns == NOW_NS + (150 + 400) * NS_PER_MS
+    assert after.due_ns - after.ready_ns == served.due_ns - served.ready_ns
+    early = expected_after(served, NOW_NS + 20 * NS_PER_MS)
+    assert early.due_ns == NOW_NS + (100 + 400) * NS_PER_MS
+    unknown = Candidate(1, 0, NOW_NS, NOW_NS)
+    assert expected_after(unknown, NOW_NS + 7).ready_ns == NOW_NS + 7
+
+
+# -- always ---------------------------------------------------------------------------------------------
+
+candidates = st.builds(
+    Candidate,
+    epoch=st.integers(0, 1_000_000),
+    last_served=st.integers(0, 50),
+    ready_ns=st.integers(NOW_NS - 3 * NS_PER_S, NOW_NS),
+    due_ns=st.integers(NOW_NS - 5 * NS_PER_S, NOW_NS + 60 * NS_PER_S),
+    batch_key=st.sampled_from([None, "a", 7]),
+    tenant=st.just("lab"),
+    weight=st.floats(0.01, 100),
+    share=st.floats(0, 100),
+    rate_hz=st.sampled_from([0.0, 0.1, 20.0, 1000.0]),
+    gain_s=st.sampled_from([0.0, 1e-9, 0.3, 60.0]),
+)
+tables = st.dictionaries(st.integers(1, 9), st.floats(0, 500), max_size=4)
+
+
+@given(
+    ready=st.lists(candidates, min_size=1, max_size=12, unique_by=lambda one: one.epoch),
+    soon=st.lists(candidates, max_size=6, unique_by=lambda one: one.epoch),
+    table=tables,
+    max_batch=st.integers(1, 6),
+)
+def test_whatever_is_claimed_the_decision_can_be_carried_out(
+    ready: list[Candidate], soon: list[Candidate], table: dict[int, float], max_batch: int
+) -> None:
+    expected = [expected_after(one, NOW_NS) for one in soon]
+    profile = BatchProfile(latency_rows(table))
+    decision = deadline(ready, profile, NOW_NS, max_batch=max_batch, expected=expected)
+    assert decision == deadline(ready[::-1], profile, NOW_NS, max_batch=max_batch, expected=expected)
+    if isinstance(decision, Wait):
+        assert decision.until_ns in {one.ready_ns for one in expected}
+        return
+    rows = decision.candidates
+    assert 1 <= len(rows) <= max_batch
+    assert set(rows) <= set(ready)
+    assert len(set(rows)) == len(rows)
+    assert len({one.batch_key for one in rows}) == 1
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    claims=st.lists(
+        st.tuples(st.floats(0.01, 100), st.floats(0.05, 10), st.floats(-2_000, 100), st.sampled_from("ab")),
+        min_size=2,
+        max_size=9,
+    ),
+    max_batch=st.integers(1, 4),
+)
+def test_nobody_waits_longer_than_the_patience_and_a_batch_per_session(
+    claims: list[tuple[float, float, float, str]], max_batch: int
+) -> None:
+    """The first of them is worth nothing; all the others ask again at once, whatever they claim."""
+    batch_ms = PROFILE.ms(max_batch)
+    now_ns, asked_ns = NOW_NS, dict.fromkeys(range(len(claims)), NOW_NS)
+    last_served = dict.fromkeys(range(len(claims)), 0)
+    claims = [(0.01, 0.05, 10_000.0, "a"), *claims[1:]]
+    longest_ns = 0
+    for number in itertools.count(1):
+        ready = [
+            Candidate(
+                epoch,
+                last_served[epoch],
+                asked_ns[epoch],
+                asked_ns[epoch] + round(slack_ms * NS_PER_MS),
+                key,
+                str(epoch),
+                weight,
+                0.0,
+                20.0,
+                gain_s,
+            )
+            for epoch, (weight, gain_s, slack_ms, key) in enumerate(claims)
+        ]
+        decision = deadline(ready, PROFILE, now_ns, max_batch=max_batch)
+        assert isinstance(decision, Batch), "nobody is expected"
+        bound_ns = patience_ns(ready, PROFILE, max_batch) + len(claims) * batch_ms * NS_PER_MS
+        longest_ns = max([longest_ns, *(now_ns - one.ready_ns for one in decision.candidates)])
+        assert all(now_ns - one.ready_ns <= bound_ns for one in ready)
+        now_ns += round(PROFILE.ms(len(decision.candidates)) * NS_PER_MS)
+        for one in decision.candidates:
+            asked_ns[one.epoch], last_served[one.epoch] = now_ns, number
+        if now_ns > NOW_NS + 8 * NS_PER_S:
+            break
+    assert all(number > 0 for number in last_served.values()), "everybody was served"
