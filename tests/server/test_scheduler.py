@@ -51,7 +51,7 @@ def test_a_batch_is_of_one_key_that_of_whoever_is_first() -> None:
 
 def test_the_settings_name_it() -> None:
     assert SCHEDULERS["round_robin"] is round_robin
-    with pytest.raises(ConfigError, match="scheduler: wanted one of round_robin"):
+    with pytest.raises(ConfigError, match="scheduler: wanted one of deadline, round_robin"):
         ServeConfig(scheduler="fastest")
 
 

@@ -102,7 +102,8 @@ class ServeConfig:
     max_batch: int = 8
     """Largest number of requests in one batch."""
     scheduler: str = "round_robin"
-    """Scheduler, which chooses the next robots: round_robin (the robot that was served longest ago)."""
+    """Scheduler, which chooses the next robots: deadline (the least slack first; in overload the answers that
+    add most) or round_robin (the robot that was served longest ago)."""
     decode_workers: int = 2
     """Number of threads that decode requests while the device is busy."""
     max_image_pixels: int = 1920 * 1200

@@ -14,9 +14,9 @@ not enough of it:
 - **Waiting** is chosen only in overload, and only until a request that is expected within the next batch:
   when the fuller batch is worth more than the idle time and the lateness.
 
-A session whose tenant used more of an overloaded device than the mean is later due by as much: claims about
-slack and rate gain nothing beyond its share. A client that cannot say its slack is due at its arrival, and
-under the same rule.
+A session whose tenant used more of an overloaded device than the mean is later due by as much; where there is
+enough for all, it is no more urgent than others. So claims about slack and rate gain nothing beyond a share.
+A client that cannot say its slack is due at its arrival, and under the same rule.
 
 Nobody starves: a request that waited longer than `patience_ns` goes before all that did not, those that were
 served longest ago first. So with n sessions that ask, nobody waits longer than this patience and n batches.
@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, median_low
 
 from vagus.clock import NS_PER_MS, NS_PER_S
 from vagus.server.batch_profile import BatchProfile
@@ -37,8 +37,6 @@ __all__ = ["deadline", "patience_ns"]
 LEAST_PATIENCE_NS = NS_PER_S
 PATIENT_ROUNDS = 3
 """Rounds of all that ask now which a request waits at most for more valuable ones."""
-SHARE_ROOM_S = 0.05
-"""Device time beyond the mean that is forgiven: shares differ by a batch or two at any time."""
 MAX_WAITS = 6
 """Expected requests that are considered to be waited for."""
 ROUNDS_SEEN = 4
@@ -84,20 +82,25 @@ class _Device:
         row_ms: time per row in the best batch.
         price: worth of a millisecond; 0: there is enough for all.
         mean_share: mean share of the tenants of all known sessions.
+        typical_due_ns: median of the times at which those that ask are due.
     """
 
     batch_ms: tuple[float, ...]
     row_ms: float
     price: float
     mean_share: float
+    typical_due_ns: int
 
     @classmethod
-    def of(cls, known: Sequence[Candidate], profile: BatchProfile, key: Hashable, max_batch: int) -> _Device:
-        """Return the device for the requests of one key."""
-        batch_ms = (0.0, *(profile.ms(size, key) for size in range(1, max_batch + 1)))
-        row_ms = min(batch_ms[size] / size for size in range(1, max_batch + 1))
+    def of(cls, ready: Sequence[Candidate], soon: Sequence[Candidate], times_ms: Sequence[float]) -> _Device:
+        """Return the device for requests whose batches take these times, by size from 1 on."""
+        known = [*ready, *soon]
+        batch_ms = (0.0, *times_ms)
+        row_ms = min(ms / size for size, ms in enumerate(times_ms, start=1))
         mean_share = fmean(candidate.share for candidate in known)
-        return cls(batch_ms, row_ms, _price(known, row_ms, batch_ms[1]), mean_share)
+        price = _price(known, row_ms, batch_ms[1])
+        typical_due_ns = median_low(one.due_ns for one in ready)
+        return cls(batch_ms, row_ms, price, mean_share, typical_due_ns)
 
     @property
     def max_batch(self) -> int:
@@ -121,10 +124,19 @@ class _Device:
         """Return the candidate, priced."""
         value, time_worth = _value(candidate), self.price * self.row_ms
         late_per_ms = value / (candidate.gain_s or 1.0) / 1000
-        due_ns, excess_s = candidate.due_ns, candidate.share - self.mean_share
-        if self.price and excess_s > SHARE_ROOM_S:
-            due_ns = max(due_ns, candidate.ready_ns) + round(excess_s * NS_PER_S)
-        return _Row(candidate, min(value, time_worth), late_per_ms, due_ns)
+        return _Row(candidate, min(value, time_worth), late_per_ms, self._due_ns(candidate))
+
+    def _due_ns(self, candidate: Candidate) -> int:
+        """Return when the answer is due; later than it says, if its tenant used more than the mean.
+
+        Where there is enough for all, who uses more may need more: it is no more urgent than others then.
+        """
+        excess_s = candidate.share - self.mean_share
+        if excess_s <= 0:
+            return candidate.due_ns
+        if not self.price:
+            return max(candidate.due_ns, self.typical_due_ns)
+        return max(candidate.due_ns, candidate.ready_ns) + round(excess_s * NS_PER_S)
 
 
 def deadline(
@@ -155,7 +167,10 @@ def deadline(
     asking = {candidate.epoch for candidate in waiting}
     soon = [one for one in expected if one.ready_ns > now_ns and one.epoch not in asking]
     known = [*waiting, *soon]
-    choices = [_best_of_key(known, key, _Device.of(known, profile, key, max_batch), now_ns) for key in keys]
+    choices: list[_Choice] = []
+    for key in keys:
+        device = _Device.of(waiting, soon, [profile.ms(size, key) for size in range(1, max_batch + 1)])
+        choices.append(_best_of_key(known, key, device, now_ns))
     return max(choices, key=lambda choice: choice.worth).decision
 
 
