@@ -13,7 +13,8 @@ BATCH = 2
 ENOUGH = 50
 """Servings of each robot, if all are served equally often."""
 HONEST: Changes = {"slack_ms": 60.0}
-MOST_GAINED = 1.1
+MOST_GAINED = 1.25
+"""Until its share tells, a liar is served a few times too often; of fifty servings that is a tenth."""
 LIES: dict[str, Changes] = {
     "its plan ended long ago": {"slack_ms": -1e9},
     "its plan ends now": {"slack_ms": 0.0},

@@ -82,14 +82,14 @@ class _Device:
         row_ms: time per row in the best batch.
         price: worth of a millisecond; 0: there is enough for all.
         mean_share: mean share of the tenants of all known sessions.
-        typical_due_ns: median of the times at which those that ask are due.
+        typical_slack_ns: median slack of those that ask.
     """
 
     batch_ms: tuple[float, ...]
     row_ms: float
     price: float
     mean_share: float
-    typical_due_ns: int
+    typical_slack_ns: int
 
     @classmethod
     def of(cls, ready: Sequence[Candidate], soon: Sequence[Candidate], times_ms: Sequence[float]) -> _Device:
@@ -99,8 +99,8 @@ class _Device:
         row_ms = min(ms / size for size, ms in enumerate(times_ms, start=1))
         mean_share = fmean(candidate.share for candidate in known)
         price = _price(known, row_ms, batch_ms[1])
-        typical_due_ns = median_low(one.due_ns for one in ready)
-        return cls(batch_ms, row_ms, price, mean_share, typical_due_ns)
+        typical_slack_ns = median_low(one.due_ns - one.ready_ns for one in ready)
+        return cls(batch_ms, row_ms, price, mean_share, typical_slack_ns)
 
     @property
     def max_batch(self) -> int:
@@ -129,13 +129,13 @@ class _Device:
     def _due_ns(self, candidate: Candidate) -> int:
         """Return when the answer is due; later than it says, if its tenant used more than the mean.
 
-        Where there is enough for all, who uses more may need more: it is no more urgent than others then.
+        Where there is enough for all, who uses more may need more: its slack is no shorter than others' then.
         """
         excess_s = candidate.share - self.mean_share
         if excess_s <= 0:
             return candidate.due_ns
         if not self.price:
-            return max(candidate.due_ns, self.typical_due_ns)
+            return max(candidate.due_ns, candidate.ready_ns + self.typical_slack_ns)
         return max(candidate.due_ns, candidate.ready_ns) + round(excess_s * NS_PER_S)
 
 
