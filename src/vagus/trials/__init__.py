@@ -1,0 +1,1 @@
+"""Trials: episodes of a world under a delay, through the real engine on a simulated clock."""

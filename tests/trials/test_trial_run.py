@@ -1,0 +1,115 @@
+"""Trials through the real engine: what is compared is what was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from vagus.demo.gates import GatesPolicy
+from vagus.demo.gates_options import GatesOptions
+from vagus.demo.gates_trial import GatesTrial
+from vagus.errors import PolicyError
+from vagus.policies.policy import Policy, Row
+from vagus.trials.delay_law import DelayLaw, read_law
+from vagus.trials.play_method import METHODS, PlayMethod
+from vagus.trials.trial_robot import EpisodeResult
+from vagus.trials.trial_run import DelayTrial, run_trials
+from vagus.types import ActionChunk
+
+
+def law(text: str) -> DelayLaw:
+    return read_law(text, read_trace=lambda _: [])
+
+
+def run(
+    name: str, delay: str, *, count: int = 6, policy: Policy[None] | None = None, robots: int = 4
+) -> list[EpisodeResult]:
+    method = METHODS[name]
+    made = policy or GatesPolicy(rtc_schedule=str(method.policy.get("rtc_schedule", "exp")))
+    return run_trials(DelayTrial(GatesTrial, made, method, law(delay)), range(count), robots=robots)
+
+
+class Noting:
+    """The policy `gates`, which notes what it was asked."""
+
+    def __init__(self) -> None:
+        self._inner = GatesPolicy()
+        self.spec, self.serving_mode = self._inner.spec, self._inner.serving_mode
+        self.model_hash = "noting"
+        self.rows: list[Row[None]] = []
+        self.batches: list[int] = []
+
+    def open_session(self) -> None: ...
+
+    def begin_episode(self, session: None) -> None: ...
+
+    def infer(self, batch: Sequence[Row[None]]) -> list[ActionChunk | PolicyError]:
+        self.rows += batch
+        self.batches.append(len(batch))
+        return self._inner.infer(batch)
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_plays_an_episode_to_its_end(name: str) -> None:
+    results = run(name, "100", count=2)
+    assert [one.seed for one in results] == [0, 1]
+    assert all(0 <= one.success <= 1 and 0 <= one.starved < 1 for one in results)
+    assert all(one.requests > 5 and one.acceleration > 0 for one in results)
+
+
+def test_the_result_of_a_seed_does_not_depend_on_what_runs_beside_it_first() -> None:
+    trial = DelayTrial(GatesTrial, GatesPolicy(), METHODS["naive"], law("100"))
+    alone = run_trials(trial, [3])
+    beside = run_trials(trial, [3, 4, 5], robots=3)
+    assert (beside[0].success, beside[0].requests) == (alone[0].success, alone[0].requests)
+    assert beside[0].acceleration == pytest.approx(alone[0].acceleration, rel=1e-3)
+
+
+def test_a_robot_that_waits_for_its_chunks_starves_as_long_as_they_take() -> None:
+    short, long = (np.mean([one.starved for one in run("sync", delay)]) for delay in ("50", "400"))
+    assert 0.1 < short < long < 0.7
+    assert np.mean([one.starved for one in run("naive", "200")]) == 0
+
+
+def test_without_rtc_nothing_is_continued_and_with_it_the_delay_is_told() -> None:
+    plain = Noting()
+    run("naive", "200", policy=plain)
+    assert all(row.prefix is None and row.inference_delay == 0 for row in plain.rows)
+    rtc = Noting()
+    run("rtc_hard", "200", policy=rtc)
+    continued = [row for row in rtc.rows if row.prefix is not None]
+    assert len(continued) > 0.8 * len(rtc.rows)
+    assert {row.inference_delay for row in continued} == {4}
+    assert max(rtc.batches) > 1
+
+
+def test_a_delay_is_underestimated_where_the_told_one_was_shorter() -> None:
+    def late(text: str) -> float:
+        return float(np.mean([one.underestimated / one.requests for one in run("rtc_hard", text)]))
+
+    assert late("200") == 0
+    assert 0.01 < late("mixed:100:400:0.2") < 0.5
+
+
+def test_a_prefix_keeps_more_walls_than_a_switch_and_averages_keep_fewest() -> None:
+    """The order that this world was made for; with few episodes, so only where it is wide."""
+    given = PlayMethod("given", METHODS["rtc_hard"].edge)
+    policy = GatesPolicy(rtc_schedule="zeros", options=GatesOptions(continuation="given"))
+    edge = replace(given.edge, execute_horizon=1)
+    kept = run_trials(DelayTrial(GatesTrial, policy, replace(given, edge=edge), law("200")), range(40))
+    switched = run("naive", "200", count=40, robots=32)
+    assert np.mean([one.success for one in kept]) > np.mean([one.success for one in switched]) + 0.1
+
+
+def test_a_policy_that_fails_ends_the_trials_with_its_reason() -> None:
+    class Failing(Noting):
+        def infer(self, batch: Sequence[Row[None]]) -> list[ActionChunk | PolicyError]:
+            return [PolicyError("out of ideas") for _ in batch]
+
+    with pytest.raises(PolicyError, match="out of ideas"):
+        run("naive", "0", policy=Failing())
