@@ -36,7 +36,9 @@ _ROWS = TensorMessage("<f4", (1, 2), memoryview(b"\x00\x00\x80\x3f\x00\x00\x00\x
 _CLOUD = TensorMessage("<f4", (1, 3), memoryview(bytes(range(12))))
 _IMAGE = ImageMessage("raw", 1, 2, memoryview(b"\x01\x02\x03\x04\x05\x06"))
 _DEPTH = DepthMessage("raw", 1, 2, memoryview(b"\x2c\x03\x00\x00"))
-_LOAD = Load(sessions=1, max_sessions=8, waiting=2, busy=0.5, demand=0.75)
+_LOAD = Load(
+    sessions=1, max_sessions=8, waiting=2, busy=0.5, demand=0.75, starved_share=0.02, age_p99_ms=640.0
+)
 _ACTION = WireAction(name="shoulder.pos", unit="rad", kind="velocity", encoding="signed inverted")
 _MINIMAL_ACTION = WireAction(name="shoulder.pos", unit="rad", kind="velocity")
 _STATE = WireState(name="shoulder.pos", unit="rad")

@@ -11,15 +11,21 @@ BATCH_NS = 100 * NS_PER_MS
 ROWS = 4
 
 
-def row(client: str, *, waited: float, tenant: str = "", weight: float = 1.0) -> ServedRow:
+def row(
+    client: str, *, waited: float, tenant: str = "", weight: float = 1.0, arrived_ns: int = 0
+) -> ServedRow:
     """Return a row that waited for so many batches."""
-    return ServedRow(client, tenant or client, weight, round(waited * BATCH_NS), BATCH_NS)
+    return ServedRow(client, tenant or client, weight, round(waited * BATCH_NS), BATCH_NS, arrived_ns)
 
 
 class Server:
-    """A device that is always busy with batches of four rows of a tenth of a second: 40 rows a second."""
+    """A device that is always busy with batches of four rows of a tenth of a second: 40 rows a second.
 
-    def __init__(self, tenants: Mapping[str, tuple[str, float]]) -> None:
+    Its clients obey: each of their requests comes long after the one before it.
+    """
+
+    def __init__(self, tenants: Mapping[str, tuple[str, float]], *, gap_ns: int = MAX_INTERVAL_NS) -> None:
+        self._gap_ns = gap_ns
         self.control = RateControl()
         self.now_ns = NS_PER_S
         self.served = 0
@@ -32,13 +38,16 @@ class Server:
             for _ in range(ROWS):
                 client = self._clients[self.served % len(self._clients)]
                 tenant, weight = self._tenants[client]
-                self.control.note(row(client, waited=waited, tenant=tenant, weight=weight), self.now_ns)
+                arrived_ns = self.served * self._gap_ns
+                asked = row(client, waited=waited, tenant=tenant, weight=weight, arrived_ns=arrived_ns)
+                self.control.note(asked, self.now_ns)
                 self.served += 1
 
     def fair_ms(self, client: str) -> float:
         """Return the interval of a client that did not wait for its last batch."""
         tenant, weight = self._tenants[client]
-        self.control.note(row(client, waited=0.0, tenant=tenant, weight=weight), self.now_ns)
+        asked = row(client, waited=0.0, tenant=tenant, weight=weight, arrived_ns=self.served * self._gap_ns)
+        self.control.note(asked, self.now_ns)
         return self.control.interval_ms(client)
 
 
@@ -111,6 +120,21 @@ def test_a_client_that_is_gone_leaves_its_share_to_the_others_of_its_tenant() ->
     assert server.control.interval_ms("lab-39") == 0
 
 
+def test_the_waits_of_clients_that_do_not_obey_make_nobody_pause_longer() -> None:
+    server = Server(arms(80), gap_ns=NS_PER_MS)
+    server.run(5, waited=5.0)
+    before_ms = server.fair_ms("arm-0")
+    server.run(30, waited=50.0)
+    assert server.control.is_limiting
+    assert server.fair_ms("arm-0") == before_ms
+
+
+def test_no_pause_is_longer_than_twice_a_fair_share() -> None:
+    server = Server(arms(80))
+    server.run(300, waited=50.0)
+    assert server.fair_ms("arm-0") <= 2.1 * 80 / 40 * 1000
+
+
 def test_a_stranger_is_not_asked_for_a_pause() -> None:
     server = Server(arms(80))
     server.run(5, waited=5.0)
@@ -129,3 +153,11 @@ def test_what_is_remembered_is_bounded_by_the_clients_that_are_active() -> None:
         control.note(row(f"arm-{number}", waited=0.0), number * NS_PER_S)
     assert len(control._seen) <= ACTIVE_NS // NS_PER_S + 1
     assert len(control._order) <= ACTIVE_NS // NS_PER_S + 1
+
+
+def test_a_fast_policy_is_not_overloaded_because_a_thread_was_late() -> None:
+    control = RateControl()
+    for number in range(1, 400):
+        asked = ServedRow("arm", "arm", 1.0, 3 * NS_PER_MS, NS_PER_MS, number * 10 * NS_PER_MS)
+        control.note(asked, number * 10 * NS_PER_MS)
+    assert not control.is_limiting

@@ -36,7 +36,7 @@ OLDER = {name.replace("minimal", "older"): sample for name, sample in MINIMAL.it
 """What a sender writes that knows only the fields which version 1 requires, and how it is read."""
 UNPACED: dict[str, dict[str, object]] = {
     "ObservationMessage": {"played_steps": 0, "starved_steps": 0, "oldest_age_ms": 0.0},
-    "Load": {"demand": 0.0},
+    "Load": {"demand": 0.0, "starved_share": 0.0, "age_p99_ms": 0.0},
     "ChunkMessage": {"min_interval_ms": 0.0},
     "OpenMessage": {"execute_horizon": 0, "round_trip_ms": 0.0, "can_move": False},
     "Ack": {"execute_horizon": 0},

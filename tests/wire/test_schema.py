@@ -18,7 +18,16 @@ SIZED = (types.StrType, types.BytesType, types.MemoryViewType, types.DictType, t
 SIMPLE = (types.IntType, types.FloatType, types.BoolType, types.NoneType, types.EnumType, types.StructType)
 
 
-REPORTED = {"queue_wait_ms", "decode_ms", "inference_ms", "busy", "demand", "min_interval_ms"}
+REPORTED = {
+    "queue_wait_ms",
+    "decode_ms",
+    "inference_ms",
+    "busy",
+    "demand",
+    "min_interval_ms",
+    "starved_share",
+    "age_p99_ms",
+}
 """Told beside a chunk, which is not refused for them: its reader takes what is no time for 0."""
 
 

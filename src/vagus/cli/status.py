@@ -28,7 +28,18 @@ from vagus.transport.zenoh_config import ZenohConfig
 
 __all__ = ["StatusCommand"]
 
-COLUMNS = ("service", "server", "model", "phase", "sessions", "waiting", "busy", "inference")
+COLUMNS = (
+    "service",
+    "server",
+    "model",
+    "phase",
+    "sessions",
+    "waiting",
+    "busy",
+    "needed",
+    "starved",
+    "inference",
+)
 
 
 @dataclass(frozen=True)
@@ -121,5 +132,7 @@ def _row(server: FoundServer) -> tuple[str, ...]:
         f"{load.sessions}/{load.max_sessions}",
         str(load.waiting),
         f"{load.busy:.0%}",
+        f"{load.demand:.0%}",
+        f"{load.starved_share:.1%}",
         f"{first.p50_ms:.0f}–{first.max_ms:.0f} ms" if first else "",
     )

@@ -26,8 +26,9 @@ class AdmissionAnswer:
 
 
 class RowTimes(NamedTuple):
-    """Times of an answered request, in ns: how long it waited for its batch, and how long that took."""
+    """Times of an answered request, in ns: its arrival, its wait for its batch, and how long that took."""
 
+    arrived_ns: int
     wait_ns: int
     batch_ns: int
 

@@ -65,7 +65,9 @@ class ServingHooks(FleetHooks):
     def min_interval_ns(self, robot: SimulatedRobot, server: ServerView, now_ns: int, times: RowTimes) -> int:
         """Return the shortest time between two requests of a robot, as the server's rate control has it."""
         control = self._controls.setdefault(server.name, RateControl())
-        row = ServedRow(robot.name, robot.party, robot.weight, times.wait_ns, times.batch_ns)
+        row = ServedRow(
+            robot.name, robot.party, robot.weight, times.wait_ns, times.batch_ns, times.arrived_ns
+        )
         control.note(row, now_ns)
         return control.interval_ns(robot.name)
 

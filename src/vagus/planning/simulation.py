@@ -254,7 +254,11 @@ class _Fleet:
             if row.request.robot not in server.sessions:
                 continue  # it left meanwhile: nothing is published to it
             spec = self._robots[row.request.robot].spec
-            times = RowTimes(forward.begin_ns - row.candidate.ready_ns, forward.end_ns - forward.begin_ns)
+            times = RowTimes(
+                row.candidate.ready_ns,
+                forward.begin_ns - row.candidate.ready_ns,
+                forward.end_ns - forward.begin_ns,
+            )
             interval_ns = 0 if view is None else self._hooks.min_interval_ns(spec, view, event.at_ns, times)
             arrives_ns = spec.network.arrival_ns(event.at_ns, self._draws)
             self._push(arrives_ns, _Kind.REPLY, row.request.robot, _Reply(row.request, interval_ns))

@@ -12,7 +12,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-__all__ = ["BatchLatency", "FleetForecast", "RobotDemand", "best_batch", "forecast", "requests_per_s_at"]
+__all__ = [
+    "BatchLatency",
+    "FleetForecast",
+    "RobotDemand",
+    "best_batch",
+    "demand_share",
+    "forecast",
+    "requests_per_s_at",
+]
 
 ROUNDING_STEPS = 1e-6
 """Part of a step that is noise of floating point."""
@@ -159,6 +167,18 @@ def best_batch(latency: BatchLatency, *, max_batch: int, longest_s: float = math
     return max(sizes, key=lambda size: (requests_per_s_at(latency, size), -size))
 
 
+def demand_share(latency: BatchLatency, robots: Sequence[RobotDemand], *, max_batch: int) -> float:
+    """Return the share of the device that these robots would use if nobody waited for others.
+
+    Args:
+        latency: inference time by batch size.
+        robots: all robots that the device serves.
+        max_batch: largest batch.
+    """
+    device = _Device(latency, max_batch, count=len(robots))
+    return _requests_per_s(Counter(robots), device.seconds[1]) / device.most_per_s
+
+
 def forecast(latency: BatchLatency, robots: Sequence[RobotDemand], *, max_batch: int) -> FleetForecast:
     """Return what becomes of these robots on one device.
 
@@ -178,7 +198,7 @@ def forecast(latency: BatchLatency, robots: Sequence[RobotDemand], *, max_batch:
     alone = {robot: device.starved_alone(robot) for robot in fleet}
     return FleetForecast(
         requests_per_s=rate,
-        demand=_requests_per_s(fleet, device.seconds[1]) / device.most_per_s,
+        demand=demand_share(latency, robots, max_batch=max_batch),
         least_demand=_requests_per_s(_patient(fleet), device.seconds[1]) / device.most_per_s,
         batch=batch,
         busy=busy,

@@ -17,7 +17,7 @@ from vagus.transport.zenoh_config import ZenohConfig
 from vagus.wire.images import MAX_SIDE
 from vagus.wire.schema import MAX_LATENCY_ROWS
 
-__all__ = ["ServeConfig", "ServingChoice"]
+__all__ = ["AdmissionChoice", "ServeConfig", "ServingChoice"]
 
 
 UNNAMED = "policy"
@@ -40,6 +40,7 @@ TIMES = ("client_grace_s", "session_idle_timeout_s", "drain_timeout_s")
 POSITIVES = (
     "trained_rate_hz",
     "rtc_max_guidance",
+    "slo_age_s",
 )
 
 
@@ -50,6 +51,15 @@ class ServingChoice(enum.Enum):
     """As many robots as the policy's family allows."""
     EXCLUSIVE = "exclusive"
     """One robot, even if the family allows more."""
+
+
+class AdmissionChoice(enum.Enum):
+    """What decides whether one more robot gets a session."""
+
+    PREDICT = "predict"
+    """The number of sessions, and the load that is predicted with this robot in."""
+    OFF = "off"
+    """The number of sessions alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +114,17 @@ class ServeConfig:
     scheduler: str = "round_robin"
     """Scheduler, which chooses the next robots: deadline (the least slack first; in overload the answers that
     add most) or round_robin (the robot that was served longest ago)."""
+    admission: AdmissionChoice = AdmissionChoice.PREDICT
+    """predict: refuse a robot, or ask it to request chunks less often, if otherwise robots had no action for
+    more than slo_starved_share of the time, by the measured inference times; off: admit up to
+    max_sessions."""
+    rate_control: bool = True
+    """Ask robots for pauses between their requests while there is too much to do."""
+    slo_starved_share: float = 0.01
+    """Share of the time in which a robot may have no action because of others, 0 to 1."""
+    slo_age_s: float | None = None
+    """Age that an action may have when it is commanded, in seconds; unset: the length of a chunk, and 0.5 s
+    more."""
     decode_workers: int = 2
     """Number of threads that decode requests while the device is busy."""
     max_image_pixels: int = 1920 * 1200
@@ -161,6 +182,9 @@ class ServeConfig:
         for name, most in COUNTS.items():
             check_count(name, getattr(self, name), most=most)
         self._check_numbers()
+        if not 0 <= self.slo_starved_share <= 1:  # also for NaN
+            wanted = "a share from 0 to 1"
+            raise ConfigError("slo_starved_share", wanted=wanted, got=repr(self.slo_starved_share))
         if self.scheduler not in SCHEDULERS:
             wanted = f"one of {', '.join(SCHEDULERS)}"
             raise ConfigError("scheduler", wanted=wanted, got=repr(self.scheduler))

@@ -10,6 +10,7 @@ from vagus.clock import Clock, seconds_to_ns
 from vagus.errors import SessionRefusedError
 from vagus.server.config import ServeConfig
 from vagus.server.pipeline import Pipeline
+from vagus.server.session_admission import SessionAdmission, device_demand
 from vagus.server.session_log import SessionLog
 from vagus.server.sessions import EpochSource, Found, Opening, Session, SessionTable
 from vagus.server.tenants import TenantTable
@@ -41,6 +42,7 @@ class OpenSessions(Generic[SessionT]):
             idle_ns=seconds_to_ns(config.session_idle_timeout_s),
             tenants=tenants,
         )
+        self._admission = SessionAdmission(config)
         self._epochs = EpochSource(secrets.token_bytes(16))
         self._pipeline: Pipeline[SessionT] | None = None
         self._offer: Offer | None = None
@@ -90,6 +92,7 @@ class OpenSessions(Generic[SessionT]):
         with self._lock:
             offer, _ = self._open_offer()
         terms = check_open(request, offer)  # may take a while, so nobody waits for it
+        terms = self._admitted(client, request, terms)
         with self._lock:
             offer, pipeline = self._open_offer()
             session, old = self._table.open(
@@ -103,7 +106,35 @@ class OpenSessions(Generic[SessionT]):
         self._log.opened(session, request, terms, old)
         ack = _ack(session, terms, pipeline.present(offer.capabilities))
         session.opening = Opening(request, ack)  # before the client can know the epoch, so before any request
+        self._note_demand()
         return ack
+
+    def _admitted(self, client: str, request: OpenMessage, terms: Terms) -> Terms:
+        """Return the terms with what the admission adds; sessions are opened one after the other.
+
+        Raises:
+            SessionRefusedError: the client cannot have a session, or the device cannot bear one more robot.
+        """
+        now_ns = self._clock.now_ns()
+        with self._lock:
+            offer, pipeline = self._open_offer()
+            self._table.check_open(client, request.instance, now_ns)
+            others = [session for session in self._table if session.client != client]
+        return self._admission.admitted(
+            request,
+            terms,
+            others=others,
+            served=pipeline.present(offer.capabilities),
+            max_batch=pipeline.max_batch,
+            now_ns=now_ns,
+        )
+
+    def _note_demand(self) -> None:
+        with self._lock:
+            offer, pipeline, sessions = self._offer, self._pipeline, tuple(self._table)
+        if offer is not None and pipeline is not None:
+            served = pipeline.present(offer.capabilities)
+            pipeline.note_demand(device_demand(sessions, served, max_batch=pipeline.max_batch))
 
     def _open_offer(self) -> tuple[Offer, Pipeline[SessionT]]:
         """Return the offer to clients, and the service that is served.
@@ -146,6 +177,7 @@ class OpenSessions(Generic[SessionT]):
         if is_closed and pipeline is not None:
             pipeline.close(session)
             self._log.closed(session, why)
+            self._note_demand()
         return is_closed
 
     def token_changed(self, client: str, instance: str, *, is_alive: bool) -> None:
@@ -172,5 +204,6 @@ def _ack(session: Session, terms: Terms, capabilities: Capabilities) -> Ack:
         session_id=session.session_id,
         epoch=session.epoch,
         image_codec=terms.image_codec,
+        execute_horizon=terms.execute_horizon,
         capabilities=capabilities,
     )

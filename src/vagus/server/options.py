@@ -7,10 +7,15 @@ from dataclasses import dataclass
 
 from vagus.server.batch_profile import BatchProfile
 from vagus.server.config import ServeConfig
+from vagus.server.pacing import ServiceTarget
 from vagus.server.scheduler import SCHEDULERS, Scheduler, round_robin
 from vagus.wire.schema import LatencyRow
 
 __all__ = ["PipelineOptions"]
+
+ANSWER_S = 0.5
+"""Time from an observation to its chunk that is well enough, where the settings do not say it: the last
+action of a chunk is as old as the chunk is long, and this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,9 @@ class PipelineOptions:
         profile: inference time by batch size and key.
         ends_when_broken: whether `serve` raises when the policy fails for every session.
         scheduler: function that chooses the next batch.
+        max_starved_share: share of the time that a robot may have no action, 0–1.
+        max_age_s: age that an action may have when it is commanded; None: by the length of a chunk.
+        limits_rate: robots are asked for pauses while there is too much to do.
     """
 
     max_batch: int
@@ -32,6 +40,9 @@ class PipelineOptions:
     profile: BatchProfile
     ends_when_broken: bool = False
     scheduler: Scheduler = round_robin
+    max_starved_share: float = 0.01
+    max_age_s: float | None = None
+    limits_rate: bool = True
 
     @classmethod
     def of(
@@ -45,4 +56,12 @@ class PipelineOptions:
             profile=BatchProfile(rows),
             ends_when_broken=config.exit_on_broken_policy,
             scheduler=SCHEDULERS[config.scheduler],
+            max_starved_share=config.slo_starved_share,
+            max_age_s=config.slo_age_s,
+            limits_rate=config.rate_control,
         )
+
+    def target(self, *, chunk_s: float) -> ServiceTarget:
+        """Return the service level that the server should keep; `chunk_s` is the length of a chunk."""
+        max_age_s = chunk_s + ANSWER_S if self.max_age_s is None else self.max_age_s
+        return ServiceTarget(self.max_starved_share, max_age_s, limits_rate=self.limits_rate)

@@ -13,6 +13,7 @@ from msgspec import structs
 from vagus.server.decoding import Decoding
 from vagus.server.mailbox import QueuedRequest
 from vagus.server.options import PipelineOptions
+from vagus.server.pacing import Pacing
 from vagus.server.policy_loop import PolicyLoop, reset_refusal
 from vagus.server.publisher import Publisher
 from vagus.server.replies import OutcomeLog, Replies
@@ -49,7 +50,10 @@ class Pipeline(Generic[SessionT]):
         self._options = options
         self._clock = threads.clock
         self._shared: SharedSlots[SessionT] = SharedSlots()
-        self._replies = Replies(publisher, outcomes, self.load)
+        self._demand = 0.0
+        self._pacing = Pacing(options.target(chunk_s=model.spec.horizon / model.spec.rate_hz), threads.clock)
+        outcomes.metrics.add_collect(self._pacing.families)
+        self._replies = Replies(publisher, outcomes, self.load, self._pacing)
         self._decoding = Decoding(
             model, self._shared, self._replies, workers=options.decode_workers, threads=threads
         )
@@ -89,14 +93,27 @@ class Pipeline(Generic[SessionT]):
         """Reason why the policy fails for every session; "": it works. Any thread may read it."""
         return self._loop.failing
 
+    @property
+    def max_batch(self) -> int:
+        """Largest batch."""
+        return self._options.max_batch
+
+    def note_demand(self, demand: float) -> None:
+        """Note the share of the device that the open sessions are predicted to need."""
+        self._demand = demand
+
     def load(self) -> Load:
         """Return the load of the server."""
+        level = self._pacing.level
         with self._shared.changed:
             return Load(
                 sessions=len(self._shared.slots),
                 max_sessions=self._options.max_sessions,
                 waiting=self._shared.slots.waiting,
                 busy=round(self._loop.busy_share(), 3),
+                demand=round(self._demand, 3),
+                starved_share=round(level.starved_share, 4),
+                age_p99_ms=round(level.age_p99_s * 1000, 1),
             )
 
     def present(self, capabilities: Capabilities) -> Capabilities:

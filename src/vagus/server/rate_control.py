@@ -26,8 +26,15 @@ TOO_LATE = 1.0
 the rest of one batch, on average for half of it."""
 IN_TIME = 0.7
 """Mean wait, in batches, up to which there is room. Between the two nothing changes, so nothing swings."""
+LEAST_BATCH_NS = 20 * NS_PER_MS
+"""Shortest time that a batch counts for: a shorter wait is that of the server's threads, and hurts nobody."""
 MAX_RAISE = 1.5
 """Largest factor of one change upwards."""
+MOST_OVER = 2.0
+"""Largest interval, as a multiple of that at which all ask as often as the device answers: a longer one would
+not help, because it is others who do not obey."""
+OBEYED = 0.8
+"""Part of an interval after which a request counts as one that obeys: clocks and networks vary."""
 LOWERED = 0.95
 """Factor of one change downwards: slower than upwards, for it is a trial."""
 MAX_INTERVAL_NS = 60 * NS_PER_S
@@ -44,6 +51,7 @@ class ServedRow:
         weight: weight of this party.
         wait_ns: time that it was ready and waited for its batch.
         batch_ns: time of its batch in the policy.
+        arrived_ns: time at which its request came.
     """
 
     client: str
@@ -51,6 +59,7 @@ class ServedRow:
     weight: float
     wait_ns: int
     batch_ns: int
+    arrived_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +72,8 @@ class _Period:
     batch_ns: int = 0
 
     def with_row(self, row: ServedRow) -> _Period:
-        return _Period(self.begin_ns, self.rows + 1, self.wait_ns + row.wait_ns, self.batch_ns + row.batch_ns)
+        batch_ns = max(row.batch_ns, LEAST_BATCH_NS)
+        return _Period(self.begin_ns, self.rows + 1, self.wait_ns + row.wait_ns, self.batch_ns + batch_ns)
 
     @property
     def lateness(self) -> float:
@@ -98,10 +108,13 @@ class RateControl:
 
     def note(self, row: ServedRow, now_ns: int) -> None:
         """Note a row that was served, and change the interval if it is time for it."""
+        is_obeying = self._is_obeying(row)
         self._see(row, now_ns)
         self._forget(now_ns)
         period = self._period or _Period(now_ns - row.batch_ns)
-        period = self._period = period.with_row(row)
+        if is_obeying:
+            period = period.with_row(row)
+        self._period = period
         lasted_ns = now_ns - period.begin_ns
         if lasted_ns < PERIOD_NS or period.rows < LEAST_ROWS:
             return
@@ -120,6 +133,13 @@ class RateControl:
     def interval_ms(self, client: str) -> float:
         """Return the same in milliseconds."""
         return self.interval_ns(client) / NS_PER_MS
+
+    def _is_obeying(self, row: ServedRow) -> bool:
+        """Whether a client waited as it was asked to; what others wait by their own fault is no overload."""
+        last = self._seen.get(row.client)
+        if last is None or not self.is_limiting:
+            return True
+        return row.arrived_ns - last.arrived_ns >= OBEYED * self.interval_ns(row.client)
 
     def _see(self, row: ServedRow, now_ns: int) -> None:
         known = self._seen.get(row.client)
@@ -149,7 +169,7 @@ class RateControl:
         if lateness > TOO_LATE:
             fair_ns = self._weights * (now_ns - period.begin_ns) / period.rows
             raised_ns = self._unit_ns * min(lateness / TOO_LATE, MAX_RAISE)
-            self._unit_ns = raised_ns if self.is_limiting else fair_ns
+            self._unit_ns = min(raised_ns, MOST_OVER * fair_ns) if self.is_limiting else fair_ns
         elif lateness < IN_TIME:
             self._unit_ns *= LOWERED
         if self._unit_ns < self._least_ns(period):

@@ -10,6 +10,7 @@ from vagus.errors import ProtocolError
 from vagus.quoting import quoted
 from vagus.server.mailbox import QueuedRequest
 from vagus.server.metrics import ServerMetrics
+from vagus.server.pacing import Pacing
 from vagus.server.publisher import Publisher
 from vagus.server.request_slots import Disposition
 from vagus.server.sessions import Opening, Session
@@ -106,10 +107,13 @@ class OutcomeLog:
 class Replies:
     """Sender of the reply to each request, which also records the outcome."""
 
-    def __init__(self, publisher: Publisher, outcomes: OutcomeLog, load: Callable[[], Load]) -> None:
+    def __init__(
+        self, publisher: Publisher, outcomes: OutcomeLog, load: Callable[[], Load], pacing: Pacing
+    ) -> None:
         self._publisher = publisher
         self._outcomes = outcomes
         self._load = load
+        self._pacing = pacing
 
     @property
     def metrics(self) -> ServerMetrics:
@@ -129,6 +133,9 @@ class Replies:
             batch_size=cost.batch_size,
             superseded=ready.queued.superseded,
             load=self._load(),
+            min_interval_ms=self._pacing.answered(
+                session, ready, begin_ns=cost.begin_ns, batch_ns=cost.inference_ns
+            ),
         )
         try:
             reply = self._publisher.chunk(session.client, ready.header, message)

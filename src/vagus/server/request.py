@@ -10,11 +10,12 @@ from typing import TypeAlias, TypeVar
 
 import numpy as np
 
+from vagus.clock import NS_PER_MS
 from vagus.errors import ProtocolError
 from vagus.policies.policy import Row
 from vagus.server.validate import Terms
 from vagus.specs import PolicySpec
-from vagus.types import DepthImage, FloatArray, Image, Observation, Prefix
+from vagus.types import DepthImage, Fared, FloatArray, Image, Observation, Prefix
 from vagus.wire.codec import decode, decode_tensor
 from vagus.wire.depth import decode_depth
 from vagus.wire.images import decode_image
@@ -26,6 +27,9 @@ SessionT = TypeVar("SessionT")
 
 DecodeAll: TypeAlias = Callable[[Callable[[ImageMessage], Image], Iterable[ImageMessage]], Iterable[Image]]
 """Type of `map`, or of a thread pool's `map`: decoding of JPEG releases the interpreter lock."""
+
+NOTHING_DONE = Fared()
+"""What a client has done that says nothing of it."""
 
 MAX_STEP = 2**53
 """Largest step, which every number format represents exactly."""
@@ -44,6 +48,7 @@ class DecodedRequest:
         seed: seed of all random numbers.
         is_episode_start: no chunk of this episode has reached the robot yet.
         slack_ms: time until the robot's plan ends, at capture.
+        fared: what the client says of its actions since its last request.
         network_ms: what the client says of the time outside of the server, there and back.
         traceparent: trace context of the client, or None.
     """
@@ -58,6 +63,7 @@ class DecodedRequest:
     slack_ms: float
     traceparent: str | None
     network_ms: float = 0.0
+    fared: Fared = NOTHING_DONE
 
     def row(self, session: SessionT) -> Row[SessionT]:
         """Return this request as a row of a batch."""
@@ -114,6 +120,7 @@ def decode_request(
         slack_ms=message.slack_ms,
         traceparent=message.traceparent,
         network_ms=message.network_ms,
+        fared=Fared(message.played_steps, message.starved_steps, round(message.oldest_age_ms * NS_PER_MS)),
     )
 
 

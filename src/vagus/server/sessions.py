@@ -145,6 +145,21 @@ class SessionTable:
             SessionRefusedError: another process uses this client name, or all sessions that the client's
                 tenant may have are taken.
         """
+        tenant, old = self.check_open(client, instance, now_ns)
+        if old is not None:
+            self.close(old)
+        session = Session(client, instance, epoch, tenant, opened_ns=now_ns, heard_ns=now_ns)
+        self._by_client[client] = session
+        self._by_tenant[tenant.name] += 1
+        self._by_epoch[epoch] = session
+        return session, old
+
+    def check_open(self, client: str, instance: str, now_ns: int) -> tuple[Tenant, Session | None]:
+        """Return the tenant of a client that may open a session, and the session that it would replace.
+
+        Raises:
+            SessionRefusedError: as `open` raises it.
+        """
         tenant = self._tenants.of(client)
         old = self._by_client.get(client)
         if old is not None and old.instance != instance and self._is_in_use(old, now_ns):
@@ -155,13 +170,7 @@ class SessionTable:
         why_full = "" if old is not None else self._why_full(tenant)
         if why_full:
             raise SessionRefusedError(EventCode.SESSIONS_FULL.value, why_full)
-        if old is not None:
-            self.close(old)
-        session = Session(client, instance, epoch, tenant, opened_ns=now_ns, heard_ns=now_ns)
-        self._by_client[client] = session
-        self._by_tenant[tenant.name] += 1
-        self._by_epoch[epoch] = session
-        return session, old
+        return tenant, old
 
     def _why_full(self, tenant: Tenant) -> str:
         """Return why this tenant gets no further session now; "": it gets one."""

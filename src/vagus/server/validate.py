@@ -56,6 +56,8 @@ class Terms:
         instruction: instruction for requests that have none.
         is_pinned: whether no other instruction is accepted.
         max_request_bytes: longest observation message.
+        execute_horizon: actions of a chunk that the robot executes at least before its next request; 0: as it
+            likes.
         warnings: differences that are unusual but allowed.
         vouched: features without a stated unit that the operator takes responsibility for.
         rate_hz: actions that the robot says it executes per second; 0: not known.
@@ -67,6 +69,7 @@ class Terms:
     instruction: str
     is_pinned: bool
     max_request_bytes: int = MAX_OBSERVATION_BYTES
+    execute_horizon: int = 0
     warnings: tuple[str, ...] = ()
     vouched: tuple[str, ...] = ()
     rate_hz: float = 0.0
@@ -122,7 +125,7 @@ def _check_numbers(request: OpenMessage) -> None:
     """Check that all numbers are valid, and that the instance can be a key segment."""
     if not INSTANCE.fullmatch(request.instance):
         raise _refuse(EventCode.INVALID_INPUT, "instance: wanted 1 to 64 letters and digits")
-    for name in ("rate_hz", "buffer_time_s", "max_action_age_s"):
+    for name in ("rate_hz", "buffer_time_s", "max_action_age_s", "round_trip_ms"):
         value = getattr(request, name)
         if not (math.isfinite(value) and value >= 0):
             raise _refuse(EventCode.INVALID_INPUT, f"{name}: wanted a finite number, got {value!r}")

@@ -219,6 +219,10 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     """Share of time that the policy spent on inference in the last seconds, 0–1."""
     demand: float = 0.0
     """Share of the device that the open sessions are predicted to need; 1: all of it, more: too much."""
+    starved_share: float = 0.0
+    """Share of the last minute in which robots had no action, as they report it, 0–1."""
+    age_p99_ms: float = 0.0
+    """Age of the oldest hundredth of the actions that robots commanded in the last minute."""
 
 
 class ChunkMessage(msgspec.Struct, frozen=True, kw_only=True):

@@ -110,7 +110,8 @@ class Failover:
             return
         exchange.contract = contract
         exchange.protocol.opened(session, self._clock.now_ns())
-        logger.warning("session open with server %s", server.server)
+        asks = f"; it asks to execute {n} actions of a chunk" if (n := session.least_executed) else ""
+        logger.warning("session open with server %s%s", server.server, asks)
 
     def _failed(self, exchange: Exchange, server: ServerKey, error: VagusError) -> None:
         is_transient = isinstance(error, (LinkError, ProtocolError)) or (
