@@ -126,3 +126,16 @@ def test_a_flood_changes_nobody_elses_part(flood: str, honest: tuple[str, str]) 
         assert part / alone > 0.8
         assert [robot.faults for robot in robots] == [[], []]
         assert stand.server._threads.ended == ""
+
+
+@pytest.mark.parametrize("weight", [1.0, 3.0])
+def test_tenants_share_the_device_by_weight_and_not_by_the_number_of_their_robots(weight: float) -> None:
+    tenants = (Tenant(name="a", clients=("a-*",)), Tenant(name="b", clients=("b-*",), weight=weight))
+    config = ServeConfig(warm_up=False, max_batch=1, scheduler="deadline", tenants=tenants)
+    with serving(config, slow_policy()) as stand:
+        started(stand, *(f"a-{number}" for number in range(6)))
+        few = [Asker(stand.opened(f"b-{number}"), 50 + number) for number in range(2)]
+        for robot in few:
+            robot.start()
+        part = 2 * part_of(stand, few)
+    assert 0.7 < part / (weight / (1 + weight)) < 1.3

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from server.raw_client import RawClient, serving, wait_until
+from vagus.gateway_config import GatewayConfig
 from vagus.server.config import ServeConfig
 from vagus.server.health import Vitals, answer
 from vagus.server.tenants import Tenant
@@ -99,6 +100,19 @@ def test_without_tenants_there_is_no_metric_of_them_and_no_word_in_the_audit(tmp
         text = answer("/metrics", Vitals(lambda: server.phase, lambda: True, server.load, server.metrics))[1]
         assert b"tenant" not in text
     assert "tenant" not in (tmp_path / "audit.jsonl").read_text()
+
+
+def test_it_is_told_whose_the_robots_of_a_gateway_are(caplog: pytest.LogCaptureFixture) -> None:
+    gateways = tuple(GatewayConfig(protocol="openpi", profile="droid", name=name) for name in ("b", "cell"))
+    with (
+        caplog.at_level("INFO"),
+        serving(ServeConfig(warm_up=False, tenants=LABS, gateways=gateways)) as stand,
+    ):
+        stand.opened("b-1")
+    told = [record.getMessage() for record in caplog.records]
+    assert "robots of gateway b are of tenant b" in told
+    assert "robots of gateway cell are of tenant other" in told
+    assert [", tenant b" in line for line in told if "opened" in line] == [True]
 
 
 def warnings_of(caplog: pytest.LogCaptureFixture, config: ServeConfig) -> list[str]:

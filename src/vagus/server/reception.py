@@ -68,10 +68,11 @@ class Reception(Generic[SessionT]):
         self.surface: Surface[SessionT] = Surface(link, server, threads)
         self.sweep = SessionSweep(link, server, self.sessions, publisher=publisher, log=self.log)
         self._zenoh = config.zenoh
+        self._gateways = tuple(gateway.robot_prefix for gateway in config.gateways)
         metrics.add_collect(partial(self.tenant_metrics.families, self.sessions.count))
 
-    def warn(self, options: PipelineOptions, *, is_measured: bool) -> None:
-        """Log what the settings of the tenants promise, but the server or the network cannot keep.
+    def tell(self, options: PipelineOptions, *, is_measured: bool) -> None:
+        """Log whose the robots of this process's gateways are, and which promises to tenants cannot be kept.
 
         Args:
             options: places, and inference times.
@@ -79,6 +80,8 @@ class Reception(Generic[SessionT]):
         """
         if not self.tenants.configured:
             return
+        for prefix in self._gateways:
+            logger.info("robots of gateway %s are of tenant %s", prefix, self.tenants.of(f"{prefix}-1").name)
         requests_per_s = _most_requests_per_s(options) if is_measured else None
         told = self.tenants.excess(max_sessions=options.max_sessions, requests_per_s=requests_per_s)
         has_own_rules = any(entry.startswith(RULES) for entry in self._zenoh.extra)

@@ -254,7 +254,7 @@ class Server(Generic[SessionT]):
             max_batch=model.max_batch(self.config.max_batch),
             is_exclusive=model.is_exclusive,
         )
-        self._reception.warn(options, is_measured=bool(rows))
+        self._reception.tell(options, is_measured=bool(rows))
         self._capabilities = loaded(self._capabilities, model, rows, decoded_per_s)
         check_can_travel(self._capabilities)
         pipeline = self._pipeline = Pipeline(

@@ -90,12 +90,13 @@ class SessionLog:
         )
         self._record(event)
         logger.info(
-            "session %s opened: robot %s, instance %s, tags %s, %s frames%s%s%s",
+            "session %s opened: robot %s, instance %s, tags %s, %s frames%s%s%s%s",
             event.session,
             event.robot_type,
             event.instance,
             event.tags,
             event.image_codec,
+            f", tenant {event.tenant}" if event.tenant else "",
             f", vouched for: {list(event.vouched)}" if event.vouched else "",
             f", replaces {event.replaces}" if event.replaces else "",
             repeat.times,
