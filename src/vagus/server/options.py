@@ -9,6 +9,7 @@ from vagus.server.batch_profile import BatchProfile
 from vagus.server.config import ServeConfig
 from vagus.server.pacing import ServiceTarget
 from vagus.server.scheduler import SCHEDULERS, Scheduler, round_robin
+from vagus.server.tenant_share import TenantShares
 from vagus.wire.schema import LatencyRow
 
 __all__ = ["PipelineOptions"]
@@ -49,13 +50,14 @@ class PipelineOptions:
         cls, config: ServeConfig, rows: Sequence[LatencyRow], *, max_batch: int, is_exclusive: bool
     ) -> PipelineOptions:
         """Return the options for a warm policy."""
+        scheduler = SCHEDULERS[config.scheduler]
         return cls(
             max_batch=max_batch,
             max_sessions=1 if is_exclusive else config.max_sessions,
             decode_workers=config.decode_workers,
             profile=BatchProfile(rows),
             ends_when_broken=config.exit_on_broken_policy,
-            scheduler=SCHEDULERS[config.scheduler],
+            scheduler=TenantShares(scheduler) if config.tenants else scheduler,
             max_starved_share=config.slo_starved_share,
             max_age_s=config.slo_age_s,
             limits_rate=config.rate_control,
