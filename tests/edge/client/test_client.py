@@ -507,3 +507,12 @@ def test_a_server_that_says_another_hash_when_it_accepts_is_refused(
     ):
         client.open()
     assert len(server.closes) == len(server.opens) > 0
+
+
+def test_the_first_session_says_how_long_the_status_took(network: MemoryNetwork, link: MemoryLink) -> None:
+    server = Script(network)
+    with make_client(link) as client:
+        client.open()
+    asked = server.opens[0].open
+    assert asked is not None
+    assert 0 < asked.round_trip_ms < 1000 * CONFIG.connect_timeout_s

@@ -131,6 +131,7 @@ class FirstContact:
         self._service = service
         self._clock = clock
         self._draw = draw
+        self._round_trips_ns: dict[ServerKey, int] = {}
 
     def open(self, instruction: str, stopping: threading.Event) -> tuple[SessionRef, Contract]:
         """Return the session and its contract; raises as `PolicyClient.open` does."""
@@ -163,7 +164,13 @@ class FirstContact:
         server, wanted = self._emptier(service)
         try:
             self._presence.move_to(server)
-            return self._opener.open(server, wanted, instruction=instruction, contract=None)
+            return self._opener.open(
+                server,
+                wanted,
+                instruction=instruction,
+                contract=None,
+                round_trip_ns=self._round_trips_ns.get(server, 0),
+            )
         except (LinkError, SessionRefusedError):
             self._replicas.set_back(server, self._clock.now_ns())  # so that the next try asks another
             raise
@@ -185,8 +192,10 @@ class FirstContact:
 
     def _ask(self, server: ServerKey) -> Capabilities | Setback:
         """Return what a server says of itself, or why it cannot be used; then it is set back."""
+        begin_ns = self._clock.now_ns()
         try:
             said = fetch_capabilities(self._link, server)
+            self._round_trips_ns[server] = self._clock.now_ns() - begin_ns
             self._replicas.note_load(server, said.load)
             self._check_pin(server, said)
             _check_working(said)
