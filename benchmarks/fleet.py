@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from benchmarks.fleet_rig import FleetRig, Span
+from benchmarks.fleet_simulated import play_thousand
 from benchmarks.report import Aim, Report, Table, number
 
 __all__ = ["run"]
@@ -17,7 +18,9 @@ PROCESSES = 4
 POLICY: Mapping[str, object] = {"alone_ms": 40, "eight_ms": 60, "horizon": 60, "rate_hz": 30}
 """Two seconds of actions in a chunk."""
 EDGE: Mapping[str, object] = {"buffer_time_s": 1.2}
-SETTLE_S = 10.0
+SHORT_POLICY: Mapping[str, object] = {**POLICY, "horizon": 10, "rate_hz": 20}
+"""Half a second of actions in a chunk."""
+SHORT_EDGE: Mapping[str, object] = {"buffer_time_s": 0.35}
 STARVED_AIM = 0.005
 SPREAD_AIM = 2
 BALANCE_S = 60.0
@@ -29,14 +32,15 @@ class Pace:
     """How long each part is watched, in seconds, and by how many robots it is played."""
 
     robots: int
+    settle_s: float
     steady_s: float
     after_s: float
     balance_s: float
     paused_s: float
 
 
-FULL = Pace(ROBOTS, steady_s=30.0, after_s=20.0, balance_s=BALANCE_S, paused_s=8.0)
-QUICK = Pace(QUICK_ROBOTS, steady_s=2.0, after_s=1.0, balance_s=3.0, paused_s=2.0)
+FULL = Pace(ROBOTS, settle_s=10.0, steady_s=30.0, after_s=20.0, balance_s=BALANCE_S, paused_s=8.0)
+QUICK = Pace(QUICK_ROBOTS, settle_s=1.0, steady_s=2.0, after_s=1.0, balance_s=3.0, paused_s=2.0)
 
 
 @dataclass(slots=True)
@@ -89,7 +93,7 @@ COLUMNS = (
     "worst starved %",
     "longest gap ms",
     "oldest action ms",
-    "sessions opened",
+    "went elsewhere",
     "came back",
     "runs ended",
 )
@@ -100,10 +104,20 @@ def run(*, quick: bool) -> Report:
     pace = QUICK if quick else FULL
     report = Report(f"Fleet: {pace.robots} real robots; one row takes 40 ms, and eight take 60 ms")
     with ExitStack() as stack:
+        short = Story(FleetRig(stack, policy=SHORT_POLICY), pace)
+        _settle(short, SHORT_EDGE)
+    with ExitStack() as stack:
         story = Story(FleetRig(stack, policy=POLICY), pace)
         _play(story)
+    report.tables.append(Table("20 Hz, chunks of 0.5 s, asked for at 0.35 s", COLUMNS, short.rows))
     report.tables.append(Table("30 Hz, chunks of 2 s, asked for at 1.2 s", COLUMNS, story.rows))
+    report.aims.append(
+        Aim("worst starved share, two servers, short chunks", short.spans[STEADY].worst_starved, STARVED_AIM)
+    )
     report.aims += _aims(story)
+    thousand = play_thousand(quick=quick)
+    report.tables.append(thousand.to_table())
+    report.aims += thousand.to_aims()
     return report
 
 
@@ -118,13 +132,18 @@ DRAINED = "one drains (SIGTERM)"
 ROUTER = "kill -9 of the router, and it is back"
 
 
-def _play(story: Story) -> None:
+def _settle(story: Story, edge: Mapping[str, object]) -> None:
     rig, pace = story.rig, story.pace
     rig.serve("a", "b")
-    rig.start_robots(pace.robots, PROCESSES, EDGE)
+    rig.start_robots(pace.robots, PROCESSES, edge)
     settling = rig.begin_span()
-    rig.watch(settling, SETTLE_S if pace is FULL else 1.0)
+    rig.watch(settling, pace.settle_s)
     story.tell(STEADY, patience_s=0.0, after_s=pace.steady_s)
+
+
+def _play(story: Story) -> None:
+    rig, pace = story.rig, story.pace
+    _settle(story, EDGE)
     fullest = max(("a", "b"), key=rig.balance(story.spans[STEADY].last.values()).__getitem__)
     story.tell(KILLED, lambda: rig.kill(fullest))
     story.tell(ADDED, lambda: rig.serve("c"))
@@ -148,8 +167,10 @@ def _aims(story: Story) -> list[Aim]:
         Aim("not spread over two servers", missed(STEADY), 0.0),
         Aim("robots starved by the kill", spans[KILLED].starved_robots, 0.0),
         Aim("a new server without its share after a minute", missed(ADDED), 0.0),
-        Aim("sessions opened per robot for a new server", spans[ADDED].moves / story.pace.robots, 0.6),
-        Aim("sessions opened afterwards, when nothing happens", spans[LATER].moves, 0.0),
+        Aim(
+            "robots that went elsewhere for a new server, share", spans[ADDED].moves / story.pace.robots, 0.6
+        ),
+        Aim("robots that went elsewhere afterwards, when nothing happens", spans[LATER].moves, 0.0),
         Aim("robots starved by a stopped server", spans[PAUSED].starved_robots, 0.0),
         Aim("robots starved by a drain", spans[DRAINED].starved_robots, 0.0),
     ]

@@ -32,7 +32,7 @@ class RobotReport(msgspec.Struct, frozen=True):
     Attributes:
         name: name of the robot.
         server: server that its session is with; "" without one.
-        sessions: sessions that it has opened so far.
+        sessions: servers that it has gone to so far, by itself or invited.
         timeouts: requests without an answer so far.
         worker_errors: unexpected errors of its worker so far.
         round_trip_ms: its last round trip.
@@ -99,7 +99,7 @@ class Span:
 
     @property
     def moves(self) -> int:
-        """Sessions that were opened in the span."""
+        """How often a robot went to a server in the span, by itself or invited."""
         return sum(robot.sessions - self._sessions.get(name, 0) for name, robot in self.last.items())
 
     @property

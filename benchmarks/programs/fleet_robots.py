@@ -150,7 +150,7 @@ class FleetRobot:
         return {
             "name": self.name,
             "server": status.server,
-            "sessions": counters.get("sessions_opened", 0),
+            "sessions": counters.get("sessions_opened", 0) + counters.get("moves", 0),
             "timeouts": counters.get("timeouts", 0),
             "worker_errors": counters.get("worker_errors", 0),
             "round_trip_ms": status.latency_ms or 0.0,
