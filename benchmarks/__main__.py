@@ -23,6 +23,7 @@ NAMES = (
     "delivery",
     "throughput",
     "batching",
+    "gpu",
     "fleet",
     "load",
     "tick_cost",

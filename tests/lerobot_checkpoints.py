@@ -7,7 +7,6 @@ the sizes of π0 and π0.5, so `tiny_gemma` shrinks them for as long as it is en
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest import mock
@@ -22,19 +21,15 @@ from lerobot.policies.pi0.configuration_pi0 import PI0Config
 from lerobot.policies.pi05 import modeling_pi05
 from lerobot.policies.pi05.configuration_pi05 import PI05Config
 from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers
-from transformers import (
-    AutoTokenizer,
-    CLIPConfig,
-    CLIPModel,
-    GemmaConfig,
-    LlamaConfig,
-    PaliGemmaConfig,
-    PreTrainedTokenizerFast,
-    SmolVLMConfig,
-    SmolVLMImageProcessor,
-    SmolVLMProcessor,
-    SmolVLMVideoProcessor,
+from transformers import AutoTokenizer, CLIPConfig, CLIPModel, GemmaConfig, PaliGemmaConfig
+
+from benchmarks.programs.random_checkpoints import (
+    TINY_TEXT,
+    TINY_VISION,
+    alphabet,
+    char_tokenizer,
+    make_vlm,
+    point_at_tokenizer,
 )
 
 __all__ = [
@@ -59,18 +54,11 @@ FLOW_STEPS = 5
 MODEL_DIM = 8
 """Policies pad actions to this; more than ACTION_DIM, as in the real ones."""
 
-PAD, UNKNOWN = "<pad>", "<unk>"
-SPECIAL_TOKENS = {
-    "fake_image_token": "<fake_token_around_image>",
-    "image_token": "<image>",
-    "global_image_token": "<global-img>",
-}
-
 
 def make_smolvla(folder: Path, **changes: object) -> None:
     """Make a SmolVLA of 0.3 M parameters; its vision-language model lies in `folder`/vlm."""
     vlm = folder / "vlm"
-    _make_vlm(vlm)
+    make_vlm(vlm, {**TINY_TEXT, "vocab_size": len(alphabet())}, TINY_VISION, scale_factor=2)
     options: dict[str, object] = {
         "vlm_model_name": str(vlm),
         "load_vlm_weights": False,
@@ -147,7 +135,7 @@ def _make_pi(
     family: Callable[..., PI0Config | PI05Config], folder: Path, *, is_relative: bool, **changes: object
 ) -> None:
     tokenizer = folder / "tokenizer"
-    _tokenizer().save_pretrained(tokenizer)
+    char_tokenizer().save_pretrained(tokenizer)
     config = family(
         **_options(
             num_inference_steps=FLOW_STEPS,
@@ -161,7 +149,7 @@ def _make_pi(
     loaded = AutoTokenizer.from_pretrained(tokenizer)
     with tiny_gemma(), mock.patch.object(AutoTokenizer, "from_pretrained", return_value=loaded):
         _save(config, folder)
-    _point_at_tokenizer(folder / "policy_preprocessor.json", tokenizer)
+    point_at_tokenizer(folder / "policy_preprocessor.json", tokenizer)
 
 
 def _options(**own: object) -> dict[str, object]:
@@ -211,16 +199,8 @@ def _randomise(policy: pretrained.PreTrainedPolicy) -> None:
             parameter.copy_(noise / parameter.shape[-1] ** 0.5 if is_matrix else parameter + 0.15 * noise)
 
 
-def _point_at_tokenizer(settings: Path, tokenizer: Path) -> None:
-    pipeline = json.loads(settings.read_text())
-    for step in pipeline["steps"]:
-        if step.get("registry_name") == "tokenizer_processor":
-            step["config"]["tokenizer_name"] = str(tokenizer)
-    settings.write_text(json.dumps(pipeline, indent=2))
-
-
 def _small_vocabulary(config: GemmaConfig) -> GemmaConfig:
-    config.vocab_size = len(_alphabet())
+    config.vocab_size = len(alphabet())
     return config
 
 
@@ -235,56 +215,10 @@ def _shrunk(config: PaliGemmaConfig) -> PaliGemmaConfig:
     return config
 
 
-def _alphabet() -> list[str]:
-    printable = [chr(code) for code in range(32, 127)]
-    return [PAD, UNKNOWN, "\n", *printable, *SPECIAL_TOKENS.values()]
-
-
-def _tokenizer() -> PreTrainedTokenizerFast:
-    """Return a tokenizer with one token per character."""
-    vocabulary = {token: index for index, token in enumerate(_alphabet())}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token=PAD,
-        unk_token=UNKNOWN,
-        extra_special_tokens=dict(SPECIAL_TOKENS),
-    )
-
-
-def _make_vlm(folder: Path) -> None:
-    tokenizer = _tokenizer()
-    text = LlamaConfig(
-        vocab_size=len(_alphabet()),
-        hidden_size=64,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=16,
-    )
-    vision = {
-        "hidden_size": 32,
-        "intermediate_size": 32,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "image_size": IMAGE_SIDE,
-        "patch_size": 16,
-    }
-    image_token = tokenizer.convert_tokens_to_ids(SPECIAL_TOKENS["image_token"])
-    SmolVLMConfig(
-        text_config=text.to_dict(), vision_config=vision, image_token_id=image_token, pad_token_id=0
-    ).save_pretrained(folder)
-    SmolVLMProcessor(
-        SmolVLMImageProcessor(), tokenizer, SmolVLMVideoProcessor(), image_seq_len=4
-    ).save_pretrained(folder)
-
-
 def _make_clip(folder: Path) -> None:
     size = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
     text = {
-        "vocab_size": len(_alphabet()),
+        "vocab_size": len(alphabet()),
         "max_position_embeddings": 40,
         "bos_token_id": 0,
         "eos_token_id": 1,
@@ -292,4 +226,4 @@ def _make_clip(folder: Path) -> None:
     vision = {"image_size": IMAGE_SIDE, "patch_size": 16}
     config = CLIPConfig(text_config={**size, **text}, vision_config={**size, **vision}, projection_dim=16)
     CLIPModel(config).save_pretrained(folder)
-    _tokenizer().save_pretrained(folder)
+    char_tokenizer().save_pretrained(folder)
