@@ -9,7 +9,8 @@ from vagus.clock import NS_PER_S
 from vagus.server.candidates import SAME_SHARE, Candidates
 from vagus.server.mailbox import QueuedRequest
 from vagus.server.request import DecodedRequest
-from vagus.server.scheduler import Candidate
+from vagus.server.request_slots import RequestSlots
+from vagus.server.scheduler import Candidate, expected_after
 from vagus.server.sessions import Session
 from vagus.server.slot import EpisodeState, ReadyRequest, Slot
 from vagus.server.tenants import Tenant
@@ -47,13 +48,13 @@ def one(made: Candidates[None], slot: Slot[None], ready: ReadyRequest, now_ns: i
 
 
 def test_a_candidate_says_who_asks_for_what_and_until_when() -> None:
-    assert one(Candidates(), slot_of(7, HEAVY), ready_of(slack_ms=20.0)) == Candidate(
+    assert one(Candidates(RequestSlots()), slot_of(7, HEAVY), ready_of(slack_ms=20.0)) == Candidate(
         7, 0, 9, 5 + 20_000_000, "k", tenant="lab", weight=4.0, share=0.0, rate_hz=20.0, gain_s=0.4
     )
 
 
 def test_robots_of_one_tenant_share_what_it_used_and_its_weight_makes_it_less() -> None:
-    made: Candidates[None] = Candidates()
+    made: Candidates[None] = Candidates(RequestSlots())
     first, second, single = slot_of(1, HEAVY), slot_of(2, HEAVY), slot_of(3)
     for slot in (first, second, single):
         made.charge(slot.session, NS_PER_S // 2, 0)
@@ -63,7 +64,7 @@ def test_robots_of_one_tenant_share_what_it_used_and_its_weight_makes_it_less() 
 
 
 def test_a_candidate_is_kept_while_its_request_waits_and_its_share_is_as_good_as_the_same() -> None:
-    made: Candidates[None] = Candidates()
+    made: Candidates[None] = Candidates(RequestSlots())
     slot, ready = slot_of(1), ready_of()
     made.charge(slot.session, NS_PER_S, 0)
     first = one(made, slot, ready)
@@ -74,10 +75,39 @@ def test_a_candidate_is_kept_while_its_request_waits_and_its_share_is_as_good_as
 
 
 def test_a_robot_for_which_the_policy_raised_last_shares_no_batch() -> None:
-    made: Candidates[None] = Candidates()
+    made: Candidates[None] = Candidates(RequestSlots())
     slot, other = slot_of(1), slot_of(2)
     slot.episode_state = EpisodeState(None, is_alone=True)
     alone, together = one(made, slot, ready_of()), one(made, other, ready_of())
     assert alone.batch_key != together.batch_key == "k"
     slot.episode_state.is_alone = False
     assert one(made, slot, ready_of(2)).batch_key == "k"
+
+
+def test_after_an_answer_the_next_request_is_expected_until_it_comes_or_its_time_has_passed() -> None:
+    slots: RequestSlots[None] = RequestSlots()
+    slots.open(slot_of(1).session, TERMS)
+    made: Candidates[None] = Candidates(slots)
+    slot, ready = slot_of(1), ready_of()
+    made.answered(1, 0)
+    assert made.expected(0) == (), "nobody knows of what"
+    served = one(made, slot, ready)
+    made.answered(1, NS_PER_S)
+    assert made.expected(NS_PER_S) == (), "it asks now"
+    made.of({}, NS_PER_S)
+    (guess,) = made.expected(NS_PER_S)
+    assert guess == expected_after(served, NS_PER_S)
+    assert made.expected(guess.ready_ns - 1) == (guess,)
+    assert made.expected(guess.ready_ns) == made.expected(NS_PER_S) == ()
+
+
+def test_nothing_is_expected_of_a_session_that_is_closed() -> None:
+    slots: RequestSlots[None] = RequestSlots()
+    slots.open(slot_of(1).session, TERMS)
+    made: Candidates[None] = Candidates(slots)
+    one(made, slot_of(1), ready_of())
+    made.answered(1, NS_PER_S)
+    made.of({}, NS_PER_S)
+    assert len(made.expected(NS_PER_S)) == 1
+    slots.close(1)
+    assert made.expected(NS_PER_S) == ()

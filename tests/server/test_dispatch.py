@@ -40,6 +40,7 @@ class Watching:
     def __init__(self, *first: Decision) -> None:
         self.first = list(first)
         self.asked: list[tuple[Candidate, ...]] = []
+        self.expected: list[tuple[Candidate, ...]] = []
 
     def __call__(
         self,
@@ -50,8 +51,8 @@ class Watching:
         max_batch: int,
         expected: Sequence[Candidate] = (),
     ) -> Decision:
-        del expected
         self.asked.append(tuple(ready))
+        self.expected.append(tuple(expected))
         return self.first.pop(0) if self.first else round_robin(ready, profile, now_ns, max_batch=max_batch)
 
 
@@ -155,7 +156,7 @@ def test_a_scheduler_knows_when_answers_are_due_who_asks_and_what_each_has_used(
     desk = Desk(scheduler)
     often, seldom = desk.robot(1), desk.robot(2)
     desk.ask(often)
-    desk.run([(often, prepared_row(desk))], took_ms=500)
+    desk.run([(often, row_of(desk))], took_ms=500)
     desk.ask(often, slack_ms=300.0, key="k")
     desk.ask(seldom)
     desk.epochs()
@@ -167,7 +168,7 @@ def test_a_scheduler_knows_when_answers_are_due_who_asks_and_what_each_has_used(
     assert (first.rate_hz, first.gain_s) == (20.0, 0.4)
 
 
-def prepared_row(desk: Desk) -> Ready:
+def row_of(desk: Desk) -> Ready:
     work = desk.next()
     assert not isinstance(work, Preparation | Wait)
     return work[0][1]
@@ -215,6 +216,21 @@ def test_a_robot_that_made_the_policy_raise_gets_a_batch_of_its_own() -> None:
         desk.ask(slot, key="same")
     assert desk.epochs() == [1, 3]
     assert desk.epochs() == [2]
+
+
+def test_a_scheduler_is_told_whose_next_request_is_to_be_expected() -> None:
+    scheduler = Watching()
+    desk = Desk(scheduler)
+    first, second = desk.robot(1), desk.robot(2)
+    desk.ask(first)
+    desk.run([(first, row_of(desk))], took_ms=60)
+    desk.ask(second)
+    desk.run([(second, row_of(desk))], took_ms=60)
+    assert [one.epoch for one in scheduler.expected[-1]] == [1]
+    assert scheduler.expected[-1][0].ready_ns > 60 * MS
+    desk.ask(first)
+    desk.epochs()
+    assert [one.epoch for one in scheduler.expected[-1]] == [2]
 
 
 # the profile

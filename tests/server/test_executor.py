@@ -152,7 +152,7 @@ def test_what_a_policy_says_of_its_forward_passes_is_not_believed_if_it_cannot_b
 
 
 def test_the_reply_the_metrics_and_the_profile_say_what_happened() -> None:
-    with serving(ServeConfig(warm_up=False), Splitting()) as stand:
+    with serving(ServeConfig(warm_up=False, scheduler="round_robin"), Splitting()) as stand:
         arms = [stand.opened(f"arm{number}") for number in range(6)]
         stand.hold(arms[0])
         for arm, state in zip(arms[1:], (1.0, 2.0, 3.0, 20.0, 30.0), strict=True):

@@ -267,7 +267,7 @@ class Sorting(CountingPolicy):
 
 
 def test_a_batch_holds_only_what_goes_through_the_network_together() -> None:
-    with serving(policy=Sorting()) as stand:
+    with serving(ServeConfig(warm_up=False, scheduler="round_robin"), Sorting()) as stand:
         arms = [stand.opened(f"arm{number}") for number in range(7)]
         stand.hold(arms[0])
         for arm, state in zip(arms[1:], (2.0, 3.0, 4.0, 5.0, 102.0, 104.0), strict=True):

@@ -44,6 +44,8 @@ from vagus.wire.contract import to_wire_actions
 from vagus.wire.schema import ChunkMessage, Header, Kind
 
 COLD = ServeConfig(warm_up=False)
+IN_TURN = ServeConfig(warm_up=False, scheduler="round_robin")
+"""Everybody is served equally often, in batches of all that wait."""
 
 
 def one_batch(stand: Stand, sends: list[Callable[[], object]]) -> None:
@@ -147,7 +149,7 @@ def test_interleaved_sessions_never_see_each_others_state(order: list[int]) -> N
 
 
 def test_batched_sessions_never_see_each_others_state() -> None:
-    with serving() as stand:
+    with serving(IN_TURN) as stand:
         clients = [stand.opened(f"arm{n}") for n in range(5)]
         for client in clients[:2]:
             client.ask(100.0)
@@ -184,7 +186,7 @@ def test_a_repeated_or_older_request_is_not_served_again() -> None:
 
 def test_sixty_four_robots_are_served_alike_and_nothing_is_lost_mixed_or_left_behind() -> None:
     robots, replies = 64, 2000
-    with serving(ServeConfig(warm_up=False, max_batch=8)) as stand:
+    with serving(IN_TURN) as stand:
         askers = [Asker(stand.opened(f"arm{number}"), number) for number in range(robots)]
         stand.policy.gate.clear()
         stand.policy.begin_count(range(robots))
@@ -241,7 +243,7 @@ def test_a_bad_row_fails_alone(state: float) -> None:
 
 @pytest.mark.parametrize("state", [-1.0, -5.0])
 def test_a_row_that_the_policy_raises_for_is_found_out_and_then_keeps_nobody_company(state: float) -> None:
-    with serving() as stand:
+    with serving(IN_TURN) as stand:
         good, other, bad = (stand.opened(name) for name in ("good", "other", "bad"))
         asked: list[Callable[[], object]] = [
             lambda: good.send(1.0),

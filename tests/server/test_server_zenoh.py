@@ -111,7 +111,8 @@ def soak(duration_s: float, sessions: int) -> None:
     with contextlib.ExitStack() as stack:
         network = stack.enter_context(router())
         policy = CountingPolicy()
-        server = stack.enter_context(serving(ServeConfig(max_batch=sessions // 8), network, policy))
+        config = ServeConfig(max_batch=sessions // 8, scheduler="round_robin")
+        server = stack.enter_context(serving(config, network, policy))
         links = [stack.enter_context(ZenohLink(network)) for _ in range(min(LINKS, sessions))]
         clients = [
             reachable(RawClient(links[n % len(links)], server.key, f"arm{n}")) for n in range(sessions)

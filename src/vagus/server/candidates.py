@@ -8,7 +8,8 @@ from typing import Generic, TypeAlias, TypeVar
 
 from vagus.clock import NS_PER_S
 from vagus.server.fair_queue import Shares
-from vagus.server.scheduler import Candidate
+from vagus.server.request_slots import RequestSlots
+from vagus.server.scheduler import Candidate, expected_after
 from vagus.server.sessions import Session
 from vagus.server.slot import ReadyRequest, Slot
 
@@ -16,6 +17,8 @@ __all__ = ["Candidates", "ReadyRows"]
 
 SessionT = TypeVar("SessionT")
 
+HALF_LIFE_NS = 5 * NS_PER_S
+"""Half-life of the time of the device that a tenant used: some rounds in which all robots are served."""
 SAME_SHARE = 0.02
 """Relative change of a share that changes no decision: a candidate is made anew for a larger one."""
 
@@ -31,10 +34,19 @@ class Alone:
 
 
 class Candidates(Generic[SessionT]):
-    """Candidates of the ready requests; one is kept as long as its request waits."""
+    """Candidates of the requests that are ready, and of those that are expected.
 
-    def __init__(self) -> None:
-        self._shares = Shares()
+    The candidate of a request is kept as long as it waits. A request is expected from every session that was
+    answered, until it comes or its time has passed.
+
+    Args:
+        slots: slots of all sessions.
+    """
+
+    def __init__(self, slots: RequestSlots[SessionT]) -> None:
+        self._slots = slots
+        self._shares = Shares(HALF_LIFE_NS)
+        self._expected: dict[int, Candidate] = {}
         self._known: dict[int, tuple[ReadyRequest, Candidate]] = {}
 
     def charge(self, session: Session, cost_ns: int, now_ns: int) -> None:
@@ -50,6 +62,20 @@ class Candidates(Generic[SessionT]):
             for epoch, (slot, request) in ready.items()
         }
         return {epoch: candidate for epoch, (_, candidate) in self._known.items()}
+
+    def expected(self, now_ns: int) -> tuple[Candidate, ...]:
+        """Return the next requests of the sessions that have none, as far as they can be guessed."""
+        self._expected = {
+            epoch: candidate
+            for epoch, candidate in self._expected.items()
+            if candidate.ready_ns > now_ns and self._slots.slot(epoch) is not None
+        }
+        return tuple(one for epoch, one in self._expected.items() if epoch not in self._known)
+
+    def answered(self, epoch: int, now_ns: int) -> None:
+        """Note that the request of a session, which `of` knew when its batch was chosen, was answered."""
+        if epoch in self._known:
+            self._expected[epoch] = expected_after(self._known[epoch][1], now_ns)
 
     def _candidate(self, slot: Slot[SessionT], request: ReadyRequest, share: float) -> Candidate:
         known = self._known.get(slot.session.epoch)

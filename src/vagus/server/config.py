@@ -111,7 +111,7 @@ class ServeConfig:
     """Largest number of robots that are connected at once."""
     max_batch: int = 8
     """Largest number of requests in one batch."""
-    scheduler: str = "round_robin"
+    scheduler: str = "deadline"
     """Scheduler, which chooses the next robots: deadline (the least slack first; in overload the answers that
     add most) or round_robin (the robot that was served longest ago)."""
     admission: AdmissionChoice = AdmissionChoice.PREDICT

@@ -6,14 +6,14 @@ key, and not more than the policy takes. What is wrong with a decision is told.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from vagus.server.batch_profile import BatchProfile
-from vagus.server.scheduler import Batch, Candidate, Scheduler, Wait, round_robin
+from vagus.server.scheduler import Batch, Candidate, Decision, Scheduler, Wait, round_robin
 
-__all__ = ["Fault", "decide"]
+__all__ = ["Fault", "Question", "decide"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,35 @@ class Fault:
     error: BaseException | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a scheduler is asked.
+
+    Attributes:
+        ready: epoch → the request of the session with this epoch.
+        expected: requests that will probably come.
+        now_ns: monotonic time.
+        max_batch: largest batch.
+    """
+
+    ready: Mapping[int, Candidate]
+    expected: Sequence[Candidate]
+    now_ns: int
+    max_batch: int
+
+    def put_to(self, scheduler: Scheduler, profile: BatchProfile) -> Decision:
+        """Return the decision of a scheduler; it may raise anything."""
+        return scheduler(
+            tuple(self.ready.values()),
+            profile,
+            self.now_ns,
+            max_batch=self.max_batch,
+            expected=self.expected,
+        )
+
+
 def decide(
-    scheduler: Scheduler,
-    ready: Mapping[int, Candidate],
-    profile: BatchProfile,
-    now_ns: int,
-    *,
-    max_batch: int,
+    scheduler: Scheduler, asked: Question, profile: BatchProfile
 ) -> tuple[tuple[int, ...] | Wait, Fault | None]:
     """Return the epochs of the next batch, or how long to wait, and what was wrong, if something was.
 
@@ -43,22 +65,19 @@ def decide(
 
     Args:
         scheduler: asked for a decision; it may do anything.
-        ready: epoch → the request of the session with this epoch.
+        asked: the requests.
         profile: inference time by batch size and key.
-        now_ns: monotonic time.
-        max_batch: largest batch.
     """
-    candidates = tuple(ready.values())
     try:
-        decision: object = scheduler(candidates, profile, now_ns, max_batch=max_batch)
+        decision: object = asked.put_to(scheduler, profile)
         if isinstance(decision, Wait) and isinstance(decision.until_ns, int | None):
             return decision, None
-        epochs, fault = _possible(decision, ready, max_batch)
+        epochs, fault = _possible(decision, asked.ready, asked.max_batch)
     except BaseException as error:  # noqa: BLE001 - a scheduler may raise anything; robots are served
         epochs, fault = (), Fault("raised", error)
     if epochs:
         return epochs, fault
-    spare = round_robin(candidates, profile, now_ns, max_batch=max_batch)
+    spare = asked.put_to(round_robin, profile)
     if isinstance(spare, Wait):
         return spare, fault
     return tuple(candidate.epoch for candidate in spare.candidates), fault

@@ -8,7 +8,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 from vagus.clock import NS_PER_MS
 from vagus.server.candidates import Candidates, ReadyRows
-from vagus.server.decision import Fault, decide
+from vagus.server.decision import Fault, Question, decide
 from vagus.server.executor import BatchRun
 from vagus.server.options import PipelineOptions
 from vagus.server.preparations import PreparationPace
@@ -66,7 +66,7 @@ class Dispatcher(Generic[SessionT]):
         self._max_batch = options.max_batch
         self._on_fault = on_fault
         self._pace = PreparationPace()
-        self._candidates: Candidates[SessionT] = Candidates()
+        self._candidates: Candidates[SessionT] = Candidates(slots)
         self._wait: Wait = Wait()
         self._changes_seen = -1
 
@@ -107,6 +107,7 @@ class Dispatcher(Generic[SessionT]):
                 self._profile.note(call.rows, call.took_ms, batch[0][1].batch_key)
         self._pace.batch_ran(run.inference_ns)
         for slot, _ in batch:
+            self._candidates.answered(slot.session.epoch, now_ns)
             self._candidates.charge(slot.session, run.inference_ns // len(batch), now_ns)
 
     def _batch_or_wait(self, ready: ReadyRows[SessionT], now_ns: int) -> BatchRows[SessionT] | Wait:
@@ -115,7 +116,8 @@ class Dispatcher(Generic[SessionT]):
         if self._slots.changes == self._changes_seen and not is_over:
             return self._wait
         candidates = self._candidates.of(ready, now_ns)
-        decided, fault = decide(self._scheduler, candidates, self._profile, now_ns, max_batch=self._max_batch)
+        asked = Question(candidates, self._candidates.expected(now_ns), now_ns, self._max_batch)
+        decided, fault = decide(self._scheduler, asked, self._profile)
         if fault is not None:
             self._on_fault(fault)
         if isinstance(decided, Wait):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from vagus.server.batch_profile import BatchProfile
 from vagus.server.config import ServeConfig
 from vagus.server.pacing import ServiceTarget
-from vagus.server.scheduler import SCHEDULERS, Scheduler, round_robin
+from vagus.server.scheduler import SCHEDULERS, Scheduler, deadline
 from vagus.server.tenant_share import TenantShares
 from vagus.wire.schema import LatencyRow
 
@@ -40,7 +40,7 @@ class PipelineOptions:
     decode_workers: int
     profile: BatchProfile
     ends_when_broken: bool = False
-    scheduler: Scheduler = round_robin
+    scheduler: Scheduler = deadline
     max_starved_share: float = 0.01
     max_age_s: float | None = None
     limits_rate: bool = True
