@@ -40,7 +40,7 @@ def test_a_request_passes_through_what_the_page_says_and_through_no_more_modules
         "edge/engine/refill",
         "edge/client/worker",
         "server/pipeline",
-        "server/scheduler",
+        "server/deadline",
         "server/executor",
     )
     after = ("server/replies", "edge/client/codec", "edge/engine/acceptance", "edge/engine/plan")

@@ -256,7 +256,8 @@ def test_a_row_that_the_policy_raises_for_is_found_out_and_then_keeps_nobody_com
             assert good.receive().chunk is not None
             assert other.receive().chunk is not None
         # a stranger, all three, each of them alone; then a stranger, the good ones, the bad one alone
-        assert stand.policy.batches == [1, 3, 1, 1, 1, 1, 2, 1]
+        assert stand.policy.batches[:6] == [1, 3, 1, 1, 1, 1]
+        assert sorted(stand.policy.batches[6:]) == [1, 2]
         assert bad.ask(3.0).chunk is not None
         one_batch(stand, [lambda: good.send(1.0), lambda: bad.send(3.0)])
         good.receive(), bad.receive()
