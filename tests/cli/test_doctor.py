@@ -115,3 +115,29 @@ def test_what_a_policy_fails_with_is_shown_as_it_was_said() -> None:
     screen.print(as_table([FoundServer(key, said(failing="lost [cuda:0]"))]))
     shown = screen.file.getvalue()  # type: ignore[attr-defined] # it is a StringIO
     assert "failing: lost [cuda:0]" in shown
+
+
+def test_replicas_are_shown_side_by_side_with_load_demand_and_times() -> None:
+    screen = Console(width=300, file=io.StringIO())
+    service = ServiceKey.of("m", "main")
+    rows = tuple(LatencyRow(batch_size=n, p50_ms=20.0 * n, max_ms=99.0) for n in (1, 2, 4))
+    first = said(load=Load(sessions=3, max_sessions=8, waiting=1, busy=0.25, demand=0.31), latency=rows)
+    other = said(load=Load(sessions=0, max_sessions=8))
+    found = [FoundServer(ServerKey(service, "s1"), first), FoundServer(ServerKey(service, "s2"), other)]
+    screen.print(as_table(found))
+    shown = screen.file.getvalue().splitlines()  # type: ignore[attr-defined] # it is a StringIO
+    cells = [[cell.strip() for cell in line.strip("│┃").replace("┃", "│").split("│")] for line in shown]
+    head, one, two = (next(row for row in cells if mark in row) for mark in ("needed", "s1", "s2"))
+    assert dict(zip(head, one, strict=True)) | {"phase": "", "model": "", "service": ""} == {
+        "service": "",
+        "server": "s1",
+        "model": "",
+        "phase": "",
+        "sessions": "3/8",
+        "waiting": "1",
+        "busy": "25%",
+        "needed": "31%",
+        "starved": "0.0%",
+        "inference, ms": "1: 20 · 2: 40 · 4: 80",
+    }
+    assert (two[4], two[7]) == ("0/8", "0%")

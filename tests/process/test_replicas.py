@@ -153,7 +153,8 @@ def test_a_weights_file_replaced_before_a_restart_is_another_model(rig: Rig) -> 
     outcome = outcome_of(robot)
     second.end()
     assert outcome.run.exit_code == ExitCode.DEAD
-    assert "model_hash of the replica" in outcome.run.error
+    said = ("model_hash of the replica", "a running robot does not change models")  # who finds it first
+    assert any(part in outcome.run.error for part in said)
     assert not [row for row in outcome.plan_rows if row.captured_ns > killed_ns]
 
 

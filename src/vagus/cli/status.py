@@ -38,13 +38,16 @@ COLUMNS = (
     "busy",
     "needed",
     "starved",
-    "inference",
+    "inference, ms",
 )
+
+MAX_BATCHES = 8
+"""Batch sizes whose inference time has room in a row."""
 
 
 @dataclass(frozen=True)
 class StatusCommand:
-    """List the servers on the network, with their load."""
+    """List the servers on the network side by side, with their load and inference time per batch size."""
 
     service: str = ""
     """model/revision/name, as `vagus serve` prints it; empty: all."""
@@ -123,7 +126,7 @@ def _row(server: FoundServer) -> tuple[str, ...]:
             f"no answer: {server.trouble}",
             *[""] * (len(COLUMNS) - 4),
         )
-    load, first = said.load, said.latency[0] if said.latency else None
+    load = said.load
     return (
         server.service,
         server.key.server,
@@ -134,5 +137,5 @@ def _row(server: FoundServer) -> tuple[str, ...]:
         f"{load.busy:.0%}",
         f"{load.demand:.0%}",
         f"{load.starved_share:.1%}",
-        f"{first.p50_ms:.0f}–{first.max_ms:.0f} ms" if first else "",
+        " · ".join(f"{row.batch_size}: {row.p50_ms:.0f}" for row in said.latency[:MAX_BATCHES]),
     )

@@ -47,7 +47,7 @@ def survey(link: Link, service: ServiceName | None, *, timeout_s: float = 1.0) -
     keys = there.alive | there.starting
     meant = there.named(service)
     if service is not None and keys and not meant:
-        raise LinkError(f"no server of {service.text!r} is there; on this network are: {there}")
+        raise there.lacks(service)
     wanted = (key for key in keys if key.service in meant)
     return [_ask(link, key, timeout_s) for key in sorted(wanted, key=lambda key: key.path)]
 

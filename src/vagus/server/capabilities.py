@@ -31,11 +31,12 @@ SessionT = TypeVar("SessionT")
 
 def unloaded(config: ServeConfig, server: ServerKey) -> Capabilities:
     """Return the capabilities before the policy is loaded: names of the server, but no specs."""
+    model, revision, service_name = config.service_parts
     return Capabilities(
         server=server.server,
-        model=config.model_name,
-        revision=config.revision,
-        service_name=config.service_name,
+        model=model,
+        revision=revision,
+        service_name=service_name,
         model_hash="",
         policy_type="",
         actions=(),

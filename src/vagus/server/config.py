@@ -13,6 +13,8 @@ from vagus.policies.declare import SpecTable
 from vagus.server.scheduler import SCHEDULERS
 from vagus.server.tenants import Tenant, TenantTable
 from vagus.setting_ranges import MAX_COUNT, check_count, check_port, check_seconds
+from vagus.transport.keys import sanitise
+from vagus.transport.service_name import DEFAULT_NAME, DEFAULT_REVISION
 from vagus.transport.zenoh_config import ZenohConfig
 from vagus.wire.images import MAX_SIDE
 from vagus.wire.schema import MAX_LATENCY_ROWS
@@ -73,6 +75,10 @@ class ServeConfig:
     """Source of the weights, and first segment of the service's keys; empty: the policy's name."""
     revision: str = "main"
     """Revision of the weights; the second segment of the service's keys."""
+    service: str = ""
+    """Name of the service as robots know it: model, model/revision or model/revision/name, e.g. pi05 or
+    pi05/v2/kitchen, wherever the weights are. Servers of one name share the robots. Empty: made of `model`,
+    `revision` and `service_name`."""
     service_name: str = "default"
     """Third segment of the service's keys; distinguishes two services of one model."""
     server_name: str = "server"
@@ -185,6 +191,7 @@ class ServeConfig:
         if not 0 <= self.slo_starved_share <= 1:  # also for NaN
             wanted = "a share from 0 to 1"
             raise ConfigError("slo_starved_share", wanted=wanted, got=repr(self.slo_starved_share))
+        self._check_service()
         if self.scheduler not in SCHEDULERS:
             wanted = f"one of {', '.join(SCHEDULERS)}"
             raise ConfigError("scheduler", wanted=wanted, got=repr(self.scheduler))
@@ -198,6 +205,26 @@ class ServeConfig:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise ConfigError(name, wanted="a finite number above 0", got=repr(value))
+
+    @property
+    def service_parts(self) -> tuple[str, str, str]:
+        """Model, revision and name of the service, as robots know it."""
+        if not self.service:
+            return self.model_name, self.revision, self.service_name
+        model, *rest = self.service.split("/")
+        return model, rest[0] if rest else DEFAULT_REVISION, rest[1] if rest[1:] else DEFAULT_NAME
+
+    def _check_service(self) -> None:
+        """Raise ConfigError unless the name of the service is spelled the same in keys and in print."""
+        if not self.service:
+            return
+        parts = self.service.split("/")
+        if len(parts) > 3 or not all(part and sanitise(part) == part for part in parts):
+            wanted = "model, model/revision or model/revision/name, of letters, digits and . _ -"
+            raise ConfigError("service", wanted=wanted, got=repr(self.service))
+        if self.service_name != DEFAULT_NAME:
+            got = f"service {self.service!r} and service_name {self.service_name!r}"
+            raise ConfigError("service", wanted="one of service and service_name", got=got)
 
     @property
     def model_name(self) -> str:

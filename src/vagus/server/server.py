@@ -73,7 +73,7 @@ class Server(Generic[SessionT]):
         self.config = config
         self.metrics = ServerMetrics()
         name = f"{sanitise(config.server_name)}-{secrets.token_hex(3)}"
-        service = ServiceKey.of(config.model_name, config.revision, config.service_name)
+        service = ServiceKey.of(*config.service_parts)
         self.key = ServerKey(service, name)
         self._link = link
         self._factory = factory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,13 +10,26 @@ from dataclasses import dataclass
 from vagus.errors import ConfigError
 from vagus.transport.keys import ServiceKey
 
-__all__ = ["ServiceName"]
+__all__ = ["DEFAULT_NAME", "DEFAULT_REVISION", "ServiceName", "nearest"]
 
 DEFAULT_REVISION = "main"
 DEFAULT_NAME = "default"
 MAX_LENGTH = 1000
 MAX_PARTS = 24
 """Most parts of a name with slashes; limits the number of ways to read it."""
+
+
+def nearest(wanted: str, services: Iterable[str]) -> str:
+    """Return the hint that names the service which is most like the wanted one, or ""."""
+    forms = {
+        form: text for text in sorted(services) for form in itertools.accumulate(text.split("/"), _joined)
+    }
+    near = difflib.get_close_matches(wanted, forms, n=1)
+    return f"; did you mean {forms[near[0]]}?" if near else ""
+
+
+def _joined(first: str, second: str) -> str:
+    return f"{first}/{second}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -398,9 +398,9 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     server: Name
     """Segment of the server in its keys: configured name and a random suffix."""
     model: Note
-    """Model in the server's settings."""
+    """Model in the server's settings, or in the name that they give to its service."""
     revision: Name
-    """Revision in the server's settings."""
+    """Revision in the server's settings, or in the name that they give to its service."""
     service_name: Name = "default"
     """Name of the service."""
     model_hash: Name

@@ -37,7 +37,7 @@ from vagus.transport.keys import (
     server_from_key,
 )
 from vagus.transport.link import Declaration, Link, Sample
-from vagus.transport.service_name import ServiceName
+from vagus.transport.service_name import ServiceName, nearest
 from vagus.wire.codec import decode, encode
 from vagus.wire.schema import Ack, Capabilities, CloseMessage, SessionRequest
 
@@ -124,6 +124,12 @@ class Services:
         there = {server.service for server in (*self.alive, *self.starting)}
         return frozenset(there if wanted is None else wanted.among(there))
 
+    def lacks(self, wanted: ServiceName) -> LinkError:
+        """Return the error for a missing service, with those that are there and the nearest name."""
+        texts = {server.service.text for server in (*self.alive, *self.starting)}
+        hint = nearest(wanted.text, texts)
+        return LinkError(f"no server of {wanted.text!r} is there; on this network are: {self}{hint}")
+
     def __str__(self) -> str:
         alive = {server.service.text for server in self.alive}
         starting = {server.service.text for server in self.starting} - alive
@@ -159,7 +165,7 @@ def find_service(link: Link, wanted: ServiceName | None = None, *, timeout_s: fl
             "service", wanted="one of those on this network", got=got, fix=f"--service: {listed}"
         )
     if wanted is not None and (there.alive or there.starting):
-        raise LinkError(f"no server of {wanted.text!r} is there; on this network are: {there}")
+        raise there.lacks(wanted)
     what = "vagus server" if wanted is None else f"server of {wanted.text!r}, nor of any other service,"
     raise LinkError(f"no {what} on this network; start one with `vagus serve`, or check --connect")
 
