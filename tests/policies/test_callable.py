@@ -13,7 +13,7 @@ import pytest
 from vagus.errors import ConfigError, PolicyError
 from vagus.policies.callable import called, load_callable, policy_of
 from vagus.policies.declare import SpecTable, policy
-from vagus.policies.policy import BringsSample, CountsEvents, Row, ServingMode, SplitsBatches
+from vagus.policies.policy import BringsSample, CountsEvents, CountsForwards, Row, ServingMode, SplitsBatches
 from vagus.server.config import ServeConfig
 from vagus.server.served_policy import ServedPolicy
 from vagus.types import ActionChunk, Observation
@@ -205,6 +205,9 @@ class Keyed:
     def batch_key(self, observation: Observation) -> str:
         return observation.instruction
 
+    def forward_rows(self) -> list[int]:
+        return [2, 0]
+
 
 DECLARE = policy(actions={"x": "m"}, state={"x": "m"}, horizon=4, rate_hz=10, version="1", shared=True)
 
@@ -214,12 +217,21 @@ def test_a_declared_class_answers_with_arrays_and_says_what_may_share_a_batch() 
     assert made.serving_mode is ServingMode.SHARED
     assert isinstance(made, SplitsBatches)
     assert made.batch_key(row({}, 1.0).observation) == "go"
+    assert isinstance(made, CountsForwards)
+    assert made.forward_rows() == [2, 0]
     assert not isinstance(policy_of(DECLARE(lambda observation: [[1.0]])), SplitsBatches)
     good, bad = made.infer([row({}, 1.0), row({}, -1.0)])
     assert isinstance(good, ActionChunk)
     assert (good.step, good.robot.tolist()) == (5, [[1.0]])
     assert isinstance(bad, PolicyError)
     assert "could not convert string" in str(bad)
+
+
+def test_a_function_sees_one_row_at_a_time_and_says_so() -> None:
+    made = policy_of(DECLARE(lambda observation: [[1.0]]))
+    made.infer([row({}, 1.0), row({}, 2.0)])
+    assert isinstance(made, CountsForwards)
+    assert made.forward_rows() == [1, 1]
 
 
 class Picky(Keyed):

@@ -49,6 +49,7 @@ class FunctionPolicy:
         self.serving_mode = ServingMode.SHARED if declaration.is_shared else ServingMode.EXCLUSIVE
         self.serving_reason = UNDECLARED_FUNCTION
         self._identity = identity
+        self._rows = 0
 
     @property
     def model_hash(self) -> str:
@@ -65,7 +66,12 @@ class FunctionPolicy:
 
     def infer(self, batch: Sequence[Row[Scratch]]) -> list[ActionChunk | PolicyError]:
         """Call the function once per row."""
+        self._rows = len(batch)
         return [self._infer_row(row) for row in batch]
+
+    def forward_rows(self) -> list[int]:
+        """Return 1 for each row of the last batch: the function sees one at a time."""
+        return [1] * self._rows
 
     def close(self) -> None:
         """Do nothing: there is nothing to release."""
@@ -100,6 +106,8 @@ class CompletedPolicy:
         self._identity = identity
         if hasattr(inner, "batch_key"):
             self.batch_key: Callable[[Observation], Hashable] = inner.batch_key
+        if hasattr(inner, "forward_rows"):
+            self.forward_rows: Callable[[], Sequence[int]] = inner.forward_rows
         if hasattr(inner, "sample"):
             self.sample: Callable[[], Observation] = inner.sample
         if hasattr(inner, "count_with"):
