@@ -24,6 +24,7 @@ NAMES = (
     "throughput",
     "batching",
     "gpu",
+    "scheduling",
     "fleet",
     "load",
     "tick_cost",
