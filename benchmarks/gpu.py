@@ -6,7 +6,7 @@ import importlib.util
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +14,11 @@ import numpy as np
 
 from benchmarks.report import Report, Table, number
 from benchmarks.sampling import percentile
+from vagus.edge.config import EdgeConfig
 from vagus.errors import PolicyError
-from vagus.planning.carried import MOST_STARVED
+from vagus.planning.carried import SLO_STARVED_SHARE
 from vagus.planning.planner import Device, Limit, capacity_of
-from vagus.planning.robot_kinds import UNSAID, RobotKind
+from vagus.planning.robot_kinds import RobotKind
 from vagus.planning.trial import simulated
 from vagus.policies.declare import SpecTable
 from vagus.policies.policy import Row
@@ -37,6 +38,7 @@ SIZES, TINY_SIZES = (1, 2, 4, 8, 16, 32), (1, 2)
 ROUNDS, TINY_ROUNDS = 20, 2
 RATE_HZ = 30.0
 ROUND_TRIP_S = 0.02
+USUAL = EdgeConfig()
 MOST_ROBOTS = 256
 """More are not simulated."""
 PREFIX_STEPS = 20
@@ -150,23 +152,33 @@ def robots_table(
     """
     rows = []
     for family, variants in tables.items():
-        demand = replace(UNSAID, rate_hz=RATE_HZ, horizon=horizons[family], round_trip_s=ROUND_TRIP_S)
+        demand = _usual_robot(horizons[family])
         for variant, table in variants.items():
             alone, batched = (_robots(table, demand, most) for most in (1, max(table)))
             ratio = number(batched / alone) if alone else "–"
             rows.append((f"{family}, {variant}", f"{horizons[family]}", f"{alone}", f"{batched}", ratio))
     return Table(
-        f"robots on one {card}: {RATE_HZ:g} Hz, buffer {UNSAID.buffer_s:g} s, round trip "
-        f"{ROUND_TRIP_S * 1000:g} ms, at most {MOST_STARVED:.0%} of the steps without an action "
+        f"robots on one {card}: {RATE_HZ:g} Hz, buffer {USUAL.buffer_time_s:g} s, round trip "
+        f"{ROUND_TRIP_S * 1000:g} ms, at most {SLO_STARVED_SHARE:.0%} of the steps without an action "
         f"({MOST_ROBOTS} at most were tried)",
         ("", "horizon", "unbatched", "batched", "ratio"),
         rows,
     )
 
 
+def _usual_robot(horizon: int) -> RobotDemand:
+    return RobotDemand(
+        rate_hz=RATE_HZ,
+        horizon=horizon,
+        buffer_s=USUAL.buffer_time_s,
+        round_trip_s=ROUND_TRIP_S,
+        max_action_age_s=USUAL.max_action_age_s,
+    )
+
+
 def _robots(table: Mapping[int, float], demand: RobotDemand, max_batch: int) -> int:
     device = Device(table, max_batch, max_robots=MOST_ROBOTS)
-    return capacity_of(device, (RobotKind(1, demand),), Limit(MOST_STARVED, simulated)).robots
+    return capacity_of(device, (RobotKind(1, demand),), Limit(SLO_STARVED_SHARE, simulated)).robots
 
 
 def _latency_table(family: str, card: str, variants: Mapping[Variant, Mapping[int, float]]) -> Table:

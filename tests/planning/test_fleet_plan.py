@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from vagus.errors import ConfigError
-from vagus.planning.fleet_plan import Asked, FleetPlan, batch_sizes, check_most_starved, curves_of, plan_of
+from vagus.planning.fleet_plan import Asked, FleetPlan, batch_sizes, check_slo, curves_of, plan_of
 from vagus.planning.planner import Device, Limit, Trial
 from vagus.planning.robot_kinds import RobotKind
 from vagus.server.capacity import RobotDemand
@@ -94,7 +94,7 @@ def test_a_device_that_carries_nobody_has_a_curve_too() -> None:
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1, 1.5, math.nan, math.inf])
 def test_a_limit_is_a_share(share: float) -> None:
     with pytest.raises(
-        ConfigError, match="most_starved: wanted a share of control steps above 0 and below 1"
+        ConfigError, match="slo_starved_share: wanted a share of control steps above 0 and below 1"
     ):
-        check_most_starved(share)
-    check_most_starved(0.01)
+        check_slo(share)
+    check_slo(0.01)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -25,9 +26,9 @@ def test_kinds_say_what_differs() -> None:
     )
 
 
-def test_kinds_without_usual_robots_have_the_defaults_of_a_robot() -> None:
-    (kind,) = typed_kinds(["3:12.5hz:40"], None)
-    assert (kind.demand.rate_hz, kind.demand.buffer_s, kind.demand.max_action_age_s) == (12.5, 0.5, 3.0)
+def test_a_kind_that_says_its_pace_has_the_rest_of_the_usual_robots() -> None:
+    (kind,) = typed_kinds(["3:12.5hz:40"], USUAL, has_pace=False)
+    assert kind.demand == replace(USUAL, rate_hz=12.5, horizon=40)
     (kind,) = typed_kinds(["3:buffer=1s"], USUAL)
     assert (kind.demand.buffer_s, kind.demand.horizon) == (1.0, 50)
 
@@ -70,7 +71,7 @@ def test_a_kind_that_no_robot_is_of_is_refused(entry: str, told: str) -> None:
 
 def test_a_number_alone_needs_to_know_which_robots() -> None:
     with pytest.raises(ConfigError, match="a rate and a horizon for each kind"):
-        typed_kinds(["24"], None)
+        typed_kinds(["24"], USUAL, has_pace=False)
 
 
 def test_a_fleet_has_an_end() -> None:

@@ -19,11 +19,12 @@ from vagus.cli.plan_report import show_plan
 from vagus.cli.plan_source import DeviceProfile, profile_from_file, profile_from_network, profile_from_table
 from vagus.edge.config import EdgeConfig
 from vagus.errors import ConfigError
-from vagus.planning.fleet_plan import Asked, check_most_starved, curves_of, plan_of
+from vagus.planning.fleet_plan import Asked, check_slo, curves_of, plan_of
 from vagus.planning.planner import Device, Limit
 from vagus.planning.robot_kinds import RobotKind, check_demand, typed_kinds
 from vagus.planning.trial import ASSUMPTIONS, simulated
 from vagus.server.capacity import RobotDemand
+from vagus.server.config import ServeConfig
 from vagus.setting_ranges import check_count
 from vagus.transport.zenoh_config import ZenohConfig
 
@@ -60,7 +61,7 @@ class PlanCommand:
     """Actions of a chunk after which a robot requests the next one already; unset: only by buffer time."""
     round_trip_ms: float = 10.0
     """Network round trip between robot and server, in ms; `vagus doctor` measures it."""
-    most_starved: float = 0.01
+    slo_starved_share: float = ServeConfig().slo_starved_share
     """Largest share of control steps without an action, of each kind of robots, 0 to 1."""
     max_batch: int | None = None
     """Largest batch of the server; unset: the largest in its table."""
@@ -72,7 +73,7 @@ class PlanCommand:
     log: Annotated[LogFlags, tyro.conf.arg(name="")] = field(default_factory=LogFlags)
 
     def __post_init__(self) -> None:
-        check_most_starved(self.most_starved)
+        check_slo(self.slo_starved_share)
         check_count("max_batch", self.max_batch)
         check_count("execute_horizon", self.execute_horizon)
         sources = {
@@ -92,8 +93,8 @@ class PlanCommand:
         profile = self._profile()
         device = self._device(profile)
         kinds = self._kinds(profile)
-        limit = Limit(self.most_starved, simulated)
-        asked = Asked(profile.source, kinds, is_fleet=bool(self.robots))
+        limit = Limit(self.slo_starved_share, simulated)
+        asked = Asked(profile.source, kinds, is_fleet=bool(self.robots), max_sessions=profile.max_sessions)
         plan = plan_of(device, asked, limit, (*profile.assumptions, *ASSUMPTIONS))
         screen = console()
         if self.json:
@@ -125,10 +126,13 @@ class PlanCommand:
         return device if self.max_batch is None else replace(device, max_batch=self.max_batch)
 
     def _kinds(self, profile: DeviceProfile) -> Sequence[RobotKind]:
-        usual = self._usual(profile)
+        rate_hz = profile.rate_hz if self.rate_hz is None else self.rate_hz
+        horizon = profile.horizon if self.horizon is None else self.horizon
+        has_pace = rate_hz is not None and horizon is not None
+        usual = self._demand(1.0 if rate_hz is None else rate_hz, 1 if horizon is None else horizon)
         if self.robots:
-            return typed_kinds(self.robots, usual)
-        if usual is None:
+            return typed_kinds(self.robots, usual, has_pace=has_pace)
+        if not has_pace:
             fix = "for example --rate-hz 20 --horizon 10"
             raise ConfigError(
                 "plan", wanted="--rate-hz and --horizon of the robots", got="no policy", fix=fix
@@ -136,12 +140,8 @@ class PlanCommand:
         check_demand(usual, setting="buffer_time_s")
         return (RobotKind(1, usual),)
 
-    def _usual(self, profile: DeviceProfile) -> RobotDemand | None:
-        """Return what a robot does that is not described any further; None: rate or horizon is not known."""
-        rate_hz = profile.rate_hz if self.rate_hz is None else self.rate_hz
-        horizon = profile.horizon if self.horizon is None else self.horizon
-        if rate_hz is None or horizon is None:
-            return None
+    def _demand(self, rate_hz: float, horizon: int) -> RobotDemand:
+        """Return what a robot does that is not described any further."""
         return RobotDemand(
             rate_hz=rate_hz,
             horizon=horizon,

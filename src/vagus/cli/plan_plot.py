@@ -57,7 +57,7 @@ def _draw(axes: Axes, curve: ShareCurve, number: int) -> None:
 
 
 def _limit(axes: Axes, plan: FleetPlan) -> None:
-    limit = 100 * plan.most_starved
+    limit = 100 * plan.slo_starved_share
     axes.axhline(limit, color="#333333", linestyle="--", linewidth=1.2, label=f"limit: {limit:g} %")
     axes.set_ylim(0, max(TOP, 2 * limit))
     axes.set_xlim(left=0)

@@ -15,7 +15,6 @@ __all__ = ["show_plan"]
 LIMITS = {
     "device": "the device",
     "decoding": "decoding on the server's processor",
-    "sessions": "max_sessions of the server",
 }
 
 
@@ -26,6 +25,8 @@ def show_plan(plan: FleetPlan, screen: Console) -> None:
     for kind in plan.kinds:
         say(f"robots: {_kind(kind, has_count=bool(plan.fleet))}", screen)
     say(_answer(plan), screen)
+    if _places(plan):
+        say(_places(plan), screen)
     if plan.fleet:
         say(_devices(plan), screen)
     screen.print(_batches(plan))
@@ -45,11 +46,21 @@ def _kind(kind: KindRow, *, has_count: bool) -> str:
 
 
 def _answer(plan: FleetPlan) -> str:
-    limit = f"at most {100 * plan.most_starved:.3g} % of the steps without an action"
+    limit = f"at most {100 * plan.slo_starved_share:.3g} % of the steps without an action"
     if not plan.robots_per_device:
         return f"not one robot per device with {limit}: see which setting helps"
     robots = "1 robot" if plan.robots_per_device == 1 else f"{plan.robots_per_device} robots"
+    if plan.limited_by == "sessions":
+        why = "the policy serves one at a time" if plan.robots_per_device == 1 else "more are not simulated"
+        return f"{robots} per device, {why}; {limit}"
     return f"{robots} per device, limited by {LIMITS[plan.limited_by]}; {limit}"
+
+
+def _places(plan: FleetPlan) -> str:
+    most = plan.max_sessions
+    if most is None or plan.robots_per_device <= most:
+        return ""
+    return f"the server lets {most} robots connect: raise its max_sessions"
 
 
 def _devices(plan: FleetPlan) -> str:
@@ -62,7 +73,7 @@ def _devices(plan: FleetPlan) -> str:
 
 
 def _batches(plan: FleetPlan) -> Table:
-    table = Table("largest batch", "robots", "starved", "one more", "busy", "rows per batch", "limited by")
+    table = Table("batch up to", "robots", "starved", "with 1 more", "busy", "mean batch", "limit")
     for row in plan.batches:
         style = "bold" if row.max_batch == plan.max_batch else ""
         table.add_row(*(escape(cell) for cell in _cells(row)), style=style)
@@ -86,7 +97,7 @@ def _share(share: float | None) -> str:
 
 
 def _knobs(plan: FleetPlan) -> Table:
-    table = Table("setting", "now", "then", "robots per device", "change")
+    table = Table("setting", "now", "then", "robots", "change")
     for knob in plan.knobs:
         gain = knob.robots - plan.robots_per_device
         table.add_row(knob.name, knob.before, knob.after, str(knob.robots), f"{gain:+d}" if gain else "none")

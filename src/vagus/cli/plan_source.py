@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -24,6 +24,8 @@ from vagus.wire.schema import Capabilities
 __all__ = ["DeviceProfile", "profile_from_file", "profile_from_network", "profile_from_table", "profile_of"]
 
 MAX_FILE_BYTES = 16 << 20
+MOST_PLANNED = 1000
+"""Robots on one device beyond which nothing is simulated: it would take minutes."""
 UNKNOWN_DECODING = "the server's processor keeps up: how fast it decodes frames is not known"
 
 
@@ -36,6 +38,7 @@ class DeviceProfile:
         device: the device.
         rate_hz: policy steps per second of the training; None: not known.
         horizon: actions in a chunk; None: not known.
+        max_sessions: robots that the server lets connect; None: not known.
         assumptions: what these times rest on.
     """
 
@@ -43,6 +46,7 @@ class DeviceProfile:
     device: Device
     rate_hz: float | None = None
     horizon: int | None = None
+    max_sessions: int | None = None
     assumptions: tuple[str, ...] = ()
 
 
@@ -61,7 +65,8 @@ def profile_from_table(entries: Sequence[str]) -> DeviceProfile:
         ConfigError: the table is wrong.
     """
     table = typed_table(entries)
-    return DeviceProfile("the table as typed", Device(table, max(table)), assumptions=(UNKNOWN_DECODING,))
+    device = Device(table, max(table), max_robots=MOST_PLANNED)
+    return DeviceProfile("the table as typed", device, assumptions=(UNKNOWN_DECODING,))
 
 
 def profile_from_network(network: ZenohConfig, service: str) -> DeviceProfile:
@@ -126,11 +131,17 @@ def profile_of(answers: Iterable[Capabilities], wanted: ServiceName | None) -> D
     more = f", the slowest of {len(measured)} servers" if len(measured) > 1 else ""
     return DeviceProfile(
         source=f"measured by {slowest.server} of {meant[0].text}{more}",
-        device=devices[slowest.server],
+        device=_without_places(devices[slowest.server], slowest),
         rate_hz=slowest.rate_hz or None,
         horizon=slowest.horizon or None,
+        max_sessions=slowest.load.max_sessions or None,
         assumptions=_assumed(slowest),
     )
+
+
+def _without_places(device: Device, said: Capabilities) -> Device:
+    """Return the device without the limit of its server's sessions, which a restart can raise."""
+    return device if said.serving_mode == "exclusive" else replace(device, max_robots=MOST_PLANNED)
 
 
 def _assumed(said: Capabilities) -> tuple[str, ...]:

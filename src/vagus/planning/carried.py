@@ -10,12 +10,12 @@ from vagus.planning.robot_kinds import RobotKind
 from vagus.planning.served_device import device_of, usual_demand
 from vagus.planning.trial import simulated
 from vagus.server.capacity import RobotDemand
+from vagus.server.config import ServeConfig
 from vagus.wire.schema import Capabilities
 
-__all__ = ["MOST_STARVED", "carried_lines"]
+__all__ = ["SLO_STARVED_SHARE", "carried_lines"]
 
-MOST_STARVED = 0.01
-"""Share of control steps without an action that counts as none, by default."""
+SLO_STARVED_SHARE = ServeConfig().slo_starved_share
 MOST_TRIED = 128
 """More robots are not simulated at the start of a server: it would take seconds."""
 
@@ -30,7 +30,7 @@ def carried_lines(said: Capabilities) -> list[str]:
     except ConfigError:
         return []
     tried = replace(device, max_robots=min(device.max_robots, MOST_TRIED))
-    found = capacity_of(tried, (RobotKind(1, demand),), Limit(MOST_STARVED, simulated))
+    found = capacity_of(tried, (RobotKind(1, demand),), Limit(SLO_STARVED_SHARE, simulated))
     return [_found(found, device, said), _terms(demand)]
 
 
@@ -52,7 +52,7 @@ def _found(found: Capacity, device: Device, said: Capabilities) -> str:
 def _terms(demand: RobotDemand) -> str:
     pause = "" if demand.buffer_s < demand.chunk_s else ", so they ask without a pause"
     return (
-        f"that is simulated: at most {MOST_STARVED:.0%} of the steps without an action, "
+        f"that is simulated: at most {SLO_STARVED_SHARE:.0%} of the steps without an action, "
         f"buffer {demand.buffer_s:g} s{pause}, round trip {demand.round_trip_s * 1000:g} ms; "
         "vagus plan counts other robots"
     )

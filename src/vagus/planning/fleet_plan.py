@@ -13,7 +13,7 @@ from vagus.planning.knobs import Knob, knobs_of
 from vagus.planning.planner import Capacity, Device, Limit, capacity_of, devices_for, hand_of
 from vagus.planning.robot_kinds import RobotKind
 
-__all__ = ["BatchRow", "FleetPlan", "KindRow", "ShareCurve", "check_most_starved", "curves_of", "plan_of"]
+__all__ = ["BatchRow", "FleetPlan", "KindRow", "ShareCurve", "check_slo", "curves_of", "plan_of"]
 
 MAX_ROWS = 6
 """Batch sizes in the table: 1 and its doublings, the largest always."""
@@ -98,10 +98,12 @@ class FleetPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Batch size → inference time."""
     max_batch: int
     kinds: list[KindRow]
-    most_starved: float
+    slo_starved_share: float
     """Largest share of control steps without an action, of each kind of robots, 0–1."""
     robots_per_device: int
     limited_by: str
+    max_sessions: int | None
+    """Robots that the server lets connect; None: not known."""
     batches: list[BatchRow]
     fleet: int
     """Robots asked about; 0: none."""
@@ -113,11 +115,11 @@ class FleetPlan(msgspec.Struct, frozen=True, kw_only=True):
     assumptions: list[str]
 
 
-def check_most_starved(share: float) -> None:
+def check_slo(share: float) -> None:
     """Raise ConfigError unless some robots can keep to this share and some cannot."""
     if not (math.isfinite(share) and 0 < share < 1):
         raise ConfigError(
-            "most_starved",
+            "slo_starved_share",
             wanted="a share of control steps above 0 and below 1, for example 0.01",
             got=f"{share:g}",
             fix="no share at all cannot be promised, for a network may always be late" if share == 0 else "",
@@ -132,13 +134,13 @@ class Asked:
         source: where the inference times are from, in words.
         kinds: the robots; if their number is not asked about, one of each.
         is_fleet: whether their number is asked about, too.
-        has_knobs: whether to vary the settings.
+        max_sessions: robots that the server lets connect; None: not known.
     """
 
     source: str
     kinds: Sequence[RobotKind]
     is_fleet: bool
-    has_knobs: bool = True
+    max_sessions: int | None = None
 
 
 def plan_of(device: Device, asked: Asked, limit: Limit, assumptions: Sequence[str]) -> FleetPlan:
@@ -153,14 +155,15 @@ def plan_of(device: Device, asked: Asked, limit: Limit, assumptions: Sequence[st
         latency_ms=dict(device.table),
         max_batch=device.max_batch,
         kinds=[KindRow.of(kind) for kind in asked.kinds],
-        most_starved=limit.most_starved,
+        slo_starved_share=limit.slo_starved_share,
         robots_per_device=own.robots,
         limited_by=own.limited_by,
+        max_sessions=asked.max_sessions,
         batches=[BatchRow.of(size, capacity) for size, capacity in found.items()],
         fleet=total,
         devices=None if needed is None else needed[0],
         robots_per_hand=[] if needed is None else [trial.robots for trial in needed[1]],
-        knobs=knobs_of(device, asked.kinds, limit) if asked.has_knobs else [],
+        knobs=knobs_of(device, asked.kinds, limit),
         assumptions=list(assumptions),
     )
 

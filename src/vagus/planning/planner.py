@@ -81,16 +81,16 @@ class Limit:
     """What counts as carried.
 
     Attributes:
-        most_starved: largest share of control steps without an action, of each kind of robots; 0–1.
+        slo_starved_share: largest share of control steps without an action, of each kind of robots; 0–1.
         engine: tells what becomes of some robots.
     """
 
-    most_starved: float
+    slo_starved_share: float
     engine: Engine
 
     def is_fed(self, trial: Trial) -> bool:
         """Return whether no kind of robots starved more than that."""
-        return trial.starved_share <= self.most_starved
+        return trial.starved_share <= self.slo_starved_share
 
     def is_kept(self, device: Device, trial: Trial) -> bool:
         """Return whether the device carries them, and its server decodes for them and has the places."""

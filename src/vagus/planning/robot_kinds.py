@@ -7,7 +7,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from vagus.edge.config import EdgeConfig
 from vagus.errors import ConfigError
 from vagus.server.capacity import RobotDemand
 from vagus.setting_ranges import MAX_COUNT, MAX_S
@@ -24,14 +23,6 @@ TIME = re.compile(rf"({NUMBER.pattern})(ms|s)")
 MAX_DIGITS = 9
 NAMED = BUFFER, EXECUTE, ROUND_TRIP = ("buffer", "execute", "round-trip")
 """Names in an entry."""
-USUAL = EdgeConfig()
-UNSAID = RobotDemand(
-    rate_hz=1.0,
-    horizon=1,
-    buffer_s=USUAL.buffer_time_s,
-    max_action_age_s=USUAL.max_action_age_s,
-)
-"""What a robot does unless its settings say otherwise; rate and horizon are always said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +46,20 @@ class RobotKind:
         )
 
 
-def typed_kinds(entries: Sequence[str], usual: RobotDemand | None) -> tuple[RobotKind, ...]:
+def typed_kinds(
+    entries: Sequence[str], usual: RobotDemand, *, has_pace: bool = True
+) -> tuple[RobotKind, ...]:
     """Return the kinds of a fleet.
 
     Args:
         entries: as typed, one per kind.
-        usual: what an entry does not say; None: rate and horizon must be said in each.
+        usual: what an entry does not say.
+        has_pace: whether it is known at which rate and horizon; otherwise each entry must say both.
 
     Raises:
         ConfigError: an entry is wrong, or a robot cannot run like that.
     """
-    kinds = tuple(_kind(entry, usual) for entry in entries)
+    kinds = tuple(_kind(entry, usual, has_pace=has_pace) for entry in entries)
     total = sum(kind.count for kind in kinds)
     if total > MAX_ROBOTS:
         raise ConfigError("robots", wanted=f"at most {MAX_ROBOTS} in all", got=str(total))
@@ -98,7 +92,7 @@ def check_demand(demand: RobotDemand, *, setting: str = "robots") -> None:
         )
 
 
-def _kind(entry: str, usual: RobotDemand | None) -> RobotKind:
+def _kind(entry: str, usual: RobotDemand, *, has_pace: bool) -> RobotKind:
     count, *parts = entry.strip().split(":")
     if not (count.isdecimal() and 1 <= int(count) <= MAX_ROBOTS):
         got = f"{entry!r}"
@@ -110,8 +104,8 @@ def _kind(entry: str, usual: RobotDemand | None) -> RobotKind:
     demand = usual
     if positional:
         rate_hz, horizon = _rate(entry, positional[0]), _whole(entry, positional[1])
-        demand = replace(usual or UNSAID, rate_hz=rate_hz, horizon=horizon)
-    if demand is None:
+        demand = replace(usual, rate_hz=rate_hz, horizon=horizon)
+    elif not has_pace:
         fix = "for example 30:20hz:10, or --rate-hz and --horizon for all"
         raise ConfigError("robots", wanted="a rate and a horizon for each kind", got=repr(entry), fix=fix)
     demand = _with_named(demand, entry, named)

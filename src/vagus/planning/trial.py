@@ -19,18 +19,21 @@ from vagus.server.scheduler import SCHEDULERS
 __all__ = ["ASSUMPTIONS", "simulated"]
 
 LEAST_MEASURED_S = 6.0
-CHUNKS_MEASURED = 20
-"""A trial lasts so many chunks of its slowest robot at least."""
-UNMEASURED = 0.4
-"""Part of that time before it in which nothing is counted: robots find their places behind each other."""
+MOST_CHUNKS, LEAST_CHUNKS = 20, 5
+"""A trial lasts so many chunks of its slowest robot; many robots need fewer for the same certainty."""
+CHUNKS_IN_ALL = 640
+UNMEASURED_CHUNKS = 8
+"""Chunks before it in which nothing is counted: robots find their places behind each other."""
 SETTLE_S = 0.25
 """Time in which a robot whose plan has ended comes to a stand; what it saw before is answered in vain."""
 GOLDEN = (math.sqrt(5) - 1) / 2
 """Multiples of it, without their whole parts, are spread evenly for every number of them."""
 
+IN_TURN = "round_robin"
+"""Scheduler for equal robots: of these every scheduler carries as many, and this one decides fastest."""
+
 ASSUMPTIONS = (
-    "a simulation with the server's scheduler and the robots' rule when to ask; "
-    "no formula, so it costs seconds",
+    "a simulation, no formula: the robots' rule when to ask, the server's scheduler (equal robots: in turn)",
     "robots begin at different moments, and the first seconds are not counted",
     f"a robot whose plan has ended needs {SETTLE_S:g} s to stand, and then a new chunk",
     "every batch takes the median of its size, and nothing else runs on the device",
@@ -42,14 +45,15 @@ ASSUMPTIONS = (
 def simulated(device: Device, kinds: Sequence[RobotKind]) -> Trial:
     """Return what becomes of some robots on one device."""
     robots = tuple(_robots(kinds))
-    chunks_s = CHUNKS_MEASURED * max(kind.demand.chunk_s for kind in kinds)
-    measured_s = max(LEAST_MEASURED_S, chunks_s)
-    unmeasured_s = UNMEASURED * measured_s
+    chunk_s = max(kind.demand.chunk_s for kind in kinds)
+    chunks = min(max(CHUNKS_IN_ALL // len(robots), LEAST_CHUNKS), MOST_CHUNKS)
+    measured_s = max(LEAST_MEASURED_S, chunks * chunk_s)
+    unmeasured_s = UNMEASURED_CHUNKS * chunk_s
     server = SimulatedServer(
         "device",
         latency_rows(dict(device.table)),
         device.max_batch,
-        SCHEDULERS[ServeConfig().scheduler],
+        SCHEDULERS[IN_TURN if len(kinds) == 1 else ServeConfig().scheduler],
         max_sessions=len(robots),
     )
     duration_s = unmeasured_s + measured_s
