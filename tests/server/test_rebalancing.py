@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace as replaced
 
 from vagus.clock import NS_PER_MS, NS_PER_S
 from vagus.server.rebalancing import (
@@ -64,6 +65,15 @@ def test_a_difference_of_two_is_left_alone(others: tuple[int, ...]) -> None:
 def test_a_difference_of_three_is_not() -> None:
     assert surplus(load(10), [load(7)]) == 1.5
     assert {sum(invited(load(10), load(7), seed=n).values()) for n in range(30)} == {0, 1}
+
+
+@pytest.mark.parametrize("error", [-0.001, 0.0, 0.001])
+def test_nor_is_a_rounded_demand_what_decides_between_two_and_three(error: float) -> None:
+    def asked(sessions: int, wrong: float = 0.0) -> Load:
+        return replaced(load(sessions), demand=0.0306 * sessions + wrong)
+
+    assert surplus(asked(9, error), [asked(9), asked(6)]) > 0
+    assert surplus(asked(9, error), [asked(8), asked(7)]) == 0
 
 
 def test_nobody_is_invited_to_nobody_or_to_a_full_server() -> None:

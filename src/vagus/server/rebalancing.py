@@ -15,9 +15,10 @@ ROUND_NS = 4 * NS_PER_S
 """Pause between two rounds: an invited robot has moved by then, and the status of the others shows it."""
 MOST = 32
 """Robots that one server invites in one round."""
-LEAST_DIFFERENCE = 3
+LEAST_DIFFERENCE = 2.5
 """Sessions by which the emptiest server must differ before anybody is invited: what is left is never moved
-back and forth, and a move always makes the difference smaller."""
+back and forth, and a move always makes the difference smaller. Loads are rounded, so three must be more than
+this, and two less."""
 SHARE = 0.5
 """Share of the sessions above the common level that is invited in one round: other servers invite at the
 same moment, and what is known of them is a moment old."""
