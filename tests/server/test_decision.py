@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vagus.server.batch_profile import BatchProfile
-from vagus.server.decision import Question, decide
+from vagus.server.decision import SchedulerQuestion, decide
 from vagus.server.scheduler import Batch, Candidate, Decision, Wait
 
 READY = {
@@ -42,7 +42,7 @@ class Told:
 
 
 def decided(what: object, max_batch: int = 8) -> tuple[tuple[int, ...] | Wait, str]:
-    epochs, fault = decide(Told(what), Question(READY, (), 0, max_batch), BatchProfile())
+    epochs, fault = decide(Told(what), SchedulerQuestion(READY, (), 0, max_batch), BatchProfile())
     return epochs, "" if fault is None else fault.reason
 
 
@@ -105,14 +105,14 @@ def test_where_nothing_can_be_done_round_robin_decides(what: object, reason: str
 
 def test_what_a_scheduler_raised_can_be_told() -> None:
     error = ZeroDivisionError("a bug")
-    _, fault = decide(Told(error), Question(READY, (), 0, 1), BatchProfile())
+    _, fault = decide(Told(error), SchedulerQuestion(READY, (), 0, 1), BatchProfile())
     assert fault is not None
     assert fault.error is error
 
 
 def test_where_nobody_is_ready_nobody_is_chosen() -> None:
     for what in (batch(1), None, Batch(())):
-        assert decide(Told(what), Question({}, (), 0, 4), BatchProfile())[0] == Wait()
+        assert decide(Told(what), SchedulerQuestion({}, (), 0, 4), BatchProfile())[0] == Wait()
 
 
 choices = st.lists(

@@ -13,7 +13,7 @@ from itertools import islice
 from vagus.server.batch_profile import BatchProfile
 from vagus.server.scheduler import Batch, Candidate, Decision, Scheduler, Wait, round_robin
 
-__all__ = ["Fault", "Question", "decide"]
+__all__ = ["Fault", "SchedulerQuestion", "decide"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SchedulerQuestion:
     """What a scheduler is asked.
 
     Attributes:
@@ -57,7 +57,7 @@ class Question:
 
 
 def decide(
-    scheduler: Scheduler, asked: Question, profile: BatchProfile
+    scheduler: Scheduler, asked: SchedulerQuestion, profile: BatchProfile
 ) -> tuple[tuple[int, ...] | Wait, Fault | None]:
     """Return the epochs of the next batch, or how long to wait, and what was wrong, if something was.
 

@@ -8,7 +8,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 from vagus.clock import NS_PER_MS
 from vagus.server.candidates import Candidates, ReadyRows
-from vagus.server.decision import Fault, Question, decide
+from vagus.server.decision import Fault, SchedulerQuestion, decide
 from vagus.server.executor import BatchRun
 from vagus.server.options import PipelineOptions
 from vagus.server.preparations import PreparationPace
@@ -116,7 +116,7 @@ class Dispatcher(Generic[SessionT]):
         if self._slots.changes == self._changes_seen and not is_over:
             return self._wait
         candidates = self._candidates.of(ready, now_ns)
-        asked = Question(candidates, self._candidates.expected(now_ns), now_ns, self._max_batch)
+        asked = SchedulerQuestion(candidates, self._candidates.expected(now_ns), now_ns, self._max_batch)
         decided, fault = decide(self._scheduler, asked, self._profile)
         if fault is not None:
             self._on_fault(fault)
