@@ -682,3 +682,67 @@ def test_the_interval_of_a_server_is_not_that_of_the_next() -> None:
     assert (view.min_interval_ns, view.least_executed) == (0, 7)
     talk.protocol.lost("gone")
     assert talk.turn().least_executed == 0
+
+
+# -- a move to another server -----------------------------------------------------------------------------
+
+
+def test_a_move_is_made_with_a_request_that_is_wanted_and_has_twice_the_time() -> None:
+    talk = Talk()
+    talk.turn()
+    assert not talk.protocol.may_move(talk.draft(slack_ns=10 * S))  # nobody knows how long an answer takes
+    talk.answer(talk.send())
+    talk.turn()
+    assert talk.protocol.may_move(talk.draft(slack_ns=100 * MS))
+    assert not talk.protocol.may_move(talk.draft(slack_ns=99 * MS))
+    assert not talk.protocol.may_move(talk.draft(slack_ns=S, episode=1))
+    assert not talk.protocol.may_move(replace(talk.draft(slack_ns=S), ticket=talk.protocol.view.ticket - 1))
+    made = talk.draft(slack_ns=S)
+    talk.send(slack_ns=S)
+    assert not talk.protocol.may_move(made)  # its answer is awaited
+
+
+def test_only_a_link_that_works_moves() -> None:
+    talk = Talk()
+    talk.answer(talk.send())
+    talk.turn()
+    talk.protocol.draft_failed(talk.protocol.view.ticket, talk.now_ns)
+    talk.turn(S)
+    assert talk.protocol.state is LinkState.DEGRADED
+    assert not talk.protocol.may_move(talk.draft(slack_ns=S))
+    with pytest.raises(StateError):
+        talk.protocol.moved(SessionRef(OTHER, EPOCH + 1))
+
+
+def test_after_a_move_the_ask_stands_and_the_old_session_is_void() -> None:
+    talk = Talk()
+    first = talk.send()
+    talk.answer(first)
+    ticket = talk.turn().ticket
+    talk.protocol.moved(SessionRef(OTHER, EPOCH + 1))
+    view = talk.turn()
+    assert (view.state, view.epoch, view.ticket) == (LinkState.STREAMING, EPOCH + 1, ticket)
+    request = talk.send()
+    assert (request.epoch, request.seq) == (EPOCH + 1, 1)
+    assert talk.answer(first) is None
+    assert talk.count("old_epoch") == 1
+    assert talk.answer(request) is not None
+    assert talk.count("moves") == 1
+    assert talk.count("sessions_lost") == 0
+
+
+def test_an_invitation_is_kept_for_the_worker_and_answers_no_request() -> None:
+    talk = Talk()
+    request = talk.send()
+    message = encode(EventMessage(code=EventCode.MOVE.value, target="two", seq=request.seq))
+    assert talk.receive(echo(request.header, Kind.EVENT), message) is None
+    assert talk.protocol.invited_to == "two"
+    assert talk.protocol.outstanding is request
+    assert talk.count("requests_refused") == 0
+    other = replace_epoch(echo(request.header, Kind.EVENT), EPOCH + 5)
+    talk.receive(other, encode(EventMessage(code=EventCode.MOVE.value, target="evil")))
+    assert talk.protocol.invited_to == "two"
+
+
+def replace_epoch(header: Header, epoch: int) -> Header:
+    return msgspec.structs.replace(header, epoch=epoch)
