@@ -154,17 +154,6 @@ def _opens(attacker: Attacker) -> Step:
     return lambda client: client.open(actions=actions, cameras=cameras)
 
 
-def _other_names(attacker: Attacker) -> Step:
-    numbers = itertools.count()
-    request = encode(SessionRequest(open=attacker.open_message()))
-
-    def step(client: Attacker) -> None:
-        name = f"attacker-{client.instance}-{next(numbers)}"
-        client.link.query(client.keys.server.client(name).session, request, timeout_s=ANSWER_S)
-
-    return step
-
-
 def _large(attacker: Attacker, frame: ImageMessage) -> Step:
     attacker.frame = (frame.height, frame.width)
     attacker.open()
@@ -234,14 +223,12 @@ ATTACKS = {
     "rows that raise": Attack(2, _rows),
     "opens of 1024 names": Attack(2, _opens),
     "opens, six a second": Attack(1, _opens, 1 / 6),
-    "sessions of other names": Attack(2, _other_names, 0.01),
     "PNGs that go by the pixel": Attack(8, lambda client: _png(client, (281, 8192), 4)),
     "PNGs, the largest that pass": Attack(8, lambda client: _png(client, PIXELS, 1), 0.2),
     "JPEGs, the largest that pass": Attack(8, _jpegs, 0.2),
     "traces of 24 MB": Attack(1, _traces),
     "questions about the status": Attack(1, _questions),
     "observations without end": Attack(2, _flood, 0.02),
-    "a thousand observations a second": Attack(1, _flood, 0.05),
     "resets without end": Attack(2, _resets),
 }
 
@@ -254,7 +241,6 @@ class Felt:
         starved_s: seconds without a plan.
         before_mb: memory of the server before.
         peak_mb: its largest during the attack.
-        merged: chunks that the robot got and used.
         steps: of all attackers.
         unsafe: what was wrong with the robot's run.
     """
@@ -262,7 +248,6 @@ class Felt:
     starved_s: float
     before_mb: float
     peak_mb: float
-    merged: int = 0
     steps: int = 0
     unsafe: str = ""
     errors: list[str] = field(default_factory=list)
@@ -280,12 +265,12 @@ def start_server(rig: Rig) -> Child:
     return rig.serve("a", "--audit-path", audit, options=("cameras", "True"))
 
 
-def felt(rig: Rig, server: Child, name: str, seconds: float, *arguments: str) -> Felt:
-    """Run an honest robot for so long, with these flags, beside the attack of this name ("": none)."""
+def felt(rig: Rig, server: Child, name: str, seconds: float) -> Felt:
+    """Run an honest robot for so long beside the attack of this name ("": none)."""
     before_mb = resident_mb(server.pid)
     seen = Felt(0.0, before_mb, before_mb)
     attack = ATTACKS.get(name, Attack(0, _flood))
-    robot = rig.run(f"honest-{next(_numbers)}", "--duration-s", str(seconds), *arguments)
+    robot = rig.run(f"honest-{next(_numbers)}", "--duration-s", str(seconds))
     with attacking(rig, attack, seen):
         while robot.exit_code is None:
             seen.peak_mb = max(seen.peak_mb, resident_mb(server.pid))
@@ -296,7 +281,6 @@ def felt(rig: Rig, server: Child, name: str, seconds: float, *arguments: str) ->
     except AssertionError as error:
         seen.unsafe = str(error)
     seen.starved_s = outcome.run.starved_s
-    seen.merged = outcome.run.counters["merged"]
     return seen
 
 
