@@ -134,9 +134,8 @@ class _Device:
         excess_s = candidate.share - self.mean_share
         if excess_s <= 0:
             return candidate.due_ns
-        if not self.price:
-            return max(candidate.due_ns, candidate.ready_ns + self.typical_slack_ns)
-        return max(candidate.due_ns, candidate.ready_ns) + round(excess_s * NS_PER_S)
+        due_ns = max(candidate.due_ns, candidate.ready_ns + self.typical_slack_ns)
+        return due_ns + round(excess_s * NS_PER_S) if self.price else due_ns
 
 
 def deadline(
