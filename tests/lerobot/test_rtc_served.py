@@ -148,6 +148,7 @@ def chunk_of(reply: Reply) -> ActionChunk:
 def serving(folder: Path, table: SpecTable) -> Iterator[Stand]:
     network = MemoryNetwork()
     config = ServeConfig(
+        scheduler="round_robin",  # it makes the largest batch, whatever a busy machine takes for one
         policy="lerobot",
         model=str(folder),
         device="cpu",
