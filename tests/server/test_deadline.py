@@ -14,8 +14,9 @@ from vagus.planning.simulated_robot import SimulatedRobot
 from vagus.planning.simulated_server import SimulatedServer, latency_rows
 from vagus.planning.simulation import simulate
 from vagus.server.batch_profile import BatchProfile
-from vagus.server.deadline import deadline, patience_ns
+from vagus.server.deadline import QUICK_MS, deadline, patience_ns
 from vagus.server.scheduler import SCHEDULERS, Batch, Candidate, Wait, expected_after
+from vagus.wire.schema import LatencyRow
 
 L40S = {1: 73.0, 2: 109.8, 3: 142.4, 4: 177.5, 5: 211.1}
 H200 = {1: 25.3, 2: 34.4, 4: 53.4, 8: 94.1, 16: 175.0, 32: 341.0}
@@ -271,3 +272,15 @@ def test_nobody_waits_longer_than_the_patience_and_a_batch_per_session(
         if now_ns > NOW_NS + 8 * NS_PER_S:
             break
     assert all(number > 0 for number in last_served.values()), "everybody was served"
+
+
+def test_where_all_are_served_in_no_time_they_are_served_in_turn() -> None:
+    ready = [Candidate(epoch, last_served=9 - epoch, ready_ns=0, due_ns=epoch) for epoch in range(1, 6)]
+    quick = BatchProfile([LatencyRow(batch_size=2, p50_ms=QUICK_MS / 3, max_ms=QUICK_MS)])
+    chosen = deadline(ready, quick, 0, max_batch=2)
+    assert isinstance(chosen, Batch)
+    assert [one.epoch for one in chosen.candidates] == [5, 4]
+    slow = BatchProfile([LatencyRow(batch_size=2, p50_ms=QUICK_MS, max_ms=QUICK_MS)])
+    slowly = deadline(ready, slow, 0, max_batch=2)
+    assert isinstance(slowly, Batch)
+    assert [one.epoch for one in slowly.candidates] == [1, 2]

@@ -37,6 +37,8 @@ __all__ = ["deadline", "patience_ns"]
 LEAST_PATIENCE_NS = NS_PER_S
 PATIENT_ROUNDS = 3
 """Rounds of all that ask now which a request waits at most for more valuable ones."""
+QUICK_MS = 5.0
+"""Where all that wait are served in this time, they are served in turn: to choose would take as long."""
 MAX_WAITS = 6
 """Expected requests that are considered to be waited for."""
 ROUNDS_SEEN = 4
@@ -158,6 +160,9 @@ def deadline(
     if not ready:
         return Wait()
     waiting = sorted(ready, key=_served_longest_ago)
+    rounds, size = -(-len(waiting) // max_batch), min(len(waiting), max_batch)
+    if rounds * profile.ms(size, waiting[0].batch_key) <= QUICK_MS:
+        return _batch_of_overdue(waiting, waiting, max_batch)
     impatient_ns = now_ns - patience_ns(waiting, profile, max_batch)
     overdue = [candidate for candidate in waiting if candidate.ready_ns < impatient_ns]
     if overdue:
