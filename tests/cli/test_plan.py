@@ -117,7 +117,7 @@ def test_what_nobody_can_plan_is_refused_in_a_sentence(
     assert not list(tmp_path.iterdir())
 
 
-def capabilities(name: str, *, alone_ms: float = 20.0, **changes: object) -> Capabilities:
+def capabilities(name: str, *, alone_ms: float = 120.0, **changes: object) -> Capabilities:
     key = ServerKey(ServiceKey("m", "main", "default"), name)
     rows = tuple(LatencyRow(batch_size=n, p50_ms=alone_ms + 5 * n, max_ms=99.0) for n in (1, 2))
     ready = msgspec.structs.replace(
@@ -145,10 +145,10 @@ def status_file(folder: Path, *servers: Capabilities) -> str:
 
 
 def test_what_vagus_status_prints_is_planned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = status_file(tmp_path, capabilities("a"), capabilities("b", alone_ms=40.0))
+    file = status_file(tmp_path, capabilities("a"), capabilities("b", alone_ms=140.0))
     found = plan_json(capsys, "--status", file)
     assert found.source == "measured by b of m/main/default, the slowest of 2 servers"
-    assert found.latency_ms == {1: 45.0, 2: 50.0}
+    assert found.latency_ms == {1: 145.0, 2: 150.0}
     assert (found.robots_per_device > 4, found.limited_by, found.max_sessions) == (True, "device", 4)
     assert (found.kinds[0].rate_hz, found.kinds[0].horizon) == (30.0, 50)
     assert any("requests per second, measured" in line for line in found.assumptions)
