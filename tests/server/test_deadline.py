@@ -284,3 +284,15 @@ def test_where_all_are_served_in_no_time_they_are_served_in_turn() -> None:
     slowly = deadline(ready, slow, 0, max_batch=2)
     assert isinstance(slowly, Batch)
     assert [one.epoch for one in slowly.candidates] == [1, 2]
+
+
+def test_without_a_warm_up_larger_batches_are_tried_until_they_are_known() -> None:
+    """Four rows that are due at once, and a device on which a batch takes as long as a row."""
+    profile, sizes = BatchProfile(), []
+    profile.note(1, 100.0)  # the first robot was alone
+    for _ in range(3):
+        made = deadline([candidate(at, slack_ms=0) for at in range(4)], profile, NOW_NS, max_batch=8)
+        assert isinstance(made, Batch)
+        sizes.append(len(made.candidates))
+        profile.note(sizes[-1], 100.0)
+    assert sizes == [4, 4, 4]

@@ -82,7 +82,8 @@ class BatchProfile:
     has the median of its newest times. All other sizes keep their ratio to each other and drift with the
     sizes that were served: a profile that is wrong by a factor at the start is right after three batches. A
     single outlier changes nothing. Sizes that nobody measured lie on the line between their neighbours;
-    larger ones on the last line. The time never falls with the size.
+    larger ones on the last line, and while there is but one size, they take its time: so larger batches are
+    tried, and measured. The time never falls with the size.
     """
 
     def __init__(self, rows: Iterable[LatencyRow] = ()) -> None:
@@ -149,7 +150,7 @@ def _at(knots: Sequence[tuple[int, float]], size: int) -> float:
     if size <= first[0]:
         return first[1]  # smaller ones are not slower
     if len(knots) == 1:
-        return first[1] * size / first[0]  # no batch need be slower than its rows one after another
+        return first[1]  # nothing says that more rows take longer: who would find out, if none were tried?
     if size >= last[0]:
         before = knots[-2]
         return last[1] + (size - last[0]) * (last[1] - before[1]) / (last[0] - before[0])
