@@ -13,6 +13,7 @@ import pytest
 
 from transport.certificates import Authority
 from transport.rig import eventually, is_served
+from vagus.edge.client.session import living_servers
 from vagus.errors import ConfigError, LinkError
 from vagus.transport.keys import ALL_SERVERS_ALIVE, ALL_SERVERS_STARTING, ServerKey, ServiceKey
 from vagus.transport.link import Delivery, Link, Query, Sample
@@ -23,7 +24,11 @@ from vagus.transport.zenoh_config import LinkMode, RouterConfig, ZenohConfig
 
 HEADER = bytes(27)
 RULES = access_control(
-    ["alice", "bob"], ["gpu"], tools=["desk"], gateways=["cell"], tenants={"lab": ["lab-a-*", "guest 1"]}
+    ["alice", "bob"],
+    ["gpu", "cpu"],
+    tools=["desk"],
+    gateways=["cell"],
+    tenants={"lab": ["lab-a-*", "guest 1"]},
 )
 SERVER = ServerKey(ServiceKey.of("reach", "1"), "gpu-0a1b2c")
 ALICE, BOB = SERVER.client("alice"), SERVER.client("bob")
@@ -313,6 +318,19 @@ def test_a_server_cannot_be_another_server(secured: Secured) -> None:
     assert eventually(lambda: fresh.alive in seen)
     assert set(seen) == {SERVER.alive, fresh.alive}
     assert not is_served(secured.alice, other.status)
+
+
+def test_a_server_sees_the_load_of_the_others_and_can_share_robots_with_them(secured: Secured) -> None:
+    secured.asked.clear()
+    tls = secured.authority.issue("cpu")
+    with ZenohLink(ZenohConfig(connect=(secured.endpoint,), tls=tls)) as other:
+        other.token(ServerKey(SERVER.service, "cpu-0a1b2c").alive)
+        alive = partial(living_servers, other, SERVER.service.all_alive, timeout_s=5.0)
+        assert eventually(lambda: SERVER in alive())
+        assert other.query(SERVER.status, b"", timeout_s=5.0) == (b"ack ",)
+        with pytest.raises(LinkError):
+            other.query(BOB.session, b"", timeout_s=0.3)
+    assert secured.asked == [SERVER.status]
 
 
 def test_an_operator_may_look_and_not_touch(secured: Secured) -> None:

@@ -191,6 +191,7 @@ def _server(name: str) -> tuple[Rule, ...]:
             f"{own}/*/*/alive",
         ),
         allow(f"{name}: sees robots", EGRESS, ("liveliness_token",), f"{own}/*/*/alive"),
+        *_seeing(name),  # it invites robots to servers that have less to do
     )
 
 
