@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vagus.clock import NS_PER_MS
+from vagus.clock import NS_PER_MS, NS_PER_S
 from vagus.server.preparations import (
+    MAX_REST_NS,
     PATIENCE_NS,
     PATIENT_BATCHES,
     REST,
@@ -65,6 +66,35 @@ def test_after_a_long_one_the_batches_have_three_times_as_long() -> None:
     assert pace.choose({8: False}, LATE, end_ns + REST * 300 * MS - 1) is None
     assert pace.next_ns == end_ns + REST * 300 * MS
     assert pace.choose({8: False}, LATE, end_ns + REST * 300 * MS) == 8
+
+
+def test_resets_that_always_fit_in_put_nobody_off() -> None:
+    pace, now_ns = known(300 * MS, is_new=True, batch_ns=MS), 0
+    for _ in range(1000):  # batches of 1 ms, and 7 resets its episode after each of them
+        chosen = pace.choose({7: False, 8: True}, LATE, now_ns)
+        if chosen == 8:
+            break
+        if chosen == 7:
+            pace.ran(7, is_new=False, begin_ns=now_ns, end_ns=now_ns + 9 * SMALL_NS // 10)
+            now_ns += 9 * SMALL_NS // 10
+        pace.batch_ran(MS)
+        now_ns += MS
+    assert chosen == 8
+    assert now_ns <= PATIENCE_NS
+
+
+def test_a_preparation_during_which_the_machine_slept_puts_nobody_off_for_long() -> None:
+    pace, slept_ns = known(300 * MS), 3600 * NS_PER_S
+    pace.choose({7: False, 8: False}, LATE, 0)
+    assert pace.choose({7: False, 8: False}, LATE, PATIENCE_NS) == 7
+    pace.ran(7, is_new=False, begin_ns=PATIENCE_NS, end_ns=PATIENCE_NS + slept_ns)
+    assert pace.choose({8: False}, LATE, PATIENCE_NS + slept_ns + MAX_REST_NS) == 8
+
+
+def test_after_a_batch_during_which_the_machine_slept_batches_are_not_held_up() -> None:
+    pace = known(PATIENCE_NS + MS)
+    pace.batch_ran(3600 * NS_PER_S)
+    assert pace.choose({7: False}, LATE, 0) is None
 
 
 def test_small_ones_run_between_batches_as_long_as_together_they_are_small() -> None:

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 
-from vagus.clock import NS_PER_MS
+from vagus.clock import NS_PER_MS, NS_PER_S
 
 __all__ = ["PreparationPace"]
 
@@ -28,11 +28,13 @@ PATIENCE_NS = 100 * NS_PER_MS
 PATIENT_BATCHES = 2
 """The same in batches of the last one's time, where these are shorter."""
 REST = 3
-"""Pause after a preparation, as a multiple of its time, before one may make others late."""
+"""Pause after a preparation that made others late, as a multiple of its time, before one may do so again."""
+MAX_REST_NS = 10 * NS_PER_S
+"""Longest such pause, in case the machine slept during a preparation."""
 SMALL_NS = NS_PER_MS
 """Longest time of all small preparations between two batches."""
 SMALL_SHARE = 20
-"""The same after a long batch: its time, divided by this."""
+"""The same after a long batch: its time, divided by this; at most `PATIENCE_NS`."""
 WINDOW = 5
 """Number of newest preparations whose slowest tells how long the next one takes."""
 
@@ -46,6 +48,8 @@ class PreparationPace:
         self._small_left_ns = SMALL_NS
         self._patience_ns = PATIENCE_NS
         self._rests_until_ns: int | None = None
+        self._room_ns: int | None = None
+        """Time that the preparation chosen last may take without making anybody late; None: any."""
 
     def choose(self, waiting: Mapping[int, bool], room_ns: int | None, now_ns: int) -> int | None:
         """Return the preparation to run now, that of those which waits longest, or None.
@@ -56,9 +60,10 @@ class PreparationPace:
             now_ns: monotonic time.
         """
         self._since_ns = {epoch: self._since_ns.get(epoch, now_ns) for epoch in waiting}
+        self._room_ns = None if room_ns is None else max(room_ns, self._small_left_ns)
         for epoch in sorted(waiting, key=self._since_ns.__getitem__):
             expected_ns = self._expected_ns(is_new=waiting[epoch])
-            is_harmless = room_ns is None or expected_ns <= max(room_ns, self._small_left_ns)
+            is_harmless = self._room_ns is None or expected_ns <= self._room_ns
             if is_harmless or now_ns >= self._forced_ns(epoch):
                 return epoch
         return None
@@ -74,11 +79,12 @@ class PreparationPace:
         self._since_ns.pop(epoch, None)
         self._took_ns[is_new].append(took_ns)
         self._small_left_ns -= took_ns
-        self._rests_until_ns = end_ns + REST * took_ns
+        if self._room_ns is not None and took_ns > self._room_ns:  # others must not put off who waits longest
+            self._rests_until_ns = end_ns + min(REST * took_ns, MAX_REST_NS)
 
     def batch_ran(self, took_ns: int) -> None:
         """Note a batch."""
-        self._small_left_ns = max(took_ns // SMALL_SHARE, SMALL_NS)
+        self._small_left_ns = min(max(took_ns // SMALL_SHARE, SMALL_NS), PATIENCE_NS)
         self._patience_ns = min(PATIENT_BATCHES * took_ns, PATIENCE_NS)
 
     def _expected_ns(self, *, is_new: bool) -> int:
