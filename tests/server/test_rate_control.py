@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
 from vagus.clock import NS_PER_MS, NS_PER_S
-from vagus.server.rate_control import ACTIVE_NS, MAX_INTERVAL_NS, RateControl, ServedRow
+from vagus.server.rate_control import ACTIVE_NS, MAX_INTERVAL_NS, RateControl, ServedRow, obeyed_ns
 
 BATCH_NS = 100 * NS_PER_MS
 ROWS = 4
@@ -161,3 +162,48 @@ def test_a_fast_policy_is_not_overloaded_because_a_thread_was_late() -> None:
         asked = ServedRow("arm", "arm", 1.0, 3 * NS_PER_MS, NS_PER_MS, number * 10 * NS_PER_MS)
         control.note(asked, number * 10 * NS_PER_MS)
     assert not control.is_limiting
+
+
+@pytest.mark.parametrize("paused_s", [2, 5, 600])
+@pytest.mark.parametrize("is_in_batch", [False, True])
+def test_a_server_that_was_stopped_is_not_overloaded(paused_s: int, is_in_batch: bool) -> None:
+    server, paused_ns = Server(arms(10)), paused_s * NS_PER_S
+    server.run(10, waited=0.5)
+    server.now_ns += paused_ns
+    for number in range(10):  # all of them waited for it
+        batch_ns, wait_ns = (paused_ns, 0) if is_in_batch and number < ROWS else (BATCH_NS, paused_ns)
+        server.control.note(
+            ServedRow(f"arm-{number}", f"arm-{number}", 1.0, wait_ns, batch_ns), server.now_ns
+        )
+    for _ in range(100):
+        server.run(0.1, waited=0.5)
+        assert not server.control.is_limiting
+
+
+def test_clients_that_obey_less_than_is_fair_are_not_asked_for_pauses_for_ever() -> None:
+    control, now_ns = RateControl(), 0
+
+    def run(seconds: int, *, waited: float) -> None:
+        nonlocal now_ns
+        for _ in range(seconds):
+            now_ns += NS_PER_S
+            for number in range(200):
+                asked = row(f"arm-{number}", waited=waited, arrived_ns=now_ns)
+                control.note(replace(asked, longest_ns=NS_PER_S), now_ns + number * NS_PER_MS)
+
+    run(30, waited=20)
+    assert control.interval_ms("arm-7") == 1000
+    run(200, waited=0.1)
+    assert not control.is_limiting
+
+
+def test_a_client_may_be_served_twice_at_one_moment_of_a_coarse_clock() -> None:
+    control = RateControl()
+    for now_ns in (0, 0, 2 * ACTIVE_NS):
+        control.note(row("arm", waited=0.1), now_ns)
+
+
+def test_a_robot_obeys_until_its_oldest_action_is_too_old_and_at_least_a_second() -> None:
+    assert obeyed_ns(3.0) == 3 * NS_PER_S
+    assert obeyed_ns(0.001) == NS_PER_S
+    assert obeyed_ns(0.0) == obeyed_ns(1e12) == obeyed_ns(float("inf")) == MAX_INTERVAL_NS

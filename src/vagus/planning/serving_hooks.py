@@ -8,7 +8,7 @@ from vagus.planning.simulated_robot import SimulatedRobot
 from vagus.planning.simulated_server import ServerView
 from vagus.server.admission import predict
 from vagus.server.capacity import RobotDemand
-from vagus.server.rate_control import RateControl, ServedRow
+from vagus.server.rate_control import RateControl, ServedRow, obeyed_ns
 
 __all__ = ["ServingHooks", "simulated_demand"]
 
@@ -66,7 +66,13 @@ class ServingHooks(FleetHooks):
         """Return the shortest time between two requests of a robot, as the server's rate control has it."""
         control = self._controls.setdefault(server.name, RateControl())
         row = ServedRow(
-            robot.name, robot.party, robot.weight, times.wait_ns, times.batch_ns, times.arrived_ns
+            robot.name,
+            robot.party,
+            robot.weight,
+            times.wait_ns,
+            times.batch_ns,
+            times.arrived_ns,
+            obeyed_ns(robot.max_action_age_s),
         )
         control.note(row, now_ns)
         return control.interval_ns(robot.name)

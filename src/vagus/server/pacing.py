@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from vagus.clock import NS_PER_S, Clock
-from vagus.server.rate_control import RateControl, ServedRow
+from vagus.server.rate_control import RateControl, ServedRow, obeyed_ns
 from vagus.server.service_level import Level, ServiceLevels
 from vagus.server.sessions import Session
 from vagus.server.slot import ReadyRequest
@@ -78,6 +78,7 @@ class Pacing:
             wait_ns=max(begin_ns - ready.ready_ns, 0),
             batch_ns=batch_ns,
             arrived_ns=ready.queued.arrived_ns,
+            longest_ns=obeyed_ns(0.0 if session.opening is None else session.opening.asked.max_action_age_s),
         )
         self._control.note(row, now_ns)
         self._tell_limiting()

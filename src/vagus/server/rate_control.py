@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from vagus.clock import NS_PER_MS, NS_PER_S
 
-__all__ = ["RateControl", "ServedRow"]
+__all__ = ["RateControl", "ServedRow", "obeyed_ns"]
 
 PERIOD_NS = NS_PER_S // 2
 """Shortest time between two changes."""
@@ -38,7 +38,20 @@ OBEYED = 0.8
 LOWERED = 0.95
 """Factor of one change downwards: slower than upwards, for it is a trial."""
 MAX_INTERVAL_NS = 60 * NS_PER_S
-"""Longest interval that is asked for. Robots obey much less than this."""
+"""Longest interval that is asked for. Most robots obey less, and are asked for no more than that."""
+LEAST_OBEYED_NS = NS_PER_S
+"""Interval that every robot is taken to obey, so that none passes for one that obeys whatever it does."""
+PAUSED_NS = NS_PER_S
+"""Time without a row after which the server was idle or asleep; what waited then is no overload."""
+PAUSED_BATCHES = 4
+"""The same in batches, where these are long; while clients are asked for pauses, two of these, too."""
+
+
+def obeyed_ns(max_action_age_s: float) -> int:
+    """Return the longest interval that a robot obeys: until its oldest action is too old; 0: not known."""
+    if max_action_age_s <= 0:
+        return MAX_INTERVAL_NS
+    return round(min(max(max_action_age_s * NS_PER_S, LEAST_OBEYED_NS), MAX_INTERVAL_NS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +65,7 @@ class ServedRow:
         wait_ns: time that it was ready and waited for its batch.
         batch_ns: time of its batch in the policy.
         arrived_ns: time at which its request came.
+        longest_ns: longest interval that the client obeys.
     """
 
     client: str
@@ -60,6 +74,7 @@ class ServedRow:
     wait_ns: int
     batch_ns: int
     arrived_ns: int = 0
+    longest_ns: int = MAX_INTERVAL_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +110,10 @@ class RateControl:
     def __init__(self) -> None:
         self._unit_ns = 0.0
         self._period: _Period | None = None
+        self._newest: tuple[int, int] | None = None
+        """Time at which the newest row was noted, and the time of its batch."""
+        self._resumed_ns: int | None = None
+        """Time of the first row after the newest pause; requests from before it say nothing of the load."""
         self._seen: dict[str, ServedRow] = {}
         """Newest row of each active client."""
         self._seen_ns: dict[str, int] = {}
@@ -108,17 +127,18 @@ class RateControl:
 
     def note(self, row: ServedRow, now_ns: int) -> None:
         """Note a row that was served, and change the interval if it is time for it."""
-        is_obeying = self._is_obeying(row)
+        self._note_pause(row, now_ns)
+        is_telling = self._is_obeying(row) and not self._is_from_before(row, now_ns)
         self._see(row, now_ns)
         self._forget(now_ns)
         period = self._period or _Period(now_ns - row.batch_ns)
-        if is_obeying:
+        if is_telling:
             period = period.with_row(row)
         self._period = period
         lasted_ns = now_ns - period.begin_ns
         if lasted_ns < PERIOD_NS or period.rows < LEAST_ROWS:
             return
-        if lasted_ns >= PERIODS * self._unit_ns * self._most_per_weight:
+        if lasted_ns >= PERIODS * self._longest_ns:
             self._change(period, now_ns)
             self._period = _Period(now_ns)
 
@@ -128,11 +148,26 @@ class RateControl:
         if seen is None or not self.is_limiting:
             return 0
         fair_ns = self._unit_ns * self._clients[seen.tenant] / seen.weight
-        return round(min(fair_ns + seen.wait_ns, MAX_INTERVAL_NS))
+        return round(min(fair_ns + seen.wait_ns, seen.longest_ns, MAX_INTERVAL_NS))
 
     def interval_ms(self, client: str) -> float:
         """Return the same in milliseconds."""
         return self.interval_ns(client) / NS_PER_MS
+
+    def _note_pause(self, row: ServedRow, now_ns: int) -> None:
+        """Begin anew after a time in which nothing was served: the server was idle, stopped or asleep."""
+        newest, self._newest = self._newest, (now_ns, row.batch_ns)
+        if newest is None:
+            return
+        last_ns, batch_ns = newest
+        silent_ns = now_ns - last_ns
+        if silent_ns > max(PAUSED_NS, PAUSED_BATCHES * batch_ns) and silent_ns > PERIODS * self._longest_ns:
+            self._period, self._resumed_ns = None, now_ns
+
+    def _is_from_before(self, row: ServedRow, now_ns: int) -> bool:
+        """Whether this request was ready before the server resumed."""
+        ready_ns = now_ns - row.batch_ns - row.wait_ns
+        return self._resumed_ns is not None and ready_ns < self._resumed_ns
 
     def _is_obeying(self, row: ServedRow) -> bool:
         """Whether a client waited as it was asked to; what others wait by their own fault is no overload."""
@@ -153,7 +188,7 @@ class RateControl:
     def _forget(self, now_ns: int) -> None:
         while self._order and now_ns - self._order[0][0] > ACTIVE_NS:
             at_ns, client = self._order.popleft()
-            if self._seen_ns[client] == at_ns:
+            if self._seen_ns.get(client) == at_ns:
                 del self._seen_ns[client]
                 self._drop(self._seen.pop(client).tenant)
 
@@ -172,6 +207,7 @@ class RateControl:
             self._unit_ns = min(raised_ns, MOST_OVER * fair_ns) if self.is_limiting else fair_ns
         elif lateness < IN_TIME:
             self._unit_ns *= LOWERED
+        self._unit_ns = min(self._unit_ns, self._most_unit_ns)
         if self._unit_ns < self._least_ns(period):
             self._unit_ns = 0.0
 
@@ -184,6 +220,24 @@ class RateControl:
     def _least_ns(self, period: _Period) -> float:
         """Return the unit below which no interval concerns anybody: shorter than any answer takes."""
         return period.batch_ns / period.rows / self._most_per_weight
+
+    @property
+    def _most_unit_ns(self) -> float:
+        """Return the unit beyond which no interval becomes longer."""
+        return max(row.longest_ns * row.weight / self._clients[row.tenant] for row in self._seen.values())
+
+    @property
+    def _longest_ns(self) -> float:
+        """Longest interval that a client is asked for, without what it waited; 0: none is asked for one."""
+        if not self.is_limiting:
+            return 0.0
+        return max(
+            (
+                min(self._unit_ns * self._clients[row.tenant] / row.weight, row.longest_ns)
+                for row in self._seen.values()
+            ),
+            default=0.0,
+        )
 
     @property
     def _most_per_weight(self) -> float:
