@@ -139,7 +139,7 @@ def test_a_lie_is_bounded() -> None:
     st.builds(Line, st.floats(0.1, 500), st.floats(0, 100)),
     st.builds(
         asked,
-        rate_hz=st.floats(0.001, 1e12),
+        rate_hz=st.floats(0, 1e12, exclude_min=True),
         buffer_time_s=st.floats(0, 1e12),
         max_action_age_s=st.floats(0, 1e12),
         round_trip_ms=st.floats(0, 1e12),

@@ -98,7 +98,8 @@ class EdgeConfig:
     start_timeout_s: float = 300.0
     """Longest wait for a server that still loads or warms up, in seconds."""
     handshake_timeout_s: float = 2.0
-    """Longest wait for the answer to a session open, in seconds."""
+    """Longest wait for the answer to a session open, in seconds. A robot with a plan waits for half of it at
+    most, and for 0.3 s at least, then it tries again."""
     backoff_initial_s: float = 0.5
     """First pause between attempts to reach a server again, in seconds; it doubles each time."""
     backoff_max_s: float = 10.0

@@ -103,6 +103,7 @@ class PlanView:
         not_before_ns: replies to observations captured up to here would be discarded.
         merges: chunks merged so far.
         gave_up: why the engine stopped for want of a server; "" while it did not.
+        ends_ns: when the plan ends or grows stale, as of the last policy boundary; 0: there is none.
     """
 
     episode: int = 0
@@ -110,6 +111,7 @@ class PlanView:
     not_before_ns: int = -1
     merges: int = 0
     gave_up: str = ""
+    ends_ns: int = 0
 
     @property
     def is_over(self) -> bool:

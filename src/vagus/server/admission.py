@@ -14,6 +14,8 @@ __all__ = ["Admitted", "demand_of", "predict"]
 
 MOST_TIMES_TRAINED = 4.0
 """Largest rate that counts, as a multiple of the trained one: nobody executes a policy faster than that."""
+LEAST_RATE_HZ = 1e-3
+"""Smallest rate that counts; with a smaller one a chunk would last for ever."""
 MAX_ROUND_TRIP_S = 1.0
 TRIED_HORIZONS = 8
 """Number of execute horizons that are tried, evenly spread."""
@@ -55,7 +57,7 @@ def demand_of(asked: OpenMessage, served: Capabilities, *, weight: float = 1.0) 
     horizon = max(served.horizon, 1)
     most_hz = MOST_TIMES_TRAINED * served.rate_hz or asked.rate_hz
     return RobotDemand(
-        rate_hz=min(asked.rate_hz, most_hz),
+        rate_hz=max(min(asked.rate_hz, most_hz), LEAST_RATE_HZ),
         horizon=horizon,
         buffer_s=round(asked.buffer_time_s, ROUNDED_DIGITS),
         execute_horizon=min(max(asked.execute_horizon, 0), horizon),

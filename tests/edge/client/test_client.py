@@ -26,6 +26,7 @@ from vagus.edge.client.client import ClientStatus
 from vagus.errors import (
     ConfigError,
     LinkError,
+    ProtocolError,
     ServerStartingError,
     SessionRefusedError,
     SpecError,
@@ -432,6 +433,28 @@ def test_policy_without_rtc_gets_no_prefix(network: MemoryNetwork, link: MemoryL
     with served(network.link(), policy=StepPolicy(replace(POLICY, rtc=None))), opened(link) as body:
         assert not body.client.contract.uses_rtc
         body.until_merged(2)
+
+
+def test_a_server_that_says_nonsense_does_not_keep_a_robot_from_another_one(
+    network: MemoryNetwork, link: MemoryLink
+) -> None:
+    broken = network.link("broken")
+    for name in ("a", "b", "c"):
+        key = SERVICE.server(name)
+        broken.serve(key.status, lambda query: query.reply(b"\xc1nonsense"))
+        broken.token(key.alive)
+    sound = Script(network, "sound")
+    with opened(link, replace(CONFIG, connect_timeout_s=5.0)) as body:
+        body.until_merged()
+        assert len(sound.opens) == 1
+
+
+def test_of_servers_that_say_nonsense_the_error_tells(network: MemoryNetwork, link: MemoryLink) -> None:
+    broken, key = network.link("broken"), SERVICE.server("a")
+    broken.serve(key.status, lambda query: query.reply(b"\xc1nonsense"))
+    broken.token(key.alive)
+    with make_client(link) as client, pytest.raises(ProtocolError, match="malformed"):
+        client.open()
 
 
 def test_a_server_whose_policy_fails_is_not_begun_with(network: MemoryNetwork, link: MemoryLink) -> None:

@@ -10,6 +10,7 @@ import pytest
 from edge.rig import EPOCH, HORIZON, MS, OTHER, POLICY, SERVER, S, chunk_payload, draft, echo, event_payload
 from vagus.edge.client.inflight import LatencyWindow, Request
 from vagus.edge.client.protocol import (
+    FIRST_PAUSE_NS,
     MAX_PAUSE_NS,
     MAX_TOLD_PAUSE_NS,
     REFUSALS_UNTIL_LOST,
@@ -355,6 +356,34 @@ def test_a_robot_that_is_put_off_asks_again_after_the_pause_and_stays_however_of
     assert "lab-a is above its quota" in talk.protocol.refusals.newest
     assert talk.answer(talk.send()) is not None
     assert talk.turn(merges=1).state is LinkState.STREAMING
+
+
+def test_a_robot_without_a_plan_leaves_a_server_that_only_puts_it_off_for_another_one() -> None:
+    talk = Talk()
+    talk.protocol.has_alternative = True
+    for _ in range(REFUSALS_UNTIL_LOST):
+        assert talk.protocol.session is not None
+        put_off(talk, 200.0)
+        talk.turn(200 * MS, motion=MotionState.FALLBACK)
+    assert talk.protocol.session is None
+    assert talk.protocol.state is LinkState.RECONNECTING
+    assert "put off" in talk.protocol.lost_reason
+
+
+def test_a_robot_that_is_put_off_by_the_only_server_stays() -> None:
+    talk = Talk()
+    for _ in range(3 * REFUSALS_UNTIL_LOST):
+        put_off(talk, 200.0)
+        talk.turn(200 * MS, motion=MotionState.FALLBACK)
+    assert talk.protocol.session == SessionRef(SERVER, EPOCH)
+
+
+@pytest.mark.parametrize("pause_ms", [1e-9, 1.0])
+def test_a_server_that_puts_off_for_no_time_is_not_hammered(pause_ms: float) -> None:
+    talk = Talk()
+    put_off(talk, pause_ms)
+    assert talk.turn(FIRST_PAUSE_NS - 1).ticket == 1
+    assert talk.turn(1).ticket == 2
 
 
 def test_no_server_puts_a_robot_off_for_longer_than_the_bound() -> None:

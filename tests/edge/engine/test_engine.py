@@ -683,6 +683,15 @@ def test_the_first_tick_of_a_fallback_asks_for_nothing(drop: Callable[[Drive], N
         assert drive.take().slack_ns == 0
 
 
+def test_a_worker_sees_when_the_plan_ends() -> None:
+    drive = Drive()
+    drive.begin()
+    ends_ns = drive.engine.plan_view.ends_ns
+    assert drive.now_ns < ends_ns <= drive.now_ns + drive.engine.playback_left_ns
+    drive.engine.reset()
+    assert drive.engine.plan_view.ends_ns == 0
+
+
 def test_a_worker_sees_at_once_that_a_pause_is_over() -> None:
     drive = Drive()
     drive.begin()

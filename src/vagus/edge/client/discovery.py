@@ -90,7 +90,7 @@ class Endpoint:
             patience = Patience(self.edge, begin_ns)
 
             def is_over(error: Setback, now_ns: int) -> bool:
-                if isinstance(error, LinkError):
+                if not isinstance(error, SessionRefusedError):
                     return patience.is_over(error, now_ns)
                 return now_ns - begin_ns >= seconds_to_ns(self._patience_s(error))
 

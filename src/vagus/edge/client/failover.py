@@ -16,7 +16,7 @@ from vagus.transport.keys import ServerKey
 from vagus.transport.link import Sample
 from vagus.types import LinkState, MotionState, RequestDraft
 
-__all__ = ["Failover"]
+__all__ = ["Failover", "open_timeout_s"]
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +24,25 @@ MOVE_PAUSE_NS = 10 * NS_PER_S
 """Shortest time between two moves that a robot begins, whatever it is invited to."""
 MOVE_PATIENCE_NS = 3 * NS_PER_S
 """Time after which a move that was not completed is given up; the robot stays."""
+
+
+LEAST_OPEN_S = 0.3
+"""Shortest wait for the answer to a session open; a server opens one between two batches."""
+
+
+def open_timeout_s(longest_s: float, playback_left_ns: int) -> float:
+    """Return the longest wait for the answer to a session open.
+
+    An answer can be lost. While a plan is played, half of it is left for the next try; after its end there is
+    nothing to lose, and a server that opens slowly gets all the time.
+
+    Args:
+        longest_s: as the settings say.
+        playback_left_ns: time until the plan ends; 0: there is none.
+    """
+    if playback_left_ns <= 0:
+        return longest_s
+    return min(longest_s, max(LEAST_OPEN_S, playback_left_ns / 2 / NS_PER_S))
 
 
 class Failover:
@@ -97,6 +116,7 @@ class Failover:
 
     def _open(self, server: ServerKey, exchange: Exchange) -> None:
         self.presence.move_to(server)
+        left_ns = exchange.engine.plan_view.ends_ns - self._clock.now_ns()
         try:
             session, contract = self._opener.open(
                 server,
@@ -104,10 +124,12 @@ class Failover:
                 instruction=exchange.instruction,
                 contract=exchange.contract,
                 round_trip_ns=exchange.protocol.network_ns,
+                timeout_s=open_timeout_s(self._opener.config.handshake_timeout_s, left_ns),
             )
         except VagusError as error:
             self._failed(exchange, server, error)
             return
+        self._give_up()  # whoever invited the robot to another server serves it no more
         exchange.contract = contract
         exchange.protocol.opened(session, self._clock.now_ns())
         asks = f"; it asks to execute {n} actions of a chunk" if (n := session.least_executed) else ""

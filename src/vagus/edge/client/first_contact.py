@@ -21,7 +21,7 @@ from vagus.edge.client.session import (
     pinned,
 )
 from vagus.edge.config import EdgeConfig
-from vagus.errors import LinkError, ServerStartingError, SessionRefusedError, VagusError
+from vagus.errors import LinkError, ProtocolError, ServerStartingError, SessionRefusedError, VagusError
 from vagus.quoting import quoted
 from vagus.transport.keys import ServerKey, ServiceKey
 from vagus.transport.service_name import ServiceName
@@ -39,8 +39,10 @@ CHOICES = 2
 send everybody who asks at the same moment to the same server."""
 
 ResultT = TypeVar("ResultT")
-Setback: TypeAlias = LinkError | SessionRefusedError
-"""Errors that may end by themselves: no server yet, or no free place."""
+Setback: TypeAlias = LinkError | SessionRefusedError | ProtocolError
+"""Errors that may end by themselves: no server yet, no free place, or one that speaks nonsense while another
+one may not."""
+SETBACKS = (LinkError, SessionRefusedError, ProtocolError)
 
 
 class Patience:
@@ -80,20 +82,20 @@ def keep_trying(
     """Repeat `attempt` until it returns; return its result.
 
     Args:
-        attempt: one try; raises LinkError or SessionRefusedError where another may succeed.
+        attempt: one try; raises a Setback where another may succeed.
         is_over: whether to give up after this error, at this time in nanoseconds.
         patience: tells which server is starting.
         clock: time between the tries.
         stopping: cuts the pauses short.
 
     Raises:
-        LinkError, SessionRefusedError: of the last try.
+        LinkError, SessionRefusedError, ProtocolError: of the last try.
         VagusError: any other error of a try, at once.
     """
     while True:
         try:
             return attempt()
-        except (LinkError, SessionRefusedError) as error:
+        except SETBACKS as error:
             if is_over(error, clock.now_ns()):
                 raise
             if news := patience.news(error):
@@ -150,7 +152,7 @@ class FirstContact:
 
     def _is_final(self, error: Setback) -> bool:
         """Whether another try is useless: not while another server may have the pinned model."""
-        if isinstance(error, LinkError) or error.code in TRANSIENT_REFUSALS:
+        if not isinstance(error, SessionRefusedError) or error.code in TRANSIENT_REFUSALS:
             return False
         is_about_pin = bool(self._config.pin_model) and error.code == EventCode.MODEL_CHANGED.value
         return not is_about_pin or self._replicas.are_all_excluded
@@ -171,7 +173,7 @@ class FirstContact:
                 contract=None,
                 round_trip_ns=self._round_trips_ns.get(server, 0),
             )
-        except (LinkError, SessionRefusedError):
+        except SETBACKS:
             self._replicas.set_back(server, self._clock.now_ns())  # so that the next try asks another
             raise
 
@@ -199,7 +201,7 @@ class FirstContact:
             self._replicas.note_load(server, said.load)
             self._check_pin(server, said)
             _check_working(said)
-        except (LinkError, SessionRefusedError) as error:
+        except SETBACKS as error:
             self._replicas.set_back(server, self._clock.now_ns())  # so that the next try asks another
             return error
         return said

@@ -21,6 +21,9 @@ __all__ = ["Moving", "Opened"]
 
 logger = logging.getLogger(__name__)
 
+OPEN_TIMEOUT_S = 1.0
+"""Longest wait for the answer to a session open: the server of the session may be lost meanwhile, and then
+this one is needed."""
 JOIN_TIMEOUT_S = 5.0
 """Longest wait for the thread at the end; each of its queries has a shorter timeout."""
 
@@ -141,6 +144,7 @@ class Moving:
                 instruction=instruction,
                 contract=contract,
                 round_trip_ns=round_trip_ns,
+                timeout_s=min(OPEN_TIMEOUT_S, self._opener.config.handshake_timeout_s),
             )
         except VagusError as error:
             presence.leave()

@@ -311,9 +311,17 @@ class ClientProtocol:
         self._is_asking = False
 
     def _told_to_pause(self, pause_ms: float, now_ns: int) -> None:
-        """Ask again after the pause, of the same server: it works, and another one would cost more time."""
+        """Ask again after the pause, of the same server: it works, and another one would cost more time.
+
+        A server that only ever puts off is left for another one once there is nothing to play.
+        """
         self._fail("requests_deferred", now_ns)
-        self._ask_at_ns = now_ns + min(round(pause_ms * NS_PER_MS), MAX_TOLD_PAUSE_NS)
+        pause_ns = max(round(pause_ms * NS_PER_MS), FIRST_PAUSE_NS)
+        self._ask_at_ns = now_ns + min(pause_ns, MAX_TOLD_PAUSE_NS)
+        self._refusals += 1
+        is_dry = self._plan.motion is not MotionState.PLAYING
+        if is_dry and self.has_alternative and self._refusals >= REFUSALS_UNTIL_LOST:
+            self.lost(f"{self._refusals} requests in a row put off, the last with {self.refusals.newest}")
 
     def _refused(self, counter: str, now_ns: int, *, is_moving: bool) -> None:
         """Count a refusal; with `is_moving` leave the server after a few."""

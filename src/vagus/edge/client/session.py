@@ -233,6 +233,7 @@ class SessionOpener:
         instruction: str,
         contract: Contract | None,
         round_trip_ns: int = 0,
+        timeout_s: float | None = None,
     ) -> tuple[SessionRef, Contract]:
         """Open a session; return it with its contract.
 
@@ -242,6 +243,7 @@ class SessionOpener:
             instruction: what the robot is to do.
             contract: what the first session agreed on; None for the first.
             round_trip_ns: measured round trip of the network; 0: not known.
+            timeout_s: longest wait for the answer; None: as the settings say.
 
         Raises:
             LinkError: the server is not reachable or does not answer.
@@ -260,7 +262,8 @@ class SessionOpener:
             asked = replace(asked, buffer_time_s=0.0, execute_horizon=0)
         key = server.client(self.identity.name).session
         payload = encode(SessionRequest(open=asked))
-        answers = self._ask(server, key, payload, is_first=contract is None)
+        timeout_s = self.config.handshake_timeout_s if timeout_s is None else timeout_s
+        answers = self._ask(server, key, payload, timeout_s=timeout_s, is_first=contract is None)
         if not answers:
             raise LinkError(f"server {server.server} gave no answer to the session open")
         ack = decode(answers[0], Ack)
@@ -272,9 +275,11 @@ class SessionOpener:
             raise
         return SessionRef(server, ack.epoch, least_executed(ack, agreed)), agreed
 
-    def _ask(self, server: ServerKey, key: str, payload: bytes, *, is_first: bool) -> Sequence[bytes]:
+    def _ask(
+        self, server: ServerKey, key: str, payload: bytes, *, timeout_s: float, is_first: bool
+    ) -> Sequence[bytes]:
         try:
-            return self.link.query(key, payload, timeout_s=self.config.handshake_timeout_s)
+            return self.link.query(key, payload, timeout_s=timeout_s)
         except QueryTimeoutError:
             raise
         except LinkError as error:

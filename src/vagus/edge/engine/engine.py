@@ -48,6 +48,7 @@ class Engine:
         self._is_moving = False
         self._must_reseed = True
         self._playback_left_ns = 0
+        self._ends_ns = 0
         self._settled: tuple[Settled, ...] = ()
         self.counters: Counter[str] = self._playback.counters
         self._gave_up = ""
@@ -228,6 +229,7 @@ class Engine:
         is_boundary = self._playback.is_at_boundary
         if is_boundary:
             self._playback_left_ns = self._playback.playback_left_ns(now_ns)
+            self._ends_ns = now_ns + self._playback_left_ns if self._playback_left_ns else 0
         shortage = self._playback.shortage(now_ns) if self._motion is MotionState.PLAYING else None
         if shortage is not None:
             self._run_out(shortage)
@@ -267,7 +269,7 @@ class Engine:
     def _after_drop(self) -> None:
         self._refill.withdraw()
         self._has_held = False
-        self._playback_left_ns = 0
+        self._playback_left_ns = self._ends_ns = 0
 
     # -- requests ---------------------------------------------------------------------------------------
 
@@ -311,7 +313,12 @@ class Engine:
 
     def _view(self) -> PlanView:
         return PlanView(
-            self._episode, self._motion, self._not_before_ns, self._acceptance.merges, self._gave_up
+            self._episode,
+            self._motion,
+            self._not_before_ns,
+            self._acceptance.merges,
+            self._gave_up,
+            self._ends_ns,
         )
 
     def _publish(self) -> None:
