@@ -26,7 +26,8 @@ class RequestQuota:
     use after that goes to whoever wants more. So a robot that floods takes nothing that another one uses, and
     nothing is left unused.
 
-    In any T seconds, at most `per_s · (T + 2 · BURST_S)` requests are allowed, and two more for each robot.
+    In any T seconds, at most `per_s · (T + 2 · BURST_S)` requests are allowed, one more, and two for each
+    robot that asked in the ten seconds before; in the first T seconds `per_s · (T + BURST_S)` and one.
 
     Args:
         per_s: requests per second of all robots.
@@ -37,8 +38,8 @@ class RequestQuota:
         self._own: dict[str, float] = {}
         """Robot → requests that it has saved."""
         self._asked_ns: dict[str, int] = {}
-        self._over = 0.0
-        """Requests that nobody saved."""
+        self._over = self._most_over
+        """Requests that nobody saved; a new robot has none of its own, for its tenant may make new names."""
         self._filled_ns: int | None = None
 
     def __len__(self) -> int:
@@ -47,7 +48,7 @@ class RequestQuota:
     def take(self, client: str, now_ns: int) -> bool:
         """Use one request of a robot; return False, without a change, if it is above the quota."""
         self._asked_ns[client] = now_ns
-        self._own.setdefault(client, 1.0)
+        self._own.setdefault(client, 0.0)
         self._fill(now_ns)
         if self._own[client] >= 1:
             self._own[client] -= 1
@@ -75,7 +76,11 @@ class RequestQuota:
         for client, saved in self._own.items():
             self._own[client] = min(saved + part, most)
             self._over += max(saved + part - most, 0.0)
-        self._over = min(self._over, max(self._per_s * BURST_S, 1.0))
+        self._over = min(self._over, self._most_over)
+
+    @property
+    def _most_over(self) -> float:
+        return max(self._per_s * BURST_S, 1.0)
 
     def _forget(self, now_ns: int) -> None:
         silent = [client for client, asked_ns in self._asked_ns.items() if now_ns - asked_ns > ACTIVE_NS]

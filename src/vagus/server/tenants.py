@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ MAX_PATTERNS = 4096
 MAX_WEIGHT = 100.0
 MIN_WEIGHT = 0.01
 MAX_SESSIONS = 100_000
+MIN_RATE = 0.001
 MAX_RATE = 1e6
 _NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,63}")
 _SHOWN = 80
@@ -51,10 +51,10 @@ class Tenant:
             )
         check_count(f"{subject}: max_sessions", self.max_sessions, most=MAX_SESSIONS)
         rate = self.max_requests_per_s
-        if rate is not None and not (math.isfinite(rate) and 0 < rate <= MAX_RATE):
+        if rate is not None and not MIN_RATE <= rate <= MAX_RATE:  # also for NaN
             raise ConfigError(
                 f"{subject}: max_requests_per_s",
-                wanted=f"a number above 0, at most {MAX_RATE:g}",
+                wanted=f"a number from {MIN_RATE:g} to {MAX_RATE:g}",
                 got=repr(rate),
             )
 
