@@ -207,3 +207,16 @@ def test_a_robot_obeys_until_its_oldest_action_is_too_old_and_at_least_a_second(
     assert obeyed_ns(3.0) == 3 * NS_PER_S
     assert obeyed_ns(0.001) == NS_PER_S
     assert obeyed_ns(0.0) == obeyed_ns(1e12) == obeyed_ns(float("inf")) == MAX_INTERVAL_NS
+
+
+@pytest.mark.parametrize("idle_s", [0, 60])
+def test_who_is_alone_after_an_overload_is_soon_asked_for_no_pause(idle_s: int) -> None:
+    server = Server(arms(50))
+    server.run(30, waited=3.0)
+    assert server.control.interval_ms("arm-0") > 1000
+    now_ns = server.now_ns + idle_s * NS_PER_S
+    for number in range(60):
+        now_ns += NS_PER_S
+        arrived_ns = (server.served + number) * MAX_INTERVAL_NS
+        server.control.note(row("arm-0", waited=0.0, arrived_ns=arrived_ns), now_ns)
+    assert server.control.interval_ns("arm-0") <= 2 * BATCH_NS

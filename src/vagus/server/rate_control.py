@@ -162,7 +162,7 @@ class RateControl:
         last_ns, batch_ns = newest
         silent_ns = now_ns - last_ns
         if silent_ns > max(PAUSED_NS, PAUSED_BATCHES * batch_ns) and silent_ns > PERIODS * self._longest_ns:
-            self._period, self._resumed_ns = None, now_ns
+            self._period, self._resumed_ns, self._unit_ns = None, now_ns, 0.0
 
     def _is_from_before(self, row: ServedRow, now_ns: int) -> bool:
         """Whether this request was ready before the server resumed."""
@@ -207,7 +207,10 @@ class RateControl:
             self._unit_ns = min(raised_ns, MOST_OVER * fair_ns) if self.is_limiting else fair_ns
         elif lateness < IN_TIME:
             self._unit_ns *= LOWERED
-        self._unit_ns = min(self._unit_ns, self._most_unit_ns)
+        one_by_one_ns = (
+            self._weights * period.batch_ns / period.rows
+        )  # enough for a device that never batches
+        self._unit_ns = min(self._unit_ns, self._most_unit_ns, MOST_OVER * one_by_one_ns)
         if self._unit_ns < self._least_ns(period):
             self._unit_ns = 0.0
 
