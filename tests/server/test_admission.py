@@ -122,11 +122,19 @@ def test_what_a_robot_says_of_itself_becomes_its_demand() -> None:
         horizon=10,
         buffer_s=0.2,
         execute_horizon=4,
-        round_trip_s=0.012,
+        round_trip_s=0.01,
         weight=2.0,
         max_action_age_s=3.0,
     )
     assert demand_of(asked(max_action_age_s=0.0), SERVED).max_action_age_s == math.inf
+
+
+def test_robots_of_one_network_are_equal_and_computed_once() -> None:
+    said = {demand_of(asked(round_trip_ms=ms / 10), SERVED) for ms in range(1001)}
+    assert len(said) == 21
+    assert all(
+        abs(demand_of(asked(round_trip_ms=ms), SERVED).round_trip_s - ms / 1000) < 0.003 for ms in range(1000)
+    )
 
 
 def test_a_lie_is_bounded() -> None:

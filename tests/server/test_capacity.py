@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vagus.server.capacity import RobotDemand, best_batch, forecast, requests_per_s_at
+from vagus.server.capacity import RobotDemand, best_batch, demand_share, forecast, requests_per_s_at
 
 ARM = RobotDemand(rate_hz=20.0, horizon=10, buffer_s=0.2, round_trip_s=0.01)
 """Chunks of half a second."""
@@ -143,3 +144,10 @@ def test_one_more_robot_never_makes_a_delay_shorter(
     more = forecast(latency, [robot] * (count + 1), max_batch=max_batch)
     assert more.delay_s >= few.delay_s * (1 - 1e-6)
     assert more.demand >= few.demand
+
+
+def test_a_fleet_is_the_same_one_by_one_and_by_kind() -> None:
+    one_by_one = [ARM, replace(ARM, rate_hz=10.0), ARM, ARM]
+    by_kind = Counter(one_by_one)
+    assert forecast(L40S, one_by_one, max_batch=5) == forecast(L40S, by_kind, max_batch=5)
+    assert demand_share(L40S, one_by_one, max_batch=5) == demand_share(L40S, by_kind, max_batch=5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ MAX_ROUND_TRIP_S = 1.0
 TRIED_HORIZONS = 8
 """Number of execute horizons that are tried, evenly spread."""
 ROUNDED_DIGITS = 3
+ROUND_TRIP_STEP_S = 0.005
+"""Round trips are rounded to this: robots of one network are equal then, and computed once."""
 
 PAUSES = (
     "load: this server has many robots; those that request chunks more often than they must will be asked to "
@@ -61,10 +64,14 @@ def demand_of(asked: OpenMessage, served: Capabilities, *, weight: float = 1.0) 
         horizon=horizon,
         buffer_s=round(asked.buffer_time_s, ROUNDED_DIGITS),
         execute_horizon=min(max(asked.execute_horizon, 0), horizon),
-        round_trip_s=round(min(asked.round_trip_ms / 1000, MAX_ROUND_TRIP_S), ROUNDED_DIGITS),
+        round_trip_s=_rounded_s(min(asked.round_trip_ms / 1000, MAX_ROUND_TRIP_S)),
         weight=weight,
         max_action_age_s=asked.max_action_age_s or math.inf,
     )
+
+
+def _rounded_s(round_trip_s: float) -> float:
+    return round(round(round_trip_s / ROUND_TRIP_STEP_S) * ROUND_TRIP_STEP_S, ROUNDED_DIGITS)
 
 
 def predict(
@@ -95,9 +102,10 @@ def predict(
     Raises:
         SessionRefusedError: the device cannot bear it.
     """
+    fleet = Counter(robots)
 
     def with_horizon(horizon: int) -> FleetForecast:
-        return forecast(latency, [*robots, asking.agreed(horizon)], max_batch=max_batch)
+        return forecast(latency, fleet + Counter([asking.agreed(horizon)]), max_batch=max_batch)
 
     as_it_is = with_horizon(0)
     if _is_bearable(as_it_is, max_starved_share):

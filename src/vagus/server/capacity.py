@@ -10,12 +10,13 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 __all__ = [
     "BatchLatency",
     "FleetForecast",
     "RobotDemand",
+    "Robots",
     "best_batch",
     "demand_share",
     "forecast",
@@ -25,7 +26,10 @@ __all__ = [
 ROUNDING_STEPS = 1e-6
 """Part of a step that is noise of floating point."""
 MAX_HALVINGS = 40
-"""Halvings of the interval that holds the delay at the server: then it is known to nanoseconds."""
+"""Most halvings of the interval that holds the delay at the server."""
+RESOLUTION_S = 1e-7
+"""Length of this interval that is short enough. All robots of a lost server open sessions at once, and each
+open computes the delay several times."""
 MAX_DELAY_S = 1e4
 """Longest delay at the server that is looked for."""
 
@@ -123,6 +127,10 @@ class RobotDemand:
         return max(own_s, agreed_s)
 
 
+Robots: TypeAlias = Sequence[RobotDemand] | Mapping[RobotDemand, int]
+"""Robots of a fleet, one by one, or how many there are of each kind."""
+
+
 @dataclass(frozen=True, slots=True)
 class FleetForecast:
     """What becomes of some robots on one device.
@@ -167,7 +175,7 @@ def best_batch(latency: BatchLatency, *, max_batch: int, longest_s: float = math
     return max(sizes, key=lambda size: (requests_per_s_at(latency, size), -size))
 
 
-def demand_share(latency: BatchLatency, robots: Sequence[RobotDemand], *, max_batch: int) -> float:
+def demand_share(latency: BatchLatency, robots: Robots, *, max_batch: int) -> float:
     """Return the share of the device that these robots would use if nobody waited for others.
 
     Args:
@@ -175,11 +183,12 @@ def demand_share(latency: BatchLatency, robots: Sequence[RobotDemand], *, max_ba
         robots: all robots that the device serves.
         max_batch: largest batch.
     """
-    device = _Device(latency, max_batch, count=len(robots))
-    return _requests_per_s(Counter(robots), device.seconds[1]) / device.most_per_s
+    fleet = Counter(robots)
+    device = _Device(latency, max_batch, count=fleet.total())
+    return _requests_per_s(fleet, device.seconds[1]) / device.most_per_s
 
 
-def forecast(latency: BatchLatency, robots: Sequence[RobotDemand], *, max_batch: int) -> FleetForecast:
+def forecast(latency: BatchLatency, robots: Robots, *, max_batch: int) -> FleetForecast:
     """Return what becomes of these robots on one device.
 
     Args:
@@ -187,10 +196,10 @@ def forecast(latency: BatchLatency, robots: Sequence[RobotDemand], *, max_batch:
         robots: all robots that the device serves.
         max_batch: largest batch.
     """
-    device = _Device(latency, max_batch, count=len(robots))
-    if not robots:
-        return FleetForecast(0.0, 0.0, 0.0, 1.0, 0.0, device.seconds[1], 0.0, 0.0)
     fleet = Counter(robots)
+    device = _Device(latency, max_batch, count=fleet.total())
+    if not fleet:
+        return FleetForecast(0.0, 0.0, 0.0, 1.0, 0.0, device.seconds[1], 0.0, 0.0)
     delay_s = device.delay_s(fleet)
     rate = _requests_per_s(fleet, delay_s)
     batch, busy = device.batch_at(rate)
@@ -198,7 +207,7 @@ def forecast(latency: BatchLatency, robots: Sequence[RobotDemand], *, max_batch:
     alone = {robot: device.starved_alone(robot) for robot in fleet}
     return FleetForecast(
         requests_per_s=rate,
-        demand=demand_share(latency, robots, max_batch=max_batch),
+        demand=demand_share(latency, fleet, max_batch=max_batch),
         least_demand=_requests_per_s(_patient(fleet), device.seconds[1]) / device.most_per_s,
         batch=batch,
         busy=busy,
@@ -250,8 +259,12 @@ class _Device:
 
         With more delay they ask less often and the device needs less, so there is one such delay.
         """
-        low, high = 0.0, MAX_DELAY_S
+        low, high = 0.0, min(max(self.seconds[1], RESOLUTION_S), MAX_DELAY_S)
+        while high < MAX_DELAY_S and self._needed_s(_requests_per_s(fleet, high)) > high:
+            low, high = high, min(2 * high, MAX_DELAY_S)
         for _ in range(MAX_HALVINGS):
+            if high - low <= RESOLUTION_S:
+                break
             middle = (low + high) / 2
             if self._needed_s(_requests_per_s(fleet, middle)) > middle:
                 low = middle
