@@ -34,7 +34,7 @@ def test_a_table_is_typed_in_any_order() -> None:
         (["1:1e99"], "milliseconds from"),
         (["1:30", "2:25"], "30 ms for 1, 25 ms for 2"),
         (["1:30", "4:50"], "a gap from 1 to 4"),
-        (["1:30", "2:40", "8:90"], "a size from 3 to 4 after 2"),
+        (["1:30", "2:40", "8:90"], "next size after 2 to be at most 4"),
     ],
 )
 def test_a_table_that_no_device_has_is_refused(entries: list[str], told: str) -> None:

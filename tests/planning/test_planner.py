@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vagus.planning.planner import Device, Limit, Trial, capacity_of, dealt, devices_for, hand_of
+from vagus.planning.planner import Device, Limit, Trial, capacity_of, dealt, devices_for, hand_of, remembered
 from vagus.planning.robot_kinds import RobotKind
 from vagus.server.capacity import RobotDemand
 
@@ -64,6 +64,36 @@ def test_each_number_is_tried_once() -> None:
 
     assert capacity_of(DEVICE, [RobotKind(1, SLOW)], Limit(0.01, engine)).robots == 17
     assert len(tried) == len(set(tried)) <= 14
+
+
+def test_the_search_begins_where_the_decoders_end() -> None:
+    tried: list[int] = []
+    inner = carries(math.inf)
+
+    def engine(device: Device, kinds: Sequence[RobotKind]) -> Trial:
+        tried.append(sum(kind.count for kind in kinds))
+        return inner.engine(device, kinds)
+
+    capacity_of(replace(DEVICE, requests_per_s=2.0), [RobotKind(1, SLOW)], Limit(0.01, engine))
+    assert tried[0] <= 10  # the device alone would carry hundreds, and those take long to simulate
+
+
+def test_the_same_robots_on_the_same_device_are_tried_once() -> None:
+    tried: list[float] = []
+    inner = carries(math.inf)
+
+    def engine(device: Device, kinds: Sequence[RobotKind]) -> Trial:
+        tried.append(device.ms(1))
+        return inner.engine(device, kinds)
+
+    twice = remembered(engine)
+    robots = (RobotKind(3, SLOW),)
+    for device in (DEVICE, replace(DEVICE, requests_per_s=9.0, max_robots=4), DEVICE.faster(2.0)):
+        twice(device, robots)
+    assert tried == [10.0, 5.0]
+    twice(replace(DEVICE, max_batch=1), robots)
+    twice(DEVICE, (RobotKind(3, FAST),))
+    assert tried == [10.0, 5.0, 10.0, 10.0]
 
 
 mixes = st.lists(st.integers(1, 60), min_size=1, max_size=4).map(

@@ -61,6 +61,14 @@ def test_a_robot_that_would_make_others_starve_is_refused_with_load_and_reason()
     assert refused.value.code == "overloaded"
     assert "wanted: at most 1 %" in refused.value.reason
     assert "another replica" in refused.value.reason
+    assert "buffer" not in refused.value.reason  # a longer one would make them ask more often
+
+
+def test_robots_that_only_wait_too_long_are_told_to_keep_a_longer_buffer() -> None:
+    short = RobotDemand(rate_hz=20.0, horizon=50, buffer_s=0.25)
+    with pytest.raises(SessionRefusedError, match="or raise buffer_time_s at the robots") as refused:
+        answer([short] * 8, short, Line(200.0, 1.0), max_batch=1)
+    assert "would be asked for" in refused.value.reason
 
 
 def test_a_robot_that_asks_more_often_than_it_must_is_asked_to_wait() -> None:

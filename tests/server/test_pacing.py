@@ -79,7 +79,8 @@ def test_a_level_that_is_missed_is_told_at_most_once_a_minute(caplog: pytest.Log
         for _ in range(550):
             served.batch(waited_ms=0, fared=Fared(8, 2, 1500 * NS_PER_MS))
     assert [record.message for record in caplog.records] == [
-        "robots had no action for 20.0 % of the last minute, and the oldest 1 % of their actions had 1.50 s; "
+        "robots had no action for 20.0 % of the last minute, and the oldest 1 % of their actions "
+        "were 1.50 s old or more; "
         "wanted: at most 1.0 % and 1.00 s"
     ]
     level = served.pacing.level

@@ -20,7 +20,7 @@ from vagus.cli.plan_source import DeviceProfile, profile_from_file, profile_from
 from vagus.edge.config import EdgeConfig
 from vagus.errors import ConfigError
 from vagus.planning.fleet_plan import Asked, check_slo, curves_of, plan_of
-from vagus.planning.planner import Device, Limit
+from vagus.planning.planner import Device, Limit, remembered
 from vagus.planning.robot_kinds import RobotKind, check_demand, typed_kinds
 from vagus.planning.trial import ASSUMPTIONS, simulated
 from vagus.server.capacity import RobotDemand
@@ -93,8 +93,12 @@ class PlanCommand:
         profile = self._profile()
         device = self._device(profile)
         kinds = self._kinds(profile)
-        limit = Limit(self.slo_starved_share, simulated)
+        limit = Limit(self.slo_starved_share, remembered(simulated))
         asked = Asked(profile.source, kinds, is_fleet=bool(self.robots), max_sessions=profile.max_sessions)
+        say(
+            "simulating; a fast policy, which carries many robots, takes a minute or two",
+            console(stderr=True),
+        )
         plan = plan_of(device, asked, limit, (*profile.assumptions, *ASSUMPTIONS))
         screen = console()
         if self.json:

@@ -88,7 +88,7 @@ def _cells(row: BatchRow) -> tuple[str, ...]:
         _share(row.starved_share_beyond),
         "" if row.busy is None else f"{row.busy:.0%}",
         "" if row.mean_batch is None else f"{row.mean_batch:.1f}",
-        row.limited_by,
+        "not reached" if row.limited_by == "sessions" else row.limited_by,
     )
 
 

@@ -81,9 +81,9 @@ def check_table(table: Mapping[int, float], *, setting: str) -> None:
         if larger > 2 * size:
             raise ConfigError(
                 setting,
-                wanted=f"a size from {size + 1} to {2 * size} after {size}",
+                wanted=f"the next size after {size} to be at most {2 * size}",
                 got=f"a gap from {size} to {larger}",
-                fix="measure a size between: at most double the one before",
+                fix=f"measure size {2 * size}, too",
             )
 
 

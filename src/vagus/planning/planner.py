@@ -11,7 +11,18 @@ from typing import TypeAlias
 from vagus.planning.robot_kinds import MAX_ROBOTS, RobotKind
 from vagus.server.capacity import best_batch, requests_per_s_at
 
-__all__ = ["Capacity", "Device", "Engine", "Limit", "Trial", "capacity_of", "dealt", "devices_for", "hand_of"]
+__all__ = [
+    "Capacity",
+    "Device",
+    "Engine",
+    "Limit",
+    "Trial",
+    "capacity_of",
+    "dealt",
+    "devices_for",
+    "hand_of",
+    "remembered",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +85,19 @@ FIRST_STEP = 0.1
 
 Engine: TypeAlias = Callable[[Device, Sequence[RobotKind]], Trial]
 """Function that tells what becomes of some robots on one device."""
+
+
+def remembered(engine: Engine) -> Engine:
+    """Return an engine that tries the same robots on the same device once; what decodes does not count."""
+    trials: dict[tuple[object, ...], Trial] = {}
+
+    def tried(device: Device, kinds: Sequence[RobotKind]) -> Trial:
+        key = (tuple(sorted(device.table.items())), device.max_batch, tuple(kinds))
+        if key not in trials:
+            trials[key] = engine(device, kinds)
+        return trials[key]
+
+    return tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +196,13 @@ class _Search:
         return low
 
     def _guess(self) -> int:
-        """Return about how many robots keep the device busy, alone and with full batches."""
+        """Return about how many robots keep the device, alone and with full batches, or the decoders busy."""
         device, total = self._device, sum(kind.count for kind in self._mix)
         batch = best_batch(device, max_batch=device.max_batch)
         batch_s = device.ms(batch) / 1000
         asked_per_s = sum(kind.count / kind.demand.interval_s(batch_s) for kind in self._mix) / total
-        return round(GUESSED_BUSY * requests_per_s_at(device, batch) / asked_per_s)
+        answered_per_s = min(GUESSED_BUSY * requests_per_s_at(device, batch), device.requests_per_s)
+        return round(answered_per_s / asked_per_s)
 
 
 def capacity_of(device: Device, mix: Sequence[RobotKind], limit: Limit) -> Capacity:

@@ -163,6 +163,12 @@ def _why(then: FleetForecast, max_starved_share: float) -> str:
     return (
         f"load: with this robot {_percent(then.demand)} of the device would be asked for, and robots would "
         f"wait for others, without an action, for {_percent(then.starved_by_others)} of the time; wanted: at "
-        f"most {_percent(max_starved_share)}; ask another replica, start one more `vagus serve`, or raise "
-        "buffer_time_s at the robots (slo_starved_share and admission at the server say what is refused)"
+        f"most {_percent(max_starved_share)}; {_remedy(then)} "
+        "(slo_starved_share and admission at the server say what is refused)"
     )
+
+
+def _remedy(then: FleetForecast) -> str:
+    if then.demand > 1:  # a longer buffer would make the robots ask more often
+        return "ask another replica, or start one more `vagus serve`"
+    return "ask another replica, start one more `vagus serve`, or raise buffer_time_s at the robots"

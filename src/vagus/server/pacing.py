@@ -135,7 +135,7 @@ class Pacing:
         for tenant, level in sorted(missed.items()):
             logger.warning(
                 "robots%s had no action for %.1f %% of the last minute, and the oldest 1 %% of their actions "
-                "had %.2f s; wanted: at most %.1f %% and %.2f s",
+                "were %.2f s old or more; wanted: at most %.1f %% and %.2f s",
                 f" of {tenant}" if tenant else "",
                 100 * level.starved_share,
                 level.age_p99_s,
