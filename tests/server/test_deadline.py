@@ -136,6 +136,16 @@ def test_who_used_more_than_the_mean_of_an_overloaded_device_goes_after_the_othe
     assert 1 in chosen(same_as_others, *crowd(12, share=0.1), max_batch=3)
 
 
+def test_equal_tenants_differ_by_a_row_and_more_than_that_shortens_no_slack() -> None:
+    """Who used more than others is not ahead of them by saying that its plan ends now."""
+    row_s = 0.0422
+    others = [candidate(epoch, 300, share=0.1) for epoch in range(2, 40)]
+    a_turn_ahead = candidate(1, 0, share=0.1 + 0.5 * row_s)
+    assert 1 in chosen(a_turn_ahead, *others, max_batch=3)
+    far_ahead = candidate(1, 0, share=0.1 + 3 * row_s)
+    assert 1 not in chosen(far_ahead, *others, max_batch=3)
+
+
 def fleet(
     count: int, *, said_slack_s: float | None = None, said_rate_hz: float | None = None
 ) -> list[SimulatedRobot]:

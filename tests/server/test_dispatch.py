@@ -188,6 +188,40 @@ def test_a_batch_is_charged_to_its_rows_in_equal_parts_and_a_boundary_to_its_rob
     assert used == {1: pytest.approx(0.2, rel=0.2), 2: pytest.approx(0.5, rel=0.2)}
 
 
+def charged(desk: Desk, watching: Watching, *robots: Slot[None]) -> dict[int, float]:
+    """Return what each robot has used of the device, in seconds."""
+    for robot in robots:
+        desk.ask(robot)
+    desk.epochs()
+    return {candidate.epoch: candidate.share for candidate in watching.asked[-1]}
+
+
+def test_a_batch_that_is_slow_by_chance_is_nobodys_debt() -> None:
+    """A robot with luck could claim to be urgent until it has used as much as those without."""
+    scheduler = Watching()
+    desk = Desk(scheduler)
+    lucky, unlucky = (desk.robot(epoch) for epoch in (1, 2))
+    for number in range(30):
+        for robot in (lucky, unlucky):
+            is_unlucky = robot is unlucky and number % 5 == 0
+            desk.run([(robot, desk.ask(robot))], took_ms=100 if is_unlucky else 10)
+    used = charged(desk, scheduler, lucky, unlucky)
+    assert used[2] == pytest.approx(used[1], rel=0.05)
+
+
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_a_robot_whose_batches_are_slow_as_a_rule_is_charged_what_they_take(*, is_complete: bool) -> None:
+    scheduler = Watching()
+    desk = Desk(scheduler)
+    fast, slow = [desk.robot(epoch) for epoch in (1, 2, 3)], desk.robot(4)
+    for _ in range(20):
+        for robot in fast:
+            desk.run([(robot, desk.ask(robot))], took_ms=10)
+        desk.run([(slow, desk.ask(slow))], took_ms=100, is_complete=is_complete)
+    used = charged(desk, scheduler, *fast, slow)
+    assert used[4] == pytest.approx(10 * used[1], rel=0.3)
+
+
 def test_the_robots_of_a_tenant_have_one_share_which_its_weight_divides() -> None:
     scheduler = Watching()
     desk = Desk(scheduler)

@@ -10,11 +10,11 @@ from vagus.server.scheduler import SCHEDULERS
 
 ROBOTS = 8
 BATCH = 2
-ENOUGH = 50
-"""Servings of each robot, if all are served equally often."""
+ENOUGH = 100
+"""Servings of each robot, if all are served equally often, from the moment that all have begun."""
 HONEST: Changes = {"slack_ms": 60.0}
-MOST_GAINED = 1.25
-"""Until its share tells, a liar is served a few times too often; of fifty servings that is a tenth."""
+MOST_GAINED = 1.1
+"""Until its share tells, a liar is served once or twice too often."""
 LIES: dict[str, Changes] = {
     "its plan ended long ago": {"slack_ms": -1e9},
     "its plan ends now": {"slack_ms": 0.0},
@@ -57,8 +57,10 @@ def servings_with(config: ServeConfig, lie: Changes, *, opened: Changes | None =
             askers.append(Asker(client, number, changes=HONEST if number else lie))
         for asker in askers:
             asker.start()
-        wait_until(lambda: sum(asker.replies for asker in askers) >= ENOUGH * ROBOTS)
-        servings = [asker.replies for asker in askers]
+        wait_until(lambda: all(asker.replies > 1 for asker in askers))
+        begun = [asker.replies for asker in askers]
+        wait_until(lambda: sum(asker.replies for asker in askers) >= sum(begun) + ENOUGH * ROBOTS)
+        servings = [asker.replies - before for asker, before in zip(askers, begun, strict=True)]
         for asker in askers:
             asker.is_asking = False
         assert [asker.faults for asker in askers] == [[]] * ROBOTS

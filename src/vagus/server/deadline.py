@@ -41,9 +41,12 @@ QUICK_MS = 5.0
 """Where all that wait are served in this time, they are served in turn: to choose would take as long."""
 MAX_WAITS = 6
 """Expected requests that are considered to be waited for."""
+EQUAL_ROWS = 1
+"""Rows of the best batch by which a tenant may be above the mean and still count as one that is not."""
 ROUNDS_SEEN = 4
 """Largest batches that are looked at; what is further behind changes no choice."""
 TIE = 1e-9
+MS_PER_S = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +134,16 @@ class _Device:
     def _due_ns(self, candidate: Candidate) -> int:
         """Return when the answer is due; later than it says, if its tenant used more than the mean.
 
-        Where there is enough for all, who uses more may need more: its slack is no shorter than others' then.
+        Equal tenants differ by the rows whose turn it was; beyond that, whoever used more may need more, but
+        its slack is no shorter than others'. Where there is not enough for all, it is due by as much later.
         """
         excess_s = candidate.share - self.mean_share
         if excess_s <= 0:
             return candidate.due_ns
-        due_ns = max(candidate.due_ns, candidate.ready_ns + self.typical_slack_ns)
-        return due_ns + round(excess_s * NS_PER_S) if self.price else due_ns
+        due_ns = candidate.due_ns
+        if excess_s * candidate.weight > EQUAL_ROWS * self.row_ms / MS_PER_S:
+            due_ns = max(due_ns, candidate.ready_ns + self.typical_slack_ns)
+        return max(due_ns, candidate.ready_ns) + round(excess_s * NS_PER_S) if self.price else due_ns
 
 
 def deadline(

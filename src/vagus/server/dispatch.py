@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import median_low
 from typing import Generic, TypeAlias, TypeVar
 
 from vagus.clock import NS_PER_MS
@@ -22,6 +23,8 @@ SessionT = TypeVar("SessionT")
 
 LEAST_WAIT_NS = NS_PER_MS
 """Shortest wait that a scheduler can ask for; a shorter one would call it without a pause."""
+SLOW = 2.0
+"""Factor above what such batches take from which on the batches of a session are slow, and not by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +105,16 @@ class Dispatcher(Generic[SessionT]):
 
     def ran(self, batch: BatchRows[SessionT], run: BatchRun, now_ns: int) -> None:
         """Note the time of a batch: for the predictions, and for the share of each tenant."""
+        key = batch[0][1].batch_key
         for call in run.calls:
             if call.is_complete:
-                self._profile.note(call.rows, call.took_ms, batch[0][1].batch_key)
+                self._profile.note(call.rows, call.took_ms, key)
         self._pace.batch_ran(run.inference_ns)
+        usual_ms = self._profile.ms(len(batch), key)
         for slot, _ in batch:
             self._candidates.answered(slot.session.epoch, now_ns)
-            self._candidates.charge(slot.session, run.inference_ns // len(batch), now_ns)
+            cost_ns = _cost_ns(slot, run, usual_ms)
+            self._candidates.charge(slot.session, cost_ns // len(batch), now_ns)
 
     def _batch_or_wait(self, ready: ReadyRows[SessionT], now_ns: int) -> BatchRows[SessionT] | Wait:
         """Ask the scheduler, unless it said to wait and nothing has changed since."""
@@ -136,6 +142,21 @@ class Dispatcher(Generic[SessionT]):
             return None
         batch_ms = self._profile.ms(min(len(ready), self._max_batch))
         return min(request.due_ns for _, request in ready.values()) - now_ns - round(batch_ms * NS_PER_MS)
+
+
+def _cost_ns(slot: Slot[SessionT], run: BatchRun, usual_ms: float) -> int:
+    """Return what a batch cost, as far as a session in it is to blame.
+
+    A batch that was slow by chance costs its robots what such batches take: otherwise whoever had luck could
+    claim to be urgent until it has used as much as the unlucky. Robots whose batches are slow as a rule, and
+    those in a batch in which something failed, are charged what they took.
+    """
+    if usual_ms <= 0 or not all(call.is_complete for call in run.calls):
+        return run.inference_ns
+    usual_ns = usual_ms * NS_PER_MS
+    slot.slowness.append(run.inference_ns / usual_ns)
+    slowness = median_low(slot.slowness)
+    return round(usual_ns * (slowness if slowness >= SLOW else 1.0))
 
 
 def _preparation(slot: Slot[SessionT]) -> Preparation[SessionT] | None:

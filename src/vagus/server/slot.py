@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeAlias, TypeVar
@@ -18,6 +19,9 @@ __all__ = ["BatchRows", "EpisodeState", "PendingReset", "ReadyRequest", "Slot", 
 
 MAX_SLACK_MS = 60_000.0
 """Longest time after its arrival at which a request is due, whatever its robot says."""
+
+BATCHES_SEEN = 7
+"""Batches of a session whose slowness is known."""
 
 MS_PER_S = 1000
 
@@ -126,6 +130,7 @@ class Slot(Generic[SessionT]):
         reset: boundary that the policy thread must apply, the newest.
         is_closed: the session is over; nothing is published any more.
         episode_state: the policy's state for this robot; the policy thread alone uses it.
+        slowness: times of its newest batches, each divided by what such a batch takes.
     """
 
     session: Session
@@ -138,6 +143,7 @@ class Slot(Generic[SessionT]):
     reset: PendingReset | None = None
     is_closed: bool = False
     episode_state: EpisodeState[SessionT] | None = None
+    slowness: deque[float] = field(default_factory=lambda: deque(maxlen=BATCHES_SEEN))
 
 
 BatchRows: TypeAlias = Sequence[tuple[Slot[SessionT], ReadyRequest]]
