@@ -6,12 +6,15 @@ import pytest
 
 from server.raw_client import Asker, Changes, CountingPolicy, serving, wait_until
 from vagus.server.config import ServeConfig
+from vagus.server.deadline import QUICK_MS
 from vagus.server.scheduler import SCHEDULERS
 
 ROBOTS = 8
 BATCH = 2
-ENOUGH = 100
+ENOUGH = 60
 """Servings of each robot, if all are served equally often, from the moment that all have begun."""
+WORK_S = 0.003
+"""Time of a batch: what waits takes longer than what is served in turn whatever it says."""
 HONEST: Changes = {"slack_ms": 60.0}
 MOST_GAINED = 1.1
 """Until its share tells, a liar is served once or twice too often."""
@@ -22,6 +25,10 @@ LIES: dict[str, Changes] = {
     "its network takes for ever": {"slack_ms": 60.0, "network_ms": 1e9},
     "its network takes less than nothing": {"slack_ms": 60.0, "network_ms": -1e9},
 }
+
+
+def test_what_waits_takes_longer_than_what_is_served_in_turn() -> None:
+    assert ROBOTS / BATCH * WORK_S * 1000 > 2 * QUICK_MS
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
@@ -48,7 +55,7 @@ def test_a_robot_that_lies_about_its_rate_is_served_no_oftener_than_the_honest(
 def servings_with(config: ServeConfig, lie: Changes, *, opened: Changes | None = None) -> list[int]:
     """Return how often each robot was answered, the liar first; all ask again in the moment of an answer."""
     policy = CountingPolicy()
-    policy.work_s = 0.001
+    policy.work_s = WORK_S
     with serving(config, policy) as stand:
         askers = []
         for number in range(ROBOTS):
