@@ -10,6 +10,7 @@ import pytest
 
 from vagus.clock import NS_PER_MS, NS_PER_S
 from vagus.server.batch_profile import BatchProfile
+from vagus.server.deadline import deadline
 from vagus.server.decision import Fault
 from vagus.server.dispatch import LEAST_WAIT_NS, Dispatcher, Preparation, Work
 from vagus.server.executor import BatchRun, PolicyCall
@@ -186,6 +187,32 @@ def test_a_batch_is_charged_to_its_rows_in_equal_parts_and_a_boundary_to_its_rob
     desk.epochs()
     used = {candidate.epoch: candidate.share for candidate in scheduler.asked[-1]}
     assert used == {1: pytest.approx(0.2, rel=0.2), 2: pytest.approx(0.5, rel=0.2)}
+
+
+def test_who_asks_again_and_again_keeps_its_place_among_those_who_waited_too_long() -> None:
+    """A robot gives up a request after its timeout and asks anew; twelve others are worth more always."""
+    desk = Desk(deadline, max_batch=2)
+    poor = desk.robot(1, tenant=Tenant(name="poor", weight=0.01))
+    rich = [desk.robot(epoch, tenant=Tenant(name=f"rich-{epoch}", weight=10.0)) for epoch in range(2, 14)]
+    for robot in (poor, *rich):
+        desk.ask(robot)
+    asked_ns, served = 0, []
+    while desk.now_ns < 10 * NS_PER_S:
+        if desk.now_ns - asked_ns > 400 * MS:
+            asked_ns = desk.now_ns
+            desk.ask(poor)
+        work = desk.next()
+        assert not isinstance(work, Preparation)
+        if isinstance(work, Wait):
+            assert work.until_ns is not None
+            desk.now_ns = work.until_ns
+            continue
+        served.append([slot.session.epoch for slot, _ in work])
+        desk.run(work, took_ms=60)
+        for slot, _ in work:
+            desk.ask(slot)
+    assert 3 <= sum(1 in epochs for epochs in served) < len(served) / 13
+    assert poor.waits_since_ns is not None
 
 
 def charged(desk: Desk, watching: Watching, *robots: Slot[None]) -> dict[int, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vagus.clock import NS_PER_MS, NS_PER_S, seconds_to_ns
 from vagus.planning.network_law import NormalDraws
@@ -197,9 +197,11 @@ class ServerRun:
         if self.running and any(row.request.robot == request.robot for row in self.running.rows):
             self._mailbox[request.robot] = request
         else:
-            self._ready[request.robot] = Arrived(request, self._candidate(request, now_ns))
+            waiting = self._ready.get(request.robot)
+            since_ns = now_ns if waiting is None else waiting.candidate.waiting_from_ns
+            self._ready[request.robot] = Arrived(request, self._candidate(request, now_ns, since_ns))
 
-    def _candidate(self, request: FleetRequest, now_ns: int) -> Candidate:
+    def _candidate(self, request: FleetRequest, now_ns: int, since_ns: int) -> Candidate:
         robot = self._robots[request.robot]
         slack_ns = request.slack_ns
         if robot.said_slack_s is not None:
@@ -215,6 +217,7 @@ class ServerRun:
             weight=robot.weight,
             rate_hz=rate_hz,
             gain_s=self._gain_s(robot, request),
+            waits_since_ns=since_ns,
         )
 
     def _gain_s(self, robot: SimulatedRobot, request: FleetRequest) -> float:
@@ -285,16 +288,4 @@ class ServerRun:
         return float(seconds * 0.5 ** ((now_ns - at_ns) / SHARE_HALF_LIFE_NS))
 
     def _with_share(self, candidate: Candidate, now_ns: int) -> Candidate:
-        share = self._share(candidate.tenant, now_ns)
-        return Candidate(
-            candidate.epoch,
-            candidate.last_served,
-            candidate.ready_ns,
-            candidate.due_ns,
-            candidate.batch_key,
-            candidate.tenant,
-            candidate.weight,
-            share,
-            candidate.rate_hz,
-            candidate.gain_s,
-        )
+        return replace(candidate, share=self._share(candidate.tenant, now_ns))

@@ -92,6 +92,7 @@ class Candidates(Generic[SessionT]):
             share=share,
             rate_hz=slot.terms.rate_hz,
             gain_s=request.gain_s,
+            waits_since_ns=slot.waits_since_ns,
         )
 
 

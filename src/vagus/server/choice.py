@@ -30,6 +30,7 @@ class Candidate:
         rate_hz: actions that the robot commands per second; 0: not known.
         gain_s: time that the answer adds to what the robot can play: length of a chunk − what was left when
             the observation was captured, in seconds; 0: not known.
+        waits_since_ns: time since which its session waits, if it has asked again meanwhile; None: `ready_ns`.
     """
 
     epoch: int
@@ -42,6 +43,12 @@ class Candidate:
     share: float = 0.0
     rate_hz: float = 0.0
     gain_s: float = 0.0
+    waits_since_ns: int | None = None
+
+    @property
+    def waiting_from_ns(self) -> int:
+        """Time since which its session waits for an answer, whichever of its requests is the newest."""
+        return self.ready_ns if self.waits_since_ns is None else self.waits_since_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,4 +84,5 @@ def expected_after(served: Candidate, answered_ns: int) -> Candidate:
         step_ns = seconds_to_ns(1 / served.rate_hz)
         late_ns = -(-late_ns // step_ns) * step_ns
     due_ns = served.due_ns + late_ns + seconds_to_ns(served.gain_s)
-    return replace(served, ready_ns=max(due_ns - buffer_ns, answered_ns), due_ns=due_ns)
+    ready_ns = max(due_ns - buffer_ns, answered_ns)
+    return replace(served, ready_ns=ready_ns, due_ns=due_ns, waits_since_ns=None)

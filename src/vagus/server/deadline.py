@@ -18,8 +18,9 @@ A session whose tenant used more of an overloaded device than the mean is later 
 enough for all, it is no more urgent than others. So claims about slack and rate gain nothing beyond a share.
 A client that cannot say its slack is due at its arrival, and under the same rule.
 
-Nobody starves: a request that waited longer than `patience_ns` goes before all that did not, those that were
-served longest ago first. So with n sessions that ask, nobody waits longer than this patience and n batches.
+Nobody starves: a session that waited longer than `patience_ns`, and be it with one request after the other,
+goes before all that did not, those that were served longest ago first. So with n sessions that ask, nobody
+waits longer than this patience and n batches.
 """
 
 from __future__ import annotations
@@ -170,7 +171,7 @@ def deadline(
     if rounds * profile.ms(size, waiting[0].batch_key) <= QUICK_MS:
         return _batch_of_overdue(waiting, waiting, max_batch)
     impatient_ns = now_ns - patience_ns(waiting, profile, max_batch)
-    overdue = [candidate for candidate in waiting if candidate.ready_ns < impatient_ns]
+    overdue = [candidate for candidate in waiting if candidate.waiting_from_ns < impatient_ns]
     if overdue:
         return _batch_of_overdue(overdue, waiting, max_batch)
     keys = dict.fromkeys(candidate.batch_key for candidate in waiting)

@@ -114,6 +114,8 @@ class RequestSlots(Generic[SessionT]):
         if verdict is not None:
             return verdict
         slot.ready = ready
+        if slot.waits_since_ns is None:
+            slot.waits_since_ns = ready.ready_ns
         self._turn_into(Stage.READY, slot)
         self.changes += 1
         return Disposition.READY
@@ -122,14 +124,14 @@ class RequestSlots(Generic[SessionT]):
         """Note that these requests, which are ready, go to the policy now as one batch."""
         self._batches += 1
         for slot, _ in batch:
-            slot.ready, slot.last_served = None, self._batches
+            slot.ready, slot.waits_since_ns, slot.last_served = None, None, self._batches
             self._turn_into(Stage.INFERRING, slot)
 
     def withdraw(self, slot: Slot[SessionT], ready: ReadyRequest) -> bool:
         """Take back exactly this request, which failed before its batch; return False if it is not there."""
         if slot.ready is not ready:
             return False
-        slot.ready = None
+        slot.ready = slot.waits_since_ns = None
         self._turn_into(Stage.INFERRING, slot)
         return True
 
@@ -193,7 +195,7 @@ class RequestSlots(Generic[SessionT]):
         """Drop waiting requests of older episodes."""
         if episode == slot.episode:
             return
-        slot.episode = episode
+        slot.episode, slot.waits_since_ns = episode, None
         if slot.ready is not None and slot.ready.header.episode < episode:
             slot.mailbox.pass_over(slot.ready.queued)
             slot.ready = None

@@ -130,6 +130,8 @@ class Slot(Generic[SessionT]):
         reset: boundary that the policy thread must apply, the newest.
         is_closed: the session is over; nothing is published any more.
         episode_state: the policy's state for this robot; the policy thread alone uses it.
+        waits_since_ns: time since which its requests wait for a batch: a newer one that takes the place of
+            another waits as long as both.
         slowness: times of its newest batches, each divided by what such a batch takes.
     """
 
@@ -143,6 +145,7 @@ class Slot(Generic[SessionT]):
     reset: PendingReset | None = None
     is_closed: bool = False
     episode_state: EpisodeState[SessionT] | None = None
+    waits_since_ns: int | None = None
     slowness: deque[float] = field(default_factory=lambda: deque(maxlen=BATCHES_SEEN))
 
 
