@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -306,3 +306,21 @@ def test_without_a_warm_up_larger_batches_are_tried_until_they_are_known() -> No
         sizes.append(len(made.candidates))
         profile.note(sizes[-1], 100.0)
     assert sizes == [4, 4, 4]
+
+
+class Asked(BatchProfile):
+    """Counts how often it is asked."""
+
+    times = 0
+
+    def ms(self, size: int, key: Hashable = None) -> float:
+        self.times += 1
+        return super().ms(size, key)
+
+
+def test_many_keys_cost_little_more_than_one() -> None:
+    """Each of 300 robots has a key of its own; the one that is due first is served."""
+    ready = [candidate(epoch, 5_000 - epoch, key=str(epoch)) for epoch in range(300)]
+    profile = Asked(latency_rows(H200))
+    assert chosen(*ready, max_batch=32, profile=profile) == [299]
+    assert profile.times < 2 * len(ready)

@@ -42,6 +42,10 @@ QUICK_MS = 5.0
 """Where all that wait are served in this time, they are served in turn: to choose would take as long."""
 MAX_WAITS = 6
 """Expected requests that are considered to be waited for."""
+MOST_KEYS = 4
+"""Keys of which a batch is considered, those due first: a decision must cost little beside a batch."""
+OTHER_ROUNDS = 2
+"""Largest batches of requests with other keys whose lateness counts, those due first."""
 EQUAL_ROWS = 1
 """Rows of the best batch by which a tenant may be above the mean and still count as one that is not."""
 ROUNDS_SEEN = 4
@@ -174,7 +178,8 @@ def deadline(
     overdue = [candidate for candidate in waiting if candidate.waiting_from_ns < impatient_ns]
     if overdue:
         return _batch_of_overdue(overdue, waiting, max_batch)
-    keys = dict.fromkeys(candidate.batch_key for candidate in waiting)
+    urgent = sorted(waiting, key=lambda candidate: candidate.due_ns)
+    keys = list(dict.fromkeys(candidate.batch_key for candidate in urgent))[:MOST_KEYS]
     asking = {candidate.epoch for candidate in waiting}
     soon = [one for one in expected if one.ready_ns > now_ns and one.epoch not in asking]
     known = [*waiting, *soon]
@@ -232,6 +237,7 @@ def _best_of_key(known: Sequence[Candidate], key: Hashable, device: _Device, now
     alike = [candidate for candidate in known if candidate.batch_key == key]
     rows = [device.row(candidate) for candidate in alike]
     others = [device.row(one) for one in known if one.batch_key != key and one.ready_ns <= now_ns]
+    others = sorted(others, key=lambda row: row.due_ns)[: OTHER_ROUNDS * device.max_batch]
     there = [row for row in rows if row.candidate.ready_ns <= now_ns]
     best = _best_batch(there, others, device, now_ns, now_ns)
     if not device.price:
