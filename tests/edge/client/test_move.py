@@ -169,6 +169,18 @@ def test_of_a_storm_of_invitations_one_is_followed(network: MemoryNetwork, link:
         assert without_a_gap(body)
 
 
+def test_invitations_that_are_declined_again_and_again_fill_no_log(
+    network: MemoryNetwork, link: MemoryLink, caplog: pytest.LogCaptureFixture
+) -> None:
+    servers = two(network)
+    with caplog.at_level("INFO", logger="vagus.edge"), opened(link, PACED) as body:
+        here, _ = begun(body, servers)
+        for times in range(1, 6):
+            invite(here, here.key.server)
+            body.until(lambda times=times: body.count("moves_declined") == times)  # type: ignore[misc] # bound now
+    assert caplog.text.count("it is invited where it is") == 1
+
+
 def test_an_answer_to_a_request_that_says_move_is_an_invitation_only(
     network: MemoryNetwork, link: MemoryLink
 ) -> None:

@@ -66,6 +66,7 @@ class Failover:
         self._left: ServerKey | None = None
         self._home: ServerKey | None = None
         self._began_ns: int | None = None
+        self._declined_because = ""
         self.presence = Presence(opener.link, opener.identity, on_sample)
         self.counters: Counter[str] = Counter()
         self.is_moving = False
@@ -158,8 +159,11 @@ class Failover:
         why = self._why_stay(exchange, target, now_ns)
         if why:
             self.counters["moves_declined"] += 1
-            logger.info("stays with server %s: %s", session.server.server, why)
+            if why != self._declined_because:  # a server that invites again and again fills no log
+                logger.info("stays with server %s: %s", session.server.server, why)
+            self._declined_because = why
             return
+        self._declined_because = ""
         self._began_ns = now_ns
         self.is_moving = True
         self._moving.begin(
