@@ -10,8 +10,9 @@ import pytest
 from server.raw_client import Calls, CountingPolicy, PolicyClock, RawClient, Stand, serving
 from vagus.errors import PolicyError
 from vagus.policies.policy import Row
+from vagus.server import admission, session_admission
 from vagus.server.config import AdmissionChoice, ServeConfig
-from vagus.server.session_admission import QUIET_NS
+from vagus.server.session_admission import QUIET_NS, REMEMBERED_NS
 from vagus.types import ActionChunk
 from vagus.wire.schema import Ack
 
@@ -97,6 +98,44 @@ def test_a_running_robot_is_admitted_and_warned() -> None:
         ack = asked(running, model_hash=running.status().model_hash)
         assert ack.accepted
         assert any("a running robot is not refused" in warning for warning in ack.warnings)
+
+
+def test_running_robots_that_come_together_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred robots that lose their server at once must not wait for each other's predictions."""
+    computed: list[int] = []
+
+    def counting(*args: object, **settings: object) -> object:
+        computed.append(1)
+        return admission.predict(*args, **settings)  # type: ignore[arg-type]
+
+    with steady() as (stand, clock):
+        filled(stand)
+        monkeypatch.setattr(session_admission, "predict", counting)
+        model_hash = arm(stand, 30).status().model_hash
+        acks = [asked(arm(stand, number), model_hash=model_hash) for number in range(30, 40)]
+        assert all(ack.accepted and ack.warnings for ack in acks)
+        assert len(computed) == 1
+        clock.work(REMEMBERED_NS / 1e6)
+        asked(arm(stand, 40), model_hash=model_hash)
+        assert len(computed) == 2
+        asked(arm(stand, 41))  # one that only begins may be refused, so it is computed in any case
+        assert len(computed) == 3
+
+
+@pytest.mark.parametrize("fault", [ZeroDivisionError, OverflowError, MemoryError])
+def test_a_fault_in_the_prediction_keeps_nobody_out(
+    monkeypatch: pytest.MonkeyPatch, fault: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object, **__: object) -> object:
+        raise fault
+
+    with steady() as (stand, _):
+        monkeypatch.setattr(session_admission, "predict", broken)
+        monkeypatch.setattr(session_admission, "demand_share", broken)
+        assert asked(arm(stand, 0)).accepted
+        assert asked(arm(stand, 1)).accepted
+    assert "could not be predicted" in caplog.text
+    assert "could not be computed" in caplog.text
 
 
 def test_who_asks_more_often_than_it_must_is_told_how_much_of_a_chunk_to_execute() -> None:
