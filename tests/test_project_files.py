@@ -35,6 +35,19 @@ def test_contributors_are_told_of_targets_and_files_that_are_there() -> None:
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
+def test_no_file_holds_the_marks_of_a_merge_that_was_not_finished() -> None:
+    marks = ("<" * 7 + " ", ">" * 7 + " ")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True)
+    texts = {
+        name: (ROOT / name).read_text(errors="replace")
+        for name in listed.stdout.decode().split("\0")
+        if name and (ROOT / name).is_file()
+    }
+    assert len(texts) > 1000
+    lines = ((name, line) for name, text in texts.items() for line in text.splitlines())
+    assert [found for found in lines if found[1].startswith(marks)] == []
+
+
 def targets_of_ci() -> set[str]:
     text = (ROOT / ".ci" / "run").read_text().replace("\\\n", "")
     lines = re.findall(r"^(?:make|two_at_a_time)( [^|#\n]+)", text, re.MULTILINE)
