@@ -72,7 +72,7 @@ def test_a_client_that_waits_for_its_answer_asks_when_its_chunk_has_ended() -> N
     blocking = replace(ARM, buffer_s=0.0)
     assert blocking.is_blocking
     assert blocking.interval_s(0.09) == pytest.approx(0.6)
-    assert blocking.starved_share(0.09) == pytest.approx(0.2 / 0.6)
+    assert blocking.starved_share(0.09) == pytest.approx(0.1 / 0.6)  # and plays its chunk whole
     assert not replace(blocking, execute_horizon=3).is_blocking
 
 
@@ -122,7 +122,20 @@ def test_what_a_robot_starves_alone_is_not_for_others() -> None:
     alone = forecast(slow, [ARM], max_batch=8)
     assert alone.starved_share > 0.3
     assert alone.starved_by_others < alone.starved_share
-    assert alone.demand == pytest.approx(1 / 0.41 / (8 / 0.407), rel=1e-3)
+    assert alone.demand == pytest.approx(1 / 0.91 / (8 / 0.407), rel=1e-3)
+
+
+@pytest.mark.parametrize(("robots", "starved"), [(1, 0.378), (2, 0.383), (4, 0.406)])
+def test_a_policy_slower_than_the_buffer_makes_robots_stop_and_go_and_nobody_pays_for_the_others(
+    robots: int, starved: float
+) -> None:
+    """The shares are those of the simulated fleet, in which a robot also rests 0.25 s before it asks."""
+    slow = Line(700.0, 700.0)
+    arm = RobotDemand(rate_hz=30.0, horizon=50, buffer_s=0.5, round_trip_s=0.01)
+    seen = forecast(slow, [arm] * robots, max_batch=1)
+    assert seen.starved_share == pytest.approx(starved, abs=0.08)
+    assert seen.starved_by_others == 0
+    assert forecast(slow, [arm] * 6, max_batch=1).demand > 1  # but the device is no larger for that
 
 
 @given(LINES, st.lists(DEMANDS, min_size=1, max_size=5), st.integers(1, 8))

@@ -87,6 +87,15 @@ class RobotDemand:
         """The same robot if it executes as much of a chunk as it can before it asks again."""
         return self if self.is_blocking else self.agreed(self.horizon)
 
+    def served_in(self, latency_s: float) -> RobotDemand:
+        """Return how the robot asks if no answer is there sooner than this after its observation.
+
+        No answer could be there before the end of its plan if that is longer than its buffer: then it asks
+        when its chunk has ended, and stops and goes.
+        """
+        is_too_late = self.execute_horizon <= 0 and latency_s > self.buffer_s
+        return replace(self, buffer_s=0.0) if is_too_late and self.buffer_s > 0 else self
+
     def agreed(self, least_executed: int) -> RobotDemand:
         """Return the same robot after it agreed to execute so many actions before the next request."""
         return replace(self, least_executed=least_executed)
@@ -110,8 +119,16 @@ class RobotDemand:
             interval_s: time from request to request; None: as the robot likes.
         """
         interval_s = self.interval_s(delay_s) if interval_s is None else interval_s
-        gap_s = interval_s + delay_s + self.round_trip_s - self.chunk_s
-        return min(max(gap_s / interval_s, 0.0), 1.0)
+        return min(max(self.gap_s(delay_s, interval_s) / interval_s, 0.0), 1.0)
+
+    def gap_s(self, delay_s: float, interval_s: float) -> float:
+        """Return the time without an action in each interval; below 0: so long the plan goes on.
+
+        A chunk can be played until its length after its observation; but one that is waited for is played
+        whole from its arrival on.
+        """
+        latency_s = delay_s + self.round_trip_s
+        return latency_s if self.is_blocking else interval_s + latency_s - self.chunk_s
 
     def longest_agreeable(self, delay_s: float) -> int:
         """Return the largest `least_executed` at which the plan does not end before the next answer."""
@@ -183,8 +200,7 @@ def demand_share(latency: BatchLatency, robots: Robots, *, max_batch: int) -> fl
         robots: all robots that the device serves.
         max_batch: largest batch.
     """
-    fleet = Counter(robots)
-    device = _Device(latency, max_batch, count=fleet.total())
+    device, fleet = _device_of(latency, robots, max_batch=max_batch)
     return _requests_per_s(fleet, device.seconds[1]) / device.most_per_s
 
 
@@ -196,8 +212,7 @@ def forecast(latency: BatchLatency, robots: Robots, *, max_batch: int) -> FleetF
         robots: all robots that the device serves.
         max_batch: largest batch.
     """
-    fleet = Counter(robots)
-    device = _Device(latency, max_batch, count=fleet.total())
+    device, fleet = _device_of(latency, robots, max_batch=max_batch)
     if not fleet:
         return FleetForecast(0.0, 0.0, 0.0, 1.0, 0.0, device.seconds[1], 0.0, 0.0)
     delay_s = device.delay_s(fleet)
@@ -284,12 +299,23 @@ class _Device:
         interval_s, batch_s = robot.interval_s(delay_s), self.batch_s(batch)
         busy *= self.others
         least_s = max(delay_s - batch_s * busy / 2, batch_s)  # in overload also the queue
-        gap_s = interval_s + least_s + robot.round_trip_s - robot.chunk_s
+        gap_s = robot.gap_s(least_s, interval_s)
         at_once, waiting = max(gap_s, 0.0), _mean_above_zero(gap_s, gap_s + batch_s)
         return min(((1 - busy) * at_once + busy * waiting) / interval_s, 1.0)
 
     def starved_alone(self, robot: RobotDemand) -> float:
         return robot.starved_share(self.seconds[1])
+
+
+def _device_of(
+    latency: BatchLatency, robots: Robots, *, max_batch: int
+) -> tuple[_Device, Counter[RobotDemand]]:
+    """Return the device, and the robots as they ask on it."""
+    given, fleet = Counter(robots), Counter[RobotDemand]()
+    device = _Device(latency, max_batch, count=given.total())
+    for robot, count in given.items():
+        fleet[robot.served_in(device.seconds[1] + robot.round_trip_s)] += count
+    return device, fleet
 
 
 def _requests_per_s(fleet: Mapping[RobotDemand, int], delay_s: float) -> float:
