@@ -5,7 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vagus.clock import NS_PER_S
-from vagus.server.policy_check import FAILURES_UNTIL_TESTED, SHARE, TEST_PAUSE_NS, PolicyHealth
+from vagus.server.policy_check import (
+    FAILURES_UNTIL_TESTED,
+    MAX_TEST_PAUSE_NS,
+    SHARE,
+    TEST_PAUSE_NS,
+    PolicyHealth,
+)
 
 S = NS_PER_S
 
@@ -72,6 +78,13 @@ def test_a_policy_that_fails_its_own_test_is_failing_until_it_does_not() -> None
     health.tested("", 2 * TEST_PAUSE_NS, 2 * TEST_PAUSE_NS)
     assert health.failing == ""
     assert not health.wants_test(100 * TEST_PAUSE_NS)
+
+
+def test_a_test_during_which_the_machine_slept_does_not_put_off_the_next_one_for_days() -> None:
+    health, slept_ns = suspected(), 8 * 3600 * S
+    health.tested("CUDA error", 0, slept_ns)
+    assert not health.wants_test(slept_ns + MAX_TEST_PAUSE_NS - 1)
+    assert health.wants_test(slept_ns + MAX_TEST_PAUSE_NS)
 
 
 def test_any_success_heals() -> None:

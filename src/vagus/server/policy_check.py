@@ -25,6 +25,8 @@ TEST_PAUSE_NS = 10 * NS_PER_S
 """Shortest pause between two tests."""
 SHARE = 20
 """Pause after a test, as a multiple of its duration: a failing robot costs the others 1/20 of the time."""
+MAX_TEST_PAUSE_NS = 600 * NS_PER_S
+"""Longest pause between two tests, in case the machine slept during a test."""
 BROKEN_DEVICE = (
     "CUDA error",
     "cudaError",
@@ -77,7 +79,8 @@ class PolicyHealth:
 
     def tested(self, failure: str, begin_ns: int, end_ns: int) -> None:
         """Note the result of a test: the error text, or "" for a success."""
-        self._not_before_ns = end_ns + max(TEST_PAUSE_NS, SHARE * (end_ns - begin_ns))
+        pause_ns = min(max(TEST_PAUSE_NS, SHARE * (end_ns - begin_ns)), MAX_TEST_PAUSE_NS)
+        self._not_before_ns = end_ns + pause_ns
         if failure:
             self.failing, self._is_suspected = failure, False
         else:
