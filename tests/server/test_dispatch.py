@@ -370,6 +370,22 @@ def test_a_reset_comes_before_the_request_of_its_own_robot_which_needs_no_other(
     assert desk.epochs() == [1]
 
 
+def test_the_boundaries_of_a_tenants_many_robots_put_off_no_other_tenant() -> None:
+    desk = Desk()
+    flood = [desk.robot(epoch, tenant=Tenant(name="flood")) for epoch in range(1, 21)]
+    other = desk.robot(99)
+    for slot in flood:
+        desk.reset(slot, 1)
+    desk.prepare(prepared(desk.next()), took_ms=25)
+    desk.reset(other, 1)
+    served = []
+    for _ in range(3):
+        work = prepared(desk.next())
+        served.append(work.slot.session.epoch)
+        desk.prepare(work, took_ms=25)
+    assert served == [2, 99, 3]
+
+
 def known_long(desk: Desk, slot: Slot[None], took_ms: int) -> None:
     """Let the robot begin an episode that takes so long, and rest."""
     desk.reset(slot, slot.episode + 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -119,6 +121,58 @@ def test_whoever_waits_longest_is_first_among_those_that_may_run() -> None:
     assert pace.choose({3: False, 9: True}, LATE, 2) == 9, "nobody knows yet that sessions take long"
 
 
+def turns(pace: PreparationPace, *, flood: dict[int, str], asks: int, tenant: str) -> list[int]:
+    """Return whose preparations ran until that of `asks` did, which came after the first.
+
+    Batches are always due, and who has begun an episode asks for the next one at once.
+    """
+    tenants, now_ns, ran = dict(flood), 0, list[int]()
+    while asks not in ran and len(ran) < 2 * len(flood):
+        chosen = pace.choose(dict.fromkeys(tenants, False), LATE, now_ns, tenants)
+        if chosen is not None:
+            pace.ran(chosen, is_new=False, begin_ns=now_ns, end_ns=now_ns + 25 * MS)
+            now_ns += 25 * MS
+            ran.append(chosen)
+            tenants[asks] = tenant
+        pace.batch_ran(MS)
+        now_ns += MS
+    return ran
+
+
+def test_the_robots_of_a_tenant_that_all_ask_at_once_delay_another_tenant_by_one() -> None:
+    flood = dict.fromkeys(range(1, 61), "flood")
+    assert turns(known(25 * MS), flood=flood, asks=99, tenant="other") == [1, 99]
+    assert turns(known(25 * MS), flood=flood, asks=99, tenant="flood") == [*range(1, 61), 1, 99]
+
+
+def test_where_no_batch_is_due_tenants_take_turns_too() -> None:
+    pace, tenants = known(0), {1: "flood", 2: "flood", 3: "flood"}
+    assert pace.choose(dict.fromkeys(tenants, False), None, 0, tenants) == 1
+    pace.ran(1, is_new=False, begin_ns=0, end_ns=MS)
+    tenants = {2: "flood", 3: "flood", 9: "other"}
+    ran = []
+    for now_ms in (2, 3, 4):
+        chosen = pace.choose(dict.fromkeys(tenants, False), None, now_ms * MS, tenants)
+        assert chosen is not None
+        pace.ran(chosen, is_new=False, begin_ns=now_ms * MS, end_ns=(now_ms + 1) * MS)
+        tenants.pop(chosen)
+        ran.append(chosen)
+    assert ran == [2, 9, 3]
+
+
+def test_tenants_that_are_new_again_and_again_put_off_none_who_waits() -> None:
+    pace, ran = known(25 * MS), list[int]()
+    tenants = {1: "lab", 2: "lab", 3: "lab"}
+    for number in range(10):
+        tenants[100 + number] = f"name-{number}"
+        chosen = pace.choose(dict.fromkeys(tenants, False), None, number * 30 * MS, tenants)
+        assert chosen is not None
+        pace.ran(chosen, is_new=False, begin_ns=number * 30 * MS, end_ns=(number * 30 + 25) * MS)
+        tenants.pop(chosen)
+        ran.append(chosen)
+    assert ran == [1, 100, 2, 101, 102, 3, 103, 104, 105, 106]
+
+
 def test_sessions_and_episodes_have_times_of_their_own() -> None:
     pace = known(300 * MS, is_new=True)
     assert pace.choose({7: True}, LATE, 0) is None
@@ -145,20 +199,27 @@ def test_without_preparations_there_is_no_time_to_wait_for() -> None:
     took_ms=st.lists(st.integers(0, 400), min_size=1, max_size=12),
     batch_ms=st.integers(1, 200),
     rounds=st.integers(1, 60),
+    parties=st.integers(1, 12),
 )
 def test_batches_are_late_by_one_preparation_and_no_preparation_starves(
-    took_ms: list[int], batch_ms: int, rounds: int
+    took_ms: list[int], batch_ms: int, rounds: int, parties: int
 ) -> None:
     """Batches are always due; after each, every robot begins an episode, which takes its own time."""
     pace, now_ns = PreparationPace(), 0
     waiting_since: dict[int, int] = {}
     longest_ns, small_ns = max(took_ms) * MS, SMALL_NS
-    most_wait_ns = PATIENCE_NS + (batch_ms * MS + (1 + REST) * longest_ns) * (len(took_ms) + 1)
+    tenants = {robot: robot % parties for robot in range(len(took_ms))}
+    most_turns = max(Counter(tenants.values()).values()) * len(set(tenants.values())) + 1
+    most_wait_ns = PATIENCE_NS + (batch_ms * MS + (1 + REST) * longest_ns) * most_turns
     for _ in range(rounds):
         for robot in range(len(took_ms)):
             waiting_since.setdefault(robot, now_ns)
         between_ns = 0
-        while (chosen := pace.choose(dict.fromkeys(waiting_since, False), LATE, now_ns)) is not None:
+        while True:
+            asking = {robot: tenants[robot] for robot in waiting_since}
+            chosen = pace.choose(dict.fromkeys(asking, False), LATE, now_ns, asking)
+            if chosen is None:
+                break
             assert now_ns - waiting_since.pop(chosen) <= most_wait_ns
             took_ns = took_ms[chosen] * MS
             pace.ran(chosen, is_new=False, begin_ns=now_ns, end_ns=now_ns + took_ns)

@@ -87,7 +87,8 @@ class Dispatcher(Generic[SessionT]):
                 ready[slot.session.epoch] = (slot, slot.ready)
         if preparations:
             waiting = {epoch: preparation.is_new for epoch, preparation in preparations.items()}
-            chosen = self._pace.choose(waiting, self._room_ns(ready, now_ns), now_ns)
+            tenants = {epoch: one.slot.session.tenant.name for epoch, one in preparations.items()}
+            chosen = self._pace.choose(waiting, self._room_ns(ready, now_ns), now_ns, tenants)
             if chosen is not None:
                 self._slots.take_reset(preparations[chosen].slot)
                 return preparations[chosen]
