@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from vagus.clock import NS_PER_MS, NS_PER_S
+from vagus.errors import PolicyError
 from vagus.server.batch_profile import BatchProfile
 from vagus.server.deadline import deadline
 from vagus.server.decision import Fault
@@ -32,6 +33,7 @@ from vagus.wire.schema import Header, Kind, LatencyRow
 MS = NS_PER_MS
 TERMS = Terms(uses_rtc=False, image_codec="raw", max_pixels=0, instruction="", is_pinned=False, rate_hz=20.0)
 OBSERVATION = Observation(np.zeros(1, np.float32), {}, "", 0)
+FAILURE = PolicyError("KeyError: 'gripper'")
 CHUNK = ActionChunk(0, np.zeros((1, 1), np.float32), np.zeros((1, 1), np.float32))
 
 
@@ -128,11 +130,20 @@ class Desk:
         work.slot.episode_state = state
         self.dispatcher.prepared(work, begin_ns, self.now_ns)
 
-    def run(self, batch: Sequence[tuple[Slot[None], Ready]], took_ms: int, **call: bool) -> None:
+    def run(
+        self,
+        batch: Sequence[tuple[Slot[None], Ready]],
+        took_ms: int,
+        *,
+        is_complete: bool = True,
+        failed: Sequence[int] = (),
+    ) -> None:
+        """Let a batch take so long; the rows of the epochs in `failed` fail."""
         begin_ns, self.now_ns = self.now_ns, self.now_ns + took_ms * MS
         costs = tuple(RowCost(begin_ns, took_ms * MS, len(batch)) for _ in batch)
-        calls = (PolicyCall(len(batch), took_ms, is_complete=call.get("is_complete", True)),)
-        self.dispatcher.ran(batch, BatchRun((CHUNK,) * len(batch), costs, calls), self.now_ns)
+        calls = (PolicyCall(len(batch), took_ms, is_complete=is_complete and not failed),)
+        results = tuple(FAILURE if slot.session.epoch in failed else CHUNK for slot, _ in batch)
+        self.dispatcher.ran(batch, BatchRun(results, costs, calls), self.now_ns)
         for slot, _ in batch:
             if slot.episode_state is not None:
                 slot.episode_state.is_fresh = False
@@ -247,6 +258,21 @@ def test_a_robot_whose_batches_are_slow_as_a_rule_is_charged_what_they_take(*, i
         desk.run([(slow, desk.ask(slow))], took_ms=100, is_complete=is_complete)
     used = charged(desk, scheduler, *fast, slow)
     assert used[4] == pytest.approx(10 * used[1], rel=0.3)
+
+
+@pytest.mark.parametrize("failed", [(3,), (2, 3), (1, 2, 3)])
+def test_rows_that_fail_pay_for_the_calls_that_they_cost_and_the_others_what_batches_cost(
+    failed: Sequence[int],
+) -> None:
+    """A robot that alternates good and bad observations gets into a batch each time."""
+    scheduler = Watching()
+    desk = Desk(scheduler, batch_ms=60)
+    robots = [desk.robot(epoch) for epoch in (1, 2, 3)]
+    desk.run([(robot, desk.ask(robot)) for robot in robots], took_ms=300, failed=failed)
+    good_s = desk.profile.ms(3) / 1000 / 3
+    bad_s = (0.3 - good_s * (3 - len(failed))) / len(failed)
+    used = charged(desk, scheduler, *robots)
+    assert used == {epoch: pytest.approx(bad_s if epoch in failed else good_s) for epoch in (1, 2, 3)}
 
 
 def test_the_robots_of_a_tenant_have_one_share_which_its_weight_divides() -> None:

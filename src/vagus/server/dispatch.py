@@ -8,6 +8,7 @@ from statistics import median_low
 from typing import Generic, TypeAlias, TypeVar
 
 from vagus.clock import NS_PER_MS
+from vagus.errors import PolicyError
 from vagus.server.candidates import Candidates, ReadyRows
 from vagus.server.decision import Fault, SchedulerQuestion, decide
 from vagus.server.executor import BatchRun
@@ -111,11 +112,10 @@ class Dispatcher(Generic[SessionT]):
             if call.is_complete:
                 self._profile.note(call.rows, call.took_ms, key)
         self._pace.batch_ran(run.inference_ns)
-        usual_ms = self._profile.ms(len(batch), key)
-        for slot, _ in batch:
+        costs_ns = _costs_ns(batch, run, self._profile.ms(len(batch), key))
+        for (slot, _), cost_ns in zip(batch, costs_ns, strict=True):
             self._candidates.answered(slot.session.epoch, now_ns)
-            cost_ns = _cost_ns(slot, run, usual_ms)
-            self._candidates.charge(slot.session, cost_ns // len(batch), now_ns)
+            self._candidates.charge(slot.session, cost_ns, now_ns)
 
     def _batch_or_wait(self, ready: ReadyRows[SessionT], now_ns: int) -> BatchRows[SessionT] | Wait:
         """Ask the scheduler, unless it said to wait and nothing has changed since."""
@@ -145,12 +145,28 @@ class Dispatcher(Generic[SessionT]):
         return min(request.due_ns for _, request in ready.values()) - now_ns - round(batch_ms * NS_PER_MS)
 
 
+def _costs_ns(batch: BatchRows[SessionT], run: BatchRun, usual_ms: float) -> list[int]:
+    """Return what each row cost, as far as its session is to blame.
+
+    Where a row fails, all others may be run once more, alone. These are charged what they cost in such a
+    batch, and the rows that failed share the rest.
+    """
+    size, took_ns = len(batch), run.inference_ns
+    has_failed = [isinstance(result, PolicyError) for result in run.results]
+    failed = sum(has_failed)
+    if not failed:
+        return [_cost_ns(slot, run, usual_ms) // size for slot, _ in batch]
+    innocent_ns = min(took_ns, round(usual_ms * NS_PER_MS) or took_ns) // size
+    guilty_ns = (took_ns - innocent_ns * (size - failed)) // failed
+    return [guilty_ns if is_guilty else innocent_ns for is_guilty in has_failed]
+
+
 def _cost_ns(slot: Slot[SessionT], run: BatchRun, usual_ms: float) -> int:
     """Return what a batch cost, as far as a session in it is to blame.
 
     A batch that was slow by chance costs its robots what such batches take: otherwise whoever had luck could
     claim to be urgent until it has used as much as the unlucky. Robots whose batches are slow as a rule, and
-    those in a batch in which something failed, are charged what they took.
+    those in a batch whose call failed although each succeeded alone, are charged what they took.
     """
     if usual_ms <= 0 or not all(call.is_complete for call in run.calls):
         return run.inference_ns
