@@ -25,8 +25,14 @@ def fleet(count: int) -> list[SimulatedRobot]:
     ]
 
 
-def run(robots: Sequence[SimulatedRobot], hooks: FleetHooks, *, duration_s: float = 25.0) -> FleetResult:
-    gpu = SimulatedServer("gpu-0", latency_rows(H200), 8, SCHEDULERS["round_robin"])
+def run(
+    robots: Sequence[SimulatedRobot],
+    hooks: FleetHooks,
+    *,
+    duration_s: float = 25.0,
+    scheduler: str = "round_robin",
+) -> FleetResult:
+    gpu = SimulatedServer("gpu-0", latency_rows(H200), 8, SCHEDULERS[scheduler])
     return simulate(robots, [gpu], duration_s=duration_s, hooks=hooks, measured_from_s=10.0)
 
 
@@ -39,6 +45,19 @@ def test_in_overload_commanded_actions_are_young_if_the_rate_is_limited(count: i
     assert free.within(AGE_S) < 0.9
     assert capped.useful > 1.2 * free.useful
     assert capped.fairness > 0.99
+
+
+@pytest.mark.parametrize("count", [50, 75])
+def test_robots_that_pause_are_waited_for_so_that_batches_are_full(count: int) -> None:
+    """They begin together. Round robin takes all that ask, so its batches grow as long as its robots wait."""
+    robots = [SimulatedRobot(f"arm-{number}", 20.0, 10, 0.4) for number in range(count)]
+    ours, in_turn = (
+        run(robots, ServingHooks(max_starved_share=None), scheduler=scheduler, duration_s=20.0)
+        for scheduler in ("deadline", "round_robin")
+    )
+    assert ours.useful > 0.95 * in_turn.useful
+    assert ours.servers[0].mean_batch > 6
+    assert ours.within(AGE_S) >= 0.95
 
 
 def test_a_fleet_that_the_device_can_serve_is_not_limited() -> None:

@@ -101,6 +101,20 @@ def test_after_an_answer_the_next_request_is_expected_until_it_comes_or_its_time
     assert made.expected(guess.ready_ns) == made.expected(NS_PER_S) == ()
 
 
+def test_a_robot_that_was_asked_for_a_pause_is_expected_after_it() -> None:
+    """What an answer asks for is decided when it leaves, after its batch was noted."""
+    slots: RequestSlots[None] = RequestSlots()
+    slot = slot_of(1)
+    slots.open(slot.session, TERMS)
+    made: Candidates[None] = Candidates(slots)
+    served = one(made, slot, ready_of())
+    made.answered(1, NS_PER_S)
+    slot.session.min_interval_ns = 5 * NS_PER_S
+    made.of({}, NS_PER_S)
+    (guess,) = made.expected(NS_PER_S)
+    assert guess.ready_ns == served.ready_ns + 5 * NS_PER_S
+
+
 def test_nothing_is_expected_of_a_session_that_is_closed() -> None:
     slots: RequestSlots[None] = RequestSlots()
     slots.open(slot_of(1).session, TERMS)

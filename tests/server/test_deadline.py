@@ -192,6 +192,10 @@ def test_what_comes_next_is_expected_when_it_comes() -> None:
     assert after.due_ns - after.ready_ns == served.due_ns - served.ready_ns
     early = expected_after(served, NOW_NS + 20 * NS_PER_MS)
     assert early.due_ns == NOW_NS + (100 + 400) * NS_PER_MS
+    paused = expected_after(served, NOW_NS + 20 * NS_PER_MS, min_interval_ns=600 * NS_PER_MS)
+    assert paused.ready_ns == served.ready_ns + 600 * NS_PER_MS, "not before its pause is over"
+    assert paused.due_ns == early.due_ns, "however long it may not ask, it runs dry when it does"
+    assert expected_after(served, NOW_NS + 20 * NS_PER_MS, min_interval_ns=NS_PER_MS) == early
     unknown = Candidate(1, 0, NOW_NS, NOW_NS)
     assert expected_after(unknown, NOW_NS + 7).ready_ns == NOW_NS + 7
 

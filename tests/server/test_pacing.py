@@ -52,7 +52,11 @@ class Served:
         header = Header(Kind.OBSERVATION, 1, 0, 0, 7)
         ready = ReadyRequest(QueuedRequest(header, b"", arrived_ns), request, 0, ready_ns=arrived_ns)
         session = Session(name, "i", 7, Tenant(name=name), opened_ns=0, heard_ns=0)
-        return self.pacing.answered(session, ready, begin_ns=begin_ns, batch_ns=BATCH_MS * NS_PER_MS)
+        asked_ms = self.pacing.answered(session, ready, begin_ns=begin_ns, batch_ns=BATCH_MS * NS_PER_MS)
+        assert session.min_interval_ns == round(asked_ms * NS_PER_MS), (
+            "the scheduler counts with what was asked"
+        )
+        return asked_ms
 
 
 def test_answers_ask_for_pauses_in_overload_and_it_is_told_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -270,13 +270,16 @@ class ServerRun:
         self._recent.append((forward.begin_ns, forward.end_ns))
         self.profile.note(len(forward.rows), took_ns / NS_PER_MS, forward.rows[0].candidate.batch_key)
         for row in forward.rows:
-            self._expected[row.request.robot] = expected_after(row.candidate, now_ns)
             seconds = took_ns / NS_PER_S / len(forward.rows)
             self._charge(row.candidate.tenant, seconds / row.candidate.weight, now_ns)
             waiting = self._mailbox.pop(row.request.robot, None)
             if waiting is not None:
                 self.submit(waiting, now_ns)
         return True
+
+    def answered(self, served: Candidate, now_ns: int, min_interval_ns: int) -> None:
+        """Note that a request was answered, and which pause the answer asks for."""
+        self._expected[served.epoch] = expected_after(served, now_ns, min_interval_ns=min_interval_ns)
 
     # -- shares -----------------------------------------------------------------------------------------
 

@@ -260,6 +260,7 @@ class _Fleet:
                 forward.end_ns - forward.begin_ns,
             )
             interval_ns = 0 if view is None else self._hooks.min_interval_ns(spec, view, event.at_ns, times)
+            server.answered(row.candidate, event.at_ns, interval_ns)
             arrives_ns = spec.network.arrival_ns(event.at_ns, self._draws)
             self._push(arrives_ns, _Kind.REPLY, row.request.robot, _Reply(row.request, interval_ns))
         self._push_only(event.at_ns, _Kind.DECIDE, event.subject)

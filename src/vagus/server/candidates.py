@@ -47,6 +47,8 @@ class Candidates(Generic[SessionT]):
         self._slots = slots
         self._shares = Shares(HALF_LIFE_NS)
         self._expected: dict[int, Candidate] = {}
+        self._answered: dict[int, tuple[Candidate, int]] = {}
+        """Request of each session that was answered of late, and when; its answer asks for a pause."""
         self._known: dict[int, tuple[ReadyRequest, Candidate]] = {}
 
     def charge(self, session: Session, cost_ns: int, now_ns: int) -> None:
@@ -65,6 +67,12 @@ class Candidates(Generic[SessionT]):
 
     def expected(self, now_ns: int) -> tuple[Candidate, ...]:
         """Return the next requests of the sessions that have none, as far as they can be guessed."""
+        for epoch, (served, answered_ns) in self._answered.items():
+            slot = self._slots.slot(epoch)
+            if slot is not None:
+                pause_ns = slot.session.min_interval_ns
+                self._expected[epoch] = expected_after(served, answered_ns, min_interval_ns=pause_ns)
+        self._answered.clear()
         self._expected = {
             epoch: candidate
             for epoch, candidate in self._expected.items()
@@ -75,7 +83,7 @@ class Candidates(Generic[SessionT]):
     def answered(self, epoch: int, now_ns: int) -> None:
         """Note that the request of a session, which `of` knew when its batch was chosen, was answered."""
         if epoch in self._known:
-            self._expected[epoch] = expected_after(self._known[epoch][1], now_ns)
+            self._answered[epoch] = (self._known[epoch][1], now_ns)
 
     def _candidate(self, slot: Slot[SessionT], request: ReadyRequest, share: float) -> Candidate:
         known = self._known.get(slot.session.epoch)

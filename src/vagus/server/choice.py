@@ -72,11 +72,16 @@ class Wait:
 Decision: TypeAlias = Batch | Wait
 
 
-def expected_after(served: Candidate, answered_ns: int) -> Candidate:
+def expected_after(served: Candidate, answered_ns: int, *, min_interval_ns: int = 0) -> Candidate:
     """Return the next request of a session, as it is to be expected after an answer.
 
     The robot plays what it had, and what the answer added; it asks again when it can play as long as when it
-    asked last.
+    asked last, but not before the pause is over that the answer asked for.
+
+    Args:
+        served: the request that was answered.
+        answered_ns: when the answer left.
+        min_interval_ns: shortest time between two requests that the answer asked for.
     """
     buffer_ns = max(served.due_ns - served.ready_ns, 0)
     late_ns = max(answered_ns - served.due_ns, 0)
@@ -84,5 +89,5 @@ def expected_after(served: Candidate, answered_ns: int) -> Candidate:
         step_ns = seconds_to_ns(1 / served.rate_hz)
         late_ns = -(-late_ns // step_ns) * step_ns
     due_ns = served.due_ns + late_ns + seconds_to_ns(served.gain_s)
-    ready_ns = max(due_ns - buffer_ns, answered_ns)
+    ready_ns = max(due_ns - buffer_ns, answered_ns, served.ready_ns + min_interval_ns)
     return replace(served, ready_ns=ready_ns, due_ns=due_ns, waits_since_ns=None)

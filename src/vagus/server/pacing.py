@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 
-from vagus.clock import NS_PER_S, Clock
+from vagus.clock import NS_PER_MS, NS_PER_S, Clock
 from vagus.server.rate_control import RateControl, ServedRow, obeyed_ns
 from vagus.server.service_level import Level, ServiceLevels
 from vagus.server.sessions import Session
@@ -60,6 +60,8 @@ class Pacing:
     def answered(self, session: Session, ready: ReadyRequest, *, begin_ns: int, batch_ns: int) -> float:
         """Note an answer that is about to leave; return the shortest interval to the next request, in ms.
 
+        The session keeps this interval: the scheduler does not expect its next request before.
+
         Args:
             session: the session of the robot.
             ready: its request.
@@ -82,7 +84,9 @@ class Pacing:
         )
         self._control.note(row, now_ns)
         self._tell_limiting()
-        return self._control.interval_ms(session.client)
+        interval_ms = self._control.interval_ms(session.client)
+        session.min_interval_ns = round(interval_ms * NS_PER_MS)
+        return interval_ms
 
     @property
     def level(self) -> Level:

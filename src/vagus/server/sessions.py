@@ -77,6 +77,7 @@ class Session:
         opening: how it was opened; None until it has been answered.
         slack_ns: playback left at the last request that was answered, as the client says; None: none was.
         round_trip_ns: what that request took, with the network's part as the client says; None: none was.
+        min_interval_ns: shortest time between two requests that its last answer asked for; 0: none.
         invited_ns: time at which the robot was invited to another server, or None.
     """
 
@@ -91,6 +92,7 @@ class Session:
     opening: Opening | None = None
     slack_ns: int | None = None
     round_trip_ns: int | None = None
+    min_interval_ns: int = 0
     invited_ns: int | None = None
 
     @property
