@@ -12,6 +12,7 @@ import msgspec
 from vagus.cli.survey import survey
 from vagus.edge.client.session import parse_service
 from vagus.errors import ConfigError, LinkError
+from vagus.malformed import MALFORMED
 from vagus.planning.latency_table import typed_table
 from vagus.planning.planner import Device
 from vagus.planning.served_device import decoded_per_s, device_of
@@ -99,7 +100,7 @@ def profile_from_file(path: Path, service: str) -> DeviceProfile:
         rows = msgspec.json.decode(content, type=list[StatusRow], strict=False)
     except OSError as error:
         raise ConfigError("status", wanted="a file", got=f"{path}: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         wanted = "what `vagus status --json` prints"
         raise ConfigError("status", wanted=wanted, got=f"{path}: {error}") from error
     answers = [row.capabilities for row in rows if row.capabilities is not None]

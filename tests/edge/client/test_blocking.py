@@ -8,24 +8,28 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from rollout_rig import Sway, serving
 from server.raw_client import IMAGE, CountingPolicy, wait_until
 from server.raw_client import serving as serving_memory
 from vagus.clock import NS_PER_S
+from vagus.edge.client import discovery
 from vagus.edge.client.blocking import BlockingClient, ChunkRequest
 from vagus.edge.client.handshake import Identity
-from vagus.edge.client.session import find_services
+from vagus.edge.client.session import fetch_capabilities, find_services
 from vagus.edge.config import EdgeConfig
 from vagus.errors import LinkError, PolicyError, RobotError, SessionRefusedError, SpecError, VagusError
 from vagus.server.server import Server
 from vagus.server.status import REPEAT_NS
 from vagus.specs import CameraSpec, RobotSpec
+from vagus.transport.keys import ServerKey
 from vagus.transport.link import Link
 from vagus.transport.router import Router
 from vagus.transport.zenoh import ZenohLink
 from vagus.transport.zenoh_config import RouterConfig, ZenohConfig
 from vagus.types import ActionChunk
+from vagus.wire.schema import Capabilities, Load
 
 TIMEOUT_S = 2.0
 FRAME = np.zeros((48, 64, 3), dtype=np.uint8)
@@ -150,6 +154,26 @@ def test_the_server_with_a_free_place_is_taken(endpoint: str, link: ZenohLink) -
             chunks = remote(link, name=f"arm{number}")
             assert chunks.open().capabilities.server.startswith("b-free")
             ask(chunks)
+
+
+def test_who_is_refused_by_a_server_that_seemed_free_asks_the_next(
+    endpoint: str, link: ZenohLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The load in a status may be a moment old, and others open sessions meanwhile."""
+
+    def stale(link: Link, server: ServerKey) -> Capabilities:
+        sessions = 0 if server.server.startswith("a-full") else 60
+        return structs.replace(
+            fetch_capabilities(link, server), load=Load(sessions=sessions, max_sessions=64)
+        )
+
+    with serving(endpoint, Sway(), name="a-full", max_sessions=1), serving(endpoint, Sway(), name="b-free"):
+        see_two(link)
+        ask(remote(link, name="first", pin_server="a-full"))
+        monkeypatch.setattr(discovery, "fetch_capabilities", stale)
+        assert remote(link, name="second").open().capabilities.server.startswith("b-free")
+        with pytest.raises(SessionRefusedError, match="sessions_full"):
+            remote(link, name="third", pin_server="a-full").open()
 
 
 def test_sessions_that_open_one_after_the_other_are_shared(endpoint: str, link: ZenohLink) -> None:

@@ -20,20 +20,20 @@ from vagus.edge.client.codec import (
     request_seed,
 )
 from vagus.edge.client.discovery import find_server
-from vagus.edge.client.handshake import Contract, Identity
+from vagus.edge.client.handshake import TRANSIENT_REFUSALS, Contract, Identity
 from vagus.edge.client.inflight import Request
 from vagus.edge.client.protocol import SessionRef
 from vagus.edge.client.session import Presence, SessionOpener
 from vagus.edge.config import EdgeConfig
-from vagus.errors import LinkError, PolicyError, ProtocolError
+from vagus.errors import LinkError, PolicyError, ProtocolError, SessionRefusedError, VagusError
 from vagus.quoting import quoted
 from vagus.specs import RobotSpec
-from vagus.transport.keys import ServiceKey
+from vagus.transport.keys import ServerKey, ServiceKey
 from vagus.transport.link import Delivery, Link, Sample
 from vagus.transport.service_name import ServiceName
 from vagus.types import ActionChunk, DepthImage, FloatArray, Image, Prefix, RequestDraft, Snapshot
 from vagus.wire.codec import decode, decode_header
-from vagus.wire.schema import EventCode, EventMessage, Header, Kind
+from vagus.wire.schema import Capabilities, EventCode, EventMessage, Header, Kind
 
 __all__ = ["BlockingClient", "ChunkRequest"]
 
@@ -178,6 +178,23 @@ class BlockingClient:
     # -- parts ------------------------------------------------------------------------------------------
 
     def _begin_session(self) -> _Open:
+        """Open a session with a server that takes it: the load that a server says may be a moment old."""
+        refusals: dict[ServerKey, SessionRefusedError] = {}
+        while True:
+            try:
+                server, said = find_server(
+                    self._link, self._service, self._config, self._contract, without=refusals
+                )
+            except VagusError as error:
+                raise next(iter(refusals.values()), error) from error
+            try:
+                return self._begin_session_with(server, said)
+            except SessionRefusedError as error:
+                if error.code not in TRANSIENT_REFUSALS:
+                    raise
+                refusals[server] = error
+
+    def _begin_session_with(self, server: ServerKey, said: Capabilities) -> _Open:
         samples: queue.SimpleQueue[Sample | None] = queue.SimpleQueue()
         gone = threading.Event()
 
@@ -188,7 +205,6 @@ class BlockingClient:
                 samples.put(None)
 
         with ExitStack() as stack:
-            server, said = find_server(self._link, self._service, self._config, self._contract)
             presence = Presence(self._link, self._opener.identity, samples.put)
             stack.callback(presence.leave)
             presence.move_to(server)

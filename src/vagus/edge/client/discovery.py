@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -126,6 +126,7 @@ def find_server(
     config: EdgeConfig,
     contract: Contract | None = None,
     *,
+    without: Container[ServerKey] = (),
     draw: Callable[[], float] = own_draw,
 ) -> tuple[ServerKey, Capabilities]:
     """Return a ready server of a service, with the pinned model, and equal to what was agreed before.
@@ -138,6 +139,7 @@ def find_server(
             service on the network.
         config: time limits, and the pinned server and model.
         contract: what the first session agreed on; None before it.
+        without: servers that are not asked.
         draw: random number in [0, 1).
 
     Raises:
@@ -153,7 +155,8 @@ def find_server(
     why: VagusError | None = None if alive else nobody_ready(link, key, pin=pin, timeout_s=timeout_s)
     full: tuple[ServerKey, Capabilities] | None = None
     free: list[tuple[ServerKey, Capabilities]] = []
-    for server in sorted(sorted(alive, key=lambda k: k.path), key=lambda _: draw()):
+    asked = (server for server in alive if server not in without)
+    for server in sorted(sorted(asked, key=lambda k: k.path), key=lambda _: draw()):
         try:
             said = fetch_capabilities(link, server)
             _check(said, config, contract)
