@@ -328,3 +328,12 @@ def test_many_keys_cost_little_more_than_one() -> None:
     profile = Asked(latency_rows(H200))
     assert chosen(*ready, max_batch=32, profile=profile) == [299]
     assert profile.times < 2 * len(ready)
+
+
+def test_of_two_keys_that_are_worth_the_same_the_one_due_first_goes_first() -> None:
+    """What the sums of their lateness differ by is chance of the arithmetic, about 1e-15."""
+    rows = [
+        candidate(0, -16.571429, key="a", gain_s=0.3),
+        candidate(1, -27, key="b", gain_s=0.3),
+    ]
+    assert chosen(*rows) == chosen(*rows[::-1]) == [1]

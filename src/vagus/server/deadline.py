@@ -25,13 +25,17 @@ waits longer than this patience and n batches.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median_low
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vagus.clock import NS_PER_MS, NS_PER_S
 from vagus.server.batch_profile import BatchProfile
 from vagus.server.choice import Batch, Candidate, Decision, Wait
+from vagus.server.priced_requests import KnownRequests, PricedDevice, PricedRows
 
 __all__ = ["deadline", "patience_ns"]
 
@@ -46,33 +50,11 @@ MOST_KEYS = 4
 """Keys of which a batch is considered, those due first: a decision must cost little beside a batch."""
 OTHER_ROUNDS = 2
 """Largest batches of requests with other keys whose lateness counts, those due first."""
-EQUAL_ROWS = 1
-"""Rows of the best batch by which a tenant may be above the mean and still count as one that is not."""
 ROUNDS_SEEN = 4
 """Largest batches that are looked at; what is further behind changes no choice."""
 TIE = 1e-9
-MS_PER_S = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A candidate, priced.
-
-    Attributes:
-        candidate: the candidate.
-        earned: what serving it earns.
-        late_per_ms: what each millisecond after `due_ns` costs.
-        due_ns: when it is due, its share considered.
-    """
-
-    candidate: Candidate
-    earned: float
-    late_per_ms: float
-    due_ns: int
-
-    def late(self, left_ns: int) -> float:
-        """Return what its lateness costs if its answer leaves then."""
-        return self.late_per_ms * max(0, left_ns - self.due_ns) / NS_PER_MS
+SAME_MISSED = 1e-6
+"""Actions: what two requests miss is the same up to this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,74 +63,6 @@ class _Choice:
 
     worth: float
     decision: Decision
-
-
-@dataclass(frozen=True, slots=True)
-class _Device:
-    """The device, as far as the requests of one key can use it.
-
-    Attributes:
-        batch_ms: inference time by batch size; index 0 is 0.
-        row_ms: time per row in the best batch.
-        price: worth of a millisecond; 0: there is enough for all.
-        mean_share: mean share of the tenants of all known sessions.
-        typical_slack_ns: median slack of those that ask.
-    """
-
-    batch_ms: tuple[float, ...]
-    row_ms: float
-    price: float
-    mean_share: float
-    typical_slack_ns: int
-
-    @classmethod
-    def of(cls, ready: Sequence[Candidate], soon: Sequence[Candidate], times_ms: Sequence[float]) -> _Device:
-        """Return the device for requests whose batches take these times, by size from 1 on."""
-        known = [*ready, *soon]
-        batch_ms = (0.0, *times_ms)
-        row_ms = min(ms / size for size, ms in enumerate(times_ms, start=1))
-        mean_share = fmean(candidate.share for candidate in known)
-        price = _price(known, row_ms, batch_ms[1])
-        typical_slack_ns = median_low(one.due_ns - one.ready_ns for one in ready)
-        return cls(batch_ms, row_ms, price, mean_share, typical_slack_ns)
-
-    @property
-    def max_batch(self) -> int:
-        """Largest batch."""
-        return len(self.batch_ms) - 1
-
-    def ends_ns(self, begin_ns: int, size: int) -> int:
-        """Return when a batch ends."""
-        return begin_ns + round(self.batch_ms[min(size, self.max_batch)] * NS_PER_MS)
-
-    def lateness(self, rows: Sequence[_Row], begin_ns: int) -> float:
-        """Return what the lateness of rows costs that are served one batch after the other from then on."""
-        end_ns, cost = begin_ns, 0.0
-        for place, row in enumerate(rows):
-            if place % self.max_batch == 0:
-                end_ns = self.ends_ns(end_ns, len(rows) - place)
-            cost += row.late(end_ns)
-        return cost
-
-    def row(self, candidate: Candidate) -> _Row:
-        """Return the candidate, priced."""
-        value, time_worth = _value(candidate), self.price * self.row_ms
-        late_per_ms = value / (candidate.gain_s or 1.0) / 1000
-        return _Row(candidate, min(value, time_worth), late_per_ms, self._due_ns(candidate))
-
-    def _due_ns(self, candidate: Candidate) -> int:
-        """Return when the answer is due; later than it says, if its tenant used more than the mean.
-
-        Equal tenants differ by the rows whose turn it was; beyond that, whoever used more may need more, but
-        its slack is no shorter than others'. Where there is not enough for all, it is due by as much later.
-        """
-        excess_s = candidate.share - self.mean_share
-        if excess_s <= 0:
-            return candidate.due_ns
-        due_ns = candidate.due_ns
-        if excess_s * candidate.weight > EQUAL_ROWS * self.row_ms / MS_PER_S:
-            due_ns = max(due_ns, candidate.ready_ns + self.typical_slack_ns)
-        return max(due_ns, candidate.ready_ns) + round(excess_s * NS_PER_S) if self.price else due_ns
 
 
 def deadline(
@@ -178,16 +92,22 @@ def deadline(
     overdue = [candidate for candidate in waiting if candidate.waiting_from_ns < impatient_ns]
     if overdue:
         return _batch_of_overdue(overdue, waiting, max_batch)
-    urgent = sorted(waiting, key=lambda candidate: candidate.due_ns)
-    keys = list(dict.fromkeys(candidate.batch_key for candidate in urgent))[:MOST_KEYS]
+    keys = list(dict.fromkeys(candidate.batch_key for candidate in waiting))
+    if len(keys) > 1:
+        urgent = sorted(waiting, key=lambda candidate: candidate.due_ns)
+        keys = list(dict.fromkeys(candidate.batch_key for candidate in urgent))[:MOST_KEYS]
     asking = {candidate.epoch for candidate in waiting}
     soon = [one for one in expected if one.ready_ns > now_ns and one.epoch not in asking]
-    known = [*waiting, *soon]
+    known = KnownRequests.of([*waiting, *soon])
+    mean_share = fmean(known.share.tolist())
+    typical_slack_ns = median_low((known.due_ns - known.ready_ns)[: len(waiting)].tolist())
     choices: list[_Choice] = []
     for key in keys:
-        device = _Device.of(waiting, soon, [profile.ms(size, key) for size in range(1, max_batch + 1)])
-        choices.append(_best_of_key(known, key, device, now_ns))
-    return max(choices, key=lambda choice: choice.worth).decision
+        device = PricedDevice.of(known, [profile.ms(size, key) for size in range(1, max_batch + 1)])
+        is_alike = np.array([one.batch_key == key for one in known.candidates])
+        rows = device.rows(known, mean_share, typical_slack_ns)
+        choices.append(_best_of_key(rows, is_alike, device, now_ns))
+    return _first_best(choices).decision
 
 
 def patience_ns(ready: Sequence[Candidate], profile: BatchProfile, max_batch: int) -> int:
@@ -213,68 +133,74 @@ def _batch_of_overdue(overdue: Sequence[Candidate], waiting: Sequence[Candidate]
     return Batch(tuple(together[:max_batch]))
 
 
-def _value(candidate: Candidate) -> float:
-    """Return the weighted number of actions that an answer adds; a weight, where nobody knows."""
-    return candidate.weight * (candidate.gain_s * candidate.rate_hz or 1.0)
+def _best_of_key(rows: PricedRows, is_alike: NDArray[np.bool_], device: PricedDevice, now_ns: int) -> _Choice:
+    """Return the best batch of one key now, or the wait for a better one.
+
+    Args:
+        rows: all requests.
+        is_alike: which of them have this key.
+        device: the device for this key.
+        now_ns: monotonic time.
+    """
+    (others,) = np.nonzero(~is_alike & (rows.ready_ns <= now_ns))
+    others = others[np.argsort(rows.due_ns[others], kind="stable")][: OTHER_ROUNDS * device.max_batch]
+    begins_ns = [now_ns]
+    if device.price:
+        begins_ns += _worth_waiting_for(rows.ready_ns[is_alike].tolist(), device, now_ns)
+    (alike,) = np.nonzero(is_alike & (rows.ready_ns <= begins_ns[-1]))
+    ahead = [_served_longest_ago(rows.candidates[place]) for place in alike.tolist()]
+    turns = np.array(ahead, np.int64).T[::-1]
+    alike_rows, other_rows = rows.at(alike[np.lexsort((*turns, rows.due_ns[alike]))]), rows.at(others)
+    choices: list[_Choice] = []
+    for begin_ns in begins_ns:
+        (there,) = np.nonzero(alike_rows.ready_ns <= begin_ns)
+        worth, batch = _best_batch(alike_rows.at(there), other_rows, device, now_ns, begin_ns)
+        choices.append(_Choice(worth, batch if begin_ns == now_ns else Wait(begin_ns)))
+    return _first_best(choices)
 
 
-def _price(known: Sequence[Candidate], row_ms: float, alone_ms: float) -> float:
-    """Return the worth of a millisecond of the device: of the last answer that it can still give."""
-    if row_ms <= 0:
-        return 0.0
-    left = 1.0
-    for candidate in sorted(known, key=_value, reverse=True):
-        most_per_ms = 1 / alone_ms  # one request of a session at a time, whatever it claims
-        needs_per_ms = 1 / (candidate.gain_s * 1000) if candidate.gain_s > 0 else 0.0
-        left -= min(needs_per_ms, most_per_ms) * row_ms
-        if left < 0:
-            return _value(candidate) / row_ms
-    return 0.0
-
-
-def _best_of_key(known: Sequence[Candidate], key: Hashable, device: _Device, now_ns: int) -> _Choice:
-    """Return the best batch of one key now, or the wait for a better one."""
-    alike = [candidate for candidate in known if candidate.batch_key == key]
-    rows = [device.row(candidate) for candidate in alike]
-    others = [device.row(one) for one in known if one.batch_key != key and one.ready_ns <= now_ns]
-    others = sorted(others, key=lambda row: row.due_ns)[: OTHER_ROUNDS * device.max_batch]
-    there = [row for row in rows if row.candidate.ready_ns <= now_ns]
-    best = _best_batch(there, others, device, now_ns, now_ns)
-    if not device.price:
-        return best
-    for begin_ns in _worth_waiting_for(alike, device, now_ns):
-        there = [row for row in rows if row.candidate.ready_ns <= begin_ns]
-        later = _best_batch(there, others, device, now_ns, begin_ns)
-        if later.worth > best.worth + TIE:
-            best = _Choice(later.worth, Wait(begin_ns))
+def _first_best(choices: Sequence[_Choice]) -> _Choice:
+    """Return the best choice; of those that are worth the same, the first."""
+    best = choices[0]
+    for choice in choices[1:]:
+        if choice.worth > best.worth + TIE:
+            best = choice
     return best
 
 
-def _worth_waiting_for(alike: Sequence[Candidate], device: _Device, now_ns: int) -> list[int]:
+def _worth_waiting_for(ready_ns: Iterable[int], device: PricedDevice, now_ns: int) -> list[int]:
     """Return when requests are expected within the time of the largest batch, soonest first."""
-    latest_ns = device.ends_ns(now_ns, device.max_batch)
-    return sorted({one.ready_ns for one in alike if now_ns < one.ready_ns <= latest_ns})[:MAX_WAITS]
+    latest_ns = now_ns + int(device.batch_ns[-1])
+    return sorted({time_ns for time_ns in ready_ns if now_ns < time_ns <= latest_ns})[:MAX_WAITS]
 
 
 def _best_batch(
-    rows: Sequence[_Row], others: Sequence[_Row], device: _Device, now_ns: int, begin_ns: int
-) -> _Choice:
-    """Return the best batch of `rows` that begins at `begin_ns`, by what it is worth from `now_ns` on."""
-    most = min(len(rows), device.max_batch)
-    first_ns = device.ends_ns(begin_ns, most)
-    second_ns = device.ends_ns(first_ns, most)
+    rows: PricedRows, others: PricedRows, device: PricedDevice, now_ns: int, begin_ns: int
+) -> tuple[float, Batch]:
+    """Return the best batch of `rows` that begins at `begin_ns`, and what it is worth from `now_ns` on.
 
-    def urgency(row: _Row) -> tuple[float, int, int, int, int]:
-        missed = row.earned + row.late(second_ns) - row.late(first_ns)
-        return (-round(missed, 6), row.due_ns, *_served_longest_ago(row.candidate))
-
-    ordered = sorted(rows, key=urgency)[: ROUNDS_SEEN * device.max_batch]
-    worths: list[float] = []
-    for size in range(1, most + 1):
-        end_ns = device.ends_ns(begin_ns, size)
-        left_behind = device.lateness(ordered[size:], end_ns) + device.lateness(others, end_ns)
-        served = sum(row.earned - row.late(end_ns) for row in ordered[:size])
-        worths.append(served - left_behind - device.price * (end_ns - now_ns) / NS_PER_MS)
-    best = max(worths)
-    size = max(size for size, worth in enumerate(worths, start=1) if worth >= best - TIE)
-    return _Choice(best, Batch(tuple(row.candidate for row in ordered[:size])))
+    Args:
+        rows: those that can be in it; of those that miss the same, the ones that go first.
+        others: rows with other keys.
+        device: the device.
+        now_ns: monotonic time.
+        begin_ns: begin of the batch.
+    """
+    most = min(len(rows.candidates), device.max_batch)
+    first_ns = begin_ns + int(device.batch_ns[most])
+    late = rows.late(np.array([[first_ns, first_ns + device.batch_ns[most]]]))
+    missed = rows.earned + late[:, 1] - late[:, 0]
+    order = np.argsort(-np.rint(missed / SAME_MISSED), kind="stable")
+    ordered = rows.at(order[: ROUNDS_SEEN * device.max_batch])
+    sizes, count = np.arange(1, most + 1), len(ordered.candidates)
+    ends_ns = begin_ns + device.batch_ns[1 : most + 1]
+    places = np.arange(count)[:, None] - sizes
+    late = ordered.late(ends_ns + device.leave_ns(places, count - sizes))
+    worth = np.where(places < 0, ordered.earned[:, None], 0.0).sum(axis=0) - late.sum(axis=0)
+    if others.candidates:
+        waiting = len(others.candidates)
+        worth -= others.late(ends_ns + device.leave_ns(np.arange(waiting)[:, None], waiting)).sum(axis=0)
+    worth -= device.price * (ends_ns - now_ns) / NS_PER_MS
+    best = max(worth.tolist())
+    size = int(np.nonzero(worth >= best - TIE)[0][-1]) + 1
+    return best, Batch(tuple(ordered.candidates[:size]))
