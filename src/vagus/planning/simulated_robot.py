@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 
 from vagus.clock import NS_PER_S, seconds_to_ns
-from vagus.edge.client.inflight import LatencyWindow
+from vagus.edge.client.inflight import MAX_TIMEOUT_NS, MIN_TIMEOUT_NS, TIMEOUT_FACTOR, LatencyWindow
 from vagus.edge.config import EdgeConfig
 from vagus.edge.engine.refill import RequestRule
 from vagus.edge.handoff import LinkView
@@ -19,11 +19,8 @@ from vagus.types import LinkState
 
 __all__ = ["FleetRequest", "RobotCounts", "RobotRun", "SimulatedRobot"]
 
-TIMEOUT_FACTOR = 3
 LEAST_BUFFER_S = 1e-6
 """Buffer of a robot that asks only when it has nothing left to play."""
-LEAST_TIMEOUT_NS = NS_PER_S // 4
-LONGEST_TIMEOUT_NS = 5 * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,8 +238,8 @@ class RobotRun:
     @property
     def timeout_ns(self) -> int:
         """Time after which it gives up a request."""
-        expected_ns = TIMEOUT_FACTOR * self._latency.windowed_ns or LONGEST_TIMEOUT_NS
-        return min(max(expected_ns, LEAST_TIMEOUT_NS), LONGEST_TIMEOUT_NS)
+        expected_ns = TIMEOUT_FACTOR * self._latency.windowed_ns or MAX_TIMEOUT_NS
+        return min(max(expected_ns, MIN_TIMEOUT_NS), MAX_TIMEOUT_NS)
 
     def give_up(self) -> bool:
         """Give up the request that is under way; return False if none is."""

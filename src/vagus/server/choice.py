@@ -50,6 +50,11 @@ class Candidate:
         """Time since which its session waits for an answer, whichever of its requests is the newest."""
         return self.ready_ns if self.waits_since_ns is None else self.waits_since_ns
 
+    @property
+    def turn(self) -> tuple[int, int, int]:
+        """Place in the order of turns: the session that was served longest ago has the smallest."""
+        return self.last_served, self.ready_ns, self.epoch
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:

@@ -84,7 +84,7 @@ def deadline(
     """
     if not ready:
         return Wait()
-    waiting = sorted(ready, key=_served_longest_ago)
+    waiting = sorted(ready, key=lambda candidate: candidate.turn)
     rounds, size = -(-len(waiting) // max_batch), min(len(waiting), max_batch)
     if rounds * profile.ms(size, waiting[0].batch_key) <= QUICK_MS:
         return _batch_of_overdue(waiting, waiting, max_batch)
@@ -121,10 +121,6 @@ def patience_ns(ready: Sequence[Candidate], profile: BatchProfile, max_batch: in
     return max(LEAST_PATIENCE_NS, round(PATIENT_ROUNDS * rounds * slowest_ms * NS_PER_MS))
 
 
-def _served_longest_ago(candidate: Candidate) -> tuple[int, int, int]:
-    return candidate.last_served, candidate.ready_ns, candidate.epoch
-
-
 def _batch_of_overdue(overdue: Sequence[Candidate], waiting: Sequence[Candidate], max_batch: int) -> Batch:
     """Return those that waited too long, in the order of `overdue`, and those due first in the rest."""
     key, epochs = overdue[0].batch_key, {candidate.epoch for candidate in overdue}
@@ -148,7 +144,7 @@ def _best_of_key(rows: PricedRows, is_alike: NDArray[np.bool_], device: PricedDe
     if device.price:
         begins_ns += _worth_waiting_for(rows.ready_ns[is_alike].tolist(), device, now_ns)
     (alike,) = np.nonzero(is_alike & (rows.ready_ns <= begins_ns[-1]))
-    ahead = [_served_longest_ago(rows.candidates[place]) for place in alike.tolist()]
+    ahead = [rows.candidates[place].turn for place in alike.tolist()]
     turns = np.array(ahead, np.int64).T[::-1]
     alike_rows, other_rows = rows.at(alike[np.lexsort((*turns, rows.due_ns[alike]))]), rows.at(others)
     choices: list[_Choice] = []

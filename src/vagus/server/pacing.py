@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -51,8 +50,9 @@ class Pacing:
         self._clock = clock
         self._control = RateControl()
         self._reported = ServiceLevels()
-        self._lock = threading.Lock()
         self._levels: Mapping[str, Level] = {}
+        self.level = Level()
+        """Service level of all robots: each tenant counts once, so that none can spoil it for all."""
         self._renewed_ns: int | None = None
         self._told_ns: int | None = None
         self._was_limiting = False
@@ -88,18 +88,6 @@ class Pacing:
         session.min_interval_ns = round(interval_ms * NS_PER_MS)
         return interval_ms
 
-    @property
-    def level(self) -> Level:
-        """Service level of all robots: each tenant counts once, so that none can spoil it for all."""
-        levels = tuple(self._levels.values())
-        if not levels:
-            return Level()
-        return Level(
-            robots=sum(level.robots for level in levels),
-            starved_share=sum(level.starved_share for level in levels) / len(levels),
-            age_p99_s=sum(level.age_p99_s for level in levels) / len(levels),
-        )
-
     def families(self, core: ModuleType) -> Iterator[object]:
         """Yield the metric families.
 
@@ -131,6 +119,7 @@ class Pacing:
             return
         self._renewed_ns = now_ns
         self._levels = self._reported.levels(now_ns)
+        self.level = _mean_of(tuple(self._levels.values()))
         missed = {name: level for name, level in self._levels.items() if not self._target.is_met(level)}
         is_due = self._told_ns is None or now_ns - self._told_ns >= TOLD_NS
         if not missed or not is_due:
@@ -156,3 +145,13 @@ class Pacing:
                 if is_limiting
                 else "requests are served in time again: robots ask as often as they like"
             )
+
+
+def _mean_of(levels: Sequence[Level]) -> Level:
+    if not levels:
+        return Level()
+    return Level(
+        robots=sum(level.robots for level in levels),
+        starved_share=sum(level.starved_share for level in levels) / len(levels),
+        age_p99_s=sum(level.age_p99_s for level in levels) / len(levels),
+    )

@@ -61,7 +61,7 @@ def round_robin(
     """
     if not ready:
         return Wait()
-    waiting = sorted(ready, key=lambda c: (c.last_served, c.ready_ns, c.epoch))
+    waiting = sorted(ready, key=lambda candidate: candidate.turn)
     together = [candidate for candidate in waiting if candidate.batch_key == waiting[0].batch_key]
     return Batch(tuple(together[:max_batch]))
 
