@@ -14,17 +14,27 @@ has no effect (deviation from the plan: 0.99 of that without guidance). So the c
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Floats32", "FlowNet", "Guidance", "prefix_weights", "time_features"]
+__all__ = [
+    "SCHEDULES",
+    "Floats32",
+    "FlowNet",
+    "Guidance",
+    "layers_of",
+    "prefix_weights",
+    "time_features",
+]
 
 Floats32: TypeAlias = NDArray[np.float32]
 
+SCHEDULES = ("exp", "linear", "ones", "zeros")
+"""Names of the ways in which guidance falls off; see `prefix_weights`."""
 TIME_WIDTH = 4
 SMOOTHNESS = 10.0
 """Weight of third differences against closeness: keeps motions longer than about a quarter of a second."""
@@ -125,6 +135,15 @@ class FlowNet:
                 plan[row] = wanted.plan
                 weights[row] = wanted.weights[:, None]
         return plan.reshape(len(guidance), -1), weights.reshape(len(guidance), -1)
+
+
+def layers_of(parts: Mapping[str, NDArray[np.generic]]) -> tuple[tuple[Floats32, Floats32], ...]:
+    """Return the (weight, bias) pairs among arrays that are called weight_0, bias_0 and so on."""
+    count = sum(1 for name in parts if name.startswith("weight_"))
+    return tuple(
+        (parts[f"weight_{at}"].astype(np.float32), parts[f"bias_{at}"].astype(np.float32))
+        for at in range(count)
+    )
 
 
 def prefix_weights(horizon: int, *, length: int, delay: int, end: int, schedule: str) -> Floats32:

@@ -13,7 +13,7 @@ from importlib import resources
 
 import numpy as np
 
-from vagus.demo.flow_net import Floats32, prefix_weights
+from vagus.demo.flow_net import SCHEDULES, Floats32, layers_of, prefix_weights
 from vagus.demo.gates_net import HORIZON, Continuation, GatesNet, condition
 from vagus.demo.gates_options import GatesOptions
 from vagus.demo.gates_world import DT_S, TOP_SPEED_M_S
@@ -31,7 +31,6 @@ FLOW_STEPS = 5
 PREFIX_HORIZON = 12
 """Horizon less four: the paper's H − s where a new chunk is asked for after four steps."""
 MAX_GUIDANCE = 5.0
-SCHEDULES = ("exp", "linear", "ones", "zeros")
 
 GATES_ACTIONS = (
     ActionFeature(
@@ -161,9 +160,4 @@ def _fault(row: Row[None]) -> PolicyError | None:
 
 def _load(content: bytes) -> GatesNet:
     with np.load(io.BytesIO(content), allow_pickle=False) as parts:
-        count = sum(1 for name in parts if name.startswith("weight_"))
-        layers = tuple(
-            (parts[f"weight_{at}"].astype(np.float32), parts[f"bias_{at}"].astype(np.float32))
-            for at in range(count)
-        )
-    return GatesNet(layers)
+        return GatesNet(layers_of(parts))

@@ -16,7 +16,7 @@ import numpy as np
 from vagus.clock import NS_PER_MS
 from vagus.demo.arm import ACTIONS, CAMERAS, DT_S, JOINTS, STATE, tip_position
 from vagus.demo.condition import condition, from_model, to_model
-from vagus.demo.flow_net import Floats32, FlowNet, Guidance, prefix_weights
+from vagus.demo.flow_net import SCHEDULES, Floats32, FlowNet, Guidance, layers_of, prefix_weights
 from vagus.demo.reach_options import ReachOptions
 from vagus.demo.vision import TargetMemory, locate
 from vagus.errors import ConfigError, PolicyError
@@ -37,7 +37,6 @@ ANCHOR_STEPS = 15
 """Half a second: how long a chunk takes to get from where the arm is to what the network wants."""
 LAG_S = 0.025
 """The arm's servos trail their setpoint by this."""
-SCHEDULES = ("exp", "linear", "ones", "zeros")
 
 
 class ReachPolicy:
@@ -176,9 +175,4 @@ def _look(row: Row[TargetMemory]) -> Floats32 | PolicyError:
 
 def _load(content: bytes) -> FlowNet:
     with np.load(io.BytesIO(content), allow_pickle=False) as parts:
-        count = sum(1 for name in parts if name.startswith("weight_"))
-        layers = tuple(
-            (parts[f"weight_{at}"].astype(np.float32), parts[f"bias_{at}"].astype(np.float32))
-            for at in range(count)
-        )
-        return FlowNet(layers, int(parts["horizon"]), int(parts["model_dim"]))
+        return FlowNet(layers_of(parts), int(parts["horizon"]), int(parts["model_dim"]))
