@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import itertools
 from importlib import resources
+from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -220,3 +222,46 @@ def test_the_weights_are_small_and_hold_numbers_alone() -> None:
     with np.load(io.BytesIO(content), allow_pickle=False) as parts:
         assert all(part.dtype == np.float32 for part in parts.values())
         assert sum(part.size for part in parts.values()) < 160_000
+
+
+def content_of(**changed: np.ndarray) -> bytes:
+    """Return the package's weights as a file, with other arrays in it."""
+    with np.load(io.BytesIO(resources.files("vagus.demo").joinpath(WEIGHTS).read_bytes())) as parts:
+        arrays = {**parts, **changed}
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **arrays)
+    return content.getvalue()
+
+
+def test_weights_of_another_training_are_taken_from_a_file_and_are_in_the_hash(tmp_path: Path) -> None:
+    path = tmp_path / "other.npz"
+    path.write_bytes(content_of(bias_3=np.full(HORIZON, 0.25, np.float32)))
+    other = load_policy("gates", options={"weights": str(path)})
+    assert other.model_hash != POLICY.model_hash
+    (chunk,) = other.infer([cast("Row[object]", row())])
+    assert isinstance(chunk, ActionChunk)
+    assert not np.allclose(chunk.model, chunk_of(POLICY, row()).model, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "No such file"),
+        (b"", "EOFError"),
+        (b"no weights", "ValueError"),
+        (content_of(bias_1=np.zeros(3, np.float32)), "in layer 1, behind 256 numbers"),
+        (content_of(weight_0=np.zeros((68, 256), np.float32)), "in layer 0, behind 69 numbers"),
+        (content_of(weight_3=np.zeros((256, 15), np.float32)), "in layer 3"),
+        (content_of(weight_2=np.full((256, 256), np.nan, np.float32)), "NaN or infinity in layer 2"),
+        (content_of(weight_4=np.zeros((16, 16), np.float32)), "KeyError"),
+    ],
+)
+def test_a_file_that_holds_no_weights_of_it_is_refused(
+    tmp_path: Path, content: bytes | None, told: str
+) -> None:
+    path = tmp_path / "weights.npz"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"weights: wanted a file that scripts/train_gates.py") as refused:
+        load_policy("gates", options={"weights": str(path)})
+    assert told in str(refused.value)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import zipfile
 from collections.abc import Sequence
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 
@@ -27,6 +29,9 @@ __all__ = ["GATES_ACTIONS", "GATES_STATE", "GatesPolicy"]
 WEIGHTS = "gates_weights.npz"
 CODE = ("flow_net.py", "gates_net.py", "gates_world.py", "gates.py")
 """What an output depends on besides them."""
+WANTED = "a file that scripts/train_gates.py has written"
+UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile)
+"""What numpy raises on bytes that are no file of arrays, or not of these."""
 FLOW_STEPS = 5
 PREFIX_HORIZON = 12
 """Horizon less four: the paper's H − s where a new chunk is asked for after four steps."""
@@ -57,7 +62,7 @@ class GatesPolicy:
         options: settings of this policy alone.
         rtc_schedule: how guidance falls off: exp, linear, ones, zeros (which is a hard prefix).
         rtc_max_guidance: bound of the guidance weight.
-        weights: bytes of another training's weights; None: those of the package.
+        weights: bytes of another training's weights; None: those that `options` names.
     """
 
     serving_mode = ServingMode.SHARED
@@ -73,10 +78,11 @@ class GatesPolicy:
     ) -> None:
         if rtc_schedule not in SCHEDULES:
             raise ConfigError("rtc_schedule", wanted=f"one of {', '.join(SCHEDULES)}", got=rtc_schedule)
-        self._is_given = (options or GatesOptions()).continuation == "given"
+        options = options or GatesOptions()
+        self._is_given = options.continuation == "given"
         self._schedule = rtc_schedule
         self._max_guidance = rtc_max_guidance
-        content = weights or resources.files("vagus.demo").joinpath(WEIGHTS).read_bytes()
+        content = weights or _content(options.weights)
         self._net = _load(content)
         self.model_hash = self._hash(content)
         self.spec = PolicySpec(
@@ -158,6 +164,32 @@ def _fault(row: Row[None]) -> PolicyError | None:
     return PolicyError(f"state: wanted {len(GATES_STATE)} finite numbers, got {state.tolist()}")
 
 
+def _content(path: str) -> bytes:
+    """Return the bytes of a file with weights; "": of the package's.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    if not path:
+        return resources.files("vagus.demo").joinpath(WEIGHTS).read_bytes()
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigError("weights", wanted=WANTED, got=f"{path}: {error.strerror}") from error
+
+
 def _load(content: bytes) -> GatesNet:
-    with np.load(io.BytesIO(content), allow_pickle=False) as parts:
-        return GatesNet(layers_of(parts))
+    """Return the network with these weights.
+
+    Raises:
+        ConfigError: they are no weights of this network.
+    """
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as parts:
+            net = GatesNet(layers_of(parts))
+    except UNREADABLE as error:
+        raise ConfigError("weights", wanted=WANTED, got=f"{type(error).__name__}: {error}") from error
+    trouble = net.trouble
+    if trouble:
+        raise ConfigError("weights", wanted=WANTED, got=trouble)
+    return net

@@ -28,6 +28,7 @@ CONDITION_WIDTH = 5
 ACTION_SCALE = 0.5
 """Action that is 1 in the network's space."""
 TIME_WIDTH = 32
+INPUT_WIDTH = 2 * HORIZON + CONDITION_WIDTH + TIME_WIDTH
 FASTEST = 100.0
 """Ratio of the fastest time feature's frequency to the slowest one's."""
 
@@ -86,6 +87,19 @@ class GatesNet:
     """
 
     layers: tuple[tuple[Floats32, Floats32], ...]
+
+    @property
+    def trouble(self) -> str:
+        """What keeps these layers from being this network, in words; "": nothing."""
+        width, last = INPUT_WIDTH, len(self.layers) - 1
+        for at, (weight, bias) in enumerate(self.layers):
+            after = width if 0 < at < last else HORIZON if at == last else weight.shape[-1]
+            if weight.shape != (width, after) or bias.shape != (after,):
+                return f"weights {weight.shape} and {bias.shape} in layer {at}, behind {width} numbers"
+            if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+                return f"NaN or infinity in layer {at}"
+            width = after
+        return "" if last > 0 else f"{last + 1} layers"
 
     def sample(
         self,

@@ -18,6 +18,8 @@ class GatesOptions:
     continuation: str = "guided"
     """How a chunk continues the steps of the plan that will be executed anyway: guided (the flow is pulled to
     them) or given (they are an input of the network, which was trained so)."""
+    weights: str = ""
+    """File with the weights of another training, by scripts/train_gates.py; empty: those of the package."""
 
     def __post_init__(self) -> None:
         if self.continuation not in CONTINUATIONS:
