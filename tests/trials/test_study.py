@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vagus.errors import ConfigError
-from vagus.trials.study import cell_of, difference, estimate, needed_episodes
+from vagus.trials.study import cell_of, check_episodes, difference, estimate, needed_episodes
 from vagus.trials.trial_robot import EpisodeResult
 
 
@@ -58,15 +58,20 @@ def test_a_cell_holds_the_means_of_its_episodes() -> None:
 
 
 def test_too_few_episodes_for_the_interval_are_told_before() -> None:
-    needed = needed_episodes(0.05, given=1000)
+    needed = needed_episodes(0.05)
+    check_episodes(needed, 0.05)
     assert needed == 385
     coins = [float(one) for one in np.random.default_rng(3).random(needed) < 0.5]
     assert estimate(coins).half_width <= 0.0502  # the widest there is, with n − 1 for n
     with pytest.raises(ConfigError, match="at least 385"):
-        needed_episodes(0.05, given=384)
+        check_episodes(384, 0.05)
+    with pytest.raises(ConfigError, match="at least 10"):
+        check_episodes(9, None)
+    with pytest.raises(ConfigError, match="at least 10"):
+        check_episodes(9, 0.9)
 
 
 @pytest.mark.parametrize("half_width", [0.0, 1.0, -0.1, math.nan, math.inf])
 def test_what_is_no_interval_is_refused(half_width: float) -> None:
     with pytest.raises(ConfigError, match="interval"):
-        needed_episodes(half_width, given=100)
+        needed_episodes(half_width)

@@ -31,6 +31,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "vagus.cli.plan:PlanCommand",
         "Tell how many robots a device carries, and how many devices a fleet needs.",
     ),
+    "bench": (
+        "vagus.cli.bench:BenchCommand",
+        "Measure what delay costs a policy in a world, for each way of playing its chunks.",
+    ),
     "profile": (
         "vagus.cli.profile:ProfileCommand",
         "Check a profile of a gateway, or list those that vagus brings.",

@@ -15,7 +15,7 @@ import numpy as np
 from vagus.errors import ConfigError
 from vagus.trials.trial_robot import EpisodeResult
 
-__all__ = ["Estimate", "StudyCell", "cell_of", "difference", "estimate", "needed_episodes"]
+__all__ = ["Estimate", "StudyCell", "cell_of", "check_episodes", "difference", "estimate", "needed_episodes"]
 
 NORMAL_95 = 1.96
 """Half of the interval that holds 95 % of a normal law, in standard deviations."""
@@ -51,6 +51,8 @@ class StudyCell:
         acceleration: root mean square of the commands' acceleration.
         requests: mean requests per episode.
         underestimated: share of the answers that came later than the policy was told.
+        gain: how much more succeeded than with the way that all are compared with, episode by episode; None:
+            it is that way itself, or there is none.
     """
 
     method: str
@@ -61,6 +63,7 @@ class StudyCell:
     acceleration: float
     requests: float
     underestimated: float
+    gain: Estimate | None = None
 
 
 def estimate(values: Sequence[float]) -> Estimate:
@@ -97,24 +100,24 @@ def cell_of(method: str, law: str, results: Sequence[EpisodeResult]) -> StudyCel
     )
 
 
-def needed_episodes(half_width: float, *, given: int) -> int:
+def needed_episodes(half_width: float) -> int:
     """Return the episodes at which an interval is surely no longer than this to each side.
 
     Args:
         half_width: wanted half of the interval, 0–1.
-        given: episodes that somebody wants to run.
 
     Raises:
-        ConfigError: no such interval, or `given` episodes cannot promise it.
+        ConfigError: no such interval.
     """
     if not (math.isfinite(half_width) and 0 < half_width < 1):
         raise ConfigError("interval", wanted="a share above 0 and below 1", got=repr(half_width))
-    needed = max(math.ceil((NORMAL_95 * WIDEST_SPREAD / half_width) ** 2), LEAST_EPISODES)
+    return max(math.ceil((NORMAL_95 * WIDEST_SPREAD / half_width) ** 2), LEAST_EPISODES)
+
+
+def check_episodes(given: int, half_width: float | None) -> None:
+    """Raise ConfigError if so many episodes cannot promise an interval; None: any that says anything."""
+    needed = LEAST_EPISODES if half_width is None else needed_episodes(half_width)
+    asked = "an interval" if half_width is None else f"an interval of ±{100 * half_width:g} points"
     if given < needed:
-        raise ConfigError(
-            "episodes",
-            wanted=f"at least {needed} for an interval of ±{100 * half_width:g} points",
-            got=str(given),
-            fix="run more episodes, or ask for a wider interval",
-        )
-    return needed
+        fix = "run more episodes" if half_width is None else "run more episodes, or ask for a wider interval"
+        raise ConfigError("episodes", wanted=f"at least {needed} for {asked}", got=str(given), fix=fix)

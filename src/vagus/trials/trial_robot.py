@@ -82,6 +82,7 @@ class TrialRobot:
         rtc = policy.rtc if method.uses_rtc else None
         self._world = world
         self._law = law
+        self._instruction = policy.default_instruction
         self._step_ns = round(NS_PER_S / robot.rate_hz)
         contract = EngineContract(
             step_rate_hz=robot.rate_hz,
@@ -152,7 +153,8 @@ class TrialRobot:
     def _request(self, request: Request, now_ns: int) -> TrialRequest:
         self._requests += 1
         draft = request.draft
-        seen = Observation(draft.state, self._world.images(), "", draft.captured_ns)
+        images = self._mapping.images_to_policy(self._world.images())
+        seen = Observation(draft.state, images, self._instruction, draft.captured_ns)
         arrival_ns = self._draws.arrival_ns(now_ns - self._episode_ns) + self._episode_ns
         return TrialRequest(self, request, seen, arrival_ns)
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from vagus.edge.client.codec import request_seed
-from vagus.policies.policy import Policy, Row, failure_of
+from vagus.errors import PolicyError
+from vagus.policies.policy import BoundsBatches, Policy, Row, ServingMode, SplitsBatches, failure_of
+from vagus.server.served_policy import check_result
+from vagus.specs import PolicySpec
 from vagus.trials.delay_law import DelayLaw
 from vagus.trials.play_method import PlayMethod
 from vagus.trials.trial_robot import EpisodeResult, TrialRequest, TrialRobot
 from vagus.trials.world import World
-from vagus.types import ActionChunk
 
 __all__ = ["DelayTrial", "run_trials"]
 
 SessionT = TypeVar("SessionT")
+
+_Asked: TypeAlias = tuple[TrialRequest, Row[SessionT]]
+"""A request, and the row of a batch that answers it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,32 +33,52 @@ class DelayTrial(Generic[SessionT]):
         policy: the policy; sessions are opened and episodes begun as a server does.
         method: how chunks are played.
         law: how long they take.
+        offered: the policy as robots see it, with the operator's settings; None: as it says itself.
     """
 
     make_world: Callable[[], World]
     policy: Policy[SessionT]
     method: PlayMethod
     law: DelayLaw
+    offered: PolicySpec | None = None
+
+    @property
+    def spec(self) -> PolicySpec:
+        """The policy as robots see it."""
+        return self.offered or self.policy.spec
 
 
-def run_trials(trial: DelayTrial[SessionT], seeds: Sequence[int], *, robots: int = 32) -> list[EpisodeResult]:
+def unnoticed(result: EpisodeResult) -> None:
+    """Do nothing with the result of an episode."""
+
+
+def run_trials(
+    trial: DelayTrial[SessionT],
+    seeds: Sequence[int],
+    *,
+    robots: int = 32,
+    on_episode: Callable[[EpisodeResult], None] = unnoticed,
+) -> list[EpisodeResult]:
     """Return the result of the episode of each seed, in the order of `seeds`.
 
     Args:
         trial: what is tried.
         seeds: seeds of the episodes; the same seed is the same episode and the same delays for every method.
-        robots: robots that run side by side, and so the largest batch.
+        robots: robots that run side by side, and so the largest batch; one, if the policy serves no more.
+        on_episode: is called with each result as soon as it is there, in the order in which they end.
 
     Raises:
         PolicyError: the policy cannot answer an observation of this world.
     """
+    robots = robots if trial.policy.serving_mode is ServingMode.SHARED else 1
     worlds = [trial.make_world() for _ in range(min(robots, len(seeds)))]
     try:
-        lanes = [_Lane(trial, world, seeds[at :: len(worlds)]) for at, world in enumerate(worlds)]
+        lanes = [_Lane(trial, world, seeds[at :: len(worlds)], on_episode) for at, world in enumerate(worlds)]
         while any(lane.is_busy for lane in lanes):
             asked = [made for lane in lanes if lane.is_busy and (made := lane.advance()) is not None]
             if asked:
-                _infer(trial.policy, asked)
+                for batch in _batches(trial.policy, asked):
+                    _infer(trial, batch)
     finally:
         for world in worlds:
             world.close()
@@ -64,8 +89,15 @@ def run_trials(trial: DelayTrial[SessionT], seeds: Sequence[int], *, robots: int
 class _Lane(Generic[SessionT]):
     """One robot and the seeds that it has to run."""
 
-    def __init__(self, trial: DelayTrial[SessionT], world: World, seeds: Sequence[int]) -> None:
-        self._robot = TrialRobot(world, trial.policy.spec, trial.method, trial.law)
+    def __init__(
+        self,
+        trial: DelayTrial[SessionT],
+        world: World,
+        seeds: Sequence[int],
+        on_episode: Callable[[EpisodeResult], None],
+    ) -> None:
+        self._robot = TrialRobot(world, trial.spec, trial.method, trial.law)
+        self._on_episode = on_episode
         self._policy = trial.policy
         self._seeds = list(seeds)
         self._session = trial.policy.open_session()
@@ -74,11 +106,12 @@ class _Lane(Generic[SessionT]):
         self.is_busy = True
         self._begin()
 
-    def advance(self) -> tuple[TrialRequest, Row[SessionT]] | None:
+    def advance(self) -> _Asked[SessionT] | None:
         made = self._robot.advance()
         row = None if made is None else (made, self._row(made))
         if self._robot.is_over:
             self.results.append(self._robot.result())
+            self._on_episode(self.results[-1])
             self._seeds.pop(0)
             self._begin()
             return None
@@ -105,9 +138,32 @@ class _Lane(Generic[SessionT]):
         )
 
 
-def _infer(policy: Policy[SessionT], batch: Sequence[tuple[TrialRequest, Row[SessionT]]]) -> None:
-    results = policy.infer([row for _, row in batch])
-    for (made, _), result in zip(batch, results, strict=True):
-        if not isinstance(result, ActionChunk):
-            raise failure_of(result)
-        made.answer(result)
+def _batches(
+    policy: Policy[SessionT], asked: Sequence[_Asked[SessionT]]
+) -> Iterator[Sequence[_Asked[SessionT]]]:
+    """Yield what the policy takes in one forward pass, as a server would."""
+    by_key: dict[Hashable, list[_Asked[SessionT]]] = {}
+    for one in asked:
+        key = policy.batch_key(one[0].observation) if isinstance(policy, SplitsBatches) else None
+        by_key.setdefault(key, []).append(one)
+    most = policy.max_rows if isinstance(policy, BoundsBatches) else len(asked)
+    for alike in by_key.values():
+        yield from (alike[first : first + most] for first in range(0, len(alike), most))
+
+
+def _infer(trial: DelayTrial[SessionT], batch: Sequence[_Asked[SessionT]]) -> None:
+    try:
+        results = list(trial.policy.infer([row for _, row in batch]))
+    except Exception as error:
+        if len(batch) == 1:
+            raise failure_of(error) from error
+        for one in batch:  # as a server does: the row that fails is told from the others
+            _infer(trial, [one])
+        return
+    if len(results) != len(batch):
+        raise PolicyError(f"the policy gave {len(results)} results for {len(batch)} rows")
+    for (made, row), result in zip(batch, results, strict=True):
+        checked = check_result(result, trial.spec, row.step)
+        if isinstance(checked, PolicyError):
+            raise checked
+        made.answer(checked)

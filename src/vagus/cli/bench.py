@@ -1,0 +1,189 @@
+"""Command `vagus bench`: what delay costs a policy in a world, for each way of playing its chunks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from vagus.cli.backend_help import help_on, policy_among
+from vagus.cli.bench_plot import study_plot
+from vagus.cli.bench_policy import PolicyFlags
+from vagus.cli.bench_progress import StudyLine
+from vagus.cli.bench_report import StudyReport, show_study, shown_law
+from vagus.cli.console import console, say
+from vagus.cli.exit_code import ExitCode
+from vagus.cli.log_output import LogFlags
+from vagus.cli.output_file import check_output
+from vagus.cli.parse import parse_as
+from vagus.cli.plan_plot import PLOT_SUFFIXES, check_plot
+from vagus.cli.serve import WAIT_POLICY
+from vagus.cli.signals import ended_by_signals
+from vagus.cli.switches import with_switches
+from vagus.errors import ConfigError
+from vagus.import_path import Option
+from vagus.setting_ranges import check_count
+from vagus.trials.delay_law import DelayLaw, read_law
+from vagus.trials.delay_trace import delays_in
+from vagus.trials.entrants import chosen_methods, enter
+from vagus.trials.registry import WORLDS, world_maker
+from vagus.trials.study import StudyCell, check_episodes, needed_episodes
+from vagus.trials.study_run import DelayStudy, chosen_baseline, study_cells
+
+__all__ = ["BenchCommand"]
+
+QUICK_EPISODES = 32
+"""Episodes of each cell where nobody asks for a number or an interval: a look, in about a minute."""
+USUAL_DELAYS = ("0", "100", "200", "300")
+MOST_SEED = 1 << 62
+
+
+@dataclass(frozen=True)
+class BenchCommand:
+    """Measure what delay costs a policy in a simulated world, for each way of playing its chunks.
+
+    Each way is run over the same episodes and the same delays, through the real engine, on simulated time:
+    the result does not depend on this machine. Example: vagus bench delay --policy gates --delays 0 200 400
+    """
+
+    action: Annotated[Literal["delay"], tyro.conf.Positional]
+    """delay: success against delay."""
+    policy: Annotated[PolicyFlags, tyro.conf.arg(name="")] = field(default_factory=PolicyFlags)
+    world: str = "gates"
+    """gates (walls with two gaps), gym:<environment id>, or your own (file.py:Class)."""
+    world_options: dict[str, Option] = field(default_factory=dict)
+    """Settings of the world; for gym: those of `vagus run --robot gym:…`, e.g. mapping world.yaml, and
+    success KEY: the key of `info` that says whether an episode succeeded."""
+    methods: tuple[str, ...] = ()
+    """Ways of playing chunks: sync, naive, average, ensemble, rtc_soft, rtc_hard …; unset: all that the
+    policy can."""
+    delays: tuple[str, ...] = USUAL_DELAYS
+    """Laws of the time from an observation to its chunk: MS, lognormal:MEDIAN:SIGMA, mixed:USUAL:RARE:SHARE,
+    outages:USUAL:SHARE:SECONDS, trace:FILE."""
+    episodes: int | None = None
+    """Episodes of each cell; unset: as many as --interval needs, or 32."""
+    interval: float | None = None
+    """Half of the longest interval of success (95 %) that you accept, as a share, e.g. 0.05; unset: any."""
+    baseline: str = ""
+    """Way of playing that the others are compared with; unset: naive, or else the first."""
+    seed: int = 0
+    """Seed of the first episode; the others follow."""
+    robots: int = 32
+    """Robots that run side by side, and so the largest batch of the policy."""
+    json: Path | None = None
+    """Write the results to this file (.json)."""
+    plot: Path | None = None
+    """Draw success against delay (.png, .pdf or .svg); needs matplotlib (vagus[plot])."""
+    log: Annotated[LogFlags, tyro.conf.arg(name="")] = field(default_factory=LogFlags)
+
+    @classmethod
+    def from_arguments(cls, arguments: list[str]) -> BenchCommand:
+        """Return the command as the arguments have it.
+
+        Raises:
+            SystemExit: help was asked for, or a flag does not fit; either was printed.
+            ConfigError: a setting is wrong.
+        """
+        with help_on(policy_among(arguments)):
+            return parse_as(cls, "bench", arguments)
+
+    def __post_init__(self) -> None:
+        check_count("episodes", self.episodes)
+        check_count("robots", self.robots)
+        check_count("seed", self.seed, least=0, most=MOST_SEED)
+
+    def run(self) -> int:
+        """Run the study, and print what came of it; Ctrl-C ends it, and what is complete is printed."""
+        os.environ.setdefault(*WAIT_POLICY)
+        with ended_by_signals(), ExitStack() as open_policies:
+            report, study = self._prepared(open_policies)
+            cells: list[StudyCell] = []
+            try:
+                with StudyLine(console(stderr=True), study) as line:
+                    for cell in study_cells(study, line.advance):
+                        cells.append(cell)
+                        line.tell(cell)
+            finally:  # an hour of work is not lost for what ends it
+                self._tell(report.of(cells, of=study.cells))
+        return ExitCode.OK
+
+    def _prepared(self, open_policies: ExitStack) -> tuple[StudyReport, DelayStudy]:
+        """Return the study, after all that can be wrong was looked at.
+
+        Raises:
+            VagusError: something is.
+        """
+        self._check_files()
+        laws = _laws(self.delays)
+        chosen_methods(self.methods)
+        episodes = self._episodes()
+        config = self.policy.config(self.world if self.world in WORLDS else "")
+        make_world = world_maker(self.world, with_switches(self.world_options))
+        world = make_world()
+        world.close()
+        entry = enter(self.methods, config, world.spec, open_policies, trust_units=self.policy.trust_units)
+        baseline = chosen_baseline(self.baseline, [entrant.name for entrant in entry.entrants])
+        for note in entry.notes:
+            say(note, console(stderr=True))
+        report = StudyReport(
+            policy=config.policy,
+            model_hash=entry.plain.model_hash,
+            world=self.world,
+            episodes=episodes,
+            seed=self.seed,
+            baseline=baseline,
+            laws=tuple(shown_law(law) for law in laws),
+            methods=tuple(entrant.name for entrant in entry.entrants),
+            notes=entry.notes,
+        )
+        seeds = range(self.seed, self.seed + episodes)
+        return report, DelayStudy(make_world, entry.entrants, laws, seeds, baseline, self.robots)
+
+    def _check_files(self) -> None:
+        if self.json is not None:
+            check_output("json", self.json, (".json",))
+        if self.plot is not None:
+            check_output("plot", self.plot, PLOT_SUFFIXES)
+            check_plot()
+
+    def _episodes(self) -> int:
+        """Return the episodes of each cell.
+
+        Raises:
+            ConfigError: too few for the interval that was asked for.
+        """
+        usual = QUICK_EPISODES if self.interval is None else needed_episodes(self.interval)
+        episodes = usual if self.episodes is None else self.episodes
+        check_episodes(episodes, self.interval)
+        return episodes
+
+    def _tell(self, report: StudyReport) -> None:
+        """Print and write what is complete."""
+        if not report.cells:
+            say("nothing is complete", console(stderr=True))
+            return
+        show_study(report, console())
+        if self.json is not None:
+            self.json.write_bytes(report.to_json())
+            say(f"written: {self.json}", console(stderr=True))
+        if self.plot is not None:
+            self.plot.write_bytes(study_plot(report, self.plot.suffix.lower().removeprefix(".")))
+            say(f"written: {self.plot}", console(stderr=True))
+
+
+def _laws(texts: Sequence[str]) -> list[DelayLaw]:
+    """Return the laws that were typed.
+
+    Raises:
+        ConfigError: none, one that is no law, or one that is there twice.
+    """
+    laws = [read_law(text, read_trace=delays_in) for text in texts]
+    twice = [law.name for law in laws if [one.name for one in laws].count(law.name) > 1]
+    if twice or not laws:
+        raise ConfigError("delays", wanted="each law once", got=f"{twice[0]} twice" if twice else "none")
+    return laws
