@@ -93,8 +93,8 @@ class RunCommand:
     """
 
     robot: str = "sim"
-    """sim, astribot, gym:<environment id>, lerobot:<robot type>, replay:<recorded session>, or your own
-    (file.py:Class, package.module:Class)."""
+    """sim, gates, astribot, gym:<environment id>, lerobot:<robot type>, replay:<recorded session>, or your
+    own (file.py:Class, package.module:Class)."""
     options: dict[str, Option] = field(default_factory=dict)
     """Settings of the robot, e.g. --options rate_hz 100 seed 3, or port /dev/ttyACM0 id my_arm."""
     policy: str = ""

@@ -38,6 +38,7 @@ EMBEDDED: Mapping[str, Embedded] = {
         frozenset({"average", "chassis", "control_way", "gripper", "head", "limits_confirmed", "mapping"})
         | {"max_delta", "rate_hz", "sdk", "torso", "width"},
     ),
+    "gates": Embedded("vagus.demo.gates_robot:make_gates_robot", frozenset({"episodes", "every", "seed"})),
     "sim": Embedded("vagus.demo.robot:SimRobot", frozenset({"depth", "rate_hz", "seed"})),
 }
 
@@ -46,9 +47,9 @@ def load_robot(name: str, options: Mapping[str, Option] | None = None) -> Robot:
     """Return the robot called `name`, not connected.
 
     Args:
-        name: "sim", "astribot", "gym:<environment id>", "lerobot:<robot type>", "replay:<session>", a name
-            that an installed package brings (entry point of the group `vagus.robots`), or a class of your own
-            ("file.py:Class", "package.module:Class").
+        name: "sim", "gates", "astribot", "gym:<environment id>", "lerobot:<robot type>", "replay:<session>",
+            a name that an installed package brings (entry point of the group `vagus.robots`), or a class of
+            your own ("file.py:Class", "package.module:Class").
         options: keyword arguments of its constructor.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,14 +17,14 @@ from vagus.edge.client.codec import as_played
 from vagus.edge.client.inflight import Request
 from vagus.edge.engine.engine import Engine
 from vagus.edge.handoff import EngineContract
-from vagus.specs import ActionKind, PolicySpec
+from vagus.specs import ActionKind, PolicySpec, RobotSpec
 from vagus.trials.delay_law import DelayDraws, DelayLaw
 from vagus.trials.play_method import PlayMethod
 from vagus.trials.trial_link import TrialLink
 from vagus.trials.world import World
 from vagus.types import ActionArray, ActionChunk, MotionState, Observation
 
-__all__ = ["EpisodeResult", "TrialRequest", "TrialRobot"]
+__all__ = ["EpisodeResult", "TrialRequest", "TrialRobot", "acceleration", "phase_of"]
 
 ORDERS = {ActionKind.POSITION: 2, ActionKind.VELOCITY: 1, ActionKind.DELTA: 1, ActionKind.EFFORT: 1}
 """Kind of action → how often its commands are differentiated to accelerations."""
@@ -101,7 +102,6 @@ class TrialRobot:
         )
         self._controller = Controller(robot, self._engine, self._mapping, self._motion)
         self.link = TrialLink(method.edge, as_played(policy, robot), method.mixing())
-        self._orders = np.array([ORDERS.get(f.kind, 0) for f in robot.actions])
         self._now_ns = 0
         self._draws = DelayDraws(law, 0)
         self._commands: list[ActionArray] = []
@@ -121,7 +121,7 @@ class TrialRobot:
             self.link.begin_episode()
         self._is_begun = True
         self._draws = DelayDraws(self._law, seed)
-        self._idle = int(np.random.default_rng([seed, 2]).integers(MOST_PHASE + 1))
+        self._idle = phase_of(seed)
         self._episode_ns = self._now_ns
         self._commands.clear()
         self._starved = self._played = self._requests = 0
@@ -172,16 +172,23 @@ class TrialRobot:
             seed=self._seed,
             success=self._world.successes / self._world.chances,
             starved=self._starved / max(self._starved + self._played, 1),
-            acceleration=self._acceleration(),
+            acceleration=acceleration(self._commands, self._world.spec),
             requests=self._requests,
             underestimated=self._engine.counters["delay_underestimated"] - self._late_before,
         )
 
-    def _acceleration(self) -> float:
-        commands = np.array(self._commands)
-        squares = [
-            (np.diff(commands[:, at], order) * (NS_PER_S / self._step_ns) ** order) ** 2
-            for at, order in enumerate(self._orders.tolist())
-            if order and len(commands) > order
-        ]
-        return float(np.sqrt(np.mean(np.concatenate(squares)))) if squares else 0.0
+
+def phase_of(seed: int) -> int:
+    """Return the steps by which the first request of a seed's episode is put off."""
+    return int(np.random.default_rng([seed, 2]).integers(MOST_PHASE + 1))
+
+
+def acceleration(commands: Sequence[ActionArray], spec: RobotSpec) -> float:
+    """Return the root mean square of the acceleration of commands, each (action_dim,), in units per s²."""
+    sent, orders = np.array(commands), [ORDERS.get(feature.kind, 0) for feature in spec.actions]
+    squares = [
+        (np.diff(sent[:, at], order) * spec.rate_hz**order) ** 2
+        for at, order in enumerate(orders)
+        if order and len(sent) > order
+    ]
+    return float(np.sqrt(np.mean(np.concatenate(squares)))) if squares else 0.0
