@@ -46,6 +46,7 @@ OF_LEROBOT = re.compile(r"--((policy|inference|robot|dataset|strategy)\.|[a-z]+_
 FIRST = {
     "gateway": ["openpi"],
     "serve": ["--policy", "reach"],
+    "bench": ["delay"],
     "chaos": ["a:1", "b:2"],
     "replay": ["captures"],
 }

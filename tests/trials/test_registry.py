@@ -39,6 +39,16 @@ class Closing(GatesTrial):
     def close(self):
         type(self).closed += 1
 
+class Unseeded(GatesTrial):
+    resets = 0
+    def reset(self, seed):
+        self.resets += 1
+        super().reset(seed + self.resets)
+
+class Broken(GatesTrial):
+    def reset(self, seed):
+        raise OSError("no display")
+
 number = 3
 """
 
@@ -72,6 +82,8 @@ def test_the_world_that_vagus_brings_and_one_of_your_own_are_made_as_often_as_as
         ("OWN:Endless", {}, "max_steps of 1 or more, got None; an episode must end at some time"),
         ("OWN:Own", {"steps": 0}, "max_steps of 1 or more, got 0"),
         ("OWN:Hopeless", {}, "chances of 1 or more, got 0"),
+        ("OWN:Unseeded", {}, "the same episode for the same seed"),
+        ("OWN:Broken", {}, "a world that can be reset, got OSError: no display"),
         ("nowhere.py:Class", {}, "nowhere.py, which is not there"),
     ],
 )

@@ -25,6 +25,25 @@ def test_an_interval_holds_the_truth_nineteen_times_of_twenty() -> None:
     assert 0.93 < held / 2000 < 0.97
 
 
+@pytest.mark.parametrize(("share", "count"), [(0.5, 30), (0.8, 20), (0.95, 20), (0.99, 12), (0.05, 40)])
+def test_an_interval_of_episodes_that_succeed_or_fail_holds_the_truth(share: float, count: int) -> None:
+    random = np.random.default_rng(4)
+    held = 0
+    for _ in range(1000):
+        seen = estimate((random.random(count) < share).astype(float).tolist())
+        held += abs(seen.mean - share) <= seen.half_width
+    assert held / 1000 > 0.9
+
+
+def test_what_has_never_failed_may_fail_and_what_has_never_differed_may_differ() -> None:
+    always, never = estimate([1.0] * 20), estimate([0.0] * 20)
+    assert always.half_width == never.half_width > 0.08
+    some = [result(seed, 1.0) for seed in range(20)]
+    assert difference(some, some).half_width > 0.08
+    assert estimate([1.0] * 2000).half_width < 0.003
+    assert estimate([0.5] * 20).half_width == 0  # no coin: what it is made of is not known
+
+
 def test_one_episode_says_nothing_and_none_says_nothing_either() -> None:
     assert estimate([0.5]).half_width == math.inf
     assert estimate([]).mean == 0

@@ -76,6 +76,15 @@ def test_a_robot_that_waits_for_its_chunks_starves_as_long_as_they_take() -> Non
     assert np.mean([one.starved for one in run("naive", "200")]) == 0
 
 
+def test_a_world_that_does_not_end_an_episode_in_its_time_is_ended() -> None:
+    class Endless(GatesTrial):
+        max_steps = 40
+        is_over = False
+
+    (result,) = run_trials(DelayTrial(Endless, GatesPolicy(), METHODS["naive"], law("100")), [1])
+    assert 0 < result.requests < 20
+
+
 def test_without_rtc_nothing_is_continued_and_with_it_the_delay_is_told() -> None:
     plain = Noting()
     run("naive", "200", policy=plain)

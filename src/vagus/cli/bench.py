@@ -40,7 +40,8 @@ __all__ = ["BenchCommand"]
 QUICK_EPISODES = 32
 """Episodes of each cell where nobody asks for a number or an interval: a look, in about a minute."""
 USUAL_DELAYS = ("0", "100", "200", "300")
-MOST_SEED = 1 << 62
+MOST_SEED = (1 << 32) - 1
+"""Largest seed that every world takes."""
 
 
 @dataclass(frozen=True)

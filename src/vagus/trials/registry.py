@@ -7,10 +7,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import cast
 
-from vagus.errors import ConfigError
+import numpy as np
+
+from vagus.errors import ConfigError, VagusError
 from vagus.import_path import Option, check_options, construct, load_brought, load_named
+from vagus.quoting import quoted
 from vagus.specs import RobotSpec
 from vagus.trials.world import World
+from vagus.types import FloatArray
 
 __all__ = ["GYM", "WORLDS", "world_maker"]
 
@@ -72,20 +76,38 @@ def _maker(name: str, options: Mapping[str, Option]) -> Callable[[], World]:
 
 
 def _check_world(name: str, world: World) -> None:
-    """Raise ConfigError unless an object is a world whose episodes end."""
+    """Raise ConfigError unless an object is a world whose episodes end, the same ones for the same seeds."""
+    subject = f"world {name!r}"
     lacking = [part for part in NEEDED if not hasattr(world, part)]
     if lacking:
-        raise ConfigError(
-            f"world {name!r}", wanted="what vagus.trials.world.World has", got=f"none of {', '.join(lacking)}"
-        )
+        got = f"none of {', '.join(lacking)}"
+        raise ConfigError(subject, wanted="what vagus.trials.world.World has", got=got)
     if not isinstance(world.spec, RobotSpec):
-        raise ConfigError(f"world {name!r}", wanted="a RobotSpec as spec", got=type(world.spec).__name__)
-    for what, least in (("max_steps", 1), ("chances", 1)):
+        raise ConfigError(subject, wanted="a RobotSpec as spec", got=type(world.spec).__name__)
+    for what, fix in (("max_steps", "an episode must end at some time"), ("chances", "")):
         value = getattr(world, what)
-        if not isinstance(value, int) or value < least:
-            raise ConfigError(
-                f"world {name!r}",
-                wanted=f"{what} of {least} or more",
-                got=repr(value),
-                fix="an episode must end at some time" if what == "max_steps" else "",
-            )
+        if not isinstance(value, int) or value < 1:
+            raise ConfigError(subject, wanted=f"{what} of 1 or more", got=repr(value), fix=fix)
+    first, _, again = (_begun(subject, world, seed) for seed in (0, 1, 0))
+    if not np.array_equal(first, again, equal_nan=True):
+        raise ConfigError(
+            subject,
+            wanted="the same episode for the same seed, so that the ways of playing are compared in pairs",
+            got="two episodes of seed 0 that begin differently",
+        )
+
+
+def _begun(subject: str, world: World, seed: int) -> FloatArray:
+    """Return the state at the begin of the episode of a seed.
+
+    Raises:
+        ConfigError: the world fails.
+    """
+    try:
+        world.reset(seed)
+        return np.array(world.state())
+    except VagusError:
+        raise
+    except Exception as error:
+        got = f"{type(error).__name__}: {quoted(error)}"
+        raise ConfigError(subject, wanted="a world that can be reset", got=got) from error

@@ -21,6 +21,11 @@ NORMAL_95 = 1.96
 """Half of the interval that holds 95 % of a normal law, in standard deviations."""
 LEAST_EPISODES = 10
 """Fewest episodes from which an interval says anything."""
+WHOLE = frozenset({-1.0, 0.0, 1.0})
+UNSEEN_SHARES = (0.0, 0.0, 1.0, 1.0)
+"""What A. Agresti and B. Coull (1998) add to shares."""
+UNSEEN_DIFFERENCES = (-1.0, 1.0)
+"""The same for differences of pairs."""
 WIDEST_SPREAD = 0.5
 """Largest standard deviation of shares from 0 to 1."""
 
@@ -66,12 +71,22 @@ class StudyCell:
     gain: Estimate | None = None
 
 
-def estimate(values: Sequence[float]) -> Estimate:
-    """Return the mean of independent values with its interval; of fewer than two it is as wide as can be."""
+def estimate(values: Sequence[float], *, unseen: Sequence[float] = UNSEEN_SHARES) -> Estimate:
+    """Return the mean of independent values with its interval; of fewer than two it is as wide as can be.
+
+    Ten successes of ten are no proof that nothing ever fails. So where every value is whole (an episode
+    succeeds or fails), the interval is at least as long as with the values of `unseen` beside them.
+    """
     if len(values) < 2:
         return Estimate(float(np.mean(values)) if len(values) else 0.0, math.inf)
-    deviation = float(np.std(values, ddof=1))
-    return Estimate(float(np.mean(values)), NORMAL_95 * deviation / math.sqrt(len(values)))
+    half_width = _half_width(values)
+    if set(values) <= WHOLE:
+        half_width = max(half_width, _half_width([*values, *unseen]))
+    return Estimate(float(np.mean(values)), half_width)
+
+
+def _half_width(values: Sequence[float]) -> float:
+    return NORMAL_95 * float(np.std(values, ddof=1)) / math.sqrt(len(values))
 
 
 def difference(results: Sequence[EpisodeResult], others: Sequence[EpisodeResult]) -> Estimate:
@@ -82,7 +97,8 @@ def difference(results: Sequence[EpisodeResult], others: Sequence[EpisodeResult]
     """
     if [one.seed for one in results] != [one.seed for one in others]:
         raise ValueError("paired results: wanted the same seeds in the same order")
-    return estimate([one.success - other.success for one, other in zip(results, others, strict=True)])
+    differences = [one.success - other.success for one, other in zip(results, others, strict=True)]
+    return estimate(differences, unseen=UNSEEN_DIFFERENCES)
 
 
 def cell_of(method: str, law: str, results: Sequence[EpisodeResult]) -> StudyCell:

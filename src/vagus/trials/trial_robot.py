@@ -108,6 +108,7 @@ class TrialRobot:
         self._idle = 0
         self._starved = 0
         self._played = 0
+        self._steps = 0
         self._requests = 0
         self._late_before = 0
         self._seed = 0
@@ -124,19 +125,20 @@ class TrialRobot:
         self._idle = phase_of(seed)
         self._episode_ns = self._now_ns
         self._commands.clear()
-        self._starved = self._played = self._requests = 0
+        self._starved = self._played = self._requests = self._steps = 0
         self._late_before = self._engine.counters["delay_underestimated"]
         self._seed = seed
 
     @property
     def is_over(self) -> bool:
-        """Whether the episode is over."""
-        return self._world.is_over
+        """Whether the episode is over, or its time is up."""
+        return self._world.is_over or self._steps >= self._world.max_steps
 
     def advance(self) -> TrialRequest | None:
         """Let one step pass; return the request that became due in it."""
         now_ns = self._now_ns
         self._now_ns += self._step_ns
+        self._steps += 1
         if self._idle:
             self._idle -= 1
             self._world.advance(None)
@@ -153,7 +155,8 @@ class TrialRobot:
     def _request(self, request: Request, now_ns: int) -> TrialRequest:
         self._requests += 1
         draft = request.draft
-        images = self._mapping.images_to_policy(self._world.images())
+        is_seen = bool(self._mapping.cameras)  # drawing may cost more than a step
+        images = self._mapping.images_to_policy(self._world.images()) if is_seen else {}
         seen = Observation(draft.state, images, self._instruction, draft.captured_ns)
         arrival_ns = self._draws.arrival_ns(now_ns - self._episode_ns) + self._episode_ns
         return TrialRequest(self, request, seen, arrival_ns)

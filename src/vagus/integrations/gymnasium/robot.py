@@ -6,29 +6,19 @@ belong to the last step; the frames of a request may be one step newer than its 
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import cast
-
-import gymnasium
-import numpy as np
 
 from vagus.errors import ConfigError, RobotError
-from vagus.import_path import Option, check_options
-from vagus.integrations.gymnasium.mapping import RENDER, GymMapping, load_mapping
-from vagus.integrations.gymnasium.spaces import Env, Parts, action_box, drawn, flatten, layout_of
-from vagus.specs import ActionKind, RobotSpec
+from vagus.import_path import Option
+from vagus.integrations.gymnasium.environment import Environment, make_env, number_option
+from vagus.integrations.gymnasium.mapping import GymMapping
+from vagus.integrations.gymnasium.spaces import Env
+from vagus.specs import RobotSpec
 from vagus.types import ActionArray, FloatArray, Image
 
 __all__ = ["GymReport", "GymRobot", "make_gym_robot"]
 
-HALF = 0.5
-"""Threshold between 0 and 1 of a binary."""
-ENV = "env_"
-"""Prefix of options for the environment."""
 OPTIONS = frozenset({"mapping", "seed", "rate_hz"})
 
 
@@ -60,30 +50,17 @@ def make_gym_robot(env_id: str, options: Mapping[str, Option]) -> GymRobot:
     Raises:
         ConfigError: an unknown environment, one that cannot be a robot, or an unknown option.
     """
-    own = {key: value for key, value in options.items() if not key.startswith(ENV)}
-    check_options(f"robot 'gym:{env_id}', beside {ENV}…", own, OPTIONS)
-    path = str(own.get("mapping", ""))
-    mapping = load_mapping(Path(path)) if path else GymMapping()
-    settings = {key.removeprefix(ENV): value for key, value in options.items() if key.startswith(ENV)}
-    env = _make(env_id, {"render_mode": "rgb_array", **settings})
+    made = make_env(f"robot 'gym:{env_id}'", env_id, options, OPTIONS)
     try:
-        return GymRobot(env, env_id, mapping, seed=_whole("seed", own), rate_hz=_number("rate_hz", own))
+        seed, rate_hz = _whole("seed", made.own), number_option("rate_hz", made.own)
+        return GymRobot(made.env, env_id, made.mapping, seed=seed, rate_hz=rate_hz)
     except BaseException:
-        env.close()
+        made.env.close()
         raise
 
 
-def _number(name: str, options: Mapping[str, Option]) -> float | None:
-    value = options.get(name)
-    if value is None:
-        return None
-    if isinstance(value, (bool, str)):
-        raise ConfigError(name, wanted="a number", got=repr(value))
-    return value
-
-
 def _whole(name: str, options: Mapping[str, Option]) -> int | None:
-    value = _number(name, options)
+    value = number_option(name, options)
     if value is not None and value != int(value):
         raise ConfigError(name, wanted="a whole number", got=repr(value))
     return None if value is None else int(value)
@@ -116,13 +93,9 @@ class GymRobot:
         Raises:
             ConfigError: its spaces are not those of a robot, or do not fit the mapping.
         """
-        self._env = env
+        self._env = Environment(env, env_id, mapping, rate_hz=rate_hz)
         self._env_id = env_id
         self._seed = seed
-        self._layout = layout_of(env, env_id, mapping, rate_hz)
-        self._action_space = action_box(env_id, env.action_space)
-        self._is_binary = np.array([f.kind is ActionKind.BINARY for f in self._layout.spec.actions])
-        self._parts: Parts = {}  # replaced as a whole, so that the camera thread sees one moment
         self._is_connected = False
         self._is_stopped = False
         self._is_over = False
@@ -134,7 +107,7 @@ class GymRobot:
     @property
     def spec(self) -> RobotSpec:
         """Spec of the robot: names, units, limits and cameras."""
-        return self._layout.spec
+        return self._env.spec
 
     @property
     def is_episode_over(self) -> bool:
@@ -155,17 +128,12 @@ class GymRobot:
     def read_state(self) -> FloatArray:
         """Return the state after the last step, in the order of the spec."""
         self._check_connected("read_state")
-        parts = self._parts
-        if not self._layout.state:
-            return np.zeros(0, dtype=np.float32)
-        return np.concatenate([parts[key].astype(np.float32).ravel() for key in self._layout.state])
+        return self._env.state()
 
     def read_images(self) -> Mapping[str, Image]:
         """Return the frames after the last step."""
         self._check_connected("read_images")
-        parts = self._parts
-        # whoever asked for them checks them
-        return {name: cast("Image", parts[key]) for name, key in self._layout.cameras.items()}
+        return self._env.images()
 
     def command(self, action: ActionArray) -> None:
         """Step the environment once.
@@ -177,20 +145,13 @@ class GymRobot:
         if self._is_stopped or self._is_over:
             state = "stop()" if self._is_stopped else "the end of the episode"
             raise RobotError(f"gym:{self._env_id}: command() after {state}")
-        space = self._action_space
-        low, high = space.low.ravel(), space.high.ravel()
-        told = np.where(
-            self._is_binary, np.where(action > HALF, high, low), action
-        )  # its 0 and 1 are its ends
-        sent = np.clip(told, low, high).reshape(space.shape).astype(space.dtype)
-        observation, reward, is_terminated, is_truncated, info = self._env.step(sent)
+        said = self._env.step(action)
         self._steps += 1
-        self._reward += float(reward)
-        if is_terminated or is_truncated:
+        self._reward += said.reward
+        if said.is_terminated or said.is_truncated:
             self._is_over = True
             self._returns.append(self._reward)
-            self._successes += bool(info.get("is_success", is_terminated))
-        self._see(observation)
+            self._successes += bool(said.info.get("is_success", said.is_terminated))
 
     def stop(self) -> None:
         """Accept no further command; the time of the environment stops."""
@@ -210,31 +171,6 @@ class GymRobot:
             raise RobotError(f"gym:{self._env_id}: {what}() before connect()")
 
     def _reset(self, seed: int | None) -> None:
-        observation, _ = self._env.reset(seed=seed)
+        self._env.reset(seed)
         self._is_over = False
         self._reward = 0.0
-        self._see(observation)
-
-    def _see(self, observation: object) -> None:
-        parts = flatten(observation)
-        if RENDER in self._layout.cameras.values():
-            parts[RENDER] = drawn(self._env)
-        self._parts = parts
-
-
-def _make(env_id: str, settings: Mapping[str, object]) -> Env:
-    package = env_id.partition("/")[0]
-    try:
-        if "/" in env_id and importlib.util.find_spec(package) is not None:
-            importlib.import_module(package)
-        return gymnasium.make(env_id, disable_env_checker=True, **settings)  # type: ignore[arg-type] # the environment's own
-    except gymnasium.error.UnregisteredEnv as error:
-        raise ConfigError(
-            f"robot 'gym:{env_id}'", wanted="an environment that is installed", got=str(error)
-        ) from error
-    except Exception as error:
-        raise ConfigError(
-            f"robot 'gym:{env_id}'",
-            wanted=f"an environment that can be made with {dict(settings)}",
-            got=f"{type(error).__name__}: {error}",
-        ) from error
