@@ -3,22 +3,20 @@
     python scripts/train_gates.py src/vagus/demo/gates_weights.npz
 
 The expert waits in the middle and takes a side at random shortly before the wall, so that both sides are
-right in its data. In a part of the samples the first actions of the chunk are given (training-time
-conditioning, arXiv:2512.05964), so that the network can continue a plan without guidance.
+right in its data.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import time
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vagus.demo.flow_net import Floats32
-from vagus.demo.gates_net import ACTION_SCALE, CONDITION_WIDTH, HORIZON, condition, inputs
+from vagus.demo.flow_training import FlowTraining, fit
+from vagus.demo.gates_net import CONDITION_WIDTH, HORIZON, condition
 from vagus.demo.gates_world import (
     DT_S,
     EPISODE_STEPS,
@@ -29,16 +27,10 @@ from vagus.demo.gates_world import (
     draw_course,
 )
 
-HIDDEN = 256
 EPISODES = 4000
 STEPS = 4000
-BATCH = 1024
-LEARNING_RATE = 1e-3
 DECISION_STEPS = (12, 15)
 """First and last step of a segment at which the expert takes a side."""
-PREFIX_SHARE = 0.5
-"""Share of the samples whose first actions are given."""
-MAX_PREFIX = 10
 
 
 class Expert:
@@ -86,97 +78,17 @@ def collect(random: np.random.Generator) -> tuple[Floats32, Floats32, float]:
     )
 
 
-class Adam:
-    """The usual optimiser, with cosine decay and averaged weights."""
-
-    def __init__(self, layers: list[list[Floats32]], steps: int) -> None:
-        self.layers = layers
-        self.average = [[part.copy() for part in layer] for layer in layers]
-        self._moments = [[(np.zeros_like(part), np.zeros_like(part)) for part in layer] for layer in layers]
-        self._steps = steps
-        self._step = 0
-
-    def apply(self, gradients: list[tuple[Floats32, Floats32]]) -> None:
-        """Take one step."""
-        self._step += 1
-        step = self._step
-        rate = LEARNING_RATE * 0.5 * (1 + np.cos(np.pi * step / self._steps)) * min(1.0, step / 100)
-        keep = np.float32(1 - min(0.995, step / (step + 10)))
-        for at, slopes in enumerate(gradients):
-            for part, slope in enumerate(slopes):
-                first, second = self._moments[at][part]
-                first += np.float32(0.1) * (slope - first)
-                second += np.float32(0.001) * (slope * slope - second)
-                scale = np.sqrt(second / np.float32(1 - 0.999**step)) + np.float32(1e-8)
-                self.layers[at][part] -= np.float32(rate / (1 - 0.9**step)) * first / scale
-                self.average[at][part] += keep * (self.layers[at][part] - self.average[at][part])
-
-
-def forward_backward(
-    layers: list[list[Floats32]], signal: Floats32, wanted: Floats32, weights: Floats32
-) -> tuple[float, list[tuple[Floats32, Floats32]]]:
-    """Return the mean squared error of the velocity and its gradients; as `GatesNet.velocity` computes it."""
-    signals, units = [signal], []
-    for at, (weight, bias) in enumerate(layers[:-1]):
-        before = signals[-1] @ weight + bias
-        gate = (0.5 + 0.5 * np.tanh(0.5 * before)).astype(np.float32)
-        units.append((before, gate))
-        after = before * gate
-        signals.append(after + signals[-1] if at else after)
-    error = (signals[-1] @ layers[-1][0] + layers[-1][1] - wanted) * weights
-    slope = (2.0 / weights.sum()) * error * HORIZON
-    slope = slope.astype(np.float32)
-    gradients: list[tuple[Floats32, Floats32]] = [(signals[-1].T @ slope, slope.sum(0))]
-    slope = slope @ layers[-1][0].T
-    for at in range(len(layers) - 2, -1, -1):
-        before, gate = units[at]
-        inner = slope * gate * (1 + before * (1 - gate))
-        gradients.append((signals[at].T @ inner, inner.sum(0)))
-        if at:
-            slope = slope + inner @ layers[at][0].T
-    return float((error**2).sum() / weights.sum()), gradients[::-1]
-
-
-def draw_batch(
-    random: np.random.Generator, conditions: Floats32, chunks: Floats32
-) -> tuple[Floats32, Floats32, Floats32]:
-    """Return the input of the network, the wanted velocity and the weight of each number."""
-    rows = random.integers(len(chunks), size=BATCH)
-    clean = chunks[rows] / np.float32(ACTION_SCALE)
-    noise = random.standard_normal(clean.shape, dtype=np.float32)
-    tau = random.random((BATCH, 1), dtype=np.float32)
-    length = np.where(random.random(BATCH) < PREFIX_SHARE, random.integers(0, MAX_PREFIX + 1, BATCH), 0)
-    known: NDArray[np.bool_] = np.arange(HORIZON) < length[:, None]
-    noisy = np.where(known, clean, (1 - tau) * noise + tau * clean).astype(np.float32)
-    return inputs(noisy, known, conditions[rows], tau), clean - noise, (~known).astype(np.float32)
-
-
 def train(seed: int, steps: int) -> list[list[Floats32]]:
     """Return the averaged weights."""
     random = np.random.default_rng(seed)
     begin_s = time.monotonic()
     conditions, chunks, passed = collect(random)
     print(f"expert: {passed:.1%} of the walls, {len(chunks)} windows, {time.monotonic() - begin_s:.0f} s")
-    width = inputs(chunks[:1], np.zeros((1, HORIZON), np.bool_), conditions[:1], np.zeros((1, 1), np.float32))
-    sizes = (width.shape[1], HIDDEN, HIDDEN, HIDDEN, HORIZON)
-    layers: list[list[Floats32]] = [
-        [
-            (random.standard_normal((a, b)) * np.sqrt(1.6 / a)).astype(np.float32),
-            np.zeros(b, dtype=np.float32),
-        ]
-        for a, b in itertools.pairwise(sizes)
-    ]
-    layers[-1][0] *= np.float32(0.1)
-    optimiser = Adam(layers, steps)
-    mean = 0.0
-    for step in range(steps):
-        signal, wanted, weights = draw_batch(random, conditions, chunks)
-        loss, gradients = forward_backward(optimiser.layers, signal, wanted, weights)
-        optimiser.apply(gradients)
-        mean = loss if not step else 0.99 * mean + 0.01 * loss
-        if step % 500 == 499:
-            print(f"step {step + 1}: loss {mean:.4f}, {time.monotonic() - begin_s:.0f} s", flush=True)
-    return optimiser.average
+
+    def tell(step: int, loss: float) -> None:
+        print(f"step {step}: loss {loss:.4f}, {time.monotonic() - begin_s:.0f} s", flush=True)
+
+    return fit(random, conditions, chunks, FlowTraining(steps=steps), tell=tell)
 
 
 def main() -> None:

@@ -38,9 +38,9 @@ class Continuation:
     """Running plan that the chunk of one row continues.
 
     Attributes:
-        plan: actions from s0 on, (HORIZON,); those after the prefix are ignored.
-        weights: weight of guidance by each of them, (HORIZON,), 0–1.
-        given: number of first actions that are given to the network.
+        plan: numbers of the actions from s0 on, (width,); those after the prefix are ignored.
+        weights: weight of guidance by each of them, (width,), 0–1.
+        given: how many of the first numbers are given to the network.
     """
 
     plan: Floats32
@@ -63,12 +63,12 @@ def condition(observation: Floats) -> Floats32:
 
 
 def inputs(noisy: Floats32, known: NDArray[np.bool_], conditions: Floats32, tau: Floats32) -> Floats32:
-    """Return the input of the network, (n, 69).
+    """Return the input of the network, (n, 2 · width + condition width + TIME_WIDTH).
 
     Args:
-        noisy: chunks on their way from noise to actions, (n, HORIZON); given actions are clean.
-        known: which actions are given, (n, HORIZON).
-        conditions: (n, CONDITION_WIDTH).
+        noisy: chunks on their way from noise to actions, (n, width); given actions are clean.
+        known: which numbers are given, (n, width).
+        conditions: (n, condition width).
         tau: time of the flow, 0–1, (n, 1).
     """
     frequencies = np.geomspace(1.0, FASTEST, TIME_WIDTH // 2, dtype=np.float32)
@@ -81,6 +81,9 @@ def inputs(noisy: Floats32, known: NDArray[np.bool_], conditions: Floats32, tau:
 @dataclass(frozen=True, slots=True)
 class GatesNet:
     """A multi-layer perceptron with SiLU units, residual but for the first layer.
+
+    A chunk is a row of numbers: of `gates` HORIZON wide, of a policy with more numbers per action wider, the
+    actions one after another.
 
     Attributes:
         layers: (weight (in, out), bias (out,)) pairs, float32.
@@ -110,16 +113,16 @@ class GatesNet:
         steps: int,
         max_guidance: float,
     ) -> Floats32:
-        """Return chunks of actions, (n, HORIZON), within −1 to 1.
+        """Return chunks of actions, (n, width), within −1 to 1.
 
         Args:
-            noise: (n, HORIZON), standard normal.
-            conditions: (n, CONDITION_WIDTH).
+            noise: (n, width), standard normal.
+            conditions: (n, condition width).
             continued: one per row; None: no plan to continue.
             steps: Euler steps from noise to chunk.
             max_guidance: bound of the guidance weight (β of the paper).
         """
-        plan, weights, known = _stack(continued)
+        plan, weights, known = _stack(continued, noise.shape[1])
         noisy = np.where(known, plan, noise).astype(np.float32)
         is_guided = bool(weights.any())
         for step in range(steps):
@@ -136,7 +139,7 @@ class GatesNet:
     def velocity(
         self, noisy: Floats32, known: NDArray[np.bool_], conditions: Floats32, tau: float
     ) -> tuple[Floats32, list[tuple[Floats32, Floats32]]]:
-        """Return the velocity of the flow, (n, HORIZON), and each hidden layer's (input, gate)."""
+        """Return the velocity of the flow, (n, width), and each hidden layer's (input, gate)."""
         signal = inputs(noisy, known, conditions, np.full((len(noisy), 1), tau, np.float32))
         units: list[tuple[Floats32, Floats32]] = []
         for at, (weight, bias) in enumerate(self.layers[:-1]):
@@ -156,15 +159,15 @@ class GatesNet:
             inner = slope * gate * (1.0 + before * (1.0 - gate))
             back = inner @ self.layers[at][0].T
             slope = slope + back if at else back
-        pulled: Floats32 = slope[:, :HORIZON]
+        pulled: Floats32 = slope[:, : gradient.shape[1]]
         return pulled
 
 
 def _stack(
-    continued: Sequence[Continuation | None],
+    continued: Sequence[Continuation | None], width: int
 ) -> tuple[Floats32, Floats32, NDArray[np.bool_]]:
     """Return the plans in the network's space, the weights of guidance, and which actions are given."""
-    shape = (len(continued), HORIZON)
+    shape = (len(continued), width)
     plan, weights, known = np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, np.bool_)
     for row, one in enumerate(continued):
         if one is not None:
