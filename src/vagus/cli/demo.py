@@ -26,7 +26,7 @@ from vagus.cli.exit_code import ExitCode
 from vagus.cli.log_output import LogFlags
 from vagus.cli.needed import check_needed
 from vagus.cli.output_file import check_output
-from vagus.cli.run_report import RunSummary
+from vagus.cli.run_report import summary_in
 from vagus.clock import monotonic_ns
 from vagus.demo.robot import SimRobot
 from vagus.edge.config import EdgeConfig
@@ -168,8 +168,7 @@ class _Stage:
         return ["run", *sim, *record, "--name", "demo-arm", "--json", "--connect", endpoint]
 
     def _report(self, robot: Child) -> tuple[Report, list[DemoTick], list[DemoFault]]:
-        said = [line for line in robot.output.splitlines() if line.startswith("{")]
-        run = msgspec.json.decode(said[-1], type=RunSummary)
+        run = summary_in(robot.output)
         self.kept = run.recording if self._command.record else ""
         decode = msgspec.json.Decoder(DemoTick).decode
         ticks = [decode(line) for line in (Path(run.recording) / "steps.jsonl").read_bytes().splitlines()]

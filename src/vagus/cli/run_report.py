@@ -14,8 +14,10 @@ from rich.table import Table
 from vagus.cli.exit_code import ExitCode
 from vagus.control.loop_stats import EndReason, LoopSummary
 from vagus.edge.client.client import ClientStatus
+from vagus.errors import ProtocolError
+from vagus.malformed import MALFORMED
 
-__all__ = ["RunSummary", "exit_code_for", "summarise", "summary_table"]
+__all__ = ["RunSummary", "exit_code_for", "summarise", "summary_in", "summary_table"]
 
 _StateT = TypeVar("_StateT", bound=enum.Enum)
 
@@ -121,6 +123,19 @@ def summarise(
         recording=recording,
         recorded=dict(recorded or {}),
     )
+
+
+def summary_in(output: str) -> RunSummary:
+    """Return the summary in the output of `vagus run --json`.
+
+    Raises:
+        ProtocolError: there is none.
+    """
+    said = [line for line in output.splitlines() if line.startswith("{")]
+    try:
+        return msgspec.json.decode(said[-1] if said else "", type=RunSummary)
+    except MALFORMED as error:
+        raise ProtocolError(f"no summary of a run ({error}):\n{output}") from error
 
 
 def summary_table(run: RunSummary) -> Table:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from vagus.clock import NS_PER_MS
 from vagus.errors import ConfigError
 from vagus.quoting import quoted
 from vagus.recording.reader import read
+from vagus.trials.recorded_trial import chunk_delays_ms
 
 __all__ = ["delays_in"]
 
@@ -29,7 +29,8 @@ def delays_in(place: str) -> Sequence[float]:
     """
     path = Path(place)
     if path.is_dir() or path.suffix == SESSION_FILE:
-        return [(chunk.t_ns - chunk.captured_ns) / NS_PER_MS for chunk in read(path).chunks]
+        session = read(path)
+        return chunk_delays_ms(session.chunks, session.info.tick_rate_hz)
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)

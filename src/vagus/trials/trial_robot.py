@@ -17,7 +17,7 @@ from vagus.edge.client.codec import as_played
 from vagus.edge.client.inflight import Request
 from vagus.edge.engine.engine import Engine
 from vagus.edge.handoff import EngineContract
-from vagus.specs import ActionKind, PolicySpec, RobotSpec
+from vagus.specs import ActionFeature, ActionKind, PolicySpec
 from vagus.trials.delay_law import DelayDraws, DelayLaw
 from vagus.trials.play_method import PlayMethod
 from vagus.trials.trial_link import TrialLink
@@ -175,7 +175,7 @@ class TrialRobot:
             seed=self._seed,
             success=self._world.successes / self._world.chances,
             starved=self._starved / max(self._starved + self._played, 1),
-            acceleration=acceleration(self._commands, self._world.spec),
+            acceleration=acceleration(self._commands, self._world.spec.actions, self._world.spec.rate_hz),
             requests=self._requests,
             underestimated=self._engine.counters["delay_underestimated"] - self._late_before,
         )
@@ -186,11 +186,17 @@ def phase_of(seed: int) -> int:
     return int(np.random.default_rng([seed, 2]).integers(MOST_PHASE + 1))
 
 
-def acceleration(commands: Sequence[ActionArray], spec: RobotSpec) -> float:
-    """Return the root mean square of the acceleration of commands, each (action_dim,), in units per s²."""
-    sent, orders = np.array(commands), [ORDERS.get(feature.kind, 0) for feature in spec.actions]
+def acceleration(commands: Sequence[ActionArray], actions: Sequence[ActionFeature], rate_hz: float) -> float:
+    """Return the root mean square of the acceleration of commands, each (action_dim,), in units per s².
+
+    Args:
+        commands: one per step.
+        actions: features in the same order.
+        rate_hz: steps per second.
+    """
+    sent, orders = np.array(commands), [ORDERS.get(feature.kind, 0) for feature in actions]
     squares = [
-        (np.diff(sent[:, at], order) * spec.rate_hz**order) ** 2
+        (np.diff(sent[:, at], order) * rate_hz**order) ** 2
         for at, order in enumerate(orders)
         if order and len(sent) > order
     ]

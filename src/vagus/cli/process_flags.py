@@ -1,0 +1,71 @@
+"""Settings of a trial as arguments of real processes. Pure."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import fields, replace
+
+import msgspec
+
+from vagus.edge.config import EdgeConfig
+from vagus.errors import ConfigError
+from vagus.server.config import ServeConfig
+from vagus.trials.agreement import steps_of
+from vagus.trials.delay_law import DelayLaw
+
+__all__ = ["CHAIN_MS", "chaos_flags", "edge_flags", "manifest_of"]
+
+CHAIN_MS = 10.0
+"""What router, server, inference and threads add on an ordinary machine; a quarter of a step is room enough."""
+OF_THE_POLICY = (
+    *("policy", "model", "revision", "dtype", "device", "options", "spec", "default_task", "pin_task"),
+    *("trained_rate_hz", "rtc", "rtc_schedule", "rtc_max_guidance", "rtc_prefix_horizon"),
+)
+"""Settings of a server that change what the policy says; the others are those of its operator's network."""
+
+
+def edge_flags(config: EdgeConfig) -> list[str]:
+    """Return the arguments of `vagus run` for these settings; what is usual is left out."""
+    arguments: list[str] = []
+    for entry in fields(config):
+        value, flag = getattr(config, entry.name), entry.name.replace("_", "-")
+        if value == entry.default:
+            continue
+        if isinstance(value, bool):
+            arguments.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            arguments += [f"--{flag}", str(value.value if isinstance(value, enum.Enum) else value)]
+    return arguments
+
+
+def manifest_of(config: ServeConfig, settings: Mapping[str, object], options: Mapping[str, str]) -> bytes:
+    """Return the manifest of a server, JSON.
+
+    Args:
+        config: as the policy's operator set it up; only what is of the policy is taken.
+        settings: of a way of playing, beside them.
+        options: likewise, for the policy alone.
+    """
+    both = {**settings, "options": {**config.options, **options}}
+    whole = replace(config, **both)  # type: ignore[arg-type] # their types are those of its fields
+    usual = ServeConfig()
+    told = {name: getattr(whole, name) for name in OF_THE_POLICY}
+    return msgspec.json.encode(
+        {name: value for name, value in told.items() if value != getattr(usual, name)}, enc_hook=str
+    )
+
+
+def chaos_flags(law: DelayLaw, step_ms: float) -> list[str]:
+    """Return the arguments of `vagus chaos` for a law, less what the rest of the way takes.
+
+    A robot takes a chunk at its next step, so a delay within a step is like any other in it: the middle of
+    the step is aimed at, because real delays vary.
+
+    Raises:
+        ConfigError: the delay is not always the same.
+    """
+    if law != DelayLaw(law.usual_ms, name=law.name):
+        raise ConfigError("delays", wanted="with --processes, constant delays in ms", got=law.name)
+    aim_ms = (steps_of(law.usual_ms, step_ms) - 0.5) * step_ms
+    return ["--delay-ms", f"{max(aim_ms - CHAIN_MS, 0.0) / 2:g}"]

@@ -1,0 +1,124 @@
+"""Compares episodes of real processes with simulated ones of the same seeds. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vagus.errors import ConfigError
+from vagus.trials.delay_law import DelayLaw
+from vagus.trials.recorded_trial import PlayedEpisode
+from vagus.trials.study import Estimate, StudyCell, cell_of, difference
+from vagus.trials.trial_robot import EpisodeResult
+
+__all__ = ["MOST_LATE_TICKS", "Agreement", "ProcessCell", "compare", "counted", "steps_of"]
+
+MOST_LATE_TICKS = 2
+"""Missing ticks with which an episode still counts: the world stood still meanwhile, so its delay was shorter."""
+
+Simulate = Callable[[DelayLaw], Sequence[EpisodeResult]]
+"""Returns the result of each seed under a law, in simulated time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Simulated episodes beside the real ones.
+
+    Attributes:
+        cell: the simulated ones.
+        gap: how much more of the chances succeeded in the real ones, episode by episode.
+        agrees: whether the two intervals overlap, and the interval of the gap holds 0.
+    """
+
+    cell: StudyCell
+    gap: Estimate
+    agrees: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessCell:
+    """What one way of playing came to over real processes, under one law of delay.
+
+    Attributes:
+        method: name of the way of playing.
+        law: the law as it was written.
+        real: the real episodes that count.
+        left_out: real episodes that do not count, because too many of their ticks were missing.
+        delay_ms: median of the delay that was measured.
+        as_wanted: share of the chunks that were taken at the tick that the law says.
+        simulated: under the law.
+        traced: under the delays that were measured.
+    """
+
+    method: str
+    law: str
+    real: StudyCell
+    left_out: int
+    delay_ms: float
+    as_wanted: float
+    simulated: Agreement
+    traced: Agreement
+
+
+def counted(episodes: Sequence[PlayedEpisode]) -> list[PlayedEpisode]:
+    """Return the episodes that count: at most `MOST_LATE_TICKS` of their ticks were missing."""
+    return [one for one in episodes if one.late_ticks <= MOST_LATE_TICKS]
+
+
+def compare(
+    method: str, law: DelayLaw, episodes: Sequence[PlayedEpisode], simulate: Simulate, *, step_ms: float
+) -> ProcessCell:
+    """Return the real episodes beside simulated ones, under the law and under the measured delays.
+
+    Args:
+        method: name of the way of playing.
+        law: constant; the real delay was meant to end in the middle of the step in which this one ends.
+        episodes: real ones, in the order of their seeds; those that do not count are left out.
+        simulate: simulates the seeds of `episodes`, in any order.
+        step_ms: length of a step.
+
+    Raises:
+        ConfigError: fewer than two episodes count.
+    """
+    good = counted(episodes)
+    if len(good) < 2:
+        raise ConfigError(
+            f"episodes of {method} at {law.name}",
+            wanted=f"at least two with at most {MOST_LATE_TICKS} missing ticks",
+            got=f"{len(good)} of {len(episodes)}",
+            fix="run fewer robots at once, or on a machine with less to do",
+        )
+    real = [one.result for one in good]
+    delays = tuple(delay for one in good for delay in one.delays_ms)
+    trace = DelayLaw(trace_ms=delays, name="measured")
+    taken = np.ceil(np.array(delays) / step_ms)
+    return ProcessCell(
+        method=method,
+        law=law.name,
+        real=cell_of(method, law.name, real),
+        left_out=len(episodes) - len(good),
+        delay_ms=float(np.median(delays)),
+        as_wanted=float(np.mean(taken == steps_of(law.usual_ms, step_ms))),
+        simulated=_agreement(method, law, real, simulate),
+        traced=_agreement(method, trace, real, simulate),
+    )
+
+
+def steps_of(delay_ms: float, step_ms: float) -> int:
+    """Return the steps after which a chunk is taken that comes so late; at least one."""
+    return max(int(np.ceil(delay_ms / step_ms)), 1)
+
+
+def _agreement(method: str, law: DelayLaw, real: Sequence[EpisodeResult], simulate: Simulate) -> Agreement:
+    by_seed = {one.seed: one for one in simulate(law)}
+    others = [by_seed[one.seed] for one in real]
+    cell, mine, gap = (
+        cell_of(method, law.name, others),
+        cell_of(method, law.name, real),
+        difference(real, others),
+    )
+    apart = abs(cell.success.mean - mine.success.mean)
+    is_overlapping = apart <= cell.success.half_width + mine.success.half_width
+    return Agreement(cell, gap, is_overlapping and abs(gap.mean) <= gap.half_width)
