@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,6 +14,7 @@ import tyro
 from vagus.cli.backend_help import help_on, policy_among
 from vagus.cli.bench_plot import study_plot
 from vagus.cli.bench_policy import PolicyFlags
+from vagus.cli.bench_processes import ProcessStudy, check_processes, methods_over_processes, process_cells
 from vagus.cli.bench_progress import StudyLine
 from vagus.cli.bench_report import StudyReport, show_study, shown_law
 from vagus.cli.console import console, say
@@ -22,12 +23,15 @@ from vagus.cli.log_output import LogFlags
 from vagus.cli.output_file import check_output
 from vagus.cli.parse import parse_as
 from vagus.cli.plan_plot import PLOT_SUFFIXES, check_plot
+from vagus.cli.process_report import show_processes
 from vagus.cli.serve import WAIT_POLICY
 from vagus.cli.signals import ended_by_signals
 from vagus.cli.switches import with_switches
 from vagus.errors import ConfigError
 from vagus.import_path import Option
+from vagus.server.config import ServeConfig
 from vagus.setting_ranges import check_count
+from vagus.trials.agreement import ProcessCell
 from vagus.trials.delay_law import DelayLaw, read_law
 from vagus.trials.delay_trace import delays_in
 from vagus.trials.entrants import chosen_methods, enter
@@ -37,6 +41,7 @@ from vagus.trials.study_run import DelayStudy, chosen_baseline, study_cells
 
 __all__ = ["BenchCommand"]
 
+MOST_PROCESSES = 256
 QUICK_EPISODES = 32
 """Episodes of each cell where nobody asks for a number or an interval: a look, in about a minute."""
 USUAL_DELAYS = ("0", "100", "200", "300")
@@ -76,6 +81,9 @@ class BenchCommand:
     """Seed of the first episode; the others follow."""
     robots: int = 32
     """Robots that run side by side, and so the largest batch of the policy."""
+    processes: int | None = None
+    """Run the episodes in real time by so many robot processes at once, with router, servers and `vagus
+    chaos`, and compare them with simulated ones of the same seeds; 16 suit two cores."""
     json: Path | None = None
     """Write the results to this file (.json)."""
     plot: Path | None = None
@@ -96,6 +104,7 @@ class BenchCommand:
     def __post_init__(self) -> None:
         check_count("episodes", self.episodes)
         check_count("robots", self.robots)
+        check_count("processes", self.processes, most=MOST_PROCESSES)
         check_count("seed", self.seed, least=0, most=MOST_SEED)
 
     def run(self) -> int:
@@ -103,6 +112,9 @@ class BenchCommand:
         os.environ.setdefault(*WAIT_POLICY)
         with ended_by_signals(), ExitStack() as open_policies:
             report, study = self._prepared(open_policies)
+            if self.processes is not None:
+                self._run_processes(report, study, self.processes)
+                return ExitCode.OK
             cells: list[StudyCell] = []
             try:
                 with StudyLine(console(stderr=True), study) as line:
@@ -113,6 +125,23 @@ class BenchCommand:
                 self._tell(report.of(cells, of=study.cells))
         return ExitCode.OK
 
+    def _run_processes(self, report: StudyReport, study: DelayStudy, robots: int) -> None:
+        screen = console(stderr=True)
+        wanted = ProcessStudy(study, self._config, self.world, robots, lambda text: say(text, screen))
+        check_processes(wanted)
+        cells: list[ProcessCell] = []
+        try:
+            cells.extend(process_cells(wanted))
+        finally:  # what is complete is told, whatever ends it
+            if cells:
+                show_processes(cells, console())
+                self._write(replace(report, processes=tuple(cells), is_complete=len(cells) == study.cells))
+
+    @property
+    def _config(self) -> ServeConfig:
+        """The policy's settings, as a server would have them."""
+        return self.policy.config(self.world if self.world in WORLDS else "")
+
     def _prepared(self, open_policies: ExitStack) -> tuple[StudyReport, DelayStudy]:
         """Return the study, after all that can be wrong was looked at.
 
@@ -121,13 +150,14 @@ class BenchCommand:
         """
         self._check_files()
         laws = _laws(self.delays)
-        chosen_methods(self.methods)
+        methods = self.methods if self.processes is None else methods_over_processes(self.methods)
+        chosen_methods(methods)
         episodes = self._episodes()
-        config = self.policy.config(self.world if self.world in WORLDS else "")
+        config = self._config
         make_world = world_maker(self.world, with_switches(self.world_options))
         world = make_world()
         world.close()
-        entry = enter(self.methods, config, world.spec, open_policies, trust_units=self.policy.trust_units)
+        entry = enter(methods, config, world.spec, open_policies, trust_units=self.policy.trust_units)
         baseline = chosen_baseline(self.baseline, [entrant.name for entrant in entry.entrants])
         for note in entry.notes:
             say(note, console(stderr=True))
@@ -148,6 +178,8 @@ class BenchCommand:
     def _check_files(self) -> None:
         if self.json is not None:
             check_output("json", self.json, (".json",))
+        if self.plot is not None and self.processes is not None:
+            raise ConfigError("plot", wanted="no --processes, whose result is a table", got="both")
         if self.plot is not None:
             check_output("plot", self.plot, PLOT_SUFFIXES)
             check_plot()
@@ -169,12 +201,15 @@ class BenchCommand:
             say("nothing is complete", console(stderr=True))
             return
         show_study(report, console())
-        if self.json is not None:
-            self.json.write_bytes(report.to_json())
-            say(f"written: {self.json}", console(stderr=True))
+        self._write(report)
         if self.plot is not None:
             self.plot.write_bytes(study_plot(report, self.plot.suffix.lower().removeprefix(".")))
             say(f"written: {self.plot}", console(stderr=True))
+
+    def _write(self, report: StudyReport) -> None:
+        if self.json is not None:
+            self.json.write_bytes(report.to_json())
+            say(f"written: {self.json}", console(stderr=True))
 
 
 def _laws(texts: Sequence[str]) -> list[DelayLaw]:

@@ -1,7 +1,7 @@
-"""Trials over real processes: router, servers, robots, and `vagus chaos` between them, beside simulated ones.
+"""Trials over real processes: router, servers, robots and `vagus chaos`, beside simulated ones.
 
-Everything ends with the block that it runs in: the robots are told to stop, and a process that does not end is
-killed.
+Everything ends with the block that it runs in: the robots are told to stop, and a process that does not end
+is killed.
 """
 
 from __future__ import annotations

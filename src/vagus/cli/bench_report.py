@@ -12,6 +12,7 @@ from rich.table import Table
 
 from vagus.cli.console import say
 from vagus.quoting import quoted
+from vagus.trials.agreement import ProcessCell
 from vagus.trials.delay_law import DelayLaw
 from vagus.trials.study import Estimate, StudyCell
 
@@ -51,6 +52,7 @@ class StudyReport:
         notes: what was left out, and what is unusual.
         cells: those that are complete.
         is_complete: whether all are.
+        processes: those over real processes that are complete, with their simulated ones.
     """
 
     policy: str
@@ -64,6 +66,7 @@ class StudyReport:
     notes: tuple[str, ...] = ()
     cells: tuple[StudyCell, ...] = ()
     is_complete: bool = False
+    processes: tuple[ProcessCell, ...] = ()
 
     def of(self, cells: Sequence[StudyCell], *, of: int) -> StudyReport:
         """Return the report with these cells, out of so many, in the order of laws and methods."""

@@ -17,7 +17,8 @@ from vagus.trials.delay_law import DelayLaw
 __all__ = ["CHAIN_MS", "chaos_flags", "edge_flags", "manifest_of"]
 
 CHAIN_MS = 10.0
-"""What router, server, inference and threads add on an ordinary machine; a quarter of a step is room enough."""
+"""What router, server, inference and threads add on an ordinary machine; it may as well be half or twice as
+much."""
 OF_THE_POLICY = (
     *("policy", "model", "revision", "dtype", "device", "options", "spec", "default_task", "pin_task"),
     *("trained_rate_hz", "rtc", "rtc_schedule", "rtc_max_guidance", "rtc_prefix_horizon"),

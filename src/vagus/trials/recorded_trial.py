@@ -1,4 +1,4 @@
-"""Episodes that a robot has played in real time, from its recording: the numbers of a simulated trial. Pure."""
+"""Episodes that a robot has played in real time, from its recording, as results of trials. Pure."""
 
 from __future__ import annotations
 
