@@ -148,6 +148,17 @@ def test_no_command_steps_a_world_whose_last_step_has_just_passed_without_one() 
     assert rig.robot.report().seeds == (5,)
 
 
+def test_an_episode_ends_after_the_most_steps_of_its_world() -> None:
+    world = Noting()
+    world.max_steps = phase_of(5) + 3
+    rig = Rig(world=world)
+    for _ in range(3):
+        assert not rig.robot.is_episode_over
+        rig.tick(0.5)
+    assert rig.robot.is_episode_over
+    assert rig.robot.report().seeds == (5,)
+
+
 def test_an_episode_that_was_cut_off_is_not_reported() -> None:
     rig = Rig()
     rig.tick(0.5)

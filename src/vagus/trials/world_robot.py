@@ -66,6 +66,7 @@ class WorldRobot:
         """Whether this tick has had its command."""
         self._tick_ns: int | None = None  # no tick of this episode yet
         self._begun = 0
+        self._steps = 0
         self._late = 0
         self._successes: list[int] = []
         self._late_ticks: list[int] = []
@@ -82,8 +83,8 @@ class WorldRobot:
 
     @property
     def is_episode_over(self) -> bool:
-        """Whether the episode has ended."""
-        return self._is_connected and self._world.is_over
+        """Whether the episode has ended; it does after `max_steps` in any case."""
+        return self._is_connected and self._is_over
 
     def connect(self) -> None:
         """Begin the first episode; a second call does nothing."""
@@ -116,7 +117,7 @@ class WorldRobot:
         self._check_connected("command")
         if self._is_stopped:
             raise RobotError(f"{self.spec.robot_type}: command() after stop()")
-        if not self._world.is_over:  # the last step may have passed without a command just now
+        if not self._is_over:  # the last step may have passed without a command just now
             self._step(action)
             self._has_stepped = True
 
@@ -136,6 +137,10 @@ class WorldRobot:
             self._seeds[:done], tuple(self._successes), tuple(self._late_ticks), self._world.chances
         )
 
+    @property
+    def _is_over(self) -> bool:
+        return self._world.is_over or self._steps >= self._world.max_steps
+
     def _begin(self) -> None:
         if self._begun == len(self._seeds):
             raise RobotError(
@@ -144,7 +149,8 @@ class WorldRobot:
         seed = self._seeds[self._begun]
         self._begun += 1
         self._world.reset(seed)
-        for _ in range(phase_of(seed)):
+        self._steps = phase_of(seed)
+        for _ in range(self._steps):
             self._world.advance(None)
         self._see()
         self._late = 0
@@ -160,14 +166,15 @@ class WorldRobot:
             self._has_stepped = False
             return
         self._late += max(round((now_ns - before_ns) / self._step_ns) - 1, 0)
-        if not (self._has_stepped or self._is_stopped or self._world.is_over):
+        if not (self._has_stepped or self._is_stopped or self._is_over):
             self._step(None)
         self._has_stepped = False
 
     def _step(self, action: ActionArray | None) -> None:
         self._world.advance(action)
+        self._steps += 1
         self._see()
-        if self._world.is_over:
+        if self._is_over:
             self._successes.append(self._world.successes)
             self._late_ticks.append(self._late)
 
