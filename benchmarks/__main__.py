@@ -29,6 +29,7 @@ NAMES = (
     "load",
     "tick_cost",
     "delay",
+    "success",
     "point_cloud",
     "depth_codecs",
 )

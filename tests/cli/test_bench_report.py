@@ -15,7 +15,7 @@ from vagus.cli.bench_report import StudyReport, show_study, shown_law
 from vagus.trials.delay_law import read_law
 from vagus.trials.study import Estimate, StudyCell
 
-LAWS = ("0", "400", "lognormal:200:0.5", "mixed:200:500:0.1", "outages:50:0.05:0.7", "trace:$lab.txt")
+LAWS = ("0", "400", "lognormal:200:0.5", "mixed:200:500:0.1", "outages:50:0.05:0.7", "trace:runs/$lab.txt")
 METHODS = ("sync", "naive", "average", "ensemble", "rtc_soft", "rtc_hard", "vagus")
 
 
@@ -43,7 +43,7 @@ def test_laws_are_told_in_words() -> None:
     words = [law.words for law in report().laws]
     assert words == [
         *("0 ms", "400 ms", "lognormal, 200 ms σ 0.5", "200 ms, 10% of 500 ms"),
-        *("50 ms, 5% in outages of 0.7 s", "recorded: $lab.txt"),
+        *("50 ms, 5% in outages of 0.7 s", "recorded: $lab"),
     ]
 
 
@@ -84,7 +84,7 @@ def test_a_picture_is_drawn_in_each_form(form: str, begins: bytes) -> None:
     ("laws", "said", "unsaid"),
     [
         (LAWS[:2], ["always the same"], ["varies"]),
-        (LAWS[2:], ["varies", "10% of 500 ms", "$lab.txt"], ["always the same"]),
+        (LAWS[2:], ["varies", "10% of 500 ms", "$lab"], ["always the same"]),
         (LAWS, ["always the same", "varies"], []),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import msgspec
 from rich.console import Console
@@ -83,7 +84,7 @@ def shown_law(law: DelayLaw) -> ShownLaw:
     """Return a law in words."""
     usual = f"{law.usual_ms:g} ms"
     if law.trace_ms:
-        return ShownLaw(law.name, f"recorded: {law.name.partition(':')[2]}", None)
+        return ShownLaw(law.name, f"recorded: {Path(law.name.partition(':')[2]).stem}", None)
     if law.outage_share:
         return ShownLaw(law.name, f"{usual}, {law.outage_share:.0%} in outages of {law.outage_s:g} s", None)
     if law.rare_share:

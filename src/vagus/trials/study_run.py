@@ -15,7 +15,16 @@ from vagus.trials.trial_robot import EpisodeResult
 from vagus.trials.trial_run import DelayTrial, run_trials
 from vagus.trials.world import World
 
-__all__ = ["BASELINE", "DelayStudy", "Entrant", "StudyProgress", "chosen_baseline", "study_cells"]
+__all__ = [
+    "BASELINE",
+    "DelayStudy",
+    "Entrant",
+    "StudyProgress",
+    "StudyRun",
+    "chosen_baseline",
+    "study_cells",
+    "study_runs",
+]
 
 BASELINE = "naive"
 """Way of playing that the others are compared with, where nobody names another."""
@@ -68,6 +77,21 @@ class DelayStudy:
 
 
 @dataclass(frozen=True, slots=True)
+class StudyRun:
+    """The episodes of one cell.
+
+    Attributes:
+        method: name of the way of playing.
+        law: name of the law.
+        results: result of each seed, in their order.
+    """
+
+    method: str
+    law: str
+    results: tuple[EpisodeResult, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StudyProgress:
     """Where a study is.
 
@@ -109,10 +133,29 @@ def study_cells(study: DelayStudy, on_episode: Callable[[StudyProgress], None]) 
     Raises:
         PolicyError: the policy cannot answer an observation of this world.
     """
+    base: Sequence[EpisodeResult] = ()
+    for run in study_runs(study, on_episode):
+        cell = cell_of(run.method, run.law, run.results)
+        if run.method == study.baseline:
+            base = run.results
+            yield cell
+        else:
+            yield replace(cell, gain=difference(run.results, base))
+
+
+def study_runs(study: DelayStudy, on_episode: Callable[[StudyProgress], None]) -> Iterator[StudyRun]:
+    """Yield the episodes of each cell as soon as it is complete: law by law, the baseline first.
+
+    Args:
+        study: what is compared.
+        on_episode: is called after each episode.
+
+    Raises:
+        PolicyError: the policy cannot answer an observation of this world.
+    """
     done, of = 0, study.cells * len(study.seeds)
     ordered = sorted(study.entrants, key=lambda entrant: entrant.name != study.baseline)
     for law in study.laws:
-        base: Sequence[EpisodeResult] = ()
         for entrant in ordered:
 
             def note(_: EpisodeResult, method: str = entrant.name, law: str = law.name) -> None:
@@ -122,6 +165,4 @@ def study_cells(study: DelayStudy, on_episode: Callable[[StudyProgress], None]) 
 
             trial = DelayTrial(study.make_world, entrant.policy, entrant.method, law, entrant.offered)
             results = run_trials(trial, study.seeds, robots=study.robots, on_episode=note)
-            cell = cell_of(entrant.name, law.name, results)
-            base = base or results
-            yield cell if results is base else replace(cell, gain=difference(results, base))
+            yield StudyRun(entrant.name, law.name, tuple(results))
