@@ -66,6 +66,7 @@ _OPEN = OpenMessage(
     buffer_time_s=0.5,
     max_action_age_s=3.0,
     execute_horizon=8,
+    observe_steps=2,
     round_trip_ms=1.5,
     can_move=True,
     trust_units=True,

@@ -21,7 +21,7 @@ from vagus.wire.contract import (
     to_wire_rtc,
     to_wire_states,
 )
-from vagus.wire.schema import Capabilities, ChunkMessage, EventMessage, Header, Kind
+from vagus.wire.schema import Capabilities, ChunkMessage, EventMessage, Header, Kind, Load
 
 MS = NS_PER_MS
 S = NS_PER_S
@@ -111,6 +111,8 @@ def chunk_payload(
     decode_ms: float = 0.0,
     inference_ms: float = 0.0,
     min_interval_ms: float = 0.0,
+    batch_size: int = 1,
+    sessions: int = 0,
 ) -> bytes:
     made = chunk(step, length)
     return encode(
@@ -123,6 +125,8 @@ def chunk_payload(
             decode_ms=decode_ms,
             inference_ms=inference_ms,
             min_interval_ms=min_interval_ms,
+            batch_size=batch_size,
+            load=Load(sessions=sessions),
         )
     )
 

@@ -45,6 +45,13 @@ def test_counts_are_at_least_one(name: str) -> None:
         config(name, 0)
 
 
+@pytest.mark.parametrize("value", ["", "AUTO", "8", "always"])
+def test_an_execute_horizon_in_words_is_auto(value: str) -> None:
+    assert EdgeConfig(execute_horizon="auto").execute_horizon == "auto"
+    with pytest.raises(ConfigError, match="execute_horizon: wanted a number of actions, auto, or unset"):
+        EdgeConfig(execute_horizon=value)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("value", [0, 101, -1])
 def test_a_quality_of_frames_is_1_to_100(value: int) -> None:
     assert (config("jpeg_quality", 1).jpeg_quality, config("jpeg_quality", 100).jpeg_quality) == (1, 100)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from vagus.errors import ConfigError
-from vagus.planning.robot_kinds import RobotKind, check_demand, typed_kinds
+from vagus.planning.robot_kinds import RobotKind, asking_after, check_demand, typed_kinds
 from vagus.server.capacity import RobotDemand
 
 USUAL = RobotDemand(rate_hz=30, horizon=50, buffer_s=0.5, round_trip_s=0.01, max_action_age_s=3.0)
@@ -24,6 +24,16 @@ def test_kinds_say_what_differs() -> None:
     assert slow.demand == RobotDemand(
         rate_hz=10, horizon=50, buffer_s=0.8, execute_horizon=25, round_trip_s=0.04, max_action_age_s=3.0
     )
+
+
+def test_a_kind_asks_as_its_server_has_room() -> None:
+    (kind,) = typed_kinds(["6:10hz:50:execute=auto"], USUAL)
+    assert (kind.demand.execute_horizon, kind.demand.observe_steps) == (0, 7)
+    assert "as the server has room" in str(kind)
+    usual = asking_after(USUAL, "auto")
+    automatic, counted = typed_kinds(["6:10hz:16", "6:10hz:16:execute=4"], usual)
+    assert (automatic.demand.observe_steps, counted.demand.observe_steps) == (2, 0)
+    assert counted.demand.execute_horizon == 4
 
 
 def test_a_kind_that_says_its_pace_has_the_rest_of_the_usual_robots() -> None:

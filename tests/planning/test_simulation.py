@@ -80,6 +80,17 @@ def test_an_execute_horizon_makes_it_ask_sooner() -> None:
     assert often.useful >= seldom.useful
 
 
+def test_an_automatic_robot_asks_each_eighth_of_a_chunk_and_leaves_the_others_their_part() -> None:
+    """Two steps of 50 ms; with 6 robots at 30 ms, one by one, the part of each is 225 ms."""
+    automatic = replace(arm(), execute_horizon="auto")
+    result = simulate([automatic], [gpu()], duration_s=30)
+    assert result.of("arm").played.requests == pytest.approx(30 / 0.1, rel=0.05)
+    crowd = [replace(automatic, name=f"arm-{at}", start_s=at * 0.037) for at in range(6)]
+    result = simulate(crowd, [gpu({1: 30.0}, max_batch=1)], duration_s=30)
+    assert result.of("arm-3").played.requests == pytest.approx(30 / 0.225, rel=0.15)
+    assert result.servers[0].busy == pytest.approx(0.8, abs=0.1)
+
+
 def test_where_the_device_is_slower_than_the_buffer_each_cycle_starves_by_the_difference() -> None:
     """200 ms on the device, asked with 100 ms left: two ticks of each cycle of 10 + … are dry."""
     robot = replace(arm(buffer_s=0.1), network=NetworkLaw(0.0))
@@ -289,7 +300,7 @@ fleets = st.lists(
         rate_hz=st.sampled_from([5.0, 20.0, 30.0]),
         horizon=st.integers(1, 20),
         buffer_s=st.sampled_from([0.0, 0.05, 0.3, 2.0]),
-        execute_horizon=st.sampled_from([None, 1, 5]),
+        execute_horizon=st.sampled_from([None, 1, 5, "auto"]),
         network=st.sampled_from([NetworkLaw(), NetworkLaw(0.05, sigma=1.0, outages=((1.0, 1.5),))]),
         start_s=st.sampled_from([0.0, 0.013, 1.0]),
         max_action_age_s=st.sampled_from([0.3, 3.0]),

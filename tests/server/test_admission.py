@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -135,6 +136,24 @@ def test_what_a_robot_says_of_itself_becomes_its_demand() -> None:
         max_action_age_s=3.0,
     )
     assert demand_of(asked(max_action_age_s=0.0), SERVED).max_action_age_s == math.inf
+    assert [demand_of(asked(observe_steps=n), SERVED).observe_steps for n in (-1, 2, 10**9)] == [0, 2, 10]
+
+
+def test_as_many_robots_are_admitted_if_they_ask_sooner_only_while_there_is_room() -> None:
+    automatic = replace(ARM, observe_steps=2)
+    bearable = {
+        robot.observe_steps: sum(1 for count in range(40) if _is_admitted([robot] * count, robot))
+        for robot in (ARM, automatic)
+    }
+    assert bearable[2] == bearable[0]
+
+
+def _is_admitted(robots: list[RobotDemand], asking: RobotDemand) -> bool:
+    try:
+        answer(robots, asking)
+    except SessionRefusedError:
+        return False
+    return True
 
 
 def test_robots_of_one_network_are_equal_and_computed_once() -> None:

@@ -34,6 +34,7 @@ DEMANDS = st.builds(
     horizon=st.integers(1, 100),
     buffer_s=st.floats(0, 2),
     execute_horizon=st.integers(0, 50),
+    observe_steps=st.integers(0, 20),
     least_executed=st.integers(0, 50),
     round_trip_s=st.floats(0, 0.2),
     max_action_age_s=st.floats(0.5, 5),
@@ -51,6 +52,24 @@ def test_a_robot_asks_after_the_actions_of_its_execute_horizon() -> None:
     eager = replace(ARM, execute_horizon=2)
     assert eager.interval_s(0.05) == pytest.approx(0.06 + 0.1)
     assert replace(ARM, execute_horizon=50).interval_s(0.05) == pytest.approx(0.3)
+
+
+def test_a_robot_that_asks_while_there_is_room_asks_after_its_steps_and_within_its_share() -> None:
+    automatic = replace(ARM, observe_steps=2)
+    assert automatic.interval_s(0.02) == pytest.approx(0.1)
+    assert automatic.interval_s(0.14) == pytest.approx(0.15)  # no sooner than its answer is there
+    assert replace(automatic, share_s=0.25).interval_s(0.02) == pytest.approx(0.25)
+    assert replace(automatic, share_s=9.0).interval_s(0.02) == ARM.interval_s(0.02)
+
+
+def test_robots_that_ask_while_there_is_room_leave_room_and_need_no_more_than_others() -> None:
+    for count in (1, 4, 16, 40):
+        eager, patient = (
+            forecast(H200, [replace(ARM, observe_steps=steps)] * count, max_batch=8) for steps in (1, 0)
+        )
+        assert eager.demand == patient.demand
+        most_per_s = max(0.8 * requests_per_s_at(H200, 8), patient.requests_per_s)
+        assert patient.requests_per_s <= eager.requests_per_s <= 1.001 * most_per_s
 
 
 def test_an_agreed_horizon_makes_a_robot_ask_later_but_not_too_late() -> None:

@@ -38,7 +38,7 @@ UNPACED: dict[str, dict[str, object]] = {
     "ObservationMessage": {"played_steps": 0, "starved_steps": 0, "oldest_age_ms": 0.0},
     "Load": {"demand": 0.0, "starved_share": 0.0, "age_p99_ms": 0.0},
     "ChunkMessage": {"min_interval_ms": 0.0},
-    "OpenMessage": {"execute_horizon": 0, "round_trip_ms": 0.0, "can_move": False},
+    "OpenMessage": {"execute_horizon": 0, "observe_steps": 0, "round_trip_ms": 0.0, "can_move": False},
     "Ack": {"execute_horizon": 0},
     "Capabilities": {"decode_per_s": 0.0},
     "EventMessage": {"target": "", "pause_ms": 0.0},

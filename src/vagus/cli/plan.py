@@ -17,11 +17,11 @@ from vagus.cli.output_file import check_output
 from vagus.cli.plan_plot import PLOT_SUFFIXES, check_plot, plot_of
 from vagus.cli.plan_report import show_plan
 from vagus.cli.plan_source import DeviceProfile, profile_from_file, profile_from_network, profile_from_table
-from vagus.edge.config import EdgeConfig
+from vagus.edge.config import EdgeConfig, ExecuteHorizon, check_execute_horizon
 from vagus.errors import ConfigError
 from vagus.planning.fleet_plan import Asked, check_slo, curves_of, plan_of
 from vagus.planning.planner import Device, Limit, remembered
-from vagus.planning.robot_kinds import RobotKind, check_demand, typed_kinds
+from vagus.planning.robot_kinds import RobotKind, asking_after, check_demand, typed_kinds
 from vagus.planning.trial import ASSUMPTIONS, simulated
 from vagus.server.capacity import RobotDemand
 from vagus.server.config import ServeConfig
@@ -57,8 +57,9 @@ class PlanCommand:
     """Actions in a chunk; unset: the policy's."""
     buffer_time_s: float = USUAL.buffer_time_s
     """Playback left at which a robot requests the next chunk, in seconds."""
-    execute_horizon: int | None = None
-    """Actions of a chunk after which a robot requests the next one already; unset: only by buffer time."""
+    execute_horizon: ExecuteHorizon = None
+    """Actions of a chunk after which a robot requests the next one already; None: only by buffer time; auto:
+    as soon as a fresher one is worth it and the server has room."""
     round_trip_ms: float = 10.0
     """Network round trip between robot and server, in ms; `vagus doctor` measures it."""
     slo_starved_share: float = ServeConfig().slo_starved_share
@@ -75,7 +76,7 @@ class PlanCommand:
     def __post_init__(self) -> None:
         check_slo(self.slo_starved_share)
         check_count("max_batch", self.max_batch)
-        check_count("execute_horizon", self.execute_horizon)
+        check_execute_horizon("execute_horizon", self.execute_horizon)
         sources = {
             "--service": bool(self.service),
             "--status": self.status is not None,
@@ -146,11 +147,11 @@ class PlanCommand:
 
     def _demand(self, rate_hz: float, horizon: int) -> RobotDemand:
         """Return what a robot does that is not described any further."""
-        return RobotDemand(
+        demand = RobotDemand(
             rate_hz=rate_hz,
             horizon=horizon,
             buffer_s=self.buffer_time_s,
-            execute_horizon=self.execute_horizon or 0,
             round_trip_s=self.round_trip_ms / 1000,
             max_action_age_s=USUAL.max_action_age_s,
         )
+        return asking_after(demand, self.execute_horizon)

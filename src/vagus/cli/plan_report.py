@@ -39,6 +39,7 @@ def show_plan(plan: FleetPlan, screen: Console) -> None:
 
 def _kind(kind: KindRow, *, has_count: bool) -> str:
     asked = f", asks after {kind.execute_horizon} actions" if kind.execute_horizon else ""
+    asked = ", asks as the server has room" if kind.observe_steps else asked
     return (
         f"{f'{kind.count} × ' if has_count else ''}{kind.rate_hz:g} Hz, chunks of {kind.horizon}, "
         f"buffer {kind.buffer_s:g} s{asked}, round trip {kind.round_trip_ms:g} ms"

@@ -6,12 +6,26 @@ import enum
 import math
 import re
 from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
 
 from vagus.errors import ConfigError
 from vagus.setting_ranges import check_count, check_seconds
 from vagus.wire.images import DEFAULT_QUALITY, check_quality
 
-__all__ = ["DelayEstimate", "EdgeConfig", "ImageCodec", "MergeMode", "PlanClock"]
+__all__ = [
+    "AUTO",
+    "DelayEstimate",
+    "EdgeConfig",
+    "ExecuteHorizon",
+    "ImageCodec",
+    "MergeMode",
+    "PlanClock",
+    "check_execute_horizon",
+]
+
+AUTO: Final = "auto"
+"""Execute horizon of a robot that asks as soon as a fresher chunk is worth it and the server has room."""
+ExecuteHorizon: TypeAlias = int | Literal["auto"] | None
 
 
 PIN = re.compile(r"[0-9a-f]{8,64}")
@@ -70,9 +84,10 @@ class EdgeConfig:
     max_action_age_s: float = 3.0
     """Largest age of an action's observation, in seconds; an older action is not commanded.
     A server with too many robots can ask for a pause between two requests, but for no longer one."""
-    execute_horizon: int | None = None
-    """Request a new chunk after this number of actions of the running chunk; unset: only by buffer time. A
-    server with many robots may ask for more of it; the plan still never ends for that."""
+    execute_horizon: ExecuteHorizon = None
+    """Request a new chunk after this number of actions of the running chunk; None: only by buffer time; auto:
+    when the newest observation is an eighth of a chunk old (a quarter without real-time chunking), as far as
+    the server has room. A server with many robots may ask for more patience; the plan never ends for that."""
     prefix_horizon: int | None = None
     """Number of steps after which the real-time-chunking guidance ends; unset: as the policy recommends."""
     rate_hz: float | None = None
@@ -130,7 +145,8 @@ class EdgeConfig:
             "max_offline_s",
         ):
             check_seconds(name, getattr(self, name))
-        for name in ("execute_horizon", "prefix_horizon", "max_worker_errors"):
+        check_execute_horizon("execute_horizon", self.execute_horizon)
+        for name in ("prefix_horizon", "max_worker_errors"):
             check_count(name, getattr(self, name))
         _check_pin(self.pin_model)
         check_quality("jpeg_quality", self.jpeg_quality, ConfigError)
@@ -143,6 +159,15 @@ class EdgeConfig:
                 got=repr(self.buffer_time_s),
                 fix="a plan older than max_action_age_s is never played",
             )
+
+
+def check_execute_horizon(name: str, value: ExecuteHorizon) -> None:
+    """Raise ConfigError unless `value` is a count of actions, `auto` or None."""
+    if isinstance(value, str):
+        if value != AUTO:
+            raise ConfigError(name, wanted=f"a number of actions, {AUTO}, or unset", got=repr(value))
+        return
+    check_count(name, value)
 
 
 def _check_pin(pin: str) -> None:

@@ -42,6 +42,8 @@ class LinkView:
             likes.
         min_interval_ns: shortest time between two requests that the server wants; 0: none.
         delay_ns: round trip that real-time chunking is told; None: the worst one.
+        share_ns: time between two requests at which this robot uses no more than its part of the server's
+            device; 0: not known.
     """
 
     state: LinkState
@@ -52,6 +54,7 @@ class LinkView:
     least_executed: int = 0
     min_interval_ns: int = 0
     delay_ns: int | None = None
+    share_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ class KindRow(msgspec.Struct, frozen=True, kw_only=True):
     buffer_s: float
     execute_horizon: int
     """0: unset."""
+    observe_steps: int
+    """Steps after an observation at which it asks already while there is room; 0: it does not."""
     round_trip_ms: float
 
     @classmethod
@@ -43,6 +45,7 @@ class KindRow(msgspec.Struct, frozen=True, kw_only=True):
             horizon=said.horizon,
             buffer_s=said.buffer_s,
             execute_horizon=said.execute_horizon,
+            observe_steps=said.observe_steps,
             round_trip_ms=said.round_trip_s * 1000,
         )
 

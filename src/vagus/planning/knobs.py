@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from vagus.edge.config import AUTO
 from vagus.planning.planner import Device, Limit, capacity_of
 from vagus.planning.robot_kinds import RobotKind
 from vagus.server.capacity import RobotDemand
@@ -57,8 +58,8 @@ def _of_robots(device: Device, mix: Sequence[RobotKind]) -> Iterator[Varied]:
         changed = _with_buffers(mix, times)
         if all(kind.demand.buffer_s < kind.demand.chunk_s for kind in changed):
             yield "buffer", _spoken(mix, _buffer), _spoken(changed, _buffer), device, changed
-    if any(kind.demand.execute_horizon for kind in mix):
-        free = _changed(mix, lambda one: replace(one, execute_horizon=0))
+    if any(kind.demand.is_eager for kind in mix):
+        free = _changed(mix, lambda one: replace(one, execute_horizon=0, observe_steps=0))
         yield "execute horizon", _spoken(mix, _executed), "unset", device, free
     else:
         half = _changed(mix, lambda one: replace(one, execute_horizon=max(one.horizon // 2, 1)))
@@ -85,6 +86,8 @@ def _buffer(demand: RobotDemand) -> str:
 
 
 def _executed(demand: RobotDemand) -> str:
+    if demand.observe_steps:
+        return AUTO
     return str(demand.execute_horizon) if demand.execute_horizon else "unset"
 
 

@@ -7,11 +7,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from vagus.edge.asking import observe_steps
+from vagus.edge.config import AUTO, ExecuteHorizon
 from vagus.errors import ConfigError
 from vagus.server.capacity import RobotDemand
 from vagus.setting_ranges import MAX_COUNT, MAX_S
 
-__all__ = ["MAX_ROBOTS", "RobotKind", "check_demand", "typed_kinds"]
+__all__ = ["MAX_ROBOTS", "RobotKind", "asking_after", "check_demand", "typed_kinds"]
 
 MAX_ROBOTS = 10_000
 """Largest fleet that is planned at once."""
@@ -39,7 +41,8 @@ class RobotKind:
 
     def __str__(self) -> str:
         said = self.demand
-        more = "" if not said.execute_horizon else f", asks after {said.execute_horizon}"
+        more = f", asks after {said.execute_horizon}" if said.execute_horizon else ""
+        more = ", asks as the server has room" if said.observe_steps else more
         return (
             f"{self.count} × {said.rate_hz:g} Hz, chunks of {said.horizon}, buffer {said.buffer_s:g} s"
             f"{more}, round trip {said.round_trip_s * 1000:g} ms"
@@ -64,6 +67,15 @@ def typed_kinds(
     if total > MAX_ROBOTS:
         raise ConfigError("robots", wanted=f"at most {MAX_ROBOTS} in all", got=str(total))
     return kinds
+
+
+def asking_after(demand: RobotDemand, execute_horizon: ExecuteHorizon) -> RobotDemand:
+    """Return the same robot with this execute horizon; with `auto` its chunks continue its plan."""
+    if execute_horizon == AUTO:
+        steps = observe_steps(demand.horizon, continues_plan=True)
+        return replace(demand, execute_horizon=0, observe_steps=steps)
+    counted = execute_horizon if isinstance(execute_horizon, int) else 0
+    return replace(demand, execute_horizon=counted, observe_steps=0)
 
 
 def check_demand(demand: RobotDemand, *, setting: str = "robots") -> None:
@@ -105,6 +117,7 @@ def _kind(entry: str, usual: RobotDemand, *, has_pace: bool) -> RobotKind:
     if positional:
         rate_hz, horizon = _rate(entry, positional[0]), _whole(entry, positional[1])
         demand = replace(usual, rate_hz=rate_hz, horizon=horizon)
+        demand = asking_after(demand, AUTO) if usual.observe_steps else demand
     elif not has_pace:
         fix = "for example 30:20hz:10, or --rate-hz and --horizon for all"
         raise ConfigError("robots", wanted="a rate and a horizon for each kind", got=repr(entry), fix=fix)
@@ -126,7 +139,7 @@ def _with_named(demand: RobotDemand, entry: str, parts: Sequence[str]) -> RobotD
     if BUFFER in said:
         demand = replace(demand, buffer_s=_seconds(entry, said[BUFFER]))
     if EXECUTE in said:
-        demand = replace(demand, execute_horizon=_whole(entry, said[EXECUTE]))
+        demand = asking_after(demand, AUTO if said[EXECUTE] == AUTO else _whole(entry, said[EXECUTE]))
     if ROUND_TRIP in said:
         demand = replace(demand, round_trip_s=_seconds(entry, said[ROUND_TRIP]))
     return demand

@@ -7,7 +7,7 @@ import math
 from vagus.edge.config import EdgeConfig
 from vagus.planning.latency_table import measured_table
 from vagus.planning.planner import Device
-from vagus.planning.robot_kinds import MAX_ROBOTS
+from vagus.planning.robot_kinds import MAX_ROBOTS, asking_after
 from vagus.server.capacity import RobotDemand
 from vagus.wire.schema import Capabilities
 
@@ -49,11 +49,11 @@ def usual_demand(said: Capabilities, *, round_trip_s: float = ROUND_TRIP_S) -> R
     if said.rate_hz <= 0 or said.horizon <= 0:
         return None
     usual = EdgeConfig()
-    return RobotDemand(
+    demand = RobotDemand(
         rate_hz=said.rate_hz,
         horizon=said.horizon,
         buffer_s=usual.buffer_time_s,
-        execute_horizon=usual.execute_horizon or 0,
         round_trip_s=round_trip_s,
         max_action_age_s=usual.max_action_age_s,
     )
+    return asking_after(demand, usual.execute_horizon)

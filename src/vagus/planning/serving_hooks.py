@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from vagus.edge.asking import observe_steps
+from vagus.edge.config import AUTO
 from vagus.errors import SessionRefusedError
 from vagus.planning.fleet_hooks import AdmissionAnswer, FleetHooks, RowTimes
 from vagus.planning.simulated_robot import SimulatedRobot
@@ -19,7 +21,10 @@ def simulated_demand(robot: SimulatedRobot) -> RobotDemand:
         rate_hz=robot.said_rate_hz or robot.rate_hz,
         horizon=robot.horizon,
         buffer_s=robot.buffer_s,
-        execute_horizon=robot.execute_horizon or 0,
+        execute_horizon=robot.execute_horizon if isinstance(robot.execute_horizon, int) else 0,
+        observe_steps=observe_steps(robot.horizon, continues_plan=True)
+        if robot.execute_horizon == AUTO
+        else 0,
         round_trip_s=robot.network.round_trip_ns / 1e9,
         weight=robot.weight,
         max_action_age_s=robot.max_action_age_s,

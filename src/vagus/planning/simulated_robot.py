@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from vagus.clock import NS_PER_S, seconds_to_ns
 from vagus.edge.client.inflight import MAX_TIMEOUT_NS, MIN_TIMEOUT_NS, TIMEOUT_FACTOR, LatencyWindow
-from vagus.edge.config import EdgeConfig
+from vagus.edge.config import EdgeConfig, ExecuteHorizon
 from vagus.edge.engine.refill import RequestRule
 from vagus.edge.handoff import LinkView
 from vagus.planning.network_law import CONSTANT, NetworkLaw
@@ -32,7 +32,8 @@ class SimulatedRobot:
         rate_hz: actions that it commands per second.
         horizon: actions in a chunk.
         buffer_s: it asks when it can play no longer than this, in seconds.
-        execute_horizon: it asks after this number of actions of a chunk; None: only by buffer.
+        execute_horizon: it asks after this number of actions of a chunk; None: only by buffer; auto: as a
+            robot whose chunks continue its plan.
         network: law of its network.
         weight: weight of its actions.
         tenant: party that it belongs to; "": it is a party of its own.
@@ -51,7 +52,7 @@ class SimulatedRobot:
     rate_hz: float
     horizon: int
     buffer_s: float
-    execute_horizon: int | None = None
+    execute_horizon: ExecuteHorizon = None
     network: NetworkLaw = CONSTANT
     weight: float = 1.0
     tenant: str = ""
@@ -130,8 +131,10 @@ class RobotRun:
                 execute_horizon=spec.execute_horizon,
             ),
             step_rate_hz=spec.rate_hz,
+            continues_plan=True,
         )
         self._link = LinkView(LinkState.STREAMING, epoch=index, ticket=0, latency_ns=0)
+        self._min_interval_ns = 0
         self._latency = LatencyWindow()
         self._max_age_ns = seconds_to_ns(spec.max_action_age_s)
         self._next_tick_ns = seconds_to_ns(spec.start_s)
@@ -148,7 +151,8 @@ class RobotRun:
     def join(self, least_executed: int) -> None:
         """Begin a session in which so many actions of a chunk are executed before it asks again."""
         self.outstanding = None
-        self._link = replace(self._link, least_executed=least_executed, min_interval_ns=0)
+        self._link = replace(self._link, least_executed=least_executed)
+        self._min_interval_ns = 0
 
     def advance(self, until_ns: int) -> None:
         """Play all ticks before `until_ns`."""
@@ -186,7 +190,7 @@ class RobotRun:
         """Return the first tick from `from_ns` on at which it asks; None: a request is under way."""
         if self.outstanding is not None:
             return None
-        obeyed_ns = min(self._link.min_interval_ns, self._rule.max_interval_ns)
+        obeyed_ns = min(self._min_interval_ns, self._rule.max_interval_ns)
         from_ns = max(from_ns, self._asked_ns + obeyed_ns if self._asked_ns else 0)
         left = self._playable
         due = self._first_due(left) if left else None
@@ -214,9 +218,10 @@ class RobotRun:
     def _is_due(self, played: int, left: int) -> bool:
         return self._rule.is_due(
             self._link,
+            horizon=self.spec.horizon,
             executed=self._executed + played,
             playback_left_ns=(left - played) * self.step_ns,
-            since_request_ns=None,  # `asks_at_ns` sees to it
+            since_request_ns=self._next_tick_ns + played * self.step_ns - self._asked_ns,
         )
 
     def _tick_from(self, time_ns: int) -> int:
@@ -251,13 +256,16 @@ class RobotRun:
 
     # -- answers ----------------------------------------------------------------------------------------
 
-    def merge(self, request: FleetRequest, now_ns: int, *, min_interval_ns: int = 0) -> None:
+    def merge(
+        self, request: FleetRequest, now_ns: int, *, min_interval_ns: int = 0, share_ns: int = 0
+    ) -> None:
         """Take an answer: commanded steps are dropped; what came too late or describes a past is void.
 
         Args:
             request: what it answers.
             now_ns: time.
             min_interval_ns: shortest time between two requests that it asks for.
+            share_ns: the same at which the robot uses no more than its part of the device.
         """
         self.advance(now_ns)
         self._latency.add(now_ns - request.captured_ns)
@@ -267,8 +275,9 @@ class RobotRun:
             ticket=0,
             latency_ns=self._latency.windowed_ns,
             least_executed=self._link.least_executed,
-            min_interval_ns=min_interval_ns,
+            share_ns=share_ns,
         )
+        self._min_interval_ns = min_interval_ns
         if self.outstanding is not None and request.seq >= self.outstanding.seq:
             self.outstanding = None
         left = request.step + self.spec.horizon - self._step

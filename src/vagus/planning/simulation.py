@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vagus.clock import NS_PER_S, seconds_to_ns
+from vagus.edge.asking import fair_interval_ns
 from vagus.planning.fleet_hooks import FleetHooks, RowTimes
 from vagus.planning.fleet_result import FleetResult, RobotResult, ServerResult
 from vagus.planning.network_law import NormalDraws
@@ -92,6 +93,7 @@ class _Reply(NamedTuple):
 
     request: FleetRequest
     min_interval_ns: int
+    share_ns: int
 
 
 class _Fleet:
@@ -250,6 +252,9 @@ class _Fleet:
         if not server.finish(forward, event.at_ns):
             return
         view = server.view(event.at_ns) if self._hooks.limits_rate else None
+        share_ns = fair_interval_ns(
+            (forward.end_ns - forward.begin_ns) / len(forward.rows), len(server.sessions)
+        )
         for row in forward.rows:
             if row.request.robot not in server.sessions:
                 continue  # it left meanwhile: nothing is published to it
@@ -262,12 +267,14 @@ class _Fleet:
             interval_ns = 0 if view is None else self._hooks.min_interval_ns(spec, view, event.at_ns, times)
             server.answered(row.candidate, event.at_ns, interval_ns)
             arrives_ns = spec.network.arrival_ns(event.at_ns, self._draws)
-            self._push(arrives_ns, _Kind.REPLY, row.request.robot, _Reply(row.request, interval_ns))
+            self._push(arrives_ns, _Kind.REPLY, row.request.robot, _Reply(row.request, interval_ns, share_ns))
         self._push_only(event.at_ns, _Kind.DECIDE, event.subject)
 
     def _reply(self, event: _Event) -> None:
         robot, reply = self._robots[event.subject], cast("_Reply", event.payload)
-        robot.merge(reply.request, event.at_ns, min_interval_ns=reply.min_interval_ns)
+        robot.merge(
+            reply.request, event.at_ns, min_interval_ns=reply.min_interval_ns, share_ns=reply.share_ns
+        )
         self._plan_ask(robot, event.at_ns)
 
     # -- result -----------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from vagus.edge.config import AUTO
 from vagus.planning.fleet_result import FleetResult
 from vagus.planning.network_law import NetworkLaw
 from vagus.planning.planner import Device, Trial
@@ -91,7 +92,7 @@ def _robot(demand: RobotDemand, number: int) -> SimulatedRobot:
         rate_hz=demand.rate_hz,
         horizon=demand.horizon,
         buffer_s=demand.buffer_s,
-        execute_horizon=demand.execute_horizon or None,
+        execute_horizon=AUTO if demand.observe_steps else demand.execute_horizon or None,
         network=NetworkLaw(demand.round_trip_s / 2),
         start_s=demand.chunk_s * (number * GOLDEN % 1),
         max_action_age_s=demand.max_action_age_s,

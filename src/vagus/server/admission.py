@@ -64,6 +64,7 @@ def demand_of(asked: OpenMessage, served: Capabilities, *, weight: float = 1.0) 
         horizon=horizon,
         buffer_s=round(asked.buffer_time_s, ROUNDED_DIGITS),
         execute_horizon=min(max(asked.execute_horizon, 0), horizon),
+        observe_steps=min(max(asked.observe_steps, 0), horizon),
         round_trip_s=_rounded_s(min(asked.round_trip_ms / 1000, MAX_ROUND_TRIP_S)),
         weight=weight,
         max_action_age_s=asked.max_action_age_s or math.inf,
@@ -114,8 +115,8 @@ def predict(
     for horizon, then in tried.items():
         if _is_bearable(then, max_starved_share):
             return Admitted(horizon, then, _longer(horizon, asking, then))
-    if any(robot.execute_horizon for robot in robots):
-        others = [robot.as_patient if robot.execute_horizon else robot for robot in robots]
+    if any(robot.is_eager for robot in robots):
+        others = [robot.as_patient if robot.is_eager else robot for robot in robots]
         then = forecast(latency, [*others, asking], max_batch=max_batch)
         if _is_bearable(then, max_starved_share):
             return Admitted(0, as_it_is, PAUSES)

@@ -12,6 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
+from vagus.clock import NS_PER_S
+from vagus.edge.asking import fair_interval_ns
+
 __all__ = [
     "BatchLatency",
     "FleetForecast",
@@ -52,6 +55,9 @@ class RobotDemand:
         buffer_s: time before the end of its plan at which it requests the next chunk; 0: a client that asks
             when its chunk has ended, and waits.
         execute_horizon: actions of a chunk after which it requests the next one already; 0: by buffer only.
+        observe_steps: steps after an observation at which it requests the next chunk already, as far as the
+            device has room; 0: it does not.
+        share_s: time between two such requests at which it uses no more than its part of the device.
         least_executed: actions of a chunk that it agreed to execute before it requests the next one.
         round_trip_s: network round trip.
         weight: its share of the device counts so many times.
@@ -62,6 +68,8 @@ class RobotDemand:
     horizon: int
     buffer_s: float = 0.0
     execute_horizon: int = 0
+    observe_steps: int = 0
+    share_s: float = 0.0
     least_executed: int = 0
     round_trip_s: float = 0.0
     weight: float = 1.0
@@ -80,7 +88,12 @@ class RobotDemand:
     @property
     def is_blocking(self) -> bool:
         """Whether it asks only when its chunk has ended: it stands still during each answer, always."""
-        return self.buffer_s <= 0 and self.execute_horizon <= 0
+        return self.buffer_s <= 0 and not self.is_eager
+
+    @property
+    def is_eager(self) -> bool:
+        """Whether it requests chunks sooner than its buffer demands."""
+        return self.execute_horizon > 0 or self.observe_steps > 0
 
     @property
     def as_patient(self) -> RobotDemand:
@@ -93,7 +106,7 @@ class RobotDemand:
         No answer could be there before the end of its plan if that is longer than its buffer: then it asks
         when its chunk has ended, and stops and goes.
         """
-        is_too_late = self.execute_horizon <= 0 and latency_s > self.buffer_s
+        is_too_late = not self.is_eager and latency_s > self.buffer_s
         return replace(self, buffer_s=0.0) if is_too_late and self.buffer_s > 0 else self
 
     def agreed(self, least_executed: int) -> RobotDemand:
@@ -139,9 +152,17 @@ class RobotDemand:
         """Return how long a chunk is played, from its merge on, before the next request."""
         left_s = max(self.chunk_s - latency_s, 0.0)
         by_buffer_s = max(left_s - self.buffer_s, 0.0)
-        own_s = min(by_buffer_s, self.execute_horizon * self.step_s) if self.execute_horizon else by_buffer_s
+        own_s = min(by_buffer_s, self._used_up_s(latency_s))
         agreed_s = min(self.least_executed * self.step_s, max(left_s - latency_s - self.step_s, 0.0))
         return max(own_s, agreed_s)
+
+    def _used_up_s(self, latency_s: float) -> float:
+        """Return how long a chunk is played, from its merge on, until it is replaced with a full buffer."""
+        if self.execute_horizon:
+            return self.execute_horizon * self.step_s
+        if self.observe_steps:
+            return max(self.observe_steps * self.step_s - latency_s, self.share_s - latency_s, 0.0)
+        return math.inf
 
 
 Robots: TypeAlias = Sequence[RobotDemand] | Mapping[RobotDemand, int]
@@ -195,12 +216,17 @@ def best_batch(latency: BatchLatency, *, max_batch: int, longest_s: float = math
 def demand_share(latency: BatchLatency, robots: Robots, *, max_batch: int) -> float:
     """Return the share of the device that these robots would use if nobody waited for others.
 
+    What they would like to have beyond that, while there is room, does not count: they do without it.
+
     Args:
         latency: inference time by batch size.
         robots: all robots that the device serves.
         max_batch: largest batch.
     """
-    device, fleet = _device_of(latency, robots, max_batch=max_batch)
+    needed = Counter[RobotDemand]()
+    for robot, count in Counter(robots).items():
+        needed[replace(robot, observe_steps=0, share_s=0.0)] += count
+    device, fleet = _device_of(latency, needed, max_batch=max_batch)
     return _requests_per_s(fleet, device.seconds[1]) / device.most_per_s
 
 
@@ -313,8 +339,10 @@ def _device_of(
     """Return the device, and the robots as they ask on it."""
     given, fleet = Counter(robots), Counter[RobotDemand]()
     device = _Device(latency, max_batch, count=given.total())
+    share_s = fair_interval_ns(NS_PER_S / device.most_per_s, given.total()) / NS_PER_S
     for robot, count in given.items():
-        fleet[robot.served_in(device.seconds[1] + robot.round_trip_s)] += count
+        asking = robot.served_in(device.seconds[1] + robot.round_trip_s)
+        fleet[replace(asking, share_s=share_s) if asking.observe_steps else asking] += count
     return device, fleet
 
 

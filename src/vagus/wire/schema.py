@@ -367,6 +367,9 @@ class OpenMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Age at which the client discards an action; 0: not stated."""
     execute_horizon: int = 0
     """Actions of a chunk after which the client requests the next one; 0: by buffer time only."""
+    observe_steps: int = 0
+    """Steps after an observation at which the client requests the next chunk already, as far as the device
+    has room for all its robots; 0: it does not."""
     can_move: bool = False
     """The client follows an event `move`; a server invites nobody else."""
     round_trip_ms: Amount = 0.0

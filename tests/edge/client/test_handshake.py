@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import msgspec
@@ -303,6 +304,13 @@ def test_a_later_session_with_another_model_is_refused() -> None:
 def test_the_server_learns_after_how_many_actions_the_robot_asks_again() -> None:
     assert asked().execute_horizon == 0
     assert asked(EdgeConfig(execute_horizon=8)).execute_horizon == 8
+
+
+@pytest.mark.parametrize(("rtc", "part"), [(True, 8), (False, 4)])
+def test_the_server_learns_how_soon_an_automatic_robot_would_like_to_ask(*, rtc: bool, part: int) -> None:
+    said = asked(EdgeConfig(execute_horizon="auto", rtc=rtc))
+    assert (said.execute_horizon, said.observe_steps) == (0, math.ceil(POLICY.horizon / part))
+    assert asked(EdgeConfig(execute_horizon=8)).observe_steps == 0
 
 
 @pytest.mark.parametrize(("said", "taken"), [(0, 0), (5, 5), (10**12, POLICY.horizon), (-3, 0)])

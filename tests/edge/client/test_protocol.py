@@ -667,6 +667,25 @@ def test_a_request_says_what_part_of_the_last_round_trips_was_not_the_servers() 
         assert request.network_ns == network_ms * MS
 
 
+def test_the_robots_part_of_the_device_is_known_from_the_newest_answers_of_the_session() -> None:
+    talk = Talk()
+    for inference_ms, batch_size, sessions, share_ms in (
+        (20, 1, 4, 100),
+        (40, 2, 4, 100),
+        (80, 1, 4, 100),
+        (80, 1, 4, 100),
+        (80, 1, 4, 400),
+    ):
+        request = talk.send()
+        payload = chunk_payload(
+            request.draft.step, inference_ms=inference_ms, batch_size=batch_size, sessions=sessions
+        )
+        talk.receive(echo(request.header), payload, 100 * MS)
+        assert talk.turn().share_ns == share_ms * MS
+    talk.protocol.lost("for the test")
+    assert talk.protocol.view.share_ns == 0
+
+
 # -- what the server asks for -----------------------------------------------------------------------------
 
 

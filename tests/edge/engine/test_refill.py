@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.rig import EPOCH, MS, STEP_NS, S, chunk
 from vagus.edge.config import EdgeConfig, MergeMode, PlanClock
@@ -82,20 +84,22 @@ def test_rtc_is_told_its_own_estimate_of_the_delay() -> None:
     assert made.inference_delay == 1
 
 
-def rule(config: EdgeConfig) -> RequestRule:
-    return RequestRule.of(config, step_rate_hz=20.0)
+def rule(config: EdgeConfig, *, continues_plan: bool = False) -> RequestRule:
+    return RequestRule.of(config, step_rate_hz=20.0, continues_plan=continues_plan)
 
 
 def is_due(
     rule: RequestRule,
     link: LinkView | None = None,
     *,
+    horizon: int = 16,
     executed: int = 0,
     left_ms: int = 0,
     since_ms: int | None = None,
 ) -> bool:
     return rule.is_due(
         link or view(1),
+        horizon=horizon,
         executed=executed,
         playback_left_ns=left_ms * MS,
         since_request_ns=None if since_ms is None else since_ms * MS,
@@ -159,6 +163,65 @@ def test_no_interval_of_a_server_counts_beyond_the_age_of_the_oldest_action() ->
     link = replace(view(1), min_interval_ns=10**18)
     assert not tested.may_ask_again(link, 1999 * MS)
     assert tested.may_ask_again(link, 2000 * MS)
+
+
+AUTOMATIC = EdgeConfig(execute_horizon="auto")
+
+
+def test_an_automatic_robot_asks_when_its_observation_is_an_eighth_of_a_chunk_old_if_chunks_continue() -> (
+    None
+):
+    """At 20 Hz an eighth of 16 actions is 100 ms, a quarter 200 ms; a tick may be half a step early."""
+    for continues_plan, horizon, due_ms in ((True, 16, 75), (False, 16, 175), (True, 17, 125), (True, 1, 25)):
+        tested = rule(AUTOMATIC, continues_plan=continues_plan)
+        assert is_due(tested, horizon=horizon, left_ms=700, since_ms=due_ms)
+        assert not is_due(tested, horizon=horizon, left_ms=700, since_ms=due_ms - 1)
+
+
+def test_what_was_executed_of_a_chunk_does_not_matter_to_an_automatic_robot() -> None:
+    tested = rule(AUTOMATIC, continues_plan=True)
+    assert is_due(tested, executed=0, left_ms=700, since_ms=100)
+    assert not is_due(tested, executed=16, left_ms=700, since_ms=50)
+
+
+def test_an_automatic_robot_leaves_the_others_their_part_of_the_device() -> None:
+    tested = rule(AUTOMATIC, continues_plan=True)
+    link = replace(view(1), share_ns=350 * MS)
+    assert not is_due(tested, link, left_ms=700, since_ms=349)
+    assert is_due(tested, link, left_ms=700, since_ms=350)
+    by_count = rule(EdgeConfig(execute_horizon=1))
+    assert is_due(by_count, link, executed=1, left_ms=700, since_ms=50)
+
+
+@given(
+    link=st.builds(
+        LinkView,
+        st.just(LinkState.STREAMING),
+        st.just(EPOCH),
+        st.just(1),
+        st.integers(0, 2 * S),
+        fastest_ns=st.integers(0, 2 * S),
+        least_executed=st.integers(0, 100),
+        min_interval_ns=st.integers(0, 10 * S),
+        share_ns=st.integers(0, 10**18),
+    ),
+    executed=st.integers(0, 60),
+    left_ms=st.integers(0, 3000),
+    since_ms=st.none() | st.integers(0, 5000),
+    continues_plan=st.booleans(),
+)
+def test_whenever_a_robot_without_it_asks_an_automatic_one_does(
+    link: LinkView, executed: int, left_ms: int, since_ms: int | None, *, continues_plan: bool
+) -> None:
+    """So no plan runs dry because of it, whatever the server says."""
+    by_buffer, automatic = (
+        is_due(tested, link, executed=executed, left_ms=left_ms, since_ms=since_ms)
+        for tested in (
+            rule(EdgeConfig(execute_horizon=None)),
+            rule(AUTOMATIC, continues_plan=continues_plan),
+        )
+    )
+    assert automatic or not by_buffer
 
 
 def test_the_time_since_the_last_request_counts_after_the_first_chunk_of_an_episode() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from vagus.clock import NS_PER_MS
 from vagus.conventions import first_meaningless
+from vagus.edge.asking import fair_interval_ns
 from vagus.edge.client.inflight import Request
 from vagus.errors import ProtocolError, RobotError
 from vagus.specs import CameraSpec, DepthCameraSpec, PolicySpec, RobotSpec
@@ -176,6 +177,7 @@ class Reply:
         decode_ns: turning the request into arrays.
         inference_ns: in the policy.
         min_interval_ns: shortest time until the next request that the server wants, from capture to capture.
+        share_ns: the same at which the robot uses no more than its part of the device; 0: not known.
     """
 
     chunk: ActionChunk
@@ -183,6 +185,7 @@ class Reply:
     decode_ns: int
     inference_ns: int
     min_interval_ns: int = 0
+    share_ns: int = 0
 
 
 def read_chunk(payload: bytes, spec: PolicySpec, *, step: int) -> Reply | ReplyFault:
@@ -209,8 +212,15 @@ def read_chunk(payload: bytes, spec: PolicySpec, *, step: int) -> Reply | ReplyF
         return ReplyFault.NOT_FINITE
     if first_meaningless(spec.actions, robot) is not None:
         return ReplyFault.MEANINGLESS
-    times = (message.queue_wait_ms, message.decode_ms, message.inference_ms, message.min_interval_ms)
-    return Reply(ActionChunk(step, model, robot), *map(_nanoseconds, times))
+    inference_ns = _nanoseconds(message.inference_ms)
+    return Reply(
+        ActionChunk(step, model, robot),
+        queue_ns=_nanoseconds(message.queue_wait_ms),
+        decode_ns=_nanoseconds(message.decode_ms),
+        inference_ns=inference_ns,
+        min_interval_ns=_nanoseconds(message.min_interval_ms),
+        share_ns=fair_interval_ns(inference_ns / max(message.batch_size, 1), message.load.sessions),
+    )
 
 
 def as_played(policy: PolicySpec, robot: RobotSpec) -> PolicySpec:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
+from vagus.edge.asking import observe_steps
 from vagus.edge.client.codec import request_bytes
 from vagus.edge.client.pace import check_pace
-from vagus.edge.config import EdgeConfig, ImageCodec
+from vagus.edge.config import AUTO, EdgeConfig, ImageCodec
 from vagus.errors import ProtocolError, SessionRefusedError, SpecError
 from vagus.quoting import quoted
 from vagus.specs import PolicySpec, RobotSpec, vouched
@@ -130,6 +131,8 @@ def open_message(
         instruction: what the robot is to do.
         contract: what the first session agreed on; None for the first.
     """
+    wants_rtc = config.rtc if contract is None else contract.uses_rtc
+    asks_for = config.execute_horizon
     return OpenMessage(
         instance=identity.instance,
         robot_type=robot.robot_type,
@@ -139,13 +142,16 @@ def open_message(
         cameras=to_wire_cameras(robot.cameras),
         depth_cameras=to_wire_depth_cameras(robot.depth_cameras),
         rate_hz=config.rate_hz or wanted.rate_hz,
-        wants_rtc=config.rtc if contract is None else contract.uses_rtc,
+        wants_rtc=wants_rtc,
         instruction=instruction,
         tags=dict(identity.tags),
         model_hash=None if contract is None else contract.model_hash,
         host_id=identity.host_id,
         buffer_time_s=config.buffer_time_s,
-        execute_horizon=config.execute_horizon or 0,
+        execute_horizon=asks_for if isinstance(asks_for, int) else 0,
+        observe_steps=observe_steps(wanted.horizon, continues_plan=wants_rtc and wanted.rtc is not None)
+        if asks_for == AUTO
+        else 0,
         max_action_age_s=config.max_action_age_s,
         trust_units=config.trust_units,
         vouched=_bounded(vouched(robot)),

@@ -69,6 +69,8 @@ class ClientProtocol:
         self._delay_estimate = config.delay_estimate
         self._network = LatencyWindow()
         """Of each round trip the part outside of the server."""
+        self._share = LatencyWindow()
+        """Of the newest answers of this session: `share_ns`."""
         self._degraded_after_ns = seconds_to_ns(config.degraded_after_s)
         self._inflight = InFlight(latency)
         self._plan = PlanView()
@@ -105,6 +107,7 @@ class ClientProtocol:
             least_executed=0 if session is None else session.least_executed,
             min_interval_ns=self._min_interval_ns,
             delay_ns=latency.estimate_ns(self._delay_estimate),
+            share_ns=self._share.median_ns,
         )
 
     @property
@@ -243,6 +246,7 @@ class ClientProtocol:
         )
         self._latency.add(round_trip_ns)
         self._network.add(parts.network_ns)
+        self._share.add(reply.share_ns)
         self.latency.add(parts)
 
     def _receive_event(self, header: Header, payload: bytes, now_ns: int) -> None:
@@ -347,6 +351,7 @@ class ClientProtocol:
                 self._past_epochs.popitem(last=False)
         self.session = None
         self._min_interval_ns = 0
+        self._share = LatencyWindow()
         self._inflight.begin_session()
         self._abandon()
 

@@ -259,7 +259,7 @@ class SessionOpener:
         )
         asked = replace(asked, round_trip_ms=round_trip_ns / NS_PER_MS, can_move=self.can_move)
         if self.waits_for_answers:
-            asked = replace(asked, buffer_time_s=0.0, execute_horizon=0)
+            asked = replace(asked, buffer_time_s=0.0, execute_horizon=0, observe_steps=0)
         key = server.client(self.identity.name).session
         payload = encode(SessionRequest(open=asked))
         timeout_s = self.config.handshake_timeout_s if timeout_s is None else timeout_s

@@ -285,6 +285,7 @@ class Engine:
         if self._motion is MotionState.PLAYING:
             return rule.is_due(
                 view,
+                horizon=self._playback.horizon,
                 executed=self._playback.executed,
                 playback_left_ns=self._playback_left_ns,
                 since_request_ns=since_request_ns,

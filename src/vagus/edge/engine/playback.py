@@ -153,6 +153,8 @@ class Playback:
         self.plan = Plan(max_actions=max(playable, min(prefix_horizon, MAX_PREFIX)))
         self.step = 0
         self.executed = 0
+        self.horizon = 0
+        """Actions in the chunk that was merged last."""
         self.step_ns = round(NS_PER_S / step_rate_hz)
         self.counters: Counter[str] = Counter()
         self._max_age_ns = seconds_to_ns(config.max_action_age_s)
@@ -239,7 +241,7 @@ class Playback:
             )
         else:
             self.plan.replace(chunk, source, next_step=self.step)
-        self.executed = 0
+        self.executed, self.horizon = 0, len(chunk)
 
     def let_go(self) -> None:
         """End the action in play where it is; the next tick begins a step."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from vagus.clock import NS_PER_S, seconds_to_ns
-from vagus.edge.config import EdgeConfig
+from vagus.edge.asking import observe_steps
+from vagus.edge.config import AUTO, EdgeConfig, ExecuteHorizon
 from vagus.edge.engine.plan import Plan
 from vagus.edge.engine.playback import Playback
 from vagus.edge.engine.tally import Tally
@@ -51,28 +52,38 @@ class RequestRule:
 
     Attributes:
         buffer_ns: a plan that ends in less than this time is short.
-        execute_horizon: a chunk of which so many actions were executed is used up; None: by buffer time only.
+        execute_horizon: a chunk of which so many actions were executed is used up; None: by buffer time only;
+            auto: as soon as a fresher one is worth it, and the server has room.
         step_ns: length of a policy step.
         max_interval_ns: longest time between two requests that a server can ask for.
+        continues_plan: chunks continue the running plan.
     """
 
     buffer_ns: int
-    execute_horizon: int | None
+    execute_horizon: ExecuteHorizon
     step_ns: int
     max_interval_ns: int
+    continues_plan: bool
 
     @classmethod
-    def of(cls, config: EdgeConfig, *, step_rate_hz: float) -> RequestRule:
+    def of(cls, config: EdgeConfig, *, step_rate_hz: float, continues_plan: bool = False) -> RequestRule:
         """Return the rule of a robot with these settings."""
         return cls(
             buffer_ns=seconds_to_ns(config.buffer_time_s),
             execute_horizon=config.execute_horizon,
             step_ns=round(NS_PER_S / step_rate_hz),
             max_interval_ns=seconds_to_ns(config.max_action_age_s),
+            continues_plan=continues_plan,
         )
 
     def is_due(
-        self, link: LinkView, *, executed: int, playback_left_ns: int, since_request_ns: int | None
+        self,
+        link: LinkView,
+        *,
+        horizon: int,
+        executed: int,
+        playback_left_ns: int,
+        since_request_ns: int | None,
     ) -> bool:
         """Whether a running plan needs its successor, and can have it before it ends.
 
@@ -81,15 +92,27 @@ class RequestRule:
 
         Args:
             link: how the link stands, with what the server asks for.
+            horizon: actions in the running chunk, those that came too late included.
             executed: actions of the running chunk that were executed.
             playback_left_ns: how long the plan can still be played.
             since_request_ns: time since the last request was captured; None: it does not count.
         """
         if playback_left_ns < link.fastest_ns or not self.may_ask_again(link, since_request_ns):
             return False
-        is_used_up = self.execute_horizon is not None and executed >= self.execute_horizon
-        is_short = is_used_up or playback_left_ns <= self.buffer_ns
+        is_short = playback_left_ns <= self.buffer_ns or self._is_used_up(
+            link, horizon, executed, since_request_ns
+        )
         return is_short and not self._should_execute_more(link, executed, playback_left_ns)
+
+    def _is_used_up(self, link: LinkView, horizon: int, executed: int, since_request_ns: int | None) -> bool:
+        """Whether a plan that is not short is replaced all the same: by what was executed, or by its age."""
+        if self.execute_horizon is None:
+            return False
+        if self.execute_horizon != AUTO:
+            return executed >= self.execute_horizon
+        wanted_ns = observe_steps(horizon, continues_plan=self.continues_plan) * self.step_ns
+        interval_ns = max(wanted_ns - self.step_ns // 2, link.share_ns)  # half a step: ticks are not exact
+        return since_request_ns is None or since_request_ns >= interval_ns
 
     def may_ask_again(self, link: LinkView, since_request_ns: int | None) -> bool:
         """Whether the server's shortest interval between two requests is over, as far as it is obeyed."""
@@ -108,7 +131,9 @@ class Refill:
 
     def __init__(self, config: EdgeConfig, contract: EngineContract) -> None:
         self._contract = contract
-        self.rule = RequestRule.of(config, step_rate_hz=contract.step_rate_hz)
+        self.rule = RequestRule.of(
+            config, step_rate_hz=contract.step_rate_hz, continues_plan=contract.uses_rtc
+        )
         self._tally = Tally(steps_per_tick=contract.step_rate_hz / contract.tick_rate_hz)
         self._answered = 0
         self._captured_ns: int | None = None
