@@ -73,6 +73,23 @@ def test_a_path_is_a_policy_of_your_own(tmp_path: Path, backends: dict[str, str]
         load_policy(f"{path}:act", settings={"dtype": "fp8"}, backends=backends)
 
 
+def test_a_policy_of_ones_own_gets_the_settings_of_real_time_chunking_that_it_takes(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    declared = "@vagus.policy(actions={'x': 'm'}, state={'x': 'm'}, horizon=1, rate_hz=10, version='1')"
+    path.write_text(
+        f"import vagus\n\n{declared}\nclass Own:\n    def __init__(self, rtc_schedule='exp'):\n"
+        f"        self.label = rtc_schedule\n    def infer(self, batch):\n        return [[[0.0]]]\n"
+        f"\n{declared}\nclass Bare:\n    def infer(self, batch):\n        return [[[0.0]]]\n"
+    )
+    one = load_policy(f"{path}:Own", settings={"rtc_schedule": "zeros"})
+    other = load_policy(f"{path}:Own", settings={"rtc_schedule": "exp"})
+    assert one.model_hash != other.model_hash
+    one.close()
+    other.close()
+    with pytest.raises(ConfigError, match="rtc_schedule"):
+        load_policy(f"{path}:Bare", settings={"rtc_schedule": "zeros"})
+
+
 @pytest.mark.parametrize("scheme", SERVERS)
 def test_an_address_has_typed_options_which_need_no_extra(scheme: str) -> None:
     kind = options_of(f"{scheme}://host:1")

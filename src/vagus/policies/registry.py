@@ -86,6 +86,8 @@ ADDRESSES = ", ".join(f"{scheme}://host:port" for scheme in SERVERS)
 
 LABELS = frozenset({"model", "revision"})
 """Settings that name what is served, and that a backend without a choice of weights need not take."""
+CHUNKING = frozenset({"rtc_schedule", "rtc_max_guidance"})
+"""Settings that the constructor of a policy of your own gets beside its options."""
 
 
 def load_policy(  # noqa: PLR0913 - settings, each with a default
@@ -118,8 +120,7 @@ def load_policy(  # noqa: PLR0913 - settings, each with a default
     """
     options, settings = options or {}, settings or {}
     if thing is not None:
-        check_options(f"policy {name!r}", settings, LABELS)
-        return policy_of(thing, spec=spec, options=options)
+        return policy_of(thing, spec=spec, options=_own_options(name, options, settings))
     if (is_recorded := name.startswith(REPLAY)) or is_address(name):
         if spec is not None:
             whose = "a recording: it says it itself" if is_recorded else "an address: its profile says it"
@@ -129,8 +130,7 @@ def load_policy(  # noqa: PLR0913 - settings, each with a default
     if name not in backends:
         name = installed(POLICIES).get(name, name)
     if name not in backends and ":" in name:
-        check_options(f"policy {name!r}", settings, LABELS)
-        return load_callable(name, spec=spec, options=options)
+        return load_callable(name, spec=spec, options=_own_options(name, options, settings))
     make = _constructor(name, backends)
     accepted, stated, kind = accepted_options(make), stated or {}, options_type_of(make)
     if kind is None:
@@ -142,6 +142,18 @@ def load_policy(  # noqa: PLR0913 - settings, each with a default
     given = {key: value for key, value in settings.items() if accepted is None or key in accepted}
     asked = {key: value for key, value in stated.items() if accepted is not None and key in accepted}
     return make(**given, **asked, **own)
+
+
+def _own_options(
+    name: str, options: Mapping[str, OptionValue], settings: Mapping[str, Option]
+) -> dict[str, OptionValue]:
+    """Return the options of a policy of your own, with the settings of its real-time chunking.
+
+    Raises:
+        ConfigError: another setting.
+    """
+    check_options(f"policy {name!r}", settings, LABELS | CHUNKING)
+    return {**{key: value for key, value in settings.items() if key in CHUNKING}, **options}
 
 
 def is_address(name: str) -> bool:
