@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -102,6 +103,11 @@ def test_an_interval_says_how_many_episodes_are_run(tmp_path: Path) -> None:
         (["--policy", "nothing"], "policy: wanted one of gates"),
         (["--policy", f"{IDLE}:Needy"], "ModuleNotFoundError: No module named 'a_package_that_nobody_has'"),
         (["--policy", "gates", "--options", "weights", "nowhere.npz"], "weights: wanted a file"),
+        pytest.param(
+            ["--policy", "lerobot", "--model", "nowhere"],
+            'pip install "vagus[lerobot]"',
+            marks=pytest.mark.skipif(find_spec("lerobot") is not None, reason="LeRobot is installed"),
+        ),
     ],
 )
 def test_what_cannot_work_is_told_before_anything_runs(

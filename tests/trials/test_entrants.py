@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vagus.demo.gates_trial import GatesTrial
@@ -16,6 +17,7 @@ from vagus.server.config import ServeConfig
 from vagus.specs import UNKNOWN_UNIT, RobotSpec
 from vagus.trials.entrants import StudyEntry, chosen_methods, enter
 from vagus.trials.play_method import METHODS
+from vagus.types import ActionChunk
 
 HERE = Path(__file__).parent
 IDLE = f"{HERE / 'idle_policy.py'}:Idle"
@@ -44,6 +46,21 @@ def test_each_method_has_the_policy_with_its_settings_loaded_once_each(stack: Ex
     schedules = {name: one.offered.rtc.schedule for name, one in by_name.items() if one.offered.rtc}
     assert schedules == {"naive": "exp", "sync": "exp", "rtc_soft": "exp", "rtc_hard": "zeros"}
     assert not entry.notes
+
+
+def test_the_methods_are_those_for_the_chunks_of_this_policy(stack: ExitStack, tmp_path: Path) -> None:
+    path = tmp_path / "long.py"
+    path.write_text(
+        "import dataclasses\n\nfrom trials.idle_policy import Idle\n\n\nclass Long(Idle):\n"
+        "    def __init__(self):\n        super().__init__()\n"
+        "        self.spec = dataclasses.replace(self.spec, horizon=50)\n"
+    )
+    by_name = {one.name: one.method for one in entered(stack, policy=f"{path}:Long").entrants}
+    assert by_name["naive"].edge.execute_horizon == 12
+    chunk = ActionChunk(0, np.zeros((50, 1), np.float32), np.zeros((50, 1), np.float32))
+    assert len(by_name["sync"].mixing().mix(chunk, 0)) == 25
+    usual = {one.name: one.method for one in entered(stack).entrants}
+    assert usual["naive"].edge.execute_horizon == METHODS["naive"].edge.execute_horizon == 4
 
 
 def test_the_operators_settings_hold_for_every_method(stack: ExitStack) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import TracebackType
 
 from rich.console import Console
@@ -14,6 +15,9 @@ from vagus.trials.study import StudyCell
 from vagus.trials.study_run import DelayStudy, StudyProgress
 
 __all__ = ["StudyLine"]
+
+TELLING_S = 60.0
+"""Time left that is worth telling."""
 
 
 class StudyLine:
@@ -28,6 +32,7 @@ class StudyLine:
         self._screen = screen
         self._cells = study.cells
         self._told = 0
+        self._begin_s = time.monotonic()
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -59,8 +64,11 @@ class StudyLine:
     def tell(self, cell: StudyCell) -> None:
         """Tell a complete cell, where no bar is shown."""
         self._told += 1
-        if not self._screen.is_terminal:
-            say(
-                f"{self._told}/{self._cells}: {cell.method}, {quoted(cell.law)}: {cell_text(cell.success)}",
-                self._screen,
-            )
+        if self._screen.is_terminal:
+            return
+        left_s = (time.monotonic() - self._begin_s) / self._told * (self._cells - self._told)
+        left = f" (about {left_s / 60:.0f} min left)" if left_s > TELLING_S else ""
+        text = (
+            f"{self._told}/{self._cells}: {cell.method}, {quoted(cell.law)}: {cell_text(cell.success)}{left}"
+        )
+        say(text, self._screen)

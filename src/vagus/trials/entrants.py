@@ -16,7 +16,7 @@ from vagus.server.config import ServeConfig
 from vagus.server.served_policy import ServedPolicy, load_model
 from vagus.specs import PolicySpec, RobotSpec
 from vagus.transport.keys import ServerKey, ServiceKey
-from vagus.trials.play_method import METHODS, PlayMethod
+from vagus.trials.play_method import METHODS, PlayMethod, play_methods
 from vagus.trials.study_run import Entrant
 from vagus.wire.contract import check_fit
 
@@ -43,7 +43,7 @@ class StudyEntry:
 
 
 def chosen_methods(names: Sequence[str]) -> list[PlayMethod]:
-    """Return the methods with these names; of none: all.
+    """Return the methods with these names, for chunks of 16 actions; of none: all.
 
     Raises:
         ConfigError: an unknown name, or one that is there twice.
@@ -79,14 +79,15 @@ def enter(
         SpecError: actions, state or cameras of policy and world differ.
         PolicyError: the policy cannot be loaded.
     """
-    methods = chosen_methods(names)
+    chosen = [method.name for method in chosen_methods(names)]
     pool = _Pool(config, open_policies)
     plain = pool.served({}, {})
+    methods = play_methods(plain.spec.horizon)
     _check_rate(plain.spec, world)
     notes = _check_specs(plain, world, trust_units=trust_units)
     entrants: list[Entrant] = []
-    for method in methods:
-        found = _tried(method, plain, pool, config)
+    for name in chosen:
+        found = _tried(methods[name], plain, pool, config)
         if isinstance(found, Entrant):
             entrants.append(found)
         elif names:

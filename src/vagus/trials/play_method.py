@@ -8,14 +8,15 @@ from dataclasses import dataclass, field, replace
 from vagus.edge.config import EdgeConfig
 from vagus.trials.chunk_mixing import Mixing, NoMixing, TemporalEnsemble, Truncated, WeightedAverage
 
-__all__ = ["METHODS", "PlayMethod"]
+__all__ = ["METHODS", "PlayMethod", "play_methods"]
 
-SYNC_ACTIONS = 8
-"""Actions of a chunk that are executed before the robot waits for the next one."""
+SYNC_SHARE = 1 / 2
+"""Share of a chunk that is executed before the robot waits for the next one."""
 NEW_WEIGHT = 0.7
 """Weight of the new chunk where LeRobot's asynchronous client averages."""
-STEPS_BETWEEN = 4
-"""Actions of a chunk that are executed at least before the next one is asked for."""
+SHARE_BETWEEN = 1 / 4
+"""Share of a chunk that is executed at least before the next one is asked for."""
+USUAL_HORIZON = 16
 LEAST_BUFFER_S = 0.05
 
 
@@ -43,24 +44,34 @@ class PlayMethod:
         return self.edge.rtc
 
 
-_ASYNC = EdgeConfig(
-    buffer_time_s=LEAST_BUFFER_S, execute_horizon=STEPS_BETWEEN, max_action_age_s=60.0, rtc=False
-)
-_RTC = replace(_ASYNC, rtc=True)
+def play_methods(horizon: int) -> Mapping[str, PlayMethod]:
+    """Return name → method for a policy with chunks of so many actions.
 
-METHODS: Mapping[str, PlayMethod] = {
-    method.name: method
-    for method in (
+    The robot executes half of a chunk and waits (sync), switches (naive), averages, or continues its plan;
+    but for sync it asks after a quarter of a chunk.
+    """
+    played = max(round(SYNC_SHARE * horizon), 1)
+    plain = EdgeConfig(
+        buffer_time_s=LEAST_BUFFER_S,
+        execute_horizon=max(round(SHARE_BETWEEN * horizon), 1),
+        max_action_age_s=60.0,
+        rtc=False,
+    )
+    rtc = replace(plain, rtc=True)
+    methods = (
         PlayMethod(
             "sync",
-            replace(_ASYNC, execute_horizon=None, buffer_time_s=1e-9),
-            mixing=lambda: Truncated(SYNC_ACTIONS),
+            replace(plain, execute_horizon=None, buffer_time_s=1e-9),
+            mixing=lambda: Truncated(played),
         ),
-        PlayMethod("naive", _ASYNC),
-        PlayMethod("average", _ASYNC, mixing=lambda: WeightedAverage(NEW_WEIGHT)),
-        PlayMethod("ensemble", _ASYNC, mixing=TemporalEnsemble),
-        PlayMethod("rtc_soft", _RTC, policy={"rtc_schedule": "exp"}),
-        PlayMethod("rtc_hard", _RTC, policy={"rtc_schedule": "zeros"}),
+        PlayMethod("naive", plain),
+        PlayMethod("average", plain, mixing=lambda: WeightedAverage(NEW_WEIGHT)),
+        PlayMethod("ensemble", plain, mixing=TemporalEnsemble),
+        PlayMethod("rtc_soft", rtc, policy={"rtc_schedule": "exp"}),
+        PlayMethod("rtc_hard", rtc, policy={"rtc_schedule": "zeros"}),
     )
-}
-"""Name → method. The robot executes 8 actions and waits (sync), switches (naive), averages, or continues."""
+    return {method.name: method for method in methods}
+
+
+METHODS = play_methods(USUAL_HORIZON)
+"""The methods for chunks of 16 actions, as those of `gates` are."""
