@@ -52,8 +52,8 @@ def test_what_cannot_run_over_processes_is_said_first() -> None:
         ConfigError, match=r"world: wanted with --processes, one of gates, got mine\.py:World"
     ):
         check_processes(study(world="mine.py:World"))
-    with pytest.raises(ConfigError, match="constant delays"):
-        check_processes(study(delay="mixed:100:400:0.1"))
+    with pytest.raises(ConfigError, match="MS or mixed"):
+        check_processes(study(delay="lognormal:100:0.5"))
     with pytest.raises(ConfigError, match="at least 2, a robot for each method, got 1"):
         check_processes(study(robots=1))
 

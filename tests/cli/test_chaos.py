@@ -11,6 +11,7 @@ from process.rig import START_S
 from vagus.cli.chaos import ChaosCommand, in_words
 from vagus.cli.child import Child
 from vagus.cli.parse import parse_as
+from vagus.errors import ConfigError
 from vagus.transport.endpoints import bracketed
 from vagus.transport.faults import FaultProxy, Faults
 
@@ -20,6 +21,7 @@ from vagus.transport.faults import FaultProxy, Faults
     [
         (Faults(), "nothing added"),
         (Faults(delay_ms=150, jitter_ms=20), "150 ms more delay each way, up to 20 ms jitter"),
+        (Faults(rare_ms=300, rare_share=0.05), "300 ms more for 5.0% of the messages"),
         (Faults(rate_mbit=2.5, stall=True), "at most 2.5 Mbit/s each way, every byte held"),
         (Faults(black_hole=True, cut=True), "every byte swallowed, all connections refused"),
     ],
@@ -30,6 +32,15 @@ def test_faults_are_said_in_words(faults: Faults, words: str) -> None:
 
 def test_an_address_is_printed_as_it_can_be_typed() -> None:
     assert (bracketed("::1"), bracketed("10.0.0.1")) == ("[::1]", "10.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("flag", "lacking"), [("--rare-ms", "--rare-share, too"), ("--rare-share", "--rare-ms, too")]
+)
+def test_a_rare_delay_that_would_never_come_is_refused(flag: str, lacking: str) -> None:
+    command = parse_as(ChaosCommand, "chaos", ["127.0.0.1:0", "127.0.0.1:1", flag, "0.5"])
+    with pytest.raises(ConfigError, match=lacking):
+        command.run()
 
 
 @pytest.mark.process

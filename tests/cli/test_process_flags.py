@@ -60,9 +60,19 @@ def test_steps_that_are_shorter_than_the_rest_of_the_way_get_no_more_delay() -> 
     assert chaos_flags(law("0"), 4.0) == ["--delay-ms", "0"]
 
 
-@pytest.mark.parametrize(
-    "text", ["lognormal:100:0.5", "mixed:100:400:0.1", "outages:100:0.05:0.7", "trace:x"]
-)
-def test_a_delay_that_varies_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="with --processes, constant delays in ms"):
+def test_a_rare_delay_comes_on_one_way_or_both_as_often_as_the_law_says() -> None:
+    *usual, _, rare_ms, _, share = chaos_flags(law("mixed:200:500:0.1"), 50.0)
+    assert usual == chaos_flags(law("200"), 50.0)
+    assert float(rare_ms) == 300
+    assert 1 - (1 - float(share)) ** 2 == pytest.approx(0.1, abs=1e-5)
+
+
+@pytest.mark.parametrize("text", ["lognormal:100:0.5", "outages:100:0.05:0.7", "trace:x"])
+def test_a_law_that_chaos_does_not_know_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="with --processes, MS or mixed"):
         chaos_flags(law(text), 50.0)
+
+
+def test_a_rare_delay_that_is_not_longer_is_refused() -> None:
+    with pytest.raises(ConfigError, match="a rare delay that ends at a later step"):
+        chaos_flags(law("mixed:200:180:0.1"), 50.0)

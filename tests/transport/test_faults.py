@@ -128,6 +128,18 @@ def test_jitter_keeps_the_order(proxy: FaultProxy) -> None:
         assert receive(end, len(sent)) == sent
 
 
+def test_a_rare_delay_meets_a_share_of_the_messages(proxy: FaultProxy) -> None:
+    proxy.set(Faults(rare_ms=100, rare_share=0.3))
+    waits_s = []
+    with connect(proxy) as end:
+        for number in range(20):
+            began_s = time.monotonic()
+            end.sendall(bytes([number]))
+            assert receive(end, 1) == bytes([number])
+            waits_s.append(time.monotonic() - began_s)
+    assert min(waits_s) < 0.1 <= max(waits_s)
+
+
 def test_the_rate_limit_holds(proxy: FaultProxy) -> None:
     proxy.set(Faults(rate_mbit=8))  # 1 MB/s
     sent = bytes(400_000)
@@ -247,6 +259,10 @@ def test_numbers_that_mean_nothing_are_refused(value: float) -> None:
         Faults(jitter_ms=value)
     with pytest.raises(ConfigError, match="rate_mbit"):
         Faults(rate_mbit=value)
+    with pytest.raises(ConfigError, match="rare_ms"):
+        Faults(rare_ms=value)
+    with pytest.raises(ConfigError, match="rare_share"):
+        Faults(rare_share=value)
 
 
 def test_stopping_in_the_moment_of_an_accept_leaves_no_socket_open() -> None:

@@ -80,6 +80,13 @@ def test_the_measured_delays_are_a_law_of_their_own() -> None:
     assert cell.traced.cell.law == "measured"
 
 
+def test_a_mixed_law_means_two_steps() -> None:
+    law = read_law("mixed:200:500:0.1", read_trace=lambda _: [])
+    delays = (175.0, 475.0, 225.0, 180.0)
+    episodes = [PlayedEpisode(result(seed, share(seed)), 0, delays) for seed in SEEDS]
+    assert compare("naive", law, episodes, Simulation(), step_ms=STEP_MS).as_wanted == 0.75
+
+
 def test_nothing_is_said_of_less_than_two_episodes() -> None:
     episodes = [played(0, 0.5), *(played(seed, 0.5, late=99) for seed in SEEDS[1:])]
     with pytest.raises(ConfigError, match=r"naive at 200: wanted at least two .* got 1 of 40"):

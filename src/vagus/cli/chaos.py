@@ -51,6 +51,8 @@ class ChaosCommand:
         check_seconds("cut_every_s", self.cut_every_s, or_zero=True)
         check_seconds("cut_for_s", self.cut_for_s)
         check_needed(self, ChaosCommand, ("cut_for_s",), "cut_every_s")
+        check_needed(self.faults, Faults(), ("rare_ms",), "rare_share")
+        check_needed(self.faults, Faults(), ("rare_share",), "rare_ms")
         stopping = stop_event()
         (host, port), target = parse_address(self.listen), parse_address(self.target)
         with FaultProxy(*target, host=host, port=port, faults=self.faults) as proxy:
@@ -77,6 +79,7 @@ def in_words(faults: Faults) -> str:
     said = {
         f"{faults.delay_ms:g} ms more delay each way": faults.delay_ms > 0,
         f"up to {faults.jitter_ms:g} ms jitter": faults.jitter_ms > 0,
+        f"{faults.rare_ms:g} ms more for {faults.rare_share:.1%} of the messages": faults.rare_share > 0,
         f"at most {faults.rate_mbit:g} Mbit/s each way": faults.rate_mbit > 0,
         "every byte held": faults.stall,
         "every byte swallowed": faults.black_hole,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Mapping
 from dataclasses import fields, replace
 
@@ -61,12 +62,24 @@ def chaos_flags(law: DelayLaw, step_ms: float) -> list[str]:
     """Return the arguments of `vagus chaos` for a law, less what the rest of the way takes.
 
     A robot takes a chunk at its next step, so a delay within a step is like any other in it: the middle of
-    the step is aimed at, because real delays vary.
+    the step is aimed at, because real delays vary. A rare delay may come on the way there or back.
 
     Raises:
-        ConfigError: the delay is not always the same.
+        ConfigError: the law is neither constant nor mixed.
     """
-    if law != DelayLaw(law.usual_ms, name=law.name):
-        raise ConfigError("delays", wanted="with --processes, constant delays in ms", got=law.name)
-    aim_ms = (steps_of(law.usual_ms, step_ms) - 0.5) * step_ms
-    return ["--delay-ms", f"{max(aim_ms - CHAIN_MS, 0.0) / 2:g}"]
+    plain = DelayLaw(law.usual_ms, rare_ms=law.rare_ms, rare_share=law.rare_share, name=law.name)
+    if law != plain:
+        raise ConfigError("delays", wanted="with --processes, MS or mixed:USUAL:RARE:SHARE", got=law.name)
+    usual_ms, rare_ms = _aim_ms(law.usual_ms, step_ms), _aim_ms(law.rare_ms, step_ms)
+    flags = ["--delay-ms", f"{max(usual_ms - CHAIN_MS, 0.0) / 2:g}"]
+    if not law.rare_share:
+        return flags
+    if rare_ms <= usual_ms:
+        wanted = "with --processes, a rare delay that ends at a later step"
+        raise ConfigError("delays", wanted=wanted, got=law.name)
+    each_way = 1 - math.sqrt(1 - law.rare_share)
+    return [*flags, "--rare-ms", f"{rare_ms - usual_ms:g}", "--rare-share", f"{each_way:.6f}"]
+
+
+def _aim_ms(delay_ms: float, step_ms: float) -> float:
+    return (steps_of(delay_ms, step_ms) - 0.5) * step_ms

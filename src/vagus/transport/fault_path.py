@@ -42,6 +42,10 @@ class Faults:
     """Delay of each byte, in each direction; does not reduce the throughput."""
     jitter_ms: float = 0.0
     """Largest random addition to the delay; bytes stay in order."""
+    rare_ms: float = 0.0
+    """Further delay of a share of the messages, as where a packet is lost; bytes behind them wait, too."""
+    rare_share: float = 0.0
+    """Share of the messages in each direction that have this delay, 0 to 1."""
     rate_mbit: float = 0.0
     """Rate limit in each direction, megabits per second; 0: no limit."""
     stall: bool = False
@@ -52,10 +56,12 @@ class Faults:
     """Reset all connections and refuse new ones."""
 
     def __post_init__(self) -> None:
-        for name in ("delay_ms", "jitter_ms", "rate_mbit"):
+        for name in ("delay_ms", "jitter_ms", "rare_ms", "rate_mbit"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise ConfigError(name, wanted="a finite number, 0 or more", got=repr(value))
+        if not 0 <= self.rare_share <= 1:  # also for NaN
+            raise ConfigError("rare_share", wanted="a share from 0 to 1", got=repr(self.rare_share))
 
 
 class FaultPath:
@@ -160,7 +166,9 @@ class _Pipe:
         if faults.rate_mbit:
             start_s = max(self._sent_at_s, now_s - self._seconds(CHUNK_BYTES))
             self._sent_at_s = start_s + self._seconds(size)
-        delay_s = (faults.delay_ms + random.uniform(0.0, faults.jitter_ms)) / 1e3  # noqa: S311 - not a secret
+        is_rare = random.random() < faults.rare_share  # noqa: S311 - not a secret
+        rare_ms = faults.rare_ms if is_rare else 0.0
+        delay_s = (faults.delay_ms + rare_ms + random.uniform(0.0, faults.jitter_ms)) / 1e3  # noqa: S311 - likewise
         self._last_due_s = max(self._last_due_s, max(now_s, self._sent_at_s) + delay_s)
         return self._last_due_s
 

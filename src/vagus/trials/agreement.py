@@ -47,7 +47,7 @@ class ProcessCell:
         real: the real episodes that count.
         left_out: real episodes that do not count, because too many of their ticks were missing.
         delay_ms: median of the delay that was measured.
-        as_wanted: share of the chunks that were taken at the tick that the law says.
+        as_wanted: share of the chunks that were taken at a step that the law says.
         simulated: under the law.
         traced: under the delays that were measured.
     """
@@ -74,7 +74,8 @@ def compare(
 
     Args:
         method: name of the way of playing.
-        law: constant; the real delay was meant to end in the middle of the step in which this one ends.
+        law: constant or mixed; the real delays were meant to end in the middle of the steps in which its
+            delays end.
         episodes: real ones, in the order of their seeds; those that do not count are left out.
         simulate: simulates the seeds of `episodes`, in any order.
         step_ms: length of a step.
@@ -93,14 +94,15 @@ def compare(
     real = [one.result for one in good]
     delays = tuple(delay for one in good for delay in one.delays_ms)
     trace = DelayLaw(trace_ms=delays, name="measured")
-    taken = np.ceil(np.array(delays) / step_ms)
+    meant = [law.usual_ms, law.rare_ms] if law.rare_share else [law.usual_ms]
+    is_meant = np.isin(np.ceil(np.array(delays) / step_ms), [steps_of(delay, step_ms) for delay in meant])
     return ProcessCell(
         method=method,
         law=law.name,
         real=cell_of(method, law.name, real),
         left_out=len(episodes) - len(good),
         delay_ms=float(np.median(delays)),
-        as_wanted=float(np.mean(taken == steps_of(law.usual_ms, step_ms))),
+        as_wanted=float(np.mean(is_meant)),
         simulated=_agreement(method, law, real, simulate),
         traced=_agreement(method, trace, real, simulate),
     )
