@@ -140,10 +140,7 @@ def test_everybody_gets_their_own_answers_in_turn_and_nobody_notices_who_is_kill
     ]
     with rig_in(tmp_path) as rig, crowd_in(rig, python=PYTHON) as crowd:
         options = {"diary": str(crowd.batches_file), "inference_ms": INFERENCE_MS}
-        # more than the device bears, and clients that hold after half a second: only turns serve all of them
-        server = crowd.serve(
-            gateways, scheduler="round_robin", max_batch=MAX_BATCH, health_port=port, options=options
-        )
+        server = crowd.serve(gateways, max_batch=MAX_BATCH, health_port=port, options=options)
         gathering = Gathering(crowd, random.Random(SEED))
         for kind in EVERYBODY:
             if kind.protocol:

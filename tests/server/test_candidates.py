@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,18 @@ def test_a_candidate_says_who_asks_for_what_and_until_when() -> None:
     assert one(Candidates(RequestSlots()), slot_of(7, HEAVY), ready_of(slack_ms=20.0)) == Candidate(
         7, 0, 9, 5 + 20_000_000, "k", tenant="lab", weight=4.0, share=0.0, rate_hz=20.0, gain_s=0.4
     )
+
+
+@pytest.mark.parametrize(
+    ("waits_for_answers", "slack_ms", "is_blocked"),
+    [(False, 0.0, False), (True, 0.0, True), (True, 20.0, False)],
+)
+def test_a_client_is_blocked_that_asks_by_no_rule_and_has_nothing_to_play(
+    waits_for_answers: bool, slack_ms: float, is_blocked: bool
+) -> None:
+    slot = slot_of(7)
+    slot.terms = replace(slot.terms, waits_for_answers=waits_for_answers)
+    assert one(Candidates(RequestSlots()), slot, ready_of(slack_ms=slack_ms)).is_blocked is is_blocked
 
 
 def test_robots_of_one_tenant_share_what_it_used_and_its_weight_makes_it_less() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +17,7 @@ from vagus.planning.simulated_server import SimulatedServer, latency_rows
 from vagus.planning.simulation import simulate
 from vagus.server.batch_profile import BatchProfile
 from vagus.server.deadline import QUICK_MS, deadline, patience_ns
+from vagus.server.fair_queue import Shares
 from vagus.server.scheduler import SCHEDULERS, Batch, Candidate, Wait, expected_after
 from vagus.wire.schema import LatencyRow
 
@@ -166,6 +169,56 @@ def test_a_liar_gains_nothing_beyond_its_share(lie: dict[str, float]) -> None:
     assert alone.starved_share < 0.01, "and where there is enough, nobody loses"
 
 
+def answered_to(clients: Sequence[Candidate], *, until_s: float) -> tuple[Counter[int], dict[int, float]]:
+    """Let clients that each ask again at once be served; return how often, and their longest waits in ms.
+
+    A client is told by its first request; each pays with its own share.
+    """
+    now_ns, batches, shares = NOW_NS, 0, Shares(5 * NS_PER_S)
+    asking = {one.epoch: one for one in clients}
+    answers: Counter[int] = Counter()
+    waited_ms: dict[int, float] = defaultdict(float)
+    while now_ns < NOW_NS + round(until_s * NS_PER_S):
+        used = {epoch: shares.used_ns(str(epoch), now_ns) / NS_PER_S for epoch in asking}
+        ready = [replace(one, share=used[one.epoch]) for one in asking.values()]
+        decision = deadline(ready, PROFILE, now_ns, max_batch=3)
+        assert isinstance(decision, Batch)
+        batches += 1
+        served = decision.candidates
+        cost_ns = round(PROFILE.ms(len(served)) * NS_PER_MS)
+        now_ns += cost_ns
+        for one in served:
+            shares.add(str(one.epoch), cost_ns // len(served), now_ns, weight=1.0)
+            answers[one.epoch] += 1
+            waited_ms[one.epoch] = max(waited_ms[one.epoch], (now_ns - one.ready_ns) / NS_PER_MS)
+            asking[one.epoch] = replace(one, last_served=batches, ready_ns=now_ns, due_ns=now_ns)
+    return answers, waited_ms
+
+
+def test_clients_that_can_only_wait_take_turns_however_much_more_an_answer_adds_to_some() -> None:
+    """One that gives up after a fixed time would else never be answered, if it is worth less than others."""
+    worth = [(50.0, 1.6), (30.0, 1.6), (20.0, 0.5), (10.0, 0.3), (25.0, 0.2)]
+    clients = [
+        replace(candidate(epoch, 0), rate_hz=rate_hz, gain_s=gain_s, is_blocked=True)
+        for epoch, (rate_hz, gain_s) in enumerate(worth * 3)
+    ]
+    answers, waited_ms = answered_to(clients, until_s=20)
+    assert max(answers.values()) <= 1.3 * min(answers.values()), answers
+    round_ms = len(clients) / 3 * PROFILE.ms(3)
+    assert max(waited_ms.values()) <= round_ms + 2 * PROFILE.ms(3), waited_ms
+
+
+@pytest.mark.parametrize("is_blocked", [False, True])
+def test_a_client_that_shares_no_batch_with_others_gets_no_more_of_the_device(is_blocked: bool) -> None:
+    odd = candidate(99, 0, key="odd")
+    crowd = [candidate(epoch, 0) for epoch in range(13)]
+    clients = [replace(one, is_blocked=is_blocked) for one in (odd, *crowd)]
+    answers, _ = answered_to(clients, until_s=20)
+    used_ms = answers[99] * PROFILE.ms(1)
+    assert used_ms <= 1.5 * 20_000 / len(clients), answers
+    assert answers[99] > 0
+
+
 # -- numbers --------------------------------------------------------------------------------------------
 
 
@@ -214,6 +267,7 @@ candidates = st.builds(
     share=st.floats(0, 100),
     rate_hz=st.sampled_from([0.0, 0.1, 20.0, 1000.0]),
     gain_s=st.sampled_from([0.0, 1e-9, 0.3, 60.0]),
+    is_blocked=st.booleans(),
 )
 tables = st.dictionaries(st.integers(1, 9), st.floats(0, 500), max_size=4)
 

@@ -117,6 +117,12 @@ def test_a_rate_that_makes_no_sense_is_refused(rate_hz: float) -> None:
     assert refused(rate_hz=rate_hz).code == "invalid_input"
 
 
+def test_a_client_that_asks_by_no_rule_waits_for_its_answers() -> None:
+    assert accepted(buffer_time_s=0.0, execute_horizon=0).waits_for_answers
+    assert not accepted(buffer_time_s=0.5).waits_for_answers
+    assert not accepted(buffer_time_s=0.0, execute_horizon=8).waits_for_answers
+
+
 @pytest.mark.parametrize("name", ["buffer_time_s", "max_action_age_s"])
 def test_times_that_are_not_finite_are_refused(name: str) -> None:
     assert refused(**{name: float("nan")}).code == "invalid_input"

@@ -101,6 +101,7 @@ class Candidates(Generic[SessionT]):
             rate_hz=slot.terms.rate_hz,
             gain_s=request.gain_s,
             waits_since_ns=slot.waits_since_ns,
+            is_blocked=slot.terms.waits_for_answers and request.request.slack_ms <= 0,
         )
 
 

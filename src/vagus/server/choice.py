@@ -31,6 +31,8 @@ class Candidate:
         gain_s: time that the answer adds to what the robot can play: length of a chunk − what was left when
             the observation was captured, in seconds; 0: not known.
         waits_since_ns: time since which its session waits, if it has asked again meanwhile; None: `ready_ns`.
+        is_blocked: its client cannot say its slack, and does nothing until it is answered; it may give up
+            after a time that nobody knows. Those take turns, whatever their rate and gain.
     """
 
     epoch: int
@@ -44,6 +46,7 @@ class Candidate:
     rate_hz: float = 0.0
     gain_s: float = 0.0
     waits_since_ns: int | None = None
+    is_blocked: bool = False
 
     @property
     def waiting_from_ns(self) -> int:

@@ -16,7 +16,9 @@ not enough of it:
 
 A session whose tenant used more of an overloaded device than the mean is later due by as much; where there is
 enough for all, it is no more urgent than others. So claims about slack and rate gain nothing beyond a share.
-A client that cannot say its slack is due at its arrival, and under the same rule.
+A client that cannot say its slack is due at its arrival, and under the same rule. Such clients are all worth
+the same: in overload they are served in the order of their arrival, for the least valuable would always wait
+longest, and may be one that gives up before it is answered.
 
 Nobody starves: a session that waited longer than `patience_ns`, and be it with one request after the other,
 goes before all that did not, those that were served longest ago first. So with n sessions that ask, nobody
@@ -48,7 +50,7 @@ MAX_WAITS = 6
 """Expected requests that are considered to be waited for."""
 MOST_KEYS = 4
 """Keys of which a batch is considered, those due first: a decision must cost little beside a batch."""
-OTHER_ROUNDS = 2
+OTHER_ROUNDS = 4
 """Largest batches of requests with other keys whose lateness counts, those due first."""
 ROUNDS_SEEN = 4
 """Largest batches that are looked at; what is further behind changes no choice."""

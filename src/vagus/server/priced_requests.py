@@ -37,7 +37,8 @@ class KnownRequests:
     share: Amounts
     gain_s: Amounts
     value: Amounts
-    """Weighted number of actions that an answer adds; a weight, where nobody knows."""
+    """Weighted number of actions that an answer adds; a weight, where nobody knows. Clients that can only
+    wait count with the mean of their gains and actions: each of them is worth the same."""
 
     @classmethod
     def of(cls, candidates: Sequence[Candidate]) -> KnownRequests:
@@ -47,6 +48,9 @@ class KnownRequests:
         ready_ns, due_ns = np.array(times, np.int64).T
         weight, share, gain_s, rate_hz = np.array(amounts, np.float64).T
         actions = gain_s * rate_hz
+        is_blocked = np.array([one.is_blocked for one in candidates]) & (actions > 0)
+        if is_blocked.any():  # what differs between them would always leave the same one behind
+            gain_s[is_blocked], actions[is_blocked] = gain_s[is_blocked].mean(), actions[is_blocked].mean()
         value = weight * np.where(actions == 0, 1.0, actions)
         return cls(candidates, ready_ns, due_ns, weight, share, gain_s, value)
 

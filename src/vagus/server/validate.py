@@ -61,6 +61,8 @@ class Terms:
         warnings: differences that are unusual but allowed.
         vouched: features without a stated unit that the operator takes responsibility for.
         rate_hz: actions that the robot says it executes per second; 0: not known.
+        waits_for_answers: whether its client stands still until it is answered: it asks by no rule that
+            leaves it something to play.
     """
 
     uses_rtc: bool
@@ -73,6 +75,7 @@ class Terms:
     warnings: tuple[str, ...] = ()
     vouched: tuple[str, ...] = ()
     rate_hz: float = 0.0
+    waits_for_answers: bool = False
 
 
 def check_open(request: OpenMessage, offer: Offer) -> Terms:
@@ -103,6 +106,7 @@ def check_open(request: OpenMessage, offer: Offer) -> Terms:
         warnings=tuple(warnings[:MAX_WARNINGS]),
         vouched=unstated_units(request, server),
         rate_hz=request.rate_hz,
+        waits_for_answers=not request.buffer_time_s and not request.execute_horizon,
     )
 
 
