@@ -208,6 +208,14 @@ def test_clients_that_can_only_wait_take_turns_however_much_more_an_answer_adds_
     assert max(waited_ms.values()) <= round_ms + 2 * PROFILE.ms(3), waited_ms
 
 
+def test_a_client_that_gave_up_and_asked_anew_goes_before_those_that_were_served_since() -> None:
+    waited = [
+        replace(candidate(epoch, 0, ready_ms=-300), is_blocked=True, last_served=9) for epoch in range(8)
+    ]
+    anew = replace(candidate(99, 0), is_blocked=True, last_served=2)
+    assert 99 in chosen(*(replace(one, due_ns=one.ready_ns) for one in waited), anew, max_batch=3)
+
+
 @pytest.mark.parametrize("is_blocked", [False, True])
 def test_a_client_that_shares_no_batch_with_others_gets_no_more_of_the_device(is_blocked: bool) -> None:
     odd = candidate(99, 0, key="odd")

@@ -17,8 +17,8 @@ not enough of it:
 A session whose tenant used more of an overloaded device than the mean is later due by as much; where there is
 enough for all, it is no more urgent than others. So claims about slack and rate gain nothing beyond a share.
 A client that cannot say its slack is due at its arrival, and under the same rule. Such clients are all worth
-the same: in overload they are served in the order of their arrival, for the least valuable would always wait
-longest, and may be one that gives up before it is answered.
+the same, and due at the same time: they are served in turn, who was served longest ago first. One of them may
+give up after a time that nobody knows, and ask anew: by value or by arrival it could always be the last.
 
 Nobody starves: a session that waited longer than `patience_ns`, and be it with one request after the other,
 goes before all that did not, those that were served longest ago first. So with n sessions that ask, nobody

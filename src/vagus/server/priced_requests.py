@@ -38,7 +38,7 @@ class KnownRequests:
     gain_s: Amounts
     value: Amounts
     """Weighted number of actions that an answer adds; a weight, where nobody knows. Clients that can only
-    wait count with the mean of their gains and actions: each of them is worth the same."""
+    wait count with the mean of their gains and actions, and as due when the first of them is."""
 
     @classmethod
     def of(cls, candidates: Sequence[Candidate]) -> KnownRequests:
@@ -51,6 +51,7 @@ class KnownRequests:
         is_blocked = np.array([one.is_blocked for one in candidates]) & (actions > 0)
         if is_blocked.any():  # what differs between them would always leave the same one behind
             gain_s[is_blocked], actions[is_blocked] = gain_s[is_blocked].mean(), actions[is_blocked].mean()
+            due_ns[is_blocked] = due_ns[is_blocked].min()
         value = weight * np.where(actions == 0, 1.0, actions)
         return cls(candidates, ready_ns, due_ns, weight, share, gain_s, value)
 
