@@ -130,6 +130,27 @@ def test_the_waits_of_clients_that_do_not_obey_make_nobody_pause_longer() -> Non
     assert server.fair_ms("arm-0") == before_ms
 
 
+@pytest.mark.parametrize(("plays_s", "is_moving"), [(2.0, True), (0.3, False), (0.0, False)])
+def test_a_robot_that_needs_less_than_its_part_keeps_moving_whatever_others_do(
+    plays_s: float, is_moving: bool
+) -> None:
+    """Fourteen ask again at once, whatever they are told, and one obeys: its part is a row in 0.4 s."""
+    control, now_ns, last_ns = RateControl(), NS_PER_S, 0
+    interval_ns = 0
+    for batch in range(600):
+        now_ns += BATCH_NS
+        for place in range(ROWS):
+            number = (batch * ROWS + place) % 14
+            control.note(row(f"deaf-{number}", waited=4.0, arrived_ns=now_ns - 4 * BATCH_NS), now_ns)
+        if now_ns >= last_ns + max(interval_ns, 4 * BATCH_NS):
+            asked = row("arm", waited=4.0, arrived_ns=now_ns)
+            control.note(replace(asked, plays_ns=round(plays_s * NS_PER_S)), now_ns)
+            last_ns, interval_ns = now_ns, control.interval_ns("arm")
+    assert control.is_limiting
+    needed_ns = round(plays_s * NS_PER_S) - 5 * BATCH_NS
+    assert (interval_ns <= needed_ns) is is_moving
+
+
 def test_no_pause_is_longer_than_twice_a_fair_share() -> None:
     server = Server(arms(80))
     server.run(300, waited=50.0)

@@ -81,6 +81,7 @@ class Pacing:
             batch_ns=batch_ns,
             arrived_ns=ready.queued.arrived_ns,
             longest_ns=obeyed_ns(0.0 if session.opening is None else session.opening.asked.max_action_age_s),
+            plays_ns=ready.plays_ns,
         )
         self._control.note(row, now_ns)
         self._tell_limiting()

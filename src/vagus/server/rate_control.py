@@ -7,7 +7,7 @@ for a pause: then what is served is served at once, and no answer is old when it
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vagus.clock import NS_PER_MS, NS_PER_S
 
@@ -66,6 +66,7 @@ class ServedRow:
         batch_ns: time of its batch in the policy.
         arrived_ns: time at which its request came.
         longest_ns: longest interval that the client obeys.
+        plays_ns: how long its robot plays a whole chunk; 0: not known.
     """
 
     client: str
@@ -75,20 +76,38 @@ class ServedRow:
     batch_ns: int
     arrived_ns: int = 0
     longest_ns: int = MAX_INTERVAL_NS
+    plays_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class _Period:
-    """Rows between two changes: how many, how long they waited and how long their batches took, in ns."""
+    """Rows between two changes: how many, how long they waited and how long their batches took, in ns.
+
+    Attributes:
+        begin_ns: its begin.
+        served: rows that were served.
+        rows: those of them that tell how much there is to do; the sums are theirs.
+        wait_ns: sum of their waits.
+        batch_ns: sum of the times of their batches.
+    """
 
     begin_ns: int
+    served: int = 0
     rows: int = 0
     wait_ns: int = 0
     batch_ns: int = 0
 
-    def with_row(self, row: ServedRow) -> _Period:
+    def with_row(self, row: ServedRow, *, is_telling: bool) -> _Period:
+        if not is_telling:
+            return replace(self, served=self.served + 1)
         batch_ns = max(row.batch_ns, LEAST_BATCH_NS)
-        return _Period(self.begin_ns, self.rows + 1, self.wait_ns + row.wait_ns, self.batch_ns + batch_ns)
+        return _Period(
+            self.begin_ns,
+            self.served + 1,
+            self.rows + 1,
+            self.wait_ns + row.wait_ns,
+            self.batch_ns + batch_ns,
+        )
 
     @property
     def lateness(self) -> float:
@@ -104,11 +123,14 @@ class RateControl:
     to the others. It begins with the interval at which all clients together ask as often as the device just
     answered, rises while requests wait too long, and falls slowly while they do not. Whoever waited for its
     batch is asked to wait as much longer: it comes when its turn was, and robots that all began at the same
-    moment do not meet again.
+    moment do not meet again. A robot that needs no more than its part to keep moving is not asked to stand
+    still for others that do not obey.
     """
 
     def __init__(self) -> None:
         self._unit_ns = 0.0
+        self._fair_ns = 0.0
+        """Unit at which all clients together ask as often as the device answers."""
         self._period: _Period | None = None
         self._newest: tuple[int, int] | None = None
         """Time at which the newest row was noted, and the time of its batch."""
@@ -132,9 +154,7 @@ class RateControl:
         self._see(row, now_ns)
         self._forget(now_ns)
         period = self._period or _Period(now_ns - row.batch_ns)
-        if is_telling:
-            period = period.with_row(row)
-        self._period = period
+        self._period = period = period.with_row(row, is_telling=is_telling)
         lasted_ns = now_ns - period.begin_ns
         if lasted_ns < PERIOD_NS or period.rows < LEAST_ROWS:
             return
@@ -147,8 +167,12 @@ class RateControl:
         seen = self._seen.get(client)
         if seen is None or not self.is_limiting:
             return 0
-        fair_ns = self._unit_ns * self._clients[seen.tenant] / seen.weight
-        return round(min(fair_ns + seen.wait_ns, seen.longest_ns, MAX_INTERVAL_NS))
+        clients_per_weight = self._clients[seen.tenant] / seen.weight
+        asked_ns = self._unit_ns * clients_per_weight + seen.wait_ns
+        needed_ns = seen.plays_ns - seen.wait_ns - seen.batch_ns
+        if needed_ns >= self._fair_ns * clients_per_weight:  # it needs no more than its part
+            asked_ns = min(asked_ns, needed_ns)
+        return round(min(asked_ns, seen.longest_ns, MAX_INTERVAL_NS))
 
     def interval_ms(self, client: str) -> float:
         """Return the same in milliseconds."""
@@ -202,9 +226,9 @@ class RateControl:
         if lateness <= TOO_LATE and not self.is_limiting:
             return
         if lateness > TOO_LATE:
-            fair_ns = self._weights * (now_ns - period.begin_ns) / period.rows
+            self._fair_ns = self._weights * (now_ns - period.begin_ns) / period.served
             raised_ns = self._unit_ns * min(lateness / TOO_LATE, MAX_RAISE)
-            self._unit_ns = min(raised_ns, MOST_OVER * fair_ns) if self.is_limiting else fair_ns
+            self._unit_ns = min(raised_ns, MOST_OVER * self._fair_ns) if self.is_limiting else self._fair_ns
         elif lateness < IN_TIME:
             self._unit_ns *= LOWERED
         one_by_one_ns = (

@@ -71,6 +71,12 @@ class ReadyRequest:
         """Header of the request."""
         return self.queued.header
 
+    @property
+    def plays_ns(self) -> int:
+        """How long its robot plays a whole chunk; 0: not known."""
+        slack_ms = min(max(self.request.slack_ms, 0.0), MAX_SLACK_MS)
+        return round((self.gain_s * MS_PER_S + slack_ms) * NS_PER_MS) if self.gain_s else 0
+
 
 def gain_s(request: DecodedRequest, *, horizon: int, rate_hz: float) -> float:
     """Return the time that an answer adds to what its robot can play, in seconds: a chunk, less what it has.
