@@ -208,6 +208,15 @@ def test_clients_that_can_only_wait_take_turns_however_much_more_an_answer_adds_
     assert max(waited_ms.values()) <= round_ms + 2 * PROFILE.ms(3), waited_ms
 
 
+def test_a_robot_that_used_less_than_others_is_served_before_it_runs_dry_beside_clients_that_only_wait() -> (
+    None
+):
+    waiting = [replace(candidate(epoch, 0, ready_ms=-300, share=0.5), is_blocked=True) for epoch in range(8)]
+    thrifty, greedy = candidate(50, 200, share=0.1), candidate(51, 200, share=0.9)
+    assert 50 in chosen(thrifty, *waiting, max_batch=3)
+    assert 51 not in chosen(greedy, *waiting, max_batch=3)
+
+
 def test_a_client_that_gave_up_and_asked_anew_goes_before_those_that_were_served_since() -> None:
     waited = [
         replace(candidate(epoch, 0, ready_ms=-300), is_blocked=True, last_served=9) for epoch in range(8)

@@ -38,7 +38,9 @@ class KnownRequests:
     gain_s: Amounts
     value: Amounts
     """Weighted number of actions that an answer adds; a weight, where nobody knows. Clients that can only
-    wait count with the mean of their gains and actions, and as due when the first of them is."""
+    wait count with the mean of their gains and actions, and as due when the last of them is."""
+    is_blocked: NDArray[np.bool_]
+    """Whether it is of a client that can only wait."""
 
     @classmethod
     def of(cls, candidates: Sequence[Candidate]) -> KnownRequests:
@@ -51,9 +53,9 @@ class KnownRequests:
         is_blocked = np.array([one.is_blocked for one in candidates]) & (actions > 0)
         if is_blocked.any():  # what differs between them would always leave the same one behind
             gain_s[is_blocked], actions[is_blocked] = gain_s[is_blocked].mean(), actions[is_blocked].mean()
-            due_ns[is_blocked] = due_ns[is_blocked].min()
+            due_ns[is_blocked] = due_ns[is_blocked].max()
         value = weight * np.where(actions == 0, 1.0, actions)
-        return cls(candidates, ready_ns, due_ns, weight, share, gain_s, value)
+        return cls(candidates, ready_ns, due_ns, weight, share, gain_s, value, is_blocked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +149,19 @@ class PricedDevice:
 
         Equal tenants differ by the rows whose turn it was; beyond that, whoever used more may need more, but
         its slack is no shorter than others'. Where there is not enough for all, it is due by as much later.
+
+        Clients that can only wait are always due. Beside them a robot that says its slack, and used less than
+        the mean, is due earlier by as much: else it would be served when it has run dry.
         """
         is_ahead = excess_s * known.weight > EQUAL_ROWS * self.row_ms / MS_PER_S
         typical_ns = np.maximum(known.due_ns, known.ready_ns + typical_slack_ns)
         due_ns = np.where(is_ahead, typical_ns, known.due_ns)
+        excess_ns = np.rint(excess_s * NS_PER_S).astype(np.int64)
+        if known.is_blocked.any():
+            due_ns = np.where(~known.is_blocked & (excess_s < 0), due_ns + excess_ns, due_ns)
         if not self.price:
             return due_ns
-        later_ns = np.rint(excess_s * NS_PER_S).astype(np.int64)
-        return np.where(excess_s > 0, np.maximum(due_ns, known.ready_ns) + later_ns, due_ns)
+        return np.where(excess_s > 0, np.maximum(due_ns, known.ready_ns) + excess_ns, due_ns)
 
 
 def _price(known: KnownRequests, row_ms: float, alone_ms: float) -> float:

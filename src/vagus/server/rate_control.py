@@ -33,6 +33,8 @@ MAX_RAISE = 1.5
 MOST_OVER = 2.0
 """Largest interval, as a multiple of that at which all ask as often as the device answers: a longer one would
 not help, because it is others who do not obey."""
+MARGIN = 2
+"""Answers as slow as the last one for which a robot has time, before what it plays ends."""
 OBEYED = 0.8
 """Part of an interval after which a request counts as one that obeys: clocks and networks vary."""
 LOWERED = 0.95
@@ -169,7 +171,7 @@ class RateControl:
             return 0
         clients_per_weight = self._clients[seen.tenant] / seen.weight
         asked_ns = self._unit_ns * clients_per_weight + seen.wait_ns
-        needed_ns = seen.plays_ns - seen.wait_ns - seen.batch_ns
+        needed_ns = seen.plays_ns - MARGIN * (seen.wait_ns + seen.batch_ns)
         if needed_ns >= self._fair_ns * clients_per_weight:  # it needs no more than its part
             asked_ns = min(asked_ns, needed_ns)
         return round(min(asked_ns, seen.longest_ns, MAX_INTERVAL_NS))
