@@ -492,6 +492,19 @@ def test_a_client_that_goes_during_its_call_is_noted_at_its_own_address(stand: S
             get_actions(b"", LostCall())
 
 
+def test_a_client_that_goes_in_the_middle_of_an_observation_has_gone_and_sent_nothing_malformed(
+    stand: Stand,
+) -> None:
+    with stand.client() as client:
+        client.set_up()
+        address, caller = list(stand.listener._conversations._callers._callers.items())[-1]
+        send = stand.listener._guarded(stand.listener._send_observations)
+        before = stand.gateway.metrics.requests()
+        assert send(iter([part(TransferState.BEGIN, b"a")]), LostCall(address)) == b""
+        assert caller.left_ns is not None
+        assert stand.gateway.metrics.requests() == before
+
+
 # its life
 
 

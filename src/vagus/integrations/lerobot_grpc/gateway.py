@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from typing import Final, NoReturn, Protocol
 
@@ -31,6 +32,8 @@ MAX_DETAILS: Final = 1500
 MAX_SETUP_BYTES: Final = 1 << 20
 MAX_PARTS: Final = 1024
 """Most parts of one observation. LeRobot's are 2 MiB each."""
+ENDS_WITHIN_S: Final = 0.5
+"""Time within which a call ends whose connection is lost, once its stream has ended."""
 
 STATUS: Final[tuple[tuple[type[VagusError], grpc.StatusCode], ...]] = (
     (SessionRefusedError, grpc.StatusCode.RESOURCE_EXHAUSTED),
@@ -120,14 +123,14 @@ class LeRobotGrpcListener:
     def _send_observations(self, messages: Iterator[bytes], address: str, call: _Call) -> bytes:
         conversation = self._conversations.find(address)
         with conversation.receiving(call.cancel):
-            payload = self._received(messages)
+            payload = self._received(messages, call)
         if payload is None:
             self._conversations.note_left(address)
         elif conversation.put(payload):
             self._gateway.metrics.count("superseded")
         return EMPTY
 
-    def _received(self, messages: Iterator[bytes]) -> bytes | memoryview | None:
+    def _received(self, messages: Iterator[bytes], call: _Call) -> bytes | memoryview | None:
         """Return the observation that a stream carries; None: it was ended before."""
         parts = ObservationParts(self._gateway.config.max_message_mb << 20)
         try:
@@ -138,6 +141,8 @@ class LeRobotGrpcListener:
                 if count >= MAX_PARTS:
                     raise ProtocolError(f"observation: wanted at most {MAX_PARTS} parts, got more")
         except grpc.RpcError:
+            return None
+        if _is_over_soon(call):  # the stream of a client that was killed can end before its call does
             return None
         raise ProtocolError("observation: wanted a part that ends it, got the end of the stream")
 
@@ -186,3 +191,9 @@ class LeRobotGrpcListener:
         except VagusError as error:
             self._pace.refuse(address, error)
             raise
+
+
+def _is_over_soon(call: _Call) -> bool:
+    """Return whether a call ends by itself, which the end of a lost connection tells a moment later."""
+    over = threading.Event()
+    return not call.add_callback(over.set) or over.wait(ENDS_WITHIN_S)
