@@ -18,7 +18,10 @@ FREE = Limits(lower=-1e4, upper=1e4, velocity=1e6)
 
 
 class Telling:
-    """Writes down each reading as `ask`, and each answer that reaches its motors as `got`."""
+    """Writes down each reading as `ask`, and each answer that reaches its motors as `got`.
+
+    After a stutter one command may lie between two answers: an answer is one that two commands are of.
+    """
 
     def __init__(self, *, who: int, life: int, diary: str) -> None:
         """Make it.
@@ -39,6 +42,7 @@ class Telling:
         self._diary = Diary(Path(diary))
         self._counter = 0
         self._answered = 0
+        self._before = 0
 
     def connect(self) -> None:
         """Begin."""
@@ -67,9 +71,10 @@ class Telling:
         if not self._answered <= counter <= self._counter:
             told = f"an answer to {counter}, after {self._answered}, at {self._counter}"
             self._diary.note("wrong", self._counter, told)
-        elif counter != self._answered:
+        elif counter == self._before and counter != self._answered:
             self._answered = counter
             self._diary.note("got", counter)
+        self._before = counter
 
     def stop(self) -> None:
         """Stay."""
