@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from edge.rig import HORIZON, MODEL_DIM, MS, POLICY, SERVER, STATE, STEP_NS, S, echo, event_payload
 from vagus.edge.client.inflight import LatencyWindow, Request
 from vagus.edge.client.protocol import ClientProtocol, SessionRef
-from vagus.edge.config import EdgeConfig, MergeMode, PlanClock
+from vagus.edge.config import DelayEstimate, EdgeConfig, MergeMode, PlanClock
 from vagus.edge.engine.engine import Engine
 from vagus.edge.handoff import EngineContract
 from vagus.types import Directive, FloatArray, LinkState, MotionState, RequestDraft, Snapshot
@@ -227,6 +227,7 @@ CONFIGS = st.builds(
     merge=st.sampled_from(MergeMode),
     plan_clock=st.sampled_from(PlanClock),
     execute_horizon=st.sampled_from([None, 1, 8]),
+    delay_estimate=st.sampled_from(DelayEstimate),
     max_offline_s=st.just(1e6),
 )
 

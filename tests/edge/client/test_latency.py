@@ -53,6 +53,42 @@ def test_an_estimate_is_one_of_the_round_trips_in_the_window(estimate: DelayEsti
     assert window.windowed_ns == 100
 
 
+SAMPLES = st.lists(st.integers(-(10**9), 10**12), max_size=25)
+ESTIMATES = st.sampled_from(DelayEstimate)
+
+
+def window_of(samples: list[int]) -> LatencyWindow:
+    window = LatencyWindow(initial_ns=7)
+    for sample in samples:
+        window.add(sample)
+    return window
+
+
+@given(SAMPLES, ESTIMATES)
+def test_no_estimate_is_longer_than_the_worst_or_shorter_than_the_best(
+    samples: list[int], estimate: DelayEstimate
+) -> None:
+    window = window_of(samples)
+    assert 0 <= window.fastest_ns <= window.estimate_ns(estimate) <= window.windowed_ns
+    assert window.estimate_ns(DelayEstimate.MAX) == window.windowed_ns
+
+
+@given(SAMPLES.filter(bool), ESTIMATES, st.data())
+def test_a_longer_round_trip_makes_no_estimate_shorter(
+    samples: list[int], estimate: DelayEstimate, data: st.DataObject
+) -> None:
+    at = data.draw(st.integers(0, len(samples) - 1))
+    longer = samples.copy()
+    longer[at] += data.draw(st.integers(0, 10**12))
+    assert window_of(longer).estimate_ns(estimate) >= window_of(samples).estimate_ns(estimate)
+
+
+@given(ESTIMATES, st.integers(0, 10**12))
+def test_one_round_trip_is_every_estimate(estimate: DelayEstimate, sample: int) -> None:
+    assert window_of([]).estimate_ns(estimate) == 7
+    assert window_of([sample]).estimate_ns(estimate) == sample
+
+
 def test_a_spike_ages_out_of_the_window() -> None:
     window = LatencyWindow(3)
     window.add(900)

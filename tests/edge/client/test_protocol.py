@@ -18,7 +18,7 @@ from vagus.edge.client.protocol import (
     ClientProtocol,
     SessionRef,
 )
-from vagus.edge.config import EdgeConfig
+from vagus.edge.config import DelayEstimate, EdgeConfig
 from vagus.edge.handoff import LinkView, PlanView, Proposal, Source
 from vagus.errors import StateError
 from vagus.types import LinkState, MotionState, RequestDraft, Snapshot
@@ -31,9 +31,9 @@ PLAN = PlanView(motion=MotionState.PLAYING)
 class Talk:
     """An uplink, its time, and a plan that does what the test says."""
 
-    def __init__(self, *, is_open: bool = True) -> None:
+    def __init__(self, *, is_open: bool = True, config: EdgeConfig | None = None) -> None:
         self.latency = LatencyWindow(initial_ns=100 * MS)
-        self.protocol = ClientProtocol(EdgeConfig(), POLICY, self.latency)
+        self.protocol = ClientProtocol(config or EdgeConfig(), POLICY, self.latency)
         self.now_ns = S
         self.plan = PLAN
         if is_open:
@@ -91,6 +91,22 @@ def test_one_snapshot_is_asked_for_at_a_time() -> None:
     talk.answer(request)
     assert talk.protocol.outstanding is None
     assert talk.turn().ticket == 2
+
+
+@pytest.mark.parametrize("estimate", DelayEstimate)
+def test_time_outs_and_the_buffer_count_with_the_worst_whatever_chunking_is_told(
+    estimate: DelayEstimate,
+) -> None:
+    talk = Talk(config=EdgeConfig(delay_estimate=estimate))
+    for elapsed_ns in (90 * MS, 900 * MS, 110 * MS, 100 * MS):
+        talk.answer(talk.send(), elapsed_ns)
+    view = talk.turn()
+    assert (view.latency_ns, view.fastest_ns) == (900 * MS, 90 * MS)
+    is_worst = estimate in (DelayEstimate.MAX, DelayEstimate.Q90)
+    assert view.delay_ns == (900 * MS if is_worst else talk.latency.estimate_ns(estimate))
+    assert is_worst or view.delay_ns <= 110 * MS
+    request = talk.send()
+    assert request.deadline_ns - request.sent_ns == 3 * 900 * MS
 
 
 def test_a_snapshot_of_another_ask_is_unwanted() -> None:
