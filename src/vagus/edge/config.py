@@ -62,6 +62,7 @@ class DelayEstimate(enum.Enum):
     Q90 = "q90"
     Q75 = "q75"
     MEDIAN = "median"
+    """Half of the replies come later than it; the seldom slow one does not bind the chunks after it."""
     LAST = "last"
 
 
@@ -94,9 +95,9 @@ class EdgeConfig:
     """Policy steps per second; unset: the rate of the policy's training."""
     rtc: bool = True
     """Use real-time chunking if the policy offers it."""
-    delay_estimate: DelayEstimate = DelayEstimate.MAX
-    """Delay that real-time chunking is told: max (the worst of the last ten round trips), q90, q75, median,
-    or last."""
+    delay_estimate: DelayEstimate = DelayEstimate.MEDIAN
+    """Delay that real-time chunking is told: median (of the last ten round trips), max (the worst of them, as
+    LeRobot does), q90, q75, or last."""
     merge: MergeMode = MergeMode.AUTO
     """Way in which a new chunk replaces the running plan."""
     plan_clock: PlanClock = PlanClock.STEP

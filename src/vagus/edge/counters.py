@@ -14,7 +14,8 @@ ENGINE: Mapping[str, str] = {
     "starved": "ticks at which the plan was empty",
     "stale": "ticks at which the next action was too old",
     "passed_by_clock": "actions that fell due before they could be commanded (`--plan-clock time`)",
-    "delay_underestimated": "chunks that came later than the `inference_delay` that the policy was told",
+    "delay_underestimated": "chunks that came later than the `inference_delay` that the policy was told; "
+    "up to half of all where the delay varies",
     "discarded_paused": "chunks that came in a pause or after the end",
     "discarded_epoch": "chunks of a session that ended while they waited to be merged",
     "discarded_episode": "chunks of an episode that ended while they waited to be merged",
