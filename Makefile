@@ -50,7 +50,7 @@ test-long: install  ## run the long tests: networks, attacks, faults of real pro
 	$(BIN)/pytest -m slow
 
 # The two halves of the unit tests, and those of the long tests; they may run beside each other.
-UNIT-network := $(addprefix tests/,api cli gateways integrations process server transport)
+UNIT-network := $(addprefix tests/,api gateways integrations process server transport)
 UNIT-others := tests $(UNIT-network:%=--ignore=%)
 LONG-processes := tests/process
 LONG-others := tests --ignore=tests/process

@@ -35,6 +35,8 @@ OLDEST_TOO = (
 OLDEST_EXTRAS = ("openpi", "gr00t", "lerobot-grpc", "lerobot-zenoh")
 """What they need."""
 TEST_TOOLS = ("pytest", "pytest-timeout", "hypothesis", "cryptography")
+FEW_EXAMPLES = "--hypothesis-profile=another Python"
+"""Properties are searched by `make test`; here each is tried, since its code may run differently."""
 WHAT_FAILED = ("--last-failed", "--last-failed-no-failures", "none")
 AT_ONCE = 2
 """Versions that are tested beside each other."""
@@ -74,7 +76,7 @@ def run_tests(version: str, *options: str) -> bool:
     folder = environment(version)
     tests = (*EDGE_TESTS, *OLDEST_TOO) if version == VERSIONS[0] else ("-m", "not slow", *EDGE_TESTS)
     cache = f"cache_dir={folder / 'pytest-cache'}"
-    pytest = [folder / "bin" / "python", "-m", "pytest", "-q", "-o", cache, *options, *tests]
+    pytest = [folder / "bin" / "python", "-m", "pytest", "-q", FEW_EXAMPLES, "-o", cache, *options, *tests]
     done = subprocess.run(
         pytest, cwd=ROOT, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )

@@ -12,4 +12,7 @@ if importlib.util.find_spec("openpi_client") is None:
 if importlib.util.find_spec("hypothesis") is not None:
     settings = importlib.import_module("hypothesis").settings
     settings.register_profile("any machine", deadline=None)  # an example may take 0.2 s on a busy one
+    settings.register_profile(
+        "another Python", deadline=None, max_examples=20
+    )  # the search is made elsewhere
     settings.load_profile("any machine")

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = runpy.run_path(str(ROOT / "scripts" / "test_pythons.py"))
@@ -22,6 +23,13 @@ PLACES = (ROOT / "tests", ROOT / "src", ROOT)
 def test_the_tools_and_extras_are_those_that_the_script_installs() -> None:
     assert set(SCRIPT["TEST_TOOLS"]) - {"pytest-timeout"} == TOOLS
     assert set(SCRIPT["OLDEST_EXTRAS"]) == {"openpi", "gr00t", "lerobot-grpc", "lerobot-zenoh"}
+
+
+def test_a_property_is_tried_by_fewer_examples_than_here() -> None:
+    few, here = (settings.get_profile(SCRIPT["FEW_EXAMPLES"].partition("=")[2]), settings.default)
+    assert here is not None
+    assert 10 <= few.max_examples < here.max_examples
+    assert few.deadline is None
 
 
 @pytest.mark.parametrize(

@@ -116,8 +116,10 @@ def test_ci_repeats_the_suites_that_failed_and_none_may_fail_twice(
     tmp_path: Path, failing: str, repeated: list[str], is_passed: bool
 ) -> None:
     text = (ROOT / ".ci" / "run").read_text()
-    head = text.partition("\nmake install\n")[0].replace(
-        'cd "$(dirname "$0")/.."', CI.format(failing=failing)
+    head = (
+        text.partition("\nmake --jobs=2")[0]
+        .rpartition("\n")[0]
+        .replace('cd "$(dirname "$0")/.."', CI.format(failing=failing))
     )
     script = f"{head}\ntwo_at_a_time test-a test-b test-c\n"
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, check=False, capture_output=True, text=True)
