@@ -66,7 +66,7 @@ def make_smolvla(folder: Path, **changes: object) -> None:
         "num_steps": FLOW_STEPS,
         "resize_imgs_with_padding": (IMAGE_SIDE, IMAGE_SIDE),
     }
-    _save(SmolVLAConfig(**_options(**options), **changes), folder)
+    _save(SmolVLAConfig(**_options(**{**options, **changes})), folder)
 
 
 def make_pi0(folder: Path, *, is_relative: bool = False, **changes: object) -> None:
@@ -136,16 +136,14 @@ def _make_pi(
 ) -> None:
     tokenizer = folder / "tokenizer"
     char_tokenizer().save_pretrained(tokenizer)
-    config = family(
-        **_options(
-            num_inference_steps=FLOW_STEPS,
-            image_resolution=(IMAGE_SIDE, IMAGE_SIDE),
-            tokenizer_max_length=80,
-            use_relative_actions=is_relative,
-            action_feature_names=list(ACTION_NAMES),
-        ),
-        **changes,
-    )
+    options: dict[str, object] = {
+        "num_inference_steps": FLOW_STEPS,
+        "image_resolution": (IMAGE_SIDE, IMAGE_SIDE),
+        "tokenizer_max_length": 80,
+        "use_relative_actions": is_relative,
+        "action_feature_names": list(ACTION_NAMES),
+    }
+    config = family(**_options(**{**options, **changes}))
     loaded = AutoTokenizer.from_pretrained(tokenizer)
     with tiny_gemma(), mock.patch.object(AutoTokenizer, "from_pretrained", return_value=loaded):
         _save(config, folder)

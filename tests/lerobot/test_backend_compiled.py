@@ -38,11 +38,13 @@ from vagus.types import Prefix
 
 UNITS = dict.fromkeys(tiny.ACTION_NAMES, "lerobot_norm")
 VLA_TABLE = SpecTable(actions=UNITS, state=UNITS, optional_cameras=tiny.CAMERAS[1:])
+STEPS = 2
+"""Steps of a flow or a diffusion: each is traced anew, and the second is like those after it."""
 MAKERS: dict[str, Callable[[Path], object]] = {
     "act": lambda path: save(act_config(), path),
-    "diffusion": lambda path: save(diffusion_config(), path),
-    "pi0": tiny.make_pi0,
-    "smolvla": tiny.make_smolvla,
+    "diffusion": lambda path: save(diffusion_config(num_inference_steps=STEPS), path),
+    "pi0": lambda path: tiny.make_pi0(path, num_inference_steps=STEPS),
+    "smolvla": lambda path: tiny.make_smolvla(path, num_steps=STEPS),
 }
 
 
@@ -118,7 +120,7 @@ def test_each_batch_is_filled_up_to_the_next_size_that_has_a_graph(
 
 
 def test_a_checkpoint_that_wants_to_be_compiled_is_compiled_as_if_it_was_told_to(tmp_path: Path) -> None:
-    tiny.make_smolvla(tmp_path, compile_model=True)
+    tiny.make_smolvla(tmp_path, compile_model=True, num_steps=STEPS)
     policy = served(tmp_path, stated=VLA_TABLE)
     before = graphs()
     assert good(policy.infer([request(2, "", is_vla=True)]))

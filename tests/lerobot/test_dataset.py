@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,13 +45,26 @@ def loaded(root: Path) -> LeRobotDataset:
     return LeRobotDataset("local/test", root=root)
 
 
-def column(dataset: LeRobotDataset, name: str) -> NDArray[np.float64]:
-    rows = [np.asarray(dataset[at][name], dtype=np.float64) for at in range(len(dataset))]
-    return np.stack(rows)
+def rows_of(dataset: LeRobotDataset) -> list[dict[str, object]]:
+    """Read every row once: each read of one decodes its picture."""
+    return [dataset[at] for at in range(len(dataset))]
+
+
+def column(rows: Sequence[Mapping[str, object]], name: str) -> NDArray[np.float64]:
+    return np.stack([np.asarray(row[name], dtype=np.float64) for row in rows])
 
 
 def vsim(journal: Path, **options: Option) -> Robot:
     return load_robot("lerobot:vsim", {"id": "sim", "journal": str(journal), **options})
+
+
+@pytest.fixture(scope="module")
+def two_episodes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recorded run of two episodes, which no test changes."""
+    folder = tmp_path_factory.mktemp("two_episodes")
+    root = folder / "set"
+    drive(vsim(folder / "journal"), Towards(), LoopConfig(duration_s=3.0, episode_s=1.5), recorded(root))
+    return root
 
 
 def test_a_run_is_a_dataset_with_provenance_and_a_second_run_goes_on_with_it(
@@ -70,20 +83,22 @@ def test_a_run_is_a_dataset_with_provenance_and_a_second_run_goes_on_with_it(
     assert dataset.num_frames >= 0.8 * summary.commands
     assert dataset[0]["task"] == "reach"
 
+    rows = rows_of(dataset)
+    actions, states = column(rows, "action"), column(rows, "observation.state")
     sent = [list(e["action"].values()) for e in events(journal) if isinstance(e["action"], dict)]
-    actions, states = column(dataset, "action"), column(dataset, "observation.state")
-    rows = [tuple(np.asarray(action, dtype=np.float32).tolist()) for action in sent]
-    assert {tuple(action.tolist()) for action in actions} <= set(rows)  # what was recorded was sent
+    assert set(map(tuple, actions)) <= set(
+        map(tuple, np.array(sent, np.float32))
+    )  # what was recorded was sent
     np.testing.assert_allclose(actions[:20] - states[:20], STRIDE, atol=3 * STRIDE)
-    strides = np.diff(column(dataset, "vagus.step")[:20].ravel())
+    strides = np.diff(column(rows, "vagus.step")[:20].ravel())
     assert (strides >= 1).all()
     assert (strides == 1).all() or "the dataset lacks frames" in caplog.text  # never without a word
-    assert (column(dataset, "vagus.seq") > 0).any()
-    assert len(set(column(dataset, "vagus.session").ravel()) - {-1}) == 1
-    ages = column(dataset, "vagus.age_ms")[~column(dataset, "vagus.fallback").astype(bool)]
+    assert (column(rows, "vagus.seq") > 0).any()
+    assert len(set(column(rows, "vagus.session").ravel()) - {-1}) == 1
+    ages = column(rows, "vagus.age_ms")[~column(rows, "vagus.fallback").astype(bool)]
     assert ((ages >= 0) & (ages < 3000)).all()
 
-    reds = column(dataset, "observation.images.front")[:, 0].mean(axis=(1, 2)) * 255
+    reds = column(rows, "observation.images.front")[:, 0].mean(axis=(1, 2)) * 255
     np.testing.assert_allclose(reds - 128, states[:, 0], atol=6)  # each picture is of its own row
 
     drive(vsim(journal), Towards(), LoopConfig(duration_s=1.0), recorded(root))
@@ -91,27 +106,24 @@ def test_a_run_is_a_dataset_with_provenance_and_a_second_run_goes_on_with_it(
     assert resumed.num_episodes == 3
     assert resumed.num_frames > dataset.num_frames
     assert resumed[resumed.num_frames - 1]["observation.images.front"].shape == (3, 48, 64)
-    assert len(set(column(resumed, "vagus.session").ravel()) - {-1}) == 2
+    assert len(set(column(rows_of(resumed), "vagus.session").ravel()) - {-1}) == 2
 
 
-def test_an_episode_is_viewed_with_its_states_ages_and_frames(tmp_path: Path) -> None:
-    root, journal = tmp_path / "set", tmp_path / "journal"
-    drive(vsim(journal), Towards(), LoopConfig(duration_s=3.0, episode_s=1.5), recorded(root))
-    dataset = loaded(root)
-    view = view_of(root, episode=1)
+def test_an_episode_is_viewed_with_its_states_ages_and_frames(two_episodes: Path) -> None:
+    recorded_rows = rows_of(loaded(two_episodes))
+    view = view_of(two_episodes, episode=1)
     shown = view.tracks[0].commanded
     assert shown is not None
-    rows = column(dataset, "episode_index").ravel() == 1
-    np.testing.assert_allclose(shown.values, column(dataset, "action")[rows, 0])
+    rows = column(recorded_rows, "episode_index").ravel() == 1
+    np.testing.assert_allclose(shown.values, column(recorded_rows, "action")[rows, 0])
     assert "playing" in {band.state for band in view.bands}
     assert np.isfinite(view.age.values).any()
     assert len(view.pictures) == rows.sum()
     assert view.pictures[0].load().shape == (48, 64, 3)
 
 
-def test_the_files_are_their_owners_alone(tmp_path: Path) -> None:
-    root, journal = tmp_path / "set", tmp_path / "journal"
-    drive(vsim(journal), Towards(), LoopConfig(duration_s=1.0), recorded(root))
+def test_the_files_are_their_owners_alone(two_episodes: Path) -> None:
+    root = two_episodes
     assert {path.stat().st_mode & 0o077 for path in (root, *root.rglob("*"))} == {0}  # its owner's alone
 
 
@@ -272,18 +284,16 @@ def test_what_the_settings_ask_for_wrongly_is_said_before_the_robot_is_connected
     assert not journal.exists()
 
 
-def test_an_episode_is_played_as_a_policy_and_fed_as_a_robot(tmp_path: Path) -> None:
-    root = tmp_path / "set"
-    drive(vsim(tmp_path / "journal"), Towards(), LoopConfig(duration_s=3.0, episode_s=1.5), recorded(root))
-    dataset = loaded(root)
-    rows = [at for at in range(len(dataset)) if int(dataset[at]["episode_index"]) == 1]
+def test_an_episode_is_played_as_a_policy_and_fed_as_a_robot(two_episodes: Path) -> None:
+    root = two_episodes
+    rows = [row for row in rows_of(loaded(root)) if row["episode_index"] == 1]
     policy = load_policy(f"replay:{root}#episode=1", options={"trust_path": True})
-    state = np.asarray(dataset[rows[0]]["observation.state"], np.float32)
+    state = np.asarray(rows[0]["observation.state"], np.float32)
     row = Row(policy.open_session(), Observation(state, {}, "", 0), 0, None, 0, 0, 0)
     (answer,) = policy.infer([row])
     assert not isinstance(answer, Exception)
-    recorded_rows = np.stack([np.asarray(dataset[at]["action"], np.float32) for at in rows])
-    np.testing.assert_array_equal(answer.robot[: len(rows)], recorded_rows[: len(answer)])
+    actions = np.stack([np.asarray(row["action"], np.float32) for row in rows])
+    np.testing.assert_array_equal(answer.robot[: len(rows)], actions[: len(answer)])
     robot = load_robot(f"replay:{root}#episode=1")
     np.testing.assert_array_equal(robot.read_state(), state)
     images = robot.read_images()
