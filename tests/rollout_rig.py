@@ -192,7 +192,9 @@ def serving(
 ) -> Iterator[Server[dict[str, object]]]:
     """Yield a server that is ready."""
     served: Policy[dict[str, object]] = policy
-    config = config or ServeConfig(model="sway", server_name=name, max_sessions=max_sessions)
+    config = config or ServeConfig(
+        model="sway", server_name=name, max_sessions=max_sessions, max_batch=2, warm_up_runs=1
+    )  # warm after a few inferences
     with ZenohLink(ZenohConfig(connect=(endpoint,))) as link, Server(link, lambda: served, config) as server:
         assert server.wait_ready(PATIENCE_S)
         yield server

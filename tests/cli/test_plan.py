@@ -56,10 +56,10 @@ def test_and_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_fleet_of_several_kinds_gets_its_devices(capsys: pytest.CaptureFixture[str]) -> None:
     found = plan_json(
-        capsys, *TABLE, "--robots", "4:20hz:10:buffer=0.2s", "2:10hz:50:execute=20", "--round-trip-ms", "30"
+        capsys, *TABLE, "--robots", "4:20hz:10:buffer=0.2s", "2:10hz:10:execute=8", "--round-trip-ms", "30"
     )
     assert [kind.count for kind in found.kinds] == [4, 2]
-    assert found.kinds[1].execute_horizon == 20
+    assert found.kinds[1].execute_horizon == 8
     assert [kind.round_trip_ms for kind in found.kinds] == [30.0, 30.0]
     assert found.devices is not None
     assert found.devices >= 1
@@ -126,7 +126,7 @@ def capabilities(name: str, *, alone_ms: float = 120.0, **changes: object) -> Ca
     ready = msgspec.structs.replace(
         unloaded(ServeConfig(policy="m"), key),
         phase="ready",
-        horizon=50,
+        horizon=35,
         rate_hz=30.0,
         latency=rows,
         load=Load(max_sessions=4),
@@ -153,7 +153,7 @@ def test_what_vagus_status_prints_is_planned(tmp_path: Path, capsys: pytest.Capt
     assert found.source == "measured by b of m/main/default, the slowest of 2 servers"
     assert found.latency_ms == {1: 145.0, 2: 150.0}
     assert (found.robots_per_device > 4, found.limited_by, found.max_sessions) == (True, "device", 4)
-    assert (found.kinds[0].rate_hz, found.kinds[0].horizon) == (30.0, 50)
+    assert (found.kinds[0].rate_hz, found.kinds[0].horizon) == (30.0, 35)
     assert any("requests per second, measured" in line for line in found.assumptions)
 
 
