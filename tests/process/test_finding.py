@@ -18,8 +18,9 @@ from vagus.cli.exit_code import ExitCode
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180), pytest.mark.slow]
 
-LOADS_S = 12.0
-"""Longer than a robot tries to find a server."""
+LOADS_S = 6.0
+"""Longer than the robot tries to find a server."""
+HASTE = ("--connect-timeout-s", "2")
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def test_a_robot_waits_for_a_server_that_still_starts_and_says_so(
     server = rig.start_server(policy=f"{HERE / 'slow_policy.py'}:stay")
     server.wait_for_line("loading", timeout_s=START_S)
     begin_s = time.monotonic()
-    robot = rig.start_robot("early", "--duration-s", "1")
+    robot = rig.start_robot("early", "--duration-s", "1", *HASTE)
     assert "loading" in rig.call("status").stdout
     assert "phase loading" in rig.call("doctor").stdout
     robot.wait_for_line("is loading; waiting for it, at most 300 s", timeout_s=START_S)
