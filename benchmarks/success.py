@@ -63,6 +63,7 @@ REFILLS: Mapping[str, Mapping[str, object]] = {
     "after 2": {"execute_horizon": 2},
     "after 4": {"execute_horizon": 4},
     "after 8": {"execute_horizon": 8},
+    "auto": {"execute_horizon": "auto"},
     "0.5 s before the end": {"execute_horizon": None, "buffer_time_s": EdgeConfig().buffer_time_s},
 }
 """When the next chunk is asked for → the settings."""
