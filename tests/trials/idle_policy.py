@@ -16,6 +16,7 @@ from vagus.types import ActionChunk
 class Idle:
     serving_mode = ServingMode.SHARED
     model_hash = "idle"
+    is_closed = False
 
     def __init__(self, rate_hz: float = 20.0, fails_after: int = 1_000_000) -> None:
         self.spec = PolicySpec(
@@ -41,7 +42,8 @@ class Idle:
         zeros = np.zeros((16, 1), np.float32)
         return [ActionChunk(row.step, zeros, zeros) for row in batch]
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self.is_closed = True
 
 
 class Stopped(Idle):

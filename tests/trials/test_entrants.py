@@ -74,13 +74,12 @@ def test_the_operators_settings_hold_for_every_method(stack: ExitStack) -> None:
     assert len(hashes & {one.policy.model_hash for one in entered(stack).entrants}) == 0
 
 
-def test_policies_are_closed_with_the_study(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_policies_are_closed_with_the_study() -> None:
     with ExitStack() as stack:
-        policy = entered(stack, "naive", policy=IDLE).plain.policy
-        closed: list[bool] = []
-        monkeypatch.setattr(policy, "close", lambda: closed.append(True))
-        stack.callback(policy.close)
-    assert closed == [True]
+        policies = [entered(stack, "naive", policy=IDLE).plain.policy for _ in range(2)]
+        idle = [vars(policy)["_inner"] for policy in policies]
+        assert [one.is_closed for one in idle] == [False, False]
+    assert [one.is_closed for one in idle] == [True, True]
 
 
 def test_without_rtc_all_other_methods_are_taken_and_the_rest_is_told(stack: ExitStack) -> None:

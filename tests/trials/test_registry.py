@@ -45,6 +45,12 @@ class Unseeded(GatesTrial):
         self.resets += 1
         super().reset(seed + self.resets)
 
+class Remembering(GatesTrial):
+    before = 0
+    def reset(self, seed):
+        super().reset(seed + 10 * self.before)
+        self.before = seed
+
 class Broken(GatesTrial):
     def reset(self, seed):
         raise OSError("no display")
@@ -83,6 +89,7 @@ def test_the_world_that_vagus_brings_and_one_of_your_own_are_made_as_often_as_as
         ("OWN:Own", {"steps": 0}, "max_steps of 1 or more, got 0"),
         ("OWN:Hopeless", {}, "chances of 1 or more, got 0"),
         ("OWN:Unseeded", {}, "the same episode for the same seed"),
+        ("OWN:Remembering", {}, "the same episode for the same seed"),
         ("OWN:Broken", {}, "a world that can be reset, got OSError: no display"),
         ("nowhere.py:Class", {}, "nowhere.py, which is not there"),
     ],
