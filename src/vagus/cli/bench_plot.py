@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from vagus.cli.bench_report import ShownLaw, StudyReport
 from vagus.import_path import load_brought
+from vagus.quoting import quoted
 from vagus.trials.study import StudyCell
 from vagus.viewing.palette import BOUND, COMMANDED, LIMIT, LINES
 
@@ -21,6 +22,7 @@ DPI = 110
 COLOURS = (*LINES, "#333333", BOUND, LIMIT, COMMANDED)
 MARKERS = "osD^vP*X<>"
 """A shape for each way of playing, for those who cannot tell the colours apart."""
+MOST_NAME = 40
 GROUP_WIDTH = 0.84
 """Share of the room of one law that its bars take."""
 
@@ -48,7 +50,8 @@ def study_plot(report: StudyReport, form: str) -> bytes:
     axes[0].set_ylabel("success (%)")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 8), fontsize=9)
-    title = f"{report.policy} in {report.world}: {report.episodes} episodes, intervals of 95 %"
+    where = f"policy {_name(report.policy)}, world {_name(report.world)}"
+    title = f"Success against delay: {where}; {report.episodes} episodes each, intervals of 95 %"
     figure.suptitle(title.replace("$", r"\$"), fontsize=11)
     content = io.BytesIO()
     figure.savefig(content, dpi=DPI, format=form)
@@ -69,7 +72,7 @@ def _lines(axis: Axes, report: StudyReport, cells: Cells, laws: Sequence[ShownLa
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
         axis.fill_between(delays, low, high, color=colour, alpha=0.14, linewidth=0)
         axis.plot(delays, means, color=colour, marker=marker, markersize=5, linewidth=1.8, label=method)
-    axis.set_xlim(left=0)
+    axis.margins(x=0.03)
     axis.set_xlabel("delay from observation to chunk (ms), always the same")
 
 
@@ -90,8 +93,13 @@ def _bars(axis: Axes, report: StudyReport, cells: Cells, laws: Sequence[ShownLaw
             error_kw={"elinewidth": 1, "ecolor": "#333333"},
             label=method,
         )
-    axis.set_xticks(range(len(laws)), [_label(law) for law in laws], fontsize=9)
+    axis.set_xticks(range(len(laws)), [_label(law) for law in laws], fontsize=8)
     axis.set_xlabel("delay that varies")
+
+
+def _name(place: str) -> str:
+    """Return a policy or world without the folders of its file, and not too long."""
+    return quoted(place.rpartition("/")[2] if ".py:" in place else place, MOST_NAME)
 
 
 def _label(law: ShownLaw) -> str:
