@@ -44,14 +44,17 @@ lint: install
 	$(BIN)/lint-imports
 
 unit: install
-	$(MAKE) --jobs=2 --keep-going --output-sync=target test-unit-network test-unit-others
+	$(MAKE) --jobs=3 --keep-going --output-sync=target $(UNIT:%=test-unit-%)
 
 test-long: install  ## run the long tests: networks, attacks, faults of real processes
 	$(BIN)/pytest -m slow
 
-# The two halves of the unit tests, and those of the long tests; they may run beside each other.
-UNIT-network := $(addprefix tests/,api gateways integrations process server transport)
-UNIT-others := tests $(UNIT-network:%=--ignore=%)
+# The parts of the unit tests, of which `edge` does little but wait, and those of the long tests; they may run
+# beside each other.
+UNIT := network edge others
+UNIT-network := $(addprefix tests/,api gateways integrations process server)
+UNIT-edge := $(addprefix tests/,edge transport)
+UNIT-others := tests $(patsubst %,--ignore=%,$(UNIT-network) $(UNIT-edge))
 LONG-processes := tests/process
 LONG-others := tests --ignore=tests/process
 
@@ -60,11 +63,11 @@ test-unit-%: install
 	$(BIN)/pytest -m "not slow" -o cache_dir=.pytest_cache/$@ $(UNIT-$*)
 	touch .pytest_cache/$@.passed
 
-retest: lint  ## repeat the half of `make test` that failed last time; where no test of it did, as after a crash, it fails
-	failed=$$(for half in network others; do test -e .pytest_cache/test-unit-$$half.passed || echo retest-unit-$$half; done); \
+retest: lint  ## repeat the parts of `make test` that failed last time; where no test of one did, as after a crash, it fails
+	failed=$$(for part in $(UNIT); do test -e .pytest_cache/test-unit-$$part.passed || echo retest-unit-$$part; done); \
 		test -n "$$failed" && make --keep-going $$failed
 
-retest-unit-%: install  # repeats what failed in a half last time; tests of real processes may fail on a busy machine
+retest-unit-%: install  # repeats what failed in a part last time; tests of real processes may fail on a busy machine
 	$(BIN)/pytest -m "not slow" -o cache_dir=.pytest_cache/$(@:re%=%) $(UNIT-$*) $(RETEST)
 
 test-long-%: install

@@ -71,18 +71,25 @@ def test_ci_calls_every_suite() -> None:
     subprocess.run(["make", "-n", *called, *repeats], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
+PARTS = ("network", "edge", "others")
+"""Of the unit tests."""
+
+
 @pytest.mark.parametrize(
-    ("half", "rest", "marker"),
-    [("unit-network", "unit-others", "not slow"), ("long-processes", "long-others", "slow")],
+    ("parts", "rest", "marker"),
+    [
+        (("unit-network", "unit-edge"), "unit-others", "not slow"),
+        (("long-processes",), "long-others", "slow"),
+    ],
 )
-def test_two_halves_are_all_of_the_tests(half: str, rest: str, marker: str) -> None:
-    first, second = (shlex.split(pytest_line(name)) for name in (half, rest))
-    assert first[1:4] == second[1:4] == ["-m", marker, "-o"]
-    assert first[4] != second[4]  # each keeps to itself what failed in it
-    folders = first[5:]
-    assert folders
+def test_the_parts_are_all_of_the_tests(parts: tuple[str, ...], rest: str, marker: str) -> None:
+    lines = [shlex.split(pytest_line(name)) for name in (*parts, rest)]
+    assert all(line[1:4] == ["-m", marker, "-o"] for line in lines)
+    assert len({line[4] for line in lines}) == len(lines)  # each keeps to itself what failed in it
+    assert all(line[5:] for line in lines)
+    folders = [folder for line in lines[:-1] for folder in line[5:]]
     assert all((ROOT / folder).is_dir() for folder in folders)
-    assert second[5:] == ["tests", *(f"--ignore={folder}" for folder in folders)]
+    assert lines[-1][5:] == ["tests", *(f"--ignore={folder}" for folder in folders)]
 
 
 def pytest_line(name: str) -> str:
@@ -131,9 +138,14 @@ def test_ci_repeats_the_suites_that_failed_and_none_may_fail_twice(
 
 @pytest.mark.parametrize(
     ("broken", "repeated", "is_passed"),
-    [(["network"], ["network"], True), (["network", "others"], ["network", "others"], True), ([], [], False)],
+    [
+        (["network"], ["network"], True),
+        (["network", "others"], ["network", "others"], True),
+        (["edge"], ["edge"], True),
+        ([], [], False),
+    ],
 )
-def test_the_half_of_make_test_that_failed_is_repeated_whatever_it_failed_by(
+def test_the_part_of_make_test_that_failed_is_repeated_whatever_it_failed_by(
     tmp_path: Path, broken: list[str], repeated: list[str], *, is_passed: bool
 ) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
@@ -154,15 +166,15 @@ def test_the_half_of_make_test_that_failed_is_repeated_whatever_it_failed_by(
 
     is_green, called = make("test", broken)
     assert is_green == (not broken)
-    assert all(f"/test-unit-{half} " in called for half in ("network", "others"))
+    assert all(f"/test-unit-{part} " in called for part in PARTS)
     is_green, called = make("retest", [])
-    assert [half for half in ("network", "others") if f"/test-unit-{half} " in called] == repeated
+    assert [part for part in PARTS if f"/test-unit-{part} " in called] == repeated
     assert "mypy" in called
     assert is_green == is_passed
     assert not make("retest", broken)[0]
 
 
 FAILING = """
-for half in $BROKEN; do case "$*" in */test-unit-$half*) exit 139 ;; esac; done
+for part in $BROKEN; do case "$*" in */test-unit-$part*) exit 139 ;; esac; done
 """
-"""A crash in a half, by which no test has failed."""
+"""A crash in a part, by which no test has failed."""
