@@ -38,8 +38,8 @@ TEST_TOOLS = ("pytest", "pytest-timeout", "hypothesis", "cryptography")
 FEW_EXAMPLES = "--hypothesis-profile=another Python"
 """Properties are searched by `make test`; here each is tried, since its code may run differently."""
 WHAT_FAILED = ("--last-failed", "--last-failed-no-failures", "none")
-AT_ONCE = 2
-"""Versions that are tested beside each other."""
+AT_ONCE = 3
+"""Versions that are tested beside each other: half of the time their tests wait."""
 ROOT = Path(__file__).resolve().parent.parent
 
 
