@@ -29,8 +29,10 @@ __all__ = ["EpisodeResult", "TrialRequest", "TrialRobot", "acceleration", "phase
 ORDERS = {ActionKind.POSITION: 2, ActionKind.VELOCITY: 1, ActionKind.DELTA: 1, ActionKind.EFFORT: 1}
 """Kind of action → how often its commands are differentiated to accelerations."""
 MAX_LIMITED_S = 1e6
-MOST_PHASE = 6
-"""Steps by which the first request of an episode is put off at most, so that no phase is preferred."""
+MOST_PHASE = 11
+"""Steps by which the first request of an episode is put off at most, so that no phase is preferred. Twelve
+phases are as many of each for requests every 2, 3, 4, 6 or 12 steps: where that time divides the time between
+two walls, an episode keeps its phase to its end."""
 
 
 @dataclass(frozen=True, slots=True)
