@@ -90,7 +90,7 @@ def test_without_rtc_nothing_is_continued_and_with_it_the_delay_is_told() -> Non
     run("naive", "200", policy=plain)
     assert all(row.prefix is None and row.inference_delay == 0 for row in plain.rows)
     rtc = Noting()
-    run("rtc_hard", "200", policy=rtc)
+    run("rtc_hard", "200", policy=rtc, count=8, robots=8)
     continued = [row for row in rtc.rows if row.prefix is not None]
     assert len(continued) > 0.8 * len(rtc.rows)
     assert {row.inference_delay for row in continued} == {4}
