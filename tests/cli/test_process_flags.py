@@ -8,7 +8,7 @@ from vagus.cli.process_flags import CHAIN_MS, chaos_flags, edge_flags, manifest_
 from vagus.cli.run import RunCommand
 from vagus.edge.config import DelayEstimate, EdgeConfig
 from vagus.errors import ConfigError
-from vagus.server.config import ServeConfig
+from vagus.server.config import AdmissionChoice, ServeConfig
 from vagus.server.manifest import parse_manifest
 from vagus.transport.zenoh_config import ZenohConfig
 from vagus.trials.delay_law import DelayLaw, read_law
@@ -43,6 +43,7 @@ def test_a_server_reads_the_policy_of_the_trial_and_nothing_of_another_network()
     assert (read.policy, read.rtc_schedule, read.rtc_max_guidance) == ("gates", "zeros", 3.0)
     assert read.options == {"continuation": "given"}
     assert (read.health_port, read.zenoh) == (0, ZenohConfig())
+    assert (read.admission, read.rate_control) == (AdmissionChoice.OFF, False)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ OF_THE_POLICY = (
     *("trained_rate_hz", "rtc", "rtc_schedule", "rtc_max_guidance", "rtc_prefix_horizon"),
 )
 """Settings of a server that change what the policy says; the others are those of its operator's network."""
+UNHINDERED = {"admission": "off", "rate_control": False}
+"""Settings of a server that lets each robot ask when its way of playing says so, as in a simulated trial."""
 
 
 def edge_flags(config: EdgeConfig) -> list[str]:
@@ -53,9 +55,8 @@ def manifest_of(config: ServeConfig, settings: Mapping[str, object], options: Ma
     whole = replace(config, **both)  # type: ignore[arg-type] # their types are those of its fields
     usual = ServeConfig()
     told = {name: getattr(whole, name) for name in OF_THE_POLICY}
-    return msgspec.json.encode(
-        {name: value for name, value in told.items() if value != getattr(usual, name)}, enc_hook=str
-    )
+    changed = {name: value for name, value in told.items() if value != getattr(usual, name)}
+    return msgspec.json.encode({**changed, **UNHINDERED}, enc_hook=str)
 
 
 def chaos_flags(law: DelayLaw, step_ms: float) -> list[str]:
