@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,13 +24,13 @@ from vagus.trials.study import Estimate, StudyCell
 from vagus.trials.study_run import DelayStudy
 
 
-def study(*, world: str = "gates", robots: int = 4, delay: str = "100") -> ProcessStudy:
+def study(*, robots: int = 4, delay: str = "100") -> ProcessStudy:
     config = ServeConfig(policy="gates")
     with ExitStack() as stack:
         entry = enter(("naive", "rtc_hard"), config, GatesTrial().spec, stack, trust_units=False)
     laws = [read_law(delay, read_trace=lambda _: [80.0])]
     asked = DelayStudy(GatesTrial, entry.entrants, laws, range(10), "naive")
-    return ProcessStudy(asked, config, world, robots, lambda _: None)
+    return ProcessStudy(asked, config, "gates", robots, lambda _: None)
 
 
 def test_robots_are_shared_among_the_methods_and_none_is_without_a_seed() -> None:
@@ -48,10 +49,8 @@ def test_what_robots_cannot_play_is_left_out_or_refused() -> None:
 
 def test_what_cannot_run_over_processes_is_said_first() -> None:
     check_processes(study())
-    with pytest.raises(
-        ConfigError, match=r"world: wanted with --processes, one of gates, got mine\.py:World"
-    ):
-        check_processes(study(world="mine.py:World"))
+    with pytest.raises(ConfigError, match=r"world_options: wanted with --processes, no seed .* got every"):
+        check_processes(replace(study(), world_options={"every": 3, "rate_hz": 20}))
     with pytest.raises(ConfigError, match="MS or mixed"):
         check_processes(study(delay="lognormal:100:0.5"))
     with pytest.raises(ConfigError, match="at least 2, a robot for each method, got 1"):

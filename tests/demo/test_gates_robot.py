@@ -48,5 +48,5 @@ def test_robots_can_share_the_seeds() -> None:
 @pytest.mark.parametrize("options", [{"seed": -1}, {"seed": True}, {"episodes": 0}, {"every": 1.5}])
 def test_numbers_that_make_no_episodes_are_refused(options: dict[str, Option]) -> None:
     (name,) = options
-    with pytest.raises(ConfigError, match=f"{name} of robot 'gates': wanted a whole number"):
+    with pytest.raises(ConfigError, match=f"{name}: wanted a whole number"):
         load(**options)

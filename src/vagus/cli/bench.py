@@ -35,6 +35,7 @@ from vagus.trials.agreement import ProcessCell
 from vagus.trials.delay_law import DelayLaw, read_law
 from vagus.trials.delay_trace import delays_in
 from vagus.trials.entrants import chosen_methods, enter
+from vagus.trials.named_robot import MOST_SEED
 from vagus.trials.registry import WORLDS, world_maker
 from vagus.trials.study import StudyCell, check_episodes, needed_episodes
 from vagus.trials.study_run import DelayStudy, chosen_baseline, study_cells
@@ -45,8 +46,6 @@ MOST_PROCESSES = 256
 QUICK_EPISODES = 32
 """Episodes of each cell where nobody asks for a number or an interval: a look, in about a minute."""
 USUAL_DELAYS = ("0", "100", "200", "300")
-MOST_SEED = (1 << 32) - 1
-"""Largest seed that every world takes."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,15 @@ class BenchCommand:
 
     def _run_processes(self, report: StudyReport, study: DelayStudy, robots: int) -> None:
         screen = console(stderr=True)
-        wanted = ProcessStudy(study, self._config, self.world, robots, lambda text: say(text, screen))
+        wanted = ProcessStudy(
+            study,
+            self._config,
+            self.world,
+            robots,
+            lambda text: say(text, screen),
+            with_switches(self.world_options),
+            trust_units=self.policy.trust_units,
+        )
         check_processes(wanted)
         cells: list[ProcessCell] = []
         try:

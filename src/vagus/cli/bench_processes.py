@@ -9,9 +9,9 @@ from __future__ import annotations
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -21,11 +21,13 @@ from vagus.cli.exit_code import ExitCode
 from vagus.cli.process_flags import chaos_flags, edge_flags, manifest_of
 from vagus.cli.run_report import summary_in
 from vagus.errors import ConfigError, VagusError
+from vagus.import_path import Option
 from vagus.recording.reader import read
 from vagus.server.config import ServeConfig
 from vagus.trials.agreement import ProcessCell, compare
 from vagus.trials.chunk_mixing import NoMixing
 from vagus.trials.delay_law import DelayLaw
+from vagus.trials.named_robot import LANE, make_world_robot
 from vagus.trials.play_method import METHODS
 from vagus.trials.recorded_trial import PlayedEpisode, played_episodes
 from vagus.trials.study_run import DelayStudy, Entrant
@@ -42,8 +44,8 @@ SLOWEST = 1.5
 LOOK_S = 0.2
 """Pause between two looks at the processes."""
 LOCAL = "127.0.0.1"
-WORLD_ROBOTS = {"gates": "gates"}
-"""World → robot of `vagus run` that lives in it."""
+ROBOT = f"{make_world_robot.__module__}:{make_world_robot.__name__}"
+"""Robot of `vagus run` that lives in a world."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class ProcessStudy:
         study: what is compared; its policies are for the simulated trials beside the real ones.
         config: the policy, as its operator set it up.
         world: name of the world.
+        world_options: its settings.
+        trust_units: whether units that one side does not state are taken on trust.
         robots: robot processes at once.
         say: tells where it is.
     """
@@ -63,6 +67,8 @@ class ProcessStudy:
     world: str
     robots: int
     say: Callable[[str], None]
+    world_options: Mapping[str, Option] = field(default_factory=dict)
+    trust_units: bool = False
 
     @property
     def lanes(self) -> int:
@@ -86,9 +92,11 @@ def methods_over_processes(names: Sequence[str]) -> tuple[str, ...]:
 
 def check_processes(wanted: ProcessStudy) -> None:
     """Raise ConfigError unless a study can run over real processes."""
-    if wanted.world not in WORLD_ROBOTS:
-        worlds = ", ".join(WORLD_ROBOTS)
-        raise ConfigError("world", wanted=f"with --processes, one of {worlds}", got=wanted.world)
+    taken = sorted({"world", *LANE} & set(wanted.world_options))
+    if taken:
+        raise ConfigError(
+            "world_options", wanted="with --processes, no seed or number of episodes", got=taken[0]
+        )
     for law in wanted.study.laws:
         chaos_flags(law, 1.0)
     methods = len(wanted.study.entrants)
@@ -171,11 +179,13 @@ class _Rig:
         for at in range(wanted.lanes):
             seeds, name = wanted.study.seeds[at :: wanted.lanes], f"{entrant.name}-{at}"
             every = seeds[1] - seeds[0] if len(seeds) > 1 else 1
-            lane = ["seed", str(seeds[0]), "episodes", str(len(seeds)), "every", str(every)]
-            robot = ["--robot", WORLD_ROBOTS[wanted.world], "--options", *lane]
+            lane = {"world": wanted.world, "seed": seeds[0], "episodes": len(seeds), "every": every}
+            told = {**lane, **wanted.world_options}.items()
+            robot = ["--robot", ROBOT, "--options", *(str(word) for pair in told for word in pair)]
             network = ["--connect", endpoint, "--service", entrant.name, "--name", name]
             record = ["--json", "--record", str(self._folder / "runs"), "--record.no-images"]
-            arguments = ["run", *robot, *network, *record, *edge_flags(entrant.method.edge)]
+            edge = replace(entrant.method.edge, trust_units=wanted.trust_units)
+            arguments = ["run", *robot, *network, *record, *edge_flags(edge)]
             robots.append(self._stack.enter_context(Child(f"robot {name}", arguments)))
         for child in robots:
             child.wait_for_line("robot running", timeout_s=START_S)
