@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from vagus.clock import NS_PER_MS
+from vagus.control.robot_check import Admission, admitted
 from vagus.demo.gates_trial import GatesTrial
-from vagus.errors import ConfigError, RobotError
+from vagus.errors import ConfigError, RobotError, SpecError
+from vagus.features import ActionFeature
 from vagus.robots.robot import FiniteRobot, check_callable
 from vagus.specs import CameraSpec, RobotSpec
 from vagus.trials.trial_robot import phase_of
@@ -204,3 +207,14 @@ def test_it_has_as_many_episodes_as_seeds() -> None:
         rig.robot.begin_episode()
     with pytest.raises(ConfigError, match="episodes: wanted at least one"):
         WorldRobot(Noting(), [])
+
+
+def test_what_a_world_does_not_bound_or_measure_is_vouched_for() -> None:
+    world = Noting()
+    free = ActionFeature("arm", "rad")
+    world.spec = replace(world.spec, actions=(free, *world.spec.actions))
+    with pytest.raises(SpecError, match="no velocity limit for arm"):
+        admitted(world.spec, Admission())
+    robot = WorldRobot(world, [1], Clock())
+    assert admitted(robot.spec, Admission()) == robot.spec
+    assert robot.spec.actions[1:] == world.spec.actions[1:]

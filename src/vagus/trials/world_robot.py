@@ -7,10 +7,11 @@ the world stand still meanwhile, so it is counted: an episode with many of them 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vagus.clock import NS_PER_S, Clock, MonotonicClock
 from vagus.errors import ConfigError, RobotError
+from vagus.features import ActionFeature, is_blind, lacking_bounds
 from vagus.specs import RobotSpec
 from vagus.trials.trial_robot import phase_of
 from vagus.trials.world import World
@@ -54,6 +55,7 @@ class WorldRobot:
         if not seeds:
             raise ConfigError("episodes", wanted="at least one", got="none")
         self._world = world
+        self._spec = replace(world.spec, actions=tuple(_vouched(action) for action in world.spec.actions))
         self._seeds = tuple(seeds)
         self._clock = clock or MonotonicClock()
         self._step_ns = round(NS_PER_S / world.spec.rate_hz)
@@ -73,8 +75,8 @@ class WorldRobot:
 
     @property
     def spec(self) -> RobotSpec:
-        """Spec of the robot in the world."""
-        return self._world.spec
+        """Spec of the robot in the world; what it does not bound or measure can break nothing there."""
+        return self._spec
 
     @property
     def recorded_episodes(self) -> int:
@@ -184,3 +186,11 @@ class WorldRobot:
     def _check_connected(self, what: str) -> None:
         if not self._is_connected:
             raise RobotError(f"{self.spec.robot_type}: {what}() before connect()")
+
+
+def _vouched(action: ActionFeature) -> ActionFeature:
+    return replace(
+        action,
+        vouch_unbounded=action.vouch_unbounded or bool(lacking_bounds(action)),
+        vouch_unmeasured=action.vouch_unmeasured or is_blind(action),
+    )
