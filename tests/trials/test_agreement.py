@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -22,7 +22,7 @@ def result(seed: int, success: float) -> EpisodeResult:
 
 
 def played(seed: int, success: float, *, late: int = 0, delay_ms: float = 175.0) -> PlayedEpisode:
-    return PlayedEpisode(result(seed, success), late, (delay_ms, delay_ms))
+    return PlayedEpisode(result(seed, success), late, (delay_ms, delay_ms), seed + 1)
 
 
 def share(seed: int) -> float:
@@ -34,10 +34,12 @@ class Simulation:
 
     def __init__(self, *, more: float = 0.0) -> None:
         self.laws: list[DelayLaw] = []
+        self.waits: list[Mapping[int, int]] = []
         self._more = more
 
-    def __call__(self, law: DelayLaw) -> Sequence[EpisodeResult]:
+    def __call__(self, law: DelayLaw, waits: Mapping[int, int]) -> Sequence[EpisodeResult]:
         self.laws.append(law)
+        self.waits.append(waits)
         return [result(seed, share(seed) + self._more) for seed in reversed(SEEDS)]
 
 
@@ -80,10 +82,16 @@ def test_the_measured_delays_are_a_law_of_their_own() -> None:
     assert cell.traced.cell.law == "measured"
 
 
+def test_simulated_robots_ask_first_when_the_real_ones_did() -> None:
+    simulation = Simulation()
+    compared([played(seed, share(seed)) for seed in SEEDS], simulation)
+    assert simulation.waits == [{seed: seed + 1 for seed in SEEDS}] * 2
+
+
 def test_a_mixed_law_means_two_steps() -> None:
     law = read_law("mixed:200:500:0.1", read_trace=lambda _: [])
     delays = (175.0, 475.0, 225.0, 180.0)
-    episodes = [PlayedEpisode(result(seed, share(seed)), 0, delays) for seed in SEEDS]
+    episodes = [PlayedEpisode(result(seed, share(seed)), 0, delays, 0) for seed in SEEDS]
     assert compare("naive", law, episodes, Simulation(), step_ms=STEP_MS).as_wanted == 0.75
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from vagus.recording.lines import LineFaults, StepLine
 from vagus.recording.session import RecordedChunk, RecordedSession, SessionInfo
 from vagus.recording.step_table import build_steps
 from vagus.trials.recorded_trial import chunk_delays_ms, played_episodes
-from vagus.trials.trial_robot import acceleration
+from vagus.trials.trial_robot import acceleration, phase_of
 from vagus.trials.world_robot import WorldReport
 from vagus.types import LinkState, MotionState
 
@@ -91,6 +92,18 @@ def test_a_step_without_a_command_has_no_acceleration() -> None:
     lines = [line(0, WAITING, None), line(0, PLAYING, 0.5), line(0, PLAYING, 0.5)]
     (one,) = played_episodes(session(lines, []), report(1))
     assert one.result.acceleration == 0
+
+
+def test_the_first_request_is_put_off_by_the_world_and_by_the_server() -> None:
+    """The first row is at 1 ns; requests are captured at 0 where nothing else is said."""
+    later = replace(chunk(0, 900), captured_ns=300 * NS_PER_MS)
+    first = replace(chunk(0, 500), captured_ns=251 * NS_PER_MS)
+    rows = [line(0, PLAYING, 0.1), line(1, PLAYING, 0.1)]
+    asked, at_once = played_episodes(session(rows, [later, first, chunk(1, 150)]), report(5, 6))
+    assert asked.wait == phase_of(5) + 5
+    assert at_once.wait == phase_of(6)
+    (silent,) = played_episodes(session(rows[:1], []), report(5))
+    assert silent.wait == phase_of(5)
 
 
 def test_an_episode_that_was_cut_off_is_left_out() -> None:

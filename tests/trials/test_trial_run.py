@@ -15,7 +15,7 @@ from vagus.errors import PolicyError
 from vagus.policies.policy import Policy, Row
 from vagus.trials.delay_law import DelayLaw, read_law
 from vagus.trials.play_method import METHODS, PlayMethod
-from vagus.trials.trial_robot import EpisodeResult
+from vagus.trials.trial_robot import EpisodeResult, phase_of
 from vagus.trials.trial_run import DelayTrial, run_trials
 from vagus.types import ActionChunk
 
@@ -68,6 +68,18 @@ def test_the_result_of_a_seed_does_not_depend_on_what_runs_beside_it_first() -> 
     beside = run_trials(trial, [3, 4, 5], robots=3)
     assert (beside[0].success, beside[0].requests) == (alone[0].success, alone[0].requests)
     assert beside[0].acceleration == pytest.approx(alone[0].acceleration, rel=1e-3)
+
+
+def test_the_first_request_of_an_episode_can_be_put_off() -> None:
+    def requests(waits: dict[int, int]) -> list[int]:
+        trial = DelayTrial(GatesTrial, GatesPolicy(), METHODS["naive"], law("100"), waits=waits)
+        return [one.requests for one in run_trials(trial, [3, 4])]
+
+    drawn = requests({3: phase_of(3), 4: phase_of(4)})
+    assert requests({}) == drawn
+    late = requests({3: 90})
+    assert late[0] < drawn[0] - 5
+    assert late[1] == drawn[1]
 
 
 def test_a_robot_that_waits_for_its_chunks_starves_as_long_as_they_take() -> None:

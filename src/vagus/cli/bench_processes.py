@@ -125,8 +125,8 @@ def process_cells(wanted: ProcessStudy) -> Iterator[ProcessCell]:
 def _compared(
     study: DelayStudy, entrant: Entrant, law: DelayLaw, episodes: Sequence[PlayedEpisode]
 ) -> ProcessCell:
-    def simulate(under: DelayLaw) -> Sequence[EpisodeResult]:
-        trial = DelayTrial(study.make_world, entrant.policy, entrant.method, under, entrant.offered)
+    def simulate(under: DelayLaw, waits: Mapping[int, int]) -> Sequence[EpisodeResult]:
+        trial = DelayTrial(study.make_world, entrant.policy, entrant.method, under, entrant.offered, waits)
         return run_trials(trial, study.seeds, robots=study.robots)
 
     return compare(entrant.name, law, episodes, simulate, step_ms=1000 / entrant.offered.rate_hz)

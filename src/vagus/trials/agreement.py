@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +18,9 @@ __all__ = ["MOST_LATE_TICKS", "Agreement", "ProcessCell", "compare", "counted", 
 MOST_LATE_TICKS = 2
 """Missing ticks with which an episode still counts, about 1 %: the world stood still meanwhile."""
 
-Simulate = Callable[[DelayLaw], Sequence[EpisodeResult]]
-"""Returns the result of each seed under a law, in simulated time."""
+Simulate = Callable[[DelayLaw, Mapping[int, int]], Sequence[EpisodeResult]]
+"""Returns the result of each seed under a law, in simulated time; by seed, the steps before its first request
+are given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,9 @@ def compare(
         law: constant or mixed; the real delays were meant to end in the middle of the steps in which its
             delays end.
         episodes: real ones, in the order of their seeds; those that do not count are left out.
-        simulate: simulates the seeds of `episodes`, in any order.
+        simulate: simulates the seeds of `episodes`, in any order. The first request comes when the real one
+            came: if the time between two requests divides that between two chances, all of an episode hangs
+            on it.
         step_ms: length of a step.
 
     Raises:
@@ -92,6 +95,7 @@ def compare(
             fix="run fewer robots at once, or on a machine with less to do",
         )
     real = [one.result for one in good]
+    waits = {one.result.seed: one.wait for one in episodes}
     delays = tuple(delay for one in good for delay in one.delays_ms)
     trace = DelayLaw(trace_ms=delays, name="measured")
     meant = [law.usual_ms, law.rare_ms] if law.rare_share else [law.usual_ms]
@@ -103,8 +107,8 @@ def compare(
         left_out=len(episodes) - len(good),
         delay_ms=float(np.median(delays)),
         as_wanted=float(np.mean(is_meant)),
-        simulated=_agreement(method, law, real, simulate),
-        traced=_agreement(method, trace, real, simulate),
+        simulated=_agreement(method, law, real, simulate(law, waits)),
+        traced=_agreement(method, trace, real, simulate(trace, waits)),
     )
 
 
@@ -113,8 +117,10 @@ def steps_of(delay_ms: float, step_ms: float) -> int:
     return max(int(np.ceil(delay_ms / step_ms)), 1)
 
 
-def _agreement(method: str, law: DelayLaw, real: Sequence[EpisodeResult], simulate: Simulate) -> Agreement:
-    by_seed = {one.seed: one for one in simulate(law)}
+def _agreement(
+    method: str, law: DelayLaw, real: Sequence[EpisodeResult], simulated: Sequence[EpisodeResult]
+) -> Agreement:
+    by_seed = {one.seed: one for one in simulated}
     others = [by_seed[one.seed] for one in real]
     gap = difference(real, others)
     return Agreement(cell_of(method, law.name, others), gap, abs(gap.mean) <= gap.half_width)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vagus.clock import NS_PER_MS
+from vagus.clock import NS_PER_MS, NS_PER_S
 from vagus.recording.session import RecordedChunk, RecordedSession
-from vagus.trials.trial_robot import EpisodeResult, acceleration
+from vagus.trials.trial_robot import EpisodeResult, acceleration, phase_of
 from vagus.trials.world_robot import WorldReport
 from vagus.types import MotionState
 
@@ -26,11 +26,14 @@ class PlayedEpisode:
         result: what it came to; requests are those that were answered.
         late_ticks: ticks that were missing, because one came too late.
         delays_ms: of its chunks, as `chunk_delays_ms` has them.
+        wait: steps of the episode before its first request: those of a trial, and as long as the server takes
+            to acknowledge the reset.
     """
 
     result: EpisodeResult
     late_ticks: int
     delays_ms: tuple[float, ...]
+    wait: int
 
 
 def chunk_delays_ms(chunks: Sequence[RecordedChunk], tick_rate_hz: float | None) -> list[float]:
@@ -70,7 +73,11 @@ def _played(session: RecordedSession, report: WorldReport, number: int) -> Playe
         requests=len(chunks),
         underestimated=sum(map(_is_underestimated, chunks)),
     )
-    return PlayedEpisode(result, report.late_ticks[number], tuple(chunk_delays_ms(chunks, rate_hz)))
+    begun_ns = int(steps.t_ns[rows[0]]) if len(rows) else 0
+    asked_ns = min((chunk.captured_ns for chunk in chunks), default=begun_ns)
+    waited = round(max(asked_ns - begun_ns, 0) * (rate_hz or 0.0) / NS_PER_S)
+    delays = tuple(chunk_delays_ms(chunks, rate_hz))
+    return PlayedEpisode(result, report.late_ticks[number], delays, phase_of(result.seed) + waited)
 
 
 def _is_underestimated(chunk: RecordedChunk) -> bool:

@@ -116,15 +116,20 @@ class TrialRobot:
         self._seed = 0
         self._is_begun = False
 
-    def begin_episode(self, seed: int) -> None:
-        """Begin the episode of a seed."""
+    def begin_episode(self, seed: int, *, wait: int | None = None) -> None:
+        """Begin the episode of a seed.
+
+        Args:
+            seed: of the world, and of the delays.
+            wait: steps by which the first request is put off; None: `phase_of` the seed.
+        """
         self._world.reset(seed)
         if self._is_begun:
             self._engine.reset(was_moved=True)
             self.link.begin_episode()
         self._is_begun = True
         self._draws = DelayDraws(self._law, seed)
-        self._idle = phase_of(seed)
+        self._idle = phase_of(seed) if wait is None else wait
         self._episode_ns = self._now_ns
         self._commands.clear()
         self._starved = self._played = self._requests = self._steps = 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Generic, TypeAlias, TypeVar
 
 from vagus.edge.client.codec import request_seed
@@ -34,6 +34,7 @@ class DelayTrial(Generic[SessionT]):
         method: how chunks are played.
         law: how long they take.
         offered: the policy as robots see it, with the operator's settings; None: as it says itself.
+        waits: seed → steps by which the first request of its episode is put off; of others it is drawn.
     """
 
     make_world: Callable[[], World]
@@ -41,6 +42,7 @@ class DelayTrial(Generic[SessionT]):
     method: PlayMethod
     law: DelayLaw
     offered: PolicySpec | None = None
+    waits: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def spec(self) -> PolicySpec:
@@ -99,6 +101,7 @@ class _Lane(Generic[SessionT]):
         self._robot = TrialRobot(world, trial.spec, trial.method, trial.law)
         self._on_episode = on_episode
         self._policy = trial.policy
+        self._waits = trial.waits
         self._seeds = list(seeds)
         self._session = trial.policy.open_session()
         self._requests = 0
@@ -121,7 +124,7 @@ class _Lane(Generic[SessionT]):
         self.is_busy = bool(self._seeds)
         if self.is_busy:
             self._policy.begin_episode(self._session)
-            self._robot.begin_episode(self._seeds[0])
+            self._robot.begin_episode(self._seeds[0], wait=self._waits.get(self._seeds[0]))
             self._requests = 0
 
     def _row(self, made: TrialRequest) -> Row[SessionT]:
