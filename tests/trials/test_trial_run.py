@@ -11,13 +11,16 @@ import pytest
 from vagus.demo.gates import GatesPolicy
 from vagus.demo.gates_options import GatesOptions
 from vagus.demo.gates_trial import GatesTrial
+from vagus.demo.gates_world import DT_S, TOP_SPEED_M_S
+from vagus.edge.config import DelayEstimate
 from vagus.errors import PolicyError
+from vagus.features import Limits
 from vagus.policies.policy import Policy, Row
 from vagus.trials.delay_law import DelayLaw, read_law
 from vagus.trials.play_method import METHODS, PlayMethod
 from vagus.trials.trial_robot import EpisodeResult, phase_of
 from vagus.trials.trial_run import DelayTrial, run_trials
-from vagus.types import ActionChunk
+from vagus.types import ActionArray, ActionChunk
 
 
 def law(text: str) -> DelayLaw:
@@ -115,6 +118,36 @@ def test_a_delay_is_underestimated_where_the_told_one_was_shorter() -> None:
 
     assert late("200") == 0
     assert 0.01 < late("mixed:100:400:0.2") < 0.5
+
+
+@pytest.mark.parametrize("estimate", [DelayEstimate.MAX, DelayEstimate.MEDIAN])
+def test_a_reply_earlier_or_later_than_told_lets_no_robot_jump(estimate: DelayEstimate) -> None:
+    """Half of the replies take six steps more than the others."""
+    limits = Limits(-TOP_SPEED_M_S, TOP_SPEED_M_S, acceleration=8.0)
+    steps: list[float] = []
+
+    class Careful(GatesTrial):
+        def __init__(self) -> None:
+            super().__init__()
+            self.spec = replace(self.spec, actions=(replace(self.spec.actions[0], limits=limits),))
+            self._last = 0.0
+
+        def reset(self, seed: int) -> None:
+            super().reset(seed)
+            self._last = 0.0
+
+        def advance(self, action: ActionArray | None) -> None:
+            now = 0.0 if action is None else float(action[0])
+            steps.append(abs(now - self._last))
+            self._last = now
+            super().advance(action)
+
+    edge = replace(METHODS["rtc_hard"].edge, execute_horizon=1, delay_estimate=estimate)
+    method = replace(METHODS["rtc_hard"], edge=edge)
+    trial = DelayTrial(Careful, GatesPolicy(rtc_schedule="zeros"), method, law("mixed:100:400:0.5"))
+    results = run_trials(trial, range(4))
+    assert sum(one.underestimated for one in results) > 0
+    assert 0.9 < max(steps) / (8.0 * DT_S) <= 1 + 1e-6
 
 
 def test_a_prefix_keeps_more_walls_than_a_switch_and_averages_keep_fewest() -> None:
