@@ -21,7 +21,8 @@ from vagus.policies.policy import Row, ServingMode
 from vagus.policies.registry import load_policy
 from vagus.types import ActionChunk, Observation, Prefix
 
-POLICY = GatesPolicy()
+POLICY = GatesPolicy(rtc_schedule="exp")
+CARRIED = GatesPolicy()
 GIVEN = GatesPolicy(options=GatesOptions(continuation="given"))
 HARD = GatesPolicy(rtc_schedule="zeros")
 STATE = np.array([0.05, 0.2, 0.6, 0.62, -0.58], np.float32)
@@ -41,7 +42,8 @@ def chunk_of(policy: GatesPolicy, *rows: Row[None]) -> ActionChunk:
 
 def plan_to(side: float, length: int = HORIZON) -> Prefix:
     actions = np.full((length, 1), 0.4 * side, np.float32)
-    return Prefix(actions, actions * np.float32(TOP_SPEED_M_S))
+    noise = np.random.default_rng(length).standard_normal((length, 1)).astype(np.float32)
+    return Prefix(np.hstack([actions, noise]), actions * np.float32(TOP_SPEED_M_S))
 
 
 def small_net(dtype: type) -> GatesNet:
@@ -63,7 +65,7 @@ def small_net(dtype: type) -> GatesNet:
 
 def test_it_is_there_by_name_and_says_what_it_is() -> None:
     policy = load_policy("gates", options={"continuation": "given"})
-    assert (policy.spec.policy_type, policy.spec.horizon, policy.spec.model_dim) == ("gates", 16, 1)
+    assert (policy.spec.policy_type, policy.spec.horizon, policy.spec.model_dim) == ("gates", 16, 2)
     assert policy.spec.rate_hz == pytest.approx(20)
     assert policy.spec.rtc is not None
     assert policy.serving_mode is ServingMode.SHARED
@@ -109,7 +111,7 @@ def test_given_actions_come_back_unchanged_and_the_network_sees_no_noise_there()
     assert np.array_equal(one, two)
 
 
-@pytest.mark.parametrize("policy", [POLICY, HARD, GIVEN])
+@pytest.mark.parametrize("policy", [POLICY, HARD, GIVEN, CARRIED])
 def test_a_row_is_the_same_alone_and_in_a_batch_of_every_kind(policy: GatesPolicy) -> None:
     rows = [
         row(1),
@@ -123,7 +125,7 @@ def test_a_row_is_the_same_alone_and_in_a_batch_of_every_kind(policy: GatesPolic
         np.testing.assert_allclose(chunk_of(policy, one).model, both.model, atol=1e-5)
 
 
-@pytest.mark.parametrize("policy", [POLICY, HARD, GIVEN])
+@pytest.mark.parametrize("policy", [POLICY, HARD, GIVEN, CARRIED])
 def test_a_chunk_continues_the_plan_that_is_under_way(policy: GatesPolicy) -> None:
     """Without a plan a new chunk goes to the other gap as often as not; with one, to the plan's."""
     plans = [chunk_of(policy, row(seed)) for seed in range(60)]
@@ -139,7 +141,7 @@ def test_a_chunk_continues_the_plan_that_is_under_way(policy: GatesPolicy) -> No
     ]
     assert agreement(plans, free) < 0.7
     assert agreement(plans, bound) > 0.85
-    assert deviation(plans, bound) < (1e-6 if policy is GIVEN else 0.5 * deviation(plans, free))
+    assert deviation(plans, bound) < (1e-6 if policy in (GIVEN, CARRIED) else 0.5 * deviation(plans, free))
 
 
 def agreement(plans: list[ActionChunk], chunks: list[ActionChunk]) -> float:
@@ -151,14 +153,44 @@ def agreement(plans: list[ActionChunk], chunks: list[ActionChunk]) -> float:
 def deviation(plans: list[ActionChunk], chunks: list[ActionChunk]) -> float:
     """Return how far the first six actions are from the plan's, in the mean."""
     pairs = zip(plans, chunks, strict=True)
-    return float(np.mean([np.abs(plan.model[:6] - chunk.model[:6]).mean() for plan, chunk in pairs]))
+    return float(np.mean([np.abs(plan.robot[:6] - chunk.robot[:6]).mean() for plan, chunk in pairs]))
 
 
 def test_the_schedule_of_zeros_is_a_hard_prefix() -> None:
     weights = prefix_weights(HORIZON, length=16, delay=4, end=12, schedule="zeros")
     assert weights.tolist() == [1.0] * 4 + [0.0] * 12
     soft, hard = (chunk_of(policy, row(3, prefix=plan_to(1.0), delay=4, end=12)) for policy in (POLICY, HARD))
-    assert not np.array_equal(soft.model, hard.model)
+    assert not np.array_equal(soft.robot, hard.robot)
+
+
+def test_chunks_are_guided_where_a_schedule_is_set_and_carry_on_where_nothing_is() -> None:
+    assert [GatesOptions().way(schedule) for schedule in ("", "exp", "zeros")] == [
+        "carried",
+        "guided",
+        "guided",
+    ]
+    assert GatesOptions("given").way("zeros") == "given"
+    schedules = [policy.spec.rtc.schedule for policy in (CARRIED, POLICY, HARD, GIVEN) if policy.spec.rtc]
+    assert schedules == ["zeros", "exp", "zeros", "zeros"]
+
+
+def test_what_was_planned_before_keeps_its_noise_and_so_its_way() -> None:
+    """Each chunk is made of its noise; the next one takes it over for the steps that both have."""
+    plans = [chunk_of(CARRIED, row(seed)) for seed in range(60)]
+    kept, new = (
+        [
+            chunk_of(policy, row(seed + 1000, prefix=Prefix(plan.model[2:], plan.robot[2:]), delay=2))
+            for seed, plan in enumerate(plans)
+        ]
+        for policy in (CARRIED, GIVEN)
+    )
+    later = [ActionChunk(2, plan.model[2:], plan.robot[2:]) for plan in plans]
+    assert agreement(later, kept) > 0.9
+    assert agreement(later, kept) > agreement(later, new) + 0.1
+    for plan, carried, fresh in zip(plans, kept, new, strict=True):
+        assert np.array_equal(carried.model[:14, 1], plan.model[2:, 1])
+        assert np.array_equal(carried.model[14:, 1], fresh.model[14:, 1])
+        assert not np.array_equal(fresh.model[:14, 1], plan.model[2:, 1])
 
 
 @pytest.mark.parametrize("at", range(len(GATES_STATE)))
@@ -189,9 +221,11 @@ def test_every_setting_that_changes_an_output_is_in_the_hash() -> None:
         POLICY.model_hash,
         GIVEN.model_hash,
         HARD.model_hash,
+        CARRIED.model_hash,
         GatesPolicy(rtc_max_guidance=1).model_hash,
+        GatesPolicy(rtc_schedule="exp", rtc_max_guidance=1).model_hash,
     }
-    assert len(hashes) == 4
+    assert len(hashes) == 6
 
 
 def test_unknown_settings_are_refused() -> None:

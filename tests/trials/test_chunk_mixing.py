@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vagus.trials.chunk_mixing import ChunkMixer, NoMixing, TemporalEnsemble, Truncated, WeightedAverage
+from vagus.trials.chunk_mixing import ChunkMixer, NoMixing, TemporalEnsemble, WeightedAverage
 from vagus.types import ActionChunk
 
 
@@ -22,10 +22,6 @@ def mixed(mixer: ChunkMixer, made: ActionChunk, next_step: int) -> list[float]:
 
 def test_no_mixing_changes_nothing() -> None:
     assert mixed(NoMixing(), chunk(3, 2.0), 5) == [2.0] * 6
-
-
-def test_a_truncated_chunk_has_its_first_actions() -> None:
-    assert mixed(Truncated(4), chunk(3, 2.0), 5) == [2.0] * 4
 
 
 def test_an_average_weighs_old_and_new_where_both_are_still_to_come() -> None:

@@ -44,7 +44,7 @@ def test_each_method_has_the_policy_with_its_settings_loaded_once_each(stack: Ex
     assert by_name["naive"].policy is by_name["sync"].policy is entry.plain.policy
     assert by_name["rtc_soft"].policy is not by_name["rtc_hard"].policy
     schedules = {name: one.offered.rtc.schedule for name, one in by_name.items() if one.offered.rtc}
-    assert schedules == {"naive": "exp", "sync": "exp", "rtc_soft": "exp", "rtc_hard": "zeros"}
+    assert schedules == {"naive": "zeros", "sync": "zeros", "rtc_soft": "exp", "rtc_hard": "zeros"}
     assert not entry.notes
 
 

@@ -52,7 +52,9 @@ def test_each_cell_is_what_its_trials_alone_come_to() -> None:
 
 def test_what_the_robots_are_offered_is_what_counts() -> None:
     policy = GatesPolicy(rtc_schedule="zeros")
-    without = replace(entrant("rtc_hard", policy), offered=Idle().spec)
+    without = replace(
+        entrant("rtc_hard", policy), offered=replace(Idle().spec, model_dim=policy.spec.model_dim)
+    )
     with_rtc, plain = (
         list(study_cells(study(one, delays=("200",), baseline="rtc_hard"), lambda _: None))
         for one in (entrant("rtc_hard", policy), without)

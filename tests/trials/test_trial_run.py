@@ -91,6 +91,15 @@ def test_a_robot_that_waits_for_its_chunks_starves_as_long_as_they_take() -> Non
     assert np.mean([one.starved for one in run("naive", "200")]) == 0
 
 
+def test_a_robot_that_waits_stands_after_each_eight_actions_just_as_long_as_the_answer_takes() -> None:
+    """180 steps, up to six of them before the first request; then 4 steps of waiting and 8 actions."""
+    for one in run("sync", "200", count=7):
+        assert one.requests in (15, 16)
+        assert one.starved == pytest.approx(4 / 12, abs=0.03)
+    assert all(not METHODS[name].is_offered for name in ("sync", "average", "ensemble"))
+    assert all(METHODS[name].is_offered for name in ("naive", "rtc_soft", "rtc_hard", "vagus"))
+
+
 def test_a_world_that_does_not_end_an_episode_in_its_time_is_ended() -> None:
     class Endless(GatesTrial):
         max_steps = 40

@@ -25,7 +25,6 @@ from vagus.import_path import Option
 from vagus.recording.reader import read
 from vagus.server.config import ServeConfig
 from vagus.trials.agreement import ProcessCell, compare
-from vagus.trials.chunk_mixing import NoMixing
 from vagus.trials.delay_law import DelayLaw
 from vagus.trials.named_robot import LANE, make_world_robot
 from vagus.trials.play_method import METHODS
@@ -82,7 +81,7 @@ def methods_over_processes(names: Sequence[str]) -> tuple[str, ...]:
     Raises:
         ConfigError: one that they cannot.
     """
-    there = tuple(name for name, method in METHODS.items() if method.mixing is NoMixing)
+    there = tuple(name for name, method in METHODS.items() if method.is_offered)
     for name in names:
         if name in METHODS and name not in there:
             wanted = f"with --processes, some of {', '.join(there)}, which robots can play"

@@ -33,6 +33,8 @@ WANTED = "a file that scripts/train_gates.py has written"
 UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile)
 """What numpy raises on bytes that are no file of arrays, or not of these."""
 FLOW_STEPS = 5
+MODEL_DIM = 2
+"""An action and the noise it came from: both come back with the plan, and nothing is kept per robot."""
 PREFIX_HORIZON = 12
 """Horizon less four: the paper's H − s where a new chunk is asked for after four steps."""
 MAX_GUIDANCE = 5.0
@@ -60,7 +62,8 @@ class GatesPolicy:
 
     Args:
         options: settings of this policy alone.
-        rtc_schedule: how guidance falls off: exp, linear, ones, zeros (which is a hard prefix).
+        rtc_schedule: how guidance falls off: exp, linear, ones, zeros (which is a hard prefix); "": exp if
+            chunks are guided, otherwise nothing guides them behind the steps that are given.
         rtc_max_guidance: bound of the guidance weight.
         weights: bytes of another training's weights; None: those that `options` names.
     """
@@ -72,15 +75,15 @@ class GatesPolicy:
         self,
         *,
         options: GatesOptions | None = None,
-        rtc_schedule: str = "exp",
+        rtc_schedule: str = "",
         rtc_max_guidance: float = MAX_GUIDANCE,
         weights: bytes | None = None,
     ) -> None:
-        if rtc_schedule not in SCHEDULES:
+        if rtc_schedule and rtc_schedule not in SCHEDULES:
             raise ConfigError("rtc_schedule", wanted=f"one of {', '.join(SCHEDULES)}", got=rtc_schedule)
         options = options or GatesOptions()
-        self._is_given = options.continuation == "given"
-        self._schedule = rtc_schedule
+        self._way = options.way(rtc_schedule)
+        self._schedule = rtc_schedule or ("exp" if self._way == "guided" else "zeros")
         self._max_guidance = rtc_max_guidance
         content = weights or _content(options.weights)
         self._net = _load(content)
@@ -91,9 +94,9 @@ class GatesPolicy:
             state=GATES_STATE,
             cameras=(),
             horizon=HORIZON,
-            model_dim=1,
+            model_dim=MODEL_DIM,
             rate_hz=1 / DT_S,
-            rtc=RtcSpec(PREFIX_HORIZON, rtc_schedule, rtc_max_guidance),
+            rtc=RtcSpec(PREFIX_HORIZON, self._schedule, rtc_max_guidance),
             default_instruction="pass the gates",
         )
 
@@ -114,9 +117,7 @@ class GatesPolicy:
         """Nothing to free."""
 
     def _infer_rows(self, rows: Sequence[Row[None]]) -> list[ActionChunk]:
-        noise = np.stack(
-            [np.random.default_rng(row.seed).standard_normal(HORIZON, dtype=np.float32) for row in rows]
-        )
+        noise = np.stack([self._noise(row) for row in rows])
         states = np.stack([row.observation.state for row in rows]).astype(np.float64)
         actions = self._net.sample(
             noise,
@@ -125,7 +126,15 @@ class GatesPolicy:
             steps=FLOW_STEPS,
             max_guidance=self._max_guidance,
         )
-        return [_chunk(row, own[:, None]) for row, own in zip(rows, actions, strict=True)]
+        return [_chunk(row, *own) for row, *own in zip(rows, actions, noise, strict=True)]
+
+    def _noise(self, row: Row[None]) -> Floats32:
+        """Return the noise that the flow begins with, (HORIZON,)."""
+        noise = np.random.default_rng(row.seed).standard_normal(HORIZON, dtype=np.float32)
+        if row.prefix is not None and self._way == "carried":
+            planned = row.prefix.model[:HORIZON, 1]
+            noise[: len(planned)] = planned
+        return noise
 
     def _continuation(self, row: Row[None]) -> Continuation | None:
         if row.prefix is None:
@@ -141,20 +150,21 @@ class GatesPolicy:
             end=min(row.prefix_horizon, HORIZON),
             schedule=self._schedule,
         )
-        return Continuation(plan, weights, delay if self._is_given else 0)
+        return Continuation(plan, weights, 0 if self._way == "guided" else delay)
 
     def _hash(self, weights: bytes) -> str:
         """Return a digest of weights, code and settings: everything that changes an output."""
         digest = hashlib.sha256(weights)
         for name in CODE:
             digest.update(resources.files("vagus.demo").joinpath(name).read_bytes())
-        settings = (self._schedule, self._max_guidance, self._is_given, FLOW_STEPS, PREFIX_HORIZON)
+        settings = (self._schedule, self._max_guidance, self._way, FLOW_STEPS, PREFIX_HORIZON)
         digest.update(repr(settings).encode())
         return digest.hexdigest()
 
 
-def _chunk(row: Row[None], actions: Floats32) -> ActionChunk:
-    return ActionChunk(row.step, model=actions, robot=(actions * np.float32(TOP_SPEED_M_S)))
+def _chunk(row: Row[None], actions: Floats32, noise: Floats32) -> ActionChunk:
+    robot = actions[:, None] * np.float32(TOP_SPEED_M_S)
+    return ActionChunk(row.step, model=np.stack([actions, noise], axis=1), robot=robot)
 
 
 def _fault(row: Row[None]) -> PolicyError | None:

@@ -8,21 +8,26 @@ from vagus.errors import ConfigError
 
 __all__ = ["CONTINUATIONS", "GatesOptions"]
 
-CONTINUATIONS = ("guided", "given")
+CONTINUATIONS = ("guided", "given", "carried")
 
 
 @dataclass(frozen=True, slots=True)
 class GatesOptions:
     """Settings in `options` for the policy `gates`."""
 
-    continuation: str = "guided"
-    """How a chunk continues the steps of the plan that will be executed anyway: guided (the flow is pulled to
-    them) or given (they are an input of the network, which was trained so)."""
+    continuation: str = ""
+    """How a chunk continues the plan: guided (the flow is pulled to the steps that will be executed anyway),
+    given (they are an input of the network, which was trained so) or carried (given, and steps that were
+    planned before keep their noise); empty: carried, or guided where rtc_schedule is set."""
     weights: str = ""
     """File with the weights of another training, by scripts/train_gates.py; empty: those of the package."""
 
     def __post_init__(self) -> None:
-        if self.continuation not in CONTINUATIONS:
+        if self.continuation and self.continuation not in CONTINUATIONS:
             raise ConfigError(
                 "continuation", wanted=f"one of {', '.join(CONTINUATIONS)}", got=repr(self.continuation)
             )
+
+    def way(self, rtc_schedule: str) -> str:
+        """Return how chunks continue the plan, with this schedule; "": none is set."""
+        return self.continuation or ("guided" if rtc_schedule else "carried")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vagus.types import ActionChunk, FloatArray
 
-__all__ = ["ChunkMixer", "Mixing", "NoMixing", "TemporalEnsemble", "Truncated", "WeightedAverage"]
+__all__ = ["ChunkMixer", "Mixing", "NoMixing", "TemporalEnsemble", "WeightedAverage"]
 
 
 class ChunkMixer(Protocol):
@@ -37,24 +37,6 @@ class NoMixing:
     def mix(self, chunk: ActionChunk, next_step: int) -> ActionChunk:  # noqa: ARG002 - as the protocol says
         """Return the chunk."""
         return chunk
-
-    def begin_episode(self) -> None:
-        """Nothing to forget."""
-
-
-class Truncated:
-    """Plays the first actions of each chunk only.
-
-    Args:
-        length: number of actions that are played.
-    """
-
-    def __init__(self, length: int) -> None:
-        self._length = length
-
-    def mix(self, chunk: ActionChunk, next_step: int) -> ActionChunk:  # noqa: ARG002 - as the protocol says
-        """Return the first actions of the chunk."""
-        return ActionChunk(chunk.step, chunk.model[: self._length], chunk.robot[: self._length])
 
     def begin_episode(self) -> None:
         """Nothing to forget."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from vagus.edge.config import EdgeConfig
-from vagus.trials.chunk_mixing import Mixing, NoMixing, TemporalEnsemble, Truncated, WeightedAverage
+from vagus.edge.config import AUTO, EdgeConfig
+from vagus.trials.chunk_mixing import Mixing, NoMixing, TemporalEnsemble, WeightedAverage
 
 __all__ = ["METHODS", "PlayMethod", "play_methods"]
 
@@ -14,8 +14,6 @@ SYNC_SHARE = 1 / 2
 """Share of a chunk that is executed before the robot waits for the next one."""
 NEW_WEIGHT = 0.7
 """Weight of the new chunk where LeRobot's asynchronous client averages."""
-SHARE_BETWEEN = 1 / 4
-"""Share of a chunk that is executed at least before the next one is asked for."""
 USUAL_HORIZON = 16
 LEAST_BUFFER_S = 0.05
 
@@ -30,6 +28,7 @@ class PlayMethod:
         policy: settings of the policy's real-time chunking (`rtc_schedule`, `rtc_max_guidance`).
         options: further settings of the policy.
         mixing: makes what changes each chunk as it arrives.
+        waits: the robot stands until each answer is there.
     """
 
     name: str
@@ -37,38 +36,36 @@ class PlayMethod:
     policy: Mapping[str, str | float] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)
     mixing: Mixing = NoMixing
+    waits: bool = False
 
     @property
     def uses_rtc(self) -> bool:
         """Whether chunks continue the running plan."""
         return self.edge.rtc
 
+    @property
+    def is_offered(self) -> bool:
+        """Whether robots of vagus can play like this; the others are there to compare with."""
+        return self.mixing is NoMixing and not self.waits
+
 
 def play_methods(horizon: int) -> Mapping[str, PlayMethod]:
     """Return name → method for a policy with chunks of so many actions.
 
-    The robot executes half of a chunk and waits (sync), switches (naive), averages, or continues its plan;
-    but for sync it asks after a quarter of a chunk.
+    The robot executes half of a chunk and waits (sync), switches (naive), averages, or continues its plan; but
+    for sync it asks by the rule `auto`. Of `vagus` nothing else is set, neither at the robot nor at the policy.
     """
-    played = max(round(SYNC_SHARE * horizon), 1)
-    plain = EdgeConfig(
-        buffer_time_s=LEAST_BUFFER_S,
-        execute_horizon=max(round(SHARE_BETWEEN * horizon), 1),
-        max_action_age_s=60.0,
-        rtc=False,
-    )
+    plain = EdgeConfig(buffer_time_s=LEAST_BUFFER_S, execute_horizon=AUTO, max_action_age_s=60.0, rtc=False)
     rtc = replace(plain, rtc=True)
+    played = max(round(SYNC_SHARE * horizon), 1)
     methods = (
-        PlayMethod(
-            "sync",
-            replace(plain, execute_horizon=None, buffer_time_s=1e-9),
-            mixing=lambda: Truncated(played),
-        ),
+        PlayMethod("sync", replace(plain, execute_horizon=played), waits=True),
         PlayMethod("naive", plain),
         PlayMethod("average", plain, mixing=lambda: WeightedAverage(NEW_WEIGHT)),
         PlayMethod("ensemble", plain, mixing=TemporalEnsemble),
         PlayMethod("rtc_soft", rtc, policy={"rtc_schedule": "exp"}),
         PlayMethod("rtc_hard", rtc, policy={"rtc_schedule": "zeros"}),
+        PlayMethod("vagus", EdgeConfig(execute_horizon=AUTO)),
     )
     return {method.name: method for method in methods}
 

@@ -106,6 +106,8 @@ class TrialRobot:
         self.link = TrialLink(method.edge, as_played(policy, robot), method.mixing())
         self._now_ns = 0
         self._draws = DelayDraws(law, 0)
+        self._waits = method.waits
+        self._waiting = 0
         self._commands: list[ActionArray] = []
         self._idle = 0
         self._starved = 0
@@ -129,8 +131,7 @@ class TrialRobot:
             self.link.begin_episode()
         self._is_begun = True
         self._draws = DelayDraws(self._law, seed)
-        self._idle = phase_of(seed) if wait is None else wait
-        self._episode_ns = self._now_ns
+        self._idle, self._waiting = phase_of(seed) if wait is None else wait, 0
         self._commands.clear()
         self._starved = self._played = self._requests = self._steps = 0
         self._late_before = self._engine.counters["delay_underestimated"]
@@ -143,9 +144,13 @@ class TrialRobot:
 
     def advance(self) -> TrialRequest | None:
         """Let one step pass; return the request that became due in it."""
+        self._steps += 1
+        if self._waiting:
+            self._waiting -= 1
+            self._stand()
+            return None
         now_ns = self._now_ns
         self._now_ns += self._step_ns
-        self._steps += 1
         if self._idle:
             self._idle -= 1
             self._world.advance(None)
@@ -155,18 +160,31 @@ class TrialRobot:
         tick = self._controller.advance(now_ns, Reading(state, state, is_trusted=True))
         request = None if tick.draft is None else self.link.offer(tick.draft, now_ns)
         made = None if request is None else self._request(request, now_ns)
-        self._note(tick.action)
-        self._world.advance(tick.action)
+        if self._waiting:
+            self._waiting -= 1
+            self._stand()
+        else:
+            self._note(tick.action)
+            self._world.advance(tick.action)
         return made
 
+    def _stand(self) -> None:
+        """Let a step pass in which nothing is commanded, because an answer is waited for."""
+        self._starved += self._played > 0
+        self._world.advance(None)
+
     def _request(self, request: Request, now_ns: int) -> TrialRequest:
+        """Return a request; where its answer is waited for, time stands still for the robot's own clock."""
         self._requests += 1
         draft = request.draft
         is_seen = bool(self._mapping.cameras)  # drawing may cost more than a step
         images = self._mapping.images_to_policy(self._world.images()) if is_seen else {}
         seen = Observation(draft.state, images, self._instruction, draft.captured_ns)
-        arrival_ns = self._draws.arrival_ns(now_ns - self._episode_ns) + self._episode_ns
-        return TrialRequest(self, request, seen, arrival_ns)
+        since_begin_ns = (self._steps - 1) * self._step_ns
+        delay_ns = self._draws.arrival_ns(since_begin_ns) - since_begin_ns
+        if self._waits:
+            self._waiting, delay_ns = -(-delay_ns // self._step_ns), 1
+        return TrialRequest(self, request, seen, now_ns + delay_ns)
 
     def _note(self, action: ActionArray | None) -> None:
         is_playing = self._engine.motion is MotionState.PLAYING

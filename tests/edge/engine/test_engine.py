@@ -106,6 +106,17 @@ def test_a_long_chunk_is_followed_up_before_its_age_bound() -> None:
     assert drive.engine.step < 80
 
 
+def test_an_automatic_robot_asks_for_the_next_chunk_when_a_part_of_it_is_old() -> None:
+    """Of 40 actions an eighth are 5 steps, a quarter 10; the last request was a tick before step 0."""
+    for uses_rtc, step in ((True, 4), (False, 9)):
+        drive = Drive(EdgeConfig(execute_horizon="auto"), uses_rtc=uses_rtc)
+        drive.begin(length=40)
+        drive.ask()
+        while (draft := drive.engine.take_draft()) is None:
+            drive.tick()
+        assert draft.step == step
+
+
 def test_the_next_chunk_is_asked_for_after_the_execute_horizon() -> None:
     drive = Drive(EdgeConfig(execute_horizon=4))
     drive.begin(length=50)

@@ -107,7 +107,7 @@ def is_due(
 
 
 def test_a_plan_is_short_by_buffer_time_or_by_what_was_executed() -> None:
-    by_time = rule(EdgeConfig())
+    by_time = rule(EdgeConfig(execute_horizon=None))
     assert is_due(by_time)
     assert is_due(by_time, left_ms=500)
     assert not is_due(by_time, left_ms=501, executed=10**6)
@@ -140,7 +140,9 @@ def test_the_agreed_horizon_is_executed_before_the_next_request() -> None:
 
 def test_the_agreed_horizon_alone_makes_no_request_due() -> None:
     link = replace(view(1), least_executed=3)
-    assert not is_due(rule(EdgeConfig(buffer_time_s=0.2)), link, executed=4, left_ms=201)
+    assert not is_due(
+        rule(EdgeConfig(buffer_time_s=0.2, execute_horizon=None)), link, executed=4, left_ms=201
+    )
 
 
 def test_no_agreed_horizon_lets_a_plan_run_dry() -> None:
