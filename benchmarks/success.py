@@ -59,7 +59,6 @@ ESTIMATED: Mapping[str, tuple[str, Mapping[str, str]]] = {
 ASKING_ALWAYS: Mapping[str, object] = {"execute_horizon": 1}
 """Where a robot asks rarely, under heavy tails it starves, and what the policy is told hardly matters."""
 REFILLS: Mapping[str, Mapping[str, object]] = {
-    "auto": {"execute_horizon": "auto"},
     "after 1 action": {"execute_horizon": 1},
     "after 2": {"execute_horizon": 2},
     "after 4": {"execute_horizon": 4},

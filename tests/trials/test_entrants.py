@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from vagus.demo.gates_trial import GatesTrial
@@ -17,7 +16,6 @@ from vagus.server.config import ServeConfig
 from vagus.specs import UNKNOWN_UNIT, RobotSpec
 from vagus.trials.entrants import StudyEntry, chosen_methods, enter
 from vagus.trials.play_method import METHODS
-from vagus.types import ActionChunk
 
 HERE = Path(__file__).parent
 IDLE = f"{HERE / 'idle_policy.py'}:Idle"
@@ -56,11 +54,9 @@ def test_the_methods_are_those_for_the_chunks_of_this_policy(stack: ExitStack, t
         "        self.spec = dataclasses.replace(self.spec, horizon=50)\n"
     )
     by_name = {one.name: one.method for one in entered(stack, policy=f"{path}:Long").entrants}
-    assert by_name["naive"].edge.execute_horizon == 12
-    chunk = ActionChunk(0, np.zeros((50, 1), np.float32), np.zeros((50, 1), np.float32))
-    assert len(by_name["sync"].mixing().mix(chunk, 0)) == 25
+    assert by_name["sync"].edge.execute_horizon == 25
     usual = {one.name: one.method for one in entered(stack).entrants}
-    assert usual["naive"].edge.execute_horizon == METHODS["naive"].edge.execute_horizon == 4
+    assert usual["sync"].edge.execute_horizon == METHODS["sync"].edge.execute_horizon == 8
 
 
 def test_the_operators_settings_hold_for_every_method(stack: ExitStack) -> None:

@@ -52,8 +52,8 @@ class PlayMethod:
 def play_methods(horizon: int) -> Mapping[str, PlayMethod]:
     """Return name → method for a policy with chunks of so many actions.
 
-    The robot executes half of a chunk and waits (sync), switches (naive), averages, or continues its plan; but
-    for sync it asks by the rule `auto`. Of `vagus` nothing else is set, neither at the robot nor at the policy.
+    The robot executes half of a chunk and waits (sync), switches (naive), averages, or continues its plan;
+    but for sync it asks by the rule `auto`. For `vagus` nothing else is set, at the robot or at the policy.
     """
     plain = EdgeConfig(buffer_time_s=LEAST_BUFFER_S, execute_horizon=AUTO, max_action_age_s=60.0, rtc=False)
     rtc = replace(plain, rtc=True)
