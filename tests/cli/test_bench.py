@@ -159,7 +159,7 @@ def test_what_ends_a_study_does_not_cost_what_is_complete(
 ) -> None:
     """Ctrl-C, or a policy that fails in the middle."""
     path = tmp_path / "study.json"
-    arguments = ["--options", "fails_after", "80", *QUICK, "--json", str(path)]
+    arguments = ["--options", "fails_after", "120", *QUICK, "--json", str(path)]
     assert bench("--policy", f"{IDLE}:{name}", *arguments) == code
     said = capsys.readouterr()
     assert "ended early: 2 of 4 rows are complete" in said.out
@@ -174,7 +174,7 @@ def test_a_study_that_ends_before_anything_is_complete_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "study.json"
-    stopped = ["--policy", f"{IDLE}:Stopped", "--options", "fails_after", "80"]
+    stopped = ["--policy", f"{IDLE}:Stopped", "--options", "fails_after", "3"]
     assert bench(*stopped, *QUICK, "--json", str(path)) == ExitCode.INTERRUPTED
     said = capsys.readouterr()
     assert not said.out
