@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 FUZZ_SECONDS ?= 300
 METAWORLD := examples/metaworld_act
+SIDES := examples/metaworld_sides
 EPISODES ?= 60
 # The newest release that pyproject.toml allows, or one of yours: make test-lerobot LEROBOT_VERSION=0.6.0
 LEROBOT_VERSION ?=
@@ -21,7 +22,7 @@ OPENPI_PYTHON ?= $(shell for python in $(PYTHON) python3.12 python3.11 python3.1
 # What failed last time; that nothing did is a failure, too.
 RETEST := --last-failed --last-failed-no-failures none
 
-.PHONY: install demo test retest test-long test-lerobot retest-lerobot environment-lerobot test-openpi retest-openpi environment-openpi metaworld lint unit docs test-pythons retest-pythons test-wheel bench bench-smoke fuzz mutate protos clean
+.PHONY: install demo test retest test-long test-lerobot retest-lerobot environment-lerobot test-openpi retest-openpi environment-openpi metaworld metaworld-sides lint unit docs test-pythons retest-pythons test-wheel bench bench-smoke fuzz mutate protos clean
 
 install: $(VENV)/.installed
 
@@ -121,6 +122,17 @@ $(METAWORLD)/outputs/policy/model.safetensors: $(LEROBOT_VENV)/.metaworld
 
 $(LEROBOT_VENV)/.metaworld: $(LEROBOT_VENV)/.installed
 	$(LEROBOT_VENV)/bin/python -m pip install --quiet --editable '.[lerobot,gym,plot]' --group metaworld
+	touch $@
+
+metaworld-sides: $(SIDES)/outputs/weights.npz  ## train a small flow policy, then see what delay costs it in each way of playing chunks
+	cd $(SIDES) && $(abspath $(BIN))/python simulate_sides.py outputs/weights.npz --episodes $(EPISODES)
+	cd $(SIDES) && $(abspath $(BIN))/python compare_sides.py outputs/weights.npz --episodes $(EPISODES)
+
+$(SIDES)/outputs/weights.npz: $(VENV)/.metaworld
+	cd $(SIDES) && $(abspath $(BIN))/python train_sides.py outputs/weights.npz
+
+$(VENV)/.metaworld: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --group metaworld
 	touch $@
 
 docs: $(DOCS_VENV)/.installed  ## build the documentation site in build/site; a warning is an error
