@@ -84,6 +84,13 @@ def test_the_table_says_per_row_whether_both_agree() -> None:
     assert "agree: 1 of 2 under the delay, 1 under the measured delays" in said
 
 
+def test_a_law_is_printed_as_it_was_typed() -> None:
+    screen = Console(file=io.StringIO(), width=200)
+    show_processes([replace(cell("naive", 0.5, agrees=True), law="mixed:100:300:0.1")], screen)
+    assert isinstance(screen.file, io.StringIO)
+    assert "mixed:100:300:0.1 " in screen.file.getvalue()
+
+
 def test_output_without_a_summary_is_no_summary() -> None:
     with pytest.raises(ProtocolError, match=r"no summary of a run .*\nrouter gone"):
         summary_in("router gone")

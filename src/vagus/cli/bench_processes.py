@@ -202,7 +202,7 @@ class _Rig:
         episodes = -(-len(wanted.study.seeds) // wanted.lanes)
         long_s = episodes * world.max_steps / world.spec.rate_hz
         world.close()
-        wanted.say(f"{self._law.name} ms: {len(robots)} robots run for {long_s:.0f} s")
+        wanted.say(f"delay {self._law.name}: {len(robots)} robots run for {long_s:.0f} s")
         end_s = time.monotonic() + SLOWEST * long_s + START_S
         while any(robot.exit_code is None for robot in robots):
             lost = [child for child in self._others if child.exit_code is not None]

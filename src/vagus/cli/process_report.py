@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from vagus.cli.bench_report import cell_text, gain_text
 from vagus.cli.console import say
@@ -33,7 +33,7 @@ def show_processes(cells: Sequence[ProcessCell], screen: Console) -> None:
         "as told",
     )
     for cell in cells:
-        table.add_row(*(escape(text) for text in _row(cell)))
+        table.add_row(*map(Text, _row(cell)))  # as they are: ":100:" is no picture
     screen.print(table)
     for line in _explained(cells):
         say(line, screen)
@@ -53,7 +53,7 @@ def _explained(cells: Sequence[ProcessCell]) -> tuple[str, ...]:
 
 def _row(cell: ProcessCell) -> tuple[str, ...]:
     return (
-        f"{quoted(cell.law)} ms",
+        quoted(cell.law) if ":" in cell.law else f"{cell.law} ms",
         cell.method,
         cell_text(cell.real.success),
         str(cell.real.episodes),
