@@ -71,6 +71,8 @@ def _lines(axis: Axes, report: StudyReport, cells: Cells, laws: Sequence[ShownLa
         high = [100 * (share.mean + share.half_width) for _, share in found]
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
         axis.fill_between(delays, low, high, color=colour, alpha=0.14, linewidth=0)
+        if len(found) == 1:  # a band has no width there
+            axis.vlines(delays, low, high, color=colour, linewidth=1.2)
         axis.plot(delays, means, color=colour, marker=marker, markersize=5, linewidth=1.8, label=method)
     axis.margins(x=0.03)
     axis.set_xlabel("delay from observation to chunk (ms), always the same")
