@@ -11,7 +11,7 @@ import pytest
 from rich.table import Table
 
 from vagus.cli import console as module
-from vagus.cli.console import as_typed, console, make_printable
+from vagus.cli.console import as_typed, console, make_printable, say
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
 
@@ -68,3 +68,8 @@ def test_no_console_is_no_traceback(redirect: str, tmp_path: Path) -> None:
 
 def test_the_width_of_a_pipe_is_beyond_any_name() -> None:
     assert module.PIPE_WIDTH >= 1000
+
+
+def test_a_line_has_no_picture_in_place_of_a_number(capsys: pytest.CaptureFixture[str]) -> None:
+    say("delay mixed:100:300:0.1")
+    assert capsys.readouterr().out == "delay mixed:100:300:0.1\n"

@@ -23,7 +23,7 @@ def console(*, stderr: bool = False) -> Console:
 
 def say(text: str, screen: Console | None = None) -> None:
     """Print a line without markup, colours or wrapping; by default on standard output."""
-    (screen or console()).print(text, highlight=False, soft_wrap=True, markup=False)
+    (screen or console()).print(text, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def as_typed(text: str) -> str:
