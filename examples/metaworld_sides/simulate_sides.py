@@ -28,7 +28,7 @@ WAYS: Mapping[str, tuple[PlayMethod, dict[str, str]]] = {
     "rtc_hard": (METHODS["rtc_hard"], {"continuation": "guided", "rtc_schedule": "zeros"}),
     "vagus": (PlayMethod("vagus", EdgeConfig(execute_horizon="auto")), {"continuation": "given"}),
 }
-"""Name → way of playing, and options of the policy; the same as in compare_sides.py."""
+"""Name → way of playing, and options of the policy. But for sync all ask by the rule `auto`."""
 
 
 def simulate(
