@@ -15,9 +15,8 @@ CONTINUED_PART = 8
 REPLACED_PART = 4
 """The same for a chunk that knows nothing of the plan: each change may lead elsewhere."""
 DEVICE_SHARE = 0.5
-"""Share of the device that all robots together use, as far as they ask sooner than they must. With 0.8 the
-fuller device made answers late: it carried 18 robots where it carries 27 that ask by their buffer; with half of
-it, it carries the 27."""
+"""Share of the device that all robots together use, as far as they ask sooner than they must. A device that
+carries 27 robots which ask by their buffer carries 27 with half of it, and 18 with 0.8."""
 MAX_SESSIONS = 100_000
 """Most sessions of a server that are believed."""
 

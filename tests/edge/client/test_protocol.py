@@ -686,11 +686,11 @@ def test_a_request_says_what_part_of_the_last_round_trips_was_not_the_servers() 
 def test_the_robots_part_of_the_device_is_known_from_the_newest_answers_of_the_session() -> None:
     talk = Talk()
     for inference_ms, batch_size, sessions, share_ms in (
-        (20, 1, 4, 100),
-        (40, 2, 4, 100),
-        (80, 1, 4, 100),
-        (80, 1, 4, 100),
-        (80, 1, 4, 400),
+        (20, 1, 4, 160),
+        (40, 2, 4, 160),
+        (80, 1, 4, 160),
+        (80, 1, 4, 160),
+        (80, 1, 4, 640),
     ):
         request = talk.send()
         payload = chunk_payload(
