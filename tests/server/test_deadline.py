@@ -217,6 +217,28 @@ def test_a_robot_that_used_less_than_others_is_served_before_it_runs_dry_beside_
     assert 51 not in chosen(greedy, *waiting, max_batch=3)
 
 
+@pytest.mark.parametrize("gain_s", [0.4, 20.0])
+def test_a_client_that_plays_its_chunk_makes_those_that_stand_still_no_less_urgent(gain_s: float) -> None:
+    """They would stand until they lose their patience, as often as one of them was served."""
+    standing = [replace(candidate(epoch, -150, ready_ms=-150), is_blocked=True) for epoch in range(3)]
+    moving = [candidate(epoch, 100) for epoch in range(10, 13)]
+    playing = candidate(50, gain_s * 1000, ready_ms=gain_s * 1000, gain_s=gain_s)
+    assert set(chosen(*standing, *moving, max_batch=3)) == {0, 1, 2}
+    soon = [replace(playing, is_blocked=True)]
+    assert set(chosen(*standing, *moving, max_batch=3, expected=soon)) == {0, 1, 2}
+
+
+@pytest.mark.parametrize(("rate_hz", "gain_s"), [(1e-3, 60.0), (1e9, 1e-8)])
+def test_a_client_that_only_waits_and_lies_about_its_rate_changes_nothing_for_others(
+    rate_hz: float, gain_s: float
+) -> None:
+    standing = [replace(candidate(epoch, -150, ready_ms=-150), is_blocked=True) for epoch in range(3)]
+    moving = [candidate(epoch, slack_ms) for epoch, slack_ms in ((10, 100), (11, 100), (12, -300))]
+    honest = replace(candidate(50, 0), is_blocked=True)
+    liar = replace(honest, rate_hz=rate_hz, gain_s=gain_s)
+    assert chosen(*standing, *moving, liar, max_batch=3) == chosen(*standing, *moving, honest, max_batch=3)
+
+
 def test_a_client_that_gave_up_and_asked_anew_goes_before_those_that_were_served_since() -> None:
     waited = [
         replace(candidate(epoch, 0, ready_ms=-300), is_blocked=True, last_served=9) for epoch in range(8)

@@ -121,6 +121,7 @@ def test_a_client_that_asks_by_no_rule_waits_for_its_answers() -> None:
     assert accepted(buffer_time_s=0.0, execute_horizon=0).waits_for_answers
     assert not accepted(buffer_time_s=0.5).waits_for_answers
     assert not accepted(buffer_time_s=0.0, execute_horizon=8).waits_for_answers
+    assert not accepted(buffer_time_s=0.0, observe_steps=2).waits_for_answers
 
 
 @pytest.mark.parametrize("name", ["buffer_time_s", "max_action_age_s"])

@@ -100,7 +100,7 @@ def deadline(
         keys = list(dict.fromkeys(candidate.batch_key for candidate in urgent))[:MOST_KEYS]
     asking = {candidate.epoch for candidate in waiting}
     soon = [one for one in expected if one.ready_ns > now_ns and one.epoch not in asking]
-    known = KnownRequests.of([*waiting, *soon])
+    known = KnownRequests.of(waiting, soon)
     mean_share = fmean(known.share.tolist())
     typical_slack_ns = median_low((known.due_ns - known.ready_ns)[: len(waiting)].tolist())
     choices: list[_Choice] = []

@@ -38,13 +38,14 @@ class KnownRequests:
     gain_s: Amounts
     value: Amounts
     """Weighted number of actions that an answer adds; a weight, where nobody knows. Clients that can only
-    wait count with the mean of their gains and actions, and as due when the last of them is."""
+    wait count with the median of their gains and actions, and as due when the last of those that wait is."""
     is_blocked: NDArray[np.bool_]
     """Whether it is of a client that can only wait."""
 
     @classmethod
-    def of(cls, candidates: Sequence[Candidate]) -> KnownRequests:
-        """Return these requests."""
+    def of(cls, waiting: Sequence[Candidate], expected: Sequence[Candidate] = ()) -> KnownRequests:
+        """Return the requests that wait, and behind them those that are expected."""
+        candidates = [*waiting, *expected]
         times = [(one.ready_ns, one.due_ns) for one in candidates]
         amounts = [(one.weight, one.share, one.gain_s, one.rate_hz) for one in candidates]
         ready_ns, due_ns = np.array(times, np.int64).T
@@ -52,8 +53,14 @@ class KnownRequests:
         actions = gain_s * rate_hz
         is_blocked = np.array([one.is_blocked for one in candidates]) & (actions > 0)
         if is_blocked.any():  # what differs between them would always leave the same one behind
-            gain_s[is_blocked], actions[is_blocked] = gain_s[is_blocked].mean(), actions[is_blocked].mean()
-            due_ns[is_blocked] = due_ns[is_blocked].max()
+            for amounts_of in (
+                gain_s,
+                actions,
+            ):  # the median: one that claims an endless chunk moves no other
+                amounts_of[is_blocked] = np.median(amounts_of[is_blocked])
+        waits = is_blocked & (np.arange(len(candidates)) < len(waiting))
+        if waits.any():  # one that plays now makes those that stand still no less urgent
+            due_ns[waits] = due_ns[waits].max()
         value = weight * np.where(actions == 0, 1.0, actions)
         return cls(candidates, ready_ns, due_ns, weight, share, gain_s, value, is_blocked)
 

@@ -106,7 +106,7 @@ def check_open(request: OpenMessage, offer: Offer) -> Terms:
         warnings=tuple(warnings[:MAX_WARNINGS]),
         vouched=unstated_units(request, server),
         rate_hz=request.rate_hz,
-        waits_for_answers=not request.buffer_time_s and not request.execute_horizon,
+        waits_for_answers=not (request.buffer_time_s or request.execute_horizon or request.observe_steps),
     )
 
 
