@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral
 
 from vagus.errors import ConfigError
 
@@ -25,8 +26,12 @@ def check_seconds(name: str, value: float, *, or_zero: bool = False) -> None:
 
 
 def check_count(name: str, value: int | None, *, most: int = MAX_COUNT, least: int = 1) -> None:
-    """Raise ConfigError unless `value` is from `least` to `most`, or None."""
-    if value is not None and not least <= value <= most:
+    """Raise ConfigError unless `value` is a whole number from `least` to `most`, or None."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, Integral):  # 1.0, too: the wire has whole numbers
+        raise ConfigError(name, wanted=f"a whole number, {least} to {most}", got=repr(value))
+    if not least <= value <= most:
         raise ConfigError(name, wanted=f"{least} to {most}", got=str(value))
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from vagus.edge.config import EdgeConfig
@@ -35,6 +36,14 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
 def test_durations_are_finite_and_above_zero(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=name):
+        config(name, value)
+
+
+@pytest.mark.parametrize("name", ["execute_horizon", "prefix_horizon", "max_worker_errors"])
+@pytest.mark.parametrize("value", [1.5, 2.0, True, math.nan])
+def test_counts_are_whole_numbers(name: str, value: float) -> None:
+    config(name, np.int64(4))
+    with pytest.raises(ConfigError, match=f"{name}: wanted a whole number"):
         config(name, value)
 
 

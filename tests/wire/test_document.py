@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from vagus.edge.asking import DEVICE_SHARE
 from vagus.transport.keys import sanitise
 from vagus.wire import schema
 from vagus.wire.codec import MAX_OBSERVATION_BYTES
@@ -86,3 +87,7 @@ def test_stale_tables_are_brought_up_to_date_in_place(tmp_path: Path) -> None:
     )
     assert main([str(page)]) == 0
     assert page.read_text(encoding="utf-8") == MESSAGES_TEXT
+
+
+def test_the_document_says_how_much_of_a_device_robots_use_that_ask_sooner_than_they_must() -> None:
+    assert f"`inference_ms / batch_size × load.sessions / {DEVICE_SHARE:g}`" in TEXT

@@ -58,7 +58,7 @@ class DelayEstimate(enum.Enum):
     """
 
     MAX = "max"
-    """The worst, as the RTC paper and LeRobot do."""
+    """The worst, as the RTC paper does; LeRobot keeps the worst of the whole run."""
     Q90 = "q90"
     Q75 = "q75"
     MEDIAN = "median"
@@ -96,8 +96,8 @@ class EdgeConfig:
     rtc: bool = True
     """Use real-time chunking if the policy offers it."""
     delay_estimate: DelayEstimate = DelayEstimate.MEDIAN
-    """Delay that real-time chunking is told: median (of the last ten round trips), max (the worst of them, as
-    LeRobot does), q90, q75, or last."""
+    """Delay that real-time chunking is told: median (of the last ten round trips), max (the worst of them),
+    q90, q75, or last."""
     merge: MergeMode = MergeMode.AUTO
     """Way in which a new chunk replaces the running plan."""
     plan_clock: PlanClock = PlanClock.STEP

@@ -74,8 +74,7 @@ def asking_after(demand: RobotDemand, execute_horizon: ExecuteHorizon) -> RobotD
     if execute_horizon == AUTO:
         steps = observe_steps(demand.horizon, continues_plan=True)
         return replace(demand, execute_horizon=0, observe_steps=steps)
-    counted = execute_horizon if isinstance(execute_horizon, int) else 0
-    return replace(demand, execute_horizon=counted, observe_steps=0)
+    return replace(demand, execute_horizon=int(execute_horizon or 0), observe_steps=0)
 
 
 def check_demand(demand: RobotDemand, *, setting: str = "robots") -> None:

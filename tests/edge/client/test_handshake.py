@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 import msgspec
+import numpy as np
 import pytest
 
 from edge.rig import ACTIONS, POLICY, ROBOT, STATES, capabilities
@@ -304,6 +305,7 @@ def test_a_later_session_with_another_model_is_refused() -> None:
 def test_the_server_learns_after_how_many_actions_the_robot_asks_again() -> None:
     assert asked().execute_horizon == 0
     assert asked(EdgeConfig(execute_horizon=8)).execute_horizon == 8
+    assert asked(EdgeConfig(execute_horizon=np.int64(8))).execute_horizon == 8
 
 
 @pytest.mark.parametrize(("rtc", "part"), [(True, 8), (False, 4)])

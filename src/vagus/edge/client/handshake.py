@@ -148,7 +148,7 @@ def open_message(
         model_hash=None if contract is None else contract.model_hash,
         host_id=identity.host_id,
         buffer_time_s=config.buffer_time_s,
-        execute_horizon=asks_for if isinstance(asks_for, int) else 0,
+        execute_horizon=0 if asks_for is None or asks_for == AUTO else int(asks_for),
         observe_steps=observe_steps(wanted.horizon, continues_plan=wants_rtc and wanted.rtc is not None)
         if asks_for == AUTO
         else 0,
