@@ -217,15 +217,21 @@ def test_a_robot_that_used_less_than_others_is_served_before_it_runs_dry_beside_
     assert 51 not in chosen(greedy, *waiting, max_batch=3)
 
 
-@pytest.mark.parametrize("gain_s", [0.4, 20.0])
-def test_a_client_that_plays_its_chunk_makes_those_that_stand_still_no_less_urgent(gain_s: float) -> None:
-    """They would stand until they lose their patience, as often as one of them was served."""
+def test_a_client_that_plays_an_endless_chunk_makes_those_that_stand_still_no_less_urgent() -> None:
+    """They would stand until they lose their patience, as often as it was served."""
+    standing = [replace(candidate(epoch, -150, ready_ms=-150), is_blocked=True) for epoch in range(3)]
+    moving = [candidate(epoch, 600) for epoch in range(10, 13)]
+    for gain_s in (0.4, 20.0):
+        playing = candidate(50, gain_s * 1000, ready_ms=gain_s * 1000, gain_s=gain_s)
+        soon = [replace(playing, is_blocked=True)]
+        assert set(chosen(*standing, *moving, max_batch=3, expected=soon)) == {0, 1, 2}
+
+
+def test_robots_with_a_plan_are_in_time_beside_clients_that_stand_and_others_that_play() -> None:
     standing = [replace(candidate(epoch, -150, ready_ms=-150), is_blocked=True) for epoch in range(3)]
     moving = [candidate(epoch, 100) for epoch in range(10, 13)]
-    playing = candidate(50, gain_s * 1000, ready_ms=gain_s * 1000, gain_s=gain_s)
-    assert set(chosen(*standing, *moving, max_batch=3)) == {0, 1, 2}
-    soon = [replace(playing, is_blocked=True)]
-    assert set(chosen(*standing, *moving, max_batch=3, expected=soon)) == {0, 1, 2}
+    soon = [replace(candidate(50, 400, ready_ms=400), is_blocked=True)]
+    assert set(chosen(*standing, *moving, max_batch=3, expected=soon)) == {10, 11, 12}
 
 
 @pytest.mark.parametrize(("rate_hz", "gain_s"), [(1e-3, 60.0), (1e9, 1e-8)])

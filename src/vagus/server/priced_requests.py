@@ -38,7 +38,8 @@ class KnownRequests:
     gain_s: Amounts
     value: Amounts
     """Weighted number of actions that an answer adds; a weight, where nobody knows. Clients that can only
-    wait count with the median of their gains and actions, and as due when the last of those that wait is."""
+    wait count with the median of their gains and actions, and as due when the last of them is, but by no more
+    than that gain after the last that waits: one that claims an endless chunk moves no other."""
     is_blocked: NDArray[np.bool_]
     """Whether it is of a client that can only wait."""
 
@@ -52,15 +53,8 @@ class KnownRequests:
         weight, share, gain_s, rate_hz = np.array(amounts, np.float64).T
         actions = gain_s * rate_hz
         is_blocked = np.array([one.is_blocked for one in candidates]) & (actions > 0)
-        if is_blocked.any():  # what differs between them would always leave the same one behind
-            for amounts_of in (
-                gain_s,
-                actions,
-            ):  # the median: one that claims an endless chunk moves no other
-                amounts_of[is_blocked] = np.median(amounts_of[is_blocked])
-        waits = is_blocked & (np.arange(len(candidates)) < len(waiting))
-        if waits.any():  # one that plays now makes those that stand still no less urgent
-            due_ns[waits] = due_ns[waits].max()
+        if is_blocked[: len(waiting)].any():
+            _treat_alike(is_blocked, len(waiting), ready_ns, due_ns, gain_s, actions)
         value = weight * np.where(actions == 0, 1.0, actions)
         return cls(candidates, ready_ns, due_ns, weight, share, gain_s, value, is_blocked)
 
@@ -169,6 +163,23 @@ class PricedDevice:
         if not self.price:
             return due_ns
         return np.where(excess_s > 0, np.maximum(due_ns, known.ready_ns) + excess_ns, due_ns)
+
+
+def _treat_alike(
+    is_blocked: NDArray[np.bool_],
+    waiting: int,
+    ready_ns: Times,
+    due_ns: Times,
+    gain_s: Amounts,
+    actions: Amounts,
+) -> None:
+    """Make clients that can only wait alike: what differs would always leave the same one behind."""
+    for amounts in (gain_s, actions):
+        amounts[is_blocked] = np.median(amounts[is_blocked])
+    waits, soon = np.flatnonzero(is_blocked[:waiting]), waiting + np.flatnonzero(is_blocked[waiting:])
+    latest_ns = max(due_ns[waits].tolist()) + round(float(gain_s[waits[0]]) * NS_PER_S)
+    due_ns[is_blocked] = min(max(due_ns[is_blocked].tolist()), latest_ns)
+    due_ns[soon] = np.maximum(due_ns[soon], ready_ns[soon])
 
 
 def _price(known: KnownRequests, row_ms: float, alone_ms: float) -> float:
