@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vagus.clock import NS_PER_MS
 from vagus.errors import ConfigError
 from vagus.trials.delay_law import DelayDraws, DelayLaw, read_law
+from vagus.trials.trial_robot import MOST_PHASE, phase_of
 
 STEP_NS = 200 * NS_PER_MS
 
@@ -82,3 +83,18 @@ def test_an_empty_trace_and_one_with_nonsense_are_refused() -> None:
 
         with pytest.raises(ConfigError, match="delay"):
             read_law("trace:file", read_trace=trace)
+
+
+def test_delays_are_independent_of_the_world_that_draws_its_episode_from_the_same_seed() -> None:
+    """Numpy's stream of [seed, 0] is that of the seed itself, which most worlds use."""
+    for seed in range(5):
+        normal = np.random.default_rng(seed).standard_normal(20)
+        drawn = np.log(delays_ms("lognormal:100:1", 20, seed) / 100)
+        assert not np.isclose(drawn[:, None], normal[None, :], atol=1e-4).any()
+        first_ms = np.random.default_rng(seed).exponential(700 * 0.95 / 0.05)
+        draws, at_ms = DelayDraws(law("outages:100:0.05:0.7"), seed), 0
+        while draws.arrival_ns(at_ms * NS_PER_MS) == (at_ms + 100) * NS_PER_MS:
+            at_ms += 1
+        assert abs(at_ms + 100 - first_ms) > 2  # the outage begins before the chunk would come
+    same = [phase_of(seed) == np.random.default_rng(seed).integers(MOST_PHASE + 1) for seed in range(100)]
+    assert sum(same) < 30

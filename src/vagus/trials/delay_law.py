@@ -13,6 +13,9 @@ from vagus.errors import ConfigError
 
 __all__ = ["DelayDraws", "DelayLaw", "read_law"]
 
+DELAYS, OUTAGES = 3, 1
+"""Numbers of the streams that a seed has here. 0 would be the stream of the seed alone, from which worlds
+draw their episodes: slow replies would then come with certain episodes."""
 MAX_MS = 60_000.0
 MAX_SIGMA = 3.0
 FORMS = (
@@ -53,8 +56,8 @@ class DelayDraws:
 
     def __init__(self, law: DelayLaw, seed: int) -> None:
         self._law = law
-        self._random = np.random.default_rng([seed, 0])
-        self._outages = _outages(law, np.random.default_rng([seed, 1]))
+        self._random = np.random.default_rng([seed, DELAYS])
+        self._outages = _outages(law, np.random.default_rng([seed, OUTAGES]))
         self._outage = next(self._outages, (math.inf, math.inf))
         self._at = int(self._random.integers(len(law.trace_ms))) if law.trace_ms else 0
 
