@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -89,6 +91,8 @@ def test_an_interval_says_how_many_episodes_are_run(tmp_path: Path) -> None:
         (["--episodes", "0"], "episodes: wanted 1 to"),
         (["--interval", "0"], "interval: wanted a share above 0"),
         (["--interval", "5"], "interval: wanted a share above 0 and below 1, got 5.0"),
+        (["--interval", "1e-9"], "episodes: wanted at most 1000000 episodes of each cell, or a wider"),
+        (["--episodes", "20", "--seed", "4294967290"], "seed: wanted all seeds up to 4294967295"),
         (["--robots", "0"], "robots: wanted 1 to"),
         (["--seed", "-1"], "seed: wanted 0 to"),
         (["--world", "maze"], "world: wanted gates, gym:<environment id>, or your own"),
@@ -185,3 +189,23 @@ def test_a_study_that_ends_before_anything_is_complete_writes_nothing(
     assert not said.out
     assert "nothing is complete" in said.err
     assert not path.exists()
+
+
+def test_a_full_disk_costs_the_one_file_and_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    json, plot = tmp_path / "study.json", tmp_path / "study.svg"
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if path == json:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert bench(*POLICY, *QUICK, "--json", str(json), "--plot", str(plot)) != ExitCode.OK
+    said = capsys.readouterr()
+    assert "more than naive" in said.out
+    assert f"not written: {json}: No space left on device" in said.err
+    assert plot.read_text().startswith("<?xml")

@@ -53,6 +53,8 @@ def test_what_cannot_run_over_processes_is_said_first() -> None:
         check_processes(replace(study(), world_options={"every": 3, "rate_hz": 20}))
     with pytest.raises(ConfigError, match="MS or mixed"):
         check_processes(study(delay="lognormal:100:0.5"))
+    with pytest.raises(ConfigError, match="a rare delay that ends at a later step"):
+        check_processes(study(delay="mixed:160:190:0.1"))  # at 20 Hz
     with pytest.raises(ConfigError, match="at least 2, a robot for each method, got 1"):
         check_processes(study(robots=1))
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from vagus.cli.bench_plot import study_plot
+from vagus.cli.bench_plot import study_figure, study_plot
 from vagus.cli.bench_report import StudyReport, show_study, shown_law
 from vagus.trials.delay_law import read_law
 from vagus.trials.study import Estimate, StudyCell
@@ -101,3 +101,22 @@ def test_a_picture_has_a_panel_for_each_kind_of_law_and_a_label_for_each_method(
 def test_a_picture_of_an_early_end_shows_what_is_there() -> None:
     pytest.importorskip("matplotlib")
     assert study_plot(report(count=10), "png").startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("laws", [("0", "400"), LAWS[2:], LAWS])
+def test_all_that_a_picture_says_is_in_it(laws: tuple[str, ...]) -> None:
+    """However long the names are, and with one panel as with two."""
+    pytest.importorskip("matplotlib")
+    long = replace(
+        report(laws), policy="some/where/my_policy.py:PolicyOfMine", world="gym:MountainCarContinuous-v0"
+    )
+    figure = study_figure(long)
+    figure.savefig(io.BytesIO(), dpi=110, format="png")
+    assert figure.texts
+    assert figure.legends
+    for part in (*figure.texts, *figure.legends):
+        assert figure.bbox.contains(*part.get_window_extent().min), part
+        assert figure.bbox.contains(*part.get_window_extent().max), part
+    for axis in figure.axes:
+        assert axis.get_ylim()[0] < 0
+        assert axis.get_ylim()[1] > 100

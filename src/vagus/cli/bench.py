@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from vagus.cli.process_report import show_processes
 from vagus.cli.serve import WAIT_POLICY
 from vagus.cli.signals import ended_by_signals
 from vagus.cli.switches import with_switches
-from vagus.errors import ConfigError
+from vagus.errors import ConfigError, VagusError
 from vagus.import_path import Option
 from vagus.server.config import ServeConfig
 from vagus.setting_ranges import check_count
@@ -43,6 +43,8 @@ from vagus.trials.study_run import DelayStudy, chosen_baseline, study_cells
 __all__ = ["BenchCommand"]
 
 MOST_PROCESSES = 256
+MOST_EPISODES = 1_000_000
+"""As many as make an interval of a tenth of a point; of `gates` a core plays them in a day."""
 QUICK_EPISODES = 32
 """Episodes of each cell where nobody asks for a number or an interval: a look, in about a minute."""
 USUAL_DELAYS = ("0", "100", "200", "300")
@@ -195,11 +197,18 @@ class BenchCommand:
         """Return the episodes of each cell.
 
         Raises:
-            ConfigError: too few for the interval that was asked for.
+            ConfigError: too few for the interval that was asked for, or more than anybody can wait for.
         """
         usual = QUICK_EPISODES if self.interval is None else needed_episodes(self.interval)
         episodes = usual if self.episodes is None else self.episodes
         check_episodes(episodes, self.interval)
+        if episodes > MOST_EPISODES:
+            wanted = f"at most {MOST_EPISODES} episodes of each cell, or a wider interval"
+            raise ConfigError("episodes", wanted=wanted, got=str(episodes))
+        if self.seed + episodes - 1 > MOST_SEED:
+            raise ConfigError(
+                "seed", wanted=f"all seeds up to {MOST_SEED}", got=str(self.seed + episodes - 1)
+            )
         return episodes
 
     def _tell(self, report: StudyReport) -> None:
@@ -209,14 +218,32 @@ class BenchCommand:
             return
         show_study(report, console())
         self._write(report)
-        if self.plot is not None:
-            self.plot.write_bytes(study_plot(report, self.plot.suffix.lower().removeprefix(".")))
-            say(f"written: {self.plot}", console(stderr=True))
 
     def _write(self, report: StudyReport) -> None:
+        """Write both files; what one cannot have, the other has all the same.
+
+        Raises:
+            VagusError: one cannot be written.
+        """
+        files: list[tuple[Path, Callable[[], bytes]]] = []
         if self.json is not None:
-            self.json.write_bytes(report.to_json())
-            say(f"written: {self.json}", console(stderr=True))
+            files.append((self.json, report.to_json))
+        if self.plot is not None:
+            form = self.plot.suffix.lower().removeprefix(".")
+            files.append((self.plot, lambda: study_plot(report, form)))
+        failed = [trouble for path, content in files if (trouble := _written(path, content))]
+        if failed:
+            raise VagusError(f"not written: {'; '.join(failed)}")
+
+
+def _written(path: Path, content: Callable[[], bytes]) -> str:
+    """Write a file and say so; return why it cannot be written, "" if it was."""
+    try:
+        path.write_bytes(content())
+    except OSError as error:
+        return f"{path}: {error.strerror}"
+    say(f"written: {path}", console(stderr=True))
+    return ""
 
 
 def _laws(texts: Sequence[str]) -> list[DelayLaw]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,14 @@ from vagus.viewing.palette import BOUND, COMMANDED, LIMIT, LINES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-__all__ = ["study_plot"]
+__all__ = ["study_figure", "study_plot"]
 
 WIDTH_IN, HEIGHT_IN = 6.0, 4.6
 DPI = 110
+TITLE_WIDTH, MOST_NAMES = 62, 4
+"""Characters of a line of the title, and names in a row of the legend, that fit over a panel."""
 COLOURS = (*LINES, "#333333", BOUND, LIMIT, COMMANDED)
 MARKERS = "osD^vP*X<>"
 """A shape for each way of playing, for those who cannot tell the colours apart."""
@@ -35,27 +39,43 @@ def study_plot(report: StudyReport, form: str) -> bytes:
     Raises:
         ConfigError: matplotlib is not installed.
     """
+    content = io.BytesIO()
+    study_figure(report).savefig(content, dpi=DPI, format=form)
+    return content.getvalue()
+
+
+def study_figure(report: StudyReport) -> Figure:
+    """Return the picture, not written yet.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
     module = load_brought("matplotlib.figure", subject="a plot", extra="plot")
     cells = {(cell.method, cell.law): cell for cell in report.cells}
     constant = [law for law in report.laws if law.constant_ms is not None]
     other = [law for law in report.laws if law.constant_ms is None]
     panels = [(_lines, constant)] * bool(constant) + [(_bars, other)] * bool(other)
-    figure = module.Figure(figsize=(WIDTH_IN * len(panels), HEIGHT_IN), layout="constrained")
+    figure: Figure = module.Figure(figsize=(WIDTH_IN * len(panels), HEIGHT_IN), layout="constrained")
     axes: Sequence[Axes] = figure.subplots(1, len(panels), squeeze=False)[0]
     for axis, (draw, laws) in zip(axes, panels, strict=True):
         draw(axis, report, cells, laws)
-        axis.set_ylim(0, 100)
+        axis.set_ylim(-2, 102)  # a marker at an end is whole
         axis.grid(axis="y", color="#eceff1", linewidth=0.8)
         axis.set_axisbelow(True)
     axes[0].set_ylabel("success (%)")
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 8), fontsize=9)
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=min(len(labels), MOST_NAMES * len(panels)),
+        fontsize=9,
+    )
     where = f"policy {_name(report.policy)}, world {_name(report.world)}"
     title = f"Success against delay: {where}; {report.episodes} episodes each, intervals of 95 %"
-    figure.suptitle(title.replace("$", r"\$"), fontsize=11)
-    content = io.BytesIO()
-    figure.savefig(content, dpi=DPI, format=form)
-    return content.getvalue()
+    lines = textwrap.fill(title, TITLE_WIDTH * len(panels))
+    figure.suptitle(lines.replace("$", r"\$"), fontsize=11)
+    return figure
 
 
 def _lines(axis: Axes, report: StudyReport, cells: Cells, laws: Sequence[ShownLaw]) -> None:

@@ -97,7 +97,7 @@ def check_processes(wanted: ProcessStudy) -> None:
             "world_options", wanted="with --processes, no seed or number of episodes", got=taken[0]
         )
     for law in wanted.study.laws:
-        chaos_flags(law, 1.0)
+        chaos_flags(law, 1000 / wanted.study.entrants[0].offered.rate_hz)
     methods = len(wanted.study.entrants)
     if wanted.robots < methods:
         one_each = f"at least {methods}, a robot for each method"
