@@ -102,3 +102,27 @@ def test_a_policy_that_fails_for_a_batch_is_asked_for_each_row() -> None:
 def test_an_answer_that_must_not_be_commanded_ends_the_trial(policy: Idle, told: str) -> None:
     with pytest.raises(PolicyError, match=told):
         run_trials(DelayTrial(Short, policy, METHODS["naive"], DelayLaw()), [1])
+
+
+class Steady(Idle):
+    """Always goes at the same speed."""
+
+    def infer(self, batch: Sequence[Row[None]]) -> list[ActionChunk | PolicyError]:
+        one = np.ones((16, 1), np.float32)
+        return [ActionChunk(row.step, one, one) for row in batch]
+
+
+def test_a_robot_that_stands_between_chunks_brakes_and_starts_again() -> None:
+    """Nothing is commanded while it waits, and it stands all the same."""
+    sync, naive = (
+        run_trials(DelayTrial(Short, Steady(), METHODS[name], DelayLaw(100)), [1])[0]
+        for name in ("sync", "naive")
+    )
+    assert sync.starved > 0
+    assert naive.starved == 0
+    assert sync.acceleration > 1.5 * naive.acceleration
+
+
+def test_a_robot_that_never_gets_a_chunk_has_starved_all_the_time() -> None:
+    (one,) = run_trials(DelayTrial(Short, Steady(), METHODS["naive"], DelayLaw(60_000)), [1])
+    assert one.starved == 1

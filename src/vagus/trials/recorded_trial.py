@@ -68,7 +68,7 @@ def _played(session: RecordedSession, report: WorldReport, number: int) -> Playe
     result = EpisodeResult(
         seed=report.seeds[number],
         success=report.successes[number] / report.chances,
-        starved=starved / max(starved + plays, 1),
+        starved=starved / (starved + plays) if plays else 1.0,
         acceleration=acceleration(commands, info.action_features, rate_hz or 0.0),
         requests=len(chunks),
         underestimated=sum(map(_is_underestimated, chunks)),

@@ -18,6 +18,7 @@ from vagus.edge.client.inflight import Request
 from vagus.edge.engine.engine import Engine
 from vagus.edge.handoff import EngineContract
 from vagus.specs import ActionFeature, ActionKind, PolicySpec
+from vagus.trials.checked_world import CheckedWorld
 from vagus.trials.delay_law import DelayDraws, DelayLaw
 from vagus.trials.play_method import PlayMethod
 from vagus.trials.trial_link import TrialLink
@@ -28,6 +29,8 @@ __all__ = ["EpisodeResult", "TrialRequest", "TrialRobot", "acceleration", "phase
 
 ORDERS = {ActionKind.POSITION: 2, ActionKind.VELOCITY: 1, ActionKind.DELTA: 1, ActionKind.EFFORT: 1}
 """Kind of action → how often its commands are differentiated to accelerations."""
+STOPPING = frozenset({ActionKind.VELOCITY, ActionKind.DELTA})
+"""Kinds of which a robot that stands has 0; of the others it keeps the last command."""
 MAX_LIMITED_S = 1e6
 MOST_PHASE = 11
 """Steps by which the first request of an episode is put off at most, so that no phase is preferred. Twelve
@@ -42,7 +45,8 @@ class EpisodeResult:
     Attributes:
         seed: seed of the episode.
         success: share of its chances that succeeded, 0–1.
-        starved: share of the steps after the first command in which no action of the plan was commanded.
+        starved: share of the steps after the first command in which no action of the plan was commanded; 1
+            if there was none.
         acceleration: root mean square of the commands' acceleration, in units per s².
         requests: requests that were sent.
         underestimated: chunks that came later than the policy was told.
@@ -83,7 +87,7 @@ class TrialRobot:
     def __init__(self, world: World, policy: PolicySpec, method: PlayMethod, law: DelayLaw) -> None:
         robot = world.spec
         rtc = policy.rtc if method.uses_rtc else None
-        self._world = world
+        self._world = CheckedWorld(world)
         self._law = law
         self._instruction = policy.default_instruction
         self._step_ns = round(NS_PER_S / robot.rate_hz)
@@ -109,6 +113,7 @@ class TrialRobot:
         self._waits = method.waits
         self._waiting = 0
         self._commands: list[ActionArray] = []
+        self._stops = np.array([feature.kind in STOPPING for feature in robot.actions])
         self._idle = 0
         self._starved = 0
         self._played = 0
@@ -171,6 +176,8 @@ class TrialRobot:
     def _stand(self) -> None:
         """Let a step pass in which nothing is commanded, because an answer is waited for."""
         self._starved += self._played > 0
+        if self._commands:
+            self._commands.append(np.where(self._stops, 0.0, self._commands[-1]))
         self._world.advance(None)
 
     def _request(self, request: Request, now_ns: int) -> TrialRequest:
@@ -199,7 +206,7 @@ class TrialRobot:
         return EpisodeResult(
             seed=self._seed,
             success=self._world.successes / self._world.chances,
-            starved=self._starved / max(self._starved + self._played, 1),
+            starved=self._starved / (self._starved + self._played) if self._played else 1.0,
             acceleration=acceleration(self._commands, self._world.spec.actions, self._world.spec.rate_hz),
             requests=self._requests,
             underestimated=self._engine.counters["delay_underestimated"] - self._late_before,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Generic, TypeAlias, TypeVar
 
@@ -11,6 +12,7 @@ from vagus.errors import PolicyError
 from vagus.policies.policy import BoundsBatches, Policy, Row, ServingMode, SplitsBatches, failure_of
 from vagus.server.served_policy import check_result
 from vagus.specs import PolicySpec
+from vagus.trials.checked_world import CheckedWorld
 from vagus.trials.delay_law import DelayLaw
 from vagus.trials.play_method import PlayMethod
 from vagus.trials.trial_robot import EpisodeResult, TrialRequest, TrialRobot
@@ -73,17 +75,17 @@ def run_trials(
         PolicyError: the policy cannot answer an observation of this world.
     """
     robots = robots if trial.policy.serving_mode is ServingMode.SHARED else 1
-    worlds = [trial.make_world() for _ in range(min(robots, len(seeds)))]
-    try:
+    with ExitStack() as open_worlds:  # closes each, whatever another one does
+        worlds: list[World] = []
+        for _ in range(min(robots, len(seeds))):
+            worlds.append(trial.make_world())
+            open_worlds.callback(CheckedWorld(worlds[-1]).close)
         lanes = [_Lane(trial, world, seeds[at :: len(worlds)], on_episode) for at, world in enumerate(worlds)]
         while any(lane.is_busy for lane in lanes):
             asked = [made for lane in lanes if lane.is_busy and (made := lane.advance()) is not None]
             if asked:
                 for batch in _batches(trial.policy, asked):
                     _infer(trial, batch)
-    finally:
-        for world in worlds:
-            world.close()
     by_seed = {result.seed: result for lane in lanes for result in lane.results}
     return [by_seed[seed] for seed in seeds]
 

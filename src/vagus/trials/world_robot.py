@@ -13,6 +13,7 @@ from vagus.clock import NS_PER_S, Clock, MonotonicClock
 from vagus.errors import ConfigError, RobotError
 from vagus.features import ActionFeature, is_blind, lacking_bounds
 from vagus.specs import RobotSpec
+from vagus.trials.checked_world import CheckedWorld
 from vagus.trials.trial_robot import phase_of
 from vagus.trials.world import World
 from vagus.types import ActionArray, FloatArray, Image
@@ -54,7 +55,7 @@ class WorldRobot:
     def __init__(self, world: World, seeds: Sequence[int], clock: Clock | None = None) -> None:
         if not seeds:
             raise ConfigError("episodes", wanted="at least one", got="none")
-        self._world = world
+        self._world = CheckedWorld(world)
         self._spec = replace(world.spec, actions=tuple(_vouched(action) for action in world.spec.actions))
         self._seeds = tuple(seeds)
         self._clock = clock or MonotonicClock()
