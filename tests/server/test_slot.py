@@ -73,6 +73,18 @@ def test_whatever_a_robot_says_its_gain_is_at_most_a_minute(slack_ms: float, rat
     assert 0 <= gain_s(replace(REQUEST, slack_ms=slack_ms), horizon=50, rate_hz=rate_hz) <= 60
 
 
+@pytest.mark.parametrize(
+    ("slack_ms", "rate_hz", "plays_s"),
+    [(0.0, 20.0, 0.5), (200.0, 20.0, 0.5), (-9.0, 20.0, 0.5), (0.0, 0.0, 0.0)],
+)
+def test_a_whole_chunk_is_played_as_long_whatever_the_robot_still_had(
+    slack_ms: float, rate_hz: float, plays_s: float
+) -> None:
+    ready = ready_of(slack_ms, 0.0, 7)
+    ready = replace(ready, gain_s=gain_s(ready.request, horizon=10, rate_hz=rate_hz))
+    assert ready.plays_ns == pytest.approx(plays_s * 1e9)
+
+
 def test_an_episode_that_has_begun_begins_anew_only_for_a_robot_that_has_no_chunk_of_it() -> None:
     state: EpisodeState[None] = EpisodeState(None)
     assert not state.has_begun(0, is_start=False)

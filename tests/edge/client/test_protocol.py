@@ -702,6 +702,23 @@ def test_the_robots_part_of_the_device_is_known_from_the_newest_answers_of_the_s
     assert talk.protocol.view.share_ns == 0
 
 
+@pytest.mark.parametrize("inference_ms", [math.nan, math.inf, -math.inf, -1.0, 1e308, 0.0, 5.0])
+@pytest.mark.parametrize("batch_size", [0, -3, 2**62])
+@pytest.mark.parametrize("sessions", [0, -1, 10**9, 2**62])
+def test_no_number_that_a_server_says_of_itself_ends_the_robot_or_makes_it_wait_for_less_than_nothing(
+    inference_ms: float, batch_size: int, sessions: int
+) -> None:
+    talk = Talk()
+    request = talk.send()
+    payload = chunk_payload(
+        request.draft.step, inference_ms=inference_ms, batch_size=batch_size, sessions=sessions
+    )
+    assert talk.receive(echo(request.header), payload) is not None
+    share_ns = talk.protocol.view.share_ns
+    assert isinstance(share_ns, int)
+    assert share_ns >= 0
+
+
 # -- what the server asks for -----------------------------------------------------------------------------
 
 

@@ -165,6 +165,15 @@ def test_an_empty_playhead_has_executed_nothing() -> None:
     assert playback().executed == 0
 
 
+def test_the_length_of_a_chunk_counts_its_actions_that_came_too_late() -> None:
+    """How soon the next chunk is worth it depends on the policy, not on the delay of its last answer."""
+    head = loaded(length=10)
+    for _ in range(4):
+        head.take()
+    head.merge(chunk(0, 9), SOURCE, MergeMode.RTC, 0)
+    assert (head.horizon, len(head.plan)) == (9, 5)
+
+
 def test_what_is_kept_for_a_prefix_is_bounded_whatever_a_server_wishes_for() -> None:
     head = Playback(EdgeConfig(), step_rate_hz=30.0, tick_rate_hz=30.0, prefix_horizon=10**12)
     head.merge(chunk(0, 5000), SOURCE, MergeMode.SWITCH, 0)
