@@ -28,6 +28,8 @@ CANNOT_KNOW = (
     "a request at another step is answered by what the policy said about the same steps then; in truth it "
     "would have seen another picture, and with real-time chunking another plan and delay",
     "the recorded times hold for as many robots at the server, and as many bytes on the way, as there were",
+    "a server's wish for a pause, and its room for requests with `execute_horizon: auto`, are not recorded: "
+    "the robot asks as if there were no other robots",
     "after a lost link the session opens again at once; another server or a busy one takes longer",
 )
 MAX_REQUESTS = 10_000
