@@ -126,3 +126,13 @@ def test_a_robot_that_stands_between_chunks_brakes_and_starts_again() -> None:
 def test_a_robot_that_never_gets_a_chunk_has_starved_all_the_time() -> None:
     (one,) = run_trials(DelayTrial(Short, Steady(), METHODS["naive"], DelayLaw(60_000)), [1])
     assert one.starved == 1
+
+
+class Exiting(Idle):
+    def infer(self, batch: Sequence[Row[None]]) -> list[ActionChunk | PolicyError]:
+        raise SystemExit(0)
+
+
+def test_a_policy_that_ends_the_process_has_failed() -> None:
+    with pytest.raises(PolicyError, match="SystemExit: 0"):
+        run_trials(DelayTrial(Short, Exiting(), METHODS["naive"], DelayLaw(100)), [1])

@@ -114,7 +114,7 @@ class CheckedWorld:
             return ask()
         except VagusError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # the end of somebody else's code is no success of ours
             last = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{last.filename.rpartition('/')[2]}, line {last.lineno}"
             got = f"{type(error).__name__}: {quoted(error)} ({where})"

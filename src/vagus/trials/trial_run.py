@@ -159,7 +159,7 @@ def _batches(
 def _infer(trial: DelayTrial[SessionT], batch: Sequence[_Asked[SessionT]]) -> None:
     try:
         results = list(trial.policy.infer([row for _, row in batch]))
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # the end of somebody else's code is no success of ours
         if len(batch) == 1:
             raise failure_of(error) from error
         for one in batch:  # as a server does: the row that fails is told from the others

@@ -133,7 +133,7 @@ class GymWorld:
         self._taken.clear()
         try:
             self._env.reset(seed)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._failed("reset", error) from error
 
     def state(self) -> FloatArray:
@@ -156,7 +156,7 @@ class GymWorld:
             return
         try:
             self._taken.append(self._env.step(told))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._failed("step", error) from error
         if action is not None:
             self._last = np.array(action)
@@ -196,7 +196,7 @@ class GymWorld:
                 return None
         return np.array(told)
 
-    def _failed(self, what: str, error: Exception) -> RobotError:
+    def _failed(self, what: str, error: BaseException) -> RobotError:
         return RobotError(
             f"gym:{self._env_id}: {what} {self._steps} of the episode of seed {self._seed}: "
             f"{type(error).__name__}: {quoted(error)}"
