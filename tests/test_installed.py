@@ -79,7 +79,7 @@ def test_our_own_names_stay_ours() -> None:
 
 
 def test_an_unknown_name_lists_those_that_packages_bring() -> None:
-    with pytest.raises(ConfigError, match=r"broken, cart, sim, gym:"):
+    with pytest.raises(ConfigError, match=r"broken, cart, gates, sim, gym:"):
         load_robot("card")
     with pytest.raises(ConfigError, match=r"lerobot, pointact-echo, reach, stand"):
         load_policy("stnd")

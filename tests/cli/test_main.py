@@ -33,6 +33,7 @@ COMMANDS = (
     "status",
     "doctor",
     "plan",
+    "bench",
     "profile",
     "replay",
     "view",
