@@ -20,6 +20,11 @@ class Own(GatesTrial):
 
 class Nothing: ...
 
+class Late(GatesTrial):
+    def __init__(self):
+        super().__init__()
+        del self._courses
+
 class Unsaid(GatesTrial):
     @property
     def spec(self):
@@ -98,3 +103,9 @@ def test_what_is_no_world_is_refused(own: Path, name: str, options: dict[str, in
     with pytest.raises(ConfigError) as refused:
         world_maker(name.replace("OWN", str(own)), options)
     assert told in str(refused.value)
+
+
+def test_a_world_need_know_nothing_before_its_first_reset(own: Path) -> None:
+    world = world_maker(f"{own}:Late", {})()
+    world.reset(3)
+    assert not world.is_over

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import cast
@@ -78,7 +79,7 @@ def _maker(name: str, options: Mapping[str, Option]) -> Callable[[], World]:
 def _check_world(name: str, world: World) -> None:
     """Raise ConfigError unless an object is a world whose episodes end, the same ones for the same seeds."""
     subject = f"world {name!r}"
-    lacking = [part for part in NEEDED if not hasattr(world, part)]
+    lacking = [part for part in NEEDED if not _has(world, part)]
     if lacking:
         got = f"none of {', '.join(lacking)}"
         raise ConfigError(subject, wanted="what vagus.trials.world.World has", got=got)
@@ -95,6 +96,15 @@ def _check_world(name: str, world: World) -> None:
             wanted="the same episode for the same seed, so that the ways of playing are compared in pairs",
             got="two episodes of seed 0 that begin differently",
         )
+
+
+def _has(world: World, part: str) -> bool:
+    """Return whether a world has a part, without asking it: before the first reset it may not know."""
+    try:
+        inspect.getattr_static(world, part)
+    except AttributeError:
+        return hasattr(world, part)
+    return True
 
 
 def _begun(subject: str, world: World, seed: int) -> FloatArray:
