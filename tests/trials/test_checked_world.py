@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from trials.idle_policy import Idle
 from vagus.demo.gates_trial import GatesTrial
 from vagus.errors import PolicyError, RobotError
+from vagus.specs import CameraSpec
+from vagus.trials.checked_world import CheckedWorld
 from vagus.trials.delay_law import DelayLaw
 from vagus.trials.play_method import METHODS
 from vagus.trials.trial_robot import phase_of
@@ -129,3 +132,16 @@ def test_a_robot_in_real_time_fails_as_clearly() -> None:
     with pytest.raises(RobotError, match="wanted a whole number from 0 to 6, got 99"):
         robot.command(np.zeros(1))
     robot.close()
+
+
+def test_a_frame_of_another_size_is_shown_to_no_policy() -> None:
+    class Seen(GatesTrial):
+        def __init__(self) -> None:
+            super().__init__()
+            self.spec = replace(self.spec, cameras=(CameraSpec("wrist", 8, 8),))
+
+        def images(self) -> Mapping[str, Image]:
+            return {"wrist": np.zeros((8, 9, 3), np.uint8)}
+
+    with pytest.raises(RobotError, match=r"camera 'wrist': wanted \(8, 8, 3\) uint8 RGB, got \(8, 9, 3\)"):
+        CheckedWorld(Seen()).images()

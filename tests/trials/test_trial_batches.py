@@ -136,3 +136,19 @@ class Exiting(Idle):
 def test_a_policy_that_ends_the_process_has_failed() -> None:
     with pytest.raises(PolicyError, match="SystemExit: 0"):
         run_trials(DelayTrial(Short, Exiting(), METHODS["naive"], DelayLaw(100)), [1])
+
+
+class Unopened(Idle):
+    def open_session(self) -> None:
+        raise ValueError("no memory")
+
+
+class Unbegun(Idle):
+    def begin_episode(self, session: None) -> None:
+        raise ValueError("no memory")
+
+
+@pytest.mark.parametrize("kind", [Unopened, Unbegun])
+def test_a_policy_that_cannot_begin_has_failed(kind: type[Idle]) -> None:
+    with pytest.raises(PolicyError, match="ValueError: no memory"):
+        run_trials(DelayTrial(Short, kind(), METHODS["naive"], DelayLaw(100)), [1])

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from vagus.control.frames import checked_frame
 from vagus.errors import RobotError, VagusError
 from vagus.quoting import quoted
 from vagus.specs import RobotSpec
@@ -70,9 +71,11 @@ class CheckedWorld:
         """Return the camera frames of this moment.
 
         Raises:
-            RobotError: the world fails.
+            RobotError: the world fails, or a frame is not as its camera's spec says.
         """
-        return self._asked("images", self._world.images)
+        frames = self._asked("images", lambda: dict(self._world.images()))
+        cameras = (camera for camera in self.spec.cameras if camera.name in frames)
+        return {camera.name: checked_frame(camera, frames[camera.name]) for camera in cameras}
 
     def advance(self, action: ActionArray | None) -> None:
         """Let one step pass.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Generic, TypeAlias, TypeVar
 
 from vagus.edge.client.codec import request_seed
@@ -21,6 +22,7 @@ from vagus.trials.world import World
 __all__ = ["DelayTrial", "run_trials"]
 
 SessionT = TypeVar("SessionT")
+AnswerT = TypeVar("AnswerT")
 
 _Asked: TypeAlias = tuple[TrialRequest, Row[SessionT]]
 """A request, and the row of a batch that answers it."""
@@ -105,7 +107,7 @@ class _Lane(Generic[SessionT]):
         self._policy = trial.policy
         self._waits = trial.waits
         self._seeds = list(seeds)
-        self._session = trial.policy.open_session()
+        self._session = _of_policy(trial.policy.open_session)
         self._requests = 0
         self.results: list[EpisodeResult] = []
         self.is_busy = True
@@ -125,7 +127,7 @@ class _Lane(Generic[SessionT]):
     def _begin(self) -> None:
         self.is_busy = bool(self._seeds)
         if self.is_busy:
-            self._policy.begin_episode(self._session)
+            _of_policy(partial(self._policy.begin_episode, self._session))
             self._robot.begin_episode(self._seeds[0], wait=self._waits.get(self._seeds[0]))
             self._requests = 0
 
@@ -141,6 +143,18 @@ class _Lane(Generic[SessionT]):
             prefix_horizon=draft.prefix_horizon,
             seed=request_seed(self._seeds[0], self._requests),
         )
+
+
+def _of_policy(ask: Callable[[], AnswerT]) -> AnswerT:
+    """Return what a policy answers.
+
+    Raises:
+        PolicyError: it fails.
+    """
+    try:
+        return ask()
+    except (Exception, SystemExit) as error:
+        raise failure_of(error) from error
 
 
 def _batches(
