@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import msgspec
 
@@ -14,6 +14,7 @@ from vagus.errors import ConfigError
 from vagus.server.config import ServeConfig
 from vagus.trials.agreement import steps_of
 from vagus.trials.delay_law import DelayLaw
+from vagus.trials.entrants import config_for
 
 __all__ = ["CHAIN_MS", "chaos_flags", "edge_flags", "manifest_of"]
 
@@ -51,8 +52,7 @@ def manifest_of(config: ServeConfig, settings: Mapping[str, object], options: Ma
         settings: of a way of playing, beside them.
         options: likewise, for the policy alone.
     """
-    both = {**settings, "options": {**config.options, **options}}
-    whole = replace(config, **both)  # type: ignore[arg-type] # their types are those of its fields
+    whole = config_for(config, settings, options)
     usual = ServeConfig()
     told = {name: getattr(whole, name) for name in OF_THE_POLICY}
     changed = {name: value for name, value in told.items() if value != getattr(usual, name)}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from vagus.edge.asking import observe_steps
-from vagus.edge.config import AUTO
 from vagus.errors import SessionRefusedError
 from vagus.planning.fleet_hooks import AdmissionAnswer, FleetHooks, RowTimes
+from vagus.planning.robot_kinds import asking_after
 from vagus.planning.simulated_robot import SimulatedRobot
 from vagus.planning.simulated_server import ServerView
 from vagus.server.admission import predict
@@ -17,18 +16,15 @@ __all__ = ["ServingHooks", "simulated_demand"]
 
 def simulated_demand(robot: SimulatedRobot) -> RobotDemand:
     """Return what a simulated robot asks of a server, by what it says."""
-    return RobotDemand(
+    demand = RobotDemand(
         rate_hz=robot.said_rate_hz or robot.rate_hz,
         horizon=robot.horizon,
         buffer_s=robot.buffer_s,
-        execute_horizon=robot.execute_horizon if isinstance(robot.execute_horizon, int) else 0,
-        observe_steps=observe_steps(robot.horizon, continues_plan=True)
-        if robot.execute_horizon == AUTO
-        else 0,
         round_trip_s=robot.network.round_trip_ns / 1e9,
         weight=robot.weight,
         max_action_age_s=robot.max_action_age_s,
     )
+    return asking_after(demand, robot.execute_horizon)
 
 
 class ServingHooks(FleetHooks):

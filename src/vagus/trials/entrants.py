@@ -20,7 +20,7 @@ from vagus.trials.play_method import METHODS, PlayMethod, play_methods
 from vagus.trials.study_run import Entrant
 from vagus.wire.contract import check_fit
 
-__all__ = ["StudyEntry", "chosen_methods", "enter"]
+__all__ = ["StudyEntry", "chosen_methods", "config_for", "enter"]
 
 RATE_TOLERANCE = 1e-3
 """Relative difference below which two rates count as equal."""
@@ -99,6 +99,20 @@ def enter(
     return StudyEntry(tuple(entrants), plain, tuple(notes))
 
 
+def config_for(
+    config: ServeConfig, settings: Mapping[str, object], options: Mapping[str, str]
+) -> ServeConfig:
+    """Return the settings of a server for a way of playing.
+
+    Args:
+        config: as the policy's operator set it up.
+        settings: of the way of playing, in place of the operator's.
+        options: of the policy alone, beside the operator's.
+    """
+    changes = {**settings, "options": {**config.options, **options}}
+    return replace(config, **changes)  # type: ignore[arg-type] # their types are those of its fields
+
+
 class _Pool:
     """Loads the policy once for each set of settings."""
 
@@ -111,8 +125,7 @@ class _Pool:
         """Return the policy with the settings and options of a method beside its operator's."""
         key = repr((sorted(settings.items()), sorted(options.items())))
         if key not in self._served:
-            both = {**settings, "options": {**self._config.options, **options}}
-            config = replace(self._config, **both)  # type: ignore[arg-type] # their types are those of its fields
+            config = config_for(self._config, settings, options)
             policy: Policy[object] = load_model(config)
             self._open_policies.callback(policy.close)
             self._served[key] = ServedPolicy.of(policy, config)

@@ -151,7 +151,6 @@ class TrialRobot:
         """Let one step pass; return the request that became due in it."""
         self._steps += 1
         if self._waiting:
-            self._waiting -= 1
             self._stand()
             return None
         now_ns = self._now_ns
@@ -166,7 +165,6 @@ class TrialRobot:
         request = None if tick.draft is None else self.link.offer(tick.draft, now_ns)
         made = None if request is None else self._request(request, now_ns)
         if self._waiting:
-            self._waiting -= 1
             self._stand()
         else:
             self._note(tick.action)
@@ -175,6 +173,7 @@ class TrialRobot:
 
     def _stand(self) -> None:
         """Let a step pass in which nothing is commanded, because an answer is waited for."""
+        self._waiting -= 1
         self._starved += self._played > 0
         if self._commands:
             self._commands.append(np.where(self._stops, 0.0, self._commands[-1]))
