@@ -5,8 +5,12 @@ import math
 import msgspec
 import pytest
 
+from vagus.edge.config import AUTO
 from vagus.planning.carried import carried_lines
-from vagus.planning.served_device import decoded_per_s, device_of, usual_demand
+from vagus.planning.planner import Limit, capacity_of
+from vagus.planning.robot_kinds import RobotKind, asking_after
+from vagus.planning.served_device import device_of, usual_demand
+from vagus.planning.trial import simulated
 from vagus.server.capabilities import unloaded
 from vagus.server.config import ServeConfig
 from vagus.transport.keys import ServerKey, ServiceKey
@@ -81,9 +85,25 @@ def test_the_device_of_a_server_is_what_it_says() -> None:
 
 
 def test_the_processor_is_never_planned_to_its_end() -> None:
-    assert 0.4 * 2000 < decoded_per_s(said(L40S)) < 0.75 * 2000
-    assert decoded_per_s(said(L40S, decode_per_s=1e9)) < 3000
-    assert decoded_per_s(said(L40S, decode_per_s=0.0)) == math.inf
+    assert 0.4 * 2000 < device_of(said(L40S)).requests_per_s < 0.75 * 2000
+    assert device_of(said(L40S, decode_per_s=1e9)).requests_per_s < 3000
+    assert device_of(said(L40S, decode_per_s=0.0)).requests_per_s == math.inf
+
+
+@pytest.mark.parametrize(
+    ("table", "decode_per_s", "robots", "limited_by"),
+    [({1: 2.0}, 20.0, 16, "decoding"), (L40S, 2000.0, 27, "device"), (L40S, 0.0, 27, "device")],
+)
+def test_as_many_robots_are_carried_whether_they_ask_by_their_buffer_or_as_there_is_room(
+    table: dict[int, float], decode_per_s: float, robots: int, limited_by: str
+) -> None:
+    capabilities = said(table, decode_per_s=decode_per_s)
+    usual = usual_demand(capabilities)
+    assert usual is not None
+    for execute_horizon in (None, AUTO):
+        mix = [RobotKind(1, asking_after(usual, execute_horizon))]
+        found = capacity_of(device_of(capabilities), mix, Limit(0.01, simulated))
+        assert (found.robots, found.limited_by) == (robots, limited_by)
 
 
 def test_a_usual_robot_has_the_rate_of_the_policy_and_its_own_defaults() -> None:

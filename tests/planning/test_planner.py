@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vagus.planning.planner import Device, Limit, Trial, capacity_of, dealt, devices_for, hand_of, remembered
+from vagus.planning.planner import (
+    USABLE,
+    Device,
+    Limit,
+    Trial,
+    capacity_of,
+    dealt,
+    devices_for,
+    hand_of,
+    remembered,
+)
 from vagus.planning.robot_kinds import RobotKind
 from vagus.server.capacity import RobotDemand
 
@@ -50,7 +60,7 @@ def test_a_server_admits_no_more_than_its_sessions() -> None:
 
 
 def test_a_processor_that_decodes_too_slowly_is_the_limit() -> None:
-    found = capacity_of(replace(DEVICE, requests_per_s=75.0), [RobotKind(1, SLOW)], carries(1000.0))
+    found = capacity_of(replace(DEVICE, processor_s=USABLE / 75), [RobotKind(1, SLOW)], carries(1000.0))
     assert (found.robots, found.limited_by) == (7, "decoding")
 
 
@@ -74,7 +84,7 @@ def test_the_search_begins_where_the_decoders_end() -> None:
         tried.append(sum(kind.count for kind in kinds))
         return inner.engine(device, kinds)
 
-    capacity_of(replace(DEVICE, requests_per_s=2.0), [RobotKind(1, SLOW)], Limit(0.01, engine))
+    capacity_of(replace(DEVICE, processor_s=USABLE / 2), [RobotKind(1, SLOW)], Limit(0.01, engine))
     assert tried[0] <= 10  # the device alone would carry hundreds, and those take long to simulate
 
 
@@ -88,12 +98,13 @@ def test_the_same_robots_on_the_same_device_are_tried_once() -> None:
 
     twice = remembered(engine)
     robots = (RobotKind(3, SLOW),)
-    for device in (DEVICE, replace(DEVICE, requests_per_s=9.0, max_robots=4), DEVICE.faster(2.0)):
+    for device in (DEVICE, replace(DEVICE, max_robots=4), DEVICE.faster(2.0)):
         twice(device, robots)
     assert tried == [10.0, 5.0]
     twice(replace(DEVICE, max_batch=1), robots)
     twice(DEVICE, (RobotKind(3, FAST),))
-    assert tried == [10.0, 5.0, 10.0, 10.0]
+    twice(replace(DEVICE, processor_s=0.1), robots)  # its robots ask less often
+    assert tried == [10.0, 5.0, 10.0, 10.0, 10.0]
 
 
 mixes = st.lists(st.integers(1, 60), min_size=1, max_size=4).map(

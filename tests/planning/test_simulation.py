@@ -89,6 +89,9 @@ def test_an_automatic_robot_asks_each_eighth_of_a_chunk_and_leaves_the_others_th
     result = simulate(crowd, [gpu({1: 30.0}, max_batch=1)], duration_s=30)
     assert result.of("arm-3").played.requests == pytest.approx(30 / 0.24, rel=0.15)
     assert result.servers[0].busy == pytest.approx(0.5, abs=0.1)
+    decodes_slowly = replace(gpu({1: 3.0}, max_batch=1), processor_s=0.03)
+    result = simulate(crowd, [decodes_slowly], duration_s=30)
+    assert result.of("arm-3").played.requests == pytest.approx(30 / 0.24, rel=0.15)
 
 
 def test_where_the_device_is_slower_than_the_buffer_each_cycle_starves_by_the_difference() -> None:

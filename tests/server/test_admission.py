@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.test_capacity import ARM, H200, L40S, Line
+from vagus.edge.asking import processor_time_s
 from vagus.errors import SessionRefusedError
 from vagus.server.admission import Admitted, demand_of, predict
 from vagus.server.capacity import BatchLatency, RobotDemand
@@ -136,6 +137,8 @@ def test_what_a_robot_says_of_itself_becomes_its_demand() -> None:
         max_action_age_s=3.0,
     )
     assert demand_of(asked(max_action_age_s=0.0), SERVED).max_action_age_s == math.inf
+    slow = msgspec.structs.replace(SERVED, decode_per_s=20.0)
+    assert demand_of(asked(), slow).processor_s == processor_time_s(20.0)
     assert [demand_of(asked(observe_steps=n), SERVED).observe_steps for n in (-1, 2, 10**9)] == [0, 2, 10]
 
 

@@ -35,6 +35,7 @@ DEMANDS = st.builds(
     buffer_s=st.floats(0, 2),
     execute_horizon=st.integers(0, 50),
     observe_steps=st.integers(0, 20),
+    processor_s=st.sampled_from((0.0, 0.003, 2.0)),
     least_executed=st.integers(0, 50),
     round_trip_s=st.floats(0, 0.2),
     max_action_age_s=st.floats(0.5, 5),
@@ -70,6 +71,14 @@ def test_robots_that_ask_while_there_is_room_leave_room_and_need_no_more_than_ot
         assert eager.demand == patient.demand
         most_per_s = max(0.8 * requests_per_s_at(H200, 8), patient.requests_per_s)
         assert patient.requests_per_s <= eager.requests_per_s <= 1.001 * most_per_s
+
+
+def test_robots_that_ask_while_there_is_room_leave_room_in_the_processor_too() -> None:
+    fast, asking = Line(2.0, 0.1), replace(ARM, horizon=40, observe_steps=1)
+    for processor_s, most_per_s in ((0.0, math.inf), (0.02, 25.0)):
+        seen = forecast(fast, [replace(asking, processor_s=processor_s)] * 8, max_batch=8)
+        assert seen.requests_per_s <= most_per_s * 1.001
+    assert forecast(fast, [asking] * 8, max_batch=8).requests_per_s > 100
 
 
 def test_an_agreed_horizon_makes_a_robot_ask_later_but_not_too_late() -> None:

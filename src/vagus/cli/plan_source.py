@@ -15,7 +15,7 @@ from vagus.errors import ConfigError, LinkError
 from vagus.malformed import MALFORMED
 from vagus.planning.latency_table import typed_table
 from vagus.planning.planner import Device
-from vagus.planning.served_device import decoded_per_s, device_of
+from vagus.planning.served_device import device_of
 from vagus.transport.keys import ServiceKey
 from vagus.transport.service_name import ServiceName
 from vagus.transport.zenoh import ZenohLink
@@ -146,7 +146,7 @@ def _without_places(device: Device, said: Capabilities) -> Device:
 
 
 def _assumed(said: Capabilities) -> tuple[str, ...]:
-    per_s = decoded_per_s(said)
+    per_s = device_of(said).requests_per_s
     if math.isinf(per_s):
         return (UNKNOWN_DECODING,)
     return (

@@ -42,8 +42,8 @@ class LinkView:
             likes.
         min_interval_ns: shortest time between two requests that the server wants; 0: none.
         delay_ns: round trip that real-time chunking is told; None: the worst one.
-        share_ns: time between two requests at which this robot uses no more than its part of the server's
-            device; 0: not known.
+        share_ns: time between two requests at which this robot uses no more than its part of the server; 0:
+            not known.
     """
 
     state: LinkState

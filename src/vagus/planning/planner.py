@@ -12,6 +12,7 @@ from vagus.planning.robot_kinds import MAX_ROBOTS, RobotKind
 from vagus.server.capacity import best_batch, requests_per_s_at
 
 __all__ = [
+    "USABLE",
     "Capacity",
     "Device",
     "Engine",
@@ -24,6 +25,9 @@ __all__ = [
     "remembered",
 ]
 
+USABLE = 0.7
+"""Share of the processor's time that is planned with; the rest is for requests that come at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Device:
@@ -33,13 +37,18 @@ class Device:
         table: batch size → inference time in ms; never falling; it has size 1.
         max_batch: largest batch.
         max_robots: sessions that the server admits.
-        requests_per_s: requests that the server's processor decodes in a second.
+        processor_s: time of the server's processor for one request, in seconds; 0: it keeps up.
     """
 
     table: Mapping[int, float]
     max_batch: int
     max_robots: int = MAX_ROBOTS
-    requests_per_s: float = math.inf
+    processor_s: float = 0.0
+
+    @property
+    def requests_per_s(self) -> float:
+        """Requests in a second that are planned for the server's processor."""
+        return USABLE / self.processor_s if self.processor_s > 0 else math.inf
 
     def ms(self, size: int) -> float:
         """Return the inference time of a batch in ms; between two sizes of the table it rises evenly."""
@@ -88,11 +97,11 @@ Engine: TypeAlias = Callable[[Device, Sequence[RobotKind]], Trial]
 
 
 def remembered(engine: Engine) -> Engine:
-    """Return an engine that tries the same robots on the same device once; what decodes does not count."""
+    """Return an engine that tries the same robots on the same device once; its places do not count."""
     trials: dict[tuple[object, ...], Trial] = {}
 
     def tried(device: Device, kinds: Sequence[RobotKind]) -> Trial:
-        key = (tuple(sorted(device.table.items())), device.max_batch, tuple(kinds))
+        key = (tuple(sorted(device.table.items())), device.max_batch, device.processor_s, tuple(kinds))
         if key not in trials:
             trials[key] = engine(device, kinds)
         return trials[key]
@@ -196,11 +205,15 @@ class _Search:
         return low
 
     def _guess(self) -> int:
-        """Return about how many robots keep the device, alone and with full batches, or the decoders busy."""
+        """Return about how many robots keep the device, alone and with full batches, or the decoders busy.
+
+        Robots that ask sooner while there is room do not where there is none.
+        """
         device, total = self._device, sum(kind.count for kind in self._mix)
         batch = best_batch(device, max_batch=device.max_batch)
         batch_s = device.ms(batch) / 1000
-        asked_per_s = sum(kind.count / kind.demand.interval_s(batch_s) for kind in self._mix) / total
+        needed = ((kind.count, replace(kind.demand, observe_steps=0)) for kind in self._mix)
+        asked_per_s = sum(count / demand.interval_s(batch_s) for count, demand in needed) / total
         answered_per_s = min(GUESSED_BUSY * requests_per_s_at(device, batch), device.requests_per_s)
         return round(answered_per_s / asked_per_s)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
+from vagus.edge.asking import processor_time_s
 from vagus.edge.config import EdgeConfig
 from vagus.planning.latency_table import measured_table
 from vagus.planning.planner import Device
@@ -11,14 +10,10 @@ from vagus.planning.robot_kinds import MAX_ROBOTS, asking_after
 from vagus.server.capacity import RobotDemand
 from vagus.wire.schema import Capabilities
 
-__all__ = ["ROUND_TRIP_S", "decoded_per_s", "device_of", "usual_demand"]
+__all__ = ["ROUND_TRIP_S", "device_of", "usual_demand"]
 
 ROUND_TRIP_S = 0.01
 """Round trip of a robot that nobody has measured: a good network."""
-OVERHEAD_S = 0.0003
-"""Processor time of a request besides decoding: docs/benchmarks/server.md, 64 sessions with a state alone."""
-USABLE = 0.7
-"""Share of the decoders' time that is planned with; the rest is for requests that come at the same moment."""
 
 
 def device_of(said: Capabilities) -> Device:
@@ -33,15 +28,8 @@ def device_of(said: Capabilities) -> Device:
         table,
         max_batch=max(table),
         max_robots=min(admitted, MAX_ROBOTS),
-        requests_per_s=decoded_per_s(said),
+        processor_s=processor_time_s(said.decode_per_s),
     )
-
-
-def decoded_per_s(said: Capabilities) -> float:
-    """Return the requests per second that the server's processor takes; infinite if it was not measured."""
-    if said.decode_per_s <= 0:
-        return math.inf
-    return USABLE / (1 / said.decode_per_s + OVERHEAD_S)
 
 
 def usual_demand(said: Capabilities, *, round_trip_s: float = ROUND_TRIP_S) -> RobotDemand | None:

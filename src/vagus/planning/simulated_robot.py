@@ -265,7 +265,7 @@ class RobotRun:
             request: what it answers.
             now_ns: time.
             min_interval_ns: shortest time between two requests that it asks for.
-            share_ns: the same at which the robot uses no more than its part of the device.
+            share_ns: the same at which the robot uses no more than its part of the server.
         """
         self.advance(now_ns)
         self._latency.add(now_ns - request.captured_ns)

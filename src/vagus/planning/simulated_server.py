@@ -46,6 +46,8 @@ class SimulatedServer:
         sigma: spread of the logarithm of a batch's time; 0: always the same.
         max_sessions: largest number of robots.
         down_s: time without it, (begin, end) in seconds; None: it never fails.
+        processor_s: time of its processor for one request, in seconds, which its robots know; the simulation
+            does not wait for it. 0: not known.
     """
 
     name: str
@@ -56,6 +58,7 @@ class SimulatedServer:
     sigma: float = 0.0
     max_sessions: int = 1 << 30
     down_s: tuple[float, float] | None = None
+    processor_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -253,7 +253,9 @@ class _Fleet:
             return
         view = server.view(event.at_ns) if self._hooks.limits_rate else None
         share_ns = fair_interval_ns(
-            (forward.end_ns - forward.begin_ns) / len(forward.rows), len(server.sessions)
+            (forward.end_ns - forward.begin_ns) / len(forward.rows),
+            len(server.sessions),
+            processor_s=server.spec.processor_s,
         )
         for row in forward.rows:
             if row.request.robot not in server.sessions:

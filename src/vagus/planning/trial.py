@@ -56,6 +56,7 @@ def simulated(device: Device, kinds: Sequence[RobotKind]) -> Trial:
         device.max_batch,
         SCHEDULERS[IN_TURN if len(kinds) == 1 else ServeConfig().scheduler],
         max_sessions=len(robots),
+        processor_s=device.processor_s,
     )
     duration_s = unmeasured_s + measured_s
     found = simulate(robots, [server], duration_s=duration_s, measured_from_s=unmeasured_s)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from vagus.edge.asking import processor_time_s
 from vagus.errors import SessionRefusedError
 from vagus.server.capacity import BatchLatency, FleetForecast, RobotDemand, forecast
 from vagus.wire.schema import Capabilities, EventCode, OpenMessage
@@ -65,6 +66,7 @@ def demand_of(asked: OpenMessage, served: Capabilities, *, weight: float = 1.0) 
         buffer_s=round(asked.buffer_time_s, ROUNDED_DIGITS),
         execute_horizon=min(max(asked.execute_horizon, 0), horizon),
         observe_steps=min(max(asked.observe_steps, 0), horizon),
+        processor_s=processor_time_s(served.decode_per_s),
         round_trip_s=_rounded_s(min(asked.round_trip_ms / 1000, MAX_ROUND_TRIP_S)),
         weight=weight,
         max_action_age_s=asked.max_action_age_s or math.inf,

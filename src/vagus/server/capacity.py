@@ -57,7 +57,8 @@ class RobotDemand:
         execute_horizon: actions of a chunk after which it requests the next one already; 0: by buffer only.
         observe_steps: steps after an observation at which it requests the next chunk already, as far as the
             device has room; 0: it does not.
-        share_s: time between two such requests at which it uses no more than its part of the device.
+        share_s: time between two such requests at which it uses no more than its part of the server.
+        processor_s: time of the server's processor for one request; 0: not known.
         least_executed: actions of a chunk that it agreed to execute before it requests the next one.
         round_trip_s: network round trip.
         weight: its share of the device counts so many times.
@@ -70,6 +71,7 @@ class RobotDemand:
     execute_horizon: int = 0
     observe_steps: int = 0
     share_s: float = 0.0
+    processor_s: float = 0.0
     least_executed: int = 0
     round_trip_s: float = 0.0
     weight: float = 1.0
@@ -339,10 +341,13 @@ def _device_of(
     """Return the device, and the robots as they ask on it."""
     given, fleet = Counter(robots), Counter[RobotDemand]()
     device = _Device(latency, max_batch, count=given.total())
-    share_s = fair_interval_ns(NS_PER_S / device.most_per_s, given.total()) / NS_PER_S
+    row_ns = NS_PER_S / device.most_per_s
     for robot, count in given.items():
         asking = robot.served_in(device.seconds[1] + robot.round_trip_s)
-        fleet[replace(asking, share_s=share_s) if asking.observe_steps else asking] += count
+        if asking.observe_steps:
+            share_ns = fair_interval_ns(row_ns, given.total(), processor_s=asking.processor_s)
+            asking = replace(asking, share_s=share_ns / NS_PER_S)
+        fleet[asking] += count
     return device, fleet
 
 

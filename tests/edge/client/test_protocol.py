@@ -702,16 +702,37 @@ def test_the_robots_part_of_the_device_is_known_from_the_newest_answers_of_the_s
     assert talk.protocol.view.share_ns == 0
 
 
+def test_a_robot_among_many_at_a_server_whose_decoding_is_dear_asks_no_oftener_than_its_part() -> None:
+    """By the time that the server said at session open, or else by that of the answer itself."""
+    for processor_s, decode_ms, share_ms in (
+        (0.05, 400, 1600),
+        (0.0, 49.7, 1600),
+        (0.001, 400, 64),
+        (0, 0, 64),
+    ):
+        talk = Talk(is_open=False)
+        talk.protocol.opened(SessionRef(SERVER, EPOCH, processor_s=processor_s), talk.now_ns)
+        request = talk.send()
+        payload = chunk_payload(request.draft.step, inference_ms=2, decode_ms=decode_ms, sessions=16)
+        talk.receive(echo(request.header), payload, 100 * MS)
+        assert talk.turn().share_ns == pytest.approx(share_ms * MS)
+
+
 @pytest.mark.parametrize("inference_ms", [math.nan, math.inf, -math.inf, -1.0, 1e308, 0.0, 5.0])
+@pytest.mark.parametrize("decode_ms", [math.nan, -1.0, 1e308, 0.0])
 @pytest.mark.parametrize("batch_size", [0, -3, 2**62])
 @pytest.mark.parametrize("sessions", [0, -1, 10**9, 2**62])
 def test_no_number_that_a_server_says_of_itself_ends_the_robot_or_makes_it_wait_for_less_than_nothing(
-    inference_ms: float, batch_size: int, sessions: int
+    inference_ms: float, decode_ms: float, batch_size: int, sessions: int
 ) -> None:
     talk = Talk()
     request = talk.send()
     payload = chunk_payload(
-        request.draft.step, inference_ms=inference_ms, batch_size=batch_size, sessions=sessions
+        request.draft.step,
+        inference_ms=inference_ms,
+        decode_ms=decode_ms,
+        batch_size=batch_size,
+        sessions=sessions,
     )
     assert talk.receive(echo(request.header), payload) is not None
     share_ns = talk.protocol.view.share_ns

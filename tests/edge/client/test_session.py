@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from edge.rig import ROBOT, SERVER, SERVICE, capabilities
 from edge.stand import CONFIG, Script
+from vagus.edge.asking import processor_time_s
 from vagus.edge.client.handshake import Identity
 from vagus.edge.client.protocol import SessionRef
 from vagus.edge.client.session import SessionOpener, fetch_capabilities, find_service, living_servers
@@ -58,13 +60,22 @@ def test_a_server_that_does_not_answer_or_talks_nonsense_is_an_error(network: Me
 def test_a_session_is_opened_and_closed(network: MemoryNetwork) -> None:
     server, link = Script(network), network.link()
     session, contract = opener(link).open(server.key, server.capable, instruction="reach", contract=None)
-    assert session == SessionRef(server.key, server.epoch)
+    processor_s = processor_time_s(server.capable.decode_per_s)
+    assert session == SessionRef(server.key, server.epoch, processor_s=processor_s)
     assert contract.model_hash == "aa"
     asked = server.opens[0].open
     assert asked is not None
     assert (asked.instance, asked.instruction) == ("1f3a", "reach")
     assert opener(link).close(session)
     assert server.closes == [server.epoch]
+
+
+def test_a_session_knows_what_a_request_costs_its_servers_processor(network: MemoryNetwork) -> None:
+    server, link = Script(network), network.link()
+    for decode_per_s, least_s, most_s in ((20.0, 0.05, 0.051), (0.0, 0.0, 0.0)):
+        server.capable = msgspec.structs.replace(server.capable, decode_per_s=decode_per_s)
+        session, _ = opener(link).open(server.key, server.capable, instruction="", contract=None)
+        assert least_s <= session.processor_s <= most_s
 
 
 def test_closing_at_a_server_that_is_gone_is_no_error(network: MemoryNetwork) -> None:

@@ -10,9 +10,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from vagus.clock import NS_PER_MS
+from vagus.clock import NS_PER_MS, NS_PER_S
 from vagus.conventions import first_meaningless
-from vagus.edge.asking import fair_interval_ns
+from vagus.edge.asking import fair_interval_ns, processor_time_s
 from vagus.edge.client.inflight import Request
 from vagus.errors import ProtocolError, RobotError
 from vagus.specs import CameraSpec, DepthCameraSpec, PolicySpec, RobotSpec
@@ -177,7 +177,7 @@ class Reply:
         decode_ns: turning the request into arrays.
         inference_ns: in the policy.
         min_interval_ns: shortest time until the next request that the server wants, from capture to capture.
-        share_ns: the same at which the robot uses no more than its part of the device; 0: not known.
+        share_ns: the same at which the robot uses no more than its part of the server; 0: not known.
     """
 
     chunk: ActionChunk
@@ -188,13 +188,17 @@ class Reply:
     share_ns: int = 0
 
 
-def read_chunk(payload: bytes, spec: PolicySpec, *, step: int) -> Reply | ReplyFault:
+def read_chunk(
+    payload: bytes, spec: PolicySpec, *, step: int, processor_s: float = 0.0
+) -> Reply | ReplyFault:
     """Return the chunk in `payload`, or the fault of it.
 
     Args:
         payload: of a chunk message.
         spec: the policy's, with what the robot says of its angles and orientations.
         step: the one that was asked about.
+        processor_s: time of the server's processor for one request, in seconds, as it said at session open;
+            0: by the time that it took to decode this one.
     """
     try:
         message = decode(payload, ChunkMessage)
@@ -212,14 +216,18 @@ def read_chunk(payload: bytes, spec: PolicySpec, *, step: int) -> Reply | ReplyF
         return ReplyFault.NOT_FINITE
     if first_meaningless(spec.actions, robot) is not None:
         return ReplyFault.MEANINGLESS
-    inference_ns = _nanoseconds(message.inference_ms)
+    decode_ns, inference_ns = _nanoseconds(message.decode_ms), _nanoseconds(message.inference_ms)
     return Reply(
         ActionChunk(step, model, robot),
         queue_ns=_nanoseconds(message.queue_wait_ms),
-        decode_ns=_nanoseconds(message.decode_ms),
+        decode_ns=decode_ns,
         inference_ns=inference_ns,
         min_interval_ns=_nanoseconds(message.min_interval_ms),
-        share_ns=fair_interval_ns(inference_ns / max(message.batch_size, 1), message.load.sessions),
+        share_ns=fair_interval_ns(
+            inference_ns / max(message.batch_size, 1),
+            message.load.sessions,
+            processor_s=processor_s or (processor_time_s(NS_PER_S / decode_ns) if decode_ns else 0.0),
+        ),
     )
 
 

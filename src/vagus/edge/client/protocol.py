@@ -53,11 +53,13 @@ class SessionRef:
         epoch: marks its messages.
         least_executed: actions of a chunk that the server wants executed before the next request; 0: as the
             robot likes.
+        processor_s: time of the server's processor for one request, in seconds; 0: not known.
     """
 
     server: ServerKey
     epoch: int
     least_executed: int = 0
+    processor_s: float = 0.0
 
 
 class ClientProtocol:
@@ -212,9 +214,11 @@ class ClientProtocol:
         if header.kind is not Kind.CHUNK:
             self.counters["unexpected_kind"] += 1
             return None
-        return self._receive_chunk(header, payload, now_ns)
+        return self._receive_chunk(self.session, header, payload, now_ns)
 
-    def _receive_chunk(self, header: Header, payload: bytes, now_ns: int) -> Proposal | None:
+    def _receive_chunk(
+        self, session: SessionRef, header: Header, payload: bytes, now_ns: int
+    ) -> Proposal | None:
         request = self._inflight.match(header)
         if isinstance(request, Mismatch):
             self.counters[request.value] += 1
@@ -225,7 +229,7 @@ class ClientProtocol:
         if draft.episode != self._plan.episode or is_superseded:
             self.counters["superseded" if is_superseded else "old_episode"] += 1
             return None
-        reply = read_chunk(payload, self._spec, step=draft.step)
+        reply = read_chunk(payload, self._spec, step=draft.step, processor_s=session.processor_s)
         if isinstance(reply, ReplyFault):
             self.counters[reply.value] += 1
             self.refusals.note(reply.value, "", now_ns)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from vagus.clock import NS_PER_MS
+from vagus.edge.asking import processor_time_s
 from vagus.edge.client.handshake import (
     Contract,
     Identity,
@@ -273,7 +274,8 @@ class SessionOpener:
             if ack.accepted:
                 self.close(SessionRef(server, ack.epoch))
             raise
-        return SessionRef(server, ack.epoch, least_executed(ack, agreed)), agreed
+        processor_s = processor_time_s(agreed.capabilities.decode_per_s)
+        return SessionRef(server, ack.epoch, least_executed(ack, agreed), processor_s), agreed
 
     def _ask(
         self, server: ServerKey, key: str, payload: bytes, *, timeout_s: float, is_first: bool
