@@ -97,6 +97,7 @@ _CAPABILITIES = Capabilities(
     load=_LOAD,
     latency=(_LATENCY,),
     decode_per_s=480.0,
+    continues_awaited=True,
     host_id="host",
     max_image_pixels=2_000_000,
     schema_min=2,
@@ -137,6 +138,7 @@ SAMPLES: dict[str, msgspec.Struct] = {
         starved_steps=2,
         oldest_age_ms=480.5,
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        awaited=(118, 119),
     ),
     "chunk": ChunkMessage(
         step=120,

@@ -32,8 +32,9 @@ START_S = 120.0
 LONGEST_S = 10.0
 """Longest episode, with what comes before and after it."""
 SYNC_ACTIONS = "8"
-HALF_STEP_MS = 25
-"""The path is so much quicker, so that chunks come within the step after which they are meant to act."""
+QUICKER_MS = 45
+"""The path is so much quicker than the delay: about 20 ms are the robot's step, inference and what lies
+between, and the rest aims at the middle of the step in which the delay ends."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,16 @@ class Way:
     robot: tuple[str, ...] = ()
 
 
-LATEST = ("--execute-horizon", "4", "--buffer-time-s", "0.05")
+AUTO = ("--execute-horizon", "auto")
 WAYS: Mapping[str, Way] = {
     "sync": Way(("actions", SYNC_ACTIONS), ("--no-rtc", "--buffer-time-s", "1e-9")),
-    "naive": Way((), ("--no-rtc", *LATEST)),
-    "rtc_soft": Way(("continuation", "guided", "rtc_schedule", "exp"), LATEST),
-    "rtc_hard": Way(("continuation", "guided", "rtc_schedule", "zeros"), LATEST),
-    "vagus": Way((), ("--execute-horizon", "auto")),
+    "naive": Way((), ("--no-rtc", *AUTO)),
+    "rtc_soft": Way(("continuation", "guided", "rtc_schedule", "exp"), AUTO),
+    "rtc_hard": Way(("continuation", "guided", "rtc_schedule", "zeros"), AUTO),
+    "vagus": Way((), AUTO),
 }
-"""Name → way. The robot executes 8 actions and waits (sync), switches (naive), continues its plan as
-`vagus bench delay` has it, or asks when it is worth it for a chunk whose first actions are given (vagus)."""
+"""Name → way. The robot executes 8 actions and waits (sync), switches (naive), continues its plan by guidance
+as `vagus bench delay` has it, or gets chunks to which its first actions are given (vagus)."""
 
 
 class Stage:
@@ -117,9 +118,7 @@ def _played(child: Child, journal: Path, wanted: int) -> list[PlayedEpisode]:
             f"{child.name} ended with code {code} after {len(episodes)} episodes:\n{child.output}"
         )
     run = msgspec.json.decode(said[-1], type=RunSummary)
-    return [
-        episode.of_run(missed=run.missed, ticks=run.ticks, starved_s=run.starved_s) for episode in episodes
-    ]
+    return [episode.of_run(run) for episode in episodes]
 
 
 def compare(  # noqa: PLR0913 - each is a flag
@@ -156,7 +155,7 @@ def compare(  # noqa: PLR0913 - each is a flag
         for delay_ms in delays:
             host, port = stage.endpoint.removeprefix("tcp/").split(":")
             with FaultProxy(
-                host, int(port), faults=Faults(delay_ms=max(delay_ms - HALF_STEP_MS, 0) / 2)
+                host, int(port), faults=Faults(delay_ms=max(delay_ms - QUICKER_MS, 0) / 2)
             ) as proxy:
                 for way in ways:
                     numbers = range(FIRST, FIRST + episodes)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vagus.cli.run_report import RunSummary
 from vagus.trials.study import Estimate, cell_of, difference
 from vagus.trials.trial_robot import EpisodeResult
 
@@ -28,6 +29,8 @@ class PlayedEpisode:
         steps: steps that it took.
         missed: share of the run's ticks that came too late and were left out, 0–1.
         starved_s: time of the run without an action of the plan, in seconds.
+        delay_ms: mean time of the run from an observation to its chunk.
+        late: share of the run's chunks that came later than the policy was told, 0–1.
     """
 
     number: int
@@ -36,10 +39,18 @@ class PlayedEpisode:
     steps: int
     missed: float = 0.0
     starved_s: float = 0.0
+    delay_ms: float = 0.0
+    late: float = 0.0
 
-    def of_run(self, *, missed: int, ticks: int, starved_s: float) -> PlayedEpisode:
+    def of_run(self, run: RunSummary) -> PlayedEpisode:
         """Return the episode with what its run says of all its episodes."""
-        return replace(self, missed=missed / max(ticks + missed, 1), starved_s=starved_s)
+        return replace(
+            self,
+            missed=run.missed / max(run.ticks + run.missed, 1),
+            starved_s=run.starved_s,
+            delay_ms=run.latency_ms.get("total", 0.0),
+            late=run.counters.get("delay_underestimated", 0) / max(run.counters.get("merged", 0), 1),
+        )
 
 
 @dataclass(frozen=True)
@@ -72,12 +83,23 @@ class Cell:
         return sum(one.missed for one in self.episodes) / len(self.episodes)
 
     @property
+    def measured_ms(self) -> float:
+        """Mean time from an observation to its chunk, as the robots measured it."""
+        return sum(one.delay_ms for one in self.episodes) / len(self.episodes)
+
+    @property
+    def late(self) -> float:
+        """Share of the chunks that came later than the policy was told."""
+        return sum(one.late for one in self.episodes) / len(self.episodes)
+
+    @property
     def told(self) -> str:
         """The cell in a line."""
         share = cell_of(self.way, str(self.delay_ms), self.results).success
         success = f"{share.mean:.0%} ± {100 * share.half_width:.0f}"
         return (
-            f"{self.delay_ms} ms, {self.way}: {success}, {self.touched:.0%} touched, {self.missed:.1%} missed"
+            f"{self.delay_ms} ms, {self.way}: {success}, {self.touched:.0%} touched, "
+            f"{self.missed:.1%} missed, {self.measured_ms:.0f} ms measured, {self.late:.0%} late"
         )
 
 
@@ -94,18 +116,16 @@ def read_journal(path: Path) -> list[PlayedEpisode]:
 def in_markdown(cells: Sequence[Cell], *, baseline: str = "naive") -> str:
     """Return the cells as a table in Markdown, each with its difference to the baseline at the same delay."""
     lines = [
-        f"| delay | way | success, % | against {baseline}, points | touched | ticks missed |",
-        "|---|---|---|---|---|---|",
+        f"| delay | way | success, % | against {baseline}, points | measured | came late | ticks missed |",
+        "|---|---|---|---|---|---|---|",
     ]
     bases = {cell.delay_ms: cell for cell in cells if cell.way == baseline}
     for cell in cells:
         share = cell_of(cell.way, str(cell.delay_ms), cell.results).success
         base = bases.get(cell.delay_ms)
         gain = None if base is None or base is cell else difference(cell.results, base.results)
-        row = in_row(
-            f"{cell.delay_ms} ms", cell.way, share, gain, f"{cell.touched:.0%}", f"{cell.missed:.1%}"
-        )
-        lines.append(row)
+        others = f"{cell.measured_ms:.0f} ms", f"{cell.late:.0%}", f"{cell.missed:.1%}"
+        lines.append(in_row(f"{cell.delay_ms} ms", cell.way, share, gain, *others))
     return "\n".join(lines)
 
 

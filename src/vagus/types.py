@@ -148,6 +148,7 @@ class RequestDraft:
         slack_ns: time until the plan ends, when the draft was taken.
         prefix_horizon: number of steps after s0 at which guidance by the prefix ends; 0 without a prefix.
         fared: how the robot fared since its last request.
+        continues_seq: number of the request whose chunk the plan is, within the session in use; 0: of none.
     """
 
     ticket: int
@@ -161,6 +162,7 @@ class RequestDraft:
     slack_ns: int
     prefix_horizon: int = 0
     fared: Fared = Fared()
+    continues_seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)

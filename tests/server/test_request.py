@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
@@ -9,13 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vagus.errors import ProtocolError
+from vagus.server.awaited_chunks import UnderWay
 from vagus.server.request import DecodedRequest, decode_request
 from vagus.server.validate import Terms
 from vagus.specs import ActionFeature, CameraSpec, DepthCameraSpec, PolicySpec, RtcSpec, StateFeature
+from vagus.types import ActionChunk
 from vagus.wire.codec import encode, encode_tensor
 from vagus.wire.depth import encode_depth
 from vagus.wire.images import encode_image
-from vagus.wire.schema import ObservationMessage
+from vagus.wire.schema import MAX_AWAITED, ObservationMessage
 
 SPEC = PolicySpec(
     policy_type="test",
@@ -90,6 +94,27 @@ def test_a_pinned_instruction_cannot_be_changed_by_a_request() -> None:
 
 def test_guidance_never_ends_before_the_actions_that_are_executed_anyway() -> None:
     assert decoded(prefix_horizon=0, inference_delay=3).prefix_horizon == 3
+
+
+def test_answers_under_way_are_put_into_the_plan_that_the_robot_awaits_them_with() -> None:
+    under_way, chunk = UnderWay(), ActionChunk(6, floats(8, 3), floats(8, 2))
+    under_way.note(4, replace(decoded().row(None), step=6, inference_delay=3), chunk)
+    alone = decoded(inference_delay=3).row(None, under_way)
+    assert (len(alone.prefix or ()), alone.inference_delay) == (3, 3)
+    for seqs, length, delay in (((4,), 7, 5), ((3,), 3, 3)):
+        row = decoded(awaited=seqs, inference_delay=5).row(None, under_way)
+        assert row.prefix is not None
+        assert (len(row.prefix), row.inference_delay) == (length, delay)
+
+
+def test_what_is_awaited_belongs_to_a_plan_and_lasts_no_longer_than_a_chunk() -> None:
+    with pytest.raises(ProtocolError, match=r"awaited: wanted none without a prefix, got \[4\]"):
+        decoded(awaited=(4,), prefix_model=None, prefix_robot=None, inference_delay=0)
+    for delay in (-1, SPEC.horizon + 1):
+        with pytest.raises(ProtocolError, match="inference_delay"):
+            decoded(awaited=(4,), inference_delay=delay)
+    with pytest.raises(ProtocolError, match="awaited"):
+        decoded(awaited=tuple(range(MAX_AWAITED + 1)))
 
 
 def test_frames_that_the_policy_does_not_look_at_are_not_decoded() -> None:

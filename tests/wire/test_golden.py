@@ -9,6 +9,7 @@ to OLDER, where it must stay readable, and the sample gets a new one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -44,17 +45,27 @@ UNPACED: dict[str, dict[str, object]] = {
     "EventMessage": {"target": "", "pause_ms": 0.0},
 }
 """Message → fields by which servers share robots: when to ask, how a robot fared, what a server can bear."""
+ALONE: dict[str, dict[str, object]] = {
+    "ObservationMessage": {"awaited": ()},
+    "Capabilities": {"continues_awaited": False},
+}
+"""Message → fields by which a robot asks while a reply is under way."""
 
 
-def unpaced(message: msgspec.Struct) -> msgspec.Struct:
+def without(message: msgspec.Struct, fields: Mapping[str, Mapping[str, object]]) -> msgspec.Struct:
     """Return a message without those fields, the messages in it included."""
     changed: dict[str, object] = {
-        field.name: unpaced(value)
+        field.name: without(value, fields)
         for field in msgspec.structs.fields(message)
         if isinstance(value := getattr(message, field.name), msgspec.Struct)
     }
-    changed |= UNPACED.get(type(message).__name__, {})
+    changed |= fields.get(type(message).__name__, {})
     return msgspec.structs.replace(message, **changed)
+
+
+def unpaced(message: msgspec.Struct) -> msgspec.Struct:
+    """Return a message as it was before servers shared robots."""
+    return without(without(message, ALONE), UNPACED)
 
 
 _ACTION = msgspec.structs.replace(SAMPLES["action"], encoding="")
@@ -106,6 +117,10 @@ OLDER |= {
     "older_untimed_observation": msgspec.structs.replace(unpaced(SAMPLES["observation"]), network_ms=0.0),
     "older_untimed_minimal_observation": SAMPLES["minimal_observation"],
     **{f"older_unpaced_{name}": unpaced(SAMPLES[name]) for name in PACED},
+    **{
+        f"older_alone_{name}": without(SAMPLES[name], ALONE)
+        for name in ("observation", "capabilities", "ack", "minimal_observation", "minimal_capabilities")
+    },
 }
 """What a sender writes that knows the fields of 0.1, without those that were added since."""
 

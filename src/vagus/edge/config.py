@@ -89,6 +89,10 @@ class EdgeConfig:
     """Request a new chunk after this number of actions of the running chunk; None: only by buffer time; auto:
     when the newest observation is an eighth of a chunk old (a quarter without real-time chunking), as far as
     the server has room. A server with many robots may ask for more patience; the plan never ends for that."""
+    max_in_flight: int = 4
+    """Most requests whose replies are awaited at once, with real-time chunking and execute_horizon auto: one
+    more keeps the plan fresh while a reply is under way, and the server continues that reply. 1: one after
+    the other."""
     prefix_horizon: int | None = None
     """Number of steps after which the real-time-chunking guidance ends; unset: as the policy recommends."""
     rate_hz: float | None = None
@@ -147,7 +151,7 @@ class EdgeConfig:
         ):
             check_seconds(name, getattr(self, name))
         check_execute_horizon("execute_horizon", self.execute_horizon)
-        for name in ("prefix_horizon", "max_worker_errors"):
+        for name in ("prefix_horizon", "max_in_flight", "max_worker_errors"):
             check_count(name, getattr(self, name))
         _check_pin(self.pin_model)
         check_quality("jpeg_quality", self.jpeg_quality, ConfigError)

@@ -44,6 +44,7 @@ class LinkView:
         delay_ns: round trip that real-time chunking is told; None: the worst one.
         share_ns: time between two requests at which this robot uses no more than its part of the server; 0:
             not known.
+        in_flight: requests whose replies are awaited. Another one is sent only for a fresher plan.
     """
 
     state: LinkState
@@ -55,6 +56,7 @@ class LinkView:
     min_interval_ns: int = 0
     delay_ns: int | None = None
     share_ns: int = 0
+    in_flight: int = 0
 
 
 @dataclass(frozen=True, slots=True)

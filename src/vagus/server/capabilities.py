@@ -75,6 +75,7 @@ def loaded(
         serving_reason=quoted(model.exclusive_because, MAX_REASON - 64),
         latency=latency,
         decode_per_s=decode_per_s,
+        continues_awaited=spec.rtc is not None,
     )
 
 

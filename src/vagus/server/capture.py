@@ -15,12 +15,17 @@ from vagus.private_files import make_folder, open_file, read_file, write_file
 from vagus.server.audit import stamp
 from vagus.server.replies import Outcome
 from vagus.server.sessions import Opening
+from vagus.types import Prefix
 from vagus.wire.codec import (
     MAX_CHUNK_BYTES,
     MAX_CONTROL_BYTES,
     MAX_OBSERVATION_BYTES,
+    decode,
+    encode,
     encode_header,
+    encode_tensor,
 )
+from vagus.wire.schema import ObservationMessage
 
 __all__ = ["CAPTURE_FORMAT", "SUFFIX", "CaptureRing", "Captured", "read_capture"]
 
@@ -41,7 +46,8 @@ class Captured(msgspec.Struct, frozen=True):
     Attributes:
         client: segment of the client in its keys.
         header: header of the request; its schema version, epoch, number and episode are those of the wire.
-        payload: bytes of the observation, as they were received.
+        payload: bytes of the observation, as they were received; where the robot awaited other chunks, with
+            the plan that was continued, and nothing awaited.
         result: "chunk", the code of the event that was sent, or the reason why nothing was sent.
         reply: bytes of the answer; empty without an answer.
         format: format of the sample.
@@ -104,7 +110,7 @@ class CaptureRing:
         sample = Captured(
             outcome.client,
             encode_header(outcome.header),
-            outcome.payload,
+            _as_continued(outcome.payload, outcome.extended),
             outcome.result,
             outcome.reply,
             format=CAPTURE_FORMAT,
@@ -131,6 +137,22 @@ class CaptureRing:
         """Return a free path for this sample, so that a repeated request replaces no sample."""
         names = (name if count == 1 else f"{name}-{count}" for count in itertools.count(1))
         return next(path for path in (self.folder / f"{n}{SUFFIX}" for n in names) if not path.exists())
+
+
+def _as_continued(payload: bytes, extended: Prefix | None) -> bytes:
+    """Return a request that needs no answers under way: with the plan that was continued."""
+    if extended is None:
+        return payload
+    message = decode(payload, ObservationMessage)
+    return encode(
+        msgspec.structs.replace(
+            message,
+            prefix_model=encode_tensor(extended.model),
+            prefix_robot=encode_tensor(extended.robot),
+            inference_delay=min(message.inference_delay, len(extended)),
+            awaited=(),
+        )
+    )
 
 
 def read_capture(path: Path) -> Captured:

@@ -16,7 +16,7 @@ from vagus.policies.policy import CountsForwards, Row, failure_of
 from vagus.server.replies import RowCost
 from vagus.server.served_policy import ServedPolicy, infer_rows
 from vagus.server.slot import BatchRows, EpisodeState, ReadyRequest, Slot
-from vagus.types import ActionChunk
+from vagus.types import ActionChunk, Prefix
 
 __all__ = ["BatchRun", "Executor", "PolicyCall"]
 
@@ -90,7 +90,7 @@ class Executor(Generic[SessionT]):
         begin_ns = self._clock.now_ns()
         prepared = [self._prepare(slot, ready) for slot, ready in batch]
         rows = [
-            (episode_state, ready.request.row(episode_state.session))
+            (episode_state, ready.request.row(episode_state.session, episode_state.under_way))
             for episode_state, (_, ready) in zip(prepared, batch, strict=True)
             if not isinstance(episode_state, PolicyError)
         ]
@@ -98,11 +98,13 @@ class Executor(Generic[SessionT]):
         replies = iter(self._infer(rows, calls))
         answers = [(one, 0) if isinstance(one, PolicyError) else next(replies) for one in prepared]
         took_ns = self._clock.now_ns() - begin_ns
-        return BatchRun(
-            results=tuple(result for result, _ in answers),
-            costs=tuple(RowCost(begin_ns, took_ns, batch_size) for _, batch_size in answers),
-            calls=tuple(calls),
+        results = tuple(result for result, _ in answers)
+        extended = _note_under_way(batch, prepared, rows, results)
+        costs = (
+            RowCost(begin_ns, took_ns, batch_size, plan)
+            for (_, batch_size), plan in zip(answers, extended, strict=True)
         )
+        return BatchRun(results, tuple(costs), tuple(calls))
 
     def _infer(self, rows: Sequence[SeatedRow[SessionT]], calls: list[PolicyCall]) -> list[_Answer]:
         """Return one answer per row; after a failed batch, each row is inferred alone."""
@@ -151,7 +153,28 @@ class Executor(Generic[SessionT]):
         if not state.has_begun(episode, is_start=is_start):
             self._model.policy.begin_episode(state.session)
             state.episode, state.is_fresh = episode, True
+            state.under_way.clear()
         return state
+
+
+def _note_under_way(
+    batch: BatchRows[SessionT],
+    prepared: Sequence[EpisodeState[SessionT] | PolicyError],
+    rows: Sequence[SeatedRow[SessionT]],
+    results: Sequence[ActionChunk | PolicyError],
+) -> list[Prefix | None]:
+    """Note what is under way to each robot from now on; return the plans that were extended by what was."""
+    asked, extended = iter(rows), list[Prefix | None]()
+    for one, (_, ready), result in zip(prepared, batch, results, strict=True):
+        extended.append(None)
+        if isinstance(one, PolicyError):
+            continue
+        _, row = next(asked)
+        if ready.request.awaited:
+            extended[-1] = row.prefix
+        if isinstance(result, ActionChunk):
+            one.under_way.note(ready.header.seq, row, result)
+    return extended
 
 
 def _forward_rows(policy: object, rows: int) -> list[int]:

@@ -15,7 +15,7 @@ from vagus.server.publisher import Publisher
 from vagus.server.request_slots import Disposition
 from vagus.server.sessions import Opening, Session
 from vagus.server.slot import ReadyRequest
-from vagus.types import ActionChunk
+from vagus.types import ActionChunk, Prefix
 from vagus.wire.codec import encode_tensor
 from vagus.wire.schema import MAX_REASON, ChunkMessage, EventCode, Header, Load
 
@@ -35,11 +35,13 @@ class RowCost:
         begin_ns: time at which the rows of the batch left the queue.
         inference_ns: time of the whole batch in the policy, after which its rows are answered.
         batch_size: rows in the forward pass that the row was in; 0: it was in none.
+        extended: the plan that the row continued, where the robot awaited others; None: as it was sent.
     """
 
     begin_ns: int
     inference_ns: int = 0
     batch_size: int = 0
+    extended: Prefix | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Outcome:
         session_id: name of the session in logs.
         client: segment of the client in its keys.
         tenant: tenant of the client, or "" without tenants.
+        extended: as in `RowCost`.
         header: header of the request.
         result: "chunk", the code of the event that was sent, or the reason why nothing was sent.
         payload: bytes of the request.
@@ -81,6 +84,7 @@ class Outcome:
     message: str = ""
     opening: Opening | None = None
     tenant: str = ""
+    extended: Prefix | None = None
 
 
 class OutcomeLog:
@@ -214,6 +218,7 @@ class Replies:
                 message=message,
                 opening=session.opening,
                 tenant=session.tenant.label,
+                extended=cost.extended,
             )
         )
 

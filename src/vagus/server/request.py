@@ -13,6 +13,7 @@ import numpy as np
 from vagus.clock import NS_PER_MS
 from vagus.errors import ProtocolError
 from vagus.policies.policy import Row
+from vagus.server.awaited_chunks import UnderWay
 from vagus.server.validate import Terms
 from vagus.specs import PolicySpec
 from vagus.types import DepthImage, Fared, FloatArray, Image, Observation, Prefix
@@ -49,6 +50,7 @@ class DecodedRequest:
         is_episode_start: no chunk of this episode has reached the robot yet.
         slack_ms: time until the robot's plan ends, at capture.
         fared: what the client says of its actions since its last request.
+        awaited: numbers of the requests whose chunks the client expects to execute before this one's.
         network_ms: what the client says of the time outside of the server, there and back.
         traceparent: trace context of the client, or None.
     """
@@ -64,15 +66,22 @@ class DecodedRequest:
     traceparent: str | None
     network_ms: float = 0.0
     fared: Fared = NOTHING_DONE
+    awaited: tuple[int, ...] = ()
 
-    def row(self, session: SessionT) -> Row[SessionT]:
-        """Return this request as a row of a batch."""
+    def row(self, session: SessionT, under_way: UnderWay | None = None) -> Row[SessionT]:
+        """Return this request as a row of a batch.
+
+        Args:
+            session: session state made by the policy.
+            under_way: chunks that the robot may not execute yet; those that it awaits extend its plan.
+        """
+        prefix = (under_way or UnderWay()).extend(self.prefix, self.step, self.awaited)
         return Row(
             session=session,
             observation=self.observation,
             step=self.step,
-            prefix=self.prefix,
-            inference_delay=self.inference_delay,
+            prefix=prefix,
+            inference_delay=min(self.inference_delay, 0 if prefix is None else len(prefix)),
             prefix_horizon=self.prefix_horizon,
             seed=self.seed,
         )
@@ -97,12 +106,7 @@ def decode_request(
     message = decode(payload, ObservationMessage)
     _check_numbers(message)
     prefix = _prefix(message, spec, terms)
-    delay = message.inference_delay
-    if not 0 <= delay <= (0 if prefix is None else len(prefix)):
-        raise ProtocolError(
-            f"inference_delay: wanted 0 to the length of the prefix "
-            f"({0 if prefix is None else len(prefix)}), got {delay}"
-        )
+    delay = _delay(message, prefix, spec)
     return DecodedRequest(
         observation=Observation(
             state=_floats(message.state, (spec.state_dim,), "state"),
@@ -120,6 +124,7 @@ def decode_request(
         slack_ms=message.slack_ms,
         traceparent=message.traceparent,
         network_ms=message.network_ms,
+        awaited=message.awaited,
         fared=Fared(message.played_steps, message.starved_steps, round(message.oldest_age_ms * NS_PER_MS)),
     )
 
@@ -157,6 +162,20 @@ def _prefix(message: ObservationMessage, spec: PolicySpec, terms: Terms) -> Pref
     in_robot = _floats(robot, (None, len(spec.actions)), "prefix_robot")
     length = _within("prefix length", in_robot.shape[0], 1, spec.horizon)
     return Prefix(model=_floats(model, (length, spec.model_dim), "prefix_model"), robot=in_robot)
+
+
+def _delay(message: ObservationMessage, prefix: Prefix | None, spec: PolicySpec) -> int:
+    """Return the steps that are executed before the chunk can act; awaited chunks make the plan longer."""
+    if message.awaited and prefix is None:
+        raise ProtocolError(f"awaited: wanted none without a prefix, got {list(message.awaited)}")
+    length = 0 if prefix is None else len(prefix)
+    if message.awaited:
+        return _within("inference_delay", message.inference_delay, 0, spec.horizon)
+    if not 0 <= message.inference_delay <= length:
+        raise ProtocolError(
+            f"inference_delay: wanted 0 to the length of the prefix ({length}), got {message.inference_delay}"
+        )
+    return message.inference_delay
 
 
 def _images(

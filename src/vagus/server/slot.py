@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeAlias, TypeVar
 
 from vagus.clock import NS_PER_MS
+from vagus.server.awaited_chunks import UnderWay
 from vagus.server.mailbox import Mailbox, QueuedRequest
 from vagus.server.request import DecodedRequest
 from vagus.server.sessions import Session
@@ -109,12 +110,14 @@ class EpisodeState(Generic[SessionT]):
         episode: episode that was begun last, or None before the first.
         is_fresh: nothing was inferred in this episode yet.
         is_alone: the policy raised for the last request, so the next request is not batched.
+        under_way: newest chunks of this episode, which its robot may not execute yet.
     """
 
     session: SessionT
     episode: int | None = None
     is_fresh: bool = False
     is_alone: bool = False
+    under_way: UnderWay = field(default_factory=UnderWay)
 
     def has_begun(self, episode: int, *, is_start: bool) -> bool:
         """Return whether `episode` has begun, and nothing was inferred in it if a request says it starts."""

@@ -56,7 +56,7 @@ def play_methods(horizon: int) -> Mapping[str, PlayMethod]:
     but for sync it asks by the rule `auto`. For `vagus` nothing else is set, at the robot or at the policy.
     """
     plain = EdgeConfig(buffer_time_s=LEAST_BUFFER_S, execute_horizon=AUTO, max_action_age_s=60.0, rtc=False)
-    rtc = replace(plain, rtc=True)
+    rtc = replace(plain, rtc=True, max_in_flight=1)
     played = max(round(SYNC_SHARE * horizon), 1)
     methods = (
         PlayMethod("sync", replace(plain, execute_horizon=played), waits=True),

@@ -14,7 +14,7 @@ from vagus.transport.keys import ServerKey, ServiceKey
 from vagus.trials.chunk_mixing import ChunkMixer
 from vagus.types import ActionChunk, RequestDraft, Snapshot
 from vagus.wire.codec import encode, encode_tensor
-from vagus.wire.schema import ChunkMessage, Header, Kind
+from vagus.wire.schema import ChunkMessage, Header, Kind, Load
 
 __all__ = ["TrialLink"]
 
@@ -28,11 +28,15 @@ class TrialLink:
         config: settings of the robot's side.
         spec: the policy, with what the robot says of its actions.
         mixer: changes each chunk when it arrives.
+        inference_ms: time of the server's device for one request; the delay holds it.
     """
 
-    def __init__(self, config: EdgeConfig, spec: PolicySpec, mixer: ChunkMixer) -> None:
+    def __init__(
+        self, config: EdgeConfig, spec: PolicySpec, mixer: ChunkMixer, *, inference_ms: float = 0.0
+    ) -> None:
         self._protocol = ClientProtocol(config, spec, LatencyWindow())
         self._mixer = mixer
+        self._inference_ms = inference_ms
         self._epoch = 0
         self._sent = 0
         self._under_way: list[tuple[int, int, Header, ActionChunk]] = []
@@ -56,7 +60,7 @@ class TrialLink:
         protocol.advance(now_ns)
         if protocol.session is None:
             self._epoch += 1
-            protocol.opened(SessionRef(SERVER, self._epoch), now_ns)
+            protocol.opened(SessionRef(SERVER, self._epoch, continues_awaited=True), now_ns)
             protocol.advance(now_ns)
         engine.link_view = protocol.view
 
@@ -79,6 +83,8 @@ class TrialLink:
             chunk_model=encode_tensor(mixed.model),
             chunk_robot=encode_tensor(mixed.robot),
             valid_len=len(mixed),
+            inference_ms=self._inference_ms,
+            load=Load(sessions=1),
         )
         proposal = self._protocol.receive(header, encode(body), due_ns)
         if proposal is not None:

@@ -82,9 +82,18 @@ class TrialRobot:
         policy: the policy.
         method: how chunks are played.
         law: how long they take.
+        inference_ms: part of it that is the server's device at work.
     """
 
-    def __init__(self, world: World, policy: PolicySpec, method: PlayMethod, law: DelayLaw) -> None:
+    def __init__(
+        self,
+        world: World,
+        policy: PolicySpec,
+        method: PlayMethod,
+        law: DelayLaw,
+        *,
+        inference_ms: float = 0.0,
+    ) -> None:
         robot = world.spec
         rtc = policy.rtc if method.uses_rtc else None
         self._world = CheckedWorld(world)
@@ -107,7 +116,9 @@ class TrialRobot:
             max_limited_s=MAX_LIMITED_S,
         )
         self._controller = Controller(robot, self._engine, self._mapping, self._motion)
-        self.link = TrialLink(method.edge, as_played(policy, robot), method.mixing())
+        self.link = TrialLink(
+            method.edge, as_played(policy, robot), method.mixing(), inference_ms=inference_ms
+        )
         self._now_ns = 0
         self._draws = DelayDraws(law, 0)
         self._waits = method.waits

@@ -11,6 +11,7 @@ from typing import Generic, TypeAlias, TypeVar
 from vagus.edge.client.codec import request_seed
 from vagus.errors import PolicyError
 from vagus.policies.policy import BoundsBatches, Policy, Row, ServingMode, SplitsBatches, failure_of
+from vagus.server.awaited_chunks import UnderWay
 from vagus.server.served_policy import check_result
 from vagus.specs import PolicySpec
 from vagus.trials.checked_world import CheckedWorld
@@ -24,8 +25,8 @@ __all__ = ["DelayTrial", "run_trials"]
 SessionT = TypeVar("SessionT")
 AnswerT = TypeVar("AnswerT")
 
-_Asked: TypeAlias = tuple[TrialRequest, Row[SessionT]]
-"""A request, and the row of a batch that answers it."""
+_Asked: TypeAlias = tuple[TrialRequest, Row[SessionT], UnderWay]
+"""A request, the row of a batch that answers it, and the answers under way to its robot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class DelayTrial(Generic[SessionT]):
         law: how long they take.
         offered: the policy as robots see it, with the operator's settings; None: as it says itself.
         waits: seed → steps by which the first request of its episode is put off; of others it is drawn.
+        inference_ms: part of each delay that is the server's device at work: for two requests it takes twice
+            as long, so a robot does not ask oftener than its device can answer.
     """
 
     make_world: Callable[[], World]
@@ -47,6 +50,7 @@ class DelayTrial(Generic[SessionT]):
     law: DelayLaw
     offered: PolicySpec | None = None
     waits: Mapping[int, int] = field(default_factory=dict)
+    inference_ms: float = 0.0
 
     @property
     def spec(self) -> PolicySpec:
@@ -102,7 +106,8 @@ class _Lane(Generic[SessionT]):
         seeds: Sequence[int],
         on_episode: Callable[[EpisodeResult], None],
     ) -> None:
-        self._robot = TrialRobot(world, trial.spec, trial.method, trial.law)
+        self._robot = TrialRobot(world, trial.spec, trial.method, trial.law, inference_ms=trial.inference_ms)
+        self._under_way = UnderWay()
         self._on_episode = on_episode
         self._policy = trial.policy
         self._waits = trial.waits
@@ -115,7 +120,7 @@ class _Lane(Generic[SessionT]):
 
     def advance(self) -> _Asked[SessionT] | None:
         made = self._robot.advance()
-        row = None if made is None else (made, self._row(made))
+        row = None if made is None else (made, self._row(made), self._under_way)
         if self._robot.is_over:
             self.results.append(self._robot.result())
             self._on_episode(self.results[-1])
@@ -129,17 +134,19 @@ class _Lane(Generic[SessionT]):
         if self.is_busy:
             _of_policy(partial(self._policy.begin_episode, self._session))
             self._robot.begin_episode(self._seeds[0], wait=self._waits.get(self._seeds[0]))
+            self._under_way.clear()
             self._requests = 0
 
     def _row(self, made: TrialRequest) -> Row[SessionT]:
         draft = made.request.draft
         self._requests += 1
+        prefix = self._under_way.extend(draft.prefix, draft.step, made.request.awaited)
         return Row(
             session=self._session,
             observation=made.observation,
             step=draft.step,
-            prefix=draft.prefix,
-            inference_delay=draft.inference_delay,
+            prefix=prefix,
+            inference_delay=0 if prefix is None else min(draft.inference_delay, len(prefix)),
             prefix_horizon=draft.prefix_horizon,
             seed=request_seed(self._seeds[0], self._requests),
         )
@@ -172,7 +179,7 @@ def _batches(
 
 def _infer(trial: DelayTrial[SessionT], batch: Sequence[_Asked[SessionT]]) -> None:
     try:
-        results = list(trial.policy.infer([row for _, row in batch]))
+        results = list(trial.policy.infer([row for _, row, _ in batch]))
     except (Exception, SystemExit) as error:  # the end of somebody else's code is no success of ours
         if len(batch) == 1:
             raise failure_of(error) from error
@@ -181,8 +188,9 @@ def _infer(trial: DelayTrial[SessionT], batch: Sequence[_Asked[SessionT]]) -> No
         return
     if len(results) != len(batch):
         raise PolicyError(f"the policy gave {len(results)} results for {len(batch)} rows")
-    for (made, row), result in zip(batch, results, strict=True):
+    for (made, row, under_way), result in zip(batch, results, strict=True):
         checked = check_result(result, trial.spec, row.step)
         if isinstance(checked, PolicyError):
             raise checked
+        under_way.note(made.request.seq, row, checked)
         made.answer(checked)

@@ -50,6 +50,8 @@ MAX_CAMERAS = 32
 MAX_NOTES = 64
 """Longest list of tags or warnings."""
 MAX_LATENCY_ROWS = 256
+MAX_AWAITED = 8
+"""Chunks that can be on their way to one robot."""
 MAX_WORD = 64
 """Characters of a word from a fixed list: a code, a codec, a unit, a phase."""
 MAX_NAME = 256
@@ -181,7 +183,8 @@ class ObservationMessage(msgspec.Struct, frozen=True, kw_only=True):
     episode_start: bool = False
     """True until the client has merged a chunk of this episode; the policy then resets its session state."""
     inference_delay: int = 0
-    """Steps that will be executed before the reply can act; 0 without a prefix."""
+    """Steps that will be executed before the reply can act; 0 without a prefix. At most the length of the
+    prefix, or, with `awaited`, the horizon."""
     prefix_horizon: int = 0
     """Steps after s0 at which the guidance by the prefix ends."""
     prefix_model: TensorMessage | None = None
@@ -204,6 +207,9 @@ class ObservationMessage(msgspec.Struct, frozen=True, kw_only=True):
     observation."""
     traceparent: Name | None = None
     """W3C trace context; the server writes it into its logs."""
+    awaited: Annotated[tuple[int, ...], msgspec.Meta(max_length=MAX_AWAITED)] = ()
+    """Numbers of this session's requests whose chunks the client expects to execute before this one's, oldest
+    first: the server extends the prefix by those that it has answered."""
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
@@ -442,6 +448,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """Inference time per batch size, measured at warm-up and kept up to date while serving."""
     decode_per_s: Amount = 0.0
     """Observations that the server's decoders take in a second, measured at warm-up; 0: not known."""
+    continues_awaited: bool = False
+    """The server understands `awaited` in an observation."""
     host_id: Name = ""
     """As in OpenMessage."""
     max_image_pixels: int = 0

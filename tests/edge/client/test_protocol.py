@@ -18,10 +18,10 @@ from vagus.edge.client.protocol import (
     ClientProtocol,
     SessionRef,
 )
-from vagus.edge.config import DelayEstimate, EdgeConfig
+from vagus.edge.config import DelayEstimate, EdgeConfig, MergeMode
 from vagus.edge.handoff import LinkView, PlanView, Proposal, Source
 from vagus.errors import StateError
-from vagus.types import LinkState, MotionState, RequestDraft, Snapshot
+from vagus.types import LinkState, MotionState, Prefix, RequestDraft, Snapshot
 from vagus.wire.codec import decode, encode, encode_tensor
 from vagus.wire.schema import ChunkMessage, EventCode, EventMessage, Header, Kind
 
@@ -178,6 +178,119 @@ def test_a_failed_draft_is_asked_for_again_after_a_pause_that_grows() -> None:
         assert talk.turn(pause_ns - 1).ticket == ticket
         assert talk.turn(1).ticket == ticket + 1
     assert talk.protocol.session is not None  # a camera of ours is not the server's fault
+
+
+# -- several replies under way ------------------------------------------------------------------------------
+
+AHEAD = EdgeConfig(execute_horizon="auto", max_in_flight=3)
+PLANNED = Prefix(np.zeros((4, 3), np.float32), np.zeros((4, 2), np.float32))
+
+
+class AskingAhead(Talk):
+    """A talk with a server that continues what is under way; one request was answered already."""
+
+    def __init__(self, config: EdgeConfig = AHEAD, *, continues_awaited: bool = True) -> None:
+        super().__init__(is_open=False, config=config)
+        self.protocol.opened(SessionRef(SERVER, EPOCH, continues_awaited=continues_awaited), self.now_ns)
+        self.answer(self.send())
+
+    def ask(self, *, continues: int = 1, prefix: Prefix | None = PLANNED) -> Request | None:
+        """Send a request if one is asked for."""
+        self.turn(MS)
+        made = replace(self.draft(step=self.now_ns // MS), prefix=prefix, continues_seq=continues)
+        return self.protocol.offer(Snapshot(made, {}), self.now_ns)
+
+    def ask_all(self, **draft: object) -> list[Request]:
+        """Send as many as are asked for."""
+        return list(iter(lambda: self.ask(**draft), None))  # type: ignore[arg-type]
+
+
+def test_a_robot_that_plays_asks_while_replies_are_under_way() -> None:
+    talk = AskingAhead()
+    requests = talk.ask_all()
+    assert [request.awaited for request in requests] == [(), (2,), (2, 3)]
+    assert talk.protocol.view.in_flight == 3
+    assert talk.answer(requests[0]) is not None
+    fourth = talk.ask()
+    assert fourth is not None
+    assert fourth.awaited == (2, 3, 4), "what was handed over is merged only at the next tick"
+    assert talk.answer(requests[1]) is not None
+    fifth = talk.ask(continues=3)
+    assert fifth is not None
+    assert fifth.awaited == (4, 5)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        EdgeConfig(execute_horizon="auto", max_in_flight=1),
+        EdgeConfig(execute_horizon=4),
+        EdgeConfig(execute_horizon=None),
+        EdgeConfig(execute_horizon="auto", merge=MergeMode.FINISH),
+    ],
+)
+def test_other_settings_ask_one_after_the_other(config: EdgeConfig) -> None:
+    assert len(AskingAhead(config).ask_all()) == 1
+
+
+def test_a_server_that_continues_nothing_is_asked_one_after_the_other() -> None:
+    (request,) = AskingAhead(continues_awaited=False).ask_all()
+    assert request.awaited == ()
+
+
+def test_nobody_asks_ahead_before_the_first_answer_of_a_session_tells_what_it_costs() -> None:
+    talk = AskingAhead()
+    talk.protocol.lost("x")
+    talk.protocol.opened(SessionRef(OTHER, EPOCH + 1, continues_awaited=True), talk.now_ns)
+    first = talk.ask_all(continues=0)
+    assert len(first) == 1
+    assert first[0].awaited == ()
+
+
+@pytest.mark.parametrize("motion", [MotionState.WAITING, MotionState.FALLBACK])
+def test_a_robot_that_stands_asks_one_after_the_other(motion: MotionState) -> None:
+    talk = AskingAhead()
+    talk.turn(motion=motion)
+    requests = talk.ask_all(prefix=None)
+    assert [request.awaited for request in requests] == [()]
+
+
+def test_a_robot_that_is_invited_elsewhere_awaits_nothing_more() -> None:
+    talk = AskingAhead()
+    talk.protocol.invited_to = "other"
+    assert len(talk.ask_all()) == 1
+
+
+def test_after_a_miss_one_request_proves_the_link_before_others_follow() -> None:
+    talk = AskingAhead()
+    requests = talk.ask_all()
+    talk.turn(max(request.deadline_ns for request in requests) - talk.now_ns)
+    assert (talk.count("timeouts"), talk.count("sessions_lost")) == (1, 0), "one outage is one miss"
+    (alone,) = talk.ask_all()
+    assert alone.awaited == ()
+    assert talk.answer(requests[2]) is not None, "late, and newer than what is played"
+    assert talk.answer(requests[1]) is None
+    assert talk.count("superseded") == 1
+    assert talk.answer(alone) is not None
+    assert len(talk.ask_all()) == 3
+
+
+def test_a_reply_ends_the_wait_for_those_before_it() -> None:
+    talk = AskingAhead()
+    requests = talk.ask_all()
+    assert talk.answer(requests[2]) is not None
+    assert talk.protocol.view.in_flight == 0
+    assert talk.answer(requests[0]) is None
+    assert talk.count("superseded") == 1
+
+
+def test_what_the_robot_was_moved_out_of_is_not_awaited() -> None:
+    talk = AskingAhead()
+    requests = talk.ask_all()
+    talk.answer(requests[0])
+    talk.turn(motion=MotionState.PAUSED)
+    talk.turn(motion=MotionState.PLAYING, not_before_ns=talk.now_ns)
+    assert [request.awaited for request in talk.ask_all(continues=1)] == [(), (5,), (5, 6)]
 
 
 # -- replies ----------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from hypothesis import given
@@ -14,6 +15,7 @@ from vagus.edge.engine.refill import Refill, RequestRule
 from vagus.edge.handoff import EngineContract, LinkView, Source
 from vagus.types import FloatArray, LinkState
 
+SOURCE = Source(EPOCH, 4, S)
 PLAIN = EngineContract(30.0, 30.0, uses_rtc=False, prefix_horizon=0)
 RTC = EngineContract(30.0, 30.0, uses_rtc=True, prefix_horizon=10)
 
@@ -229,20 +231,20 @@ def test_whenever_a_robot_without_it_asks_an_automatic_one_does(
 def test_the_time_since_the_last_request_counts_after_the_first_chunk_of_an_episode() -> None:
     refill = Refill(EdgeConfig(), PLAIN)
     assert refill.since_request_ns(S) is None
-    refill.note_merge()
+    refill.note_merge(SOURCE)
     assert refill.since_request_ns(S) is None
     draft(refill, view(1))
     refill.take()
     assert refill.since_request_ns(S + 7) == 7
     refill.begin_episode()
     assert refill.since_request_ns(S + 8) is None
-    refill.note_merge()
+    refill.note_merge(SOURCE)
     assert refill.since_request_ns(S + 9) == 9
 
 
 def test_a_draft_that_is_not_taken_is_no_request() -> None:
     refill = Refill(EdgeConfig(), PLAIN)
-    refill.note_merge()
+    refill.note_merge(SOURCE)
     draft(refill, view(1))
     refill.withdraw()
     assert refill.since_request_ns(S + 7) is None
@@ -251,7 +253,7 @@ def test_a_draft_that_is_not_taken_is_no_request() -> None:
 def test_a_draft_is_of_an_episodes_start_until_a_chunk_of_it_was_merged() -> None:
     refill = Refill(EdgeConfig(), PLAIN)
     starts = []
-    for event in (None, refill.note_merge, None, refill.begin_episode):
+    for event in (None, partial(refill.note_merge, SOURCE), None, refill.begin_episode):
         if event is not None:
             event()
         draft(refill, view(1))
@@ -259,6 +261,42 @@ def test_a_draft_is_of_an_episodes_start_until_a_chunk_of_it_was_merged() -> Non
         assert made is not None
         starts.append(made.episode_start)
     assert starts == [True, False, False, True]
+
+
+def test_a_draft_says_which_chunk_of_the_session_it_continues() -> None:
+    refill = Refill(EdgeConfig(), RTC)
+    for merged, expected in ((None, 0), (SOURCE, 4), (Source(EPOCH + 1, 9, S), 0)):
+        if merged is not None:
+            refill.note_merge(merged)
+        draft(refill, view(1))
+        made = refill.take()
+        assert made is not None
+        assert made.continues_seq == expected
+
+
+def test_while_a_reply_is_under_way_only_freshness_asks_for_another() -> None:
+    link, short = replace(view(1), in_flight=1, fastest_ns=S), {"executed": 9, "left_ms": 100}
+    automatic = rule(AUTOMATIC, continues_plan=True)
+    assert not is_due(rule(EdgeConfig(execute_horizon=None)), link, **short, since_ms=9_000)
+    assert not is_due(automatic, link, **short, since_ms=30)
+    assert is_due(automatic, link, **short, since_ms=9_000), "the reply under way makes the plan longer"
+    assert not is_due(automatic, replace(link, in_flight=0), **short, since_ms=9_000), "it would be in vain"
+    busy = replace(link, share_ns=2 * S)
+    assert not is_due(automatic, busy, **short, since_ms=1_900), "the device has no room for more"
+    assert is_due(automatic, busy, **short, since_ms=2_000)
+
+
+def test_a_reply_that_acts_after_the_plan_is_expected_where_others_make_it_longer() -> None:
+    refill = Refill(EdgeConfig(), RTC)
+    delays = []
+    for in_flight in (0, 1):
+        link = replace(view(1, latency_ns=30 * STEP_NS), in_flight=in_flight)
+        refill.draft(link, head(20), S, np.zeros(2, np.float32), episode=3, slack_ns=5)
+        made = refill.take()
+        assert made is not None
+        assert made.prefix is not None
+        delays.append((len(made.prefix), made.inference_delay))
+    assert delays == [(20, 20), (20, 30)]
 
 
 def test_the_step_of_the_first_draft_is_due_at_its_tick() -> None:

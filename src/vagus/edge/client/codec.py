@@ -109,6 +109,7 @@ def encode_request(
         SpecError: a frame is no RGB uint8 image, or a depth frame no uint16 image.
     """
     draft, prefix = snapshot.draft, snapshot.draft.prefix
+    reach = spec.horizon if request.awaited else 0 if prefix is None else len(prefix)
     frames = _wanted(snapshot.images, spec.cameras, "camera")
     apply = map if coding.codec == "raw" else coding.encode_all  # raw is quicker done than handed over
     encoded = partial(encode_image, codec=coding.codec, quality=coding.jpeg_quality)
@@ -121,8 +122,8 @@ def encode_request(
         instruction=coding.instruction,
         step=draft.step,
         episode_start=draft.episode_start,
-        inference_delay=draft.inference_delay,
-        prefix_horizon=draft.prefix_horizon,
+        inference_delay=min(draft.inference_delay, reach),
+        prefix_horizon=min(draft.prefix_horizon, spec.horizon),
         prefix_model=None if prefix is None else encode_tensor(prefix.model),
         prefix_robot=None if prefix is None else encode_tensor(prefix.robot),
         seed=coding.seed,
@@ -131,6 +132,7 @@ def encode_request(
         played_steps=draft.fared.played_steps,
         starved_steps=draft.fared.starved_steps,
         oldest_age_ms=max(draft.fared.oldest_age_ns, 0) / NS_PER_MS,
+        awaited=request.awaited,
     )
     return encode_header(request.header), encode(body)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from vagus.clock import NS_PER_MS, NS_PER_S
 from vagus.edge.config import DelayEstimate
 from vagus.types import RequestDraft
-from vagus.wire.schema import Header, Kind
+from vagus.wire.schema import MAX_AWAITED, Header, Kind
 
 __all__ = ["InFlight", "LatencyParts", "LatencySum", "LatencyWindow", "Mismatch", "Request"]
 
@@ -41,6 +41,7 @@ class Request:
         sent_ns: when it was sent.
         deadline_ns: when its answer is not waited for any longer.
         network_ns: time that it and its answer are expected to spend outside of the server; 0: not known.
+        awaited: numbers of the requests whose chunks are expected to act before this one's, oldest first.
     """
 
     epoch: int
@@ -49,6 +50,7 @@ class Request:
     sent_ns: int
     deadline_ns: int
     network_ns: int = 0
+    awaited: tuple[int, ...] = ()
 
     @property
     def header(self) -> Header:
@@ -190,7 +192,7 @@ class LatencySum:
 
 
 class InFlight:
-    """At most one request in flight; older ones are remembered for their late replies."""
+    """Requests whose replies are awaited; older ones are remembered for their late replies."""
 
     def __init__(self, latency: LatencyWindow) -> None:
         self._latency = latency
@@ -199,8 +201,19 @@ class InFlight:
         self._newest_answered = 0
         self._waiting_since_ns: int | None = None
         self._silent_sessions = 0
+        self._awaited: list[Request] = []
+        self._handed_over: deque[Request] = deque(maxlen=MAX_AWAITED)
         self.misses = 0
-        self.outstanding: Request | None = None
+
+    @property
+    def awaited(self) -> tuple[Request, ...]:
+        """Requests whose replies are awaited, oldest first."""
+        return tuple(self._awaited)
+
+    @property
+    def outstanding(self) -> Request | None:
+        """The oldest of them; None if no reply is awaited."""
+        return self._awaited[0] if self._awaited else None
 
     def begin_session(self) -> None:
         """Forget all requests and count from 1 again."""
@@ -210,18 +223,38 @@ class InFlight:
         self._seq = self._newest_answered = self.misses = 0
         self.abandon()
 
-    def send(self, epoch: int, draft: RequestDraft, now_ns: int, *, network_ns: int = 0) -> Request:
-        """Return the request for this draft; it is in flight from now on."""
+    def send(
+        self,
+        epoch: int,
+        draft: RequestDraft,
+        now_ns: int,
+        *,
+        network_ns: int = 0,
+        awaited: tuple[int, ...] = (),
+    ) -> Request:
+        """Return the request for this draft; its reply is awaited from now on."""
         self._seq += 1
         deadline_ns = now_ns + self._timeout_ns(draft.slack_ns)
-        request = Request(epoch, self._seq, draft, now_ns, deadline_ns, network_ns)
-        self.outstanding = request
+        request = Request(epoch, self._seq, draft, now_ns, deadline_ns, network_ns, awaited)
+        self._awaited.append(request)
         if self._waiting_since_ns is None:
             self._waiting_since_ns = now_ns
         self._sent[request.seq] = request
         if len(self._sent) > REMEMBERED_REQUESTS:
             self._sent.popitem(last=False)
         return request
+
+    def handed_over(self, request: Request) -> None:
+        """Note that the chunk of a request went to the engine, which merges it at its next tick."""
+        self._handed_over.append(request)
+
+    def before(self, draft: RequestDraft) -> tuple[int, ...]:
+        """Return the requests whose chunks replace the plan of this draft before its own chunk does."""
+        if draft.prefix is None:
+            return ()
+        made = (*self._handed_over, *self._awaited)
+        newer = [one.seq for one in made if one.seq > draft.continues_seq and one.draft.prefix is not None]
+        return tuple(newer[-MAX_AWAITED:])
 
     def match(self, header: Header) -> Request | Mismatch:
         """Return the request that a message answers, or why there is none."""
@@ -234,13 +267,14 @@ class InFlight:
         return request
 
     def settle(self, request: Request) -> bool:
-        """Note that a request was answered; return whether it was in flight."""
+        """Note that a request was answered; return whether its reply was awaited.
+
+        Older ones are awaited no longer: a server answers in order, or not at all.
+        """
         self._sent.pop(request.seq, None)
         self._newest_answered = max(self._newest_answered, request.seq)
-        outstanding = self.outstanding
-        is_awaited = outstanding is not None and outstanding.seq == request.seq
-        if is_awaited:
-            self.outstanding = None
+        is_awaited = any(one.seq == request.seq for one in self._awaited)
+        self._awaited = [one for one in self._awaited if one.seq > request.seq]
         self.misses = 0
         self._waiting_since_ns = None if self.outstanding is None else self.outstanding.sent_ns
         return is_awaited
@@ -250,13 +284,14 @@ class InFlight:
         return request.seq < self._newest_answered
 
     def miss(self) -> None:
-        """Give up the request in flight; its late reply is still recognised."""
-        self.outstanding = None
+        """Await no reply any longer; late ones are still recognised."""
+        self._awaited.clear()
         self.misses += 1
 
     def abandon(self) -> None:
-        """Drop the request in flight: the robot has moved, or another episode began."""
-        self.outstanding = None
+        """Drop what is awaited: the robot has moved, or another episode began."""
+        self._awaited.clear()
+        self._handed_over.clear()
         self._waiting_since_ns = None
 
     def waited_ns(self, now_ns: int) -> int:

@@ -9,7 +9,7 @@ from vagus.clock import NS_PER_MS, NS_PER_S, seconds_to_ns
 from vagus.edge.client.codec import Reply, ReplyFault, read_chunk
 from vagus.edge.client.inflight import InFlight, LatencyParts, LatencySum, LatencyWindow, Mismatch, Request
 from vagus.edge.client.refusals import Refusals
-from vagus.edge.config import EdgeConfig
+from vagus.edge.config import AUTO, EdgeConfig, MergeMode
 from vagus.edge.handoff import LinkView, PlanView, Proposal, Source
 from vagus.edge.states import LINK_TABLE, LinkEvent, next_state
 from vagus.errors import ProtocolError
@@ -18,7 +18,7 @@ from vagus.specs import PolicySpec
 from vagus.transport.keys import ServerKey
 from vagus.types import LinkState, MotionState, RequestDraft, Snapshot
 from vagus.wire.codec import decode
-from vagus.wire.schema import EventCode, EventMessage, Header, Kind
+from vagus.wire.schema import MAX_AWAITED, EventCode, EventMessage, Header, Kind
 
 __all__ = ["ClientProtocol", "Request", "SessionRef"]
 
@@ -54,12 +54,14 @@ class SessionRef:
         least_executed: actions of a chunk that the server wants executed before the next request; 0: as the
             robot likes.
         processor_s: time of the server's processor for one request, in seconds; 0: not known.
+        continues_awaited: the server lets a chunk continue those that are still under way to the robot.
     """
 
     server: ServerKey
     epoch: int
     least_executed: int = 0
     processor_s: float = 0.0
+    continues_awaited: bool = False
 
 
 class ClientProtocol:
@@ -75,6 +77,7 @@ class ClientProtocol:
         """Of the newest answers of this session: `share_ns`."""
         self._degraded_after_ns = seconds_to_ns(config.degraded_after_s)
         self._inflight = InFlight(latency)
+        self._most_awaited = _most_awaited(config)
         self._plan = PlanView()
         self._past_epochs: OrderedDict[int, None] = OrderedDict()
         self._is_asking = False
@@ -110,11 +113,12 @@ class ClientProtocol:
             min_interval_ns=self._min_interval_ns,
             delay_ns=latency.estimate_ns(self._delay_estimate),
             share_ns=self._share.median_ns,
+            in_flight=len(self._inflight.awaited),
         )
 
     @property
     def outstanding(self) -> Request | None:
-        """The request in flight."""
+        """The oldest request whose reply is awaited."""
         return self._inflight.outstanding
 
     @property
@@ -188,7 +192,13 @@ class ClientProtocol:
             self.counters["snapshots_void"] += 1
             return None
         self.counters["requests"] += 1
-        return self._inflight.send(self.session.epoch, draft, now_ns, network_ns=self.network_ns)
+        return self._inflight.send(
+            self.session.epoch,
+            draft,
+            now_ns,
+            network_ns=self.network_ns,
+            awaited=self._inflight.before(draft) if self.session.continues_awaited else (),
+        )
 
     def draft_failed(self, ticket: int, now_ns: int) -> None:
         """Note that there are no images, or no encoding: ask again a little later."""
@@ -239,6 +249,7 @@ class ClientProtocol:
         self._failures = self._refusals = 0
         self._min_interval_ns = reply.min_interval_ns
         self._ask_at_ns = now_ns
+        self._inflight.handed_over(request)
         return Proposal(reply.chunk, Source(request.epoch, request.seq, draft.captured_ns), draft)
 
     def _note_latency(self, round_trip_ns: int, reply: Reply) -> None:
@@ -299,11 +310,23 @@ class ClientProtocol:
             self._miss()
         if self.state is LinkState.STREAMING and self._inflight.waited_ns(now_ns) > self._degraded_after_ns:
             self._transit(LinkEvent.FAILED)
-        is_busy = self._inflight.outstanding is not None or self._is_asking
+        is_busy = self._is_asking or len(self._inflight.awaited) >= self._most_now
         is_wanted = not self._plan.is_over and self._plan.motion is not MotionState.PAUSED
         if self.state in _OPEN and is_wanted and not is_busy and now_ns >= self._ask_at_ns:
             self._is_asking = True
             self._ticket += 1
+
+    @property
+    def _most_now(self) -> int:
+        """Most replies that may be awaited now: several only while all is well, and the plan is played.
+
+        What a request costs is known from the first answer of the session.
+        """
+        session = self.session
+        is_well = self.state is LinkState.STREAMING and not self._inflight.misses and not self.invited_to
+        is_known = session is not None and session.continues_awaited and self._share.newest_ns is not None
+        is_playing = self._plan.motion is MotionState.PLAYING
+        return self._most_awaited if is_well and is_known and is_playing else 1
 
     def _miss(self) -> None:
         self.counters["timeouts"] += 1
@@ -361,6 +384,12 @@ class ClientProtocol:
 
     def _transit(self, event: LinkEvent) -> None:
         self.state = next_state(LINK_TABLE, self.state, event)
+
+
+def _most_awaited(config: EdgeConfig) -> int:
+    """Return how many replies these settings let a robot await at once."""
+    is_asking_ahead = config.execute_horizon == AUTO and config.merge is not MergeMode.FINISH
+    return min(config.max_in_flight, MAX_AWAITED) if is_asking_ahead else 1
 
 
 def _known_code(code: str) -> str:

@@ -274,8 +274,14 @@ class SessionOpener:
             if ack.accepted:
                 self.close(SessionRef(server, ack.epoch))
             raise
-        processor_s = processor_time_s(agreed.capabilities.decode_per_s)
-        return SessionRef(server, ack.epoch, least_executed(ack, agreed), processor_s), agreed
+        session = SessionRef(
+            server,
+            ack.epoch,
+            least_executed(ack, agreed),
+            processor_s=processor_time_s(agreed.capabilities.decode_per_s),
+            continues_awaited=agreed.uses_rtc and agreed.capabilities.continues_awaited,
+        )
+        return session, agreed
 
     def _ask(
         self, server: ServerKey, key: str, payload: bytes, *, timeout_s: float, is_first: bool

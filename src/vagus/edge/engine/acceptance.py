@@ -10,7 +10,7 @@ from vagus.types import MotionState
 __all__ = ["Acceptance"]
 
 MAX_WAITING = 16
-"""Proposals that may wait for a tick; the worker makes one per request, and has one request in flight."""
+"""Proposals that may wait for a tick; the worker makes one per request, and has few requests in flight."""
 
 
 class Acceptance:

@@ -214,7 +214,7 @@ class Engine:
             self._must_reseed = True  # nothing held the robot meanwhile: it may have sagged
         self._transit(MotionEvent.MERGED)
         self._acceptance.accept(proposal.source)
-        self._refill.note_merge()
+        self._refill.note_merge(proposal.source)
         self._offline.clear()
         self.counters["merged"] += 1
 
@@ -291,7 +291,7 @@ class Engine:
                 since_request_ns=since_request_ns,
             )
         is_settling = self._motion is MotionState.FALLBACK and not self._has_held
-        if is_settling or self._is_moving:  # while it moves, the answer would be void
+        if is_settling or self._is_moving or view.in_flight:  # while it moves, the answer would be void
             return False
         return rule.may_ask_again(view, since_request_ns)
 

@@ -12,7 +12,7 @@ from vagus.edge.config import AUTO, EdgeConfig, ExecuteHorizon
 from vagus.edge.engine.plan import Plan
 from vagus.edge.engine.playback import Playback
 from vagus.edge.engine.tally import Tally
-from vagus.edge.handoff import EngineContract, LinkView
+from vagus.edge.handoff import EngineContract, LinkView, Source
 from vagus.types import FloatArray, Prefix, RequestDraft
 
 __all__ = ["Conditioning", "Refill", "RequestRule", "condition"]
@@ -33,16 +33,25 @@ class Conditioning:
     prefix_horizon: int = 0
 
 
-def condition(plan: Plan, *, latency_ns: int, step_ns: int, prefix_horizon: int) -> Conditioning:
+def condition(
+    plan: Plan, *, latency_ns: int, step_ns: int, prefix_horizon: int, is_extended: bool = False
+) -> Conditioning:
     """Return the conditioning of a request taken at the boundary of the plan's next step.
 
     The prefix holds planned actions, not limited commands: the policy continues its own intent.
+
+    Args:
+        plan: the running plan.
+        latency_ns: expected time from the request to the merge of its reply.
+        step_ns: length of a policy step.
+        prefix_horizon: where guidance ends, in steps.
+        is_extended: chunks that are awaited extend the plan, so the reply may act after its end.
     """
     expected_delay = -(-latency_ns // step_ns)
     prefix = plan.prefix(max(prefix_horizon, expected_delay))
     if prefix is None:
         return Conditioning()
-    delay = min(expected_delay, len(prefix))
+    delay = expected_delay if is_extended else min(expected_delay, len(prefix))
     return Conditioning(prefix, delay, max(prefix_horizon, delay))
 
 
@@ -88,7 +97,8 @@ class RequestRule:
         """Whether a running plan needs its successor, and can have it before it ends.
 
         A reply that cannot be there in time finds a robot that came to a stand after its observation: it is
-        void, and the server would be busy with it when it is asked again.
+        void, and the server would be busy with it when it is asked again. Replies that are awaited make the
+        plan longer, so another request is not in vain, and only sent for a fresher plan.
 
         Args:
             link: how the link stands, with what the server asks for.
@@ -97,11 +107,11 @@ class RequestRule:
             playback_left_ns: how long the plan can still be played.
             since_request_ns: time since the last request was captured; None: it does not count.
         """
-        if playback_left_ns < link.fastest_ns or not self.may_ask_again(link, since_request_ns):
+        is_in_vain = playback_left_ns < link.fastest_ns and not link.in_flight
+        if is_in_vain or not self.may_ask_again(link, since_request_ns):
             return False
-        is_short = playback_left_ns <= self.buffer_ns or self._is_used_up(
-            link, horizon, executed, since_request_ns
-        )
+        is_short = playback_left_ns <= self.buffer_ns and not link.in_flight
+        is_short = is_short or self._is_used_up(link, horizon, executed, since_request_ns)
         return is_short and not self._should_execute_more(link, executed, playback_left_ns)
 
     def _is_used_up(self, link: LinkView, horizon: int, executed: int, since_request_ns: int | None) -> bool:
@@ -139,14 +149,16 @@ class Refill:
         self._captured_ns: int | None = None
         self._captured_before_ns: int | None = None
         self._has_merged_in_episode = False
+        self._merged: Source | None = None
         self._draft: RequestDraft | None = None
 
     def begin_episode(self) -> None:
         """Mark drafts as the first of an episode from now on."""
         self._has_merged_in_episode = False
 
-    def note_merge(self) -> None:
-        """Note that a chunk of the running episode was merged."""
+    def note_merge(self, source: Source) -> None:
+        """Note that the chunk of this request was merged, in the running episode."""
+        self._merged = source
         self._has_merged_in_episode = True
 
     def note_play(self, age_ns: int) -> None:
@@ -191,7 +203,7 @@ class Refill:
             episode: running episode.
             slack_ns: how long the plan can still be played.
         """
-        conditioning = self._condition(view, playback)
+        conditioning, merged = self._condition(view, playback), self._merged
         playback.anchor_clock(now_ns)
         self._answered = view.ticket
         self._captured_before_ns, self._captured_ns = self._captured_ns, now_ns
@@ -207,6 +219,7 @@ class Refill:
             slack_ns=slack_ns,
             prefix_horizon=conditioning.prefix_horizon,
             fared=self._tally.report(),
+            continues_seq=0 if merged is None or merged.epoch != view.epoch else merged.seq,
         )
 
     def take(self) -> RequestDraft | None:
@@ -230,4 +243,5 @@ class Refill:
             latency_ns=view.latency_ns if view.delay_ns is None else view.delay_ns,
             step_ns=playback.step_ns,
             prefix_horizon=self._contract.prefix_horizon,
+            is_extended=view.in_flight > 0,
         )
