@@ -51,11 +51,12 @@ class Way:
 
 
 AUTO = ("--execute-horizon", "auto")
+ALONE = (*AUTO, "--max-in-flight", "1")
 WAYS: Mapping[str, Way] = {
     "sync": Way(("actions", SYNC_ACTIONS), ("--no-rtc", "--buffer-time-s", "1e-9")),
     "naive": Way((), ("--no-rtc", *AUTO)),
-    "rtc_soft": Way(("continuation", "guided", "rtc_schedule", "exp"), AUTO),
-    "rtc_hard": Way(("continuation", "guided", "rtc_schedule", "zeros"), AUTO),
+    "rtc_soft": Way(("continuation", "guided", "rtc_schedule", "exp"), ALONE),
+    "rtc_hard": Way(("continuation", "guided", "rtc_schedule", "zeros"), ALONE),
     "vagus": Way((), AUTO),
 }
 """Name → way. The robot executes 8 actions and waits (sync), switches (naive), continues its plan by guidance

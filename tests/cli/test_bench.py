@@ -94,6 +94,8 @@ def test_an_interval_says_how_many_episodes_are_run(tmp_path: Path) -> None:
         (["--interval", "1e-9"], "episodes: wanted at most 1000000 episodes of each cell, or a wider"),
         (["--episodes", "20", "--seed", "4294967290"], "seed: wanted all seeds up to 4294967295"),
         (["--robots", "0"], "robots: wanted 1 to"),
+        (["--inference-ms", "-1"], "inference_ms: wanted milliseconds, 0 to 1e+06, got -1.0"),
+        (["--inference-ms", "nan"], "inference_ms: wanted milliseconds, 0 to 1e+06, got nan"),
         (["--seed", "-1"], "seed: wanted 0 to"),
         (["--world", "maze"], "world: wanted gates, gym:<environment id>, or your own"),
         (["--world-options", "walls", "3"], "options of world 'gates': wanted some of: none"),

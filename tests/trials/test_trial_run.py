@@ -12,13 +12,13 @@ from vagus.demo.gates import GatesPolicy
 from vagus.demo.gates_options import GatesOptions
 from vagus.demo.gates_trial import GatesTrial
 from vagus.demo.gates_world import DT_S, TOP_SPEED_M_S
-from vagus.edge.config import DelayEstimate
+from vagus.edge.config import AUTO, DelayEstimate, EdgeConfig
 from vagus.errors import PolicyError
 from vagus.features import Limits
 from vagus.policies.policy import Policy, Row
 from vagus.trials.delay_law import DelayLaw, read_law
 from vagus.trials.play_method import METHODS, PlayMethod
-from vagus.trials.trial_robot import EpisodeResult, phase_of
+from vagus.trials.trial_robot import EpisodeResult, TrialRobot, phase_of
 from vagus.trials.trial_run import DelayTrial, run_trials
 from vagus.types import ActionArray, ActionChunk
 
@@ -131,7 +131,7 @@ def test_a_delay_is_underestimated_where_the_told_one_was_shorter() -> None:
 
 @pytest.mark.parametrize("estimate", [DelayEstimate.MAX, DelayEstimate.MEDIAN])
 def test_a_reply_earlier_or_later_than_told_lets_no_robot_jump(estimate: DelayEstimate) -> None:
-    """Half of the replies take six steps more than the others."""
+    """Some replies take six steps more than the others."""
     limits = Limits(-TOP_SPEED_M_S, TOP_SPEED_M_S, acceleration=8.0)
     steps: list[float] = []
 
@@ -154,7 +154,7 @@ def test_a_reply_earlier_or_later_than_told_lets_no_robot_jump(estimate: DelayEs
 
     edge = replace(METHODS["rtc_hard"].edge, execute_horizon=1, delay_estimate=estimate)
     method = replace(METHODS["rtc_hard"], edge=edge)
-    trial = DelayTrial(Careful, GatesPolicy(rtc_schedule="zeros"), method, law("mixed:100:400:0.5"))
+    trial = DelayTrial(Careful, GatesPolicy(rtc_schedule="zeros"), method, law("mixed:100:400:0.15"))
     results = run_trials(trial, range(4))
     assert sum(one.underestimated for one in results) > 0
     assert 0.9 < max(steps) / (8.0 * DT_S) <= 1 + 1e-6
@@ -168,6 +168,72 @@ def test_a_prefix_keeps_more_walls_than_a_switch_and_averages_keep_fewest() -> N
     kept = run_trials(DelayTrial(GatesTrial, policy, replace(given, edge=edge), law("200")), range(40))
     switched = run("naive", "200", count=40, robots=32)
     assert np.mean([one.success for one in kept]) > np.mean([one.success for one in switched]) + 0.1
+
+
+AHEAD, ALONE = (
+    METHODS["vagus"],
+    replace(METHODS["vagus"], edge=EdgeConfig(execute_horizon=AUTO, max_in_flight=1)),
+)
+
+
+def played(
+    method: PlayMethod, delay: str, *, count: int = 32, inference_ms: float = 0
+) -> list[EpisodeResult]:
+    trial = DelayTrial(GatesTrial, GatesPolicy(), method, law(delay), inference_ms=inference_ms)
+    return run_trials(trial, range(count))
+
+
+def test_who_asks_ahead_passes_more_because_what_is_under_way_is_continued() -> None:
+    ahead, alone = played(AHEAD, "300"), played(ALONE, "300")
+    assert np.mean([one.success for one in ahead]) > np.mean([one.success for one in alone]) + 0.05
+    assert np.mean([one.requests for one in ahead]) > 2 * np.mean([one.requests for one in alone])
+    assert not any(one.underestimated for one in ahead)
+
+
+def test_what_is_continued_is_what_the_robot_then_executes() -> None:
+    """The plan that each chunk continues, for as long as it is told, against the commands that were sent."""
+    policy, executed = Noting(), list[float]()
+
+    class Watched(GatesTrial):
+        def advance(self, action: ActionArray | None) -> None:
+            executed.append(np.nan if action is None else float(action[0]))
+            super().advance(action)
+
+    run_trials(DelayTrial(Watched, policy, AHEAD, law("300")), [5])
+    begin = int(np.flatnonzero(np.abs(np.nan_to_num(executed)) > 0)[0])  # step 0 of the plan
+    compared = 0
+    for row in policy.rows:
+        if row.prefix is None:
+            continue
+        told = row.prefix.robot[: row.inference_delay, 0]
+        sent = np.array(executed[begin + row.step :][: len(told)])
+        np.testing.assert_allclose(told[: len(sent)], sent, atol=1e-6)
+        compared += len(sent)
+    assert compared > 5 * len(policy.rows)
+
+
+def test_a_device_that_is_busy_for_the_whole_delay_is_not_asked_ahead() -> None:
+    ahead, alone = (played(method, "300", count=6, inference_ms=300) for method in (AHEAD, ALONE))
+    assert ahead == alone
+    assert [one.requests for one in played(AHEAD, "300", count=6, inference_ms=75)] > [
+        one.requests for one in ahead
+    ]
+
+
+def test_no_reply_overtakes_another() -> None:
+    robot = TrialRobot(GatesTrial(), GatesPolicy().spec, AHEAD, law("lognormal:200:1"))
+    robot.begin_episode(3)
+    due: list[int] = []
+    chunk = np.zeros((16, 1), np.float32)
+    while not robot.is_over:
+        made = robot.advance()
+        if made is not None:
+            due.append(made.due_ns)
+            step = made.request.draft.step
+            made.answer(ActionChunk(step, np.zeros((16, 2), np.float32), chunk))
+    assert len(due) > 20
+    assert due == sorted(due)
+    assert len(set(due)) < len(due), "some would have"
 
 
 def test_a_policy_that_fails_ends_the_trials_with_its_reason() -> None:

@@ -43,6 +43,7 @@ from vagus.trials.study_run import DelayStudy, chosen_baseline, study_cells
 __all__ = ["BenchCommand"]
 
 MOST_PROCESSES = 256
+MOST_INFERENCE_MS = 1e6
 MOST_EPISODES = 1_000_000
 """As many as make an interval of a tenth of a point; of `gates` a core plays them in a day."""
 QUICK_EPISODES = 32
@@ -72,6 +73,9 @@ class BenchCommand:
     delays: tuple[str, ...] = USUAL_DELAYS
     """Laws of the time from an observation to its chunk: MS, lognormal:MEDIAN:SIGMA, mixed:USUAL:RARE:SHARE,
     outages:USUAL:SHARE:SECONDS, trace:FILE."""
+    inference_ms: float = 0.0
+    """Part of each delay in which the policy's device works for one robot. A robot does not ask oftener than
+    its device can answer; 0: all delay is network."""
     episodes: int | None = None
     """Episodes of each cell; unset: as many as --interval needs, or 32."""
     interval: float | None = None
@@ -107,6 +111,12 @@ class BenchCommand:
         check_count("robots", self.robots)
         check_count("processes", self.processes, most=MOST_PROCESSES)
         check_count("seed", self.seed, least=0, most=MOST_SEED)
+        if not 0 <= self.inference_ms <= MOST_INFERENCE_MS:
+            raise ConfigError(
+                "inference_ms",
+                wanted=f"milliseconds, 0 to {MOST_INFERENCE_MS:g}",
+                got=repr(self.inference_ms),
+            )
 
     def run(self) -> int:
         """Run the study, and print what came of it; Ctrl-C ends it, and what is complete is printed."""
@@ -177,12 +187,15 @@ class BenchCommand:
             episodes=episodes,
             seed=self.seed,
             baseline=baseline,
+            inference_ms=self.inference_ms,
             laws=tuple(shown_law(law) for law in laws),
             methods=tuple(entrant.name for entrant in entry.entrants),
             notes=entry.notes,
         )
         seeds = range(self.seed, self.seed + episodes)
-        return report, DelayStudy(make_world, entry.entrants, laws, seeds, baseline, self.robots)
+        return report, DelayStudy(
+            make_world, entry.entrants, laws, seeds, baseline, self.robots, self.inference_ms
+        )
 
     def _check_files(self) -> None:
         if self.json is not None:

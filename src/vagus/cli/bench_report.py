@@ -48,6 +48,7 @@ class StudyReport:
         episodes: episodes of each cell.
         seed: seed of the first one.
         baseline: way of playing that the others are compared with.
+        inference_ms: part of each delay that is the policy's device at work.
         laws: the laws of delay, in order.
         methods: the ways of playing, in order.
         notes: what was left out, and what is unusual.
@@ -65,6 +66,7 @@ class StudyReport:
     laws: tuple[ShownLaw, ...]
     methods: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    inference_ms: float = 0.0
     cells: tuple[StudyCell, ...] = ()
     is_complete: bool = False
     processes: tuple[ProcessCell, ...] = ()

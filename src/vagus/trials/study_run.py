@@ -61,6 +61,7 @@ class DelayStudy:
         seeds: seeds of the episodes, the same ones in each cell.
         baseline: name of the entrant that the others are compared with.
         robots: robots that run side by side.
+        inference_ms: part of each delay that is the server's device at work.
     """
 
     make_world: Callable[[], World]
@@ -69,6 +70,7 @@ class DelayStudy:
     seeds: Sequence[int]
     baseline: str
     robots: int = 32
+    inference_ms: float = 0.0
 
     @property
     def cells(self) -> int:
@@ -163,6 +165,13 @@ def study_runs(study: DelayStudy, on_episode: Callable[[StudyProgress], None]) -
                 done += 1
                 on_episode(StudyProgress(method, law, done, of))
 
-            trial = DelayTrial(study.make_world, entrant.policy, entrant.method, law, entrant.offered)
+            trial = DelayTrial(
+                study.make_world,
+                entrant.policy,
+                entrant.method,
+                law,
+                entrant.offered,
+                inference_ms=study.inference_ms,
+            )
             results = run_trials(trial, study.seeds, robots=study.robots, on_episode=note)
             yield StudyRun(entrant.name, law.name, tuple(results))

@@ -121,6 +121,7 @@ class TrialRobot:
         )
         self._now_ns = 0
         self._draws = DelayDraws(law, 0)
+        self._due_ns = 0
         self._waits = method.waits
         self._waiting = 0
         self._commands: list[ActionArray] = []
@@ -201,7 +202,8 @@ class TrialRobot:
         delay_ns = self._draws.arrival_ns(since_begin_ns) - since_begin_ns
         if self._waits:
             self._waiting, delay_ns = -(-delay_ns // self._step_ns), 1
-        return TrialRequest(self, request, seen, now_ns + delay_ns)
+        self._due_ns = max(now_ns + delay_ns, self._due_ns)  # no reply overtakes another
+        return TrialRequest(self, request, seen, self._due_ns)
 
     def _note(self, action: ActionArray | None) -> None:
         is_playing = self._engine.motion is MotionState.PLAYING
