@@ -49,7 +49,7 @@ class Row(Generic[SessionT]):
         session: session state of this robot, made by `open_session`.
         observation: the decoded observation; images RGB uint8 (height, width, 3).
         step: s0; `chunk[i]` is the action for step `step + i`.
-        prefix: the robot's running plan from s0 on, or None.
+        prefix: the robot's plan from s0 on, chunks that are under way to it included, or None.
         inference_delay: number of steps of the prefix that will be executed before the chunk can act.
         prefix_horizon: number of steps after which guidance by the prefix ends.
         seed: seed of all random numbers for this row.

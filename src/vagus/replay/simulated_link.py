@@ -104,7 +104,9 @@ class SimulatedLink:
     def _open(self, now_ns: int) -> None:
         self._open_at_ns = None
         self._epoch += 1
-        self._protocol.opened(SessionRef(SERVER, self._epoch), now_ns)
+        self._protocol.opened(
+            SessionRef(SERVER, self._epoch, continues_awaited=self._answers.were_asked_ahead), now_ns
+        )
         self._protocol.advance(now_ns)
 
     def _send(self, request: Request, now_ns: int) -> SimulatedRequest:

@@ -1,4 +1,4 @@
-"""Requests of one session: the one in flight, its timeout, those that were answered, and their latency."""
+"""Requests of one session: those in flight, their timeouts, those that were answered, and their latency."""
 
 from __future__ import annotations
 
