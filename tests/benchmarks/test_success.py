@@ -61,7 +61,7 @@ def test_a_variant_is_its_method_with_other_settings() -> None:
     assert (made.options["continuation"], made.policy) == ("given", METHODS["rtc_hard"].policy)
     for when, changed in REFILLS.items():
         assert Variant(when, "naive", changed).play().edge.rtc is False
-    assert {method for method, _ in ESTIMATED.values()} <= set(METHODS)
+    assert {method for method, *_ in ESTIMATED.values()} <= set(METHODS)
 
 
 def test_every_law_can_be_read_and_the_trace_is_recorded_delay() -> None:

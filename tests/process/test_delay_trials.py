@@ -16,7 +16,7 @@ from vagus.cli.exit_code import ExitCode
 
 pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.timeout(300)]
 
-BENCH = ("bench", "delay", "--methods", "naive", "rtc_hard", "--delays", "200")
+BENCH = ("bench", "delay", "--methods", "naive", "vagus", "--delays", "200")
 EPISODES = 16
 WIDE = 0.25
 """Largest difference: twice half of the usual interval of so few episodes."""
@@ -28,7 +28,7 @@ def test_real_processes_agree_with_simulated_time(tmp_path: Path) -> None:
     done = call(*BENCH, *told, timeout_s=240.0)
     assert done.returncode == ExitCode.OK, done.stderr
     cells = json.loads(place.read_bytes())["processes"]
-    assert [cell["method"] for cell in cells] == ["naive", "rtc_hard"]
+    assert [cell["method"] for cell in cells] == ["naive", "vagus"]
     for cell in cells:
         assert cell["real"]["episodes"] + cell["left_out"] == EPISODES
         for other in (cell["simulated"], cell["traced"]):
