@@ -284,6 +284,17 @@ def test_a_reply_ends_the_wait_for_those_before_it() -> None:
     assert talk.count("superseded") == 1
 
 
+def test_a_request_that_is_put_off_costs_no_reply_that_is_under_way() -> None:
+    """A server looks at the quota of a request at once, and may still be at work for the one before it."""
+    talk = AskingAhead()
+    requests = talk.ask_all()
+    talk.event(requests[2], EventCode.OVERLOADED.value)
+    assert talk.protocol.view.in_flight == 2
+    assert talk.protocol.state is LinkState.DEGRADED
+    assert talk.answer(requests[0]) is not None
+    assert talk.answer(requests[1]) is not None
+
+
 def test_what_the_robot_was_moved_out_of_is_not_awaited() -> None:
     talk = AskingAhead()
     requests = talk.ask_all()

@@ -267,14 +267,22 @@ class InFlight:
         return request
 
     def settle(self, request: Request) -> bool:
-        """Note that a request was answered; return whether its reply was awaited.
+        """Note that a request got its chunk; return whether it was awaited.
 
         Older ones are awaited no longer: a server answers in order, or not at all.
         """
-        self._sent.pop(request.seq, None)
         self._newest_answered = max(self._newest_answered, request.seq)
+        return self._end_wait(request, before=request.seq)
+
+    def refuse(self, request: Request) -> bool:
+        """Note that a request got an event; return whether it was awaited. Chunks of older ones may come."""
+        return self._end_wait(request, before=0)
+
+    def _end_wait(self, request: Request, *, before: int) -> bool:
+        """End the wait for a request, and for those numbered below `before`; return whether it was awaited."""
+        self._sent.pop(request.seq, None)
         is_awaited = any(one.seq == request.seq for one in self._awaited)
-        self._awaited = [one for one in self._awaited if one.seq > request.seq]
+        self._awaited = [one for one in self._awaited if one.seq != request.seq and one.seq > before]
         self.misses = 0
         self._waiting_since_ns = None if self.outstanding is None else self.outstanding.sent_ns
         return is_awaited

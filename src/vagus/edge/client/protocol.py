@@ -279,7 +279,7 @@ class ClientProtocol:
             self.lost(f"{code}: {quoted(event.message)}")
             return
         request = self._inflight.match(header)
-        if not isinstance(request, Mismatch) and self._inflight.settle(request):
+        if not isinstance(request, Mismatch) and self._inflight.refuse(request):
             self.refusals.note(code, event.message, now_ns)
             if event.code == EventCode.OVERLOADED and event.pause_ms > 0:
                 self._told_to_pause(event.pause_ms, now_ns)
