@@ -279,7 +279,7 @@ class InFlight:
         return self._end_wait(request, before=0)
 
     def _end_wait(self, request: Request, *, before: int) -> bool:
-        """End the wait for a request, and for those numbered below `before`; return whether it was awaited."""
+        """End the wait for a request, and for those numbered below `before`; say whether it was awaited."""
         self._sent.pop(request.seq, None)
         is_awaited = any(one.seq == request.seq for one in self._awaited)
         self._awaited = [one for one in self._awaited if one.seq != request.seq and one.seq > before]
