@@ -32,6 +32,14 @@ OLDEST_TOO = (
     "tests/test_face.py",
 )
 """Run on the oldest Python alone, as the slow tests are: what is too new in the code shows there."""
+BETWEEN = (
+    "tests/edge/engine",
+    "tests/control",
+    "tests/test_specs.py",
+    "tests/test_errors.py",
+    "tests/test_readme.py",
+)
+"""Run on a Python between the oldest and the newest: what is too new, or was taken out, shows on those two."""
 OLDEST_EXTRAS = ("openpi", "gr00t", "lerobot-grpc", "lerobot-zenoh")
 """What they need."""
 TEST_TOOLS = ("pytest", "pytest-timeout", "hypothesis", "cryptography")
@@ -74,7 +82,8 @@ def install(version: str, python: str) -> None:
 def run_tests(version: str, *options: str) -> bool:
     """Run the tests of the edge in the environment for this version and print what they say."""
     folder = environment(version)
-    tests = (*EDGE_TESTS, *OLDEST_TOO) if version == VERSIONS[0] else ("-m", "not slow", *EDGE_TESTS)
+    newer = EDGE_TESTS if version == VERSIONS[-1] else BETWEEN
+    tests = (*EDGE_TESTS, *OLDEST_TOO) if version == VERSIONS[0] else ("-m", "not slow", *newer)
     cache = f"cache_dir={folder / 'pytest-cache'}"
     pytest = [folder / "bin" / "python", "-m", "pytest", "-q", FEW_EXAMPLES, "-o", cache, *options, *tests]
     done = subprocess.run(
