@@ -72,14 +72,14 @@ retest-unit-%: install  # repeats what failed in a part last time; tests of real
 	$(BIN)/pytest -m "not slow" -o cache_dir=.pytest_cache/$(@:re%=%) $(UNIT-$*) $(RETEST)
 
 test-long-%: install
-	$(BIN)/pytest -m slow --durations=15 -o cache_dir=.pytest_cache/$@ $(LONG-$*)
+	$(BIN)/pytest -m slow -o cache_dir=.pytest_cache/$@ $(LONG-$*)
 
 retest-long-%: install
 	$(BIN)/pytest -m slow -o cache_dir=.pytest_cache/$(@:re%=%) $(LONG-$*) $(RETEST)
 
 test-lerobot: install $(LEROBOT_VENV)/.installed $(OPENPI_VENV)/.installed  ## test LeRobot's policies and robots, in a separate environment, offline
 	VAGUS_EDGE_PYTHON=$(abspath $(BIN)/python) VAGUS_OPENPI_PYTHON=$(abspath $(OPENPI_VENV)/bin/python) \
-		$(LEROBOT_VENV)/bin/pytest -o cache_dir=.pytest_cache/test-lerobot tests/lerobot -q --durations=15
+		$(LEROBOT_VENV)/bin/pytest -o cache_dir=.pytest_cache/test-lerobot tests/lerobot -q
 
 retest-lerobot: install $(LEROBOT_VENV)/.installed $(OPENPI_VENV)/.installed  ## repeat the tests of them that failed last time
 	VAGUS_EDGE_PYTHON=$(abspath $(BIN)/python) VAGUS_OPENPI_PYTHON=$(abspath $(OPENPI_VENV)/bin/python) \

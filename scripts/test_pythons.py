@@ -39,7 +39,7 @@ BETWEEN = (
     "tests/test_errors.py",
     "tests/test_readme.py",
 )
-"""Run on a Python between the oldest and the newest: what is too new, or was taken out, shows on those two."""
+"""Run on a Python between the oldest and the newest: what is too new, or taken out, shows on those two."""
 OLDEST_EXTRAS = ("openpi", "gr00t", "lerobot-grpc", "lerobot-zenoh")
 """What they need."""
 TEST_TOOLS = ("pytest", "pytest-timeout", "hypothesis", "cryptography")
