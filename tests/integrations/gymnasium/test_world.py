@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from vagus.cli.exit_code import ExitCode
 from vagus.cli.main import main
 from vagus.errors import ConfigError, RobotError
 from vagus.import_path import Option
-from vagus.integrations.gymnasium.environment import Environment, GymStep
+from vagus.integrations.gymnasium.environment import Environment, GymStep, says_yes
 from vagus.integrations.gymnasium.mapping import GymMapping
 from vagus.integrations.gymnasium.world import GymWorld, SuccessRule
 from vagus.specs import ActionKind
@@ -156,6 +157,11 @@ def test_success_is_what_the_rule_says(rule: SuccessRule, taken: list[GymStep], 
 def test_a_key_that_the_environment_never_says_is_told_with_those_that_it_does() -> None:
     rule = SuccessRule("goal")
     assert not rule.is_met(steps({"near": 1}), is_over=False)
+    for nothing in (math.nan, "False", None, [True, False], np.array([])):
+        assert says_yes(nothing) is None
+        with pytest.raises(RobotError, match="success: wanted true, false or a number in `info`, got "):
+            SuccessRule().is_met(steps({"success": nothing}), is_over=False)
+    assert SuccessRule().is_met(steps({"success": np.array([1.0])}), is_over=False)
     with pytest.raises(RobotError, match="success: wanted 'goal' in `info`, got near, reward in an episode"):
         rule.is_met(steps({"near": 1, "reward": 2}), is_over=True)
 

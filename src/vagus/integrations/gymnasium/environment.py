@@ -19,7 +19,7 @@ from vagus.integrations.gymnasium.spaces import Env, Parts, action_box, drawn, f
 from vagus.specs import ActionKind, RobotSpec
 from vagus.types import ActionArray, FloatArray, Image
 
-__all__ = ["Environment", "GymChoice", "GymStep", "make_env", "number_option"]
+__all__ = ["Environment", "GymChoice", "GymStep", "make_env", "number_option", "says_yes"]
 
 HALF = 0.5
 """Threshold between 0 and 1 of a binary."""
@@ -186,3 +186,11 @@ def _made(subject: str, env_id: str, settings: Mapping[str, object]) -> Env:
             wanted=f"an environment that can be made with {dict(settings)}",
             got=f"{type(error).__name__}: {error}",
         ) from error
+
+
+def says_yes(said: object) -> bool | None:
+    """Return what an environment says in `info`; None: neither true nor false nor a number."""
+    number = np.asarray(said)
+    if number.size != 1 or number.dtype.kind not in "biuf" or np.isnan(number).any():
+        return None
+    return bool(number)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from vagus.errors import ConfigError, RobotError
 from vagus.import_path import Option
-from vagus.integrations.gymnasium.environment import Environment, make_env, number_option
+from vagus.integrations.gymnasium.environment import Environment, make_env, number_option, says_yes
 from vagus.integrations.gymnasium.mapping import GymMapping
 from vagus.integrations.gymnasium.spaces import Env
 from vagus.specs import RobotSpec
@@ -151,7 +151,7 @@ class GymRobot:
         if said.is_terminated or said.is_truncated:
             self._is_over = True
             self._returns.append(self._reward)
-            self._successes += bool(said.info.get("is_success", said.is_terminated))
+            self._successes += says_yes(said.info.get("is_success", said.is_terminated)) or False
 
     def stop(self) -> None:
         """Accept no further command; the time of the environment stops."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from vagus.errors import ConfigError, RobotError
 from vagus.import_path import Option
-from vagus.integrations.gymnasium.environment import Environment, GymStep, make_env, number_option
+from vagus.integrations.gymnasium.environment import Environment, GymStep, make_env, number_option, says_yes
 from vagus.integrations.gymnasium.spaces import Env
 from vagus.quoting import quoted
 from vagus.specs import ActionKind, RobotSpec
@@ -80,7 +80,7 @@ class SuccessRule:
         keys = (self.key,) if self.key else SUCCESS_KEYS
         said = [step.info[key] for step in steps for key in keys if key in step.info]
         if said:
-            return any(map(bool, said))
+            return any(map(_is_true, said))
         last = steps[-1] if steps else GymStep(0.0, is_terminated=False, is_truncated=False, info={})
         if self.key and is_over:
             known = quoted(", ".join(sorted(map(str, last.info))) or "nothing")
@@ -88,6 +88,18 @@ class SuccessRule:
                 f"success: wanted {self.key!r} in `info`, got {known} in an episode that is over"
             )
         return last.is_terminated and last.reward > 0
+
+
+def _is_true(said: object) -> bool:
+    """Return whether an environment says yes.
+
+    Raises:
+        RobotError: nobody knows what it says.
+    """
+    answer = says_yes(said)
+    if answer is None:
+        raise RobotError(f"success: wanted true, false or a number in `info`, got {quoted(repr(said))}")
+    return answer
 
 
 class GymWorld:
