@@ -192,7 +192,7 @@ class AskingAhead(Talk):
     def __init__(self, config: EdgeConfig = AHEAD, *, continues_awaited: bool = True) -> None:
         super().__init__(is_open=False, config=config)
         self.protocol.opened(SessionRef(SERVER, EPOCH, continues_awaited=continues_awaited), self.now_ns)
-        self.answer(self.send())
+        self.answer(self.send(), 400 * MS)
 
     def ask(self, *, continues: int = 1, prefix: Prefix | None = PLANNED) -> Request | None:
         """Send a request if one is asked for."""
@@ -272,7 +272,19 @@ def test_after_a_miss_one_request_proves_the_link_before_others_follow() -> None
     assert talk.answer(requests[1]) is None
     assert talk.count("superseded") == 1
     assert talk.answer(alone) is not None
+    talk.turn(merges=talk.plan.merges + 1)
     assert len(talk.ask_all()) == 3
+
+
+def test_the_plan_lasts_as_long_as_what_is_under_way_lets_it() -> None:
+    """So the server does not hurry for a robot that has enough to play, and nobody gives up too soon."""
+    talk = AskingAhead()
+    requests = talk.ask_all()
+    first, second, third = (request.slack_ns for request in requests)
+    chunk_ns = round(HORIZON / 30 * S)
+    assert first == 0, "as the engine says"
+    assert (second, third) == (chunk_ns - 1 * MS, chunk_ns - 1 * MS)
+    assert requests[2].deadline_ns - requests[2].sent_ns == 3 * talk.latency.windowed_ns
 
 
 def test_a_reply_ends_the_wait_for_those_before_it() -> None:

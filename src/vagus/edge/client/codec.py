@@ -127,7 +127,7 @@ def encode_request(
         prefix_model=None if prefix is None else encode_tensor(prefix.model),
         prefix_robot=None if prefix is None else encode_tensor(prefix.robot),
         seed=coding.seed,
-        slack_ms=draft.slack_ns / NS_PER_MS,
+        slack_ms=max(draft.slack_ns, request.slack_ns) / NS_PER_MS,
         network_ms=request.network_ns / NS_PER_MS,
         played_steps=draft.fared.played_steps,
         starved_steps=draft.fared.starved_steps,

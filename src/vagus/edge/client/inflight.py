@@ -42,6 +42,7 @@ class Request:
         deadline_ns: when its answer is not waited for any longer.
         network_ns: time that it and its answer are expected to spend outside of the server; 0: not known.
         awaited: numbers of the requests whose chunks are expected to act before this one's, oldest first.
+        slack_ns: time from its observation to the end of the plan, those chunks included.
     """
 
     epoch: int
@@ -51,6 +52,7 @@ class Request:
     deadline_ns: int
     network_ns: int = 0
     awaited: tuple[int, ...] = ()
+    slack_ns: int = 0
 
     @property
     def header(self) -> Header:
@@ -192,10 +194,16 @@ class LatencySum:
 
 
 class InFlight:
-    """Requests whose replies are awaited; older ones are remembered for their late replies."""
+    """Requests whose replies are awaited; older ones are remembered for their late replies.
 
-    def __init__(self, latency: LatencyWindow) -> None:
+    Args:
+        latency: the last round trips.
+        chunk_ns: how long a chunk can be played, from its observation on.
+    """
+
+    def __init__(self, latency: LatencyWindow, *, chunk_ns: int = 0) -> None:
         self._latency = latency
+        self._chunk_ns = chunk_ns
         self._sent: OrderedDict[int, Request] = OrderedDict()
         self._seq = 0
         self._newest_answered = 0
@@ -230,12 +238,32 @@ class InFlight:
         now_ns: int,
         *,
         network_ns: int = 0,
-        awaited: tuple[int, ...] = (),
+        is_continuing: bool = False,
     ) -> Request:
-        """Return the request for this draft; its reply is awaited from now on."""
+        """Return the request for this draft; its reply is awaited from now on.
+
+        Args:
+            epoch: session that it belongs to.
+            draft: what it asks for.
+            now_ns: time.
+            network_ns: time outside of the server; 0: not known.
+            is_continuing: the server continues what is under way to the robot.
+        """
+        before = self._before(draft) if is_continuing else []
+        slack_ns = draft.slack_ns
+        if before:
+            slack_ns = max(slack_ns, before[-1].draft.captured_ns + self._chunk_ns - draft.captured_ns)
         self._seq += 1
-        deadline_ns = now_ns + self._timeout_ns(draft.slack_ns)
-        request = Request(epoch, self._seq, draft, now_ns, deadline_ns, network_ns, awaited)
+        request = Request(
+            epoch,
+            self._seq,
+            draft,
+            now_ns,
+            now_ns + self._timeout_ns(slack_ns),
+            network_ns,
+            tuple(one.seq for one in before),
+            slack_ns,
+        )
         self._awaited.append(request)
         if self._waiting_since_ns is None:
             self._waiting_since_ns = now_ns
@@ -248,13 +276,13 @@ class InFlight:
         """Note that the chunk of a request went to the engine, which merges it at its next tick."""
         self._handed_over.append(request)
 
-    def before(self, draft: RequestDraft) -> tuple[int, ...]:
+    def _before(self, draft: RequestDraft) -> list[Request]:
         """Return the requests whose chunks replace the plan of this draft before its own chunk does."""
         if draft.prefix is None:
-            return ()
+            return []
         made = (*self._handed_over, *self._awaited)
-        newer = [one.seq for one in made if one.seq > draft.continues_seq and one.draft.prefix is not None]
-        return tuple(newer[-MAX_AWAITED:])
+        newer = [one for one in made if one.seq > draft.continues_seq and one.draft.prefix is not None]
+        return newer[-MAX_AWAITED:]
 
     def match(self, header: Header) -> Request | Mismatch:
         """Return the request that a message answers, or why there is none."""

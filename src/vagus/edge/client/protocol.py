@@ -76,7 +76,7 @@ class ClientProtocol:
         self._share = LatencyWindow()
         """Of the newest answers of this session: `share_ns`."""
         self._degraded_after_ns = seconds_to_ns(config.degraded_after_s)
-        self._inflight = InFlight(latency)
+        self._inflight = InFlight(latency, chunk_ns=_chunk_ns(config, spec))
         self._most_awaited = _most_awaited(config)
         self._plan = PlanView()
         self._past_epochs: OrderedDict[int, None] = OrderedDict()
@@ -197,7 +197,7 @@ class ClientProtocol:
             draft,
             now_ns,
             network_ns=self.network_ns,
-            awaited=self._inflight.before(draft) if self.session.continues_awaited else (),
+            is_continuing=self.session.continues_awaited,
         )
 
     def draft_failed(self, ticket: int, now_ns: int) -> None:
@@ -390,6 +390,11 @@ def _most_awaited(config: EdgeConfig) -> int:
     """Return how many replies these settings let a robot await at once."""
     is_asking_ahead = config.execute_horizon == AUTO and config.merge is not MergeMode.FINISH
     return min(config.max_in_flight, MAX_AWAITED) if is_asking_ahead else 1
+
+
+def _chunk_ns(config: EdgeConfig, spec: PolicySpec) -> int:
+    """Return how long a chunk can be played, from its observation on."""
+    return seconds_to_ns(min(spec.horizon / (config.rate_hz or spec.rate_hz), config.max_action_age_s))
 
 
 def _known_code(code: str) -> str:
