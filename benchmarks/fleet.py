@@ -17,10 +17,11 @@ ROBOTS, QUICK_ROBOTS = 24, 6
 PROCESSES = 4
 POLICY: Mapping[str, object] = {"alone_ms": 40, "eight_ms": 60, "horizon": 60, "rate_hz": 30}
 """Two seconds of actions in a chunk."""
-EDGE: Mapping[str, object] = {"buffer_time_s": 1.2}
+EDGE: Mapping[str, object] = {"buffer_time_s": 1.2, "execute_horizon": None}
+"""Robots ask by their buffer alone: what counts is how long it carries them while servers come and go."""
 SHORT_POLICY: Mapping[str, object] = {**POLICY, "horizon": 10, "rate_hz": 20}
 """Half a second of actions in a chunk."""
-SHORT_EDGE: Mapping[str, object] = {"buffer_time_s": 0.35}
+SHORT_EDGE: Mapping[str, object] = {"buffer_time_s": 0.35, "execute_horizon": None}
 STARVED_AIM = 0.005
 SPREAD_AIM = 2
 BALANCE_S = 60.0

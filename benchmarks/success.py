@@ -39,7 +39,7 @@ HOW_MANY = "VAGUS_SUCCESS_EPISODES"
 PICTURE = Path("build") / "success_against_delay.png"
 
 DEFAULT = "vagus"
-"""What `vagus run` does; nothing else is set."""
+"""What `vagus run` does; nothing is set."""
 ORDERINGS: Mapping[tuple[str, str], Sequence[str]] = {
     ("ensemble", "average"): ("0", "100"),
     ("average", "naive"): ("0", "100", "200"),

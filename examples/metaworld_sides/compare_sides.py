@@ -50,14 +50,15 @@ class Way:
     robot: tuple[str, ...] = ()
 
 
-AUTO = ("--execute-horizon", "auto")
-ALONE = (*AUTO, "--max-in-flight", "1")
+ALONE = ("--max-in-flight", "1")
 WAYS: Mapping[str, Way] = {
-    "sync": Way(("actions", SYNC_ACTIONS), ("--no-rtc", "--buffer-time-s", "1e-9")),
-    "naive": Way((), ("--no-rtc", *AUTO)),
+    "sync": Way(
+        ("actions", SYNC_ACTIONS), ("--no-rtc", "--execute-horizon", "None", "--buffer-time-s", "1e-9")
+    ),
+    "naive": Way((), ("--no-rtc",)),
     "rtc_soft": Way(("continuation", "guided", "rtc_schedule", "exp"), ALONE),
     "rtc_hard": Way(("continuation", "guided", "rtc_schedule", "zeros"), ALONE),
-    "vagus": Way((), AUTO),
+    "vagus": Way(),
 }
 """Name → way. The robot executes 8 actions and waits (sync), switches (naive), continues its plan by guidance
 as `vagus bench delay` has it, or gets chunks to which its first actions are given (vagus)."""

@@ -26,7 +26,7 @@ WAYS: Mapping[str, tuple[PlayMethod, dict[str, str]]] = {
     "sync": (METHODS["sync"], {}),
     "rtc_soft": (METHODS["rtc_soft"], {"continuation": "guided", "rtc_schedule": "exp"}),
     "rtc_hard": (METHODS["rtc_hard"], {"continuation": "guided", "rtc_schedule": "zeros"}),
-    "vagus": (PlayMethod("vagus", EdgeConfig(execute_horizon="auto")), {"continuation": "given"}),
+    "vagus": (PlayMethod("vagus", EdgeConfig()), {"continuation": "given"}),
 }
 """Name → way of playing, and options of the policy. But for sync all ask by the rule `auto`."""
 

@@ -9,11 +9,11 @@ from rich.console import Console
 from vagus.cli.doctor import Probe, advise
 from vagus.cli.status import as_table
 from vagus.cli.survey import FoundServer
-from vagus.edge.config import EdgeConfig
+from vagus.edge.config import EdgeConfig, ExecuteHorizon
 from vagus.server.capabilities import unloaded
 from vagus.server.config import ServeConfig
 from vagus.transport.keys import ServerKey, ServiceKey
-from vagus.wire.schema import SCHEMA_VERSION, Capabilities, LatencyRow, Load
+from vagus.wire.schema import SCHEMA_VERSION, Capabilities, LatencyRow, Load, WireCamera, WireRtc
 
 KEY = ServerKey(ServiceKey("m", "main", "default"), "s")
 GOOD = Probe(4, (5.0, 6.0, 7.0, 8.0))
@@ -82,6 +82,43 @@ def test_a_chunk_shorter_than_the_buffer_is_a_problem() -> None:
 def test_actions_that_grow_too_old_are_told_but_no_problem() -> None:
     findings = list(advise(said(horizon=100), GOOD, EdgeConfig()))
     assert any("--max-action-age-s" in finding.text and not finding.is_problem for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("execute_horizon", "rtc", "told"),
+    [
+        ("auto", True, "4.3 times per second, which is about 3.5 Mbit/s"),
+        ("auto", False, "2.3 times per second, which is about 1.9 Mbit/s"),
+        (25, True, "1.1 times per second, which is about 0.9 Mbit/s"),
+        (None, True, "0.9 times per second, which is about 0.7 Mbit/s"),
+    ],
+)
+def test_what_a_robot_needs_of_the_network_is_told_as_the_documentation_has_it(
+    execute_horizon: ExecuteHorizon, told: str, *, rtc: bool
+) -> None:
+    cameras = tuple(WireCamera(name=name, height=480, width=640) for name in ("left", "right"))
+    arm = said(horizon=50, cameras=cameras, rtc=WireRtc(prefix_horizon=20) if rtc else None)
+    arm = msgspec.structs.replace(arm, latency=(LatencyRow(batch_size=1, p50_ms=93.0, max_ms=93.0),))
+    (finding,) = (
+        one.text
+        for one in advise(arm, GOOD, EdgeConfig(execute_horizon=execute_horizon))
+        if "Mbit/s" in one.text
+    )
+    assert told in finding
+    assert f"--execute-horizon {execute_horizon}" in finding
+    assert ("a number or None asks less often" in finding) == (execute_horizon == "auto")
+
+
+@pytest.mark.parametrize(("max_in_flight", "told"), [(1, "0.9 times"), (4, "1.0 times")])
+def test_a_robot_that_asks_ahead_is_bound_by_its_part_of_the_server_not_by_the_delay(
+    max_in_flight: int, told: str
+) -> None:
+    """Inference takes 0.5 s, so half of the device is a request per second; the network adds 0.6 s."""
+    cameras = (WireCamera(name="front", height=480, width=640),)
+    rows = (LatencyRow(batch_size=1, p50_ms=500.0, max_ms=500.0),)
+    arm = said(horizon=50, cameras=cameras, rtc=WireRtc(prefix_horizon=20), latency=rows)
+    findings = advise(arm, Probe(1, (600.0,)), EdgeConfig(max_in_flight=max_in_flight))
+    assert any(told in finding.text for finding in findings)
 
 
 def test_a_policy_slower_than_the_age_bound_is_told_what_run_would_refuse_and_what_it_takes() -> None:

@@ -37,11 +37,19 @@ def test_a_typed_table_is_planned_for_people(capsys: pytest.CaptureFixture[str])
     assert main(["plan", *TABLE, *ROBOT, "--robots", "9"]) == ExitCode.OK
     said = capsys.readouterr().out
     assert "inference, ms per batch size: 1: 73, 2: 109.8, 3: 142.4 (the table as typed)" in said
-    assert "robots: 9 × 20 Hz, chunks of 10, buffer 0.2 s, round trip 10 ms" in said
+    assert "robots: 9 × 20 Hz, chunks of 10, buffer 0.2 s, asks as the server has room, round trip 10" in said
     assert "5 robots per device, limited by the device; at most 1 % of the steps without an action" in said
     assert "9 robots need 2 devices, with 5 or 4 on each" in said
     for text in ("twice as fast", "execute horizon", "round trip", "This rests on:", "how fast it decodes"):
         assert text in said, text
+
+
+def test_robots_that_ask_only_by_their_buffer_are_planned_too(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--execute-horizon", "None"], ["--robots", "2:execute=None"]):
+        found = plan_json(capsys, *TABLE, *ROBOT, *arguments)
+        assert (found.kinds[0].execute_horizon, found.kinds[0].observe_steps) == (0, 0)
+    usual = plan_json(capsys, *TABLE, *ROBOT)
+    assert usual.kinds[0].observe_steps > 0
 
 
 def test_and_for_programs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,15 +20,20 @@ def law(text: str) -> DelayLaw:
 
 
 OTHER = EdgeConfig(rtc=False, trust_units=True, delay_estimate=DelayEstimate.LAST, seed=3, buffer_time_s=0.25)
+ONLY_BY_BUFFER = EdgeConfig(execute_horizon=None)
+"""What the documentation spells `--execute-horizon None`."""
 
 
-@pytest.mark.parametrize("edge", [EdgeConfig(), OTHER, *(method.edge for method in METHODS.values())])
+@pytest.mark.parametrize(
+    "edge", [EdgeConfig(), OTHER, ONLY_BY_BUFFER, *(method.edge for method in METHODS.values())]
+)
 def test_a_robot_reads_the_settings_of_the_trial(edge: EdgeConfig) -> None:
     assert RunCommand.from_arguments(["--robot", "gates", *edge_flags(edge)]).edge == edge
 
 
 def test_what_is_usual_is_not_typed() -> None:
     assert edge_flags(EdgeConfig()) == []
+    assert edge_flags(ONLY_BY_BUFFER) == ["--execute-horizon", "None"]
 
 
 def test_a_server_reads_the_policy_of_the_trial_and_nothing_of_another_network() -> None:

@@ -29,6 +29,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
     made = EdgeConfig()
     assert (made.buffer_time_s, made.max_action_age_s, made.degraded_after_s) == (0.5, 3.0, 1.0)
     assert (made.connect_timeout_s, made.handshake_timeout_s, made.max_offline_s) == (5.0, 2.0, 60.0)
+    assert made.execute_horizon == "auto"
     assert (made.backoff_initial_s, made.backoff_max_s, made.max_worker_errors) == (0.5, 10.0, 10)
 
 
@@ -57,7 +58,7 @@ def test_counts_are_at_least_one(name: str) -> None:
 @pytest.mark.parametrize("value", ["", "AUTO", "8", "always"])
 def test_an_execute_horizon_in_words_is_auto(value: str) -> None:
     assert EdgeConfig(execute_horizon="auto").execute_horizon == "auto"
-    with pytest.raises(ConfigError, match="execute_horizon: wanted a number of actions, auto, or unset"):
+    with pytest.raises(ConfigError, match="execute_horizon: wanted a number of actions, auto, or None"):
         EdgeConfig(execute_horizon=value)  # type: ignore[arg-type]
 
 

@@ -8,6 +8,7 @@ import json
 import re
 from pathlib import Path
 
+import draccus
 import numpy as np
 import pytest
 from lerobot.configs import PreTrainedConfig
@@ -30,10 +31,12 @@ from rollout_rig import JOINTS, Stand, add_plugin, stand_in, table
 from vagus.cli.exit_code import ExitCode
 from vagus.cli.main import main
 from vagus.control.loop_stats import EndReason
+from vagus.edge.config import ExecuteHorizon
 from vagus.errors import ConfigError
 from vagus.integrations.lerobot import version as lerobot_version
 from vagus.integrations.lerobot.rollout import rollout as integration
 from vagus.integrations.lerobot.rollout.fields import FIELDS
+from vagus.integrations.lerobot.rollout.remote_policy import VagusConfig
 from vagus.server.config import ServeConfig
 
 POSITIONS = tuple(f"{joint}.pos" for joint in JOINTS)
@@ -49,6 +52,21 @@ def arm() -> None:
 def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+
+
+@pytest.mark.parametrize(
+    ("typed", "wanted"),
+    [
+        ([], "auto"),
+        (["--edge.execute_horizon=null"], None),
+        (["--edge.execute_horizon=auto"], "auto"),
+        (["--edge.execute_horizon=4"], 4),
+    ],
+)
+def test_a_robot_asks_as_the_server_has_room_by_a_number_or_only_by_its_buffer(
+    typed: list[str], wanted: ExecuteHorizon
+) -> None:
+    assert draccus.parse(VagusConfig, args=typed).edge.execute_horizon == wanted
 
 
 # -- the fields of LeRobot ------------------------------------------------------------------------------
@@ -175,7 +193,8 @@ def test_a_threshold_of_the_queue_asks_sooner(tmp_path: Path) -> None:
         folder.mkdir()
         with stand_in(folder) as stand:
             flags = ["--duration=4", f"--inference.queue_threshold={threshold}"]
-            integration.main(stand.arguments("base", *flags))
+            by_threshold_alone = "--policy.edge.execute_horizon=null"
+            integration.main(stand.arguments("base", *flags, by_threshold_alone))
             counts.append(sum(bool(row.observation.instruction) for row in stand.policy.rows))
     assert counts[1] > 3 * counts[0]
 

@@ -101,7 +101,11 @@ class VagusSide:
     """The engine and a worker that asks again as soon as it was answered."""
 
     def __init__(self, latencies: list[int], threshold: int) -> None:
-        config = EdgeConfig(buffer_time_s=(threshold + 0.5) / RATE_HZ, max_action_age_s=60.0)
+        config = EdgeConfig(
+            buffer_time_s=(threshold + 0.5) / RATE_HZ,
+            max_action_age_s=60.0,
+            execute_horizon=None,  # LeRobot asks by what is left of its queue alone
+        )
         self.engine = Engine(
             config, EngineContract(RATE_HZ, RATE_HZ, uses_rtc=True, prefix_horizon=PREFIX_HORIZON)
         )

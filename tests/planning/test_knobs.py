@@ -37,7 +37,7 @@ def test_each_setting_is_varied_alone_and_the_one_that_buys_most_is_first() -> N
         ("largest batch", "2", "4"),
         ("buffer", "0.4 s", "0.2 s"),
         ("buffer", "0.4 s", "0.8 s"),
-        ("execute horizon", "unset", "10"),
+        ("execute horizon", "None", "10"),
         ("round trip", "20 ms", "10 ms"),
     }
     by_name = {(knob.name, knob.after): knob.robots for knob in knobs}
@@ -58,7 +58,7 @@ def test_what_cannot_be_is_not_tried() -> None:
 
 def test_an_execute_horizon_is_tried_without() -> None:
     (knob,) = [one for one in found(replace(DEMAND, execute_horizon=5)) if one.name == "execute horizon"]
-    assert (knob.before, knob.after) == ("5", "unset")
+    assert (knob.before, knob.after) == ("5", "None")
 
 
 def test_two_kinds_are_named_together() -> None:

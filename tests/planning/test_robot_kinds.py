@@ -34,6 +34,8 @@ def test_a_kind_asks_as_its_server_has_room() -> None:
     automatic, counted = typed_kinds(["6:10hz:16", "6:10hz:16:execute=4"], usual)
     assert (automatic.demand.observe_steps, counted.demand.observe_steps) == (2, 0)
     assert counted.demand.execute_horizon == 4
+    (patient,) = typed_kinds(["6:10hz:16:execute=None"], usual)
+    assert not patient.demand.is_eager
 
 
 def test_a_kind_that_says_its_pace_has_the_rest_of_the_usual_robots() -> None:

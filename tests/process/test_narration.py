@@ -17,7 +17,8 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 def test_an_outage_is_told_from_the_plan_that_ran_out_to_the_next(tmp_path: Path) -> None:
     with rig_in(tmp_path) as rig:
         server = rig.serve(options=("horizon", "30"))
-        robot = rig.run("arm", "--buffer-time-s", "0.5", "--backoff-max-s", "1")
+        # one that asks sooner has given up the server before its plan runs out
+        robot = rig.run("arm", "--execute-horizon", "None", "--buffer-time-s", "0.5", "--backoff-max-s", "1")
         await_fresh(rig.folder, robot, time.monotonic_ns())
         server.signal(signal.SIGSTOP)
         robot.wait_for_line("plan ran out at step", timeout_s=30.0)

@@ -8,8 +8,9 @@ from contextlib import ExitStack
 import pytest
 
 from benchmarks.fleet_rig import FleetRig
+from vagus.edge.config import EdgeConfig
 from vagus.planning.planner import Device, Limit, capacity_of
-from vagus.planning.robot_kinds import RobotKind
+from vagus.planning.robot_kinds import RobotKind, asking_after
 from vagus.planning.trial import simulated
 from vagus.server.capacity import RobotDemand
 
@@ -20,7 +21,11 @@ POLICY = {"alone_ms": ALONE_MS, "eight_ms": EIGHT_MS, "horizon": 60, "rate_hz": 
 """Slow, so that what a busy machine adds counts for little."""
 TABLE = {size: ALONE_MS + (EIGHT_MS - ALONE_MS) / 7 * (size - 1) for size in range(1, 9)}
 BUFFER_S = 1.0
-DEMAND = RobotDemand(rate_hz=30, horizon=60, buffer_s=BUFFER_S, round_trip_s=0.005, max_action_age_s=3.0)
+DEMAND = asking_after(
+    RobotDemand(rate_hz=30, horizon=60, buffer_s=BUFFER_S, round_trip_s=0.005, max_action_age_s=3.0),
+    EdgeConfig().execute_horizon,
+)
+"""Of robots that ask as there is room, and so by their buffer where there is none."""
 SLO_STARVED_SHARE = 0.01
 UNLIMITED = ("--admission", "off", "--no-rate-control")
 """The server lets too many robots come, and does not slow them down."""

@@ -16,13 +16,16 @@ from vagus.cli.dialects import show_dialects
 from vagus.cli.exit_code import ExitCode
 from vagus.cli.log_output import LogFlags
 from vagus.cli.survey import FoundServer, survey
-from vagus.clock import NS_PER_MS
+from vagus.clock import NS_PER_MS, NS_PER_S
+from vagus.edge.asking import fair_interval_ns, processor_time_s
 from vagus.edge.client.codec import BYTES_PER_PIXEL, DEPTH_BYTES_PER_PIXEL
 from vagus.edge.client.pace import Pace
 from vagus.edge.client.session import parse_service
-from vagus.edge.config import EdgeConfig
+from vagus.edge.config import AUTO, EdgeConfig
 from vagus.errors import ConfigError, LinkError
+from vagus.planning.robot_kinds import asking_after
 from vagus.quoting import quoted
+from vagus.server.capacity import RobotDemand
 from vagus.setting_ranges import check_count
 from vagus.transport.link import Link
 from vagus.transport.zenoh import ZenohLink
@@ -180,6 +183,7 @@ def advise(said: Capabilities, measured: Probe, edge: EdgeConfig) -> Iterator[Ad
     )
     if said.horizon:  # one that still loads says nothing
         yield from _advise_pace(said, measured, edge)
+        yield from _advise_requests(said, measured, edge)
 
 
 def _advise_pace(said: Capabilities, measured: Probe, edge: EdgeConfig) -> Iterator[Advice]:
@@ -207,3 +211,29 @@ def _advise_pace(said: Capabilities, measured: Probe, edge: EdgeConfig) -> Itera
             f"{edge.max_action_age_s:g} when their turn comes; they are never played (all are with "
             f"{pace.wanted_age_s:g})"
         )
+
+
+def _advise_requests(said: Capabilities, measured: Probe, edge: EdgeConfig) -> Iterator[Advice]:
+    """Yield how often a robot requests chunks at most, and what their frames need of the network."""
+    rate_hz, frame_bytes = edge.rate_hz or said.rate_hz, _frame_bytes(said)
+    if rate_hz <= 0 or not frame_bytes:
+        return
+    inference_s = Pace.of(said, rate_hz=rate_hz).latency_s
+    continues_plan = edge.rtc and said.rtc is not None
+    ahead = edge.max_in_flight if continues_plan and edge.execute_horizon == AUTO else 1
+    share_ns = fair_interval_ns(inference_s * NS_PER_S, 1, processor_s=processor_time_s(said.decode_per_s))
+    robot = RobotDemand(
+        rate_hz=rate_hz,
+        horizon=said.horizon,
+        buffer_s=edge.buffer_time_s,
+        share_s=share_ns / NS_PER_S,
+        round_trip_s=(inference_s + measured.quantile_ms(0.5) / 1000) / ahead,
+        max_action_age_s=edge.max_action_age_s,
+    )
+    asking = asking_after(robot, edge.execute_horizon, continues_plan=continues_plan)
+    per_s = 1 / asking.interval_s(0.0)
+    bound = "; a number or None asks less often" if edge.execute_horizon == AUTO else ""
+    yield Advice(
+        f"a robot asks up to {per_s:.1f} times per second, which is about {8e-6 * per_s * frame_bytes:.1f} "
+        f"Mbit/s of frames as JPEG (--execute-horizon {edge.execute_horizon}{bound})"
+    )

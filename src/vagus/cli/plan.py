@@ -50,16 +50,17 @@ class PlanCommand:
     """Take them from this table instead: pairs BATCH_SIZE:MILLISECONDS."""
     robots: tuple[str, ...] = ()
     """Robots of the fleet, one entry per kind: COUNT, COUNT:RATEhz:HORIZON, or one of them with
-    :buffer=0.8s, :execute=25, :round-trip=40ms. Unset: robots per device alone."""
+    :buffer=0.8s, :execute=25 (or None), :round-trip=40ms. Unset: robots per device alone."""
     rate_hz: float | None = None
     """Policy steps per second of a robot; unset: the rate of the policy's training."""
     horizon: int | None = None
     """Actions in a chunk; unset: the policy's."""
     buffer_time_s: float = USUAL.buffer_time_s
     """Playback left at which a robot requests the next chunk, in seconds."""
-    execute_horizon: ExecuteHorizon = None
-    """Actions of a chunk after which a robot requests the next one already; None: only by buffer time; auto:
-    as soon as a fresher one is worth it and the server has room."""
+    execute_horizon: ExecuteHorizon = USUAL.execute_horizon
+    """When a robot requests the next chunk although its plan is not short. auto: as soon as a fresher one is
+    worth it and the server has room. A number: after so many actions of a chunk. None: only by buffer
+    time."""
     round_trip_ms: float = 10.0
     """Network round trip between robot and server, in ms; `vagus doctor` measures it."""
     slo_starved_share: float = ServeConfig().slo_starved_share

@@ -85,10 +85,11 @@ class EdgeConfig:
     max_action_age_s: float = 3.0
     """Largest age of an action's observation, in seconds; an older action is not commanded.
     A server with too many robots can ask for a pause between two requests, but for no longer one."""
-    execute_horizon: ExecuteHorizon = None
-    """Request a new chunk after this number of actions of the running chunk; None: only by buffer time; auto:
-    when the newest observation is an eighth of a chunk old (a quarter without real-time chunking), as far as
-    the server has room. A server with many robots may ask for more patience; the plan never ends for that."""
+    execute_horizon: ExecuteHorizon = AUTO
+    """When a new chunk is requested although the plan is not short. auto: when the newest observation is an
+    eighth of a chunk old (a quarter without real-time chunking), as far as the server has room. A number:
+    after so many actions of the running chunk. None: only by buffer time, for the fewest requests. A server
+    with many robots may ask for more patience; the plan never ends for that."""
     max_in_flight: int = 4
     """Most requests whose replies are awaited at once, with real-time chunking and execute_horizon auto: one
     more keeps the plan fresh while a reply is under way, and the server continues that reply. 1: one after
@@ -170,7 +171,7 @@ def check_execute_horizon(name: str, value: ExecuteHorizon) -> None:
     """Raise ConfigError unless `value` is a count of actions, `auto` or None."""
     if isinstance(value, str):
         if value != AUTO:
-            raise ConfigError(name, wanted=f"a number of actions, {AUTO}, or unset", got=repr(value))
+            raise ConfigError(name, wanted=f"a number of actions, {AUTO}, or None", got=repr(value))
         return
     check_count(name, value)
 

@@ -30,7 +30,7 @@ class KindRow(msgspec.Struct, frozen=True, kw_only=True):
     horizon: int
     buffer_s: float
     execute_horizon: int
-    """0: unset."""
+    """0: by no number."""
     observe_steps: int
     """Steps after an observation at which it asks already while there is room; 0: it does not."""
     round_trip_ms: float

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from vagus.edge.config import AUTO
 from vagus.planning.planner import Device, Limit, capacity_of
-from vagus.planning.robot_kinds import RobotKind
+from vagus.planning.robot_kinds import ONLY_BY_BUFFER, RobotKind
 from vagus.server.capacity import RobotDemand
 
 __all__ = ["Knob", "knobs_of"]
@@ -60,10 +60,10 @@ def _of_robots(device: Device, mix: Sequence[RobotKind]) -> Iterator[Varied]:
             yield "buffer", _spoken(mix, _buffer), _spoken(changed, _buffer), device, changed
     if any(kind.demand.is_eager for kind in mix):
         free = _changed(mix, lambda one: replace(one, execute_horizon=0, observe_steps=0))
-        yield "execute horizon", _spoken(mix, _executed), "unset", device, free
+        yield "execute horizon", _spoken(mix, _executed), ONLY_BY_BUFFER, device, free
     else:
         half = _changed(mix, lambda one: replace(one, execute_horizon=max(one.horizon // 2, 1)))
-        yield "execute horizon", "unset", _spoken(half, _executed), device, half
+        yield "execute horizon", ONLY_BY_BUFFER, _spoken(half, _executed), device, half
     if any(kind.demand.round_trip_s for kind in mix):
         near = _changed(mix, lambda one: replace(one, round_trip_s=one.round_trip_s * HALF))
         yield "round trip", _spoken(mix, _round_trip), _spoken(near, _round_trip), device, near
@@ -88,7 +88,7 @@ def _buffer(demand: RobotDemand) -> str:
 def _executed(demand: RobotDemand) -> str:
     if demand.observe_steps:
         return AUTO
-    return str(demand.execute_horizon) if demand.execute_horizon else "unset"
+    return str(demand.execute_horizon) if demand.execute_horizon else ONLY_BY_BUFFER
 
 
 def _round_trip(demand: RobotDemand) -> str:

@@ -13,13 +13,15 @@ from vagus.errors import ConfigError
 from vagus.server.capacity import RobotDemand
 from vagus.setting_ranges import MAX_COUNT, MAX_S
 
-__all__ = ["MAX_ROBOTS", "RobotKind", "asking_after", "check_demand", "typed_kinds"]
+__all__ = ["MAX_ROBOTS", "ONLY_BY_BUFFER", "RobotKind", "asking_after", "check_demand", "typed_kinds"]
 
 MAX_ROBOTS = 10_000
 """Largest fleet that is planned at once."""
 MAX_RATE_HZ = 10_000.0
 MAX_ROUND_TRIP_S = 60.0
 WANTED = "COUNT, COUNT:RATEhz:HORIZON, or one of them with :buffer=0.8s, :execute=25, :round-trip=40ms"
+ONLY_BY_BUFFER = "None"
+"""Execute horizon of a kind that asks by its buffer alone, spelled as for the command `run`."""
 NUMBER = re.compile(r"\d{1,12}(?:\.\d{1,12})?")
 TIME = re.compile(rf"({NUMBER.pattern})(ms|s)")
 MAX_DIGITS = 9
@@ -69,10 +71,18 @@ def typed_kinds(
     return kinds
 
 
-def asking_after(demand: RobotDemand, execute_horizon: ExecuteHorizon) -> RobotDemand:
-    """Return the same robot with this execute horizon; with `auto` its chunks continue its plan."""
+def asking_after(
+    demand: RobotDemand, execute_horizon: ExecuteHorizon, *, continues_plan: bool = True
+) -> RobotDemand:
+    """Return the same robot with this execute horizon.
+
+    Args:
+        demand: the robot.
+        execute_horizon: as in its settings.
+        continues_plan: its chunks continue its plan; counts with `auto`.
+    """
     if execute_horizon == AUTO:
-        steps = observe_steps(demand.horizon, continues_plan=True)
+        steps = observe_steps(demand.horizon, continues_plan=continues_plan)
         return replace(demand, execute_horizon=0, observe_steps=steps)
     return replace(demand, execute_horizon=int(execute_horizon or 0), observe_steps=0)
 
@@ -88,7 +98,7 @@ def check_demand(demand: RobotDemand, *, setting: str = "robots") -> None:
         if not (math.isfinite(value) and 0 < value <= most):
             raise ConfigError(name, wanted=f"a number above 0, at most {most:g}", got=repr(value))
     if not 0 <= demand.execute_horizon <= demand.horizon:
-        wanted = f"1 to the horizon, {demand.horizon}, or unset"
+        wanted = f"1 to the horizon, {demand.horizon}, {AUTO}, or {ONLY_BY_BUFFER}"
         raise ConfigError("execute_horizon", wanted=wanted, got=str(demand.execute_horizon))
     if not (math.isfinite(demand.round_trip_s) and 0 <= demand.round_trip_s <= MAX_ROUND_TRIP_S):
         wanted = f"0 to {MAX_ROUND_TRIP_S * 1000:g} ms"
@@ -138,10 +148,16 @@ def _with_named(demand: RobotDemand, entry: str, parts: Sequence[str]) -> RobotD
     if BUFFER in said:
         demand = replace(demand, buffer_s=_seconds(entry, said[BUFFER]))
     if EXECUTE in said:
-        demand = asking_after(demand, AUTO if said[EXECUTE] == AUTO else _whole(entry, said[EXECUTE]))
+        demand = asking_after(demand, _execute_horizon(entry, said[EXECUTE]))
     if ROUND_TRIP in said:
         demand = replace(demand, round_trip_s=_seconds(entry, said[ROUND_TRIP]))
     return demand
+
+
+def _execute_horizon(entry: str, text: str) -> ExecuteHorizon:
+    if text == ONLY_BY_BUFFER:
+        return None
+    return AUTO if text == AUTO else _whole(entry, text)
 
 
 def _rate(entry: str, text: str) -> float:

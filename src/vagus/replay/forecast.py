@@ -30,6 +30,8 @@ CANNOT_KNOW = (
     "the recorded times hold for as many robots at the server, and as many bytes on the way, as there were",
     "a server's wish for a pause, and its room for requests with `execute_horizon: auto`, are not recorded: "
     "the robot asks as if there were no other robots",
+    "a robot that did not ask ahead, since its network was quick, is taken to ask one after the other on a "
+    "slower one, too; in truth it may ask ahead, and hold less",
     "after a lost link the session opens again at once; another server or a busy one takes longer",
 )
 MAX_REQUESTS = 10_000

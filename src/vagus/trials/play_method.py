@@ -53,7 +53,7 @@ def play_methods(horizon: int) -> Mapping[str, PlayMethod]:
     """Return name → method for a policy with chunks of so many actions.
 
     The robot executes half of a chunk and waits (sync), switches (naive), averages, or continues its plan;
-    but for sync it asks by the rule `auto`. For `vagus` nothing else is set, at the robot or at the policy.
+    but for sync it asks by the rule `auto`. For `vagus` nothing is set, at the robot or at the policy.
     """
     plain = EdgeConfig(buffer_time_s=LEAST_BUFFER_S, execute_horizon=AUTO, max_action_age_s=60.0, rtc=False)
     rtc = replace(plain, rtc=True, max_in_flight=1)
@@ -65,7 +65,7 @@ def play_methods(horizon: int) -> Mapping[str, PlayMethod]:
         PlayMethod("ensemble", plain, mixing=TemporalEnsemble),
         PlayMethod("rtc_soft", rtc, policy={"rtc_schedule": "exp"}),
         PlayMethod("rtc_hard", rtc, policy={"rtc_schedule": "zeros"}),
-        PlayMethod("vagus", EdgeConfig(execute_horizon=AUTO)),
+        PlayMethod("vagus", EdgeConfig()),
     )
     return {method.name: method for method in methods}
 

@@ -62,6 +62,9 @@ def test_a_chunk_shorter_than_its_successor_takes_is_told(horizon: int, rate_hz:
 def test_a_buffer_shorter_than_the_latency_is_told_with_one_that_would_do() -> None:
     (warning,) = check_pace(served(0.8), CONFIG)
     assert "--buffer-time-s 1.4 would keep it moving" in warning
+    assert "will stop and go, unless the server has room to be asked sooner;" in warning
+    (warning,) = check_pace(served(0.8), EdgeConfig(execute_horizon=None))
+    assert "will stop and go; --buffer-time-s 1.4" in warning
     assert check_pace(served(0.8), EdgeConfig(buffer_time_s=1.4)) == []
 
 

@@ -20,6 +20,7 @@ W, P, F, PAUSED, STOPPED = (
     MotionState.PAUSED,
     MotionState.STOPPED,
 )
+ONLY_BY_BUFFER = EdgeConfig(execute_horizon=None)
 
 
 # -- first chunk, playing ---------------------------------------------------------------------------------
@@ -84,7 +85,7 @@ def test_a_slow_robot_is_refused() -> None:
 
 
 def test_the_next_chunk_is_asked_for_when_playback_falls_to_the_buffer_time() -> None:
-    drive = Drive()
+    drive = Drive(ONLY_BY_BUFFER)
     drive.begin(length=30)
     drive.ask()
     asked_at = []
@@ -96,7 +97,7 @@ def test_the_next_chunk_is_asked_for_when_playback_falls_to_the_buffer_time() ->
 
 
 def test_a_long_chunk_is_followed_up_before_its_age_bound() -> None:
-    drive = Drive()
+    drive = Drive(ONLY_BY_BUFFER)
     drive.begin(length=200)
     drive.ask()
     while drive.engine.take_draft() is None:
@@ -712,7 +713,7 @@ def test_a_worker_sees_at_once_that_a_pause_is_over() -> None:
 
 
 def test_an_answer_is_merged_once_and_none_after_a_newer_one() -> None:
-    drive = Drive()
+    drive = Drive(ONLY_BY_BUFFER)
     drive.begin()
     assert drive.engine.plan_view.merges == 1
     drive.ask()
@@ -733,7 +734,7 @@ def test_an_answer_is_merged_once_and_none_after_a_newer_one() -> None:
 
 
 def test_what_became_of_a_chunk_is_told_once_in_the_tick_that_decided() -> None:
-    drive = Drive()
+    drive = Drive(ONLY_BY_BUFFER)
     drive.begin()
     assert "discarded_superseded" not in drive.engine.counters
     (begun,) = drive.engine.take_settled()

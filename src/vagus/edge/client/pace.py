@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vagus.edge.config import EdgeConfig
+from vagus.edge.config import AUTO, EdgeConfig
 from vagus.errors import SessionRefusedError
 from vagus.wire.schema import Capabilities, EventCode
 
@@ -109,9 +109,12 @@ class Pace:
                 "next one takes: the robot will stop and go"
             )
         elif config.buffer_time_s + ROUNDING_S < self.latency_s + self.step_s:
+            sooner = (
+                ", unless the server has room to be asked sooner" if config.execute_horizon == AUTO else ""
+            )
             yield (
                 f"pace: a chunk takes {self.latency_s:.3g} s and is asked for {config.buffer_time_s:g} s "
-                "before the plan ends: the robot will stop and go; "
+                f"before the plan ends: the robot will stop and go{sooner}; "
                 f"{self.advice(config)} would keep it moving"
             )
         elif config.buffer_time_s > self.playable_s(config.max_action_age_s):
