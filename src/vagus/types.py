@@ -148,7 +148,8 @@ class RequestDraft:
         slack_ns: time until the plan ends, when the draft was taken.
         prefix_horizon: number of steps after s0 at which guidance by the prefix ends; 0 without a prefix.
         fared: how the robot fared since its last request.
-        continues_seq: number of the request whose chunk the plan is, within the session in use; 0: of none.
+        settled_seq: number of the newest request whose chunk was merged or kept out, within the session in
+            use; 0: of none.
     """
 
     ticket: int
@@ -162,7 +163,7 @@ class RequestDraft:
     slack_ns: int
     prefix_horizon: int = 0
     fared: Fared = Fared()
-    continues_seq: int = 0
+    settled_seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)

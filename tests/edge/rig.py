@@ -131,8 +131,8 @@ def chunk_payload(
     )
 
 
-def event_payload(code: str) -> bytes:
-    return encode(EventMessage(code=code, message="why"))
+def event_payload(code: str, *, pause_ms: float = 0.0) -> bytes:
+    return encode(EventMessage(code=code, message="why", pause_ms=pause_ms))
 
 
 def echo(request: Header, kind: Kind = Kind.CHUNK) -> Header:

@@ -18,7 +18,7 @@ from vagus.edge.engine.engine import Engine
 from vagus.edge.handoff import EngineContract
 from vagus.types import Directive, FloatArray, LinkState, MotionState, RequestDraft, Snapshot
 from vagus.wire.codec import encode, encode_tensor
-from vagus.wire.schema import ChunkMessage, Header, Kind
+from vagus.wire.schema import MAX_AWAITED, ChunkMessage, Header, Kind
 
 UID_STRIDE = 10_000
 """Values of a chunk are UID_STRIDE · request + step, exact in float32 for the sizes used here."""
@@ -48,6 +48,7 @@ class World:
     pending: list[Wire] = field(default_factory=list)
     held: list[RequestDraft] = field(default_factory=list)
     requests: dict[tuple[int, int], tuple[int, Request]] = field(default_factory=dict)
+    settled_ns: dict[tuple[int, int], int] = field(default_factory=dict)
     void_until_ns: int = -1
     episode: int = 0
     last: tuple[int, tuple[int, int], float] | None = None
@@ -67,7 +68,7 @@ class World:
 
     def reopen(self) -> None:
         self.epoch += 1
-        self.protocol.opened(SessionRef(SERVER, self.epoch), self.now_ns)
+        self.protocol.opened(SessionRef(SERVER, self.epoch, continues_awaited=self.uses_rtc), self.now_ns)
         self.publish()
 
     def publish(self) -> None:
@@ -82,6 +83,7 @@ class World:
         self.protocol.follow(self.engine.plan_view)
         request = self.protocol.offer(Snapshot(draft, {}), self.now_ns)
         if request is not None:
+            self.check_awaited(request)
             self.requests[request.epoch, request.seq] = (len(self.requests), request)
             self.pending.append(Wire(echo(request.header), self.chunk(request)))
         self.publish()
@@ -120,6 +122,9 @@ class World:
         was_stopped = self.engine.motion is MotionState.STOPPED
         directive = self.engine.advance(self.now_ns, STATE)
         self.check(directive, was_stopped=was_stopped)
+        for settled in self.engine.take_settled():
+            source = settled.proposal.source
+            self.settled_ns[source.epoch, source.seq] = self.now_ns
         draft = self.engine.take_draft() if takes else None
         if draft is not None:
             assert directive.motion not in (MotionState.PAUSED, MotionState.STOPPED)
@@ -148,6 +153,19 @@ class World:
         assert request.draft.episode == self.engine.episode == self.episode
         assert request.draft.captured_ns > self.void_until_ns
         self.check_order(came.step, (came.epoch, came.seq), directive.begin, directive.end)
+
+    def check_awaited(self, request: Request) -> None:
+        """Everything that must never be promised: a server lets the plan go on with what is named."""
+        assert len(request.awaited) <= MAX_AWAITED
+        assert list(request.awaited) == sorted(set(request.awaited))
+        for seq in request.awaited:
+            _, other = self.requests[request.epoch, seq]
+            assert request.draft.prefix is not None
+            assert other.draft.prefix is not None
+            assert other.draft.episode == request.draft.episode
+            assert other.draft.step <= request.draft.step
+            settled_ns = self.settled_ns.get((request.epoch, seq))
+            assert settled_ns is None or settled_ns > request.draft.captured_ns
 
     def check_order(self, step: int, source: tuple[int, int], begin: float, end: float) -> None:
         assert -30.0 / self.tick_rate_hz < begin < end <= 1.0  # a tick may begin in the step before
@@ -226,7 +244,7 @@ CONFIGS = st.builds(
     EdgeConfig,
     merge=st.sampled_from(MergeMode),
     plan_clock=st.sampled_from(PlanClock),
-    execute_horizon=st.sampled_from([None, 1, 8]),
+    execute_horizon=st.sampled_from([None, 1, 8, "auto", "auto"]),
     delay_estimate=st.sampled_from(DelayEstimate),
     max_offline_s=st.just(1e6),
 )

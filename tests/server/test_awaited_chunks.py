@@ -92,6 +92,13 @@ def test_a_chunk_that_is_over_before_it_acts_is_left_out() -> None:
     assert seqs(under_way.extend(plan_of(1, 0, 6), 6, (2,))) == [1] * 10
 
 
+def test_a_client_that_counts_its_steps_down_gets_no_plan_longer_than_the_horizon() -> None:
+    under_way = UnderWay()
+    under_way.note(2, row(12, plan_of(1, 12, 12), 2), chunk(2, 12))
+    plan = plan_of(1, 0, 0)
+    assert under_way.extend(plan, 0, (2,)) is plan
+
+
 def test_no_more_is_remembered_than_a_robot_can_await() -> None:
     under_way = UnderWay()
     for seq in range(2, 100):

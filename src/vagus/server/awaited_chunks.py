@@ -71,7 +71,10 @@ class UnderWay:
         for answer in self._answers:
             kept = max(answer.acts_at - step, 0)
             first = step + kept - answer.chunk.step
-            if answer.seq not in seqs or not 0 <= first < len(answer.chunk):
+            is_over = not 0 <= first < len(answer.chunk)
+            if (
+                answer.seq not in seqs or is_over or answer.chunk.step > step
+            ):  # steps of an episode only go up
                 continue
             if kept > len(prefix):
                 break

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
-from edge.rig import SERVICE, capabilities
+from edge.rig import MS, SERVICE, capabilities
 from edge.stand import CONFIG, Body, Script, changed, opened, refusal, wait_until
+from vagus.clock import monotonic_ns
 from vagus.transport.memory import MemoryLink, MemoryNetwork
 from vagus.types import LinkState, MotionState
 from vagus.wire.codec import encode
-from vagus.wire.schema import EventCode, EventMessage, Header, Kind
+from vagus.wire.schema import EventCode, EventMessage, Header, Kind, ObservationMessage
 
 PACED = replace(CONFIG, execute_horizon=5)
 """Asks for the next chunk after five of fifty actions: there is always a plan for more than a second."""
@@ -88,6 +90,43 @@ def test_a_robot_moves_and_plays_on(network: MemoryNetwork, link: MemoryLink) ->
         body.until_merged(3)
         assert len(here.seen) == served
     wait_until(lambda: there.closes == [there.epoch])
+
+
+def test_a_robot_that_asks_ahead_moves_although_replies_were_under_way_all_the_time(
+    network: MemoryNetwork, link: MemoryLink
+) -> None:
+    """A move waits until no reply is awaited, and a robot that asks ahead always awaits one."""
+    servers = two(network)
+    waiting: list[tuple[Script, Header, ObservationMessage]] = []
+
+    def keep(server: Script, header: Header, message: ObservationMessage) -> None:
+        waiting.append((server, header, message))
+
+    for server in servers:
+        server.capable = changed(server.capable, continues_awaited=True)
+        server.answer = partial(keep, server)
+    with opened(link, replace(CONFIG, execute_horizon="auto", rtc=True)) as body:
+
+        def until(is_true: Callable[[], bool]) -> None:
+            """Tick until it is true; a request is answered after 0.35 s, another one is made after 0.25 s."""
+
+            def is_done() -> bool:
+                while waiting and monotonic_ns() - waiting[0][1].client_mono_ns > 350 * MS:
+                    server, header, message = waiting.pop(0)
+                    server.good(header, message)
+                return is_true()
+
+            body.until(is_done)
+
+        until(lambda: body.engine.plan_view.merges >= 2 and body.engine.link_view.in_flight > 1)
+        here = serving(body, servers)
+        there = other_of(here, servers)
+        until(lambda: len(body.client._replicas.alive) == len(servers))
+        invite(here, there.key.server)
+        until(lambda: body.client.status().server == there.key.server)
+        until(lambda: bool(there.seen) and body.engine.link_view.in_flight > 1)
+        assert body.count("moves") == 1
+        assert body.count("sessions_lost") == body.count("old_epoch") == 0
 
 
 def test_no_request_is_disturbed_by_a_move(network: MemoryNetwork, link: MemoryLink) -> None:

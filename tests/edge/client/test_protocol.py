@@ -197,7 +197,7 @@ class AskingAhead(Talk):
     def ask(self, *, continues: int = 1, prefix: Prefix | None = PLANNED) -> Request | None:
         """Send a request if one is asked for."""
         self.turn(MS)
-        made = replace(self.draft(step=self.now_ns // MS), prefix=prefix, continues_seq=continues)
+        made = replace(self.draft(step=self.now_ns // MS), prefix=prefix, settled_seq=continues)
         return self.protocol.offer(Snapshot(made, {}), self.now_ns)
 
     def ask_all(self, **draft: object) -> list[Request]:
@@ -261,6 +261,17 @@ def test_a_robot_that_is_invited_elsewhere_awaits_nothing_more() -> None:
     assert len(talk.ask_all()) == 1
 
 
+def test_a_robot_that_moves_awaits_nothing_more_so_that_it_can_go() -> None:
+    talk = AskingAhead()
+    requests = talk.ask_all()
+    talk.protocol.is_moving = True
+    for request in requests:
+        talk.answer(request)
+        talk.turn()
+    assert talk.protocol.may_move(talk.draft(slack_ns=S))
+    assert len(talk.ask_all()) == 1
+
+
 def test_after_a_miss_one_request_proves_the_link_before_others_follow() -> None:
     talk = AskingAhead()
     requests = talk.ask_all()
@@ -305,6 +316,58 @@ def test_a_request_that_is_put_off_costs_no_reply_that_is_under_way() -> None:
     assert talk.protocol.state is LinkState.DEGRADED
     assert talk.answer(requests[0]) is not None
     assert talk.answer(requests[1]) is not None
+
+
+def test_a_reply_under_way_ends_no_pause_that_the_server_asked_for() -> None:
+    talk = AskingAhead()
+    requests = talk.ask_all()
+    event = event_payload(EventCode.OVERLOADED.value, pause_ms=2_000.0)
+    assert talk.receive(echo(requests[2].header, Kind.EVENT), event) is None
+    assert talk.answer(requests[0], 0) is not None
+    assert talk.answer(requests[1], 0) is not None
+    ticket = talk.protocol.view.ticket
+    assert talk.turn(2 * S - 1, merges=1).ticket == ticket
+    assert talk.turn(1).ticket == ticket + 1
+
+
+def test_a_pause_of_one_server_is_none_of_the_next() -> None:
+    talk = AskingAhead()
+    (request, *_) = talk.ask_all()
+    event = event_payload(EventCode.OVERLOADED.value, pause_ms=2_000.0)
+    assert talk.receive(echo(request.header, Kind.EVENT), event) is None
+    ticket = talk.protocol.view.ticket
+    talk.protocol.lost("x")
+    talk.protocol.opened(SessionRef(OTHER, EPOCH + 1), talk.now_ns)
+    assert talk.turn().ticket == ticket + 1
+
+
+def test_a_draft_that_fails_costs_no_reply_that_is_under_way() -> None:
+    """No frame came in time, or it could not be encoded: what was sent before is answered all the same."""
+    talk = AskingAhead()
+    first = talk.ask()
+    assert first is not None
+    talk.turn()
+    talk.protocol.draft_failed(talk.protocol.view.ticket, talk.now_ns)
+    assert talk.protocol.outstanding is first
+    second = talk.ask()
+    assert second is None, "one request proves the link before others follow"
+    assert talk.answer(first) is not None
+    third = talk.ask()
+    assert third is not None
+    assert third.awaited == (first.seq,), "handed over, and not merged yet"
+    talk.protocol.draft_failed(third.draft.ticket, talk.now_ns)
+    assert talk.protocol.outstanding is None, "it was not sent"
+    assert talk.protocol.view.in_flight == 0
+
+
+def test_what_is_under_way_when_a_draft_fails_is_missed_if_it_never_comes() -> None:
+    talk = AskingAhead()
+    first = talk.ask()
+    assert first is not None
+    talk.turn()
+    talk.protocol.draft_failed(talk.protocol.view.ticket, talk.now_ns)
+    talk.turn(first.deadline_ns - talk.now_ns)
+    assert talk.count("timeouts") == 1
 
 
 def test_what_the_robot_was_moved_out_of_is_not_awaited() -> None:

@@ -448,6 +448,22 @@ def test_a_kept_plan_that_grew_stale_is_not_played() -> None:
     assert drive.engine.motion is F
 
 
+def test_a_chunk_that_is_kept_out_is_not_waited_for_by_the_next_draft() -> None:
+    """A server that lets a plan go on with a chunk which the robot refused continues what nobody plays."""
+    drive = Drive(EdgeConfig(execute_horizon=1), uses_rtc=True)
+    drive.begin()
+    drive.ask()
+    drive.tick()
+    drive.reply(drive.take())
+    drive.engine.pause(drive.now_ns)
+    assert drive.engine.resume(drive.now_ns, measured=np.ones(2), keep_plan_within=1.0)
+    drive.tick()
+    assert drive.engine.counters["moved_since_capture"] == 1
+    drive.ask()
+    drive.tick()
+    assert drive.take().settled_seq == 2
+
+
 def test_illegal_events_raise_and_change_nothing() -> None:
     drive = Drive()
     drive.begin()

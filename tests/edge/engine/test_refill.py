@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 from hypothesis import given
@@ -231,20 +230,20 @@ def test_whenever_a_robot_without_it_asks_an_automatic_one_does(
 def test_the_time_since_the_last_request_counts_after_the_first_chunk_of_an_episode() -> None:
     refill = Refill(EdgeConfig(), PLAIN)
     assert refill.since_request_ns(S) is None
-    refill.note_merge(SOURCE)
+    refill.note_merge()
     assert refill.since_request_ns(S) is None
     draft(refill, view(1))
     refill.take()
     assert refill.since_request_ns(S + 7) == 7
     refill.begin_episode()
     assert refill.since_request_ns(S + 8) is None
-    refill.note_merge(SOURCE)
+    refill.note_merge()
     assert refill.since_request_ns(S + 9) == 9
 
 
 def test_a_draft_that_is_not_taken_is_no_request() -> None:
     refill = Refill(EdgeConfig(), PLAIN)
-    refill.note_merge(SOURCE)
+    refill.note_merge()
     draft(refill, view(1))
     refill.withdraw()
     assert refill.since_request_ns(S + 7) is None
@@ -253,7 +252,7 @@ def test_a_draft_that_is_not_taken_is_no_request() -> None:
 def test_a_draft_is_of_an_episodes_start_until_a_chunk_of_it_was_merged() -> None:
     refill = Refill(EdgeConfig(), PLAIN)
     starts = []
-    for event in (None, partial(refill.note_merge, SOURCE), None, refill.begin_episode):
+    for event in (None, refill.note_merge, None, refill.begin_episode):
         if event is not None:
             event()
         draft(refill, view(1))
@@ -263,15 +262,20 @@ def test_a_draft_is_of_an_episodes_start_until_a_chunk_of_it_was_merged() -> Non
     assert starts == [True, False, False, True]
 
 
-def test_a_draft_says_which_chunk_of_the_session_it_continues() -> None:
+def test_a_draft_says_which_chunk_of_the_session_was_settled_last() -> None:
     refill = Refill(EdgeConfig(), RTC)
-    for merged, expected in ((None, 0), (SOURCE, 4), (Source(EPOCH + 1, 9, S), 0)):
-        if merged is not None:
-            refill.note_merge(merged)
+    for settled, expected in (
+        (None, 0),
+        (SOURCE, 4),
+        (Source(EPOCH, 3, S), 4),
+        (Source(EPOCH + 1, 9, S), 0),
+    ):
+        if settled is not None:
+            refill.note_settled(settled)
         draft(refill, view(1))
         made = refill.take()
         assert made is not None
-        assert made.continues_seq == expected
+        assert made.settled_seq == expected
 
 
 def test_while_a_reply_is_under_way_only_freshness_asks_for_another() -> None:
@@ -284,6 +288,15 @@ def test_while_a_reply_is_under_way_only_freshness_asks_for_another() -> None:
     busy = replace(link, share_ns=2 * S)
     assert not is_due(automatic, busy, **short, since_ms=1_900), "the device has no room for more"
     assert is_due(automatic, busy, **short, since_ms=2_000)
+
+
+def test_so_many_steps_as_the_server_wants_executed_lie_between_requests_that_are_under_way() -> None:
+    """Several requests fall between two merges: what was executed since the last merge says too little."""
+    automatic = rule(AUTOMATIC, continues_plan=True)  # a step takes 50 ms; two are worth a request
+    link = replace(view(1), least_executed=6, in_flight=1)
+    for left_ms in (0, 900):
+        assert not is_due(automatic, link, executed=9, left_ms=left_ms, since_ms=200)
+        assert is_due(automatic, link, executed=0, left_ms=left_ms, since_ms=300), "a merge was in between"
 
 
 def test_a_reply_that_acts_after_the_plan_is_expected_where_others_make_it_longer() -> None:

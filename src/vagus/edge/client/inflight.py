@@ -272,6 +272,11 @@ class InFlight:
             self._sent.popitem(last=False)
         return request
 
+    def take_back(self, ticket: int) -> None:
+        """Drop the request of this ticket, which could not be sent; others are awaited as before."""
+        self._awaited = [one for one in self._awaited if one.draft.ticket != ticket]
+        self._waiting_since_ns = None if self.outstanding is None else self.outstanding.sent_ns
+
     def handed_over(self, request: Request) -> None:
         """Note that the chunk of a request went to the engine, which merges it at its next tick."""
         self._handed_over.append(request)
@@ -281,7 +286,7 @@ class InFlight:
         if draft.prefix is None:
             return []
         made = (*self._handed_over, *self._awaited)
-        newer = [one for one in made if one.seq > draft.continues_seq and one.draft.prefix is not None]
+        newer = [one for one in made if one.seq > draft.settled_seq and one.draft.prefix is not None]
         return newer[-MAX_AWAITED:]
 
     def match(self, header: Header) -> Request | Mismatch:

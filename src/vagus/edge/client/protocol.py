@@ -82,19 +82,19 @@ class ClientProtocol:
         self._past_epochs: OrderedDict[int, None] = OrderedDict()
         self._is_asking = False
         self._ask_at_ns = 0
+        self._told_until_ns = 0  # the server's pause: no reply to an older request ends it
         self._ticket = 0
-        self._failures = 0
-        self._refusals = 0
+        self._failures = self._refusals = 0
         self._min_interval_ns = 0
         """As the last chunk of this session says; a request without an answer is repeated at once."""
         self.state = LinkState.CONNECTING
         self.session: SessionRef | None = None
         self.dead_reason = ""
         self.lost_reason = ""
-        self.has_alternative = False
-        """Whether another server could be asked instead; the worker says so."""
+        self.has_alternative = False  # another server could be asked instead; the worker says so
         self.invited_to = ""
         """Segment of the server that the session's server invites this robot to; the worker takes it."""
+        self.is_moving = False  # a session is being opened with another server; the worker says so
         self.refusals = Refusals()
         self.latency = LatencySum()
         self.counters: Counter[str] = Counter()
@@ -204,7 +204,8 @@ class ClientProtocol:
         """Note that there are no images, or no encoding: ask again a little later."""
         if ticket != self._ticket:
             return
-        self._abandon()
+        self._is_asking = False
+        self._inflight.take_back(ticket)
         self._fail("drafts_failed", now_ns)
 
     # -- replies ----------------------------------------------------------------------------------------
@@ -312,7 +313,8 @@ class ClientProtocol:
             self._transit(LinkEvent.FAILED)
         is_busy = self._is_asking or len(self._inflight.awaited) >= self._most_now
         is_wanted = not self._plan.is_over and self._plan.motion is not MotionState.PAUSED
-        if self.state in _OPEN and is_wanted and not is_busy and now_ns >= self._ask_at_ns:
+        may_ask_ns = max(self._ask_at_ns, self._told_until_ns)
+        if self.state in _OPEN and is_wanted and not is_busy and now_ns >= may_ask_ns:
             self._is_asking = True
             self._ticket += 1
 
@@ -323,7 +325,8 @@ class ClientProtocol:
         What a request costs is known from the first answer of the session.
         """
         session = self.session
-        is_well = self.state is LinkState.STREAMING and not self._inflight.misses and not self.invited_to
+        is_leaving = self.is_moving or bool(self.invited_to)  # a move waits until no reply is awaited
+        is_well = self.state is LinkState.STREAMING and not self._inflight.misses and not is_leaving
         is_known = session is not None and session.continues_awaited and self._share.newest_ns is not None
         is_playing = self._plan.motion is MotionState.PLAYING
         return self._most_awaited if is_well and is_known and is_playing else 1
@@ -348,7 +351,7 @@ class ClientProtocol:
         """
         self._fail("requests_deferred", now_ns)
         pause_ns = max(round(pause_ms * NS_PER_MS), FIRST_PAUSE_NS)
-        self._ask_at_ns = now_ns + min(pause_ns, MAX_TOLD_PAUSE_NS)
+        self._ask_at_ns = self._told_until_ns = now_ns + min(pause_ns, MAX_TOLD_PAUSE_NS)
         self._refusals += 1
         is_dry = self._plan.motion is not MotionState.PLAYING
         if is_dry and self.has_alternative and self._refusals >= REFUSALS_UNTIL_LOST:
@@ -377,7 +380,7 @@ class ClientProtocol:
             if len(self._past_epochs) > REMEMBERED_EPOCHS:
                 self._past_epochs.popitem(last=False)
         self.session = None
-        self._min_interval_ns = 0
+        self._min_interval_ns = self._told_until_ns = 0
         self._share = LatencyWindow()
         self._inflight.begin_session()
         self._abandon()

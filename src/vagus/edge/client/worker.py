@@ -122,6 +122,7 @@ class Worker:
         self._empty_inbox(exchange)
         plan = exchange.engine.plan_view
         exchange.protocol.follow(plan)
+        exchange.protocol.is_moving = self._failover.is_moving
         exchange.protocol.advance(self._clock.now_ns())
         self._note_refusals(exchange)
         self._note_session(exchange)

@@ -199,6 +199,7 @@ class Engine:
             self.counters["discarded_superseded"] += len(replaced)
         if proposal is None:
             return
+        self._refill.note_settled(proposal.source)
         reason = self._acceptance.why_discarded(
             proposal, self._view(), epoch=view.epoch, step=self._playback.step, now_ns=now_ns
         )
@@ -214,7 +215,7 @@ class Engine:
             self._must_reseed = True  # nothing held the robot meanwhile: it may have sagged
         self._transit(MotionEvent.MERGED)
         self._acceptance.accept(proposal.source)
-        self._refill.note_merge(proposal.source)
+        self._refill.note_merge()
         self._offline.clear()
         self.counters["merged"] += 1
 

@@ -112,6 +112,8 @@ class RequestRule:
             return False
         is_short = playback_left_ns <= self.buffer_ns and not link.in_flight
         is_short = is_short or self._is_used_up(link, horizon, executed, since_request_ns)
+        if link.in_flight and since_request_ns is not None:
+            return is_short and not self._asked_lately(link, since_request_ns)
         return is_short and not self._should_execute_more(link, executed, playback_left_ns)
 
     def _is_used_up(self, link: LinkView, horizon: int, executed: int, since_request_ns: int | None) -> bool:
@@ -129,6 +131,13 @@ class RequestRule:
         if since_request_ns is None:
             return True
         return since_request_ns >= min(link.min_interval_ns, self.max_interval_ns)
+
+    def _asked_lately(self, link: LinkView, since_request_ns: int) -> bool:
+        """Whether fewer steps passed since the last request than should be executed between two.
+
+        Merges begin the count of executed actions anew, and here several requests fall between two merges.
+        """
+        return since_request_ns < link.least_executed * self.step_ns - self.step_ns // 2
 
     def _should_execute_more(self, link: LinkView, executed: int, playback_left_ns: int) -> bool:
         """Whether the horizon that was agreed on is not reached; a plan that could run dry does not wait."""
@@ -149,17 +158,22 @@ class Refill:
         self._captured_ns: int | None = None
         self._captured_before_ns: int | None = None
         self._has_merged_in_episode = False
-        self._merged: Source | None = None
+        self._settled: Source | None = None
         self._draft: RequestDraft | None = None
 
     def begin_episode(self) -> None:
         """Mark drafts as the first of an episode from now on."""
         self._has_merged_in_episode = False
 
-    def note_merge(self, source: Source) -> None:
-        """Note that the chunk of this request was merged, in the running episode."""
-        self._merged = source
+    def note_merge(self) -> None:
+        """Note that a chunk was merged, in the running episode."""
         self._has_merged_in_episode = True
+
+    def note_settled(self, source: Source) -> None:
+        """Note that the chunk of this request was merged or kept out: nobody waits for it any longer."""
+        last = self._settled
+        if last is None or last.epoch != source.epoch or last.seq < source.seq:
+            self._settled = source
 
     def note_play(self, age_ns: int) -> None:
         """Note that an action was commanded whose observation is of this age."""
@@ -203,7 +217,7 @@ class Refill:
             episode: running episode.
             slack_ns: how long the plan can still be played.
         """
-        conditioning, merged = self._condition(view, playback), self._merged
+        conditioning, settled = self._condition(view, playback), self._settled
         playback.anchor_clock(now_ns)
         self._answered = view.ticket
         self._captured_before_ns, self._captured_ns = self._captured_ns, now_ns
@@ -219,7 +233,7 @@ class Refill:
             slack_ns=slack_ns,
             prefix_horizon=conditioning.prefix_horizon,
             fared=self._tally.report(),
-            continues_seq=0 if merged is None or merged.epoch != view.epoch else merged.seq,
+            settled_seq=0 if settled is None or settled.epoch != view.epoch else settled.seq,
         )
 
     def take(self) -> RequestDraft | None:
