@@ -220,6 +220,14 @@ def test_a_device_that_is_busy_for_the_whole_delay_is_not_asked_ahead() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "vagus"])
+def test_only_the_default_way_asks_ahead(name: str) -> None:
+    """So the others are what was published, and what a server makes of robots without real-time chunking."""
+    results = run(name, "400", count=2)
+    assert max(one.requests for one in results) <= 9_000 / 400 + 1
+    assert min(one.requests for one in played(AHEAD, "400", count=2)) > 60
+
+
 def test_no_reply_overtakes_another() -> None:
     robot = TrialRobot(GatesTrial(), GatesPolicy().spec, AHEAD, law("lognormal:200:1"))
     robot.begin_episode(3)

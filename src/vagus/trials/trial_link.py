@@ -29,14 +29,22 @@ class TrialLink:
         spec: the policy, with what the robot says of its actions.
         mixer: changes each chunk when it arrives.
         inference_ms: time of the server's device for one request; the delay holds it.
+        continues_plan: chunks continue the plan, those that are under way included.
     """
 
     def __init__(
-        self, config: EdgeConfig, spec: PolicySpec, mixer: ChunkMixer, *, inference_ms: float = 0.0
+        self,
+        config: EdgeConfig,
+        spec: PolicySpec,
+        mixer: ChunkMixer,
+        *,
+        inference_ms: float = 0.0,
+        continues_plan: bool = False,
     ) -> None:
         self._protocol = ClientProtocol(config, spec, LatencyWindow())
         self._mixer = mixer
         self._inference_ms = inference_ms
+        self._continues_plan = continues_plan
         self._epoch = 0
         self._sent = 0
         self._under_way: list[tuple[int, int, Header, ActionChunk]] = []
@@ -60,7 +68,7 @@ class TrialLink:
         protocol.advance(now_ns)
         if protocol.session is None:
             self._epoch += 1
-            protocol.opened(SessionRef(SERVER, self._epoch, continues_awaited=True), now_ns)
+            protocol.opened(SessionRef(SERVER, self._epoch, continues_awaited=self._continues_plan), now_ns)
             protocol.advance(now_ns)
         engine.link_view = protocol.view
 

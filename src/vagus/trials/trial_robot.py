@@ -117,7 +117,11 @@ class TrialRobot:
         )
         self._controller = Controller(robot, self._engine, self._mapping, self._motion)
         self.link = TrialLink(
-            method.edge, as_played(policy, robot), method.mixing(), inference_ms=inference_ms
+            method.edge,
+            as_played(policy, robot),
+            method.mixing(),
+            inference_ms=inference_ms,
+            continues_plan=rtc is not None,
         )
         self._now_ns = 0
         self._draws = DelayDraws(law, 0)
