@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TEXT = ARCHITECTURE.read_text(encoding="utf-8")
 BEFORE_THE_TREE = TEXT.partition("## The tree")[0]
 FILE = re.compile(r"`((?:[a-z_]+/)*[a-z_]+(?:/|\.py))`")
-MOST_MODULES = 60
+MOST_MODULES = 61
 """A newcomer who follows one request reads so many at most."""
 BESIDE = ("edge/client", "server", "edge/engine", "control")
 """Where a file that is named alone stands: beside the one before it."""

@@ -18,6 +18,7 @@ from vagus.edge.client.protocol import (
     ClientProtocol,
     SessionRef,
 )
+from vagus.edge.client.server_part import LONGEST_NS
 from vagus.edge.config import DelayEstimate, EdgeConfig, MergeMode
 from vagus.edge.handoff import LinkView, PlanView, Proposal, Source
 from vagus.errors import StateError
@@ -571,6 +572,34 @@ def test_a_robot_that_is_put_off_asks_again_after_the_pause_and_stays_however_of
     assert "lab-a is above its quota" in talk.protocol.refusals.newest
     assert talk.answer(talk.send()) is not None
     assert talk.turn(merges=1).state is LinkState.STREAMING
+
+
+def test_a_robot_that_was_put_off_asks_no_sooner_than_its_quota_for_a_minute() -> None:
+    talk = Talk()
+    talk.answer(talk.send())
+    assert talk.turn().share_ns < 100 * MS
+    talk.turn(250 * MS)
+    put_off(talk, 600.0)
+    assert talk.turn().share_ns == 900 * MS, "since the last answer, and for the pause"
+    talk.turn(600 * MS)
+    for _ in range(20):
+        talk.answer(talk.send())
+    assert talk.turn().share_ns == 900 * MS
+    talk.turn(S)
+    put_off(talk, 100.0)
+    assert talk.turn().share_ns == 1150 * MS
+    talk.turn(100 * MS)
+    talk.answer(talk.send())
+    assert talk.turn(60 * S).share_ns < 100 * MS, "others may have left"
+    talk.protocol.lost("x")
+    talk.protocol.opened(SessionRef(OTHER, EPOCH + 1), talk.now_ns)
+    assert talk.turn().share_ns == 0
+
+
+def test_no_server_brings_a_robot_to_ask_for_less_than_the_bound() -> None:
+    talk = Talk()
+    put_off(talk, 1e12)
+    assert talk.turn().share_ns == LONGEST_NS
 
 
 def test_a_robot_without_a_plan_leaves_a_server_that_only_puts_it_off_for_another_one() -> None:

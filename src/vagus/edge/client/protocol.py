@@ -9,6 +9,7 @@ from vagus.clock import NS_PER_MS, NS_PER_S, seconds_to_ns
 from vagus.edge.client.codec import Reply, ReplyFault, read_chunk
 from vagus.edge.client.inflight import InFlight, LatencyParts, LatencySum, LatencyWindow, Mismatch, Request
 from vagus.edge.client.refusals import Refusals
+from vagus.edge.client.server_part import ServerPart
 from vagus.edge.config import AUTO, EdgeConfig, MergeMode
 from vagus.edge.handoff import LinkView, PlanView, Proposal, Source
 from vagus.edge.states import LINK_TABLE, LinkEvent, next_state
@@ -73,8 +74,7 @@ class ClientProtocol:
         self._delay_estimate = config.delay_estimate
         self._network = LatencyWindow()
         """Of each round trip the part outside of the server."""
-        self._share = LatencyWindow()
-        """Of the newest answers of this session: `share_ns`."""
+        self._part = ServerPart()
         self._degraded_after_ns = seconds_to_ns(config.degraded_after_s)
         self._inflight = InFlight(latency, chunk_ns=_chunk_ns(config, spec))
         self._most_awaited = _most_awaited(config)
@@ -112,7 +112,7 @@ class ClientProtocol:
             least_executed=0 if session is None else session.least_executed,
             min_interval_ns=self._min_interval_ns,
             delay_ns=latency.estimate_ns(self._delay_estimate),
-            share_ns=self._share.median_ns,
+            share_ns=self._part.interval_ns,
             in_flight=len(self._inflight.awaited),
         )
 
@@ -262,7 +262,7 @@ class ClientProtocol:
         )
         self._latency.add(round_trip_ns)
         self._network.add(parts.network_ns)
-        self._share.add(reply.share_ns)
+        self._part.add(reply.share_ns)
         self.latency.add(parts)
 
     def _receive_event(self, header: Header, payload: bytes, now_ns: int) -> None:
@@ -306,6 +306,7 @@ class ClientProtocol:
 
     def advance(self, now_ns: int) -> None:
         """Note the time; ask for a snapshot if one is wanted."""
+        self._part.advance(now_ns)
         awaited = self._inflight.outstanding
         if awaited is not None and now_ns >= awaited.deadline_ns:
             self._miss()
@@ -327,7 +328,7 @@ class ClientProtocol:
         session = self.session
         is_leaving = self.is_moving or bool(self.invited_to)  # a move waits until no reply is awaited
         is_well = self.state is LinkState.STREAMING and not self._inflight.misses and not is_leaving
-        is_known = session is not None and session.continues_awaited and self._share.newest_ns is not None
+        is_known = session is not None and session.continues_awaited and self._part.is_known
         is_playing = self._plan.motion is MotionState.PLAYING
         return self._most_awaited if is_well and is_known and is_playing else 1
 
@@ -347,10 +348,13 @@ class ClientProtocol:
     def _told_to_pause(self, pause_ms: float, now_ns: int) -> None:
         """Ask again after the pause, of the same server: it works, and another one would cost more time.
 
-        A server that only ever puts off is left for another one once there is nothing to play.
+        A server that only ever puts off is left for another one once there is nothing to play. From the last
+        answer to the end of the pause no request is allowed, so none comes sooner without need for a while.
         """
+        waited_ns = max(now_ns - self._ask_at_ns, 0)
         self._fail("requests_deferred", now_ns)
         pause_ns = max(round(pause_ms * NS_PER_MS), FIRST_PAUSE_NS)
+        self._part.put_off(waited_ns + pause_ns, now_ns)
         self._ask_at_ns = self._told_until_ns = now_ns + min(pause_ns, MAX_TOLD_PAUSE_NS)
         self._refusals += 1
         is_dry = self._plan.motion is not MotionState.PLAYING
@@ -381,7 +385,7 @@ class ClientProtocol:
                 self._past_epochs.popitem(last=False)
         self.session = None
         self._min_interval_ns = self._told_until_ns = 0
-        self._share = LatencyWindow()
+        self._part = ServerPart()
         self._inflight.begin_session()
         self._abandon()
 
