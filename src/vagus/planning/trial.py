@@ -37,8 +37,8 @@ ASSUMPTIONS = (
     "a simulation, no formula: the robots' rule when to ask, the server's scheduler (equal robots: in turn)",
     "robots begin at different moments, and the first seconds are not counted",
     f"a robot whose plan has ended needs {SETTLE_S:g} s to stand, and then a new chunk",
-    "robots that ask as the server has room have real-time chunking, without which they ask half as often, and "
-    "ask one request after the other; over a slow network they ask ahead, within half of the server",
+    "robots that ask as the server has room have real-time chunking; without it they ask half as often",
+    "robots ask one request after the other; over a slow network they ask ahead, within half of the server",
     "every batch takes the median of its size, and nothing else runs on the device",
     "the network always takes the stated round trip: nothing is lost, and nothing comes late",
     "a batch size between two of the table takes a time between theirs",
