@@ -82,5 +82,6 @@ def contract(policy: PolicySpec) -> Contract:
         rate_hz=policy.rate_hz,
         default_instruction="reach the ball",
         vagus_version="0.1",
+        continues_awaited=True,
     )
-    return Contract(policy, "ab12", policy.rate_hz, False, 0, "jpeg", (), said)
+    return Contract(policy, "ab12", policy.rate_hz, True, 0, "jpeg", (), said)

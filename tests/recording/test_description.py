@@ -58,6 +58,7 @@ def test_robot_policy_and_terms_are_read_as_they_were(session: RecordedSession) 
     assert (info.format, info.robot, info.policy) == (2, ROBOT.spec, POLICY)
     assert (info.robot_label, info.robot_name, info.service) == ("sim", "arm-1", "reach/2/default")
     assert (info.model_hash, info.wire_version, info.image_codec) == ("ab12", SCHEMA_VERSION, "jpeg")
+    assert info.continues_awaited
     assert (info.instruction, info.tick_rate_hz, info.step_rate_hz) == ("reach the ball", 100.0, 20.0)
     assert (info.tags, info.vouched) == ({"site": "lab", "bytes": "?"}, ("joint_1: no limit",))
 

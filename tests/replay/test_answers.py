@@ -45,19 +45,3 @@ def test_a_chunk_that_was_merged_wins_over_one_that_was_refused() -> None:
         answer = RecordedAnswers(chunks, horizon=4).answer(0, 0)
         assert answer is not None
         np.testing.assert_array_equal(answer.robot, chunk(0, 0).robot)
-
-
-def test_a_session_says_whether_its_robot_asked_ahead() -> None:
-    def asked(every_ns: int, *, given_up: bool = False) -> bool:
-        chunks = [
-            dataclasses.replace(chunk(0, step), captured_ns=step * every_ns, t_ns=step * every_ns + 300)
-            for step in range(30)
-        ]
-        if given_up:
-            chunks[9] = dataclasses.replace(chunks[9], t_ns=chunks[11].t_ns)
-        return RecordedAnswers(chunks, horizon=4).were_asked_ahead
-
-    assert not asked(300)
-    assert not asked(300, given_up=True)
-    assert asked(100)
-    assert not RecordedAnswers([chunk(0, 0)], horizon=4).were_asked_ahead

@@ -7,11 +7,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from replay.recordings import TICK_NS, chunk, session, without_plan
+from replay.recordings import POLICY, TICK_NS, chunk, session, without_plan
 from vagus.errors import ConfigError
 from vagus.recording.session import RecordedSession
 from vagus.replay.forecast import Forecast, forecast
 from vagus.replay.network import NetworkChange
+from vagus.specs import RtcSpec
 
 STEPS = 60
 SETTINGS = {"edge": {"buffer_time_s": 0.2}, "loop": {"max_limited_s": 100.0}, "rename": {}}
@@ -52,6 +53,19 @@ def test_a_later_answer_is_a_hold_as_long_as_it_is_late() -> None:
     assert found.simulated.share > 0.3
     assert found.simulated.times > 3
     assert found.requests[0]["latency_ms"] == pytest.approx(450.0)
+
+
+def test_a_robot_asks_ahead_on_another_network_if_its_server_continued_what_is_awaited() -> None:
+    rtc = dataclasses.replace(POLICY, rtc=RtcSpec(2))
+    settings = {**SETTINGS, "edge": {"execute_horizon": "auto", "buffer_time_s": 0.05}}
+    one, ahead = (
+        forecast(
+            recorded(policy=rtc, settings=settings, continues_awaited=said), NetworkChange(latency_ms=150)
+        )
+        for said in (False, True)
+    )
+    assert len(ahead.requests) > 1.5 * len(one.requests)
+    assert ahead.simulated.share <= one.simulated.share
 
 
 def test_more_latency_is_never_better() -> None:

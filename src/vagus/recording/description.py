@@ -62,6 +62,7 @@ def describe(run: Run, robot: Robot, mapping: OrderMapping, contract: Contract) 
             "wire_version": SCHEMA_VERSION,
             "image_codec": contract.image_codec,
             "uses_rtc": contract.uses_rtc,
+            "continues_awaited": contract.uses_rtc and said.continues_awaited,
             "prefix_horizon": contract.prefix_horizon,
             "server": said.server,
             "server_version": said.vagus_version,

@@ -81,6 +81,7 @@ def to_info(given: Mapping[str, Json]) -> tuple[SessionInfo, tuple[str, ...]]:
         model_hash=fields.take("model_hash", str, ""),
         wire_version=terms.maybe("wire_version", int),
         image_codec=terms.take("image_codec", str, ""),
+        continues_awaited=terms.take("continues_awaited", bool, default=False),
         instruction=fields.take("instruction", str, ""),
         tick_rate_hz=fields.maybe("tick_rate_hz", float),
         step_rate_hz=fields.maybe("step_rate_hz", float),

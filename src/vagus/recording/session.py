@@ -63,6 +63,7 @@ class SessionInfo:
         model_hash: identity of everything that changes the policy's outputs.
         wire_version: version of the messages between robot and server.
         image_codec: codec of the frames on the wire (the recording has a codec of its own).
+        continues_awaited: the server continued chunks that were still under way to the robot.
         instruction: what the robot was to do.
         tick_rate_hz: commands per second.
         step_rate_hz: policy steps per second.
@@ -87,6 +88,7 @@ class SessionInfo:
     model_hash: str = ""
     wire_version: int | None = None
     image_codec: str = ""
+    continues_awaited: bool = False
     instruction: str = ""
     tick_rate_hz: float | None = None
     step_rate_hz: float | None = None

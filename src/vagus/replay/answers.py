@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -14,9 +13,6 @@ from vagus.recording.session import RecordedChunk
 from vagus.types import FloatArray
 
 __all__ = ["RecordedAnswer", "RecordedAnswers"]
-
-AHEAD_SHARE = 0.1
-"""Share of requests that may follow one which was given up, and whose reply came later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +41,6 @@ class RecordedAnswers:
     Args:
         chunks: chunks of a session, in any order.
         horizon: most actions in an answer.
-
-    Attributes:
-        were_asked_ahead: the robot asked while other replies were under way.
     """
 
     def __init__(self, chunks: Iterable[RecordedChunk], horizon: int) -> None:
@@ -59,7 +52,6 @@ class RecordedAnswers:
                 found[chunk.episode][chunk.step] = chunk
         self._chunks = {episode: [by[step] for step in sorted(by)] for episode, by in found.items()}
         self._steps = {episode: [c.step for c in chunks] for episode, chunks in self._chunks.items()}
-        self.were_asked_ahead = _were_asked_ahead(self._chunks.values())
 
     def answer(self, episode: int, step: int) -> RecordedAnswer | None:
         """Return the answer to a request for a step; None: nothing was recorded about it."""
@@ -83,10 +75,3 @@ class RecordedAnswers:
         if not len(joined[0]):
             return None
         return RecordedAnswer(*joined, latency_ns, is_recorded=False)
-
-
-def _were_asked_ahead(episodes: Iterable[Sequence[RecordedChunk]]) -> bool:
-    """Whether more requests were made while a reply was under way than late replies alone explain."""
-    pairs = [pair for chunks in episodes for pair in pairwise(chunks)]
-    ahead = sum(later.captured_ns < earlier.t_ns for earlier, later in pairs)
-    return ahead > AHEAD_SHARE * len(pairs)

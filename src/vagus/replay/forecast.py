@@ -30,8 +30,6 @@ CANNOT_KNOW = (
     "the recorded times hold for as many robots at the server, and as many bytes on the way, as there were",
     "a server's wish for a pause, and its room for requests with `execute_horizon: auto`, are not recorded: "
     "the robot asks as if there were no other robots",
-    "a robot that did not ask ahead, since its network was quick, is taken to ask one after the other on a "
-    "slower one, too; in truth it may ask ahead, and hold less",
     "after a lost link the session opens again at once; another server or a busy one takes longer",
 )
 MAX_REQUESTS = 10_000
@@ -145,7 +143,12 @@ def terms_of(session: RecordedSession) -> SessionTerms:
         )
         policy = replace(info.policy, cameras=(), depth_cameras=())
         return SessionTerms(
-            robot, policy, info.step_rate_hz, _setting(session, "edge", EdgeConfig), _loop(session)
+            robot,
+            policy,
+            info.step_rate_hz,
+            _setting(session, "edge", EdgeConfig),
+            _loop(session),
+            info.continues_awaited,
         )
     except SpecError as error:
         raise ConfigError(where, wanted="specs that fit together", got=str(error)) from error

@@ -53,6 +53,7 @@ class SimulatedLink:
         answers: what the policy says.
         change: what is other than in the recording.
         begin_ns: time of the first tick.
+        continues_awaited: the server continues chunks that are still under way.
     """
 
     def __init__(
@@ -63,10 +64,12 @@ class SimulatedLink:
         change: NetworkChange,
         *,
         begin_ns: int,
+        continues_awaited: bool = False,
     ) -> None:
         self._protocol = ClientProtocol(config, spec, LatencyWindow())
         self._backoff_ns = seconds_to_ns(config.backoff_initial_s)
         self._answers = answers
+        self._continues_awaited = continues_awaited
         self._draws = NetworkDraws(change)
         self._cuts = Cuts(change, begin_ns)
         self._epoch = 0
@@ -105,7 +108,7 @@ class SimulatedLink:
         self._open_at_ns = None
         self._epoch += 1
         self._protocol.opened(
-            SessionRef(SERVER, self._epoch, continues_awaited=self._answers.were_asked_ahead), now_ns
+            SessionRef(SERVER, self._epoch, continues_awaited=self._continues_awaited), now_ns
         )
         self._protocol.advance(now_ns)
 

@@ -42,6 +42,7 @@ class SessionTerms:
         step_rate_hz: policy steps per second.
         edge: settings of the engine and the client.
         loop: settings of the control loop, in the policy's names.
+        continues_awaited: the server continued chunks that were still under way to the robot.
     """
 
     robot: RobotSpec
@@ -49,6 +50,7 @@ class SessionTerms:
     step_rate_hz: float
     edge: EdgeConfig
     loop: LoopConfig
+    continues_awaited: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,6 +128,7 @@ class _Run:
             RecordedAnswers(session.chunks, policy.horizon),
             change,
             begin_ns=self._ticks[0].now_ns,
+            continues_awaited=terms.continues_awaited,
         )
         self._spare_ns: int | None = None
         self._pauses = 0
