@@ -35,6 +35,8 @@ JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_ro
 BASE = ("x.vel", "theta.vel")
 RATE_HZ = 30.0
 PATIENCE_S = 30.0
+START_S = 60.0
+"""Longest wait for the first actions of a LeRobot script; on a busy machine its imports take most of it."""
 UNITS = {"gripper.pos": "lerobot_norm", "x.vel": "m/s", "theta.vel": "deg/s"}
 """Where it is not degrees."""
 DRIVES_BASES = version("lerobot") != "0.6.0" if find_spec("torch") else False
@@ -148,7 +150,7 @@ class Stand:
 
     def await_actions(self, count: int) -> None:
         """Return once the arm was sent `count` actions."""
-        deadline_s = time.monotonic() + PATIENCE_S
+        deadline_s = time.monotonic() + START_S
         while not self.journal.exists() or self.journal.read_text().count("\n") <= count:
             assert time.monotonic() < deadline_s, "the arm was not commanded"
             time.sleep(0.02)
