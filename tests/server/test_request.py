@@ -99,10 +99,11 @@ def test_guidance_never_ends_before_the_actions_that_are_executed_anyway() -> No
 def test_answers_under_way_are_put_into_the_plan_that_the_robot_awaits_them_with() -> None:
     under_way, chunk = UnderWay(), ActionChunk(6, floats(8, 3), floats(8, 2))
     under_way.note(4, replace(decoded().row(None), step=6, inference_delay=3), chunk)
-    alone = decoded(inference_delay=3).row(None, under_way)
+    alone = under_way.continued(decoded(inference_delay=3).row(None), ())
     assert (len(alone.prefix or ()), alone.inference_delay) == (3, 3)
     for seqs, length, delay in (((4,), 7, 5), ((3,), 3, 3)):
-        row = decoded(awaited=seqs, inference_delay=5).row(None, under_way)
+        request = decoded(awaited=seqs, inference_delay=5)
+        row = under_way.continued(request.row(None), request.awaited)
         assert row.prefix is not None
         assert (len(row.prefix), row.inference_delay) == (length, delay)
 

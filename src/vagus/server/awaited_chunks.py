@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -54,6 +54,14 @@ class UnderWay:
         if row.prefix is not None:
             self._answers.append(_Answer(seq, row.step + row.inference_delay, chunk))
 
+    def continued(self, row: Row[SessionT], seqs: Collection[int]) -> Row[SessionT]:
+        """Return a row whose plan is what its robot will execute, by the chunks of these requests."""
+        prefix = self.extend(row.prefix, row.step, seqs)
+        delay = min(row.inference_delay, 0 if prefix is None else len(prefix))
+        if prefix is row.prefix and delay == row.inference_delay:
+            return row
+        return replace(row, prefix=prefix, inference_delay=delay)
+
     def extend(self, prefix: Prefix | None, step: int, seqs: Collection[int]) -> Prefix | None:
         """Return what the robot will execute from `step` on, as far as it is planned.
 
@@ -66,15 +74,13 @@ class UnderWay:
             seqs: numbers of the requests whose chunks will replace the plan; those without an answer never
                 will.
         """
-        if prefix is None:
-            return None
+        if prefix is None or not seqs:
+            return prefix
         for answer in self._answers:
             kept = max(answer.acts_at - step, 0)
             first = step + kept - answer.chunk.step
-            is_over = not 0 <= first < len(answer.chunk)
-            if (
-                answer.seq not in seqs or is_over or answer.chunk.step > step
-            ):  # steps of an episode only go up
+            is_playable = answer.chunk.step <= step and first < len(answer.chunk)  # steps only go up
+            if answer.seq not in seqs or not is_playable:
                 continue
             if kept > len(prefix):
                 break

@@ -90,9 +90,9 @@ class Executor(Generic[SessionT]):
         begin_ns = self._clock.now_ns()
         prepared = [self._prepare(slot, ready) for slot, ready in batch]
         rows = [
-            (episode_state, ready.request.row(episode_state.session, episode_state.under_way))
-            for episode_state, (_, ready) in zip(prepared, batch, strict=True)
-            if not isinstance(episode_state, PolicyError)
+            (state, state.under_way.continued(ready.request.row(state.session), ready.request.awaited))
+            for state, (_, ready) in zip(prepared, batch, strict=True)
+            if not isinstance(state, PolicyError)
         ]
         calls: list[PolicyCall] = []
         replies = iter(self._infer(rows, calls))

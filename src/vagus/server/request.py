@@ -13,7 +13,6 @@ import numpy as np
 from vagus.clock import NS_PER_MS
 from vagus.errors import ProtocolError
 from vagus.policies.policy import Row
-from vagus.server.awaited_chunks import UnderWay
 from vagus.server.validate import Terms
 from vagus.specs import PolicySpec
 from vagus.types import DepthImage, Fared, FloatArray, Image, Observation, Prefix
@@ -68,20 +67,14 @@ class DecodedRequest:
     fared: Fared = NOTHING_DONE
     awaited: tuple[int, ...] = ()
 
-    def row(self, session: SessionT, under_way: UnderWay | None = None) -> Row[SessionT]:
-        """Return this request as a row of a batch.
-
-        Args:
-            session: session state made by the policy.
-            under_way: chunks that the robot may not execute yet; those that it awaits extend its plan.
-        """
-        prefix = (under_way or UnderWay()).extend(self.prefix, self.step, self.awaited)
+    def row(self, session: SessionT) -> Row[SessionT]:
+        """Return this request as a row of a batch, with the plan as it was sent."""
         return Row(
             session=session,
             observation=self.observation,
             step=self.step,
-            prefix=prefix,
-            inference_delay=min(self.inference_delay, 0 if prefix is None else len(prefix)),
+            prefix=self.prefix,
+            inference_delay=self.inference_delay,
             prefix_horizon=self.prefix_horizon,
             seed=self.seed,
         )

@@ -140,16 +140,16 @@ class _Lane(Generic[SessionT]):
     def _row(self, made: TrialRequest) -> Row[SessionT]:
         draft = made.request.draft
         self._requests += 1
-        prefix = self._under_way.extend(draft.prefix, draft.step, made.request.awaited)
-        return Row(
+        row = Row(
             session=self._session,
             observation=made.observation,
             step=draft.step,
-            prefix=prefix,
-            inference_delay=0 if prefix is None else min(draft.inference_delay, len(prefix)),
+            prefix=draft.prefix,
+            inference_delay=draft.inference_delay,
             prefix_horizon=draft.prefix_horizon,
             seed=request_seed(self._seeds[0], self._requests),
         )
+        return self._under_way.continued(row, made.request.awaited)
 
 
 def _of_policy(ask: Callable[[], AnswerT]) -> AnswerT:
