@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 
 from vagus.cli.run_report import RunSummary
 from vagus.trials.study import Estimate, cell_of, difference
@@ -75,22 +76,22 @@ class Cell:
     @property
     def touched(self) -> float:
         """Share of the episodes in which the hand touched a post."""
-        return sum(one.is_touching for one in self.episodes) / len(self.episodes)
+        return fmean(one.is_touching for one in self.episodes)
 
     @property
     def missed(self) -> float:
         """Share of the ticks that came too late; more than a few percent: the machine was too slow."""
-        return sum(one.missed for one in self.episodes) / len(self.episodes)
+        return fmean(one.missed for one in self.episodes)
 
     @property
     def measured_ms(self) -> float:
         """Mean time from an observation to its chunk, as the robots measured it."""
-        return sum(one.delay_ms for one in self.episodes) / len(self.episodes)
+        return fmean(one.delay_ms for one in self.episodes)
 
     @property
     def late(self) -> float:
         """Share of the chunks that came later than the policy was told."""
-        return sum(one.late for one in self.episodes) / len(self.episodes)
+        return fmean(one.late for one in self.episodes)
 
     @property
     def told(self) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -201,9 +202,9 @@ class AskingAhead(Talk):
         made = replace(self.draft(step=self.now_ns // MS), prefix=prefix, settled_seq=continues)
         return self.protocol.offer(Snapshot(made, {}), self.now_ns)
 
-    def ask_all(self, **draft: object) -> list[Request]:
+    def ask_all(self, *, continues: int = 1, prefix: Prefix | None = PLANNED) -> list[Request]:
         """Send as many as are asked for."""
-        return list(iter(lambda: self.ask(**draft), None))  # type: ignore[arg-type]
+        return list(iter(partial(self.ask, continues=continues, prefix=prefix), None))
 
 
 def test_a_robot_that_plays_asks_while_replies_are_under_way() -> None:

@@ -151,7 +151,7 @@ class GymRobot:
         if said.is_terminated or said.is_truncated:
             self._is_over = True
             self._returns.append(self._reward)
-            self._successes += says_yes(said.info.get("is_success", said.is_terminated)) or False
+            self._successes += bool(says_yes(said.info.get("is_success", said.is_terminated)))
 
     def stop(self) -> None:
         """Accept no further command; the time of the environment stops."""
